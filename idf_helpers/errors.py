@@ -1,0 +1,34 @@
+"""The one exception a user meets: what was wrong, what was found, what to do."""
+
+from __future__ import annotations
+
+
+class IdfError(Exception):
+    """Bad input or a machine that lacks something; never a bug of ours.
+
+    what:  one sentence naming what could not be done and to which file or value.
+    found: what was there instead (a shape, a path, the first bad value); may be empty.
+    do:    the next thing the user can type or change; may be empty.
+
+    The command line prints it on stderr and exits with code 2, notebooks show it in the panel's
+    status line. Anything that is not an IdfError is a bug and keeps its traceback.
+    """
+
+    def __init__(self, what: str, found: str = "", do: str = ""):
+        self.what, self.found, self.do = what, found, do
+        super().__init__(what, found, do)  # all three, so that it pickles across processes
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.found:
+            lines.append(f"  found: {self.found}")
+        if self.do:
+            lines.append(f"  do:    {self.do}")
+        return "\n".join(lines)
+
+
+def shorten(items, limit: int = 3) -> str:
+    """First few items and how many there are, for `found` ("a, b, c and 17 more")."""
+    items = [str(i) for i in items]
+    head = ", ".join(items[:limit])
+    return head if len(items) <= limit else f"{head} and {len(items) - limit} more"
