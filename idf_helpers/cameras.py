@@ -83,7 +83,7 @@ class Camera:
         return out
 
     def project(self, points) -> tuple[np.ndarray, np.ndarray]:
-        """points (N, 3) world -> pixels (N, 2) and depth (N,) along the optical axis (> 0 in front)."""
+        """points (N, 3) world -> pixels (N, 2), depth (N,) along the optical axis (> 0 in front)."""
         p = np.asarray(points, np.float64) @ self.w2c_cv[:3, :3].T + self.w2c_cv[:3, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             uv = p[:, :2] / p[:, 2:] * (self.fx, self.fy) + (self.cx, self.cy)
