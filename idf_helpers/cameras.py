@@ -83,7 +83,7 @@ class Camera:
         return out
 
     def project(self, points) -> tuple[np.ndarray, np.ndarray]:
-        """points (N, 3) world -> pixels (N, 2), depth (N,) along the optical axis (> 0 in front)."""
+        """points (N, 3) world -> pixels (N, 2), depth (N,) on the optical axis (> 0 in front)."""
         p = np.asarray(points, np.float64) @ self.w2c_cv[:3, :3].T + self.w2c_cv[:3, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             uv = p[:, :2] / p[:, 2:] * (self.fx, self.fy) + (self.cx, self.cy)
@@ -178,7 +178,7 @@ def scene_frame(cameras) -> SceneFrame:
     back = o - center
     front = np.mean(back / np.maximum(np.linalg.norm(back, axis=1, keepdims=True), 1e-9), axis=0)
     front = front - up * (front @ up)
-    if np.linalg.norm(front) < 1e-3:  # cameras all round: the first one counts as the front
+    if np.linalg.norm(front) < 0.05:  # cameras all round: the first one counts as the front
         front = back[0] - up * (back[0] @ up)
     if np.linalg.norm(front) < 1e-6:
         front = np.cross(up, [1.0, 0.0, 0.0]) + 1e-9
