@@ -1,0 +1,142 @@
+"""The registry of backends: one name a stage and method, loaded only when asked for.
+
+`get("splats", "cpu")` imports and returns it, or says what is missing and how to get it.
+`choose("splats")` is what `auto` means: the best one that this machine can run right now. It never
+installs, compiles or downloads anything, and never picks a non-commercial model by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .errors import IdfError
+
+STAGES = ("swap", "splats")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to do a stage.
+
+    target:  "module:attribute" to import.
+    summary: what it does, in a line for people.
+    rank:    among those that run, `auto` takes the highest.
+    missing: () -> None where this machine can run it, else what is missing and the command to get
+             it. Must be quick and import nothing heavy.
+    needs:   what the input must offer for it ("cameras").
+    licence: of the method's code and models. commercial: whether `auto` may take it.
+    """
+
+    stage: str
+    name: str
+    target: str
+    summary: str
+    rank: int
+    missing: Callable[[], str | None] = field(default=lambda: None)
+    needs: frozenset[str] = frozenset()
+    licence: str = "MIT"
+    commercial: bool = True
+
+    def load(self):
+        """The object behind `target`; IdfError where the machine lacks something."""
+        lack = self.missing()
+        if lack:
+            raise IdfError(f"The {self.stage} backend `{self.name}` cannot run here", lack)
+        module, attribute = self.target.split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+_REGISTRY: dict[tuple[str, str], Backend] = {}
+
+
+def register(backend: Backend) -> None:
+    """Adds a backend, or replaces the one of the same stage and name."""
+    _REGISTRY[backend.stage, backend.name] = backend
+
+
+def names(stage: str) -> list[str]:
+    """Names of a stage's backends, best first."""
+    found = [b for b in _REGISTRY.values() if b.stage == stage]
+    return [b.name for b in sorted(found, key=lambda b: -b.rank)]
+
+
+def find(stage: str, name: str) -> Backend:
+    try:
+        return _REGISTRY[stage, name]
+    except KeyError:
+        raise IdfError(f"There is no {stage} backend `{name}`", name,
+                       f"choose one of: auto, {', '.join(names(stage))}") from None
+
+
+def choose(stage: str, name: str = "auto", offers: frozenset[str] = frozenset()
+           ) -> tuple[Backend, str]:
+    """The backend of that name, or for "auto" the best that can run; and one line saying why.
+
+    offers: what the input has ("cameras"). IdfError where nothing fits.
+    """
+    if name != "auto":
+        backend = find(stage, name)
+        lacking = backend.needs - offers
+        if lacking:
+            raise IdfError(f"The {stage} backend `{name}` needs {', '.join(sorted(lacking))}",
+                           "the input has none", f"use one of: {', '.join(names(stage))}")
+        return backend, f"{name}: asked for"
+    passed = []
+    for candidate in names(stage):
+        backend = find(stage, candidate)
+        if not backend.commercial:
+            passed.append(f"{candidate} is {backend.licence}")
+        elif backend.needs - offers:
+            passed.append(f"{candidate} needs {', '.join(sorted(backend.needs - offers))}")
+        elif lack := backend.missing():
+            passed.append(f"{candidate}: {lack}")
+        else:
+            why = f"{candidate}: {backend.summary}"
+            return backend, why + (f" (passed over: {'; '.join(passed)})" if passed else "")
+    raise IdfError(f"No {stage} backend can run here", "; ".join(passed), "see `idf doctor`")
+
+
+def get(stage: str, name: str):
+    """The loaded backend: a class or function of that stage's protocol."""
+    return find(stage, name).load()
+
+
+@dataclass(frozen=True)
+class Status:
+    """One row of `idf doctor`: missing is "" where the backend runs here."""
+
+    stage: str
+    name: str
+    summary: str
+    licence: str
+    missing: str
+
+
+def available(stage: str) -> list[Status]:
+    return [Status(stage, b.name, b.summary, b.licence, b.missing() or "")
+            for b in (find(stage, n) for n in names(stage))]
+
+
+def lacks_module(module: str, command: str) -> Callable[[], str | None]:
+    """A `missing` that asks whether a package is installed, without importing it."""
+    def missing() -> str | None:
+        return None if importlib.util.find_spec(module) else f"{module} is not installed: {command}"
+    return missing
+
+
+def _lacks_face_models() -> str | None:
+    from .download import is_present
+    return None if is_present("face_landmarks") else \
+        "the face landmark models are not downloaded: idf download face_landmarks"
+
+
+register(Backend("swap", "uv", "idf_helpers.swap.uv:UvSwapper",
+                 "one face mesh and one texture for all views, consistent between them", 20,
+                 _lacks_face_models, needs=frozenset({"cameras"})))
+register(Backend("swap", "mesh", "idf_helpers.swap.mesh:MeshSwapper",
+                 "a 2D mesh swap of each picture by itself", 10, _lacks_face_models))
+register(Backend("splats", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",
+                 "numba kernels on this machine's processor", 10))

@@ -1,0 +1,81 @@
+"""Consent: whose faces these are, and who says that they may be used.
+
+A swap asks for a statement that covers the source and the target. Only the bundled synthetic
+faces, known by the hash of their files, need none.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import IdfError
+from ..files import read_json, sha256_bytes, sha256_file, stable_hash, write_json
+
+MIN_WORDS = 3
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What is stored with a run.
+
+    statement: the user's own words; for bundled faces a fixed sentence.
+    basis: "statement" or "synthetic" (all faces are bundled synthetic ones).
+    source_sha256: of the source photo. target_sha256: of the target picture, or of the list of a dataset's pictures' hashes.
+    date: UTC, ISO 8601.
+    """
+
+    statement: str
+    basis: str
+    source_sha256: str
+    target_sha256: str
+    date: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole record, which every exported file carries."""
+        return stable_hash(asdict(self))
+
+    def write(self, folder) -> Path:
+        path = Path(folder) / "consent.json"
+        write_json(path, asdict(self) | {"digest": self.digest})
+        return path
+
+    @classmethod
+    def read(cls, folder) -> Consent | None:
+        """The record stored in `folder`, or None where there is none."""
+        path = Path(folder) / "consent.json"
+        if not path.is_file():
+            return None
+        data = read_json(path, "consent record")
+        try:
+            return cls(**{k: str(data[k]) for k in cls.__dataclass_fields__})
+        except (KeyError, TypeError):
+            raise IdfError(f"The consent record {path} is incomplete", str(data)[:120]) from None
+
+
+def require_consent(statement: str, source: bytes, targets: list[Path]) -> Consent:
+    """The record for a swap of the face in `source` (a photo's bytes) onto `targets` (pictures).
+
+    IdfError where a statement is needed and missing, or too short to state anything.
+    """
+    from ..samples import is_synthetic
+
+    statement = " ".join((statement or "").split())
+    hashes = [sha256_file(p) for p in targets]
+    target_hash = hashes[0] if len(hashes) == 1 else stable_hash(hashes)
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    foreign = [name for name, known in (
+        ("the source photo", is_synthetic(source)),
+        ("the target", all(is_synthetic(p) for p in targets))) if not known]
+    if not foreign:
+        return Consent(statement or "All faces are bundled synthetic heads that show no real "
+                       "person.", "synthetic", sha256_bytes(source), target_hash, date)
+    if len(statement.split()) < MIN_WORDS:
+        raise IdfError(
+            f"A swap needs a consent statement covering {' and '.join(foreign)}",
+            repr(statement) if statement else "none given",
+            "say in a sentence whose faces these are and that they agreed, e.g. --consent "
+            "\"Both pictures show me, and I agree to this swap.\"")
+    return Consent(statement, "statement", sha256_bytes(source), target_hash, date)

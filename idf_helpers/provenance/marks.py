@@ -1,0 +1,251 @@
+"""Marks: what an exported file says of its own making, for machines and for eyes.
+
+`mark(path, Mark(...))` is the one function that every exported picture, video, page and model
+passes, as the last step of its export. It writes into the finished file, without encoding it
+again: XMP (IPTC digital source type) in PNG, JPEG and WebP, the comment tag of an MP4, comment
+lines of a PLY header, meta tags of an HTML page; a format without any place for text gets a
+`<name>.provenance.json` beside it. Signed credentials (C2PA) have to come after all other changes
+of a file, so their place is at the end of `mark`; an imperceptible watermark changes pixels, so its
+place is `label`, before encoding.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import struct
+import subprocess
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import IdfError
+from ..files import atomic_write, sha256_file, write_bytes, write_json
+
+# IPTC NewsCodes, http://cv.iptc.org/newscodes/digitalsourcetype/
+SOURCE_TYPES = ("compositeSynthetic", "compositeWithTrainedAlgorithmicMedia",
+                "trainedAlgorithmicMedia")
+IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOFTWARE = "ImplicitDeepfake (idf_helpers)"
+LABEL = "SYNTHETIC"
+KEY = "idf:provenance"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is written.
+
+    run_id: of the run folder the file came from. source_type: one of SOURCE_TYPES; a classical
+    swap is "compositeSynthetic", one by a trained generator "compositeWithTrainedAlgorithmicMedia".
+    consent: digest of the consent record ("" where nothing was swapped). made: what the file is.
+    """
+
+    run_id: str
+    made: str
+    source_type: str = "compositeSynthetic"
+    consent: str = ""
+
+    def text(self) -> str:
+        """One line that people can read and `parse` reads back."""
+        return (f"synthetic, made with {SOFTWARE}: {_plain(self.made)}; run {_plain(self.run_id)}; "
+                f"digitalSourceType {self.source_type}; consent {self.consent[:64] or 'none'}")
+
+    def xmp(self) -> str:
+        made, line = html.escape(_plain(self.made)), html.escape(self.text())
+        return (
+            '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+            '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+            'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+            'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+            'xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+            'xmlns:dc="http://purl.org/dc/elements/1.1/" '
+            f'Iptc4xmpExt:DigitalSourceType="{IPTC}{self.source_type}" '
+            f'xmp:CreatorTool="{html.escape(SOFTWARE)}"><dc:title><rdf:Alt><rdf:li '
+            f'xml:lang="x-default">{made}</rdf:li></rdf:Alt></dc:title><dc:description><rdf:Alt>'
+            f'<rdf:li xml:lang="x-default">{line}</rdf:li></rdf:Alt></dc:description>'
+            '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>')
+
+
+def _plain(text: str) -> str:
+    """One line without the separator and without control characters."""
+    return re.sub(r"[\x00-\x1f;]+", " ", str(text)).strip()[:120]
+
+
+_LINE = re.compile(r"synthetic, made with (?P<software>[^:;]+): (?P<made>[^;]*); "
+                   r"run (?P<run_id>[^;]*); digitalSourceType (?P<source_type>\w+); "
+                   r"consent (?P<consent>\w+)")
+
+
+def parse(text: str) -> dict | None:
+    """The fields of the first mark line in `text`, or None."""
+    found = _LINE.search(html.unescape(text))
+    if not found:
+        return None
+    out = found.groupdict()
+    out["consent"] = "" if out["consent"] == "none" else out["consent"]
+    return out
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+def mark(path, what: Mark) -> Path:
+    """Writes the mark into the file at `path` (atomically) and returns the path.
+
+    IdfError: unknown source type, or a file that is not what its suffix says.
+    """
+    path = Path(path)
+    if what.source_type not in SOURCE_TYPES:
+        raise IdfError(f"There is no digital source type `{what.source_type}`", what.source_type,
+                       f"one of: {', '.join(SOURCE_TYPES)}")
+    writer = {".png": _mark_png, ".jpg": _mark_jpeg, ".jpeg": _mark_jpeg, ".webp": _mark_webp,
+              ".mp4": _mark_mp4, ".ply": _mark_ply, ".html": _mark_html}.get(path.suffix.lower(),
+                                                                            _mark_beside)
+    writer(path, what)
+    return path
+
+
+def mark_picture_bytes(data: bytes, suffix: str, what: Mark) -> bytes:
+    """Encoded PNG or JPEG bytes with the mark in them (pixels untouched)."""
+    if suffix.lower() == ".png":
+        return _png_with(data, what)
+    if suffix.lower() in (".jpg", ".jpeg"):
+        return _jpeg_with(data, what)
+    raise IdfError(f"Pictures are not marked as `{suffix}`", suffix, "use .png or .jpg")
+
+
+def _not(path, kind: str) -> IdfError:
+    return IdfError(f"{path} is not a {kind} file", "another content than its suffix says")
+
+
+def _mark_png(path: Path, what: Mark) -> None:
+    write_bytes(path, _png_with(path.read_bytes(), what, path))
+
+
+def _png_with(data: bytes, what: Mark, path="the picture") -> bytes:
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+        raise _not(path, "PNG")
+    chunks = [data[:8]]
+    at = 8
+    while at + 12 <= len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + size]
+        keyword = body.split(b"\0", 1)[0]
+        if not (kind == b"iTXt" and keyword in (b"XML:com.adobe.xmp", KEY.encode())):
+            chunks.append(data[at:at + 12 + size])
+        at += 12 + size
+        if kind == b"IHDR":
+            chunks.append(_itxt("XML:com.adobe.xmp", what.xmp()))
+            chunks.append(_itxt(KEY, what.text()))
+    return b"".join(chunks)
+
+
+def _itxt(keyword: str, text: str) -> bytes:
+    body = b"iTXt" + keyword.encode() + b"\0\0\0\0\0" + text.encode()
+    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def _mark_jpeg(path: Path, what: Mark) -> None:
+    write_bytes(path, _jpeg_with(path.read_bytes(), what, path))
+
+
+def _jpeg_with(data: bytes, what: Mark, path="the picture") -> bytes:
+    if data[:2] != b"\xff\xd8":
+        raise _not(path, "JPEG")
+    name = b"http://ns.adobe.com/xap/1.0/\0"
+    out, at = [data[:2]], 2
+    body = name + what.xmp().encode()
+    mine = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+    placed = False
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        size = struct.unpack(">H", data[at + 2:at + 4])[0]
+        segment = data[at:at + 2 + size]
+        if not placed and data[at + 1] != 0xE0:  # after JFIF's own segment
+            out.append(mine)
+            placed = True
+        if not (data[at + 1] == 0xE1 and segment[4:4 + len(name)] == name):
+            out.append(segment)
+        at += 2 + size
+    return b"".join([*out, *([] if placed else [mine]), data[at:]])
+
+
+def _mark_webp(path: Path, what: Mark) -> None:
+    # WebP keeps XMP in an extended container; Pillow rewrites it losslessly only by encoding
+    # again, so a WebP export is encoded with its XMP (media.write_image) and checked here.
+    if f"{IPTC}{what.source_type}".encode() not in path.read_bytes():
+        raise IdfError(f"{path} was written without its mark",
+                       "a WebP file without XMP", "export PNG or JPEG")
+
+
+def _mark_mp4(path: Path, what: Mark) -> None:
+    from ..media import ffmpeg_executable
+
+    with atomic_write(path) as temporary:
+        done = subprocess.run(
+            [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-y", "-i", str(path),
+             "-map", "0", "-c", "copy", "-movflags", "+faststart", "-metadata",
+             f"comment={what.text()}", str(temporary)],
+            stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode != 0:
+            raise IdfError(f"{path} could not be marked",
+                           done.stderr.decode(errors="replace").strip()[-160:])
+
+
+def _mark_ply(path: Path, what: Mark) -> None:
+    data = path.read_bytes()
+    first = data.find(b"\n")
+    end = data.find(b"end_header", 0, 65536)
+    if not data.startswith(b"ply") or end < 0:
+        raise _not(path, "PLY")
+    second = data.find(b"\n", first + 1)  # after the `format` line
+    eol = b"\r\n" if data[first - 1:first] == b"\r" else b"\n"
+    head = [line for line in data[second + 1:end].split(b"\n")
+            if not line.startswith(b"comment synthetic, made with")]
+    line = b"comment " + what.text().encode("ascii", "replace") + eol
+    write_bytes(path, data[:second + 1] + line + b"\n".join(head) + data[end:])
+
+
+def _mark_html(path: Path, what: Mark) -> None:
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r'<meta name="(?:idf:provenance|digitalSourceType|generator)"[^>]*>\n?', "", text)
+    tags = (f'<meta name="generator" content="{html.escape(SOFTWARE)}">\n'
+            f'<meta name="digitalSourceType" content="{IPTC}{what.source_type}">\n'
+            f'<meta name="{KEY}" content="{html.escape(what.text())}">\n')
+    changed, n = re.subn(r"(<head[^>]*>\n?)", lambda m: m[1] + tags, text, count=1)
+    if n != 1:
+        raise _not(path, "HTML")
+    write_bytes(path, changed.encode())
+
+
+def _mark_beside(path: Path, what: Mark) -> None:
+    if not path.is_file():
+        raise IdfError(f"{path} does not exist", "no such file")
+    write_json(path.with_name(path.name + ".provenance.json"),
+               {"text": what.text(), "sha256": sha256_file(path), **asdict(what)})
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
+    """A copy of a uint8 or float (H, W, 3) picture with the visible label in its lower left corner.
+
+    Light text on a dark plate (contrast above 4.5:1 on any picture), at least 3 % of the height.
+    """
+    import cv2
+
+    from ..media import to_uint8
+
+    out = to_uint8(image)[..., :3].copy()
+    h, w = out.shape[:2]
+    height = max(8, round(0.04 * h))  # of the capitals, pixels
+    scale = height / 22.0  # FONT_HERSHEY_SIMPLEX capitals are 22 px at scale 1
+    thickness = max(1, round(scale * 1.6))
+    (tw, th), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    pad = max(3, round(0.6 * height))
+    x0, y1 = pad, h - pad
+    box = out[max(0, y1 - th - 2 * pad):y1, x0:min(w, x0 + tw + 2 * pad)]
+    box[:] = (box * 0.25 + 12).astype(np.uint8)  # darkest-safe plate: at most 76 of 255
+    cv2.putText(out, text, (x0 + pad, y1 - pad), cv2.FONT_HERSHEY_SIMPLEX, scale,
+                (245, 245, 245), thickness, cv2.LINE_AA)
+    return out
