@@ -1,0 +1,137 @@
+"""Colour and border work that both mesh swaps share: Lab, masked blurs, matching, feathers.
+
+All pictures here are float32. Lab is CIE L*a*b* of sRGB under D65 as OpenCV computes it: L in
+[0, 100], a and b about [-100, 100]. Masks are weights in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ColourConfig:
+    """How the source's colours are moved to the target's.
+
+    gain_min, gain_max: bounds of the contrast ratio target/source per Lab channel, > 0.
+    low_frequency: share of the remaining smooth difference (light, shading) that is taken over,
+        in [0, 1].
+    sigma: width of "smooth", as a fraction of the face size, > 0.
+    """
+
+    gain_min: float = 0.6
+    gain_max: float = 1.6
+    low_frequency: float = 0.85
+    sigma: float = 0.12
+
+
+def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, or float in [0, 1], sRGB -> float32 Lab."""
+    scale = 255.0 if rgb.dtype == np.uint8 else 1.0
+    return cv2.cvtColor(np.ascontiguousarray(rgb, np.float32) / np.float32(scale),
+                        cv2.COLOR_RGB2Lab)
+
+
+def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 Lab -> float32 sRGB in [0, 1] (colours outside sRGB are clipped)."""
+    return np.clip(cv2.cvtColor(np.ascontiguousarray(lab, np.float32), cv2.COLOR_Lab2RGB), 0, 1)
+
+
+def blur(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of (H, W) or (H, W, C) float32, sigma in pixels; zeros outside the picture.
+
+    Wide blurs run on a smaller copy (cells averaged, enlarged linearly): at sigma >= 4 cells the
+    difference is far below a grey level, and the cost falls with the square of the cell.
+    """
+    values = np.ascontiguousarray(values, np.float32)
+    if sigma <= 0.2:
+        return values
+    h, w = values.shape[:2]
+    cell = int(min(sigma // 4, min(h, w) // 8))
+    pad = int(np.ceil(3 * sigma))
+    if cell >= 2:
+        rows, columns = -(-h // cell), -(-w // cell)
+        grown = cv2.copyMakeBorder(values, 0, rows * cell - h, 0, columns * cell - w,
+                                   cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        small = cv2.resize(grown, (columns, rows), interpolation=cv2.INTER_AREA)
+        small = _gauss(small, sigma / cell, -(-pad // cell))
+        out = cv2.resize(small, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)
+        return out[:h, :w]
+    return _gauss(values, sigma, pad)
+
+
+def _gauss(values, sigma, pad):
+    size = 2 * int(np.ceil(3 * sigma)) + 1
+    return cv2.GaussianBlur(values, (size, size), sigma, borderType=cv2.BORDER_CONSTANT)
+
+
+def masked_blur(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur of `values` that sees only what `mask` (H, W) shows: G(v m) / (G(m) + 1e-4)."""
+    m = mask.astype(np.float32)
+    v = values * (m[..., None] if values.ndim == 3 else m)
+    weight = blur(m, sigma) + 1e-4
+    return blur(v, sigma) / (weight[..., None] if values.ndim == 3 else weight)
+
+
+def weighted_stats(lab: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (3,) and standard deviation (3,) of Lab under `weight` (H, W)."""
+    w = weight.reshape(-1).astype(np.float64)
+    x = lab.reshape(-1, 3).astype(np.float64)
+    total = max(w.sum(), 1e-9)
+    mean = w @ x / total
+    return mean, np.sqrt(np.maximum(w @ (x - mean) ** 2 / total, 0.0))
+
+
+def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
+                 config: ColourConfig = ColourConfig()) -> np.ndarray:  # frozen, so shareable
+    """The source's Lab picture in the target's colours and light.
+
+    source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. mask: (H, W) weight of the
+    pixels where both show skin. size: the face's size in pixels (sets how smooth "light" is).
+    Returns (H, W, 3) float32 Lab; the source itself where the mask is empty.
+
+        w1 = (w - mean_w) clip(std_t / std_w, gain_min, gain_max) + mean_t
+        w2 = w1 + low_frequency (B(t) - B(w1)),   B = masked blur, sigma = config.sigma * size
+    """
+    if mask.sum() < 1:
+        return source
+    mean_s, std_s = weighted_stats(source, mask)
+    mean_t, std_t = weighted_stats(target, mask)
+    gain = np.clip(std_t / np.maximum(std_s, 1e-3), config.gain_min, config.gain_max)
+    w1 = ((source - mean_s) * gain + mean_t).astype(np.float32)
+    # B is linear and both have the same mask, so one blur of the difference does.
+    return w1 + np.float32(config.low_frequency) * masked_blur(target - w1, mask,
+                                                               config.sigma * size)
+
+
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """3x^2 - 2x^3 of x clipped to [0, 1]."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def feather(inside: np.ndarray, width: float) -> np.ndarray:
+    """(H, W) bool -> float32 weight: 0 outside, rising to 1 at `width` pixels from the border.
+
+    The picture's own edge is no border: a face that is cut off there stays solid up to it.
+    """
+    if width <= 0:
+        return inside.astype(np.float32)
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    return smoothstep(distance / np.float32(width)).astype(np.float32)
+
+
+def fill_rings(rings, height: int, width: int, origin=(0, 0)) -> np.ndarray:
+    """(height, width) float32 in [0, 1], 1 inside the closed polygons.
+
+    rings: list of (N, 2) pixels (centres at +0.5); origin: (x, y) of the window's first pixel.
+    """
+    out = np.zeros((height, width), np.uint8)
+    for ring in rings:
+        # fillPoly counts from pixel centres; 4 fractional bits place corners to 1/16 px.
+        points = np.round((np.asarray(ring, np.float64) - origin - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(out, [points], 255, lineType=cv2.LINE_AA, shift=4)
+    return out.astype(np.float32) / 255
