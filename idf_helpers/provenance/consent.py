@@ -22,7 +22,8 @@ class Consent:
 
     statement: the user's own words; for bundled faces a fixed sentence.
     basis: "statement" or "synthetic" (all faces are bundled synthetic ones).
-    source_sha256: of the source photo. target_sha256: of the target picture, or of the list of a dataset's pictures' hashes.
+    source_sha256: of the source photo's bytes.
+    target_sha256: of the target picture, or of the list of the hashes of a dataset's pictures.
     date: UTC, ISO 8601.
     """
 

@@ -1,0 +1,173 @@
+"""Measures of pictures, datasets and scenes, as one table.
+
+Scenes are measured on the test split, full frame, at training resolution, RGBA pictures over
+white; the masked PSNR beside it counts only pixels where the picture's alpha is above one half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import media
+from .cameras import Camera, yaw_pitch
+from .dataset import Frame
+from .errors import IdfError
+from .scene import WHITE, Scene
+
+C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for values in [0, 1] (Wang et al. 2004)
+
+
+def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Peak signal-to-noise ratio in dB of two pictures in [0, 1], shape (H, W, C).
+
+    mask: (H, W) bool, the pixels that count. Infinite where they are equal, NaN for an empty mask.
+    """
+    d = (a.astype(np.float64) - b.astype(np.float64)) ** 2
+    if mask is not None:
+        d = d[mask]
+    if d.size == 0:
+        return float("nan")
+    mse = d.mean()
+    # PSNR = 10 log10(1 / MSE)
+    return float("inf") if mse == 0 else float(-10.0 * np.log10(mse))
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean structural similarity of two (H, W, C) pictures in [0, 1]; window 11, sigma 1.5, zero
+    padding, as in 3DGS. 1 where they are equal."""
+    import cv2
+
+    def blur(x):
+        return cv2.GaussianBlur(x, (11, 11), 1.5, borderType=cv2.BORDER_CONSTANT)
+
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    m, n = blur(a), blur(b)
+    vx, vy, cov = blur(a * a) - m * m, blur(b * b) - n * n, blur(a * b) - m * n
+    # S = (2mn + C1)(2cov + C2) / ((m² + n² + C1)(vx + vy + C2))
+    s = (2 * m * n + C1) * (2 * cov + C2) / ((m * m + n * n + C1) * (vx + vy + C2))
+    return float(s.mean())
+
+
+@dataclass(frozen=True)
+class ViewMetrics:
+    """One view: psnr and psnr_masked in dB, ssim in [-1, 1]."""
+
+    name: str
+    psnr: float
+    ssim: float
+    psnr_masked: float
+
+
+@dataclass(frozen=True)
+class SceneMetrics:
+    """Means over `views`; the schema of metrics.json adds what the trainer knows."""
+
+    views: tuple[ViewMetrics, ...]
+
+    def _mean(self, key: str) -> float:
+        values = np.array([getattr(v, key) for v in self.views])
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if len(values) else float("nan")
+
+    @property
+    def psnr(self) -> float:
+        return self._mean("psnr")
+
+    @property
+    def ssim(self) -> float:
+        return self._mean("ssim")
+
+    @property
+    def psnr_masked(self) -> float:
+        return self._mean("psnr_masked")
+
+    def summary(self) -> dict:
+        """psnr, ssim, psnr_masked, rounded; psnr_masked is None where no picture has alpha."""
+        masked = self.psnr_masked
+        return {"psnr": round(self.psnr, 3), "ssim": round(self.ssim, 4),
+                "psnr_masked": round(masked, 3) if np.isfinite(masked) else None,
+                "views": len(self.views)}
+
+
+def target_picture(frame: Frame, resolution: int | None) -> tuple[np.ndarray, np.ndarray, Camera]:
+    """(rgb over white (H, W, 3) float32, mask (H, W) bool, camera) at `resolution` pixels on the
+    longer side; the mask is empty where the picture has no alpha."""
+    camera = frame.camera.fitted(resolution)
+    image = media.resize_area(frame.image(), camera.width, camera.height)
+    mask = image[..., 3] > 127 if image.shape[2] == 4 else np.zeros(image.shape[:2], bool)
+    return media.over(image, WHITE), mask, camera
+
+
+def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None = None,
+                   progress: Callable[[int], None] | None = None) -> SceneMetrics:
+    """Renders every frame's camera over white and compares. IdfError for no frames."""
+    rows = []
+    for i, frame in enumerate(frames):
+        target, mask, camera = target_picture(frame, resolution)
+        picture = scene.render(camera, frame.expression, WHITE)
+        rows.append(ViewMetrics(frame.name, psnr(picture, target), ssim(picture, target),
+                                psnr(picture, target, mask)))
+        if progress:
+            progress(i + 1)
+    if not rows:
+        raise IdfError("There are no views to evaluate", "an empty test split",
+                       "use a dataset with a test split")
+    return SceneMetrics(tuple(rows))
+
+
+def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndarray,
+                  triangles: np.ndarray, max_yaw: float = 60.0) -> dict:
+    """How consistent a swap is between views, beside the unswapped pictures.
+
+    original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
+    fitted face mesh, whose inner vertices are the surface points. Returns the colour spread
+    (levels of 0-255, see `swap.metrics.colour_spread`) of both, and the share of changed pixels.
+    """
+    from .cameras import scene_frame
+    from .swap.metrics import border_edges, colour_spread, visible_points
+    from .swap.raster import vertex_normals
+
+    inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
+    points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]
+    scene = scene_frame([f.camera for f in original])
+    front = points.mean(0) - scene.center  # the face, not the mean camera, is the front
+    spread: dict[str, list] = {"original": [], "swapped": []}
+    changed = []
+    for a, b in zip(original, swapped, strict=True):
+        yaw, _ = yaw_pitch(a.camera, _facing(scene, front))
+        if abs(yaw) > max_yaw:
+            continue
+        uv, visible = visible_points(a.camera, points, normals, vertices, triangles)
+        before, after = a.image(), b.image()
+        spread["original"].append((before[..., :3], uv, visible))
+        spread["swapped"].append((after[..., :3], uv, visible))
+        changed.append(float((before != after).any(axis=2).mean()))
+    return {"colour_spread_original": round(colour_spread(spread["original"]), 3),
+            "colour_spread_swapped": round(colour_spread(spread["swapped"]), 3),
+            "changed_pixels": round(float(np.mean(changed)), 4) if changed else 0.0,
+            "views": len(changed), "max_yaw": max_yaw}
+
+
+def _facing(scene, front: np.ndarray):
+    from dataclasses import replace
+
+    front = front - scene.up * (front @ scene.up)
+    n = np.linalg.norm(front)
+    return replace(scene, front=front / n) if n > 1e-9 else scene
+
+
+def table(rows: list[dict], columns: list[str] | None = None) -> str:
+    """Rows of plain values as an aligned text table."""
+    columns = columns or list(dict.fromkeys(k for r in rows for k in r))
+
+    def show(v):
+        return "" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v)
+
+    cells = [columns] + [[show(r.get(c)) for c in columns] for r in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+             for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

@@ -1,0 +1,34 @@
+"""A turn round the scene as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import provenance
+from ..cameras import Camera, orbit
+from ..errors import IdfError
+from ..media import video_writer
+from ..scene import WHITE, Scene
+
+
+def write_orbit(scene: Scene, cameras: list[Camera], path, what: provenance.Mark, *,
+                frames: int = 120, fps: float = 30.0, elevation: float = 6.0,
+                resolution: int | None = 320, background=WHITE, visible_label: bool = True,
+                progress: Callable[[int], None] | None = None) -> Path:
+    """Renders one turn starting in front of the head and writes an MP4 with its marks.
+
+    cameras: those of the dataset (they tell where the head is and how far away). resolution: longer
+    side, pixels. visible_label: the word in the corner; leaving it out is the caller's decision and
+    goes into the mark's text.
+    """
+    if frames < 1:
+        raise IdfError("An orbit needs at least one frame", f"{frames}")
+    path = Path(path)
+    with video_writer(path, fps, comment=what.text()) as video:
+        for i, camera in enumerate(orbit(cameras, frames, elevation, resolution=resolution)):
+            picture = scene.render(camera, None, background)
+            video.append(provenance.label(picture) if visible_label else picture)
+            if progress:
+                progress(i + 1)
+    return provenance.mark(path, what)
