@@ -1,0 +1,132 @@
+"""The loss of 3DGS, (1 - λ)·L1 + λ·(1 - SSIM), and its gradient by the chain rule.
+
+SSIM of Wang et al. 2004 as 3DGS uses it (arXiv 2308.04079, eq. 7): Gaussian window of 11 pixels,
+σ = 1.5, zero padding, colours in [0, 1]. With B the blur, x the render and y the target:
+
+    m = Bx  n = By  E = B(x²)  G = B(y²)  F = B(xy)
+    A1 = 2mn + C1   A2 = 2(F - mn) + C2   B1 = m² + n² + C1   B2 = E - m² + G - n² + C2
+    S = A1 A2 / (B1 B2)
+    dS/dE = -S/B2   dS/dF = 2 A1/(B1 B2)
+    dS/dm = 2n (A2 - A1)/(B1 B2) - 2m S (1/B1 - 1/B2)
+    dL/dx = B(g dS/dm) + 2x B(g dS/dE) + y B(g dS/dF),  g = dL/dS = -λ/(3HW); B is symmetric
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numba
+import numpy as np
+
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
+GAP = WINDOW // 2  # rows of zeros between stacked planes: they act as each plane's padding
+
+
+def gaussian_window() -> np.ndarray:
+    """(11,) float32, sums to 1."""
+    t = np.arange(WINDOW) - WINDOW // 2
+    k = np.exp(-t**2 / (2 * SIGMA**2))
+    return (k / k.sum()).astype(np.float32)
+
+
+class LossValue(NamedTuple):
+    """loss and mse: floats (mse over all pixels and channels); gradient: (3, H, W) float32,
+    dloss/drender, a buffer that the next call overwrites."""
+
+    loss: float
+    mse: float
+    gradient: np.ndarray
+
+
+class PhotometricLoss:
+    """Callable for pictures of one size; owns the buffers, so one instance serves one thread."""
+
+    def __init__(self, height: int, width: int, lambda_dssim: float = 0.2):
+        self.shape = (3, height, width)
+        self.lambda_dssim = float(lambda_dssim)
+        self._window = gaussian_window()
+        # Planes stacked along the rows, so that one call of OpenCV blurs them all.
+        self._moments = np.zeros((15, height + GAP, width), np.float32)  # x, x², xy, y, y²
+        self._blurred = np.empty_like(self._moments)
+        self._partials = np.zeros((9, height + GAP, width), np.float32)  # g dS/dm, dS/dE, dS/dF
+        self._back = np.empty_like(self._partials)
+        self._sums = np.zeros((3, 3 * height))
+        self._gradient = np.empty(self.shape, np.float32)
+
+    def _blur(self, source: np.ndarray, out: np.ndarray) -> None:
+        width = self.shape[2]
+        cv2.sepFilter2D(source.reshape(-1, width), cv2.CV_32F, self._window, self._window,
+                        dst=out.reshape(-1, width), borderType=cv2.BORDER_CONSTANT)
+
+    def __call__(self, render: np.ndarray, target: np.ndarray) -> LossValue:
+        """render, target: (3, H, W) float32 in [0, 1], contiguous."""
+        if render.shape != self.shape or target.shape != self.shape:
+            raise ValueError(f"got {render.shape} and {target.shape}, expected {self.shape}")
+        size = render.size
+        lam = self.lambda_dssim
+        _fill_moments(render, target, self._moments)
+        self._blur(self._moments, self._blurred)
+        _ssim_partials(self._blurred, np.float32(-lam / size), self._partials, self._sums)
+        self._blur(self._partials, self._back)
+        _gradient(render, target, self._back, np.float32((1 - lam) / size), self._gradient,
+                  self._sums)
+        similarity, absolute, squared = self._sums.sum(axis=1) / size
+        return LossValue((1 - lam) * absolute + lam * (1 - similarity), squared, self._gradient)
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _fill_moments(x, y, out):
+    _, height, width = x.shape
+    for row in numba.prange(3 * height):
+        c, i = row // height, row % height
+        for j in range(width):
+            a, b = x[c, i, j], y[c, i, j]
+            out[c, i, j] = a
+            out[3 + c, i, j] = a * a
+            out[6 + c, i, j] = a * b
+            out[9 + c, i, j] = b
+            out[12 + c, i, j] = b * b
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _ssim_partials(blurred, g, out, sums):
+    height = blurred.shape[1] - GAP
+    two = np.float32(2)
+    one = np.float32(1)
+    for row in numba.prange(3 * height):
+        c, i = row // height, row % height
+        total = 0.0
+        for j in range(blurred.shape[2]):
+            m, n = blurred[c, i, j], blurred[9 + c, i, j]
+            a1 = two * m * n + C1
+            a2 = two * (blurred[6 + c, i, j] - m * n) + C2
+            b1 = m * m + n * n + C1
+            b2 = blurred[3 + c, i, j] - m * m + blurred[12 + c, i, j] - n * n + C2
+            r1, r2 = one / b1, one / b2
+            s = a1 * a2 * r1 * r2
+            total += s
+            out[c, i, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
+            out[3 + c, i, j] = -g * s * r2
+            out[6 + c, i, j] = g * two * a1 * r1 * r2
+        sums[0, row] = total
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _gradient(x, y, back, weight, out, sums):
+    _, height, width = x.shape
+    two = np.float32(2)
+    for row in numba.prange(3 * height):
+        c, i = row // height, row % height
+        absolute = 0.0
+        squared = 0.0
+        for j in range(width):
+            a, b = x[c, i, j], y[c, i, j]
+            d = a - b
+            absolute += abs(d)
+            squared += d * d
+            out[c, i, j] = (weight * np.sign(d) + back[c, i, j] + two * a * back[3 + c, i, j]
+                            + b * back[6 + c, i, j])
+        sums[1, row] = absolute
+        sums[2, row] = squared

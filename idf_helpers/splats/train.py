@@ -1,0 +1,308 @@
+"""Training Gaussian splats on views with known cameras: one class with a step, one function.
+
+The recipe is 3DGS (arXiv 2308.04079) with a schedule that fits any budget: every rate and threshold
+goes by the part of the run that is over, in steps or in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import IdfError
+from ..runs import peak_rss_mb
+from .adam import Adam
+from .config import SplatConfig
+from .densify import ScreenStatistics, densify, prune_invisible
+from .gaussians import Gaussians
+from .initialise import initial_gaussians
+from .loss import PhotometricLoss
+from .scene import GaussianScene
+from .views import TrainingViews
+
+SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, kill or interrupt
+MAX_ROLLBACKS = 3
+COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimisation.
+    iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps.
+    memory_mb: most resident memory of the process so far (10^6 bytes).
+    preview: (camera, background=None) -> (H, W, 3) float32 picture of the state right now.
+    """
+
+    iteration: int
+    fraction: float
+    seconds: float
+    iterations_per_s: float
+    psnr_train: float
+    num_gaussians: int
+    memory_mb: float
+    preview: Callable
+
+
+class State(NamedTuple):
+    """arrays: numeric arrays by name. meta: counters, clock and random state, ready for JSON."""
+
+    arrays: dict[str, np.ndarray]
+    meta: dict
+
+
+class Trainer:
+    """State of one training. `step()` until `done`; `scene()` at any time.
+
+    views: pictures and cameras. rasterizer: default `CpuRasterizer`.
+    points: optional start positions, see `initial_gaussians`.
+    """
+
+    def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None):
+        if rasterizer is None:
+            from .rasterizer import CpuRasterizer
+
+            rasterizer = CpuRasterizer()
+        self.views, self.config, self.rasterizer = views, config.checked(), rasterizer
+        self.radius = views.scene.radius
+        self.background = _background(views, config)
+        self.rng = np.random.default_rng(config.seed)
+        self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
+                                           points)
+        self.adam = Adam(self.gaussians)
+        self.statistics = ScreenStatistics.empty(len(self.gaussians))
+        self.order = self.rng.permutation(len(views))
+        self.iteration = 0
+        self.seconds = 0.0
+        self.rate_factor = 1.0  # halved at each rollback
+        self.rollbacks = 0
+        self.mse: float | None = None
+        self._losses: dict[tuple[int, int], PhotometricLoss] = {}
+        self._saved = self.state()
+
+    # --- schedule ---------------------------------------------------------------------------------
+
+    @property
+    def fraction(self) -> float:
+        """Part of the run that is over, in [0, 1]."""
+        c = self.config
+        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
+        return min(done, 1.0)
+
+    @property
+    def done(self) -> bool:
+        return self.fraction >= 1.0
+
+    @property
+    def active_sh_degree(self) -> int:
+        return min(self.config.sh_degree, sum(self.fraction >= f for f in self.config.sh_steps))
+
+    def learning_rates(self) -> dict[str, float]:
+        c = self.config
+        decay = c.lr_final**self.fraction
+        rates = {f.name: getattr(c, f"lr_{f.name}") * math.sqrt(decay) for f in fields(Gaussians)}
+        rates["means"] = c.lr_means * self.radius * decay
+        return {name: rate * self.rate_factor for name, rate in rates.items()}
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One view: render, compare, move. Returns the loss.
+
+        Non-finite numbers bring back the last good state (at most 50 steps old) with half the
+        learning rates; IdfError after three times.
+        """
+        start = time.perf_counter()
+        index = int(self.order[self.iteration % len(self.views)])
+        background = self._next_background()
+        target = self.views.target(index, background)
+        degree = self.active_sh_degree
+        render = self.rasterizer.forward(self.gaussians, self.views.cameras[index], background,
+                                         sh_degree=degree)
+        loss = self._loss(target.shape[1:])(render.rgb, target)
+        if not math.isfinite(loss.loss):
+            self._roll_back("the loss")
+            return loss.loss
+        gradients = self.rasterizer.backward(loss.gradient)
+        self.iteration += 1
+        self.adam.step(self.gaussians, gradients, gradients.visible, self.learning_rates(),
+                       self.iteration, (degree + 1) ** 2)
+        self.statistics.add(gradients.screen, gradients.visible)
+        self.mse = float(loss.mse) if self.mse is None else 0.96 * self.mse + 0.04 * loss.mse
+        self._densify_if_due()
+        if self.iteration % len(self.views) == 0:
+            self.order = self.rng.permutation(len(self.views))
+        self.seconds += time.perf_counter() - start
+        if self.iteration % SAVE_EVERY == 0 or self.done:
+            self._save_state()
+        return loss.loss
+
+    def _next_background(self) -> np.ndarray:
+        if self.background == "random":
+            return self.rng.random(3, np.float32)
+        return np.array(COLOURS[self.background], np.float32)
+
+    def _loss(self, size: tuple[int, int]) -> PhotometricLoss:
+        if size not in self._losses:
+            self._losses[size] = PhotometricLoss(*size, self.config.lambda_dssim)
+        return self._losses[size]
+
+    def _densify_if_due(self) -> None:
+        c = self.config
+        if (self.iteration < c.densify_from or self.iteration % c.densify_every
+                or self.fraction > c.relocate_until):
+            return
+        self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, c, self.radius,
+                                       self.fraction <= c.grow_until, self.rng)
+        self.statistics = ScreenStatistics.empty(len(self.gaussians))
+
+    def warm_up(self) -> None:
+        """Compiles (or loads) every kernel, so that the clock does not count it; no effect on the
+        result."""
+        black = np.zeros(3, np.float32)
+        target = self.views.target(0, black)
+        some = self.gaussians[: min(64, len(self.gaussians))]
+        render = self.rasterizer.forward(some, self.views.cameras[0], black, sh_degree=0)
+        gradients = self.rasterizer.backward(
+            self._loss(target.shape[1:])(render.rgb, target).gradient)
+        rates = dict.fromkeys(some.arrays(), 0.0)
+        Adam(some).step(some, gradients, gradients.visible, rates, 1, 1)
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """A copy of everything that the rest of the run depends on."""
+        arrays = {"screen.total": self.statistics.total, "screen.count": self.statistics.count,
+                  "order": self.order}
+        arrays |= {f"gaussians.{k}": a for k, a in self.gaussians.arrays().items()}
+        arrays |= {f"first.{k}": a for k, a in self.adam.first.items()}
+        arrays |= {f"second.{k}": a for k, a in self.adam.second.items()}
+        return State({k: a.copy() for k, a in arrays.items()}, {
+            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
+            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
+            "rng": self.rng.bit_generator.state})
+
+    def restore(self, state: State) -> None:
+        """Goes to a state of the same views and config; what follows does not change `state`."""
+        def part(prefix):
+            return {k.removeprefix(prefix): a.copy() for k, a in state.arrays.items()
+                    if k.startswith(prefix)}
+
+        self.gaussians = Gaussians(**part("gaussians."))
+        self.adam = Adam(self.gaussians)
+        self.adam.first, self.adam.second = part("first."), part("second.")
+        self.statistics = ScreenStatistics(**part("screen."))
+        self.order = state.arrays["order"].copy()
+        meta = state.meta
+        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
+        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
+        self.rng.bit_generator.state = meta["rng"]
+        self._saved = state
+
+    @property
+    def saved_state(self) -> State:
+        """The last good state, at most 50 steps old: what a checkpoint holds. A run that goes on
+        from it takes the same path as one that was never stopped, rollbacks included."""
+        return self._saved
+
+    def return_to_saved(self) -> None:
+        """After an interrupt, which can come in the middle of a step."""
+        self.restore(self._saved)
+
+    def _save_state(self) -> None:
+        for name, values in self.gaussians.arrays().items():
+            if not np.isfinite(values).all():
+                self._roll_back(f"`{name}`")
+                return
+        self._saved = self.state()
+
+    def _roll_back(self, where: str) -> None:
+        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
+        if rollbacks == MAX_ROLLBACKS:
+            raise IdfError(f"The training diverged at step {at}",
+                           f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
+                           "halved learning rates",
+                           "lower the learning rates (lr_means, lr_log_scales, …)")
+        self.restore(self._saved)
+        self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
+        self._saved = self.state()
+
+    # --- results ----------------------------------------------------------------------------------
+
+    @property
+    def psnr_train(self) -> float:
+        """dB over the last steps, NaN before the first."""
+        return math.nan if self.mse is None else -10 * math.log10(max(self.mse, 1e-10))
+
+    def scene(self) -> GaussianScene:
+        """What is there now, a copy without the Gaussians that nobody can see."""
+        colour = COLOURS.get(self.background, COLOURS["white"])
+        gaussians = prune_invisible(self.gaussians)
+        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
+                  "num_gaussians": len(gaussians), "rollbacks": self.rollbacks}
+        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), colour, report)
+
+    def progress(self) -> Progress:
+        def preview(camera, background=None):
+            return self.scene().render(camera, background=background)
+
+        return Progress(self.iteration, self.fraction, self.seconds,
+                        self.iteration / max(self.seconds, 1e-9), self.psnr_train,
+                        len(self.gaussians), peak_rss_mb(), preview)
+
+
+def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
+        progress: Callable[[Progress], None] | None = None,
+        progress_every_s: float = 0.5, points=None) -> GaussianScene:
+    """Trains on `dataset.train` until the iterations or the budget of `config` are used up.
+
+    run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
+    at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
+    iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
+    progress: called at most every `progress_every_s` seconds, and at the end.
+    points: optional (N, 3 or 6) start positions. Raises IdfError: bad config, no frames,
+    silhouettes without volume, diverged training.
+    """
+    views = TrainingViews.load(dataset.train, config.checked().resolution)
+    trainer = Trainer(views, config, rasterizer, points)
+    checkpoint = run.latest_checkpoint() if run is not None else None
+    if checkpoint is not None:
+        trainer.restore(State(*checkpoint))
+    trainer.warm_up()
+    told = -math.inf
+    written = trainer.saved_state
+    try:
+        while not trainer.done:
+            trainer.step()
+            if progress is not None and time.monotonic() - told >= progress_every_s:
+                progress(trainer.progress())
+                told = time.monotonic()
+            if run is not None and trainer.saved_state is not written and run.checkpoint_due():
+                written = trainer.saved_state
+                run.save_checkpoint(written.meta["iteration"], *written)
+    except KeyboardInterrupt:
+        trainer.return_to_saved()
+        if run is not None:
+            run.save_checkpoint(trainer.iteration, *trainer.saved_state)
+        raise
+    if progress is not None:
+        progress(trainer.progress())
+    return trainer.scene()
+
+
+def _background(views: TrainingViews, config: SplatConfig) -> str:
+    """The mode without "auto"; IdfError where a random one cannot work."""
+    if config.background == "random" and not views.has_alpha:
+        raise IdfError("A random background needs pictures with alpha", "RGB pictures",
+                       "use background white, black or auto")
+    if config.background != "auto":
+        return config.background
+    if views.has_alpha:
+        return "random"
+    return "white" if views.border_colour().mean() > 0.5 else "black"

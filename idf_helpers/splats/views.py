@@ -1,0 +1,108 @@
+"""Training pictures in memory: 8 bits, premultiplied, at training resolution, with cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+
+from ..cameras import Camera, SceneFrame, fitted_size, scene_frame
+from ..errors import IdfError
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingViews:
+    """cameras: V of them, at the size of their picture.
+    pixels: V arrays (4, H, W) uint8 with premultiplied alpha, or (3, H, W) without any alpha.
+    """
+
+    cameras: list[Camera]
+    pixels: list[np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.pixels[0].shape[0] == 4
+
+    @property
+    def scene(self) -> SceneFrame:
+        return scene_frame(self.cameras)
+
+    @classmethod
+    def load(cls, frames, resolution: int | None) -> TrainingViews:
+        """frames: objects with `.camera` and `.image()` (H, W, 3 or 4) uint8; read one at a time.
+
+        resolution: longer side in pixels, None for that of the files. Raises IdfError where there
+        is no frame.
+        """
+        cameras, pixels = [], []
+        for frame in frames:
+            image = frame.image()
+            height, width = image.shape[:2]
+            width, height = fitted_size(width, height, resolution)
+            cameras.append(frame.camera.resized(width, height))
+            pixels.append(np.ascontiguousarray(
+                premultiplied(image, width, height).transpose(2, 0, 1)))
+        if not pixels:
+            raise IdfError("There is no picture to train on", "0 frames in the train split",
+                           "give a dataset whose transforms_train.json names pictures")
+        if len({p.shape[0] for p in pixels}) > 1:  # some with alpha: the others are opaque
+            pixels = [p if len(p) == 4 else np.concatenate([p, np.full_like(p[:1], 255)])
+                      for p in pixels]
+        return cls(cameras, pixels)
+
+    def halved(self) -> TrainingViews:
+        """The same at half the size."""
+        cameras, pixels = [], []
+        for camera, p in zip(self.cameras, self.pixels, strict=True):
+            width, height = max(1, camera.width // 2), max(1, camera.height // 2)
+            cameras.append(camera.resized(width, height))
+            small = cv2.resize(p.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_AREA)
+            pixels.append(np.ascontiguousarray(small.transpose(2, 0, 1)))
+        return TrainingViews(cameras, pixels)
+
+    def target(self, index: int, background: np.ndarray) -> np.ndarray:
+        """(3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has alpha)."""
+        return composite(self.pixels[index], np.asarray(background, np.float32))
+
+    def border_colour(self) -> np.ndarray:
+        """(3,) float in [0, 1], the mean of all pictures' outermost pixels."""
+        rims = [np.concatenate([p[:3, 0], p[:3, -1], p[:3, :, 0], p[:3, :, -1]], axis=1)
+                for p in self.pixels]
+        return np.concatenate(rims, axis=1).mean(axis=1) / 255.0
+
+
+def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Picture (H, W, 3 or 4) uint8 -> (height, width, 3 or 4) uint8, colour times alpha.
+
+    Resized after the multiplication, so that the colour of transparent pixels does not leak in;
+    each output pixel is the mean over its area (linear interpolation where it grows).
+    """
+    image = image.astype(np.float32)
+    if image.shape[2] == 4:
+        image[..., :3] *= image[..., 3:] / 255.0
+    if (width, height) != (image.shape[1], image.shape[0]):
+        shrink = width <= image.shape[1]
+        image = cv2.resize(image, (width, height),
+                           interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
+
+
+@numba.njit(parallel=True, cache=True)
+def composite(pixels, background):
+    """pixels (3 or 4, H, W) uint8 premultiplied, background (3,) float32 -> (3, H, W) float32."""
+    channels, height, width = pixels.shape
+    out = np.empty((3, height, width), np.float32)
+    scale = np.float32(1 / 255)
+    for row in numba.prange(3 * height):
+        c, i = row // height, row % height
+        for j in range(width):
+            value = np.float32(pixels[c, i, j])
+            if channels == 4:
+                value += np.float32(255 - pixels[3, i, j]) * background[c]
+            out[c, i, j] = value * scale
+    return out
