@@ -133,10 +133,10 @@ def _lacks_face_models() -> str | None:
         "the face landmark models are not downloaded: idf download face_landmarks"
 
 
-register(Backend("swap", "uv", "idf_helpers.swap.uv:UvSwapper",
+register(Backend("swap", "uv", "idf_helpers.swap.swappers:UvSwapper",
                  "one face mesh and one texture for all views, consistent between them", 20,
                  _lacks_face_models, needs=frozenset({"cameras"})))
-register(Backend("swap", "mesh", "idf_helpers.swap.mesh:MeshSwapper",
+register(Backend("swap", "mesh", "idf_helpers.swap.swappers:MeshSwapper",
                  "a 2D mesh swap of each picture by itself", 10, _lacks_face_models))
 register(Backend("splats", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",
                  "numba kernels on this machine's processor", 10))

@@ -128,7 +128,7 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
     """
     from .cameras import scene_frame
     from .swap.metrics import border_edges, colour_spread, visible_points
-    from .swap.raster import vertex_normals
+    from .swap.triangulate import vertex_normals
 
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
     points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]

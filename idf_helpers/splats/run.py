@@ -1,0 +1,122 @@
+"""The splats stage: dataset in, a run folder with a scene out; and scenes read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .. import backends, provenance
+from ..cameras import Camera, look_at_matrix
+from ..dataset import Dataset
+from ..errors import IdfError
+from ..evaluate import SceneMetrics, evaluate_scene, target_picture
+from ..files import write_json
+from ..media import write_image
+from ..runs import RunFolder, peak_rss_mb, read_manifest
+from ..swap.run import consent_of_run
+from ..view.sheet import before_after
+from .cameras_file import find_cameras, write_cameras
+from .config import SplatConfig
+from .ply import read_ply, write_ply
+from .scene import GaussianScene
+from .train import Progress, fit
+
+MODEL = "point_cloud.ply"
+SHEET_VIEWS = 8  # held-out views in the comparison picture
+
+
+def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
+                 backend: str = "auto", resume: bool = True,
+                 progress: Callable[[Progress], None] | None = None) -> GaussianScene:
+    """Trains Gaussian splats on `dataset` and leaves in the run folder `out`:
+
+    point_cloud.ply (graphdeco's layout, marked), cameras.json, metrics.json, per_view.json,
+    held_out.jpg (pictures above, renders below), consent.json where the dataset has one.
+
+    A finished run of the same inputs and settings is read back. IdfError: see `fit`, `RunFolder`.
+    """
+    config = (config or SplatConfig()).checked()
+    chosen, why = backends.choose("splats", backend)
+    with RunFolder(out, stage="splats", backend=chosen.name, config=config,
+                   inputs=dataset.fingerprint(), resume=resume) as run:
+        if run.finished and (run.path / MODEL).is_file():
+            return load_scene(run.path)
+        scene = fit(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress)
+        metrics = evaluate_scene(scene, dataset.test, config.resolution)
+        what = mark_of(dataset.root, run.run_id, "Gaussian splats")
+        write_ply(scene.gaussians, run.path / MODEL)
+        provenance.mark(run.path / MODEL, what)
+        write_cameras(run.path / "cameras.json", list(dataset.train))
+        copy_consent(dataset.root, run.path)
+        write_json(run.path / "per_view.json", [asdict(v) for v in metrics.views])
+        _write_sheet(scene, dataset, config, metrics, run.path / "held_out.jpg", what)
+        run.finish(metrics.summary() | {
+            "num_gaussians": len(scene.gaussians), "iterations": scene.training["iterations"],
+            "seconds": scene.training["seconds"], "peak_rss_mb": round(peak_rss_mb(), 1)},
+            why=why, consent=what.consent)
+    return scene
+
+
+def _write_sheet(scene, dataset, config, metrics: SceneMetrics, path: Path, what) -> None:
+    step = max(1, len(dataset.test) // SHEET_VIEWS)
+    views = list(zip(dataset.test, metrics.views, strict=True))[::step][:SHEET_VIEWS]
+    pictures = [target_picture(f, config.resolution) for f, _ in views]
+    renders = [scene.render(camera) for _, _, camera in pictures]
+    captions = [f"{Path(v.name).name} {v.psnr:.1f} dB" for _, v in views]
+    sheet = before_after([p[0] for p in pictures], renders, 180, captions)
+    write_image(path, sheet)
+    provenance.mark(path, what)
+
+
+def mark_of(folder, run_id: str, made: str) -> provenance.Mark:
+    """The mark of something made from the pictures of a dataset folder, or from a run on one."""
+    try:
+        manifest = read_manifest(folder)
+    except IdfError:
+        return provenance.Mark(run_id, made)
+    swapped = manifest.get("stage") == "swap"
+    return provenance.Mark(run_id, f"{made} of swapped views" if swapped else made,
+                           manifest.get("source_type", "compositeSynthetic"),
+                           consent_of_run(folder))
+
+
+def copy_consent(source, target) -> None:
+    """The consent record travels with what is made of the pictures."""
+    record = provenance.Consent.read(source)
+    if record is not None:
+        record.write(target)
+
+
+# --- reading back ---------------------------------------------------------------------------------
+
+def model_file(path) -> Path:
+    """The `.ply` of a run folder, or the file itself. IdfError where there is none."""
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL).is_file():
+            raise IdfError(f"{path} holds no splats", f"no {MODEL} in it",
+                           "give the folder named with --out when `idf splat` ran, or a .ply file")
+        return path / MODEL
+    if path.suffix.lower() != ".ply":
+        raise IdfError(f"{path} is neither a run folder nor a .ply file",
+                       path.suffix or "no suffix", "give a run folder or a .ply file")
+    return path
+
+
+def load_scene(path, rasterizer=None) -> GaussianScene:
+    """The scene of a splat run folder or of any 3DGS `.ply`, with cameras for its orbit."""
+    path = model_file(path)
+    gaussians = read_ply(path)
+    return GaussianScene(gaussians, rasterizer, find_cameras(path) or [default_camera(gaussians)])
+
+
+def default_camera(gaussians, up=(0.0, 0.0, 1.0), size: int = 512) -> Camera:
+    """A camera for a model that comes without any: from -y with +z up, the Blender way round,
+    far enough to see the middle 90 % of the Gaussians."""
+    center = np.median(gaussians.means, axis=0)
+    radius = float(np.percentile(np.linalg.norm(gaussians.means - center, axis=1), 90)) or 1.0
+    position = center + np.array([0.0, -4.0, 0.0]) * radius
+    return Camera.from_fov(look_at_matrix(position, center, up), 0.6, size, size)

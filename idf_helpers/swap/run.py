@@ -1,0 +1,185 @@
+"""The swap stage: dataset in, dataset out; same layout, same cameras, alpha kept, a report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from .. import backends, provenance
+from ..dataset import Dataset, Frame, write_transforms
+from ..errors import IdfError, shorten
+from ..files import sha256_bytes, write_bytes, write_json
+from ..media import encode_image, read_image
+from ..parallel import pmap
+from ..runs import RunFolder, read_manifest
+from .source import SourceFace
+from .swappers import Swapper
+
+
+@dataclass(frozen=True)
+class SwapConfig:
+    """Settings of the swap stage that decide its output.
+
+    backend: "auto", or a name of `idf doctor`: uv (consistent between views), mesh (2D).
+    face: which face of the source photo, counted from the left from 0; None = there is one.
+    """
+
+    backend: str = "auto"
+    face: int | None = None
+
+
+Report = Callable[[str, float], None]
+
+
+def _silent(step: str, fraction: float) -> None:
+    pass
+
+
+def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None, *,
+                 consent: str = "", engine: str = "serial", workers: int = 2,
+                 resume: bool = True, progress: Report = _silent) -> Dataset:
+    """Swaps the face of `source` (a photo: path or bytes) into every frame of `dataset`.
+
+    out: run folder, itself a dataset afterwards, with run.json, swap_report.json and consent.json.
+    consent: statement covering source and target; not asked for the bundled synthetic faces.
+    engine, workers: see `parallel.pmap`; the output is the same for each.
+    progress: called with the step's name and its fraction done.
+
+    Frames without a face stay byte-identical and unmarked and are named in the report.
+    IdfError: bad photo or backend, no consent, no frame with a face, folder in use.
+    """
+    config = config or SwapConfig()
+    photo = _photo_bytes(source)
+    static = all(f.expression is None for f in dataset.frames)
+    backend, why = backends.choose("swap", config.backend,
+                                   frozenset({"cameras"}) if static else frozenset())
+    face = SourceFace.load(photo, face=config.face)
+    record = provenance.require_consent(consent, photo, [f.path for f in dataset.frames])
+    inputs = dataset.fingerprint() | {"source_sha256": sha256_bytes(photo),
+                                      "consent": record.statement}
+    with RunFolder(out, stage="swap", backend=backend.name, config=config, inputs=inputs,
+                   resume=resume) as run:
+        if run.finished:
+            progress("already done", 1.0)
+            return Dataset.open(run.path)
+        record = provenance.Consent.read(run.path) or record  # keep the first run's date
+        record.write(run.path)
+        started = time.perf_counter()
+        swapper = backend.load().prepare(dataset.frames, face, run.path, progress)
+        prepared = time.perf_counter() - started
+        what = provenance.Mark(run.run_id, f"face swap ({backend.name})", swapper.source_type,
+                               record.digest)
+        rows = _swap_frames(run, dataset, swapper, what, engine, workers, progress)
+        counts = Counter(row["status"] for row in rows)
+        if not counts["swapped"]:
+            raise IdfError(f"No frame of {dataset.root} could be swapped",
+                           shorten(f"{n} {s}" for s, n in counts.items()),
+                           "check that the pictures show a face, larger than about 64 pixels")
+        if dataset.background is not None:
+            write_bytes(run.path / "bg" / dataset.background.name, dataset.background.read_bytes())
+        seconds = time.perf_counter() - started
+        write_json(run.path / "swap_report.json", {
+            "backend": backend.name, "why": why, "source_sha256": inputs["source_sha256"],
+            "counts": dict(counts), "prepare_seconds": round(prepared, 3),
+            "seconds": round(seconds, 3), "frames": rows})
+        write_transforms(run.path, dataset.frames, expression_names=dataset.expression_names)
+        run.finish({"frames": len(rows), **counts, "seconds": round(seconds, 3)}, why=why,
+                   consent=record.digest, source_type=swapper.source_type)
+    return Dataset.open(out)
+
+
+def _swap_frames(run: RunFolder, dataset: Dataset, swapper: Swapper, what, engine, workers,
+                 progress) -> list[dict]:
+    """Report rows in the order of the frames; frames finished by an earlier try are not redone."""
+    done = {e["name"]: e for e in run.events() if e.get("kind") == "frame" and _is_there(run, e)}
+    todo = [f for f in dataset.frames if f.name not in done]
+    work = partial(_swap_frame, swapper=swapper, out=run.path, what=what)
+    for row in pmap(work, todo, engine, workers):
+        run.event(kind="frame", **row)
+        done[row["name"]] = row
+        progress("swapping", len(done) / len(dataset.frames))
+    rows = [{k: v for k, v in done[f.name].items() if k != "kind"} for f in dataset.frames]
+    return rows
+
+
+def _is_there(run: RunFolder, event: dict) -> bool:
+    path = run.path / str(event.get("file", "?"))
+    return path.is_file() and path.stat().st_size == event.get("bytes")
+
+
+def _swap_frame(frame: Frame, swapper: Swapper, out: Path, what) -> dict:
+    """One frame, in any process: read, swap, write, and the row of the report."""
+    started = time.process_time()
+    image = frame.image()
+    result = swapper(image, frame.camera)
+    seconds = time.process_time() - started
+    if result.status == "swapped":
+        data = provenance.mark_picture_bytes(encode_image(result.image), ".png", what)
+        suffix = ".png"
+    elif frame.distortion:  # the cameras written beside it have no lens distortion any more
+        data, suffix = encode_image(image), ".png"
+    else:  # byte-identical, not decoded and encoded again
+        data, suffix = frame.path.read_bytes(), frame.path.suffix
+    file = f"{frame.name}{suffix}"
+    write_bytes(out / file, data)
+    return {"name": frame.name, "split": frame.split, "status": result.status,
+            "reason": result.reason, "changed": round(float((result.mask > 0).mean()), 4),
+            "cpu_seconds": round(seconds, 4), "file": file, "bytes": len(data)}
+
+
+def swap_image(picture, source, out, config: SwapConfig | None = None, *, consent: str = "",
+               resume: bool = True) -> Path:
+    """Swaps the face of `source` into one picture (a path). The result is `out/<name>.png`.
+
+    IdfError as for `swap_dataset`, and where the picture shows no face.
+    """
+    config = config or SwapConfig()
+    picture = Path(picture)
+    image = read_image(picture)
+    photo = _photo_bytes(source)
+    backend, why = backends.choose("swap", config.backend)
+    face = SourceFace.load(photo, face=config.face)
+    record = provenance.require_consent(consent, photo, [picture])
+    inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
+              "source_sha256": sha256_bytes(photo), "consent": record.statement}
+    with RunFolder(out, stage="swap-image", backend=backend.name, config=config, inputs=inputs,
+                   resume=resume) as run:
+        path = run.path / f"{picture.stem}.png"
+        if run.finished and path.is_file():
+            return path
+        swapper = backend.load().prepare([], face, None, _silent)
+        result = swapper(image, None)
+        if result.status != "swapped":
+            raise IdfError(f"{picture} was not swapped", f"{result.status}: {result.reason}",
+                           "use a picture with one clear face, at least 64 pixels wide")
+        what = provenance.Mark(run.run_id, f"face swap ({backend.name})", swapper.source_type,
+                               record.digest)
+        record.write(run.path)
+        write_bytes(path, provenance.mark_picture_bytes(encode_image(result.image), ".png", what))
+        run.finish({"status": result.status}, why=why, consent=record.digest)
+    return path
+
+
+def _photo_bytes(source) -> bytes:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    path = Path(os.fspath(source))
+    if not path.is_file():
+        read_image(path, "source photo")  # says what is wrong with it
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise IdfError(f"The source photo {path} cannot be read", str(error)) from None
+
+
+def consent_of_run(folder) -> str:
+    """Digest of the consent that a dataset's pictures rest on: "" where it is no swap's output."""
+    try:
+        return read_manifest(folder).get("consent", "")
+    except IdfError:
+        return ""

@@ -1,0 +1,110 @@
+"""The swap backends behind one protocol.
+
+A swapper is prepared once, in the main process, from the frames and the source face, and then
+called for every frame; it is picklable, so that worker processes get the prepared one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..cameras import Camera
+from ..dataset import Frame
+from ..errors import IdfError
+from .bake import FaceTexture, bake
+from .landmarks import FaceLandmarks, LandmarkDetector
+from .mesh import swap_mesh
+from .result import SwapResult
+from .source import SourceFace
+from .triangulate import FaceMesh, fit_face
+from .uv import render_swap
+
+# Views looked at for fitting the mesh; more bring no accuracy (sheet: 0.7 % of the face width from
+# 39 views), and a video's thousands would cost minutes.
+MAX_FIT_VIEWS = 160
+
+Progress = Callable[[str, float], None]
+
+
+class Swapper(Protocol):
+    """name: as in the registry. source_type: IPTC digital source type of what it makes."""
+
+    name: str
+    source_type: str
+
+    @classmethod
+    def prepare(cls, frames: Sequence[Frame], source: SourceFace, folder: Path | None,
+                progress: Progress) -> Swapper:
+        """Does what all frames share. folder: where it may keep that for a resumed run."""
+        ...
+
+    def __call__(self, image: np.ndarray, camera: Camera | None) -> SwapResult:
+        """image: uint8 (H, W, 3|4)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class UvSwapper:
+    """One face mesh and one texture for all views of a head that stands still."""
+
+    mesh: FaceMesh
+    texture: FaceTexture
+
+    name = "uv"
+    source_type = "compositeSynthetic"
+
+    @classmethod
+    def prepare(cls, frames, source, folder, progress) -> UvSwapper:
+        if folder is not None and (folder / "face_mesh.npz").is_file() \
+                and (folder / "face_texture.npz").is_file():
+            return cls(FaceMesh.load(folder / "face_mesh.npz"),
+                       FaceTexture.load(folder / "face_texture.npz"))
+        stride = -(-len(frames) // MAX_FIT_VIEWS)
+        frames = list(frames)[::stride]
+        detector = LandmarkDetector()
+        faces: list[FaceLandmarks | None] = []
+        for i, frame in enumerate(frames):
+            found = detector.detect(frame.image())
+            faces.append(found[0] if found else None)
+            progress("finding faces", (i + 1) / len(frames))
+        mesh = fit_face(frames, faces)
+        progress("baking the texture", 0.0)
+        texture = bake(mesh, frames, source)
+        progress("baking the texture", 1.0)
+        if folder is not None:
+            mesh.save(folder / "face_mesh.npz")
+            texture.save(folder / "face_texture.npz")
+        return cls(mesh, texture)
+
+    def __call__(self, image, camera) -> SwapResult:
+        if camera is None:
+            raise IdfError("The swap backend `uv` needs cameras", "a picture without one",
+                           "use --backend mesh")
+        return render_swap(image, camera, self.mesh, self.texture)
+
+
+@dataclass(frozen=True, eq=False)
+class MeshSwapper:
+    """A 2D mesh swap of each picture by itself."""
+
+    source: SourceFace
+    detector: LandmarkDetector
+
+    name = "mesh"
+    source_type = "compositeSynthetic"
+
+    @classmethod
+    def prepare(cls, frames, source, folder, progress) -> MeshSwapper:
+        return cls(source, LandmarkDetector())
+
+    def __call__(self, image, camera) -> SwapResult:
+        found = self.detector.detect(image)
+        if not found:
+            return SwapResult(image, np.zeros(image.shape[:2], np.float32), "no_face",
+                              "no face found")
+        return swap_mesh(image, found[0], self.source)
