@@ -1,0 +1,185 @@
+"""The source photo of a swap: one face, its landmarks, and where its skin shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .. import media
+from ..errors import IdfError
+from . import topology
+from .colour import blur, fill_rings, rgb_to_lab
+from .landmarks import FaceLandmarks, LandmarkDetector
+
+MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
+MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
+
+# The forehead and temples: from the oval's ends at eye level over the top, back along the upper
+# edges of the brows.
+_FOREHEAD = np.array([127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356,
+                      300, 293, 334, 296, 336, 107, 66, 105, 63, 70])
+_FOREHEAD_TOP = 15  # of them lie on the oval
+# Patches that are skin on every face: right cheek, left cheek, bridge and sides of the nose.
+_CHEEK = np.array([117, 118, 101, 36, 205, 187, 123])
+_NOSE = np.array([6, 196, 198, 4, 420, 419])
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFace:
+    """A face to put onto others; made by `load_source` or `from_image`.
+
+    image: (H, W, 3) uint8 RGB, the surroundings of the face, reduced to MAX_FACE.
+    landmarks: its points, in pixels of `image`.
+    skin: (H, W) float32 in [0, 1], 0 where hair hides the forehead, 1 elsewhere.
+    name: for messages.
+    """
+
+    image: np.ndarray
+    landmarks: FaceLandmarks
+    skin: np.ndarray
+    name: str = "(picture)"
+    _levels: dict = field(default_factory=dict, repr=False)
+
+    def at_size(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The face reduced for drawing it `size` pixels large, so that it does not alias.
+
+        Halved (averaging 2x2) while it stays at least `size`: image (h, w, 3) uint8, points
+        (468, 2) float32 in its pixels, skin (h, w) float32.
+        """
+        level = max(0, int(np.floor(np.log2(max(self.landmarks.size / max(size, 1.0), 1.0)))))
+        if level not in self._levels:
+            h, w = (max(1, s >> level) for s in self.image.shape[:2])
+            scale = np.array([w / self.image.shape[1], h / self.image.shape[0]])
+            self._levels[level] = (
+                cv2.resize(self.image, (w, h), interpolation=cv2.INTER_AREA),
+                (self.landmarks.xy * scale).astype(np.float32),
+                cv2.resize(self.skin, (w, h), interpolation=cv2.INTER_AREA))
+        return self._levels[level]
+
+
+def load_source(path, detector: LandmarkDetector | None = None,
+                face: int | None = None) -> SourceFace:
+    """The face in a photo.
+
+    path: a file, or its bytes (an upload). face: which one where there are several, counted from
+    the left, 0 = leftmost; None = there must be only one.
+    Raises IdfError: no such file, not a picture, no face, several faces, a face that is too small.
+    """
+    image = media.read_image(path, "source photo")
+    name = str(Path(path).name) if isinstance(path, (str, Path)) else "the uploaded photo"
+    return from_image(image, detector, face, name)
+
+
+def from_image(image: np.ndarray, detector: LandmarkDetector | None = None,
+               face: int | None = None, name: str = "(picture)") -> SourceFace:
+    """Like `load_source` for a picture in memory, (H, W, 3|4) uint8."""
+    detector = detector or LandmarkDetector()
+    found = detector.detect(image, max_faces=16, zoom=True)
+    size = f"{image.shape[1]}x{image.shape[0]}"
+    if not found:
+        raise IdfError(f"There is no face in the source photo {name}", f"a picture of {size}",
+                       "use a sharp photo of one person who looks at the camera")
+    largest = max(f.size for f in found)
+    # People far in the background do not make a portrait ambiguous.
+    faces = sorted((f for f in found if f.size >= largest / 3), key=lambda f: f.box[0])
+    if face is None and len(faces) > 1:
+        where = ", ".join(f"{i}: {f.size:.0f} px at x={f.box[[0, 2]].mean():.0f}"
+                          for i, f in enumerate(faces))
+        raise IdfError(f"There are {len(faces)} faces in the source photo {name}", where,
+                       "name one, counted from the left (0 = leftmost), or cut the photo")
+    if face is not None and not 0 <= face < len(faces):
+        raise IdfError(f"There is no face number {face} in the source photo {name}",
+                       f"{len(faces)} faces, counted from 0",
+                       f"use a number from 0 to {len(faces) - 1}")
+    chosen = faces[face or 0]
+    if chosen.size < MIN_FACE:
+        raise IdfError(f"The face in the source photo {name} is too small",
+                       f"{chosen.size:.0f} px high in a picture of {size}",
+                       f"use a photo where the face is at least {MIN_FACE} px, better 300 px")
+    return _cut_out(media.over(image, (0.5, 0.5, 0.5)) if image.shape[2] == 4 else image,
+                    chosen, name)
+
+
+def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
+    """The face with half its size round it, reduced to MAX_FACE."""
+    image = media.to_uint8(image)
+    box, margin = face.box, 0.5 * face.size
+    limit = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(box[:2] - margin).astype(int), 0, limit - 1)
+    high = np.clip(np.ceil(box[2:] + margin).astype(int), low + 1, limit)
+    part = image[low[1]:high[1], low[0]:high[0]]
+    points = face.points - np.array([low[0], low[1], 0], np.float32)
+    scale = MAX_FACE / face.size
+    if scale < 1:
+        w, h = np.maximum(np.round((high - low) * scale).astype(int), 1)
+        ratio = np.array([w / part.shape[1], h / part.shape[0]])
+        part = cv2.resize(part, (int(w), int(h)), interpolation=cv2.INTER_AREA)
+        points = points * np.append(ratio, scale).astype(np.float32)
+    part = np.ascontiguousarray(part)
+    landmarks = FaceLandmarks(points, face.presence, face.score)
+    return SourceFace(part, landmarks, 1 - hair_on_forehead(part, landmarks), name)
+
+
+def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
+    """(H, W) float32 in [0, 1]: 1 where the forehead is hidden by something that is not skin.
+
+    The skin's colour is learned from cheeks and nose (median and robust spread in Lab). Forehead
+    and temple pixels far from it count as hair where they hang together with the forehead's upper
+    border, as a fringe does (a birthmark or a wrinkle does not).
+
+    rgb: (H, W, 3) uint8; face: landmarks in its pixels.
+    """
+    out = np.zeros(rgb.shape[:2], np.float32)
+    size, xy = face.size, face.xy
+    low = np.maximum(np.floor(xy.min(0) - 0.05 * size).astype(int), 0)
+    high = np.minimum(np.ceil(xy.max(0) + 0.05 * size).astype(int), rgb.shape[1::-1])
+    if (high - low).min() < 8:
+        return out
+    h, w = int(high[1] - low[1]), int(high[0] - low[0])
+    # Single pores and hairs are noise here.
+    lab = blur(rgb_to_lab(rgb[low[1]:high[1], low[0]:high[0]]), 0.004 * size)
+    patches = fill_rings([xy[_CHEEK], xy[topology.MIRROR[_CHEEK]], xy[_NOSE]], h, w, low) > 0.5
+    if patches.sum() < 16:
+        return out
+    skin = lab[patches]
+    median = np.median(skin, axis=0)
+    # 1.48 MAD = standard deviation of a Gaussian; floors and ceilings in Lab units keep a very
+    # even or a half shadowed face from making the test too strict or too lax.
+    spread = np.clip(1.48 * np.median(np.abs(skin - median), axis=0), (6, 3, 3), (11, 6, 6))
+    difference = lab - median
+    # A highlight is brighter and less coloured than the skin round it: where it is brighter, a
+    # loss of chroma does not count, and lightness counts half.
+    brighter = difference[..., 0] > 0
+    hue = median[1:] / max(float(np.linalg.norm(median[1:])), 1e-3)
+    loss = np.where(brighter, np.minimum(difference[..., 1:] @ hue, 0), 0)
+    difference[..., 1:] -= loss[..., None] * hue
+    difference[..., 0] *= np.where(brighter, 0.5, 1.0)
+    distance = np.sqrt(((difference / spread) ** 2).sum(-1))
+    k = max(1, round(0.012 * size))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    brows = fill_rings([xy[topology.LEFT_BROW], xy[topology.RIGHT_BROW]], h, w, low) > 0.1
+    brows = cv2.dilate(brows.astype(np.uint8), disc, iterations=2) > 0
+    forehead = (fill_rings([xy[_FOREHEAD]], h, w, low) > 0.5) & ~brows
+    suspect = ((distance > 3.0) & forehead).astype(np.uint8)
+    k = max(1, round(0.012 * size))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    suspect = cv2.morphologyEx(suspect, cv2.MORPH_CLOSE, disc)  # strands belong together
+    # The upper border: the part of the forehead within a band below the oval's top.
+    down = xy[topology.CHIN] - xy[topology.FOREHEAD]
+    down = down / max(float(np.linalg.norm(down)), 1e-6)
+    line = xy[_FOREHEAD[:_FOREHEAD_TOP]] + 0.5 * k * down - low - 0.5
+    edge = np.zeros((h, w), np.uint8)
+    cv2.polylines(edge, [np.round(line).astype(np.int32)], False, 1, thickness=2 * k + 1)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(suspect, connectivity=8)
+    touching = np.unique(labels[(edge > 0) & (suspect > 0)])
+    touching = touching[(touching > 0) & (stats[touching, cv2.CC_STAT_AREA] > 2 * k * k)]
+    hair = np.isin(labels, touching)
+    if not hair.any():
+        return out
+    hair = cv2.dilate(hair.astype(np.float32), disc)
+    part = blur(hair, 0.006 * size)
+    out[low[1]:high[1], low[0]:high[0]] = np.clip(part, 0, 1) * (part > 0.02)
+    return out
