@@ -1,0 +1,177 @@
+"""Measures of a swap that need no downloaded weights: consistency, identity proxy, geometry."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .raster import rasterize
+
+
+def surface_distance(points, vertices, triangles) -> np.ndarray:
+    """Distance of every point to the nearest place on a mesh, same unit as the points.
+
+    points: (N, 3). vertices: (V, 3). triangles: (T, 3) int. Returns (N,) float64.
+    Points whose nearest place lies on the mesh's open border get NaN: they lie beside the mesh,
+    and their distance says nothing about the shape. Closest point by regions: Ericson, Real-Time
+    Collision Detection (2005), section 5.1.5.
+    """
+    points, vertices = np.asarray(points, np.float64), np.asarray(vertices, np.float64)
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    best = np.full(len(points), np.inf)
+    where = np.zeros((len(points), 3))
+    for s in range(0, len(points), 256):  # keeps the (N, T, 3) work arrays small
+        p = points[s:s + 256, None]
+        q = _closest_on_triangles(p, a, b, c)
+        d = np.linalg.norm(p - q, axis=-1)
+        k = d.argmin(1)
+        best[s:s + 256] = d[np.arange(len(k)), k]
+        where[s:s + 256] = q[np.arange(len(k)), k]
+    e0, e1 = (vertices[e] for e in border_edges(triangles).T)
+    u = e1 - e0
+    for s in range(0, len(points), 256):
+        w = where[s:s + 256, None] - e0
+        t = np.clip((w * u).sum(-1) / np.maximum((u * u).sum(-1), 1e-30), 0, 1)
+        gap = np.linalg.norm(w - t[..., None] * u, axis=-1).min(1)
+        best[s:s + 256][gap < 1e-9 * np.ptp(vertices)] = np.nan
+    return best
+
+
+def border_edges(triangles) -> np.ndarray:
+    """(E, 2) int: edges that belong to one triangle only."""
+    t = np.asarray(triangles)
+    edges = np.sort(np.concatenate([t[:, [0, 1]], t[:, [1, 2]], t[:, [2, 0]]]), axis=1)
+    unique, count = np.unique(edges, axis=0, return_counts=True)
+    return unique[count == 1]
+
+
+def _closest_on_triangles(p, a, b, c):
+    ab, ac, ap = b - a, c - a, p - a
+    n = np.cross(ab, ac)
+    nn = np.maximum((n * n).sum(-1), 1e-30)
+    # Barycentric weights of the foot of the perpendicular; inside where both and their rest >= 0.
+    v = (np.cross(ap, ac) * n).sum(-1) / nn
+    w = (np.cross(ab, ap) * n).sum(-1) / nn
+    inside = (v >= 0) & (w >= 0) & (v + w <= 1)
+    foot = a + v[..., None] * ab + w[..., None] * ac
+    best, dist = None, None
+    for s, e in ((a, b), (b, c), (c, a)):
+        d = e - s
+        t = np.clip(((p - s) * d).sum(-1) / np.maximum((d * d).sum(-1), 1e-30), 0, 1)
+        q = s + t[..., None] * d
+        dq = ((p - q) ** 2).sum(-1)
+        nearer = True if best is None else dq < dist
+        best = q if best is None else np.where(nearer[..., None], q, best)
+        dist = dq if dist is None else np.where(nearer, dq, dist)
+    return np.where(inside[..., None], foot, best)
+
+
+def visible_points(camera, points, normals, vertices=None, triangles=None,
+                   min_facing: float = 0.45, tolerance: float = 0.02):
+    """Where surface points are seen by a camera.
+
+    points, normals: (N, 3) world. vertices, triangles: a mesh that may hide them (z-test), or None.
+    min_facing: least cosine between normal and direction to the camera. tolerance: how much nearer
+    the mesh must be to hide a point, as a share of the points' extent.
+    Returns pixels (N, 2) float64 and visible (N,) bool.
+    """
+    uv, depth = camera.project(points)
+    view = camera.position - points
+    facing = (view * normals).sum(1) / np.linalg.norm(view, axis=1)
+    inside = ((uv >= 1) & (uv < (camera.width - 1, camera.height - 1))).all(1) & (depth > 0)
+    visible = inside & (facing > min_facing)
+    if vertices is not None:
+        xy, z = camera.project(vertices)
+        _, _, zbuf = rasterize(triangles, xy, z, np.zeros((len(xy), 0)), camera.height,
+                               camera.width, perspective=True)
+        at = np.clip(np.nan_to_num(uv), 0, (camera.width - 1, camera.height - 1)).astype(int)
+        visible &= depth < zbuf[at[:, 1], at[:, 0]] + tolerance * np.ptp(points, axis=0).max()
+    return uv, visible
+
+
+def colour_spread(views, min_views: int = 5) -> float:
+    """How much the colour of a surface point changes from view to view, in levels of 0-255.
+
+    views: an iterable of (image (H, W, 3) uint8, pixels (N, 2), visible (N,) bool), the same N
+    points in each. The colour is sampled bilinearly. The standard deviation over the views that see
+    a point is averaged over the colour channels and over the points seen in >= `min_views` views.
+    NaN when there is no such point.
+    """
+    count = total = square = None
+    for image, uv, visible in views:
+        c = sample(image, uv).astype(np.float64) * visible[:, None]
+        if count is None:
+            count, total, square = np.zeros(len(uv)), np.zeros_like(c), np.zeros_like(c)
+        count, total, square = count + visible, total + c, square + c * c
+    if count is None or not (count >= min_views).any():
+        return float("nan")
+    k = count >= min_views
+    mean = total[k] / count[k, None]
+    return float(np.sqrt(np.maximum(square[k] / count[k, None] - mean**2, 0)).mean())
+
+
+def sample(image, uv) -> np.ndarray:
+    """(N, 3) float32 bilinear colours of an image (H, W, >= 3) at pixels (N, 2), centres +0.5."""
+    xy = np.nan_to_num(np.asarray(uv)).astype(np.float32) - np.float32(0.5)
+    out = cv2.remap(np.ascontiguousarray(image[..., :3]), xy[None, :, 0], xy[None, :, 1],
+                    cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return out[0].astype(np.float32)
+
+
+# Eye, eye and mouth centre of the aligned inner face, pixels of a 128 x 128 picture.
+ALIGNED = np.array([[38.0, 48.0], [90.0, 48.0], [64.0, 100.0]])
+_EYE_RIGHT = [33, 133, 159, 145]
+_EYE_LEFT = [362, 263, 386, 374]
+_MOUTH = [61, 291, 13, 14]
+
+
+def aligned_face(image, landmarks) -> np.ndarray:
+    """(128, 128) uint8 grey inner face: eye and mouth centres moved to `ALIGNED` (affine).
+
+    image: (H, W, 3 or 4) uint8 RGB(A), alpha over mid grey. landmarks: (468, >= 2) pixels.
+    """
+    p = np.asarray(landmarks, np.float64)[:, :2]
+    centres = np.stack([p[k].mean(0) for k in (_EYE_RIGHT, _EYE_LEFT, _MOUTH)]) - 0.5
+    M = cv2.getAffineTransform(centres.astype(np.float32), ALIGNED.astype(np.float32))
+    rgb = image[..., :3].astype(np.float32)
+    if image.shape[2] == 4:
+        a = image[..., 3:] / np.float32(255)
+        rgb = rgb * a + 128 * (1 - a)
+    grey = cv2.cvtColor(np.clip(rgb, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    return cv2.warpAffine(grey, M, (128, 128), flags=cv2.INTER_AREA,
+                          borderMode=cv2.BORDER_REPLICATE)
+
+
+def hog(grey, cell: int = 16, block: int = 2, bins: int = 9) -> np.ndarray:
+    """Histogram of oriented gradients of a grey picture (Dalal and Triggs 2005).
+
+    Unsigned orientations in `bins` bins shared linearly between neighbours, `cell` pixels a cell,
+    `block` x `block` cells a block at one cell's stride, L2-hys normalisation (clipped at 0.2).
+    Returns a flat float64 vector.
+    """
+    g = grey.astype(np.float64)
+    gx, gy = np.zeros_like(g), np.zeros_like(g)
+    gx[:, 1:-1] = g[:, 2:] - g[:, :-2]
+    gy[1:-1] = g[2:] - g[:-2]
+    magnitude = np.hypot(gx, gy)
+    angle = (np.arctan2(gy, gx) % np.pi) / np.pi * bins - 0.5
+    low = np.floor(angle).astype(int)
+    part = angle - low
+    rows, cols = g.shape[0] // cell, g.shape[1] // cell
+    cells = np.zeros((rows, cols, bins))
+    y, x = np.mgrid[:rows * cell, :cols * cell]
+    for k, weight in ((low, 1 - part), (low + 1, part)):
+        np.add.at(cells, (y // cell, x // cell, k[y, x] % bins), (magnitude * weight)[y, x])
+    out = []
+    for r in range(rows - block + 1):
+        for c in range(cols - block + 1):
+            v = cells[r:r + block, c:c + block].ravel()
+            v = np.minimum(v / np.sqrt((v * v).sum() + 1e-6), 0.2)
+            out.append(v / np.sqrt((v * v).sum() + 1e-12))
+    return np.concatenate(out)
+
+
+def hog_similarity(image_a, landmarks_a, image_b, landmarks_b) -> float:
+    """Cosine of the HOGs of two aligned inner faces, in [0, 1]: a weak stand-in for identity."""
+    a, b = (hog(aligned_face(i, p)) for i, p in ((image_a, landmarks_a), (image_b, landmarks_b)))
+    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))

@@ -1,0 +1,34 @@
+"""What every swapper says about a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+STATUSES = ("swapped", "no_face", "low_confidence", "extreme_pose")
+
+
+@dataclass(frozen=True, eq=False)
+class SwapResult:
+    """One frame after the swap.
+
+    image: (H, W, 3 or 4) uint8; where `status` is not "swapped" it equals the input, and alpha
+        always does.
+    mask: (H, W) float32 in [0, 1], how much of each pixel is the source; 0 = the input's pixel.
+    status: one of STATUSES. reason: why it was not swapped, "" where it was.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    status: str
+    reason: str = ""
+
+    def __post_init__(self):
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is not one of {STATUSES}")
+
+    @classmethod
+    def unchanged(cls, image: np.ndarray, status: str, reason: str) -> SwapResult:
+        """The input itself, with the reason why."""
+        return cls(image, np.zeros(image.shape[:2], np.float32), status, reason)

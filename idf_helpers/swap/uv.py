@@ -1,0 +1,104 @@
+"""The view-consistent swap: one fitted face, one texture, painted into every view.
+
+    mesh = fit_face(frames, landmarks)      # once a head
+    texture = bake(mesh, frames, source)    # once a source
+    result = render_swap(image, camera, mesh, texture)  # every frame; no detection needed
+
+All three results are plain arrays in frozen dataclasses: they pickle, and `save`/`load` them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .bake import BakeConfig, FaceTexture, bake
+from .raster import rasterize
+from .result import SwapResult
+from .triangulate import FaceMesh, FitConfig, fit_face
+
+__all__ = ["BakeConfig", "FaceMesh", "FaceTexture", "FitConfig", "RenderConfig", "SwapResult",
+           "bake", "fit_face", "render_swap"]
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How the texture is painted into a view.
+
+    supersample: samples per pixel and axis; smooths the outline of the nose.
+    facing: cosine between normal and direction to the camera where the swap begins to show, and
+        where it shows fully; hides texture that is stretched along the outline.
+    min_share: share of the frontal face's area that must show for a frame to count as swapped.
+    """
+
+    supersample: int = 2
+    facing: tuple[float, float] = (0.02, 0.25)
+    min_share: float = 0.01
+
+
+def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
+                config: RenderConfig = RenderConfig()) -> SwapResult:  # noqa: B008
+    """Paint the texture into one view.
+
+    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel
+    where the mask is 0 is the input's.
+    Status "no_face" with the input unchanged where the face is turned away or outside the picture.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"image {image.shape} {image.dtype}; expected (H, W, 3|4) uint8")
+    if image.shape[:2] != (camera.height, camera.width):
+        raise ValueError(f"image {image.shape[1]}x{image.shape[0]} but camera "
+                         f"{camera.width}x{camera.height}")
+    xy, z = camera.project(mesh.vertices)
+    view = camera.position - mesh.vertices
+    facing = (view * mesh.normals).sum(1) / np.linalg.norm(view, axis=1)
+    if (z <= 0).any():
+        return SwapResult.unchanged(image, "no_face", "the face is behind the camera")
+    lo = np.maximum(np.floor(xy.min(0)).astype(int) - 1, 0)
+    hi = np.minimum(np.ceil(xy.max(0)).astype(int) + 1, (camera.width, camera.height))
+    if (hi - lo < 2).any():
+        return SwapResult.unchanged(image, "no_face", "the face is outside the picture")
+
+    colour, alpha = _paint(mesh, texture, xy, z, facing, lo, hi, config)
+    box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
+    if image.shape[2] == 4:
+        alpha = alpha * (image[box][..., 3] > 0)
+    # What the same face would cover if it looked at this camera: width times 1.3 widths.
+    pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
+    if alpha.sum() < config.min_share * 1.3 * pixels**2:
+        return SwapResult.unchanged(image, "no_face", "the face is turned away or out of view")
+
+    out, mask = image.copy(), np.zeros(image.shape[:2], np.float32)
+    mask[box] = alpha
+    old = image[box][..., :3].astype(np.float32)
+    # out = alpha * texture + (1 - alpha) * frame
+    new = np.rint(old + alpha[..., None] * (colour - old))
+    out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
+    return SwapResult(out, mask, "swapped")
+
+
+def _paint(mesh, texture, xy, z, facing, lo, hi, config):
+    """Texture colours (h, w, 3) float32 0-255 and alpha (h, w) in the box lo..hi of the view."""
+    s = config.supersample
+    w, h = hi - lo
+    # Triangles that look away are left out: they would shine through along the outline.
+    p = xy[mesh.triangles]
+    a, b = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+    front = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0  # y points down
+    attributes = np.concatenate([texture.uv, facing[:, None]], axis=1)
+    attr, ids, _ = rasterize(mesh.triangles[front], (xy - lo) * s, z, attributes, h * s, w * s,
+                             perspective=True)
+    at = np.where((ids >= 0)[..., None], attr[..., :2] - 0.5, -9).astype(np.float32)
+    rgba = cv2.remap(texture.rgba, at, None, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_CONSTANT).astype(np.float32)
+    low, high = config.facing
+    alpha = rgba[..., 3] / 255 * np.clip((attr[..., 2] - low) / (high - low), 0, 1)
+    # Average the samples of a pixel, colours weighted by alpha.
+    rgba[..., :3] *= alpha[..., None]
+    rgba[..., 3] = alpha
+    rgba = cv2.resize(rgba, (int(w), int(h)), interpolation=cv2.INTER_AREA)
+    alpha = rgba[..., 3]
+    alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
+    return rgba[..., :3] / np.maximum(alpha, 1e-6)[..., None], alpha
