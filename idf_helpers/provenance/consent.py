@@ -39,21 +39,27 @@ class Consent:
         return stable_hash(asdict(self))
 
     def write(self, folder) -> Path:
+        """Writes consent.json; beside another record there, consent-<digest>.json."""
         path = Path(folder) / "consent.json"
+        if path.is_file() and (there := _read(path)) and there.digest != self.digest:
+            path = path.with_name(f"consent-{self.digest[:8]}.json")
         write_json(path, asdict(self) | {"digest": self.digest})
         return path
 
     @classmethod
-    def read(cls, folder) -> Consent | None:
-        """The record stored in `folder`, or None where there is none."""
-        path = Path(folder) / "consent.json"
-        if not path.is_file():
-            return None
-        data = read_json(path, "consent record")
-        try:
-            return cls(**{k: str(data[k]) for k in cls.__dataclass_fields__})
-        except (KeyError, TypeError):
-            raise IdfError(f"The consent record {path} is incomplete", str(data)[:120]) from None
+    def read(cls, folder, digest: str | None = None) -> Consent | None:
+        """The record stored in `folder`, None where there is none. digest: a certain one."""
+        paths = sorted(Path(folder).glob("consent*.json"), reverse=True)
+        records = [r for r in map(_read, paths) if digest is None or r.digest == digest]
+        return records[0] if records else None
+
+
+def _read(path: Path) -> Consent:
+    data = read_json(path, "consent record")
+    try:
+        return Consent(**{k: str(data[k]) for k in Consent.__dataclass_fields__})
+    except (KeyError, TypeError):
+        raise IdfError(f"The consent record {path} is incomplete", str(data)[:120]) from None
 
 
 def require_consent(statement: str, source: bytes, targets: list[Path]) -> Consent:

@@ -108,11 +108,11 @@ def _layers(path: Path) -> list[tuple[str, str]]:
 
 
 def _consent_of(path: Path, digest: str) -> Consent | None:
-    """The consent record in the file's folder or one of the three above it, if it is the one."""
+    """The record of that digest in the file's folder or one of the three above it."""
     if not digest:
         return None
     for folder in list(path.resolve().parents)[:4]:
-        record = Consent.read(folder)
-        if record is not None and record.digest == digest:
+        record = Consent.read(folder, digest)
+        if record is not None:
             return record
     return None

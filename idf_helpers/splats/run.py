@@ -56,7 +56,7 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
         run.finish(metrics.summary() | {
             "num_gaussians": len(scene.gaussians), "iterations": scene.training["iterations"],
             "seconds": scene.training["seconds"], "peak_rss_mb": round(peak_rss_mb(), 1)},
-            why=why, consent=what.consent)
+            why=why, consent=what.consent, source_type=what.source_type)
     return scene
 
 

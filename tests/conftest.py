@@ -1,0 +1,52 @@
+"""Shared fixtures: tiny pictures and datasets that the tests make themselves."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from idf_helpers import media
+from idf_helpers.cameras import look_at_matrix
+
+FOV = 0.6
+
+
+def make_dataset(root, splits=None, size=(24, 20), alpha=True, **top):
+    """A Blender-style dataset of random pictures on a circle of cameras; returns its folder."""
+    splits = splits or {"train": 6, "val": 1, "test": 2}
+    rng = np.random.default_rng(0)
+    k, total = 0, sum(splits.values())
+    for split, count in splits.items():
+        frames = []
+        for i in range(count):
+            a = 2 * math.pi * k / total
+            k += 1
+            position = (4 * math.sin(a), -4 * math.cos(a), 0.3)
+            name = f"{split}/r_{i}"
+            image = rng.integers(0, 256, (size[1], size[0], 4 if alpha else 3), np.uint8)
+            if alpha:
+                image[..., 3] = np.where(image[..., 3] > 128, 255, 0)
+            media.write_image(root / f"{name}.png", image)
+            frames.append({"file_path": f"./{name}", "transform_matrix":
+                           look_at_matrix(position, (0, 0, 0), (0, 0, 1)).tolist()})
+        (root / f"transforms_{split}.json").write_text(
+            json.dumps({"camera_angle_x": FOV, **top, "frames": frames}))
+    return root
+
+
+@pytest.fixture
+def dataset_folder(tmp_path):
+    return make_dataset(tmp_path / "data")
+
+
+@pytest.fixture
+def edit_json():
+    """edit_json(path, lambda data: ...) changes a JSON file in place."""
+    def edit(path, change):
+        data = json.loads(path.read_text())
+        change(data)
+        path.write_text(json.dumps(data))
+    return edit
