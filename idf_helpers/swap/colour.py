@@ -20,12 +20,15 @@ class ColourConfig:
     low_frequency: share of the remaining smooth difference (light, shading) that is taken over,
         in [0, 1].
     sigma: width of "smooth", as a fraction of the face size, > 0.
+    black_lift: share of the skin's change in lightness that black takes part in, in [0, 1]; 0
+        keeps dark hair as dark as it was, 1 is a plain shift (which makes it grey).
     """
 
     gain_min: float = 0.6
     gain_max: float = 1.6
     low_frequency: float = 0.85
     sigma: float = 0.12
+    black_lift: float = 0.2
 
 
 def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
@@ -76,13 +79,35 @@ def masked_blur(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarra
     return blur(v, sigma) / (weight[..., None] if values.ndim == 3 else weight)
 
 
-def weighted_stats(lab: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (3,) and standard deviation (3,) of Lab under `weight` (H, W)."""
-    w = weight.reshape(-1).astype(np.float64)
-    x = lab.reshape(-1, 3).astype(np.float64)
-    total = max(w.sum(), 1e-9)
-    mean = w @ x / total
-    return mean, np.sqrt(np.maximum(w @ (x - mean) ** 2 / total, 0.0))
+@dataclass(frozen=True, eq=False)
+class SkinStats:
+    """Colour of the skin under a mask, from medians, so that beard, brows and lips do not count
+    as long as most of the mask is skin. mean, std: (3,) float32 Lab."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @property
+    def dark(self) -> float:
+        """Lightness below which a pixel is hair or shadow rather than skin."""
+        return float(max(self.mean[0] - 2.0 * self.std[0], 0.4 * self.mean[0], 1.0))
+
+    def skinness(self, lab: np.ndarray) -> np.ndarray:
+        """(H, W) float32: 1 at skin, falling to 0 where 3 standard deviations darker."""
+        top = self.dark
+        return smoothstep((lab[..., 0] - 0.6 * top) / (0.4 * top))
+
+
+def skin_stats(lab: np.ndarray, mask: np.ndarray, most: int = 20_000) -> SkinStats | None:
+    """Median and robust spread (1.48 MAD, floored at 1.5 L and 0.7 a, b) of Lab where the weight
+    `mask` (H, W) is above 1/2; of at most about `most` pixels. None where the mask is empty."""
+    pixels = lab[mask > 0.5]
+    if len(pixels) == 0:
+        return None
+    pixels = pixels[::max(1, len(pixels) // most)]
+    mean = np.median(pixels, axis=0)
+    std = np.maximum(1.48 * np.median(np.abs(pixels - mean), axis=0), (1.5, 0.7, 0.7))
+    return SkinStats(mean.astype(np.float32), std.astype(np.float32))
 
 
 def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
@@ -90,21 +115,31 @@ def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size:
     """The source's Lab picture in the target's colours and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. mask: (H, W) weight of the
-    pixels where both show skin. size: the face's size in pixels (sets how smooth "light" is).
+    pixels where both show the face. size: the face's size in pixels (how smooth "light" is).
     Returns (H, W, 3) float32 Lab; the source itself where the mask is empty.
 
         w1 = (w - mean_w) clip(std_t / std_w, gain_min, gain_max) + mean_t
-        w2 = w1 + low_frequency (B(t) - B(w1)),   B = masked blur, sigma = config.sigma * size
+        w2 = w1 + low_frequency B(t - w1),   B = masked blur, sigma = config.sigma * size
+
+    A constant added to black hair would make it grey. So below the skin's range lightness goes
+    down in proportion (nearly to 0 at black) and the shift of the colours fades out with it; B
+    sees only pixels that are skin on both sides, so that a beard is not taken for shade.
     """
-    if mask.sum() < 1:
+    stats_s, stats_t = skin_stats(source, mask), skin_stats(target, mask)
+    if stats_s is None or stats_t is None:
         return source
-    mean_s, std_s = weighted_stats(source, mask)
-    mean_t, std_t = weighted_stats(target, mask)
-    gain = np.clip(std_t / np.maximum(std_s, 1e-3), config.gain_min, config.gain_max)
-    w1 = ((source - mean_s) * gain + mean_t).astype(np.float32)
-    # B is linear and both have the same mask, so one blur of the difference does.
-    return w1 + np.float32(config.low_frequency) * masked_blur(target - w1, mask,
-                                                               config.sigma * size)
+    gain = np.clip(stats_t.std / stats_s.std, config.gain_min, config.gain_max)
+    moved = (source - stats_s.mean) * gain + stats_t.mean
+    knee = np.float32(stats_s.dark)
+    light = np.clip(source[..., 0] / knee, 0, 1)  # 1 in the skin's range, 0 at black
+    knee_moved = max(float((knee - stats_s.mean[0]) * gain[0] + stats_t.mean[0]), 0.0)
+    w1 = source + light[..., None] * (moved - source)
+    black = config.black_lift * max(knee_moved - float(knee), 0.0)
+    w1[..., 0] = np.where(light < 1, black + (knee_moved - black) * light, moved[..., 0])
+    both = mask * stats_s.skinness(source) * stats_t.skinness(target)
+    # B is linear, so one blur of the difference does.
+    smooth = masked_blur(target - w1, both, config.sigma * size)
+    return w1 + (np.float32(config.low_frequency) * light)[..., None] * smooth
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
@@ -120,7 +155,7 @@ def feather(inside: np.ndarray, width: float) -> np.ndarray:
     """
     if width <= 0:
         return inside.astype(np.float32)
-    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
     return smoothstep(distance / np.float32(width)).astype(np.float32)
 
 

@@ -191,6 +191,24 @@ class LandmarkDetector:
         return points, float(_sigmoid(logit.reshape(-1)[0]))
 
 
+def vertex_facing(points: np.ndarray) -> np.ndarray:
+    """(468,) float32 cosine between each point's normal and the direction to the camera, seen
+    orthographically: 1 = faces the camera, < 0 = turned away.
+
+    points: (468, 3), x right, y down, z away from the camera, one unit. The normal is the sum of
+    the adjacent triangles' normals (weighted by area).
+    """
+    p = np.asarray(points, np.float64)
+    a, b, c = (p[topology.TRIANGLES[:, k]] for k in range(3))
+    n = np.cross(b - a, c - a)
+    total = np.zeros_like(p)
+    for k in range(3):
+        np.add.at(total, topology.TRIANGLES[:, k], n)
+    # The triangles turn anticlockwise on screen: with y down and z away from the camera their
+    # cross product points towards it, along -z.
+    return (-total[:, 2] / np.maximum(np.linalg.norm(total, axis=1), 1e-12)).astype(np.float32)
+
+
 def decode_detections(logits: np.ndarray, regressors: np.ndarray, threshold: float):
     """The detector's outputs as [(score, keypoints (6, 2), box (cx, cy, w, h))], best first.
 

@@ -11,17 +11,19 @@ import numpy as np
 from .. import media
 from ..errors import IdfError
 from . import topology
-from .colour import blur, fill_rings, rgb_to_lab
-from .landmarks import FaceLandmarks, LandmarkDetector
+from .colour import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
+from .landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
+from .raster import rasterize
 
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
 
-# The forehead and temples: from the oval's ends at eye level over the top, back along the upper
-# edges of the brows.
-_FOREHEAD = np.array([127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356,
-                      300, 293, 334, 296, 336, 107, 66, 105, 63, 70])
-_FOREHEAD_TOP = 15  # of them lie on the oval
+# The forehead, the temples and the strips before the ears: along the oval from the right ear lobe
+# over the top to the left one, back along the strips' inner edge and the brows' upper edges.
+_FOREHEAD = np.array([93, 234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389,
+                      356, 454, 323, 366, 447, 264, 300, 293, 334, 296, 336, 107, 66, 105, 63, 70,
+                      34, 227, 137])
+_FOREHEAD_TOP = 19  # so many of them lie on the oval
 # Patches that are skin on every face: right cheek, left cheek, bridge and sides of the nose.
 _CHEEK = np.array([117, 118, 101, 36, 205, 187, 123])
 _NOSE = np.array([6, 196, 198, 4, 420, 419])
@@ -34,29 +36,34 @@ class SourceFace:
     image: (H, W, 3) uint8 RGB, the surroundings of the face, reduced to MAX_FACE.
     landmarks: its points, in pixels of `image`.
     skin: (H, W) float32 in [0, 1], 0 where hair hides the forehead, 1 elsewhere.
+    weight: (H, W) float32 in [0, 1], how far each pixel can stand for the face: 0 outside the
+        face oval and on hair, fading in over 8 % of the face size, and fading out where the
+        photo sees the face at a grazing angle.
     name: for messages.
     """
 
     image: np.ndarray
     landmarks: FaceLandmarks
     skin: np.ndarray
+    weight: np.ndarray
     name: str = "(picture)"
     _levels: dict = field(default_factory=dict, repr=False)
 
     def at_size(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The face reduced for drawing it `size` pixels large, so that it does not alias.
 
-        Halved (averaging 2x2) while it stays at least `size`: image (h, w, 3) uint8, points
-        (468, 2) float32 in its pixels, skin (h, w) float32.
+        Reduced (by averaging) in steps of sqrt(2) while it stays at least `size`: image (h, w, 3)
+        uint8, points (468, 2) float32 in its pixels, weight (h, w) float32.
         """
-        level = max(0, int(np.floor(np.log2(max(self.landmarks.size / max(size, 1.0), 1.0)))))
+        ratio = max(self.landmarks.size / max(size, 1.0), 1.0)
+        level = int(2 * np.log2(ratio))
         if level not in self._levels:
-            h, w = (max(1, s >> level) for s in self.image.shape[:2])
+            h, w = (max(1, round(s * 2 ** (-level / 2))) for s in self.image.shape[:2])
             scale = np.array([w / self.image.shape[1], h / self.image.shape[0]])
             self._levels[level] = (
                 cv2.resize(self.image, (w, h), interpolation=cv2.INTER_AREA),
                 (self.landmarks.xy * scale).astype(np.float32),
-                cv2.resize(self.skin, (w, h), interpolation=cv2.INTER_AREA))
+                cv2.resize(self.weight, (w, h), interpolation=cv2.INTER_AREA))
         return self._levels[level]
 
 
@@ -120,7 +127,19 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
         points = points * np.append(ratio, scale).astype(np.float32)
     part = np.ascontiguousarray(part)
     landmarks = FaceLandmarks(points, face.presence, face.score)
-    return SourceFace(part, landmarks, 1 - hair_on_forehead(part, landmarks), name)
+    skin = 1 - hair_on_forehead(part, landmarks)
+    return SourceFace(part, landmarks, skin, _weight(landmarks, skin), name)
+
+
+def _weight(face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:
+    h, w = skin.shape
+    facing = vertex_facing(face.points)
+    drawn, ids, _ = rasterize(topology.TRIANGLES, face.xy, face.points[:, 2], facing[:, None], h, w)
+    # Blurred, so that the small steep sides of the nose do not punch holes.
+    seen = masked_blur(drawn[..., 0], (ids >= 0).astype(np.float32), 0.03 * face.size)
+    inside = fill_rings([face.xy[topology.FACE_OVAL]], h, w) > 0.5
+    grazing = np.where(ids >= 0, smoothstep((seen - 0.1) / 0.3), 1)  # eyes and mouth: not drawn
+    return (feather(inside & (skin > 0.5), 0.08 * face.size) * grazing).astype(np.float32)
 
 
 def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
