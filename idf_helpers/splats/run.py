@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
 
 from .. import backends, provenance
 from ..cameras import Camera, look_at_matrix
@@ -16,10 +15,11 @@ from ..evaluate import SceneMetrics, evaluate_scene, target_picture
 from ..files import write_json
 from ..media import write_image
 from ..runs import RunFolder, peak_rss_mb, read_manifest
-from ..swap.run import consent_of_run
+from ..view.html import guess_frame
 from ..view.sheet import before_after
 from .cameras_file import find_cameras, write_cameras
 from .config import SplatConfig
+from .gaussians import Gaussians
 from .ply import read_ply, write_ply
 from .scene import GaussianScene
 from .train import Progress, fit
@@ -56,7 +56,8 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
         run.finish(metrics.summary() | {
             "num_gaussians": len(scene.gaussians), "iterations": scene.training["iterations"],
             "seconds": scene.training["seconds"], "peak_rss_mb": round(peak_rss_mb(), 1)},
-            why=why, consent=what.consent, source_type=what.source_type)
+            why=why, consent=what.consent, made=what.made,
+            source_type=what.source_type)
     return scene
 
 
@@ -80,7 +81,7 @@ def mark_of(folder, run_id: str, made: str) -> provenance.Mark:
     swapped = manifest.get("stage") == "swap"
     return provenance.Mark(run_id, f"{made} of swapped views" if swapped else made,
                            manifest.get("source_type", "compositeSynthetic"),
-                           consent_of_run(folder))
+                           manifest.get("consent", ""))
 
 
 def copy_consent(source, target) -> None:
@@ -113,10 +114,25 @@ def load_scene(path, rasterizer=None) -> GaussianScene:
     return GaussianScene(gaussians, rasterizer, find_cameras(path) or [default_camera(gaussians)])
 
 
-def default_camera(gaussians, up=(0.0, 0.0, 1.0), size: int = 512) -> Camera:
-    """A camera for a model that comes without any: from -y with +z up, the Blender way round,
-    far enough to see the middle 90 % of the Gaussians."""
-    center = np.median(gaussians.means, axis=0)
-    radius = float(np.percentile(np.linalg.norm(gaussians.means - center, axis=1), 90)) or 1.0
-    position = center + np.array([0.0, -4.0, 0.0]) * radius
-    return Camera.from_fov(look_at_matrix(position, center, up), 0.6, size, size)
+def default_camera(gaussians: Gaussians, size: int = 512) -> Camera:
+    """A camera for a model that comes without any: +z up, seen from -y, the Blender way round."""
+    frame = guess_frame(gaussians)
+    matrix = look_at_matrix(frame.center + frame.distance * frame.front, frame.center, frame.up)
+    return Camera.from_fov(matrix, 2 * math.atan(frame.radius / frame.distance), size, size)
+
+
+def mark_of_model(path) -> provenance.Mark:
+    """The mark for what is exported from a run folder or a `.ply`: it carries on what the run, or
+    the file's own comment, says of its making."""
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    if (folder / "run.json").is_file():
+        manifest = read_manifest(folder)
+        if manifest.get("stage") == "splats":
+            return provenance.Mark(manifest["run_id"], manifest.get("made", "Gaussian splats"),
+                                   manifest.get("source_type", "compositeSynthetic"),
+                                   manifest.get("consent", ""))
+    said = provenance.verify(model_file(path)).fields
+    if said:
+        return provenance.Mark(said["run_id"], said["made"], said["source_type"], said["consent"])
+    return provenance.Mark("unknown", f"Gaussian splats of {path.name}")

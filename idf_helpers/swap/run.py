@@ -16,7 +16,7 @@ from ..errors import IdfError, shorten
 from ..files import sha256_bytes, write_bytes, write_json
 from ..media import encode_image, read_image
 from ..parallel import pmap
-from ..runs import RunFolder, read_manifest
+from ..runs import RunFolder
 from .source import SourceFace
 from .swappers import Swapper
 
@@ -175,11 +175,3 @@ def _photo_bytes(source) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise IdfError(f"The source photo {path} cannot be read", str(error)) from None
-
-
-def consent_of_run(folder) -> str:
-    """Digest of the consent that a dataset's pictures rest on: "" where it is no swap's output."""
-    try:
-        return read_manifest(folder).get("consent", "")
-    except IdfError:
-        return ""
