@@ -169,13 +169,14 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     # even or a half shadowed face from making the test too strict or too lax.
     spread = np.clip(1.48 * np.median(np.abs(skin - median), axis=0), (6, 3, 3), (11, 6, 6))
     difference = lab - median
-    # A highlight is brighter and less coloured than the skin round it: where it is brighter, a
-    # loss of chroma does not count, and lightness counts half.
-    brighter = difference[..., 0] > 0
+    # A highlight is brighter and less coloured than the skin round it, and smooth: where it is
+    # brighter and no rougher than the cheeks, a loss of chroma does not count, lightness half.
+    rough = _roughness(lab[..., 0], 0.012 * size)
+    shine = (difference[..., 0] > 0) & (rough < max(2.5 * float(np.median(rough[patches])), 2.5))
     hue = median[1:] / max(float(np.linalg.norm(median[1:])), 1e-3)
-    loss = np.where(brighter, np.minimum(difference[..., 1:] @ hue, 0), 0)
+    loss = np.where(shine, np.minimum(difference[..., 1:] @ hue, 0), 0)
     difference[..., 1:] -= loss[..., None] * hue
-    difference[..., 0] *= np.where(brighter, 0.5, 1.0)
+    difference[..., 0] *= np.where(shine, 0.5, 1.0)
     distance = np.sqrt(((difference / spread) ** 2).sum(-1))
     k = max(1, round(0.012 * size))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
@@ -183,8 +184,6 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     brows = cv2.dilate(brows.astype(np.uint8), disc, iterations=2) > 0
     forehead = (fill_rings([xy[_FOREHEAD]], h, w, low) > 0.5) & ~brows
     suspect = ((distance > 3.0) & forehead).astype(np.uint8)
-    k = max(1, round(0.012 * size))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
     suspect = cv2.morphologyEx(suspect, cv2.MORPH_CLOSE, disc)  # strands belong together
     # The upper border: the part of the forehead within a band below the oval's top.
     down = xy[topology.CHIN] - xy[topology.FOREHEAD]
@@ -202,3 +201,9 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     part = blur(hair, 0.006 * size)
     out[low[1]:high[1], low[0]:high[0]] = np.clip(part, 0, 1) * (part > 0.02)
     return out
+
+
+def _roughness(values: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W) local standard deviation of `values` within about `sigma` pixels."""
+    mean = cv2.GaussianBlur(values, (0, 0), sigma)
+    return np.sqrt(cv2.GaussianBlur((values - mean) ** 2, (0, 0), sigma))
