@@ -1,0 +1,114 @@
+"""One self-contained page that shows splats in 3D: no network, no installation, opens from disk."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import math
+import re
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import SceneFrame
+from ..errors import IdfError
+from ..files import write_text
+from ..splats.gaussians import Gaussians
+from .pack import pack
+
+LABEL = "Synthetic"
+DEFAULT_FOV = math.radians(29)
+
+
+def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFrame | None = None,
+                 label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
+                 background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
+                 sh_degree: int = 3) -> Path:
+    """Writes the page (one HTML file of about 60 bytes a Gaussian) and returns its path.
+
+    scene_frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
+        None: guessed from the Gaussians, z up and the face towards -y.
+    label: the visible mark in the corner; there is no button to take it away. "" leaves it out.
+    note: a line of small print under the title. meta: names and contents of further meta tags.
+    background: "dark" or "white", what the page starts with.
+    sweep: degrees of the turntable; 360 goes round, less sways about the front, 0 stands still.
+    trained_at: side of the training pictures in pixels. Where the page shows the head larger than
+        that, the Gaussians keep the width they were trained with.
+    sh_degree: highest degree of view-dependent colour to keep, 0 to 3.
+    Raises IdfError where there is nothing to show or the file cannot be written.
+    """
+    path = Path(path)
+    write_text(path, viewer_html(
+        gaussians, title=title, scene_frame=scene_frame, label=label, note=note, meta=meta,
+        background=background, sweep=sweep, trained_at=trained_at, sh_degree=sh_degree))
+    return path
+
+
+def viewer_html(gaussians: Gaussians, *, title: str, scene_frame: SceneFrame | None = None,
+                label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
+                background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
+                sh_degree: int = 3) -> str:
+    """The page of `write_viewer` as text, for an iframe's srcdoc."""
+    if background not in ("dark", "white"):
+        raise IdfError("This background is unknown", repr(background), "use \"dark\" or \"white\"")
+    packed = pack(gaussians, sh_degree)  # first: it refuses NaN and emptiness
+    frame = scene_frame or guess_frame(gaussians)
+    page = {
+        "background": background,
+        # width of a training pixel at the middle of the head, in world units
+        "footprint": 2 * frame.radius / trained_at if trained_at else 0,
+        "frame": {"center": list(map(float, frame.center)), "up": list(map(float, frame.up)),
+                  "front": list(map(float, frame.front)), "distance": float(frame.distance),
+                  "fov": 2 * math.atan(frame.radius / frame.distance), "sweep": float(sweep)}}
+    script = module_text("splat.js", "orbit.js", "viewer.js")
+    style = _static("viewer.css")
+    policy = ("default-src 'none'; script-src " + _digest(script) + "; style-src " + _digest(style)
+              + "; img-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'")
+    tags = [f'<meta name="{html.escape(k)}" content="{html.escape(v)}">'
+            for k, v in (meta or {}).items()]
+    parts = {
+        "csp": policy, "meta": "\n".join(tags), "title": html.escape(title),
+        "note": html.escape(note), "style": style, "script": script,
+        "label": f'<p id="label">{html.escape(label)}</p>' if label else "",
+        "page": json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
+        "data": base64.b64encode(gzip.compress(packed, 9, mtime=0)).decode("ascii")}
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _static("viewer.html"))
+
+
+def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),
+                fov: float = DEFAULT_FOV) -> SceneFrame:
+    """A frame round the bulk of the Gaussians, for files that came without cameras.
+
+    The centre is the opacity-weighted median; the radius holds 98 % of them, plus a margin.
+    """
+    means, weights = gaussians.means.astype(np.float64), gaussians.opacities
+    keep = weights > 0.1 if (weights > 0.1).any() else np.ones(len(means), bool)
+    lo, hi = np.percentile(means[keep], [2, 98], axis=0)
+    center = 0.5 * (lo + hi)
+    off = np.linalg.norm(means[keep] - center, axis=1)
+    radius = max(1.1 * float(np.percentile(off, 98)), 1e-6)
+    return SceneFrame(center, np.asarray(up, np.float64), np.asarray(front, np.float64),
+                      radius / math.tan(0.5 * fov), radius)
+
+
+def module_text(*names: str) -> str:
+    """Modules of `static/` as one: their imports of each other fall away."""
+    lines = "\n".join(_static(name) for name in names).split("\n")
+    text = "\n".join(line for line in lines if not re.match(r"import \{.*\} from '\./", line))
+    if "</script" in text.lower() or "<!--" in text:
+        raise ValueError("a module in static/ cannot stand inside a script element")
+    return text
+
+
+def _static(name: str) -> str:
+    file = resources.files("idf_helpers") / "static" / name
+    return file.read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _digest(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
