@@ -159,6 +159,42 @@ def _facing(scene, front: np.ndarray):
     return replace(scene, front=front / n) if n > 1e-9 else scene
 
 
+def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dict]:
+    """Table rows for a run folder of the swap or splats stage, or for a `.ply` with a dataset.
+
+    dataset: folder; for a run the one it was made from, unless given. IdfError where it is gone.
+    """
+    from pathlib import Path
+
+    from .dataset import Dataset
+    from .runs import read_manifest
+    from .splats.run import load_scene
+
+    model = Path(model)
+    manifest = read_manifest(model) if model.is_dir() else {}
+    folder = dataset or manifest.get("inputs", {}).get("folder")
+    if folder is None:
+        raise IdfError(f"{model} does not say what to compare it with", "no run folder",
+                       "name the dataset with --dataset")
+    data = Dataset.open(folder)
+    if manifest.get("stage") == "swap":
+        from .swap.triangulate import FaceMesh
+
+        if not (model / "face_mesh.npz").is_file():
+            raise IdfError(f"{model} keeps no fitted face to measure at",
+                           f"backend {manifest.get('backend')}", "swap with --backend uv")
+        mesh = FaceMesh.load(model / "face_mesh.npz")
+        swapped = {f.name: f for f in Dataset.open(model).frames}
+        return [evaluate_swap(list(data.frames), [swapped[f.name] for f in data.frames],
+                              mesh.vertices, mesh.triangles)]
+    resolution = resolution or manifest.get("config", {}).get("resolution")
+    metrics = evaluate_scene(load_scene(model), data.test, resolution)
+    rows = [{"view": v.name, "psnr": v.psnr, "ssim": v.ssim, "psnr_masked": v.psnr_masked}
+            for v in metrics.views]
+    return [*rows, {"view": "mean", **{k: v for k, v in metrics.summary().items()
+                                       if k != "views"}}]
+
+
 def table(rows: list[dict], columns: list[str] | None = None) -> str:
     """Rows of plain values as an aligned text table."""
     columns = columns or list(dict.fromkeys(k for r in rows for k in r))
