@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numba
+import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -30,19 +34,17 @@ def _source_stamp(function) -> tuple:
     return tuple(hashlib.sha256(f.read_bytes()).hexdigest() for f in files)
 
 
-def kernel(parallel: bool = False):
+def kernel(function):
     """`njit` with the machine code cached on disk.
 
     Numba drops cached code when the function's own file changes, yet not when a helper in another
     file does; here an edit in any file of SHARED counts.
     """
-    def compile_lazily(function):
-        dispatcher = njit(cache=True, parallel=parallel, **OPTIONS)(function)
-        cache_file = getattr(dispatcher._cache, "_cache_file", None)  # None: caching is off
-        if cache_file is not None:
-            cache_file._source_stamp = _source_stamp(function)
-        return dispatcher
-    return compile_lazily
+    dispatcher = njit(cache=True, **OPTIONS)(function)
+    cache_file = getattr(dispatcher._cache, "_cache_file", None)  # None: caching is off
+    if cache_file is not None:
+        cache_file._source_stamp = _source_stamp(function)
+    return dispatcher
 
 
 inner = njit(**OPTIONS)  # a helper, compiled into the kernels that call it
@@ -66,11 +68,35 @@ def host_lanes() -> int:
     return 8 if known or binding.get_default_triple().startswith(("aarch64", "arm64")) else 1
 
 
+@functools.cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="idf-splats")
+
+
+def run_on_threads(compiled, *args) -> None:
+    """compiled(*args, counter) on numba.get_num_threads() threads that share one counter.
+
+    The kernel takes its items from `next_item(counter)`. The calling thread is one of the team and
+    never waits for a helper that has not begun, so that a busy machine costs no more than its
+    share. (numba's own `prange` would also do, but: it hands out equal parts beforehand, compiles
+    slowly, and on some systems ends the process when two Python threads use it at once.)
+    """
+    counter = np.zeros(1, np.int64)
+    helpers = [_helpers().submit(compiled, *args, counter)
+               for _ in range(numba.get_num_threads() - 1)]
+    try:
+        compiled(*args, counter)
+    finally:
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+
+
 @intrinsic
 def next_item(typingctx, counter):
-    """counter[0]++ as one atomic step, returning the value before: hands out tiles to threads.
+    """counter[0]++ as one atomic step, returning the value before: hands out work to threads.
 
-    Which thread gets a tile does not change what is computed for it.
+    Which thread gets an item does not change what is computed for it.
     """
     def codegen(context, builder, signature, args):
         array = context.make_array(signature.args[0])(context, builder, args[0])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
 from .harmonics import sh_basis
 from .jit import TILE_H, inner, kernel, next_item
@@ -105,17 +104,17 @@ def covariance(u):
 
 
 @inner
-def touches(record, tile_x, tile_y, tile_w):
+def touches(records, i, tile_x, tile_y, tile_w):
     """Whether the ellipse s <= ln(255·op) meets the pixel centres' rectangle of a tile: exact.
 
     The largest t = -s/8 on the rectangle lies at the mean if that is inside, else on an edge that
     faces the mean, where it is a parabola.
     """
     half = f32(0.5)
-    a, b, c = record[A8], record[B8], record[C8]
-    x0 = f32(tile_x * tile_w) + half - record[U]
+    a, b, c = records[i, A8], records[i, B8], records[i, C8]
+    x0 = f32(tile_x * tile_w) + half - records[i, U]
     x1 = x0 + f32(tile_w - 1)
-    y0 = f32(tile_y * TILE_H) + half - record[V]
+    y0 = f32(tile_y * TILE_H) + half - records[i, V]
     y1 = y0 + f32(TILE_H - 1)
     inside_x, inside_y = x0 <= f32(0) <= x1, y0 <= f32(0) <= y1
     if inside_x and inside_y:
@@ -129,13 +128,13 @@ def touches(record, tile_x, tile_y, tile_w):
         dy = y0 if y0 > f32(0) else y1
         dx = clamp(-half * b * dy / a, x0, x1)
         best = max(best, a * dx * dx + dy * (b * dx + c * dy))
-    return best >= record[T_MIN] - f32(1e-5)  # the pixel test decides; here only no miss
+    return best >= records[i, T_MIN] - f32(1e-5)  # the pixel test decides; here only no miss
 
 
 @inner
 def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height, tile_w, Y,
-                T, M, record, box):
-    """Fills the record and box (x0, x1, y0, y1 in tiles, ends excluded); False = not drawn."""
+                T, M, records, boxes):
+    """Fills record and box i (x0, x1, y0, y1 in tiles, ends excluded); False = not drawn."""
     half, one = f32(0.5), f32(1)
     mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
     x = cam[0] * mx + cam[1] * my + cam[2] * mz + cam[TRANSLATION]
@@ -160,14 +159,15 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     y_low, y_high = max(math.ceil(v - ey - half), f32(0)), min(v + ey - half, f32(height - 1))
     if not (x_low <= x_high and y_low <= y_high):
         return False
-    box[0], box[1] = int(x_low) // tile_w, int(x_high) // tile_w + 1
-    box[2], box[3] = int(y_low) // TILE_H, int(y_high) // TILE_H + 1
+    boxes[i, 0], boxes[i, 1] = int(x_low) // tile_w, int(x_high) // tile_w + 1
+    boxes[i, 2], boxes[i, 3] = int(y_low) // TILE_H, int(y_high) // TILE_H + 1
 
-    record[U], record[V], record[DEPTH], record[HALF_H] = u, v, z, ey
+    records[i, U], records[i, V], records[i, DEPTH], records[i, HALF_H] = u, v, z, ey
     # conic = [[C, -B], [-B, A]] / det
-    record[A8], record[B8], record[C8] = (-C / det * f32(1 / 16), B / det * f32(1 / 8),
-                                          -A / det * f32(1 / 16))
-    record[T_MIN], record[OPACITY] = -s_max * f32(1 / 8), opacity
+    records[i, A8] = -C / det * f32(1 / 16)
+    records[i, B8] = B / det * f32(1 / 8)
+    records[i, C8] = -A / det * f32(1 / 16)
+    records[i, T_MIN], records[i, OPACITY] = -s_max * f32(1 / 8), opacity
     # colour = max(0, 0.5 + sum_k Y_k(direction) sh_k)
     dx, dy, dz = mx - cam[CENTER], my - cam[CENTER + 1], mz - cam[CENTER + 2]
     inv = one / math.sqrt(dx * dx + dy * dy + dz * dz)
@@ -177,22 +177,23 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
         red += Y[k] * sh[i, k, 0]
         green += Y[k] * sh[i, k, 1]
         blue += Y[k] * sh[i, k, 2]
-    record[RED], record[GREEN] = max(red, f32(0)), max(green, f32(0))
-    record[BLUE] = max(blue, f32(0))
+    records[i, RED] = max(red, f32(0))
+    records[i, GREEN] = max(green, f32(0))
+    records[i, BLUE] = max(blue, f32(0))
     return True
 
 
 @inner
-def find_hits(record, box, tile_w):
-    """Number of tiles in the box that the ellipse touches, and the bits of them."""
-    wide = box[1] - box[0]
-    area = wide * (box[3] - box[2])
+def find_hits(records, boxes, i, tile_w):
+    """Number of tiles in box i that the ellipse touches, and the bits of them."""
+    x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+    area = (x1 - x0) * (y1 - y0)
     if area == 1:
         return 1, 1
     hits, bits, place = 0, 0, 0
-    for ty in range(box[2], box[3]):
-        for tx in range(box[0], box[1]):
-            if touches(record, tx, ty, tile_w):
+    for ty in range(y0, y1):
+        for tx in range(x0, x1):
+            if touches(records, i, tx, ty, tile_w):
                 hits += 1
                 if area <= MASK_BITS:
                     bits |= 1 << place
@@ -200,22 +201,21 @@ def find_hits(record, box, tile_w):
     return hits, bits
 
 
-@kernel(parallel=True)
+@kernel
 def project(means, log_scales, quats, logits, sh, degree, cam, width, height, tile_w, records,
-            boxes, bits, hits, threads, counter):
+            boxes, bits, hits, counter):
     """All Gaussians. Writes records (N, 12) f32, boxes (N, 4) i32, bits (N,) i64, hits (N,) i32.
 
     hits[i] = 0 marks a Gaussian that is not drawn; its other rows are then undefined.
     """
     n = len(means)
     blocks = (n + BLOCK - 1) // BLOCK
-    for _ in prange(threads):
-        Y, T, M = np.empty(16, f32), np.empty(6, f32), np.empty(9, f32)
+    Y, T, M = np.empty(16, f32), np.empty(6, f32), np.empty(9, f32)
+    block = next_item(counter)
+    while block < blocks:
+        for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
+            hits[i] = 0
+            if project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height,
+                           tile_w, Y, T, M, records, boxes):
+                hits[i], bits[i] = find_hits(records, boxes, i, tile_w)
         block = next_item(counter)
-        while block < blocks:
-            for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
-                hits[i] = 0
-                if project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height,
-                               tile_w, Y, T, M, records[i], boxes[i]):
-                    hits[i], bits[i] = find_hits(records[i], boxes[i], tile_w)
-            block = next_item(counter)

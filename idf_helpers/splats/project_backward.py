@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
 from .harmonics import sh_basis, sh_direction_gradient
 from .jit import inner, kernel, next_item
@@ -51,15 +50,15 @@ f32 = np.float32
 
 
 @inner
-def colour_backward(i, means, sh, degree, cam, record, total, Y, s, d_means, d_sh):
+def colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh):
     """dL/dsh = Y_k·dL/dcolour, and the share of the mean through the view direction.
 
     A channel that was clamped at 0 passes nothing.
     """
     one = f32(1)
-    red = total[G_RED] if record[RED] > f32(0) else f32(0)
-    green = total[G_GREEN] if record[GREEN] > f32(0) else f32(0)
-    blue = total[G_BLUE] if record[BLUE] > f32(0) else f32(0)
+    red = total[G_RED] if records[i, RED] > f32(0) else f32(0)
+    green = total[G_GREEN] if records[i, GREEN] > f32(0) else f32(0)
+    blue = total[G_BLUE] if records[i, BLUE] > f32(0) else f32(0)
     x, y, z = (means[i, 0] - cam[CENTER], means[i, 1] - cam[CENTER + 1],
                means[i, 2] - cam[CENTER + 2])
     inv = one / math.sqrt(x * x + y * y + z * z)
@@ -69,7 +68,8 @@ def colour_backward(i, means, sh, degree, cam, record, total, Y, s, d_means, d_s
     for k in range(active):
         d_sh[i, k, 0], d_sh[i, k, 1], d_sh[i, k, 2] = Y[k] * red, Y[k] * green, Y[k] * blue
         s[k] = sh[i, k, 0] * red + sh[i, k, 1] * green + sh[i, k, 2] * blue
-    d_sh[i, active:] = f32(0)
+    for k in range(active, d_sh.shape[1]):
+        d_sh[i, k, 0] = d_sh[i, k, 1] = d_sh[i, k, 2] = f32(0)
     # d(m - c)/|m - c| = (I - d·d^T)/|m - c|
     gx, gy, gz = sh_direction_gradient(degree, x, y, z, s)
     along = gx * x + gy * y + gz * z
@@ -79,11 +79,11 @@ def colour_backward(i, means, sh, degree, cam, record, total, Y, s, d_means, d_s
 
 
 @inner
-def quaternion_backward(r, d_r, q, d_quat):
+def quaternion_backward(r, d_r, i, d_quats):
     """dL/dq from dL/dR (9,) by R's bilinear form in the unit quaternion, then through q/|q|."""
     two, w, x, y, z, inv = f32(2), r[0], r[1], r[2], r[3], r[4]
     if inv >= f32(1e12):  # a zero quaternion stands for no rotation and has no direction to turn
-        d_quat[:] = f32(0)
+        d_quats[i, 0] = d_quats[i, 1] = d_quats[i, 2] = d_quats[i, 3] = f32(0)
         return
     gw = two * (x * (d_r[7] - d_r[5]) + y * (d_r[2] - d_r[6]) + z * (d_r[3] - d_r[1]))
     gx = two * (-two * x * (d_r[4] + d_r[8]) + y * (d_r[1] + d_r[3]) + z * (d_r[2] + d_r[6])
@@ -93,8 +93,8 @@ def quaternion_backward(r, d_r, q, d_quat):
     gz = two * (x * (d_r[2] + d_r[6]) + y * (d_r[5] + d_r[7]) - two * z * (d_r[0] + d_r[4])
                 + w * (d_r[3] - d_r[1]))
     along = gw * w + gx * x + gy * y + gz * z
-    d_quat[0], d_quat[1] = (gw - along * w) * inv, (gx - along * x) * inv
-    d_quat[2], d_quat[3] = (gy - along * y) * inv, (gz - along * z) * inv
+    d_quats[i, 0], d_quats[i, 1] = (gw - along * w) * inv, (gx - along * x) * inv
+    d_quats[i, 2], d_quats[i, 3] = (gy - along * y) * inv, (gz - along * z) * inv
 
 
 @inner
@@ -141,7 +141,7 @@ def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, 
         j11 += t1 * cam[ROTATION + 3 + k]
         j12 += t1 * cam[ROTATION + 6 + k]
     d_log_scales[i, 0], d_log_scales[i, 1], d_log_scales[i, 2] = l0, l1, l2
-    quaternion_backward(r, d_r, quats[i], d_quats[i])
+    quaternion_backward(r, d_r, i, d_quats)
     # u = fx·x/z + cx;  J = [[fx/z, 0, -fx·X/z], [0, fy/z, -fy·Y/z]], X = clamp(x/z), Y alike
     fx_z, fy_z = cam[FX] / z, cam[FY] / z
     x_z, y_z = x / z, y / z
@@ -158,34 +158,41 @@ def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, 
     return abs(du) + abs(dv)
 
 
-@kernel(parallel=True)
+@inner
+def clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen):
+    for c in range(3):
+        d_means[i, c] = d_log_scales[i, c] = f32(0)
+    for c in range(4):
+        d_quats[i, c] = f32(0)
+    d_logits[i] = screen[i] = f32(0)
+    for k in range(d_sh.shape[1]):
+        for c in range(3):
+            d_sh[i, k, c] = f32(0)
+
+
+@kernel
 def project_backward(means, log_scales, quats, logits, sh, degree, cam, records, hits, slot_start,
-                     slots, d_means, d_log_scales, d_quats, d_logits, d_sh, screen, threads,
-                     counter):
+                     slots, d_means, d_log_scales, d_quats, d_logits, d_sh, screen, counter):
     """All Gaussians. Overwrites every row of the six outputs; those not drawn get zeros."""
     n = len(means)
     blocks = (n + BLOCK - 1) // BLOCK
-    for _ in prange(threads):
-        total, Y, s = np.empty(SUMS, f32), np.empty(16, f32), np.empty(16, f32)
-        T, M, d_r = np.empty(6, f32), np.empty(9, f32), np.empty(9, f32)
+    total, Y, s = np.empty(SUMS, f32), np.empty(16, f32), np.empty(16, f32)
+    T, M, d_r = np.empty(6, f32), np.empty(9, f32), np.empty(9, f32)
+    block = next_item(counter)
+    while block < blocks:
+        for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
+            if hits[i] == 0:
+                clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen)
+                continue
+            for c in range(SUMS):
+                total[c] = f32(0)
+            for k in range(slot_start[i], slot_start[i + 1]):
+                for c in range(SUMS):
+                    total[c] += slots[k, c]
+            colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh)
+            screen[i] = shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r,
+                                       d_means, d_log_scales, d_quats)
+            # alpha = op·exp(-s), op = sigmoid(logit): dL/dlogit = -m0·(1 - op)
+            opacity = f32(1) / (f32(1) + math.exp(-logits[i]))
+            d_logits[i] = -total[M0] * (f32(1) - opacity)
         block = next_item(counter)
-        while block < blocks:
-            for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
-                if hits[i] == 0:
-                    d_means[i, :] = f32(0)
-                    d_log_scales[i, :] = f32(0)
-                    d_quats[i, :] = f32(0)
-                    d_logits[i] = screen[i] = f32(0)
-                    d_sh[i, :, :] = f32(0)
-                    continue
-                total[:] = f32(0)
-                for k in range(slot_start[i], slot_start[i + 1]):
-                    for c in range(SUMS):
-                        total[c] += slots[k, c]
-                colour_backward(i, means, sh, degree, cam, records[i], total, Y, s, d_means, d_sh)
-                screen[i] = shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r,
-                                           d_means, d_log_scales, d_quats)
-                # alpha = op·exp(-s), op = sigmoid(logit): dL/dlogit = -m0·(1 - op)
-                opacity = f32(1) / (f32(1) + math.exp(-logits[i]))
-                d_logits[i] = -total[M0] * (f32(1) - opacity)
-            block = next_item(counter)

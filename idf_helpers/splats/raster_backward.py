@@ -13,12 +13,34 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.extending import intrinsic, overload
 
 from .jit import TILE_H, inner, kernel, next_item
-from .project import A8, B8, BLUE, C8, DEPTH, GREEN, MAX_ALPHA, OPACITY, RED, T_MIN, U, V
-from .raster_forward import alpha_of, data_pointer, emit_alpha, emit_offset, rows_of
+from .project import (
+    A8,
+    B8,
+    BLUE,
+    C8,
+    DEPTH,
+    GREEN,
+    MAX_ALPHA,
+    OPACITY,
+    RECORD,
+    RED,
+    T_MIN,
+    U,
+    V,
+)
+from .raster_forward import (
+    aligned_planes,
+    alpha_of,
+    data_pointer,
+    emit_alpha,
+    emit_offset,
+    row_pointer,
+    rows_of,
+)
 from .simd import Lanes
 
 f32 = np.float32
@@ -32,14 +54,17 @@ T_PLANE, A_PLANE, LOSS_RED, LOSS_GREEN, LOSS_BLUE, LOSS_DEPTH = range(6)
 
 
 @intrinsic
-def _gradient_vectors(typingctx, lanes, channels, planes, record, slot, x0, y0, start, stop):
-    """Takes one Gaussian off rows start … stop-1 of a tile and writes its sums to slot."""
+def _gradient_vectors(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, start,
+                      stop):
+    """Takes one Gaussian off rows start … stop-1 of a tile and writes its sums to slots[j]."""
     with_depth = channels.count == 4
 
     def codegen(context, builder, signature, args):
         L = Lanes(builder, signature.args[0].count)
-        tile, rec, out = (data_pointer(context, builder, signature, args, k) for k in (2, 3, 4))
-        x0, y0, start, stop = args[5:]
+        tile = data_pointer(context, builder, signature, args, 2)
+        rec = row_pointer(context, builder, signature, args, 3, RECORD)
+        out = row_pointer(context, builder, signature, args, 5, SLOT)
+        x0, y0, start, stop = args[7:]
         a, b, c, t_min, opacity, red, green, blue, z = (
             L.broadcast(rec, k) for k in (A8, B8, C8, T_MIN, OPACITY, RED, GREEN, BLUE, DEPTH))
         dx = L.broadcast(rec, U) - (L.splat(x0) + L.index())
@@ -83,44 +108,45 @@ def _gradient_vectors(typingctx, lanes, channels, planes, record, slot, x0, y0, 
         for k, vector in enumerate(L.lane_sums(sums)):
             L.store(vector, out, ir.Constant(ir.IntType(64), k * L.count))
         return context.get_dummy_value()
-    return types.void(lanes, channels, planes, record, slot, types.float32, types.float32,
-                      types.intp, types.intp), codegen
+    return types.void(lanes, channels, planes, records, types.intp, slots, types.intp,
+                      types.float32, types.float32, types.intp, types.intp), codegen
 
 
-def _gradients_plain(lanes, channels, planes, record, slot, x0, y0, start, stop):
+def _gradients_plain(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
     wide = planes.shape[2]
-    slot[:] = f32(0)
+    for c in range(SLOT):
+        slots[j, c] = f32(0)
     for row in range(start, stop):
-        dy = record[V] - y0 - f32(row)
+        dy = records[i, V] - y0 - f32(row)
         for k in range(wide):
-            dx = record[U] - (x0 + f32(k))
-            t = dy * (record[B8] * dx + record[C8] * dy) + record[A8] * dx * dx
-            unclamped = alpha_of(t, record[OPACITY], record[T_MIN])
+            dx = records[i, U] - (x0 + f32(k))
+            t = dy * (records[i, B8] * dx + records[i, C8] * dy) + records[i, A8] * dx * dx
+            unclamped = alpha_of(t, records[i, OPACITY], records[i, T_MIN])
             alpha = min(unclamped, f32(MAX_ALPHA))
             T = planes[T_PLANE, row, k]
             w = alpha * T
             q = f32(0)
             for c in range(3):
-                q += planes[LOSS_RED + c, row, k] * record[RED + c]
-                slot[G_RED + c] += w * planes[LOSS_RED + c, row, k]
+                q += planes[LOSS_RED + c, row, k] * records[i, RED + c]
+                slots[j, G_RED + c] += w * planes[LOSS_RED + c, row, k]
             if len(channels) == 4:
-                q += planes[LOSS_DEPTH, row, k] * record[DEPTH]
-                slot[G_DEPTH] += w * planes[LOSS_DEPTH, row, k]
+                q += planes[LOSS_DEPTH, row, k] * records[i, DEPTH]
+                slots[j, G_DEPTH] += w * planes[LOSS_DEPTH, row, k]
             A = planes[A_PLANE, row, k] - w * q
             planes[A_PLANE, row, k] = A
             planes[T_PLANE, row, k] = T - w
             if unclamped < f32(MAX_ALPHA):
                 ds = unclamped * (A / (f32(1) - alpha) - T * q)
-                slot[M0] += ds
-                slot[MX] += ds * dx
-                slot[MY] += ds * dy
-                slot[MXX] += ds * dx * dx
-                slot[MXY] += ds * dx * dy
-                slot[MYY] += ds * dy * dy
+                slots[j, M0] += ds
+                slots[j, MX] += ds * dx
+                slots[j, MY] += ds * dy
+                slots[j, MXX] += ds * dx * dx
+                slots[j, MXY] += ds * dx * dy
+                slots[j, MYY] += ds * dy * dy
 
 
-def gradients(lanes, channels, planes, record, slot, x0, y0, start, stop):
-    """Takes one Gaussian off the tile's T and A and writes its ten sums to slot (16,).
+def gradients(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
+    """Takes one Gaussian off the tile's T and A and writes its ten sums to slots[j] (16,).
 
     The number of lanes chooses vectors or plain loops, the number of channels (3 = colour, 4 =
     colour and depth) what the loss depends on; both are known when compiling.
@@ -129,12 +155,12 @@ def gradients(lanes, channels, planes, record, slot, x0, y0, start, stop):
 
 
 @overload(gradients)
-def _compile_gradients(lanes, channels, planes, record, slot, x0, y0, start, stop):
+def _compile_gradients(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
     if lanes.count == 1:
         return _gradients_plain
 
-    def vectors(lanes, channels, planes, record, slot, x0, y0, start, stop):
-        _gradient_vectors(lanes, channels, planes, record, slot, x0, y0, start, stop)
+    def vectors(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
+        _gradient_vectors(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop)
     return vectors
 
 
@@ -166,22 +192,22 @@ def load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left
             planes[A_PLANE, row, k] = A - gradient * (f32(1) - covered)
 
 
-@kernel(parallel=True)
+@kernel
 def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops, order, tiles_x,
-                   rgb, alpha, depth, d_rgb, d_alpha, d_depth, slots, threads, counter):
+                   rgb, alpha, depth, d_rgb, d_alpha, d_depth, slots, counter):
     """All tiles, in the given order (busiest first). Fills every row of slots (pairs, 16)."""
-    for _ in prange(threads):
-        planes = np.empty((6, TILE_H, tile_w), f32)
+    planes = aligned_planes(6, tile_w)
+    item = next_item(counter)
+    while item < len(order):
+        tile = order[item]
+        left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
+        load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left, top)
+        x0, y0 = f32(left) + f32(0.5), f32(top) + f32(0.5)
+        for k in range(starts[tile], stops[tile]):
+            i = ids[k]
+            start, stop = rows_of(records, i, y0)
+            gradients(lanes, channels, planes, records, i, slots, slot_of[k], x0, y0, start, stop)
+        for k in range(stops[tile], starts[tile + 1]):  # hidden behind what is opaque
+            for c in range(SLOT):
+                slots[slot_of[k], c] = f32(0)
         item = next_item(counter)
-        while item < len(order):
-            tile = order[item]
-            left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
-            load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left, top)
-            x0, y0 = f32(left) + f32(0.5), f32(top) + f32(0.5)
-            for k in range(starts[tile], stops[tile]):
-                record = records[ids[k]]
-                start, stop = rows_of(record, y0)
-                gradients(lanes, channels, planes, record, slots[slot_of[k]], x0, y0, start, stop)
-            for k in range(stops[tile], starts[tile + 1]):  # hidden behind an opaque tile
-                slots[slot_of[k], :] = f32(0)
-            item = next_item(counter)

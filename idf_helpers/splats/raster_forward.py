@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
@@ -27,6 +27,7 @@ from .project import (
     HALF_H,
     MAX_ALPHA,
     OPACITY,
+    RECORD,
     RED,
     T_MIN,
     U,
@@ -70,17 +71,24 @@ def data_pointer(context, builder, signature, args, k):
     return cgutils.create_struct_proxy(signature.args[k])(context, builder, args[k]).data
 
 
+def row_pointer(context, builder, signature, args, k, columns: int):
+    """LLVM pointer to row args[k + 1] of the C-contiguous array argument k with so many columns."""
+    pointer = data_pointer(context, builder, signature, args, k)
+    return builder.gep(pointer, [emit_offset(builder, args[k + 1], columns)])
+
+
 def emit_offset(builder, integer, factor: int):
     return builder.mul(integer, ir.Constant(integer.type, factor))
 
 
 @intrinsic
-def _blend_vectors(typingctx, lanes, planes, record, x0, y0, start, stop):
+def _blend_vectors(typingctx, lanes, planes, records, i, x0, y0, start, stop):
     """Adds one Gaussian to rows start … stop-1 of a tile, one vector a row."""
     def codegen(context, builder, signature, args):
         L = Lanes(builder, signature.args[0].count)
-        tile, rec = (data_pointer(context, builder, signature, args, k) for k in (1, 2))
-        x0, y0, start, stop = args[3:]
+        tile = data_pointer(context, builder, signature, args, 1)
+        rec = row_pointer(context, builder, signature, args, 2, RECORD)
+        x0, y0, start, stop = args[4:]
         a, b, c, t_min, opacity, red, green, blue, z = (
             L.broadcast(rec, k) for k in (A8, B8, C8, T_MIN, OPACITY, RED, GREEN, BLUE, DEPTH))
         dx = L.broadcast(rec, U) - (L.splat(x0) + L.index())
@@ -100,27 +108,27 @@ def _blend_vectors(typingctx, lanes, planes, record, x0, y0, start, stop):
             for value, offset in zip((red, green, blue, z), offsets[1:], strict=True):
                 L.store(w * value + L.load(tile, offset), tile, offset)
         return context.get_dummy_value()
-    return types.void(lanes, planes, record, types.float32, types.float32, types.intp,
-                      types.intp), codegen
+    return types.void(lanes, planes, records, types.intp, types.float32, types.float32,
+                      types.intp, types.intp), codegen
 
 
-def _blend_plain(lanes, planes, record, x0, y0, start, stop):
+def _blend_plain(lanes, planes, records, i, x0, y0, start, stop):
     wide = planes.shape[2]
     for row in range(start, stop):
-        dy = record[V] - y0 - f32(row)
+        dy = records[i, V] - y0 - f32(row)
         for k in range(wide):
-            dx = record[U] - (x0 + f32(k))
-            t = dy * (record[B8] * dx + record[C8] * dy) + record[A8] * dx * dx
-            alpha = min(alpha_of(t, record[OPACITY], record[T_MIN]), f32(MAX_ALPHA))
+            dx = records[i, U] - (x0 + f32(k))
+            t = dy * (records[i, B8] * dx + records[i, C8] * dy) + records[i, A8] * dx * dx
+            alpha = min(alpha_of(t, records[i, OPACITY], records[i, T_MIN]), f32(MAX_ALPHA))
             w = alpha * planes[TRANSMITTANCE, row, k]
             planes[TRANSMITTANCE, row, k] -= w
-            planes[SUM_RED, row, k] += w * record[RED]
-            planes[SUM_GREEN, row, k] += w * record[GREEN]
-            planes[SUM_BLUE, row, k] += w * record[BLUE]
-            planes[SUM_DEPTH, row, k] += w * record[DEPTH]
+            planes[SUM_RED, row, k] += w * records[i, RED]
+            planes[SUM_GREEN, row, k] += w * records[i, GREEN]
+            planes[SUM_BLUE, row, k] += w * records[i, BLUE]
+            planes[SUM_DEPTH, row, k] += w * records[i, DEPTH]
 
 
-def blend(lanes, planes, record, x0, y0, start, stop):
+def blend(lanes, planes, records, i, x0, y0, start, stop):
     """Adds one Gaussian to rows start … stop-1 of the tile whose first pixel centre is (x0, y0).
 
     The number of lanes, known when compiling, chooses vectors or plain loops.
@@ -129,12 +137,12 @@ def blend(lanes, planes, record, x0, y0, start, stop):
 
 
 @overload(blend)
-def _compile_blend(lanes, planes, record, x0, y0, start, stop):
+def _compile_blend(lanes, planes, records, i, x0, y0, start, stop):
     if lanes.count == 1:
         return _blend_plain
 
-    def vectors(lanes, planes, record, x0, y0, start, stop):
-        _blend_vectors(lanes, planes, record, x0, y0, start, stop)
+    def vectors(lanes, planes, records, i, x0, y0, start, stop):
+        _blend_vectors(lanes, planes, records, i, x0, y0, start, stop)
     return vectors
 
 
@@ -167,9 +175,18 @@ def _compile_largest(lanes, planes):
 
 
 @inner
-def rows_of(record, y0):
-    """Rows of a tile that a Gaussian can reach (start, stop), y0 the first pixel centre."""
-    top, bottom = record[V] - record[HALF_H] - y0, record[V] + record[HALF_H] - y0
+def aligned_planes(count, tile_w):
+    """(count, TILE_H, tile_w) float32 beginning at a cache line, so that no vector crosses one."""
+    size, line = count * TILE_H * tile_w, 16
+    memory = np.empty(size + line, f32)
+    skip = (64 - memory.ctypes.data % 64) % 64 // 4
+    return memory[skip:skip + size].reshape((count, TILE_H, tile_w))
+
+
+@inner
+def rows_of(records, i, y0):
+    """Rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel centre."""
+    top, bottom = records[i, V] - records[i, HALF_H] - y0, records[i, V] + records[i, HALF_H] - y0
     start = int(math.ceil(max(top, f32(0))))
     return start, int(math.floor(min(bottom, f32(TILE_H - 1)))) + 1
 
@@ -183,9 +200,8 @@ def draw_tile(lanes, planes, records, ids, first, last, x0, y0):
         if (k - first) % CHECK_EVERY == CHECK_EVERY - 1:
             if largest_transmittance(lanes, planes) < T_STOP:
                 return k
-        record = records[ids[k]]
-        start, stop = rows_of(record, y0)
-        blend(lanes, planes, record, x0, y0, start, stop)
+        start, stop = rows_of(records, ids[k], y0)
+        blend(lanes, planes, records, ids[k], x0, y0, start, stop)
     return last
 
 
@@ -205,17 +221,16 @@ def store_tile(planes, background, rgb, alpha, depth, left, top):
                 depth[y, x] = planes[SUM_DEPTH, row, k] / covered
 
 
-@kernel(parallel=True)
+@kernel
 def draw(lanes, tile_w, records, starts, ids, order, tiles_x, background, rgb, alpha, depth, stops,
-         threads, counter):
+         counter):
     """All tiles, in the given order (busiest first). Fills the images and stops (tiles,) int64."""
-    for _ in prange(threads):
-        planes = np.empty((5, TILE_H, tile_w), f32)
+    planes = aligned_planes(5, tile_w)
+    k = next_item(counter)
+    while k < len(order):
+        tile = order[k]
+        left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
+        stops[tile] = draw_tile(lanes, planes, records, ids, starts[tile], starts[tile + 1],
+                                f32(left) + f32(0.5), f32(top) + f32(0.5))
+        store_tile(planes, background, rgb, alpha, depth, left, top)
         k = next_item(counter)
-        while k < len(order):
-            tile = order[k]
-            left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
-            stops[tile] = draw_tile(lanes, planes, records, ids, starts[tile], starts[tile + 1],
-                                    f32(left) + f32(0.5), f32(top) + f32(0.5))
-            store_tile(planes, background, rgb, alpha, depth, left, top)
-            k = next_item(counter)

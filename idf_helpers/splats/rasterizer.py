@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,13 +12,13 @@ import numpy as np
 from ..cameras import Camera
 from ..errors import IdfError
 from .gaussians import Gaussians
-from .jit import PLAIN_TILE_W, TILE_H, host_lanes
+from .jit import PLAIN_TILE_W, TILE_H, host_lanes, run_on_threads
 from .project import RECORD, pack_camera, project
 from .project_backward import project_backward
 from .raster_backward import SLOT, blend_backward
 from .raster_forward import draw
 from .simd import lanes_tuple
-from .tiles import depth_order, tile_lists
+from .tiles import count_pairs, depth_order, fill_lists, start_lists
 
 
 @dataclass
@@ -101,12 +102,13 @@ class CpuRasterizer:
         self.last: Render | None = None
 
     def _buffer(self, name: str, shape: tuple, dtype=np.float32) -> np.ndarray:
-        """An uninitialised array that is kept and grown from call to call."""
-        size = int(np.prod(shape))
+        """An uninitialised array at a cache line, kept and grown from call to call."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         kept = self._buffers.get(name)
         if kept is None or kept.size < size:
-            kept = self._buffers[name] = np.empty(size + size // 4, dtype)
-        return kept[:size].reshape(shape)
+            memory = np.empty(size + size // 4 + 64, np.uint8)
+            kept = self._buffers[name] = memory[-memory.ctypes.data % 64:]
+        return kept[:size].view(dtype).reshape(shape)
 
     def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),
                 sh_degree: int | None = None, train: bool = False) -> Render:
@@ -121,7 +123,6 @@ class CpuRasterizer:
         if min(width, height) < 1 or degree < 0:
             raise IdfError("This picture cannot be drawn",
                            f"{width} x {height} pixels, harmonics of degree {degree}")
-        threads = numba.get_num_threads()
         tile_w = self._tile_w
         tiles_x, tiles_y = -(-width // tile_w), -(-height // TILE_H)
         cam = pack_camera(camera, self.near)
@@ -131,16 +132,24 @@ class CpuRasterizer:
         boxes = self._buffer("boxes", (n, 4), np.int32)
         bits, hits = self._buffer("bits", (n,), np.int64), self._buffer("hits", (n,), np.int32)
         slot_start = self._buffer("slot_start", (n + 1,), np.int64)
-        project(*arrays, degree, cam, width, height, tile_w, records, boxes, bits, hits, threads,
-                _counter())
+        run_on_threads(project, *arrays, degree, cam, width, height, tile_w, records, boxes, bits,
+                       hits)
         order = depth_order(records, hits, slot_start)
-        starts, ids, slot_of = tile_lists(order, records, boxes, bits, slot_start, tile_w, tiles_x,
-                                          tiles_y, threads)
+        parts = 1 if numba.get_num_threads() == 1 else 2 * numba.get_num_threads()
+        rows = np.zeros((parts, tiles_x * tiles_y), np.int64)
+        starts = np.empty(tiles_x * tiles_y + 1, np.int64)
+        ids = self._buffer("ids", (slot_start[n],), np.int32)
+        slot_of = self._buffer("slot_of", (slot_start[n],), np.int32)
+        run_on_threads(count_pairs, order, records, boxes, bits, tile_w, tiles_x, rows)
+        start_lists(rows, starts)
+        run_on_threads(fill_lists, order, records, boxes, bits, slot_start, tile_w, tiles_x, rows,
+                       ids, slot_of)
         rgb = np.empty((3, height, width), np.float32)
         alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
         stops = np.empty(tiles_x * tiles_y, np.int64)
-        draw(self._lanes, tile_w, records, starts, ids, _busiest_first(np.diff(starts)), tiles_x,
-             background, rgb, alpha, depth, stops, threads, _counter())
+        run_on_threads(draw, self._lanes, tile_w, records, starts, ids,
+                       _busiest_first(np.diff(starts)), tiles_x, background, rgb, alpha, depth,
+                       stops)
         picture = Render(rgb, alpha, depth)
         self._saved = (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, stops,
                        tiles_x) if train else None
@@ -166,21 +175,16 @@ class CpuRasterizer:
         channels = lanes_tuple(3 if d_depth is None else 4)
         d_depth = (picture.depth if d_depth is None  # not read with three channels
                    else _image_gradient("d_depth", d_depth, shape))
-        threads = numba.get_num_threads()
         slots = self._buffer("slots", (len(ids), SLOT))
-        blend_backward(self._lanes, channels, self._tile_w, records, starts, ids, slot_of, stops,
-                       _busiest_first(stops - starts[:-1]), tiles_x, picture.rgb, picture.alpha,
-                       picture.depth, d_rgb, d_alpha, d_depth, slots, threads, _counter())
+        run_on_threads(blend_backward, self._lanes, channels, self._tile_w, records, starts, ids,
+                       slot_of, stops, _busiest_first(stops - starts[:-1]), tiles_x, picture.rgb,
+                       picture.alpha, picture.depth, d_rgb, d_alpha, d_depth, slots)
         n = len(hits)
         out = [self._buffer(f"d_{k}", array.shape) for k, array in enumerate(arrays)]
         screen = self._buffer("screen", (n,))
-        project_backward(*arrays, degree, cam, records, hits, slot_start, slots, *out, screen,
-                         threads, _counter())
+        run_on_threads(project_backward, *arrays, degree, cam, records, hits, slot_start, slots,
+                       *out, screen)
         return Gradients(*out, screen, hits > 0)
-
-
-def _counter() -> np.ndarray:
-    return np.zeros(1, np.int64)
 
 
 def _busiest_first(work: np.ndarray) -> np.ndarray:

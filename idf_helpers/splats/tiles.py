@@ -1,21 +1,20 @@
 """Which Gaussians each tile draws, in depth order.
 
 Only the N visible Gaussians are sorted by depth, not the (tile, Gaussian) pairs: a stable counting
-sort by tile of the depth-ordered Gaussians leaves every tile's list in depth order. Each thread
-owns a contiguous range of the depth order and its own row of counters, so the lists do not depend
-on the number of threads.
+sort by tile of the depth-ordered Gaussians leaves every tile's list in depth order. The depth order
+is cut into contiguous parts, each with its own row of counters, so that threads can share the work
+and the lists still depend neither on the parts nor on the threads.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from .jit import inner, kernel
+from .jit import inner, kernel, next_item
 from .project import DEPTH, MASK_BITS, touches
 
 
-@kernel()
+@kernel
 def depth_order(records, hits, slot_start):
     """Indices of the drawn Gaussians, near to far (ties: by index), int32.
 
@@ -59,53 +58,69 @@ def depth_order(records, hits, slot_start):
 
 
 @inner
-def visit_tiles(i, records, boxes, bits, tile_w, tiles_x, slot, row, scatter, tile_ids, tile_slots):
-    """For each tile that Gaussian i touches: count it in row, or (scatter) enter i and its slot."""
-    x0, x1, y0, y1 = boxes[i]
-    wide = x1 - x0
-    area = wide * (y1 - y0)
-    place = 0
-    for ty in range(y0, y1):
-        for tx in range(x0, x1):
-            if area <= MASK_BITS:
-                hit = (bits[i] >> place) & 1 == 1
-            else:
-                hit = touches(records[i], tx, ty, tile_w)
-            place += 1
-            if hit:
-                tile = ty * tiles_x + tx
-                if scatter:
-                    tile_ids[row[tile]] = i
-                    tile_slots[row[tile]] = slot
-                    slot += 1
-                row[tile] += 1
+def is_hit(records, bits, i, area, place, tx, ty, tile_w):
+    """Whether Gaussian i touches tile (tx, ty), the place-th of its box of `area` tiles."""
+    if area <= MASK_BITS:
+        return (bits[i] >> place) & 1 == 1
+    return touches(records, i, tx, ty, tile_w)
 
 
-@kernel(parallel=True)
-def tile_lists(order, records, boxes, bits, slot_start, tile_w, tiles_x, tiles_y, threads):
-    """Lists of all tiles, one after the other.
+@kernel
+def count_pairs(order, records, boxes, bits, tile_w, tiles_x, rows, counter):
+    """rows (parts, tiles) int64, zero before: how many Gaussians of each part touch each tile.
 
-    Returns starts (tiles + 1,) int64, Gaussian ids (pairs,) int32 and gradient slots (pairs,)
-    int32; tile k = tile_y·tiles_x + tile_x owns [starts[k], starts[k + 1]).
+    Part p is the p-th of `parts` equal ranges of the depth order.
     """
-    tiles, n = tiles_x * tiles_y, len(order)
-    pairs = slot_start[-1]
-    rows = np.zeros((threads, tiles), np.int64)
-    ids, slots = np.empty(pairs, np.int32), np.empty(pairs, np.int32)
-    for t in prange(threads):
-        for k in range(n * t // threads, n * (t + 1) // threads):
-            visit_tiles(order[k], records, boxes, bits, tile_w, tiles_x, 0, rows[t], False, ids,
-                        slots)
-    starts = np.empty(tiles + 1, np.int64)
-    total = 0
-    for tile in range(tiles):
-        starts[tile] = total
-        for t in range(threads):
-            rows[t, tile], total = total, total + rows[t, tile]
-    starts[tiles] = total
-    for t in prange(threads):
-        for k in range(n * t // threads, n * (t + 1) // threads):
+    n, parts = len(order), len(rows)
+    p = next_item(counter)
+    while p < parts:
+        for k in range(n * p // parts, n * (p + 1) // parts):
             i = order[k]
-            visit_tiles(i, records, boxes, bits, tile_w, tiles_x, slot_start[i], rows[t], True, ids,
-                        slots)
-    return starts, ids, slots
+            x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+            area, place = (x1 - x0) * (y1 - y0), 0
+            for ty in range(y0, y1):
+                for tx in range(x0, x1):
+                    if is_hit(records, bits, i, area, place, tx, ty, tile_w):
+                        rows[p, ty * tiles_x + tx] += 1
+                    place += 1
+        p = next_item(counter)
+
+
+@kernel
+def start_lists(rows, starts):
+    """Counts (parts, tiles) -> in place: where each part writes in each tile's list.
+
+    starts (tiles + 1,) int64: tile k = tile_y·tiles_x + tile_x owns [starts[k], starts[k + 1]).
+    """
+    total = 0
+    for tile in range(rows.shape[1]):
+        starts[tile] = total
+        for p in range(len(rows)):
+            rows[p, tile], total = total, total + rows[p, tile]
+    starts[rows.shape[1]] = total
+
+
+@kernel
+def fill_lists(order, records, boxes, bits, slot_start, tile_w, tiles_x, rows, ids, slot_of,
+               counter):
+    """Enters each Gaussian and its gradient slot into the lists of the tiles that it touches.
+
+    ids, slot_of: (pairs,) int32. rows: what `start_lists` left; used up.
+    """
+    n, parts = len(order), len(rows)
+    p = next_item(counter)
+    while p < parts:
+        for k in range(n * p // parts, n * (p + 1) // parts):
+            i = order[k]
+            x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+            area, place, slot = (x1 - x0) * (y1 - y0), 0, slot_start[i]
+            for ty in range(y0, y1):
+                for tx in range(x0, x1):
+                    if is_hit(records, bits, i, area, place, tx, ty, tile_w):
+                        tile = ty * tiles_x + tx
+                        at = rows[p, tile]
+                        ids[at], slot_of[at] = i, slot
+                        rows[p, tile] = at + 1
+                        slot += 1
+                    place += 1
+        p = next_item(counter)
