@@ -36,7 +36,8 @@ def atomic_write(path):
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_error(path, error: OSError) -> IdfError:

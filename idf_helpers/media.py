@@ -245,7 +245,8 @@ class VideoWriter:
             self._process.kill()
             self._process.wait()
         if self._process is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(OSError):  # what was buffered for the dead process
+                self._process.stdin.close()
             self._process.stderr.close()
 
 

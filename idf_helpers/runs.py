@@ -18,6 +18,7 @@ import shutil
 import socket
 import sys
 import time
+import zipfile
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -174,6 +175,8 @@ class RunFolder:
         for folder in self._made:  # innermost first; stops at the first that holds something
             try:
                 folder.rmdir()
+            except FileNotFoundError:
+                continue
             except OSError:
                 return
 
@@ -262,7 +265,7 @@ class RunFolder:
                 with np.load(path, allow_pickle=False) as data:
                     arrays = {k: data[k] for k in data.files if k != "__state__"}
                     return arrays, json.loads(data["__state__"].tobytes())
-            except (OSError, ValueError, KeyError, EOFError, json.JSONDecodeError):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 self.event(kind="unreadable checkpoint skipped", file=path.name)
         return None
 

@@ -70,7 +70,7 @@ class Mark:
 
 def _plain(text: str) -> str:
     """One line without the separator and without control characters."""
-    return re.sub(r"[\x00-\x1f;]+", " ", str(text)).strip()[:120]
+    return " ".join(re.sub(r"[\x00-\x1f;]+", " ", str(text)).split())[:120]
 
 
 _LINE = re.compile(r"synthetic, made with (?P<software>[^:;]+): (?P<made>[^;]*); "

@@ -1,0 +1,80 @@
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from idf_helpers import IdfError
+from idf_helpers.parallel import pmap
+
+
+def square(x):
+    return x * x
+
+
+def fail_at_three(x):
+    if x == 3:
+        raise IdfError("three")
+    return x
+
+
+def die_once(item):
+    """Kills its own process the first time it sees the item 2."""
+    x, marker = item
+    if x == 2 and not Path(marker).exists():
+        Path(marker).write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+def die_always(x):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("engine", ["serial", "process"])
+def test_order_and_results(engine):
+    assert list(pmap(square, range(9), engine)) == [x * x for x in range(9)]
+
+
+def test_any_executor():
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pmap(square, range(9), pool)) == [x * x for x in range(9)]
+        assert pool.submit(square, 3).result() == 9  # the caller's executor stays open
+
+
+@pytest.mark.parametrize("engine", ["serial", "process"])
+def test_errors_cross_processes_whole(engine):
+    got = []
+    with pytest.raises(IdfError, match="three") as caught:
+        for x in pmap(fail_at_three, range(9), engine):
+            got.append(x)
+    assert got == [0, 1, 2] and caught.value.what == "three"
+
+
+def test_items_are_taken_as_they_are_needed():
+    taken = []
+
+    def source():
+        for x in range(100):
+            taken.append(x)
+            yield x
+
+    results = pmap(square, source(), "serial")
+    next(results)
+    assert len(taken) <= 2
+
+
+def test_killed_worker_is_replaced(tmp_path):
+    items = [(x, str(tmp_path / "died")) for x in range(6)]
+    assert list(pmap(die_once, items, "process", workers=1)) == list(range(6))
+
+
+def test_workers_that_keep_dying_are_reported():
+    with pytest.raises(IdfError, match="keep dying"):
+        list(pmap(die_always, range(3), "process", workers=1))
+
+
+def test_unknown_engine():
+    with pytest.raises(IdfError, match="serial, process"):
+        list(pmap(square, [1], "gpu"))

@@ -1,0 +1,140 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from idf_helpers import IdfError, RunFolder
+from idf_helpers.runs import latest_run, read_manifest
+
+
+def run(out, **changes):
+    asked = {"stage": "test", "backend": "cpu", "config": {"steps": 3}, "inputs": {"hash": "a"}}
+    return RunFolder(out, **(asked | changes))
+
+
+def test_second_run_of_the_same_does_nothing(tmp_path):
+    with run(tmp_path / "r") as r:
+        assert not r.finished
+        r.finish({"psnr": 30.0})
+    manifest = read_manifest(tmp_path / "r")
+    assert manifest["status"] == "finished" and manifest["config"] == {"steps": 3}
+    assert manifest["versions"]["numpy"] and manifest["machine"]["cpus"] >= 1
+    assert json.loads((tmp_path / "r/metrics.json").read_text()) == {"psnr": 30.0}
+    with run(tmp_path / "r") as again:
+        assert again.finished and again.run_id == manifest["run_id"]
+    with run(tmp_path / "r", resume=False) as fresh:
+        assert not fresh.finished and fresh.run_id != manifest["run_id"]
+        assert not (tmp_path / "r/metrics.json").exists()
+
+
+def test_another_run_in_the_folder_is_named(tmp_path):
+    with run(tmp_path / "r") as r:
+        r.finish()
+    with pytest.raises(IdfError, match="steps '3', now '4'"), \
+            run(tmp_path / "r", config={"steps": 4}):
+        pass
+    with pytest.raises(IdfError, match="stage 'test', now 'swap'"), \
+            run(tmp_path / "r", stage="swap"):
+        pass
+
+
+def test_folder_with_other_files_is_refused_and_untouched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(IdfError, match="is in use"), run(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+    with pytest.raises(IdfError, match="is a file"), run(tmp_path / "thesis.tex"):
+        pass
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path):
+    with pytest.raises(IdfError, match="bad"), run(tmp_path / "a/b/r"):
+        raise IdfError("bad photo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_after_work_keeps_the_work(tmp_path):
+    with pytest.raises(IdfError), run(tmp_path / "r") as r:
+        r.save_checkpoint(1, {"x": np.ones(3)}, {"k": 1})
+        raise IdfError("diverged")
+    assert read_manifest(tmp_path / "r")["status"] == "failed"
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="rights do not bind this user")
+def test_unwritable_folder(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(IdfError, match="cannot be written"), run(tmp_path / "r"):
+        pass
+
+
+def test_unwritable_place(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IdfError, match="cannot be written"), run(tmp_path / "file" / "r"):
+        pass
+
+
+def test_checkpoints_keep_two_and_skip_a_damaged_one(tmp_path):
+    with pytest.raises(KeyboardInterrupt), run(tmp_path / "r") as r:
+        for k in range(4):
+            r.save_checkpoint(k, {"x": np.full(3, k, np.float32)}, {"step": k})
+        raise KeyboardInterrupt
+    assert read_manifest(tmp_path / "r")["status"] == "interrupted"
+    files = sorted((tmp_path / "r/checkpoints").iterdir())
+    assert [f.name for f in files] == ["step_000000002.npz", "step_000000003.npz"]
+    files[-1].write_bytes(files[-1].read_bytes()[:50])
+    with run(tmp_path / "r") as again:
+        arrays, state = again.latest_checkpoint()
+        assert state == {"step": 2} and (arrays["x"] == 2).all()
+        again.finish()
+    assert not (tmp_path / "r/checkpoints").exists()
+
+
+def test_torn_event_line_is_skipped(tmp_path):
+    with run(tmp_path / "r") as r:
+        r.event(name="a")
+        with open(tmp_path / "r/events.jsonl", "a") as f:
+            f.write('{"name": "b"')
+        assert [e["name"] for e in r.events()] == ["a"]
+
+
+HOLD = """
+import sys, time
+from idf_helpers import RunFolder
+with RunFolder(sys.argv[1], stage="test", backend="cpu", config={"steps": 3},
+               inputs={"hash": "a"}) as r:
+    r.event(kind="work")
+    print("in", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_living_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "r")],
+                              stdout=subprocess.PIPE)
+    assert holder.stdout.readline().strip() == b"in"
+    try:
+        with pytest.raises(IdfError, match=f"process {holder.pid}"), run(tmp_path / "r"):
+            pass
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with run(tmp_path / "r") as r:
+        assert [e["kind"] for e in r.events()] == ["work"]  # goes on where the killed one was
+
+
+def test_latest_run_of_a_stage(tmp_path):
+    assert latest_run(tmp_path, "test") is None
+    for k in range(2):
+        with run(tmp_path / f"r{k}", config={"steps": k}) as r:
+            r.finish()
+        time.sleep(1.1)
+    with run(tmp_path / "unfinished", config={"steps": 9}):
+        pass
+    assert latest_run(tmp_path, "test") == tmp_path / "r1"
+    with pytest.raises(IdfError, match="not a run folder"):
+        read_manifest(tmp_path)
