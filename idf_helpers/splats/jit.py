@@ -40,7 +40,10 @@ def kernel(function):
     Numba drops cached code when the function's own file changes, yet not when a helper in another
     file does; here an edit in any file of SHARED counts.
     """
-    dispatcher = njit(cache=True, **OPTIONS)(function)
+    try:
+        dispatcher = njit(cache=True, **OPTIONS)(function)
+    except (RuntimeError, OSError):  # no folder to write to, neither ours nor the user's
+        return njit(**OPTIONS)(function)
     cache_file = getattr(dispatcher._cache, "_cache_file", None)  # None: caching is off
     if cache_file is not None:
         cache_file._source_stamp = _source_stamp(function)
