@@ -56,13 +56,15 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
     cell = int(min(sigma // 4, min(h, w) // 8))
     pad = int(np.ceil(3 * sigma))
     if cell >= 2:
-        rows, columns = -(-h // cell), -(-w // cell)
-        grown = cv2.copyMakeBorder(values, 0, rows * cell - h, 0, columns * cell - w,
-                                   cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+        # One more cell on each side, so that the enlarging has something to run towards.
+        rows, columns = -(-h // cell) + 2, -(-w // cell) + 2
+        grown = cv2.copyMakeBorder(values, cell, (rows - 1) * cell - h, cell,
+                                   (columns - 1) * cell - w, cv2.BORDER_CONSTANT,
+                                   value=(0, 0, 0, 0))
         small = cv2.resize(grown, (columns, rows), interpolation=cv2.INTER_AREA)
         small = _gauss(small, sigma / cell, -(-pad // cell))
         out = cv2.resize(small, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)
-        return out[:h, :w]
+        return out[cell:cell + h, cell:cell + w]
     return _gauss(values, sigma, pad)
 
 
@@ -164,9 +166,19 @@ def fill_rings(rings, height: int, width: int, origin=(0, 0)) -> np.ndarray:
 
     rings: list of (N, 2) pixels (centres at +0.5); origin: (x, y) of the window's first pixel.
     """
-    out = np.zeros((height, width), np.uint8)
+    out = np.zeros((height, width), np.float32)
+    fine = 4  # fillPoly also paints the pixels that its outline touches: on a grid 4x as fine
     for ring in rings:
-        # fillPoly counts from pixel centres; 4 fractional bits place corners to 1/16 px.
-        points = np.round((np.asarray(ring, np.float64) - origin - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(out, [points], 255, lineType=cv2.LINE_AA, shift=4)
-    return out.astype(np.float32) / 255
+        ring = np.asarray(ring, np.float64) - origin
+        low = np.clip(np.floor(ring.min(0)).astype(int) - 1, 0, (width, height))
+        high = np.clip(np.ceil(ring.max(0)).astype(int) + 1, 0, (width, height))
+        w, h = high - low
+        if min(w, h) <= 0:
+            continue
+        part = np.zeros((h * fine, w * fine), np.uint8)
+        points = np.round(((ring - low) * fine - 0.5) * 16).astype(np.int32)  # 4 fractional bits
+        cv2.fillPoly(part, [points], 255, shift=4)
+        part = cv2.resize(part, (int(w), int(h)), interpolation=cv2.INTER_AREA)
+        window = out[low[1]:high[1], low[0]:high[0]]
+        np.maximum(window, part / np.float32(255), out=window)
+    return out

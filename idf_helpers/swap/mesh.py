@@ -51,7 +51,7 @@ class MeshConfig:
     facing_min: float = 0.10
     facing_soft: float = 0.25
     facing_blur: float = 0.04
-    max_yaw: float = 55.0
+    max_yaw: float = 57.0
     keep_target_hair: bool = True
     colour: ColourConfig = ColourConfig()
 
