@@ -9,6 +9,7 @@
 // The picture is that of 3D Gaussian splatting (arXiv 2308.04079) and of the rasterisers in
 // idf_helpers/splats: perspective covariance + 0.3 px², alpha = min(0.99, opacity exp(-sigma)),
 // nothing below 1/255, depth order along the optical axis, colour max(0, 0.5 + SH(direction)).
+// The canvas has 8 bits a channel: it cuts colours above 1 before they are blended.
 
 const CUTOFF = 255;            // a Gaussian ends where its alpha falls below 1 / CUTOFF
 const BASE_TEXELS = 4;         // mean + opacity, quaternion, scales, colour

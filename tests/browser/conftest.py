@@ -1,0 +1,36 @@
+"""A headless Chromium for the tests of the exported page."""
+
+import os
+import shutil
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# WebGL2 in software, no network of the browser's own, usable as root in a container.
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
+         "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def missing(reason: str):
+    """Skips with the reason, or fails where the environment promises a browser."""
+    if os.environ.get("IDF_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"IDF_REQUIRE_BROWSER=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def requires_chromium():
+    """A running browser; skips loudly where Chromium or playwright is missing."""
+    executable = os.environ.get("IDF_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)),
+                                                        None)
+    if executable is None:
+        missing("no Chromium or Chrome was found on the PATH (or name it in IDF_CHROMIUM)")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed: pip install playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()

@@ -1,0 +1,79 @@
+"""The pack: what quantising keeps, what it leaves out, and that nothing else moves."""
+
+import numpy as np
+import pytest
+
+from idf_helpers.errors import IdfError
+from idf_helpers.splats.gaussians import Gaussians
+from idf_helpers.view.pack import (
+    CHUNK,
+    morton_order,
+    pack,
+    pack_quats,
+    unpack,
+    unpack_quats,
+)
+from tests.splats.test_ply import random_gaussians
+
+
+def visible(n=1000, degree=3) -> Gaussians:
+    g = random_gaussians(n, degree)
+    g.opacity_logits[:] = np.random.default_rng(1).uniform(-4, 6, n)
+    return g.checked()
+
+
+@pytest.mark.parametrize("n", [1, 3, 255, 256, 257, 1000])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_values_come_back_within_half_a_step(n, degree):
+    g = visible(n, degree)
+    back = unpack(pack(g))
+    g = g[morton_order(g.means)]
+    starts = np.arange(0, n, CHUNK)
+
+    def steps(values, bits):  # of each chunk and column, for every row
+        flat = values.reshape(n, -1)
+        span = np.maximum.reduceat(flat, starts) - np.minimum.reduceat(flat, starts)
+        return (span / (2**bits - 1))[np.arange(n) // CHUNK].reshape(values.shape)
+
+    for name, bits in (("means", 16), ("log_scales", 8), ("sh", 8)):
+        a, b = getattr(g, name), getattr(back, name)
+        assert (np.abs(a - b) <= 0.501 * steps(a, bits) + 1e-6).all(), name
+    assert (np.abs(g.opacities - back.opacities) <= 0.501 * steps(g.opacities, 8) + 2e-6).all()
+
+
+def test_quaternions_turn_by_less_than_a_quarter_of_a_degree():
+    q = np.random.default_rng(0).normal(size=(5000, 4)).astype(np.float32)
+    q = np.concatenate([q, np.eye(4), -np.eye(4), np.ones((1, 4)), -np.ones((1, 4)) * 0.01])
+    back = unpack_quats(pack_quats(q))
+    unit = q / np.linalg.norm(q, axis=1, keepdims=True)
+    dot = np.clip(np.abs((unit * back).sum(axis=1)), 0, 1)
+    assert np.degrees(2 * np.arccos(dot)).max() < 0.25
+    np.testing.assert_allclose(np.linalg.norm(back, axis=1), 1, atol=1e-6)
+
+
+def test_the_invisible_is_left_out_and_an_outlier_harms_only_its_neighbours():
+    g = visible(2000)
+    g.opacity_logits[:500] = -9
+    g.means[700] = [1e4, 0, 0]
+    back = unpack(pack(g))
+    assert len(back) == 1500
+    g = g[500:]
+    g = g[morton_order(g.means)]
+    off = np.linalg.norm(g.means - back.means, axis=1)
+    assert np.median(off) < 1e-4 and (off > 0.01).sum() <= CHUNK
+
+
+def test_size_and_bad_input():
+    assert len(pack(visible(20000))) < 66 * 20000
+    assert len(pack(visible(20000), sh_degree=0)) < 18 * 20000
+    assert unpack(pack(visible(100), sh_degree=1)).sh_degree == 1
+    g = visible(4)
+    g.opacity_logits[:] = -20
+    with pytest.raises(IdfError, match="nothing to show"):
+        pack(g)
+    g = visible(4)
+    g.means[2, 1] = np.nan
+    with pytest.raises(IdfError, match="1 of 4"):
+        pack(g)
+    with pytest.raises(IdfError, match="no pack"):
+        unpack(b"PNG" + bytes(30))
