@@ -215,7 +215,7 @@ def progress(line):
         label = "-".join(name.split("-")[:2])
         return f"{found.group(1).lower()} {label} ({found.group(3)} {found.group(4)})"
     found = re.match(r"Installing collected packages: (.*)", line)
-    return f"unpacking {len(found.group(1).split(','))} packages" if found else ""
+    return f"unpacking {found.group(1).count(',') + 1} package(s)" if found else ""
 
 
 def last_lines(text):
