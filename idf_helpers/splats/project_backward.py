@@ -159,6 +159,20 @@ def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, 
 
 
 @inner
+def sum_slots(first, last, slots, reached, total):
+    """total (10,) = sum of the reached slots in [first, last); False where there are none."""
+    found = False
+    for c in range(SUMS):
+        total[c] = f32(0)
+    for k in range(first, last):
+        if reached[k]:
+            found = True
+            for c in range(SUMS):
+                total[c] += slots[k, c]
+    return found
+
+
+@inner
 def clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen):
     for c in range(3):
         d_means[i, c] = d_log_scales[i, c] = f32(0)
@@ -171,9 +185,10 @@ def clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen):
 
 
 @kernel
-def project_backward(means, log_scales, quats, logits, sh, degree, cam, records, hits, slot_start,
-                     slots, d_means, d_log_scales, d_quats, d_logits, d_sh, screen, counter):
-    """All Gaussians. Overwrites every row of the six outputs; those not drawn get zeros."""
+def project_backward(means, log_scales, quats, logits, sh, degree, cam, records, slot_start,
+                     slots, reached, d_means, d_log_scales, d_quats, d_logits, d_sh, screen,
+                     counter):
+    """All Gaussians. Overwrites every row of the six outputs; zeros where no tile was reached."""
     n = len(means)
     blocks = (n + BLOCK - 1) // BLOCK
     total, Y, s = np.empty(SUMS, f32), np.empty(16, f32), np.empty(16, f32)
@@ -181,14 +196,9 @@ def project_backward(means, log_scales, quats, logits, sh, degree, cam, records,
     block = next_item(counter)
     while block < blocks:
         for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
-            if hits[i] == 0:
+            if not sum_slots(slot_start[i], slot_start[i + 1], slots, reached, total):
                 clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen)
                 continue
-            for c in range(SUMS):
-                total[c] = f32(0)
-            for k in range(slot_start[i], slot_start[i + 1]):
-                for c in range(SUMS):
-                    total[c] += slots[k, c]
             colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh)
             screen[i] = shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r,
                                        d_means, d_log_scales, d_quats)

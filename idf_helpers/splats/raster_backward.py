@@ -33,6 +33,7 @@ from .project import (
     V,
 )
 from .raster_forward import (
+    PLANE_H,
     aligned_planes,
     alpha_of,
     data_pointer,
@@ -71,7 +72,7 @@ def _gradient_vectors(typingctx, lanes, channels, planes, records, i, slots, j, 
         first_dy = L.broadcast(rec, V) - L.splat(y0)
         a_dx2, b_dx = a * dx * dx, b * dx
         features = (red, green, blue, z) if with_depth else (red, green, blue)
-        plane = TILE_H * L.count
+        plane = PLANE_H * L.count
         m0, my, myy = L.accumulator(), L.accumulator(), L.accumulator()
         weighted = [L.accumulator() for _ in features]
         with L.loop(start, stop) as row:
@@ -176,7 +177,7 @@ def load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left
     height, width = alpha.shape
     planes[:] = f32(0)
     planes[T_PLANE] = f32(1)
-    for row in range(min(planes.shape[1], height - top)):
+    for row in range(min(TILE_H, height - top)):
         for k in range(min(planes.shape[2], width - left)):
             y, x = top + row, left + k
             A, covered, gradient = f32(0), alpha[y, x], d_alpha[y, x]
@@ -194,8 +195,12 @@ def load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left
 
 @kernel
 def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops, order, tiles_x,
-                   rgb, alpha, depth, d_rgb, d_alpha, d_depth, slots, counter):
-    """All tiles, in the given order (busiest first). Fills every row of slots (pairs, 16)."""
+                   rgb, alpha, depth, d_rgb, d_alpha, d_depth, slots, reached, counter):
+    """All tiles, in the given order (busiest first).
+
+    Fills reached (pairs,) bool, and slots (pairs, 16) where that comes out True; the other pairs
+    lie behind what is opaque and have no gradient.
+    """
     planes = aligned_planes(6, tile_w)
     item = next_item(counter)
     while item < len(order):
@@ -207,7 +212,7 @@ def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops
             i = ids[k]
             start, stop = rows_of(records, i, y0)
             gradients(lanes, channels, planes, records, i, slots, slot_of[k], x0, y0, start, stop)
-        for k in range(stops[tile], starts[tile + 1]):  # hidden behind what is opaque
-            for c in range(SLOT):
-                slots[slot_of[k], c] = f32(0)
+            reached[slot_of[k]] = True
+        for k in range(stops[tile], starts[tile + 1]):
+            reached[slot_of[k]] = False
         item = next_item(counter)

@@ -8,8 +8,6 @@ and at the end colour += T·background. A tile stops once T < 1e-4 in all its pi
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -43,6 +41,7 @@ EXP = (0.999997437, 0.999831378, 0.498158157, 0.159372523, 0.0293178167)
 E0, E1, E2, E3, E4 = (f32(x) for x in EXP)
 
 T_STOP = f32(1e-4)
+PLANE_H = TILE_H + 1  # a spare row: planes 4096 bytes apart would disturb each other in the cache
 CHECK_EVERY = 8  # Gaussians between two looks at the largest T of the tile
 TRANSMITTANCE, SUM_RED, SUM_GREEN, SUM_BLUE, SUM_DEPTH = range(5)  # planes of a tile
 
@@ -94,7 +93,7 @@ def _blend_vectors(typingctx, lanes, planes, records, i, x0, y0, start, stop):
         dx = L.broadcast(rec, U) - (L.splat(x0) + L.index())
         first_dy = L.broadcast(rec, V) - L.splat(y0)
         a_dx2, b_dx = a * dx * dx, b * dx
-        plane = TILE_H * L.count
+        plane = PLANE_H * L.count
         with L.loop(start, stop) as row:
             at = emit_offset(builder, row, L.count)
             offsets = [builder.add(at, ir.Constant(at.type, k * plane)) for k in range(5)]
@@ -167,7 +166,7 @@ def largest_transmittance(lanes, planes):
 @overload(largest_transmittance)
 def _compile_largest(lanes, planes):
     if lanes.count == 1:
-        return lambda lanes, planes: planes[TRANSMITTANCE].max()
+        return lambda lanes, planes: planes[TRANSMITTANCE, :TILE_H].max()
 
     def vectors(lanes, planes):
         return _largest_vectors(lanes, planes)
@@ -176,19 +175,23 @@ def _compile_largest(lanes, planes):
 
 @inner
 def aligned_planes(count, tile_w):
-    """(count, TILE_H, tile_w) float32 beginning at a cache line, so that no vector crosses one."""
-    size, line = count * TILE_H * tile_w, 16
+    """(count, PLANE_H, tile_w) float32 beginning at a cache line, so that no vector crosses one."""
+    size, line = count * PLANE_H * tile_w, 16
     memory = np.empty(size + line, f32)
     skip = (64 - memory.ctypes.data % 64) % 64 // 4
-    return memory[skip:skip + size].reshape((count, TILE_H, tile_w))
+    return memory[skip:skip + size].reshape((count, PLANE_H, tile_w))
 
 
 @inner
 def rows_of(records, i, y0):
     """Rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel centre."""
-    top, bottom = records[i, V] - records[i, HALF_H] - y0, records[i, V] + records[i, HALF_H] - y0
-    start = int(math.ceil(max(top, f32(0))))
-    return start, int(math.floor(min(bottom, f32(TILE_H - 1)))) + 1
+    top = max(records[i, V] - records[i, HALF_H] - y0, f32(0))
+    bottom = min(records[i, V] + records[i, HALF_H] - y0, f32(TILE_H - 1))
+    # ceil(top) and floor(bottom) + 1 by truncation: libm's would be calls here
+    start = int(top)
+    if f32(start) < top:
+        start += 1
+    return start, (int(bottom) + 1 if bottom >= f32(0) else 0)
 
 
 @inner
@@ -208,7 +211,7 @@ def draw_tile(lanes, planes, records, ids, first, last, x0, y0):
 @inner
 def store_tile(planes, background, rgb, alpha, depth, left, top):
     height, width = alpha.shape
-    for row in range(min(planes.shape[1], height - top)):
+    for row in range(min(TILE_H, height - top)):
         for k in range(min(planes.shape[2], width - left)):
             T = planes[TRANSMITTANCE, row, k]
             y, x = top + row, left + k

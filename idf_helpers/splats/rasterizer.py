@@ -176,13 +176,14 @@ class CpuRasterizer:
         d_depth = (picture.depth if d_depth is None  # not read with three channels
                    else _image_gradient("d_depth", d_depth, shape))
         slots = self._buffer("slots", (len(ids), SLOT))
+        reached = self._buffer("reached", (len(ids),), np.bool_)
         run_on_threads(blend_backward, self._lanes, channels, self._tile_w, records, starts, ids,
                        slot_of, stops, _busiest_first(stops - starts[:-1]), tiles_x, picture.rgb,
-                       picture.alpha, picture.depth, d_rgb, d_alpha, d_depth, slots)
+                       picture.alpha, picture.depth, d_rgb, d_alpha, d_depth, slots, reached)
         n = len(hits)
         out = [self._buffer(f"d_{k}", array.shape) for k, array in enumerate(arrays)]
         screen = self._buffer("screen", (n,))
-        run_on_threads(project_backward, *arrays, degree, cam, records, hits, slot_start, slots,
+        run_on_threads(project_backward, *arrays, degree, cam, records, slot_start, slots, reached,
                        *out, screen)
         return Gradients(*out, screen, hits > 0)
 

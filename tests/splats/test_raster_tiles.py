@@ -31,6 +31,7 @@ def lists():
     rasterizer = CpuRasterizer(lanes=1)
     rasterizer.forward(g, camera, train=True)
     _, _, _, records, hits, slot_start, starts, ids, slot_of, _, tiles_x = rasterizer._saved
+    records = np.where(hits[:, None] > 0, records, 0)  # rows of what is not drawn are undefined
     return records, hits, slot_start, starts, ids, slot_of, tiles_x
 
 
