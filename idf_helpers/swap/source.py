@@ -169,13 +169,13 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     # even or a half shadowed face from making the test too strict or too lax.
     spread = np.clip(1.48 * np.median(np.abs(skin - median), axis=0), (6, 3, 3), (11, 6, 6))
     difference = lab - median
-    # A highlight is brighter and less coloured than the skin round it, and smooth: where it is
-    # brighter and no rougher than the cheeks, a loss of chroma does not count, lightness half.
+    # A highlight adds white light: brighter, smooth, and less coloured in proportion. There
+    # lightness counts half, and up to 0.8 of its gain may be missing in chroma.
     rough = _roughness(lab[..., 0], 0.012 * size)
     shine = (difference[..., 0] > 0) & (rough < max(2.5 * float(np.median(rough[patches])), 2.5))
     hue = median[1:] / max(float(np.linalg.norm(median[1:])), 1e-3)
-    loss = np.where(shine, np.minimum(difference[..., 1:] @ hue, 0), 0)
-    difference[..., 1:] -= loss[..., None] * hue
+    loss = np.clip(difference[..., 1:] @ hue, -0.8 * np.maximum(difference[..., 0], 0), 0)
+    difference[..., 1:] -= (loss * shine)[..., None] * hue
     difference[..., 0] *= np.where(shine, 0.5, 1.0)
     distance = np.sqrt(((difference / spread) ** 2).sum(-1))
     k = max(1, round(0.012 * size))
