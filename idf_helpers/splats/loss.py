@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import cv2
-import numba
 import numpy as np
+
+from .jit import kernel, next_item, run_on_threads
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
@@ -52,7 +53,7 @@ class PhotometricLoss:
         self._blurred = np.empty_like(self._moments)
         self._partials = np.zeros((9, height + GAP, width), np.float32)  # g dS/dm, dS/dE, dS/dF
         self._back = np.empty_like(self._partials)
-        self._sums = np.zeros((3, 3 * height))
+        self._sums = np.zeros((3, height))  # of S, |x - y|, (x - y)², by row
         self._gradient = np.empty(self.shape, np.float32)
 
     def _blur(self, source: np.ndarray, out: np.ndarray) -> None:
@@ -66,67 +67,73 @@ class PhotometricLoss:
             raise ValueError(f"got {render.shape} and {target.shape}, expected {self.shape}")
         size = render.size
         lam = self.lambda_dssim
-        _fill_moments(render, target, self._moments)
+        run_on_threads(_fill_moments, render, target, self._moments)
         self._blur(self._moments, self._blurred)
-        _ssim_partials(self._blurred, np.float32(-lam / size), self._partials, self._sums)
+        run_on_threads(_ssim_partials, self._blurred, np.float32(-lam / size), self._partials,
+                       self._sums)
         self._blur(self._partials, self._back)
-        _gradient(render, target, self._back, np.float32((1 - lam) / size), self._gradient,
-                  self._sums)
+        run_on_threads(_gradient, render, target, self._back, np.float32((1 - lam) / size),
+                       self._gradient, self._sums)
         similarity, absolute, squared = self._sums.sum(axis=1) / size
         return LossValue((1 - lam) * absolute + lam * (1 - similarity), squared, self._gradient)
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
-def _fill_moments(x, y, out):
+@kernel
+def _fill_moments(x, y, out, counter):
     _, height, width = x.shape
-    for row in numba.prange(3 * height):
-        c, i = row // height, row % height
-        for j in range(width):
-            a, b = x[c, i, j], y[c, i, j]
-            out[c, i, j] = a
-            out[3 + c, i, j] = a * a
-            out[6 + c, i, j] = a * b
-            out[9 + c, i, j] = b
-            out[12 + c, i, j] = b * b
+    row = next_item(counter)
+    while row < height:
+        for c in range(3):
+            for j in range(width):
+                a, b = x[c, row, j], y[c, row, j]
+                out[c, row, j] = a
+                out[3 + c, row, j] = a * a
+                out[6 + c, row, j] = a * b
+                out[9 + c, row, j] = b
+                out[12 + c, row, j] = b * b
+        row = next_item(counter)
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
-def _ssim_partials(blurred, g, out, sums):
-    height = blurred.shape[1] - GAP
-    two = np.float32(2)
-    one = np.float32(1)
-    for row in numba.prange(3 * height):
-        c, i = row // height, row % height
+@kernel
+def _ssim_partials(blurred, g, out, sums, counter):
+    height, width = blurred.shape[1] - GAP, blurred.shape[2]
+    one, two = np.float32(1), np.float32(2)
+    row = next_item(counter)
+    while row < height:
         total = 0.0
-        for j in range(blurred.shape[2]):
-            m, n = blurred[c, i, j], blurred[9 + c, i, j]
-            a1 = two * m * n + C1
-            a2 = two * (blurred[6 + c, i, j] - m * n) + C2
-            b1 = m * m + n * n + C1
-            b2 = blurred[3 + c, i, j] - m * m + blurred[12 + c, i, j] - n * n + C2
-            r1, r2 = one / b1, one / b2
-            s = a1 * a2 * r1 * r2
-            total += s
-            out[c, i, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
-            out[3 + c, i, j] = -g * s * r2
-            out[6 + c, i, j] = g * two * a1 * r1 * r2
+        for c in range(3):
+            for j in range(width):
+                m, n = blurred[c, row, j], blurred[9 + c, row, j]
+                a1 = two * m * n + C1
+                a2 = two * (blurred[6 + c, row, j] - m * n) + C2
+                b1 = m * m + n * n + C1
+                b2 = blurred[3 + c, row, j] - m * m + blurred[12 + c, row, j] - n * n + C2
+                r1, r2 = one / b1, one / b2
+                s = a1 * a2 * r1 * r2
+                total += s
+                out[c, row, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
+                out[3 + c, row, j] = -g * s * r2
+                out[6 + c, row, j] = g * two * a1 * r1 * r2
         sums[0, row] = total
+        row = next_item(counter)
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
-def _gradient(x, y, back, weight, out, sums):
+@kernel
+def _gradient(x, y, back, weight, out, sums, counter):
     _, height, width = x.shape
     two = np.float32(2)
-    for row in numba.prange(3 * height):
-        c, i = row // height, row % height
+    row = next_item(counter)
+    while row < height:
         absolute = 0.0
         squared = 0.0
-        for j in range(width):
-            a, b = x[c, i, j], y[c, i, j]
-            d = a - b
-            absolute += abs(d)
-            squared += d * d
-            out[c, i, j] = (weight * np.sign(d) + back[c, i, j] + two * a * back[3 + c, i, j]
-                            + b * back[6 + c, i, j])
+        for c in range(3):
+            for j in range(width):
+                a, b = x[c, row, j], y[c, row, j]
+                d = a - b
+                absolute += abs(d)
+                squared += d * d
+                out[c, row, j] = (weight * np.sign(d) + back[c, row, j]
+                                  + two * a * back[3 + c, row, j] + b * back[6 + c, row, j])
         sums[1, row] = absolute
         sums[2, row] = squared
+        row = next_item(counter)

@@ -124,7 +124,7 @@ class Trainer:
         target = self.views.target(index, background)
         degree = self.active_sh_degree
         render = self.rasterizer.forward(self.gaussians, self.views.cameras[index], background,
-                                         sh_degree=degree)
+                                         sh_degree=degree, train=True)
         loss = self._loss(target.shape[1:])(render.rgb, target)
         if not math.isfinite(loss.loss):
             self._roll_back("the loss")
@@ -167,8 +167,9 @@ class Trainer:
         result."""
         black = np.zeros(3, np.float32)
         target = self.views.target(0, black)
-        some = self.gaussians[: min(64, len(self.gaussians))]
-        render = self.rasterizer.forward(some, self.views.cameras[0], black, sh_degree=0)
+        some = self.gaussians[:64]
+        render = self.rasterizer.forward(some, self.views.cameras[0], black, sh_degree=0,
+                                         train=True)
         gradients = self.rasterizer.backward(
             self._loss(target.shape[1:])(render.rgb, target).gradient)
         rates = dict.fromkeys(some.arrays(), 0.0)

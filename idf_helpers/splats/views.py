@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 
 from ..cameras import Camera, SceneFrame, fitted_size, scene_frame
 from ..errors import IdfError
+from .jit import kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +92,17 @@ def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
 
 
-@numba.njit(parallel=True, cache=True)
+@kernel
 def composite(pixels, background):
     """pixels (3 or 4, H, W) uint8 premultiplied, background (3,) float32 -> (3, H, W) float32."""
     channels, height, width = pixels.shape
     out = np.empty((3, height, width), np.float32)
     scale = np.float32(1 / 255)
-    for row in numba.prange(3 * height):
-        c, i = row // height, row % height
-        for j in range(width):
-            value = np.float32(pixels[c, i, j])
-            if channels == 4:
-                value += np.float32(255 - pixels[3, i, j]) * background[c]
-            out[c, i, j] = value * scale
+    for c in range(3):
+        for i in range(height):
+            for j in range(width):
+                value = np.float32(pixels[c, i, j])
+                if channels == 4:
+                    value += np.float32(255 - pixels[3, i, j]) * background[c]
+                out[c, i, j] = value * scale
     return out

@@ -1,7 +1,5 @@
 """Adam against torch's, and its rule for Gaussians that are out of the picture."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 
@@ -18,8 +16,8 @@ def random_gaussians(rng, n=17, k=4):
 
 
 def gradients_like(rng, g):
-    return SimpleNamespace(**{k: rng.normal(size=a.shape).astype(np.float32)
-                              for k, a in g.arrays().items()})
+    return Gaussians(**{k: rng.normal(size=a.shape).astype(np.float32)
+                        for k, a in g.arrays().items()})
 
 
 def test_equals_torch():
