@@ -162,7 +162,8 @@ def _facing(scene, front: np.ndarray):
 def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dict]:
     """Table rows for a run folder of the swap or splats stage, or for a `.ply` with a dataset.
 
-    dataset: folder; for a run the one it was made from, unless given. IdfError where it is gone.
+    dataset: folder or Dataset; for a run the one it was made from, unless given. IdfError where
+    it is gone.
     """
     from pathlib import Path
 
@@ -176,14 +177,14 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     if folder is None:
         raise IdfError(f"{model} does not say what to compare it with", "no run folder",
                        "name the dataset with --dataset")
-    data = Dataset.open(folder)
+    data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
+        from .swap.swappers import fit_views
         from .swap.triangulate import FaceMesh
 
-        if not (model / "face_mesh.npz").is_file():
-            raise IdfError(f"{model} keeps no fitted face to measure at",
-                           f"backend {manifest.get('backend')}", "swap with --backend uv")
-        mesh = FaceMesh.load(model / "face_mesh.npz")
+        kept = model / "face_mesh.npz"  # of the uv backend; other swaps are measured the same way
+        mesh = FaceMesh.load(kept) if kept.is_file() else \
+            fit_views(data.frames, lambda step, fraction: None)[0]
         swapped = {f.name: f for f in Dataset.open(model).frames}
         return [evaluate_swap(list(data.frames), [swapped[f.name] for f in data.frames],
                               mesh.vertices, mesh.triangles)]

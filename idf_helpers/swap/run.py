@@ -17,7 +17,7 @@ from ..files import sha256_bytes, write_bytes, write_json
 from ..media import encode_image, read_image
 from ..parallel import pmap
 from ..runs import RunFolder
-from .source import SourceFace
+from .source import load_source
 from .swappers import Swapper
 
 
@@ -58,7 +58,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     static = all(f.expression is None for f in dataset.frames)
     backend, why = backends.choose("swap", config.backend,
                                    frozenset({"cameras"}) if static else frozenset())
-    face = SourceFace.load(photo, face=config.face)
+    face = load_source(source, face=config.face)
     record = provenance.require_consent(consent, photo, [f.path for f in dataset.frames])
     inputs = dataset.fingerprint() | {"source_sha256": sha256_bytes(photo),
                                       "consent": record.statement}
@@ -143,7 +143,7 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
     image = read_image(picture)
     photo = _photo_bytes(source)
     backend, why = backends.choose("swap", config.backend)
-    face = SourceFace.load(photo, face=config.face)
+    face = load_source(source, face=config.face)
     record = provenance.require_consent(consent, photo, [picture])
     inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
               "source_sha256": sha256_bytes(photo), "consent": record.statement}

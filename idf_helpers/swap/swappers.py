@@ -18,7 +18,7 @@ from ..dataset import Frame
 from ..errors import IdfError
 from .bake import FaceTexture, bake
 from .landmarks import FaceLandmarks, LandmarkDetector
-from .mesh import swap_mesh
+from .mesh import swap_picture
 from .result import SwapResult
 from .source import SourceFace
 from .triangulate import FaceMesh, fit_face
@@ -48,6 +48,19 @@ class Swapper(Protocol):
         ...
 
 
+def fit_views(frames: Sequence[Frame], progress: Progress) -> tuple[FaceMesh, list[Frame]]:
+    """Finds the face in (at most MAX_FIT_VIEWS of) the frames and fits one mesh; also returns the
+    frames that were looked at. IdfError as `fit_face`."""
+    looked_at = list(frames)[::-(-len(frames) // MAX_FIT_VIEWS)]
+    detector = LandmarkDetector()
+    faces: list[FaceLandmarks | None] = []
+    for i, frame in enumerate(looked_at):
+        found = detector.detect(frame.image())
+        faces.append(found[0] if found else None)
+        progress("finding faces", (i + 1) / len(looked_at))
+    return fit_face(looked_at, faces), looked_at
+
+
 @dataclass(frozen=True, eq=False)
 class UvSwapper:
     """One face mesh and one texture for all views of a head that stands still."""
@@ -64,15 +77,7 @@ class UvSwapper:
                 and (folder / "face_texture.npz").is_file():
             return cls(FaceMesh.load(folder / "face_mesh.npz"),
                        FaceTexture.load(folder / "face_texture.npz"))
-        stride = -(-len(frames) // MAX_FIT_VIEWS)
-        frames = list(frames)[::stride]
-        detector = LandmarkDetector()
-        faces: list[FaceLandmarks | None] = []
-        for i, frame in enumerate(frames):
-            found = detector.detect(frame.image())
-            faces.append(found[0] if found else None)
-            progress("finding faces", (i + 1) / len(frames))
-        mesh = fit_face(frames, faces)
+        mesh, frames = fit_views(frames, progress)
         progress("baking the texture", 0.0)
         texture = bake(mesh, frames, source)
         progress("baking the texture", 1.0)
@@ -103,8 +108,4 @@ class MeshSwapper:
         return cls(source, LandmarkDetector())
 
     def __call__(self, image, camera) -> SwapResult:
-        found = self.detector.detect(image)
-        if not found:
-            return SwapResult(image, np.zeros(image.shape[:2], np.float32), "no_face",
-                              "no face found")
-        return swap_mesh(image, found[0], self.source)
+        return swap_picture(image, self.source, self.detector)

@@ -1,0 +1,97 @@
+"""Notebook 01's panel: photo, dataset, backend, consent; `run()` swaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ipywidgets as w
+
+from .. import backends, samples
+from ..dataset import Dataset
+from ..files import read_json, stable_hash
+from ..inputs import open_dataset, open_photo
+from ..media import read_image, resize_area
+from ..swap.run import SwapConfig, swap_dataset
+from .run import SHEET_YAWS, frames_by_yaw
+from .sheet import before_after
+from .widgets import LABEL, WIDE, Panel, picture_widget, png, uploaded_files
+
+
+class SwapPanel(Panel):
+    """Choose a source photo and a dataset, and swap.
+
+    photo: bundled name or path. dataset: bundled name, folder, .zip or https URL. out: folder for
+    the runs; each choice of inputs gets its own run folder below it.
+    After `run()`: `target` and `swapped` (Datasets), `report` (swap_report.json).
+    """
+
+    action = "Swap the face"
+
+    def __init__(self, photo: str = "C", dataset: str = "head_multiview", out="runs",
+                 backend: str = "auto", consent: str = ""):
+        self.out = Path(out)
+        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Upload a photo")
+        self.photo = w.Text(value=str(photo), description="Source photo", style=LABEL, layout=WIDE,
+                            placeholder=f"{', '.join(samples.PHOTOS)} or a path")
+        self.dataset = w.Text(value=str(dataset), description="Views (dataset)", style=LABEL,
+                              layout=WIDE, placeholder="bundled name, folder, .zip or https URL")
+        self.backend = w.Dropdown(options=["auto", *backends.names("swap")], value=backend,
+                                  description="Swap backend", style=LABEL)
+        self.consent = w.Textarea(
+            value=consent, description="Consent", style=LABEL, layout=WIDE,
+            placeholder="Whose faces are these, and did they agree? Not needed for bundled heads.")
+        self.preview = picture_widget(160)
+        self.result = picture_widget(1000)
+        self.target: Dataset | None = None
+        self.swapped: Dataset | None = None
+        self.report_file: dict = {}
+        super().__init__()
+        self.box.children = [*self.box.children, self.result]
+        self.upload.observe(self._show_photo, names="value")
+        self.photo.observe(self._show_photo, names="value")
+        self._show_photo()
+
+    def controls(self) -> list:
+        return [w.HBox([w.VBox([self.upload, self.photo, self.dataset, self.backend,
+                                self.consent]), self.preview])]
+
+    @property
+    def source(self):
+        """The uploaded photo's bytes, else the path or bundled photo in the text field."""
+        files = uploaded_files(self.upload)
+        return open_photo(next(iter(files.values())) if files else self.photo.value)
+
+    def _show_photo(self, _change=None) -> None:
+        source = self.source if self.photo.value or uploaded_files(self.upload) else None
+        if isinstance(source, bytes) or (source is not None and source.is_file()):
+            image = read_image(source, "source photo")
+            height = round(160 * image.shape[0] / image.shape[1])
+            self.preview.value = png(resize_area(image, 160, height))
+
+    def run(self) -> Dataset:
+        """Swaps (or reads back what is finished) and shows views before and after."""
+        source = self.source
+        self.target = open_dataset(self.dataset.value, self.out / "downloads")
+        key = stable_hash([self.target.fingerprint(), _identity(source), self.backend.value,
+                           self.consent.value])[:8]
+        out = self.out / f"swap-{key}"
+        self.swapped = swap_dataset(self.target, source, out, SwapConfig(self.backend.value),
+                                    consent=self.consent.value, progress=self.report)
+        self.report_file = read_json(out / "swap_report.json", "report")
+        self.result.value = png(self.sheet())
+        counts = ", ".join(f"{n} {s}" for s, n in sorted(self.report_file["counts"].items()))
+        self.bar.value = 1.0
+        self.say(f"{counts}\n{self.report_file['why']}\nwritten to {out}")
+        return self.swapped
+
+    def sheet(self, cell: int = 160):
+        """Views from profile to profile, before above after; uint8 picture."""
+        chosen = frames_by_yaw(self.target.frames, SHEET_YAWS)
+        swapped = {f.name: f for f in self.swapped.frames}
+        return before_after([f.image() for _, f in chosen],
+                            [swapped[f.name].image() for _, f in chosen], cell,
+                            [f"yaw {yaw:.0f}" for yaw, _ in chosen])
+
+
+def _identity(source) -> str:
+    return stable_hash(source.hex()) if isinstance(source, bytes) else str(source)
