@@ -8,15 +8,16 @@ iteratively reweighted least squares. The mesh, not the single picture, carries 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import IdfError
-from ..files import atomic_write
-from .topology import TRIANGLES
+from .facemesh import FaceMesh, vertex_normals
+from .refine import RefineConfig, refine_face
+from .topology import POINTS
 
-NUM_LANDMARKS = 468
+__all__ = ["FaceMesh", "FitConfig", "fit_face", "triangulate"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class FitConfig:
     rounds: reweighting rounds.
     min_views: fewest agreeing views that make a mesh.
     seed: of the random pairs.
+    refine: how the mesh is then corrected by the pictures; rounds=0 for cameras without pictures.
     """
 
     pairs: int = 60
@@ -44,78 +46,21 @@ class FitConfig:
     rounds: int = 10
     min_views: int = 3
     seed: int = 0
+    refine: RefineConfig = RefineConfig()
 
 
-@dataclass(frozen=True, eq=False)
-class FaceMesh:
-    """The fitted face, in the world frame of the cameras.
-
-    vertices: (468, 3) float64. normals: (468, 3) float64 unit, pointing out of the head.
-    inliers: (N,) bool, the views that the mesh was made from; N = views given to `fit_face`.
-    residuals: (N,) float64, median reprojection error in pixels, NaN where nothing was detected.
-    """
-
-    vertices: np.ndarray
-    normals: np.ndarray
-    inliers: np.ndarray
-    residuals: np.ndarray
-    triangles: np.ndarray = field(default_factory=lambda: TRIANGLES)
-
-    @property
-    def width(self) -> float:
-        """Face width, world units: between the landmarks in front of the ears."""
-        return float(np.linalg.norm(self.vertices[234] - self.vertices[454]))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for `numpy.savez`; `FaceMesh(**arrays)` makes the mesh again."""
-        return {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__}
-
-    def save(self, path) -> None:
-        """Write an .npz file, atomically."""
-        save_arrays(path, self.arrays())
-
-    @classmethod
-    def load(cls, path) -> FaceMesh:
-        """Read what `save` wrote."""
-        return load_arrays(cls, path)
-
-
-def save_arrays(path, arrays: dict[str, np.ndarray]) -> None:
-    with atomic_write(path) as temporary, open(temporary, "wb") as f:
-        np.savez_compressed(f, **arrays)
-
-
-def load_arrays(cls, path):
-    """An object of `cls` from the .npz of its fields. Raises IdfError where it is not one."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return cls(**{k: data[k] for k in data.files})
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
-                       "delete it and run the swap again") from error
-
-
-def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:
-    """(V, 3) unit normals: sum of the triangles' cross products, which weighs them by area."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    cross = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], cross)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-
-def fit_face(frames, landmarks, config: FitConfig = FitConfig()) -> FaceMesh:  # noqa: B008
+def fit_face(frames, landmarks, config: FitConfig = FitConfig()) -> FaceMesh:
     """Fit one mesh to the landmarks of many views.
 
-    frames: things with a `.camera`, or cameras. landmarks: one entry a frame: None, the
+    frames: things with `.camera` and `.image()` -> (H, W, 3 or 4) uint8. landmarks: one entry a frame: None, the
     landmarks (an object with `.points` (468, 2 or 3) in pixels, or that array), or a list of such
     faces, of which the first counts.
 
     Views that do not agree with the rest are left out and marked in `FaceMesh.inliers`. Raises
     IdfError when fewer than `config.min_views` agree.
     """
-    cameras = [getattr(f, "camera", f) for f in frames]
+    frames = list(frames)
+    cameras = [f.camera for f in frames]
     points = [_points(face) for face in landmarks]
     if len(points) != len(cameras):
         raise ValueError(f"{len(cameras)} frames but {len(points)} landmark entries")
@@ -141,7 +86,7 @@ def fit_face(frames, landmarks, config: FitConfig = FitConfig()) -> FaceMesh:  #
     inliers[np.array(seen)[agree]] = True
     residuals = np.full(len(cameras), np.nan)
     residuals[seen] = error
-    return FaceMesh(vertices, normals, inliers, residuals)
+    return refine_face(FaceMesh(vertices, normals, inliers, residuals), frames, config.refine)
 
 
 def _points(face):
@@ -150,8 +95,8 @@ def _points(face):
     if face is None:
         return None
     p = np.asarray(getattr(face, "points", face), np.float64)
-    if p.ndim != 2 or p.shape[0] != NUM_LANDMARKS or p.shape[1] < 2:
-        raise ValueError(f"landmarks of shape {p.shape}; expected ({NUM_LANDMARKS}, 2 or 3)")
+    if p.ndim != 2 or p.shape[0] != POINTS or p.shape[1] < 2:
+        raise ValueError(f"landmarks of shape {p.shape}; expected ({POINTS}, 2 or 3)")
     return p[:, :2] if np.isfinite(p[:, :2]).all() else None
 
 
@@ -218,8 +163,6 @@ def _refine(P, xy, size, eye, config):
         view = eye[:, None] - X
         distance = np.linalg.norm(view, axis=-1)
         facing = (view * normals).sum(-1) / distance  # (S, V)
-        if np.median(facing) < 0:  # a mirrored world: the normals' common sign is free
-            normals, facing = -normals, -facing
         to_eye = eye - X.mean(0)
         cosine = to_eye @ normals.mean(0)
         cosine /= np.linalg.norm(to_eye, axis=1) * np.linalg.norm(normals.mean(0))

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from .bake import BakeConfig, FaceTexture, bake
+from .facemesh import FaceMesh
 from .raster import rasterize
 from .result import SwapResult
-from .triangulate import FaceMesh, FitConfig, fit_face
+from .triangulate import FitConfig, fit_face
 
 __all__ = ["BakeConfig", "FaceMesh", "FaceTexture", "FitConfig", "RenderConfig", "SwapResult",
            "bake", "fit_face", "render_swap"]
@@ -39,7 +40,7 @@ class RenderConfig:
 
 
 def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
-                config: RenderConfig = RenderConfig()) -> SwapResult:  # noqa: B008
+                config: RenderConfig = RenderConfig()) -> SwapResult:
     """Paint the texture into one view.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel

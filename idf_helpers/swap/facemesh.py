@@ -1,0 +1,71 @@
+"""The fitted face: 468 points in the world, and how it is kept."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import IdfError
+from ..files import atomic_write
+from .topology import TRIANGLES
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMesh:
+    """The fitted face, in the world frame of the cameras.
+
+    vertices: (468, 3) float64. normals: (468, 3) float64 unit, pointing out of the head.
+    inliers: (N,) bool, the views that the mesh was made from; N = views given to `fit_face`.
+    residuals: (N,) float64, median reprojection error in pixels, NaN where nothing was detected.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    inliers: np.ndarray
+    residuals: np.ndarray
+    triangles: np.ndarray = field(default_factory=lambda: TRIANGLES)
+
+    @property
+    def width(self) -> float:
+        """Face width, world units: between the landmarks in front of the ears."""
+        return float(np.linalg.norm(self.vertices[234] - self.vertices[454]))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for `numpy.savez`; `FaceMesh(**arrays)` makes the mesh again."""
+        return {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__}
+
+    def save(self, path) -> None:
+        """Write an .npz file, atomically."""
+        save_arrays(path, self.arrays())
+
+    @classmethod
+    def load(cls, path) -> FaceMesh:
+        """Read what `save` wrote."""
+        return load_arrays(cls, path)
+
+
+def save_arrays(path, arrays: dict[str, np.ndarray]) -> None:
+    with atomic_write(path) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, **arrays)
+
+
+def load_arrays(cls, path):
+    """An object of `cls` from the .npz of its fields. Raises IdfError where it is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return cls(**{k: data[k] for k in data.files})
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
+                       "delete it and run the swap again") from error
+
+
+def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:
+    """(V, 3) unit normals: sum of the triangles' cross products, which weighs them by area."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    cross = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], cross)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
