@@ -1,0 +1,124 @@
+"""The lists of packages agree, the wheel holds its data, and the addresses are the one address."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from idf_helpers import __version__, colab
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_three_files_name_the_same_packages():
+    wanted = PROJECT["project"]["dependencies"]
+    assert wanted == sorted(wanted) and len(set(wanted)) == len(wanted)
+    assert colab.default_packages() == wanted
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    pip = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
+    assert pip == [wanted]
+    assert f"python{PROJECT['project']['requires-python']}" in environment["dependencies"]
+
+
+def test_lower_bounds_only_so_that_nothing_installed_is_moved():
+    for requirement in PROJECT["project"]["dependencies"]:
+        assert re.fullmatch(r"[a-z-]+>=[\d.]+", requirement), requirement
+
+
+def test_what_no_index_offers_stands_as_a_comment_and_never_as_a_requirement():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    for name in ("diff-gaussian-rasterization", "simple-knn", "ghost-faceswap"):
+        assert re.search(rf"^# {name}:", text, re.M), name
+        assert not re.search(rf"^{name}", text, re.M), name
+
+
+def test_every_import_of_the_library_is_a_requirement():
+    allowed = {colab.module_of(r) for r in PROJECT["project"]["dependencies"]}
+    # IPython comes with ipykernel and llvmlite with numba; google is Colab's own
+    allowed |= {"idf_helpers", "IPython", "llvmlite", "google"} | set(sys.stdlib_module_names)
+    for path in (ROOT / "idf_helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
+                [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for name in names:
+                assert name.split(".")[0] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_version_and_console_script():
+    assert PROJECT["project"]["version"] == __version__
+    module, attribute = PROJECT["project"]["scripts"]["idf"].split(":")
+    assert callable(getattr(__import__(module, fromlist=[attribute]), attribute))
+
+
+def test_importing_the_package_is_light():
+    code = ("import idf_helpers, idf_helpers.doctor, sys; "
+            "print([m for m in ('torch', 'numba', 'cv2', 'ipywidgets') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_wheel_holds_code_and_data(tmp_path):
+    pytest.importorskip("setuptools")
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    listed = subprocess.run(["git", "ls-files", "-z", "idf_helpers"], cwd=ROOT,
+                            capture_output=True, text=True, check=True).stdout
+    files = [name for name in listed.split("\0") if name and (ROOT / name).exists()]
+    for name in files:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    code = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
+    built = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-2000:]
+    with zipfile.ZipFile(next(source.glob("*.whl"))) as wheel:
+        inside = set(wheel.namelist())
+    assert not [name for name in files if name not in inside], "missing from the wheel"
+    assert any(name.endswith("licenses/LICENSE") for name in inside)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_clone_from_the_one_address(notebook):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    first_code = next(s for s, c in zip(sources, cells, strict=True) if c["cell_type"] == "code")
+    assert colab.REPOSITORY_URL in first_code
+    assert colab.notebook_url(notebook.stem) in sources[0], "the badge"
+
+
+def test_readme_begins_with_the_two_commands_and_links_the_one_address():
+    demo, test = README.index("python run.py demo"), README.index("python run.py test")
+    assert demo < test < README.index("\n## ")
+    for notebook in NOTEBOOKS:
+        assert colab.notebook_url(notebook.stem) in README
+    ours = colab.REPOSITORY_URL.removeprefix("https://github.com/")
+    for owner_and_name in re.findall(r"colab\.research\.google\.com/github/([^/]+/[^/]+)/", README):
+        assert owner_and_name == ours
+    assert f"git clone {colab.REPOSITORY_URL}" in README
+
+
+def test_readmes_links_into_the_repository_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        if not target.startswith("assets/readme/"):  # pictures, made by the demo
+            assert (ROOT / target).exists(), target
+
+
+def test_ci_calls_the_readmes_command():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\npython3 run.py test\n" in script
+    for name in ("IDF_REQUIRE_BROWSER=1", "IDF_REQUIRE_NPM=1", "ruff check", "nbstripout --verify"):
+        assert name in script
+    public = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = public["jobs"]["test"]["steps"]
+    assert any(step.get("run") == "bash .ci/run" for step in steps)
