@@ -3,7 +3,7 @@
     python benchmarks/rasteriser.py [--sizes 100:10000 256:10000 256:30000] [--repeats 30]
 
 1. Relative L2 error of every gradient against the double-precision reference, SH degree 0 to 3.
-2. Milliseconds of a forward and a backward pass of a synthetic ball, harmonics of degree 3. With one
+2. Milliseconds of a forward and a backward pass of a synthetic ball, SH degree 3. With one
    thread: that thread's CPU time (not disturbed by other programs); with more: wall time. The best
    of the repeats.
 3. CPU seconds of the first forward and backward in a new process, without and with cached code.
