@@ -20,7 +20,6 @@ from pack import (
     to_world,
     vertex_normals,
 )
-
 from render_samples import ground_truth
 
 from idf_helpers import samples
