@@ -47,8 +47,9 @@ class RunFolder:
     resume: False starts an unfinished or finished run of the same identity from nothing.
 
     IdfError: the folder is in use by a living process, holds other files or another run, or
-    cannot be written. Leaving by an IdfError removes a folder that this call made, so that bad
-    input leaves nothing behind; an interrupt keeps it for the next call to go on from.
+    cannot be written. Leaving by an IdfError empties a folder that this call found empty and
+    removes one that it made, so that bad input leaves nothing behind; an interrupt keeps it for the
+    next call to go on from.
     """
 
     def __init__(self, out, *, stage: str, backend: str, config, inputs, resume: bool = True):
@@ -63,6 +64,8 @@ class RunFolder:
         self._last_checkpoint = time.monotonic()
         self._started = time.monotonic()
         self._made: list[Path] = []
+        self._was_empty = False
+        self._discarded = False
         self._locked = False
         self.manifest: dict = {}
 
@@ -96,10 +99,10 @@ class RunFolder:
 
     def __exit__(self, kind, error, trace) -> bool:
         try:
-            if kind is not None and issubclass(kind, IdfError) and self._made \
-                    and not self.has_work():
+            if kind is not None and issubclass(kind, IdfError) and self._was_empty \
+                    and (self._discarded or not self.has_work()):
                 self._unlock()
-                shutil.rmtree(self.path, ignore_errors=True)
+                self._remove_content()
                 self._remove_made()
             elif not self.finished:
                 status = ("interrupted" if kind is not None and issubclass(kind, KeyboardInterrupt)
@@ -121,6 +124,10 @@ class RunFolder:
     @property
     def run_id(self) -> str:
         return self.manifest["run_id"]
+
+    def discard(self) -> None:
+        """Says that what was written so far is worth nothing (call before raising IdfError)."""
+        self._discarded = True
 
     def has_work(self) -> bool:
         """Whether anything worth keeping was written."""
@@ -170,6 +177,14 @@ class RunFolder:
         except OSError as error:
             raise write_error(self.path, error) from error
         self._made = missing if self.path in missing else []
+        self._was_empty = not any(self.path.iterdir())
+
+    def _remove_content(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
     def _remove_made(self) -> None:
         for folder in self._made:  # innermost first; stops at the first that holds something

@@ -58,6 +58,16 @@ def test_bad_input_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_bad_input_empties_a_folder_that_was_empty(tmp_path):
+    (tmp_path / "r").mkdir()
+    with pytest.raises(IdfError), run(tmp_path / "r") as r:
+        r.event(name="frame")
+        (tmp_path / "r/train").mkdir()
+        r.discard()
+        raise IdfError("no face anywhere")
+    assert list((tmp_path / "r").iterdir()) == []
+
+
 def test_bad_input_after_work_keeps_the_work(tmp_path):
     with pytest.raises(IdfError), run(tmp_path / "r") as r:
         r.save_checkpoint(1, {"x": np.ones(3)}, {"k": 1})

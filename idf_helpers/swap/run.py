@@ -77,6 +77,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
         rows = _swap_frames(run, dataset, swapper, what, engine, workers, progress)
         counts = Counter(row["status"] for row in rows)
         if not counts["swapped"]:
+            run.discard()
             raise IdfError(f"No frame of {dataset.root} could be swapped",
                            shorten(f"{n} {s}" for s, n in counts.items()),
                            "check that the pictures show a face, larger than about 64 pixels")
