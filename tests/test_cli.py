@@ -1,0 +1,144 @@
+import subprocess
+import sys
+
+import pytest
+
+from idf_helpers import samples
+from idf_helpers.cli import main
+from idf_helpers.files import read_json
+from idf_helpers.provenance import verify
+
+from .conftest import make_dataset
+
+TINY = ["--iterations", "40", "--resolution", "48", "--initial", "400", "--max-gaussians", "800"]
+
+
+def fails(capsys, *argv):
+    """Runs a command that must exit with 2; returns its stderr."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(a) for a in argv])
+    assert exit_.value.code == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli") / "splats"
+    main(["splat", str(samples.path("head_turntable")), "--out", str(out), *TINY])
+    return out
+
+
+def test_splat_writes_its_outputs_and_a_second_call_does_nothing(trained, capsys):
+    metrics = read_json(trained / "metrics.json")
+    assert {"psnr", "ssim", "num_gaussians", "iterations", "seconds", "peak_rss_mb",
+            "psnr_masked"} <= metrics.keys()
+    assert metrics["iterations"] == 40 and metrics["psnr"] > 12
+    assert verify(trained / "point_cloud.ply").synthetic
+    assert verify(trained / "held_out.jpg").synthetic
+    stamp = (trained / "point_cloud.ply").stat().st_mtime_ns
+    main(["splat", str(samples.path("head_turntable")), "--out", str(trained), *TINY])
+    assert (trained / "point_cloud.ply").stat().st_mtime_ns == stamp
+    assert "held out for testing" in capsys.readouterr().out  # the note about the test split
+
+
+@pytest.mark.parametrize("format", ["ply", "splat", "html", "mp4", "png"])
+def test_export_every_format_marked(trained, tmp_path, format):
+    out = tmp_path / f"a.{format}"
+    main(["export", str(trained), "--out", str(out), "--frames", "4", "--resolution", "64"])
+    assert out.stat().st_size > 100 and verify(out).synthetic
+
+
+def test_export_from_a_ply_keeps_what_it_said(trained, tmp_path, capsys):
+    main(["export", str(trained), "--out", str(tmp_path / "a.ply")])
+    run_id = verify(tmp_path / "a.ply").fields["run_id"]
+    main(["export", str(tmp_path / "a.ply"), "--format", "png", "--out", str(tmp_path / "b")])
+    assert verify(tmp_path / "b.png").fields["run_id"] == run_id
+    main(["verify", str(tmp_path / "b.png")])
+    assert run_id in capsys.readouterr().out
+
+
+def test_render_pictures_and_orbit(trained, tmp_path):
+    main(["render", str(trained), "--out", str(tmp_path), "--views", "3", "--resolution", "48"])
+    assert [verify(p).synthetic for p in sorted(tmp_path.glob("view_*.png"))] == [True] * 3
+    main(["render", str(trained), "--orbit", "--out", str(tmp_path), "--frames", "3",
+          "--resolution", "48"])
+    assert verify(tmp_path / "orbit.mp4").synthetic
+
+
+def test_eval_repeats_the_metrics_of_training(trained, capsys):
+    main(["eval", str(trained)])
+    last = capsys.readouterr().out.splitlines()[-1].split()
+    assert last[0] == "mean"
+    assert float(last[1]) == pytest.approx(read_json(trained / "metrics.json")["psnr"], abs=2e-3)
+
+
+def test_budget_flag_as_people_type_it(tmp_path):
+    main(["splat", str(samples.path("head_turntable")), "--out", str(tmp_path / "o"), "--budget",
+          "1.5", *TINY[2:]])
+    assert 1.5 <= read_json(tmp_path / "o/metrics.json")["seconds"] < 3
+
+
+def test_bad_input_gives_one_error_and_leaves_nothing(tmp_path, capsys, trained):
+    data, photo, out = samples.path("head_multiview"), samples.photo("C"), tmp_path / "out"
+    head = samples.path("head_turntable")
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"x")
+    here = sorted(p.name for p in tmp_path.iterdir())
+    cases = {
+        "does not exist": ("splat", tmp_path / "none", "--out", out),
+        "not a dataset": ("splat", tmp_path, "--out", out),
+        "out of range": ("splat", head, "--out", out, "--iterations", "0"),
+        "not in both": ("splat", head, "--out", out, "--iterations", "9", "--budget", "3"),
+        "no splats backend": ("splat", head, "--out", out, "--backend", "quantum"),
+        "no swap backend": ("swap", data, "--source", photo, "--out", out, "--backend", "magic"),
+        "is a video": ("swap", clip, "--source", photo, "--out", out),
+        "neither a run folder": ("export", photo, "--out", out),
+        "holds no splats": ("export", tmp_path, "--out", out),
+        "no export format": ("export", trained, "--out", out),
+        "no bundled|no download|unknown|There is no": ("download", "nothing_of_that_name"),
+        "no file": ("verify", tmp_path / "none.png"),
+        "does not say what to compare": ("eval", trained / "point_cloud.ply"),
+        "is in use": ("splat", head, "--out", tmp_path),
+    }
+    import re
+    for words, argv in cases.items():
+        assert re.search(words, fails(capsys, *argv)), (words, argv)
+        assert sorted(p.name for p in tmp_path.iterdir()) == here, argv
+
+
+def test_unknown_flags_and_commands_exit_with_2(capsys):
+    for argv in (["splat"], ["splat", "x", "--out", "y", "--bogus"], ["nonsense"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(argv)
+        assert exit_.value.code == 2
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    from idf_helpers import cli
+
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", stopped)
+    with pytest.raises(SystemExit) as exit_:
+        main(["doctor"])
+    assert exit_.value.code == 130 and "goes on from here" in capsys.readouterr().err
+
+
+def test_importing_the_package_pulls_in_neither_torch_nor_widgets():
+    code = ("import sys, idf_helpers; idf_helpers.Dataset; idf_helpers.RunFolder; "
+            "assert not {'torch', 'ipywidgets', 'numba', 'cv2'} & set(sys.modules), "
+            "sorted(sys.modules)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = ("import sys, idf_helpers.cli; assert not {'torch', 'ipywidgets', 'matplotlib'} "
+            "& set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_python_dash_m(dataset_folder):
+    done = subprocess.run([sys.executable, "-m", "idf_helpers", "verify",
+                           str(make_dataset(dataset_folder / "d") / "none.png")],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("idf: There is no file")
