@@ -216,3 +216,10 @@ def test_size_and_licence():
     assert "LICENSE-ICT-FaceKit.txt" in readme
     for file in samples.ROOT.rglob("*.json"):
         json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_principal_points_lie_in_the_middle():
+    """Blender's pictures are centred; NeRFace's whole-pixel convention must not shift them."""
+    for name in samples.DATASETS:
+        camera = samples.dataset(name).frames[0].camera
+        assert (camera.cx, camera.cy) == (camera.width / 2, camera.height / 2), name

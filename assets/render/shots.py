@@ -273,9 +273,11 @@ def talking(pack: HeadPack, size: int, seed: int, frames: int = 280) -> Plan:
 
 
 def _intrinsics(size: int) -> list[float]:
-    """NeRFace's [fx, fy, cx, cy]: pixels, and the principal point as fractions."""
+    """NeRFace's [fx, fy, cx, cy]: pixels, and the principal point as fractions. NeRFace shoots its
+    rays through whole pixels, so the middle of the picture stands half a pixel before 0.5."""
     f = round(0.5 * size / math.tan(FOV_X / 2), 4)
-    return [f, f, 0.5, 0.5]
+    middle = 0.5 - 0.5 / size
+    return [f, f, middle, middle]
 
 
 def _bbox(pack: HeadPack, weights: dict[str, float], c2w) -> list[float]:
