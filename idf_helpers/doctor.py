@@ -110,7 +110,7 @@ def find_tool(name: str) -> Tool:
         reason = "" if found else "no Chromium, Chrome or Edge found: install one, or set " \
                                   "IDF_CHROMIUM to its path"
         if found and importlib.util.find_spec("playwright") is None:
-            reason = "playwright is not installed: pip install playwright"
+            reason = "playwright is not installed: python run.py test adds it"
     elif name == "npm":
         found = find_node()
         reason = "" if found else "no Node.js with npx found: https://nodejs.org"
@@ -238,10 +238,10 @@ def _programs() -> list[Finding]:
     except (IdfError, ImportError) as error:
         rows.append(Finding("programs", "ffmpeg", "none: no video can be written",
                             getattr(error, "do", "") or "pip install imageio-ffmpeg", True))
-    for tool in (find_tool("browser"), find_tool("npm")):
-        version = _first_line([tool.path, "--version"]) if tool.path else ""
-        rows.append(Finding("programs", {"browser": "Chromium", "npm": "Node.js"}[tool.name],
-                            f"{version}, {tool.path}" if tool.path else
+    for name, tool, path in (("Chromium", find_tool("browser"), find_chromium()),
+                             ("Node.js", find_tool("npm"), find_node())):
+        version = _first_line([path, "--version"]) if path else ""
+        rows.append(Finding("programs", name, f"{version}, {path}" if path else
                             f"none; only the {tool.name} checks of the tests want it", tool.reason))
     return rows
 
