@@ -125,7 +125,9 @@ def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size:
 
     A constant added to black hair would make it grey. So below the skin's range lightness goes
     down in proportion (nearly to 0 at black) and the shift of the colours fades out with it; B
-    sees only pixels that are skin on both sides, so that a beard is not taken for shade.
+    sees only pixels that are skin on both sides, so that a beard is not taken for shade. Likewise
+    lightness more than two deviations above the target's skin is squeezed into the room that is
+    left below white.
     """
     stats_s, stats_t = skin_stats(source, mask), skin_stats(target, mask)
     if stats_s is None or stats_t is None:
@@ -138,6 +140,11 @@ def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size:
     w1 = source + light[..., None] * (moved - source)
     black = config.black_lift * max(knee_moved - float(knee), 0.0)
     w1[..., 0] = np.where(light < 1, black + (knee_moved - black) * light, moved[..., 0])
+    # Shine of a dark skin would burn out on a light one: squeezed above the target's own range.
+    top = float(stats_t.mean[0] + 2 * stats_t.std[0])
+    room = max(0.6 * (100 - top), 1.0)
+    above = w1[..., 0] > top
+    w1[..., 0][above] = top + room * (1 - np.exp((top - w1[..., 0][above]) / room))
     both = mask * stats_s.skinness(source) * stats_t.skinness(target)
     # B is linear, so one blur of the difference does.
     smooth = masked_blur(target - w1, both, config.sigma * size)

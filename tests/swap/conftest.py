@@ -10,6 +10,8 @@ import pytest
 from idf_helpers import Dataset, samples
 from idf_helpers.cameras import scene_frame, yaw_pitch
 
+from .head_fixtures import detector, head_views, photos, view_at  # noqa: F401  (fixtures)
+
 NEAR, BACK = 14, 3
 
 
