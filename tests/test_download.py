@@ -204,11 +204,12 @@ def test_ensure_fetches_through_pip(tmp_path, cache, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for pip is a shell script")
 def test_pip_without_a_network(tmp_path, cache, monkeypatch):
     fake_pip(tmp_path, monkeypatch,
-             "print('WARNING: noise', file=sys.stderr)\n"
+             "print('WARNING: Retrying after NewConnectionError', file=sys.stderr)\n"
              "sys.exit('ERROR: No matching distribution found for demo-model==1.0')\n")
     with pytest.raises(IdfError) as error:
         download.ensure(WHEEL)
     assert "No matching distribution" in error.value.found
+    assert "could not be reached" in error.value.found and "WARNING" not in error.value.found
     assert "idf download demo_model --from PATH" in error.value.do  # what to do by hand
     assert "one.bin" in error.value.do and str(cache) in error.value.do
     assert left_over(cache) == []
