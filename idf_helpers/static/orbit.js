@@ -26,6 +26,7 @@ export class OrbitControls {
     this.goal = this._copy(this.start);
     this.turning = this.sweep !== 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches;
     this._clock = 0;                            // seconds of turntable
+    if (this.turning) this.view.quality = 0.5;  // until the speed of the machine is known
     this._pointers = new Map();
     this._listeners = new AbortController();
     this._listen();
@@ -69,6 +70,7 @@ export class OrbitControls {
 
   _step(now) {
     this._request = null;
+    if (!this.view.idle) { this._wake(); return; }
     const seconds = Math.max(0.001, (now - this._then) / 1000);
     const dt = Math.min(0.1, seconds);
     this._then = now;

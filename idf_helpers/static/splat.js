@@ -262,6 +262,13 @@ export class SplatView {
     this._request ??= requestAnimationFrame(() => { this._request = null; this.render(); });
   }
 
+  /** Whether the last picture is finished: drawing more before only makes a slow machine lag. */
+  get idle() {
+    const {gl} = this;
+    if (!this._fence || gl.isContextLost()) return true;
+    return gl.getSyncParameter(this._fence, gl.SYNC_STATUS) === gl.SIGNALED;
+  }
+
   /** Draws now. */
   render() {
     const {gl, camera, splats} = this;
@@ -295,6 +302,9 @@ export class SplatView {
     gl.uniform1i(at.drawn, this._drawn);
     gl.drawElementsInstanced(gl.TRIANGLES, 6 * BATCH, gl.UNSIGNED_SHORT, 0,
       Math.ceil(this._drawn / BATCH));
+    if (this._fence) gl.deleteSync(this._fence);
+    this._fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
     this.onframe?.();
   }
 
@@ -323,6 +333,7 @@ export class SplatView {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     this._textures = [0, 1, 2].map(() => gl.createTexture());
+    this._fence = null;
     this._ready = true;
     if (this.splats) this.upload();
   }

@@ -27,7 +27,7 @@ DEFAULT_FOV = math.radians(29)
 def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFrame | None = None,
                  label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
                  background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-                 sh_degree: int = 3) -> Path:
+                 soft_edge: bool = True, sh_degree: int = 3) -> Path:
     """Writes the page (one HTML file of about 60 bytes a Gaussian) and returns its path.
 
     scene_frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
@@ -38,25 +38,31 @@ def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFr
     sweep: degrees of the turntable; 360 goes round, less sways about the front, 0 stands still.
     trained_at: side of the training pictures in pixels. Where the page shows the head larger than
         that, the Gaussians keep the width they were trained with.
+    soft_edge: fade out what lies below the pictures that the splats were made from, where nothing
+        held them in place (`fade_below`); needs `scene_frame`.
     sh_degree: highest degree of view-dependent colour to keep, 0 to 3.
     Raises IdfError where there is nothing to show or the file cannot be written.
     """
     path = Path(path)
     write_text(path, viewer_html(
         gaussians, title=title, scene_frame=scene_frame, label=label, note=note, meta=meta,
-        background=background, sweep=sweep, trained_at=trained_at, sh_degree=sh_degree))
+        background=background, sweep=sweep, trained_at=trained_at, soft_edge=soft_edge,
+        sh_degree=sh_degree))
     return path
 
 
 def viewer_html(gaussians: Gaussians, *, title: str, scene_frame: SceneFrame | None = None,
                 label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
                 background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-                sh_degree: int = 3) -> str:
+                soft_edge: bool = True, sh_degree: int = 3) -> str:
     """The page of `write_viewer` as text, for an iframe's srcdoc."""
     if background not in ("dark", "white"):
         raise IdfError("This background is unknown", repr(background), "use \"dark\" or \"white\"")
-    packed = pack(gaussians, sh_degree)  # first: it refuses NaN and emptiness
+    gaussians = gaussians.checked()
     frame = scene_frame or guess_frame(gaussians)
+    if soft_edge and scene_frame is not None:  # a guessed frame knows nothing of the pictures
+        gaussians = fade_below(gaussians, frame)
+    packed = pack(gaussians, sh_degree)
     page = {
         "background": background,
         # width of a training pixel at the middle of the head, in world units
@@ -77,6 +83,24 @@ def viewer_html(gaussians: Gaussians, *, title: str, scene_frame: SceneFrame | N
         "page": json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
         "data": base64.b64encode(gzip.compress(packed, 9, mtime=0)).decode("ascii")}
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _static("viewer.html"))
+
+
+def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 0.92,
+               end: float = 1.08) -> Gaussians:
+    """A copy whose opacity falls to zero between `start` and `end` radii below the centre.
+
+    A bust runs out of the pictures at the bottom; what was trained beyond their edge is a smear
+    that a tall window or a raised view would show.
+    """
+    depth = -(gaussians.means - frame.center) @ frame.up / frame.radius
+    t = np.clip((depth - start) / (end - start), 0, 1)
+    opacity = gaussians.opacities * (1 - t * t * (3 - 2 * t))  # smoothstep
+    kept = opacity > 1e-4
+    out = gaussians[kept]
+    # sigmoid^-1; the cap keeps an opacity that rounds to 1 finite
+    logits = np.log(opacity[kept] / np.maximum(1 - opacity[kept], 1e-7))
+    out.opacity_logits = np.where(t[kept] > 0, logits, out.opacity_logits).astype(np.float32)
+    return out
 
 
 def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),

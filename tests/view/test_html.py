@@ -9,9 +9,9 @@ import re
 import numpy as np
 import pytest
 
-from idf_helpers.cameras import Camera, scene_frame
+from idf_helpers.cameras import Camera, SceneFrame, scene_frame
 from idf_helpers.errors import IdfError
-from idf_helpers.view.html import guess_frame, module_text, viewer_html, write_viewer
+from idf_helpers.view.html import fade_below, guess_frame, module_text, viewer_html, write_viewer
 from idf_helpers.view.pack import pack
 
 from .test_pack import visible
@@ -38,8 +38,26 @@ def test_the_policy_allows_exactly_this_script_and_style():
 
 def test_the_data_are_the_pack():
     g = visible(50)
-    [data] = [c for a, c in between(viewer_html(g, title="A"), "script") if 'id="splats"' in a]
+    text = viewer_html(g, title="A", soft_edge=False)
+    [data] = [c for a, c in between(text, "script") if 'id="splats"' in a]
     assert gzip.decompress(base64.b64decode(data)) == pack(g)
+
+
+def test_only_what_lies_below_the_pictures_fades():
+    g = visible(2000)
+    frame = SceneFrame(np.array([0, 0, 0.5]), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4, 1)
+    out = fade_below(g, frame)
+    depth = 0.5 - g.means[:, 2]
+    inside = depth <= 0.92
+    kept = {tuple(m): a for m, a in zip(out.means, out.opacity_logits, strict=True)}
+    for mean, logit, d in zip(g.means, g.opacity_logits, depth, strict=True):
+        if d <= 0.92:
+            assert kept[tuple(mean)] == logit
+        elif d >= 1.08:
+            assert tuple(mean) not in kept
+        elif tuple(mean) in kept:
+            assert kept[tuple(mean)] < logit
+    assert inside.sum() < len(out) < len(g)
 
 
 def test_what_people_type_is_escaped_and_placeholders_in_it_stay_text():
