@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from . import samples
@@ -119,7 +120,8 @@ def unpack(archive: Path, folder: Path) -> Path:
                     raise IdfError(f"The archive {archive.name} was refused",
                                    f"the entry {e.filename!r} leaves its folder")
             z.extractall(partial)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
+            RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IdfError(f"{archive.name} is not a .zip file that can be unpacked",
                        str(error)[:120]) from None

@@ -1,0 +1,113 @@
+"""Panels are tested by what their buttons call, and by the buttons themselves."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from idf_helpers import IdfError, media, samples
+from idf_helpers.view import stages, widgets
+from idf_helpers.view.landmark_picture import source_picture
+from idf_helpers.view.splat_panel import SplatPanel
+from idf_helpers.view.swap_panel import SwapPanel
+
+from ..swap.conftest import small_head  # noqa: F401
+
+
+class Upload:
+    """FileUpload's value as ipywidgets 7 and 8 give it."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def test_uploads_of_both_versions_of_ipywidgets():
+    seven = Upload({"me.png": {"metadata": {"name": "me.png"}, "content": b"abc"}})
+    eight = Upload(({"name": "me.png", "type": "image/png", "content": memoryview(b"abc")},))
+    for upload in (seven, eight):
+        assert widgets.uploaded_files(upload) == {"me.png": b"abc"}
+    assert widgets.uploaded_files(Upload({})) == widgets.uploaded_files(Upload(())) == {}
+
+
+def picture_of(widget):
+    return np.array(Image.open(io.BytesIO(widget.value)))
+
+
+@pytest.fixture(scope="module")
+def swapped_panel(small_head, tmp_path_factory):  # noqa: F811
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path_factory.mktemp("runs"))
+    panel.button.click()
+    return panel
+
+
+def test_swap_button_swaps_and_shows(swapped_panel):
+    p = swapped_panel
+    assert p.bar.value == 1.0 and "swapped" in p.status.value and not p.button.disabled
+    assert p.swapped.root.parent == p.out and (p.swapped.root / "swap_report.json").is_file()
+    assert picture_of(p.result).shape[1] > 400
+    assert picture_of(p.preview).shape[1] == 160  # the source photo
+
+
+def test_second_click_reads_back_and_other_choices_get_their_own_folder(swapped_panel):
+    p = swapped_panel
+    first = p.swapped.root
+    p.button.click()
+    assert p.swapped.root == first
+    p.photo.value = "B"
+    assert p.run().root != first
+
+
+def test_errors_reach_the_status_line_and_the_caller(small_head, tmp_path):  # noqa: F811
+    panel = SwapPanel(dataset=str(tmp_path / "<none>"), out=tmp_path)
+    with pytest.raises(IdfError):  # ipywidgets itself only logs what a handler raises
+        panel._clicked(panel.button)
+    assert "does not exist" in panel.status.value and "&lt;none&gt;" in panel.status.value
+    assert not panel.button.disabled
+
+
+def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_path,  # noqa: F811
+                                                              monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    image = media.read_image(samples.photo("C"))
+    image[0, 0] ^= 1
+    data = media.encode_image(image)
+    monkeypatch.setattr("idf_helpers.view.swap_panel.uploaded_files", lambda w: {"me.png": data})
+    assert panel.source == data
+    with pytest.raises(IdfError, match="consent"):
+        panel.run()
+    panel.consent.value = "A face that I made up."
+    assert panel.run().root.is_dir()
+
+
+def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
+    data = samples.dataset("head_turntable")
+    panel = SplatPanel(data, out=tmp_path, iterations=30, resolution=64)
+    panel.button.click()
+    assert panel.metrics["iterations"] == 30 and "held-out" in panel.status.value
+    assert picture_of(panel.preview).std() > 10 and picture_of(panel.plot).shape == (260, 400, 3)
+    assert len(panel.curve) and panel.curve[-1, 1] > 5
+    folder, stamp = panel.folder, (panel.folder / "point_cloud.ply").stat().st_mtime_ns
+    panel.run()
+    assert panel.folder == folder
+    assert (folder / "point_cloud.ply").stat().st_mtime_ns == stamp
+    panel.unit.value, panel.amount.value = "seconds", 1
+    assert panel.config.budget_s == 1.0 and panel.config.iterations is None
+
+
+def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_folder):
+    assert stages.swapped_views("", swapped_panel.out).root.parent == swapped_panel.out
+    assert stages.swapped_views(str(dataset_folder), tmp_path).root == dataset_folder
+
+
+def test_source_picture_and_table():
+    assert source_picture(samples.photo("B"), 120).shape[1] == 240
+    html = widgets.html_table([{"a": "<b>", "c": 0.5}, {"a": 1, "c": None}], limit=1).data
+    assert "&lt;b&gt;" in html and "0.500" in html and "1 more" in html
+
+
+def test_page_in_an_iframe_is_escaped(tmp_path):
+    page = tmp_path / "p.html"
+    page.write_text('<!doctype html><title>"x"</title>')
+    html = widgets.show_page(page).data
+    assert 'srcdoc="&lt;!doctype html&gt;&lt;title&gt;&quot;x&quot;' in html
