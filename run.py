@@ -406,7 +406,7 @@ def main(arguments):
         code = subprocess.call([str(venv_python()), "-m", "idf_helpers.doctor", "--test-tools"])
         if code:
             return code
-        os.environ.setdefault("IDF_FAST", "1")  # the notebooks' budgets get shorter, not their steps
+        os.environ.setdefault("IDF_FAST", "1")  # shorter budgets in notebooks, the same steps
     return run(command_line(name, arguments[1:]))
 
 

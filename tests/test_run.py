@@ -43,7 +43,10 @@ if sys.argv[1] == "download":
 print("ran", *sys.argv[1:])
 sys.exit(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
 '''
-FAKE_PYTEST = "import os, sys\nprint('pytest', os.environ['IDF_FAST'], *sys.argv[1:])\nsys.exit(5)\n"
+FAKE_PYTEST = """import os, sys
+print('pytest', os.environ['IDF_FAST'], *sys.argv[1:])
+sys.exit(5)
+"""
 FAKE_DOCTOR = "import os, sys\nsys.exit(2 if os.environ.get('IDF_REQUIRE_BROWSER') == '1' else 0)\n"
 
 
