@@ -26,10 +26,9 @@ from .colour import (
 )
 from .landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from .raster import rasterize
+from .result import SwapResult
 from .source import SourceFace, hair_on_forehead
 from .topology import INNER_MOUTH, LEFT_EYE, RIGHT_EYE, TRIANGLES
-
-SWAPPED, NO_FACE, EXTREME_POSE = "swapped", "no_face", "extreme_pose"
 
 
 @dataclass(frozen=True)
@@ -56,25 +55,12 @@ class MeshConfig:
     colour: ColourConfig = ColourConfig()
 
 
-@dataclass(frozen=True, eq=False)
-class SwapResult:
-    """image: uint8, as the frame that came in; the very same values where `mask` is 0, and its
-    alpha untouched. mask: (H, W) float32 in [0, 1], share of the new face. status: "swapped",
-    "no_face" or "extreme_pose"; unless swapped the image equals the frame. reason: in words, ""
-    where swapped."""
-
-    image: np.ndarray
-    mask: np.ndarray
-    status: str
-    reason: str = ""
-
-
 def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector,
                  config: MeshConfig = MeshConfig()) -> SwapResult:
     """Find the face in a (H, W, 3|4) uint8 picture and swap it; see `swap_mesh`."""
     found = detector.detect(image)
     if not found:
-        return _unchanged(image, NO_FACE, "no face was found")
+        return SwapResult.unchanged(image, "no_face", "no face was found")
     return swap_mesh(image, found[0], source, config)
 
 
@@ -90,17 +76,18 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
                        f"{image.dtype} array of shape {image.shape}",
                        "give uint8 (H, W, 3) or (H, W, 4)")
     if abs(target.yaw) > config.max_yaw:
-        return _unchanged(image, EXTREME_POSE,
-                          f"the head is turned by about {abs(target.yaw):.0f} degrees, more than "
-                          f"the {config.max_yaw:.0f} up to which landmarks can be trusted")
+        return SwapResult.unchanged(
+            image, "extreme_pose",
+            f"the head is turned by about {abs(target.yaw):.0f} degrees, more than the "
+            f"{config.max_yaw:.0f} up to which landmarks can be trusted")
     low = np.maximum(np.floor(target.box[:2]).astype(int) - 2, 0)
     high = np.minimum(np.ceil(target.box[2:]).astype(int) + 2, image.shape[1::-1])
     if (high - low).min() < 8:
-        return _unchanged(image, NO_FACE, "the face lies outside the picture")
+        return SwapResult.unchanged(image, "no_face", "the face lies outside the picture")
     window = image[low[1]:high[1], low[0]:high[0]]
     face, alpha = _draw(window, target, source, low, config)
     if alpha.max(initial=0) <= 0:
-        return _unchanged(image, NO_FACE, "no part of the face is visible")
+        return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
     # out = alpha * face + (1 - alpha) * frame; where alpha is 0 the frame's own bytes stay.
     mixed = window[..., :3] + alpha[..., None] * (face * 255 - window[..., :3])
     out = image.copy()
@@ -108,7 +95,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     region[...] = np.where(alpha[..., None] > 0, (mixed + 0.5).astype(np.uint8), region)
     mask = np.zeros(image.shape[:2], np.float32)
     mask[low[1]:high[1], low[0]:high[0]] = alpha
-    return SwapResult(out, mask, SWAPPED)
+    return SwapResult(out, mask, "swapped")
 
 
 def _draw(window, target: FaceLandmarks, source: SourceFace, origin, config: MeshConfig):
@@ -158,7 +145,3 @@ def _target_hair(window, target: FaceLandmarks, origin) -> np.ndarray:
     points = (target.points - np.array([*origin, 0])) * ratio
     hair = hair_on_forehead(small, FaceLandmarks(points.astype(np.float32), 1.0, 1.0))
     return cv2.resize(hair, (w, h), interpolation=cv2.INTER_LINEAR)
-
-
-def _unchanged(image, status: str, reason: str) -> SwapResult:
-    return SwapResult(image, np.zeros(image.shape[:2], np.float32), status, reason)
