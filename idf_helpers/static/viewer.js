@@ -56,6 +56,8 @@ async function start() {
     find('message').textContent = 'The graphics card took a break. The picture comes back when it does.';
     root.remove('ready');
   });
+  for (const type of ['pointerdown', 'wheel', 'keydown'])      // who has done it needs no help
+    canvas.addEventListener(type, () => root.add('used'), {once: true, passive: true});
   view.onframe = () => root.add('ready');
   canvas.focus({preventScroll: true});
 }

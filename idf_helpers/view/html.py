@@ -85,8 +85,8 @@ def viewer_html(gaussians: Gaussians, *, title: str, scene_frame: SceneFrame | N
     return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _static("viewer.html"))
 
 
-def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 0.92,
-               end: float = 1.08) -> Gaussians:
+def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0,
+               end: float = 1.14) -> Gaussians:
     """A copy whose opacity falls to zero between `start` and `end` radii below the centre.
 
     A bust runs out of the pictures at the bottom; what was trained beyond their edge is a smear

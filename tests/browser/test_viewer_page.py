@@ -88,6 +88,19 @@ def test_the_page_is_locked_against_scripts_and_network_in_it(requires_chromium,
         assert [u for u in page.requests if urlsplit(u).scheme != "file"] == []
 
 
+def test_a_marked_page_still_opens_and_says_what_it_is(requires_chromium, tmp_path):
+    from idf_helpers import provenance
+
+    path = page_of(tmp_path, three(), title="Kopf Ä – 頭")
+    what = provenance.Mark("0123456789ab", "a face swap, as splats", consent="c" * 64)
+    provenance.mark(path, what)
+    with opened(requires_chromium, path) as page:
+        page.ready()
+        assert page.page.title() == "Kopf Ä – 頭" and page.complaints == []
+        said = page.page.get_attribute('meta[name="idf:provenance"]', "content")
+        assert said == what.text()
+
+
 @pytest.mark.parametrize("position", [(0.3, -4, 0.5), (-0.4, 4, 0.2), (4, 0.5, -0.3)],
                          ids=["front", "behind", "side"])
 def test_three_gaussians_as_computed_by_hand(requires_chromium, tmp_path, position):

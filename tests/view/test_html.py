@@ -48,12 +48,12 @@ def test_only_what_lies_below_the_pictures_fades():
     frame = SceneFrame(np.array([0, 0, 0.5]), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4, 1)
     out = fade_below(g, frame)
     depth = 0.5 - g.means[:, 2]
-    inside = depth <= 0.92
+    inside = depth <= 1.0
     kept = {tuple(m): a for m, a in zip(out.means, out.opacity_logits, strict=True)}
     for mean, logit, d in zip(g.means, g.opacity_logits, depth, strict=True):
-        if d <= 0.92:
+        if d <= 1.0:
             assert kept[tuple(mean)] == logit
-        elif d >= 1.08:
+        elif d >= 1.14:
             assert tuple(mean) not in kept
         elif tuple(mean) in kept:
             assert kept[tuple(mean)] < logit
