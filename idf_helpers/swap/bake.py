@@ -24,7 +24,8 @@ from .relight import RelightConfig, relight
 class BakeConfig:
     """How the texture is made. Shares are of the face's width.
 
-    scale: texture cells per pixel of the largest face among the views; above 1 to keep detail.
+    scale: texture cells per pixel of the largest face among the views; above 1 keeps
+        more detail, which then flickers from view to view.
     max_face: pixels; larger faces are reduced first (bounds memory and time).
     views: most views averaged into the target's mean colours.
     border: width of the fade at the outer rim of the face, share.
@@ -35,11 +36,11 @@ class BakeConfig:
     colour: how the source's colours become the target's.
     """
 
-    scale: float = 1.5
+    scale: float = 1.0
     max_face: int = 512
     views: int = 40
     border: float = 0.12
-    hole: float = 0.02
+    hole: float = 0.03
     hidden: tuple[float, float] = (0.15, 0.4)
     mirror: bool = True
     colour: RelightConfig = RelightConfig()

@@ -32,11 +32,11 @@ class RefineConfig:
     max_face: pixels; larger faces are reduced first.
     """
 
-    rounds: int = 3
+    rounds: int = 5
     views: int = 32
     max_angle: float = 80.0
-    detail: float = 0.035
-    texture: float = 2.8
+    detail: float = 0.025
+    texture: float = 1.0
     far: float = 0.04
     stiffness: float = 0.3
     max_face: int = 256

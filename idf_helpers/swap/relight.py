@@ -27,10 +27,10 @@ class RelightConfig:
     contrast: bounds of the ratio of fine contrast target/source.
     """
 
-    low_frequency: float = 0.9
+    low_frequency: float = 0.8
     sigma: float = 0.10
     dark: float = 0.5
-    lift: float = 0.4
+    lift: float = 0.6
     contrast: tuple[float, float] = (0.7, 1.25)
 
 

@@ -52,9 +52,9 @@ class FitConfig:
 def fit_face(frames, landmarks, config: FitConfig = FitConfig()) -> FaceMesh:
     """Fit one mesh to the landmarks of many views.
 
-    frames: things with `.camera` and `.image()` -> (H, W, 3 or 4) uint8. landmarks: one entry a frame: None, the
-    landmarks (an object with `.points` (468, 2 or 3) in pixels, or that array), or a list of such
-    faces, of which the first counts.
+    frames: things with `.camera` and `.image()` -> (H, W, 3 or 4) uint8.
+    landmarks: one entry a frame: None, the landmarks (an object with `.points` (468, 2 or 3) in
+    pixels, or that array), or a list of such faces, of which the first counts.
 
     Views that do not agree with the rest are left out and marked in `FaceMesh.inliers`. Raises
     IdfError when fewer than `config.min_views` agree.

@@ -1,0 +1,129 @@
+"""The view-consistent swap on the sample head: cost, consistency, likeness, shape.
+
+    python benchmarks/uv_swap.py [--sources B C] [--sheet FOLDER]
+
+Times are process CPU time, compiled code warm. Spread: how much the colour of a point of the true
+surface changes between the views within +-60 degrees, over points inside the swapped region that
+face the camera (cosine > 0.45), are not hidden and are seen in at least 5 views; the same points
+and views for the original, the per-frame (mesh) and the uv swap. Likeness: views within +-30
+degrees whose inner face, aligned by its own landmarks, has a higher HOG similarity to the source
+after the swap.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from idf_helpers import media, samples
+from idf_helpers.cameras import scene_frame, yaw_pitch
+from idf_helpers.runs import cpu_count, cpu_name
+from idf_helpers.swap import metrics
+from idf_helpers.swap.landmarks import LandmarkDetector
+from idf_helpers.swap.mesh import swap_mesh
+from idf_helpers.swap.source import load_source
+from idf_helpers.swap.uv import bake, fit_face, render_swap
+
+BACK = 155  # degrees of yaw beyond which nothing of the face can be seen
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of this benchmark."""
+
+    sources: tuple[str, ...] = ("B", "C")
+    """Bundled photos to put onto the head."""
+    sheet: Path | None = None
+    """Folder for contact sheets of the swapped views, by yaw; none where not given."""
+
+
+def timed(work, *args):
+    start = time.process_time()
+    result = work(*args)
+    return result, time.process_time() - start
+
+
+def main(options: Options) -> None:
+    data = samples.dataset("head_multiview")
+    frames = list(data.train)
+    truth = np.load(samples.path("head_multiview") / "ground_truth.npz")
+    scene = scene_frame(f.camera for f in data.frames)
+    yaw = np.array([yaw_pitch(f.camera, scene)[0] for f in frames])
+    face_width = float(np.linalg.norm(truth["landmarks68"][0] - truth["landmarks68"][16]))
+    print(f"{len(frames)} views of {data.size[0]}x{data.size[1]}; {cpu_name()}, "
+          f"{cpu_count()} cores")
+    detector = LandmarkDetector()
+    images = [f.image() for f in frames]
+    detector.detect(images[0])
+    found, detect_s = timed(lambda: [detector.detect(f.image()) for f in frames])
+    fit_face(frames, found)  # compiles
+    mesh, fit_s = timed(fit_face, frames, found)
+    distance = metrics.surface_distance(truth["surface_points"], mesh.vertices, mesh.triangles)
+    distance = 100 * distance[np.isfinite(distance)] / face_width
+    print(f"faces found in {sum(bool(f) for f in found)} views, {mesh.inliers.sum()} agree")
+    print(f"surface error {distance.mean():.2f} % of the face width, p95 "
+          f"{np.percentile(distance, 95):.2f} ({len(distance)} points)")
+    print(f"detection {detect_s:.2f} s CPU, fit {fit_s:.2f} s CPU")
+    for name in options.sources:
+        measure(name, frames, images, yaw, mesh, found, truth, detector, detect_s + fit_s,
+                options.sheet)
+
+
+def measure(name, frames, images, yaw, mesh, found, truth, detector, before_s, sheet) -> None:
+    source = load_source(samples.photo(name), detector)
+    bake(mesh, frames, source)
+    texture, bake_s = timed(bake, mesh, frames, source)
+    render_swap(images[0], frames[0].camera, mesh, texture)
+    uv, draw_s = timed(lambda: [render_swap(i, f.camera, mesh, texture)
+                                for i, f in zip(images, frames, strict=True)])
+    flat = [swap_mesh(i, f[0], source) if f else None for i, f in zip(images, found, strict=True)]
+
+    near = [i for i in range(len(frames)) if abs(yaw[i]) <= 60
+            and flat[i] is not None and flat[i].status == uv[i].status == "swapped"]
+    seen = []
+    for i in near:
+        at, ok = metrics.visible_points(frames[i].camera, truth["surface_points"],
+                                        truth["surface_normals"], mesh.vertices, mesh.triangles)
+        inside = np.clip(np.nan_to_num(at), 0, np.array(images[i].shape[1::-1]) - 1).astype(int)
+        seen.append((at, ok & (uv[i].mask[inside[:, 1], inside[:, 0]] > 0.9)))
+    spread = [metrics.colour_spread((pictures[i], *s) for i, s in zip(near, seen, strict=True))
+              for pictures in (images, [r and r.image for r in flat], [r.image for r in uv])]
+
+    closer, gain = [], []
+    for i in np.flatnonzero((np.abs(yaw) <= 30) & np.array([bool(f) for f in found])):
+        p, q = found[i][0].points, source.landmarks.points
+        was = metrics.hog_similarity(images[i], p, source.image, q)
+        after = detector.detect(uv[i].image)  # each picture is aligned by its own landmarks
+        now = metrics.hog_similarity(uv[i].image, after[0].points, source.image, q) if after else 0
+        closer.append(now > was)
+        gain.append((was, now))
+    was, now = np.mean(gain, axis=0)
+    swapped = np.array([r.status == "swapped" for r in uv])
+    same = all(np.array_equal(r.image[r.mask == 0], i[r.mask == 0])
+               and np.array_equal(r.image[..., 3], i[..., 3])
+               for r, i in zip(uv, images, strict=True))
+    print(f"\nsource {name}")
+    print(f"  detection + fit + bake   {before_s + bake_s:6.2f} s CPU (bake {bake_s:.2f})")
+    print(f"  each frame               {1000 * draw_s / len(frames):6.2f} ms CPU")
+    print(f"  spread original / mesh / uv over {len(near)} views: "
+          f"{spread[0]:.2f} / {spread[1]:.2f} / {spread[2]:.2f}; uv {spread[1] / spread[2]:.1f}x "
+          "below mesh")
+    print(f"  closer to the source     {sum(closer)} of {len(closer)} views "
+          f"(HOG cosine {was:.3f} -> {now:.3f})")
+    print(f"  swapped within 90 deg    {swapped[np.abs(yaw) <= 90].sum()} of "
+          f"{(np.abs(yaw) <= 90).sum()}; beyond {BACK}: {swapped[np.abs(yaw) > BACK].sum()} of "
+          f"{(np.abs(yaw) > BACK).sum()}")
+    print(f"  outside the mask and alpha unchanged: {same}")
+    if sheet is not None:
+        order = [int(np.argmin(np.abs(yaw - a))) for a in np.linspace(-90, 90, 16)]
+        cells = [media.to_uint8(media.over(uv[i].image)) for i in order]
+        rows = [np.concatenate(cells[k:k + 4], axis=1) for k in range(0, 16, 4)]
+        media.write_image(sheet / f"uv_{name}.png", np.concatenate(rows))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
