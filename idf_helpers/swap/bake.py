@@ -53,7 +53,8 @@ class FaceTexture:
     uv: (468, 2) float32, place of each mesh vertex in the texture, cells, first centre (0.5, 0.5).
     rgba: (h, w, 4) uint8; colours 0-255 are defined everywhere (not premultiplied), alpha is the
         share of the source.
-    target: (h, w, 3) uint8, the target's mean colours there (0 where never seen).
+    target: (h, w, 4) uint8, the target's mean colours there; the fourth is 255 where they are
+        bare skin, so that something else in a frame must be an occluder, else 0.
     """
 
     uv: np.ndarray
@@ -114,8 +115,12 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig()) -> F
     alpha = _alpha(mesh, uv, chart.covered.astype(np.float32), taken, face, config)
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
-    return FaceTexture(uv, np.clip(np.rint(rgba), 0, 255).astype(np.uint8),
-                       np.clip(np.rint(target), 0, 255).astype(np.uint8))
+    guard = np.concatenate([target, 255 * (skin > 0.5)[..., None]], -1)
+    return FaceTexture(uv, _bytes(rgba), _bytes(guard))
+
+
+def _bytes(values) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _no_view(count: int) -> IdfError:

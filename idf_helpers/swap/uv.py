@@ -31,11 +31,17 @@ class RenderConfig:
     supersample: samples per pixel and axis; smooths the outline of the nose.
     facing: cosine between normal and direction to the camera where the swap begins to show, and
         where it shows fully; hides texture that is stretched along the outline.
+    occluder: a frame's pixel differs from the target's mean skin by more than this share of its
+        brightness: hair or a hand lies in front and stays.
+    exposure: deviation of a frame's overall brightness from the mean, per channel, that is not
+        followed; what exceeds it is (cameras that set their own exposure).
     min_share: share of the frontal face's area that must show for a frame to count as swapped.
     """
 
     supersample: int = 2
     facing: tuple[float, float] = (0.02, 0.25)
+    occluder: float = 0.4
+    exposure: float = 0.08
     min_share: float = 0.01
 
 
@@ -62,10 +68,14 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     if (hi - lo < 2).any():
         return SwapResult.unchanged(image, "no_face", "the face is outside the picture")
 
-    colour, alpha = _paint(mesh, texture, xy, z, facing, lo, hi, config)
     box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
-    if image.shape[2] == 4:
-        alpha = alpha * (image[box][..., 3] > 0)
+    old = image[box]
+    colour, alpha, skin = _paint(mesh, texture, xy, z, facing, lo, hi, config)
+    if old.shape[2] == 4:
+        alpha = alpha * (old[..., 3] > 0)
+    hidden, gain = _compare(old, alpha, skin, config)
+    alpha, colour = alpha * (1 - hidden), colour * gain
+    alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
     # What the same face would cover if it looked at this camera: width times 1.3 widths.
     pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
     if alpha.sum() < config.min_share * 1.3 * pixels**2:
@@ -73,15 +83,16 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
 
     out, mask = image.copy(), np.zeros(image.shape[:2], np.float32)
     mask[box] = alpha
-    old = image[box][..., :3].astype(np.float32)
+    rgb = old[..., :3].astype(np.float32)
     # out = alpha * texture + (1 - alpha) * frame
-    new = np.rint(old + alpha[..., None] * (colour - old))
+    new = np.rint(rgb + alpha[..., None] * (colour - rgb))
     out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
     return SwapResult(out, mask, "swapped")
 
 
 def _paint(mesh, texture, xy, z, facing, lo, hi, config):
-    """Texture colours (h, w, 3) float32 0-255 and alpha (h, w) in the box lo..hi of the view."""
+    """Texture colours (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
+    (h, w, 4) uint8, in the box lo..hi of the view."""
     s = config.supersample
     w, h = hi - lo
     # Triangles that look away are left out: they would shine through along the outline.
@@ -101,5 +112,25 @@ def _paint(mesh, texture, xy, z, facing, lo, hi, config):
     rgba[..., 3] = alpha
     rgba = cv2.resize(rgba, (int(w), int(h)), interpolation=cv2.INTER_AREA)
     alpha = rgba[..., 3]
-    alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
-    return rgba[..., :3] / np.maximum(alpha, 1e-6)[..., None], alpha
+    skin = cv2.remap(texture.target, np.ascontiguousarray(at[s // 2::s, s // 2::s]), None,
+                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return rgba[..., :3] / np.maximum(alpha, 1e-6)[..., None], alpha, skin
+
+
+def _compare(frame, alpha, skin, config):
+    """What hides the face, (h, w) in [0, 1], and how bright the frame is against the mean, (3,)."""
+    known = (skin[..., 3] > 250) & (alpha > 0.02)
+    if known.sum() < 64:
+        return np.float32(0), np.ones(3, np.float32)
+    a, b = frame[..., :3][known].astype(np.float32) + 1, skin[..., :3][known] + np.float32(1)
+    ratio = np.median(a / b, axis=0)
+    gain = np.exp(np.sign(np.log(ratio)) * np.maximum(np.abs(np.log(ratio)) - config.exposure, 0))
+    differs = np.zeros(alpha.shape, np.uint8)
+    differs[known] = np.abs(a - b * ratio).mean(1) > config.occluder * (b * ratio).mean(1)
+    # Single pixels are edges that do not quite meet; an occluder is thicker, and has soft rims.
+    block = np.ones((3, 3), np.uint8)
+    differs = cv2.morphologyEx(differs, cv2.MORPH_OPEN, block)
+    if not differs.any():
+        return np.float32(0), gain.astype(np.float32)
+    hidden = cv2.blur(cv2.dilate(differs, block, iterations=2).astype(np.float32), (3, 3))
+    return hidden, gain.astype(np.float32)
