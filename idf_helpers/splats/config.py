@@ -40,16 +40,19 @@ class SplatConfig:
     """What lies behind: a new random colour each step (pictures with alpha only), white or black.
     auto: random with alpha; without it white or black, whichever the pictures' borders are nearer.
     """
+    random_until: float = 0.6
+    """Part of the run after which white takes the place of the random background: by then nothing
+    floats about that it could hide, and the edges settle for pictures over white."""
     lambda_dssim: float = 0.2
     """Weight of 1 - SSIM in the loss, 0 to 1; the rest is the mean absolute error."""
 
-    lr_means: float = 8e-4
+    lr_means: float = 1.2e-3
     """Adam's learning rate at the start, scene radii per step, > 0; falls by `lr_final`."""
-    lr_log_scales: float = 8e-3
+    lr_log_scales: float = 3e-2
     """The same for log-scales, per step, > 0; this one and the following fall by √lr_final."""
-    lr_quats: float = 2e-3
+    lr_quats: float = 8e-3
     """The same for quaternions."""
-    lr_opacity_logits: float = 0.04
+    lr_opacity_logits: float = 0.15
     """The same for the logits of opacity."""
     lr_sh: float = 5e-3
     """The same for the colour."""
@@ -90,7 +93,8 @@ class SplatConfig:
         ranges = {
             "iterations": (1, math.inf), "budget_s": (1e-3, math.inf), "resolution": (16, 16384),
             "seed": (0, 2**63 - 1), "max_gaussians": (16, 20_000_000),
-            "initial": (16, self.max_gaussians), "sh_degree": (0, 3), "lambda_dssim": unit,
+            "initial": (16, self.max_gaussians), "sh_degree": (0, 3), "random_until": unit,
+            "lambda_dssim": unit,
             "lr_final": (1e-6, 1.0), "densify_every": (1, math.inf), "densify_from": (1, math.inf),
             "grow_until": unit, "relocate_until": (self.grow_until, 1.0), "growth": unit,
             "dead_opacity": (1e-4, 0.5), "max_scale": (1e-3, math.inf),

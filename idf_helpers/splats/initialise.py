@@ -69,17 +69,17 @@ def visual_hull(views: TrainingViews, count: int, rng: np.random.Generator):
     scene = views.scene
     enough = max(1, min(6, len(views) // 3))
     found, colours, total = [], [], 0
-    for _ in range(MAX_BATCHES):
+    for batch in range(MAX_BATCHES):
         p = scene.center + CUBE * scene.radius * rng.uniform(-1, 1, (BATCH, 3))
         p, c = _carve(p, views, enough)
         found.append(p)
         colours.append(c)
         total += len(p)
-        if total >= count:
+        if total >= count or total <= batch // 4:  # enough, or next to nothing: hopeless
             break
     if total < max(16, count // 20):
         raise IdfError("The silhouettes leave no room for a head",
-                       f"{total} of {MAX_BATCHES * BATCH} random points lie inside all of them",
+                       f"{total} of {(batch + 1) * BATCH} random points lie inside all of them",
                        "check that alpha is 255 on the head and the cameras belong to the pictures")
     return (np.concatenate(found)[:count].astype(np.float32),
             np.concatenate(colours)[:count].astype(np.float32))

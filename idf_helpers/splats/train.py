@@ -144,9 +144,9 @@ class Trainer:
         return loss.loss
 
     def _next_background(self) -> np.ndarray:
-        if self.background == "random":
+        if self.background == "random" and self.fraction < self.config.random_until:
             return self.rng.random(3, np.float32)
-        return np.array(COLOURS[self.background], np.float32)
+        return np.array(COLOURS.get(self.background, COLOURS["white"]), np.float32)
 
     def _loss(self, size: tuple[int, int]) -> PhotometricLoss:
         if size not in self._losses:

@@ -55,16 +55,6 @@ class TrainingViews:
                       for p in pixels]
         return cls(cameras, pixels)
 
-    def halved(self) -> TrainingViews:
-        """The same at half the size."""
-        cameras, pixels = [], []
-        for camera, p in zip(self.cameras, self.pixels, strict=True):
-            width, height = max(1, camera.width // 2), max(1, camera.height // 2)
-            cameras.append(camera.resized(width, height))
-            small = cv2.resize(p.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_AREA)
-            pixels.append(np.ascontiguousarray(small.transpose(2, 0, 1)))
-        return TrainingViews(cameras, pixels)
-
     def target(self, index: int, background: np.ndarray) -> np.ndarray:
         """(3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has alpha)."""
         return composite(self.pixels[index], np.asarray(background, np.float32))
