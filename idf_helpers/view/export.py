@@ -10,6 +10,7 @@ from .. import provenance
 from ..cameras import orbit, scene_frame
 from ..errors import IdfError
 from ..media import write_image
+from ..runs import read_manifest
 from ..splats.ply import write_ply
 from ..splats.run import copy_consent, load_scene, mark_of_model, model_file
 from ..splats.scene import GaussianScene
@@ -38,20 +39,26 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """A scene, what its exports say of themselves, and the folder with its consent record."""
+    """A scene, what its exports say of themselves, and the folder with its consent record.
+
+    trained_at: longer side of the training pictures in pixels, None where it is not known.
+    """
 
     scene: GaussianScene
     what: provenance.Mark
     folder: Path
     name: str
+    trained_at: int | None
 
     @classmethod
     def open(cls, path) -> Model:
         """path: a splat run folder or a `.ply`. IdfError where it is neither."""
         path = Path(path)
         file = model_file(path)
+        run = read_manifest(path) if (path / "run.json").is_file() else {}
         return cls(load_scene(path), mark_of_model(path), file.parent,
-                   path.name if path.is_dir() else path.stem)
+                   path.name if path.is_dir() else path.stem,
+                   run.get("config", {}).get("resolution"))
 
 
 def export(model: Model, out, format: str | None = None, config: ExportConfig | None = None,
@@ -75,12 +82,10 @@ def export(model: Model, out, format: str | None = None, config: ExportConfig | 
     elif format == "splat":
         write_splat(scene.gaussians, out)
     elif format == "html":
-        width = max(scene.cameras[0].width, scene.cameras[0].height)
-        write_viewer(scene.gaussians, out, title=f"{model.name}: {what.made}",
+        write_viewer(scene.gaussians, out, title="3D head",
                      scene_frame=scene_frame(scene.cameras) if len(scene.cameras) > 1 else None,
                      label=_label(what) if config.label else "",
-                     note=f"{what.made}; run {what.run_id}",
-                     trained_at=min(width, config.resolution))
+                     note=what.made, trained_at=model.trained_at)
     elif format == "mp4":
         write_orbit(scene, scene.cameras, out, what, frames=config.frames, fps=config.fps,
                     elevation=config.elevation, resolution=config.resolution,
