@@ -48,6 +48,7 @@ async function start() {
   for (const [id, action] of Object.entries(actions)) find(id).addEventListener('click', action);
   find('fullscreen').hidden = !document.fullscreenEnabled;
   addEventListener('keydown', event => {
+    if (event.key === 'Tab') root.add('keys');                  // show where the focus is from now on
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === 'b') actions.background();
     if (event.key === 'f' && document.fullscreenEnabled) actions.fullscreen();
