@@ -76,6 +76,8 @@ class RunFolder:
         self._make_folder()
         try:
             self._lock()
+            for half in self.path.rglob(".*.part*"):  # of a killed process: nobody writes now
+                half.unlink(missing_ok=True)
             earlier = self._read_earlier()  # another process may have finished it meanwhile
             identity = stable_hash(self._asked)
             if earlier and self._resume:

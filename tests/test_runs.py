@@ -137,6 +137,14 @@ def test_living_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
         assert [e["kind"] for e in r.events()] == ["work"]  # goes on where the killed one was
 
 
+def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
+    with run(tmp_path / "r") as r:
+        r.event(name="a")
+        (tmp_path / "r/.frame.123.abcd.part.png").write_bytes(b"half")
+    with run(tmp_path / "r"):
+        assert not list((tmp_path / "r").rglob("*.part*"))
+
+
 def test_latest_run_of_a_stage(tmp_path):
     assert latest_run(tmp_path, "test") is None
     for k in range(2):
