@@ -85,6 +85,24 @@ def test_pictures_without_alpha(dataset):
     assert psnr(scene, opaque, 1.0) > 25
 
 
+@pytest.mark.parametrize(("level", "expected"), [(20, "black"), (240, "white")])
+def test_background_of_opaque_pictures_is_the_nearer_one(level, expected):
+    camera = BallDataset().train[0].camera
+    picture = np.full((3, camera.height, camera.width), level, np.uint8)
+    picture[:, 10:-10, 10:-10] = 255 - level  # only the border counts
+    views = TrainingViews([camera] * 3, [picture] * 3)
+    assert Trainer(views, SHORT).background == expected
+
+
+def test_last_part_is_over_white(dataset):
+    trainer = Trainer(TrainingViews.load(dataset.train, 32), SHORT)
+    colours = []
+    for trainer.iteration in (0, 1, 95, 96, 159):  # white from 60 % of 160 steps
+        colours.append(trainer._next_background().tolist())
+    assert colours[3:] == [[1, 1, 1]] * 2 and [1, 1, 1] not in colours[:3]
+    assert colours[0] != colours[1]
+
+
 def test_budget_counts_optimisation(dataset):
     seen = []
     scene = fit(dataset, replace(SHORT, iterations=None, budget_s=0.5), progress=seen.append,
