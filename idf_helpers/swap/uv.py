@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 
 from .bake import BakeConfig, FaceTexture, bake
 from .facemesh import FaceMesh
@@ -102,19 +103,44 @@ def _paint(mesh, texture, xy, z, facing, lo, hi, config):
     attributes = np.concatenate([texture.uv, facing[:, None]], axis=1)
     attr, ids, _ = rasterize(mesh.triangles[front], (xy - lo) * s, z, attributes, h * s, w * s,
                              perspective=True)
-    at = np.where((ids >= 0)[..., None], attr[..., :2] - 0.5, -9).astype(np.float32)
-    rgba = cv2.remap(texture.rgba, at, None, cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_CONSTANT).astype(np.float32)
-    low, high = config.facing
-    alpha = rgba[..., 3] / 255 * np.clip((attr[..., 2] - low) / (high - low), 0, 1)
-    # Average the samples of a pixel, colours weighted by alpha.
-    rgba[..., :3] *= alpha[..., None]
-    rgba[..., 3] = alpha
-    rgba = cv2.resize(rgba, (int(w), int(h)), interpolation=cv2.INTER_AREA)
-    alpha = rgba[..., 3]
-    skin = cv2.remap(texture.target, np.ascontiguousarray(at[s // 2::s, s // 2::s]), None,
-                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return rgba[..., :3] / np.maximum(alpha, 1e-6)[..., None], alpha, skin
+    rgba = np.empty((h, w, 4), np.float32)
+    _shade(attr, ids, texture.rgba, s, config.facing[0], config.facing[1], rgba)
+    middle = (slice(s // 2, None, s), slice(s // 2, None, s))
+    at = attr[middle][..., :2] - np.float32(0.5)
+    at[ids[middle] < 0] = -9
+    skin = cv2.remap(texture.target, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return rgba[..., :3], rgba[..., 3], skin
+
+
+@njit(cache=True)
+def _shade(attr, ids, texture, s, low, high, out):
+    """Texture and facing fade per sample (bilinear), averaged over the s x s samples of a pixel,
+    colours weighted by alpha."""
+    height, width = texture.shape[:2]
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            red = green = blue = total = 0.0
+            for j in range(y * s, y * s + s):
+                for i in range(x * s, x * s + s):
+                    fade = (attr[j, i, 2] - low) / (high - low)
+                    if ids[j, i] < 0 or fade <= 0:
+                        continue
+                    u, v = attr[j, i, 0] - 0.5, attr[j, i, 1] - 0.5
+                    u0 = min(max(int(np.floor(u)), 0), width - 2)
+                    v0 = min(max(int(np.floor(v)), 0), height - 2)
+                    p, q = u - u0, v - v0
+                    a, b, c, d = (1 - p) * (1 - q), p * (1 - q), (1 - p) * q, p * q
+                    t00, t10 = texture[v0, u0], texture[v0, u0 + 1]
+                    t01, t11 = texture[v0 + 1, u0], texture[v0 + 1, u0 + 1]
+                    alpha = (a * t00[3] + b * t10[3] + c * t01[3] + d * t11[3]) / 255.0
+                    alpha *= min(fade, 1.0)
+                    red += alpha * (a * t00[0] + b * t10[0] + c * t01[0] + d * t11[0])
+                    green += alpha * (a * t00[1] + b * t10[1] + c * t01[1] + d * t11[1])
+                    blue += alpha * (a * t00[2] + b * t10[2] + c * t01[2] + d * t11[2])
+                    total += alpha
+            scale = 1.0 / max(total, 1e-6)
+            out[y, x, 0], out[y, x, 1], out[y, x, 2] = red * scale, green * scale, blue * scale
+            out[y, x, 3] = total / (s * s)
 
 
 def _compare(frame, alpha, skin, config):
@@ -123,7 +149,8 @@ def _compare(frame, alpha, skin, config):
     if known.sum() < 64:
         return np.float32(0), np.ones(3, np.float32)
     a, b = frame[..., :3][known].astype(np.float32) + 1, skin[..., :3][known] + np.float32(1)
-    ratio = np.median(a / b, axis=0)
+    some = slice(None, None, max(1, len(a) // 2000))  # enough for a median
+    ratio = np.median(a[some] / b[some], axis=0)
     gain = np.exp(np.sign(np.log(ratio)) * np.maximum(np.abs(np.log(ratio)) - config.exposure, 0))
     differs = np.zeros(alpha.shape, np.uint8)
     differs[known] = np.abs(a - b * ratio).mean(1) > config.occluder * (b * ratio).mean(1)
