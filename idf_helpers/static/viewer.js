@@ -60,7 +60,7 @@ async function start() {
   for (const type of ['pointerdown', 'wheel', 'keydown'])      // who has done it needs no help
     canvas.addEventListener(type, () => root.add('used'), {once: true, passive: true});
   view.onframe = () => root.add('ready');
-  canvas.focus({preventScroll: true});
+  if (window === window.top) canvas.focus({preventScroll: true});  // not out of a notebook's cell
 }
 
 start().catch(fail);

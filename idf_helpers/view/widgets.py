@@ -127,8 +127,9 @@ def show_page(path, height: int = 560):
     from IPython.display import HTML
 
     source = html.escape(Path(path).read_text(encoding="utf-8"), quote=True)
-    return HTML(f'<iframe srcdoc="{source}" style="width:100%;height:{height}px;border:0" '
-                'sandbox="allow-scripts"></iframe>')
+    # in a div: IPython warns of an HTML that begins with an iframe
+    return HTML(f'<div><iframe srcdoc="{source}" style="width:100%;height:{height}px;border:0" '
+                'sandbox="allow-scripts" allow="fullscreen"></iframe></div>')
 
 
 def offer(paths) -> None:
