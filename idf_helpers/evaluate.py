@@ -92,24 +92,39 @@ class SceneMetrics:
                 "views": len(self.views)}
 
 
-def target_picture(frame: Frame, resolution: int | None) -> tuple[np.ndarray, np.ndarray, Camera]:
-    """(rgb over white (H, W, 3) float32, mask (H, W) bool, camera) at `resolution` pixels on the
-    longer side; the mask is empty where the picture has no alpha."""
-    camera = frame.camera.fitted(resolution)
-    image = media.resize_area(frame.image(), camera.width, camera.height)
-    mask = image[..., 3] > 127 if image.shape[2] == 4 else np.zeros(image.shape[:2], bool)
-    return media.over(image, WHITE), mask, camera
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a render is compared with.
+
+    rgb: (H, W, 3) float32, an RGBA picture over white. mask: (H, W) bool, alpha above one half,
+    empty where the picture has no alpha. camera: at the picture's size.
+    background: what to render over: white, or None = the scene's own where there is no alpha.
+    """
+
+    rgb: np.ndarray
+    mask: np.ndarray
+    camera: Camera
+    background: tuple[float, float, float] | None
+
+    @classmethod
+    def of(cls, frame: Frame, resolution: int | None) -> Target:
+        """resolution: longer side, pixels; None = as the picture is."""
+        camera = frame.camera.fitted(resolution)
+        image = media.resize_area(frame.image(), camera.width, camera.height)
+        alpha = image.shape[2] == 4
+        mask = image[..., 3] > 127 if alpha else np.zeros(image.shape[:2], bool)
+        return cls(media.over(image, WHITE), mask, camera, WHITE if alpha else None)
 
 
 def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None = None,
                    progress: Callable[[int], None] | None = None) -> SceneMetrics:
-    """Renders every frame's camera over white and compares. IdfError for no frames."""
+    """Renders every frame's camera and compares. IdfError for no frames."""
     rows = []
     for i, frame in enumerate(frames):
-        target, mask, camera = target_picture(frame, resolution)
-        picture = scene.render(camera, frame.expression, WHITE)
-        rows.append(ViewMetrics(frame.name, psnr(picture, target), ssim(picture, target),
-                                psnr(picture, target, mask)))
+        t = Target.of(frame, resolution)
+        picture = scene.render(t.camera, frame.expression, t.background)
+        rows.append(ViewMetrics(frame.name, psnr(picture, t.rgb), ssim(picture, t.rgb),
+                                psnr(picture, t.rgb, t.mask)))
         if progress:
             progress(i + 1)
     if not rows:
@@ -128,7 +143,7 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
     """
     from .cameras import scene_frame
     from .swap.metrics import border_edges, colour_spread, visible_points
-    from .swap.triangulate import vertex_normals
+    from .swap.facemesh import vertex_normals
 
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
     points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]
@@ -180,7 +195,7 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
         from .swap.swappers import fit_views
-        from .swap.triangulate import FaceMesh
+        from .swap.facemesh import FaceMesh
 
         kept = model / "face_mesh.npz"  # of the uv backend; other swaps are measured the same way
         mesh = FaceMesh.load(kept) if kept.is_file() else \

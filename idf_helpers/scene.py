@@ -29,10 +29,11 @@ class Rendering:
 class Scene(Protocol):
     """Gaussian splats, a radiance field or an avatar."""
 
-    def render(self, camera: Camera, expression=None, background=WHITE) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]; `expression` only matters to an avatar."""
+    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1]. `expression` only matters to an avatar. background: (3,),
+        None = the scene's own (white where it was trained on transparent pictures)."""
         ...
 
-    def render_full(self, camera: Camera, expression=None, background=WHITE) -> Rendering:
+    def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """The same view with alpha and depth."""
         ...

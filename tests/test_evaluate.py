@@ -4,6 +4,8 @@ import pytest
 from idf_helpers import Dataset, IdfError, media
 from idf_helpers.evaluate import evaluate_scene, psnr, ssim, table
 
+from .conftest import make_dataset
+
 
 def test_psnr_by_hand():
     a, b = np.zeros((4, 4, 3)), np.full((4, 4, 3), 0.1)
@@ -42,18 +44,27 @@ class Copy:
         self.views = {f.camera.c2w.tobytes(): media.over(f.image()) for f in dataset.frames}
         self.error = error
 
-    def render(self, camera, expression=None, background=(1, 1, 1)):
-        assert tuple(background) == (1, 1, 1)
+    def render(self, camera, expression=None, background=None):
+        self.asked = background
         return self.views[camera.c2w.tobytes()] + self.error
 
 
 def test_scene_over_white_full_frame_and_masked(dataset_folder):
     d = Dataset.open(dataset_folder)
-    m = evaluate_scene(Copy(d, 0.1), d.test)
+    scene = Copy(d, 0.1)
+    m = evaluate_scene(scene, d.test)
+    assert scene.asked == (1, 1, 1)
     assert m.psnr == pytest.approx(20, abs=1e-4) == pytest.approx(m.psnr_masked, abs=1e-4)
     assert m.summary()["views"] == 2 and 0 < m.ssim < 1
     with pytest.raises(IdfError, match="no views"):
         evaluate_scene(Copy(d, 0), [])
+
+
+def test_pictures_without_alpha_are_compared_over_the_scenes_own_background(tmp_path):
+    d = Dataset.open(make_dataset(tmp_path, alpha=False))
+    scene = Copy(d, 0.1)
+    m = evaluate_scene(scene, d.test)
+    assert scene.asked is None and m.summary()["psnr_masked"] is None
 
 
 def test_table_is_aligned():

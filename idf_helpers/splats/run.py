@@ -11,10 +11,11 @@ from .. import backends, provenance
 from ..cameras import Camera, look_at_matrix
 from ..dataset import Dataset
 from ..errors import IdfError
-from ..evaluate import SceneMetrics, evaluate_scene, target_picture
+from ..evaluate import SceneMetrics, Target, evaluate_scene
 from ..files import write_json
 from ..media import write_image
 from ..runs import RunFolder, peak_rss_mb, read_manifest
+from ..scene import WHITE
 from ..view.html import guess_frame
 from ..view.sheet import before_after
 from .cameras_file import find_cameras, write_cameras
@@ -57,17 +58,17 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
             "num_gaussians": len(scene.gaussians), "iterations": scene.training["iterations"],
             "seconds": scene.training["seconds"], "peak_rss_mb": round(peak_rss_mb(), 1)},
             why=why, consent=what.consent, made=what.made,
-            source_type=what.source_type)
+            source_type=what.source_type, background=list(scene.background))
     return scene
 
 
 def _write_sheet(scene, dataset, config, metrics: SceneMetrics, path: Path, what) -> None:
     step = max(1, len(dataset.test) // SHEET_VIEWS)
     views = list(zip(dataset.test, metrics.views, strict=True))[::step][:SHEET_VIEWS]
-    pictures = [target_picture(f, config.resolution) for f, _ in views]
-    renders = [scene.render(camera) for _, _, camera in pictures]
+    targets = [Target.of(f, config.resolution) for f, _ in views]
+    renders = [scene.render(t.camera, None, t.background) for t in targets]
     captions = [f"{Path(v.name).name} {v.psnr:.1f} dB" for _, v in views]
-    sheet = before_after([p[0] for p in pictures], renders, 180, captions)
+    sheet = before_after([t.rgb for t in targets], renders, 180, captions)
     write_image(path, sheet)
     provenance.mark(path, what)
 
@@ -109,9 +110,12 @@ def model_file(path) -> Path:
 
 def load_scene(path, rasterizer=None) -> GaussianScene:
     """The scene of a splat run folder or of any 3DGS `.ply`, with cameras for its orbit."""
+    run = Path(path) / "run.json"
+    background = read_manifest(path).get("background", WHITE) if run.is_file() else WHITE
     path = model_file(path)
     gaussians = read_ply(path)
-    return GaussianScene(gaussians, rasterizer, find_cameras(path) or [default_camera(gaussians)])
+    return GaussianScene(gaussians, rasterizer, find_cameras(path) or [default_camera(gaussians)],
+                         tuple(background))
 
 
 def default_camera(gaussians: Gaussians, size: int = 512) -> Camera:

@@ -17,11 +17,12 @@ from ..cameras import Camera
 from ..dataset import Frame
 from ..errors import IdfError
 from .bake import FaceTexture, bake
+from .facemesh import FaceMesh
 from .landmarks import FaceLandmarks, LandmarkDetector
 from .mesh import swap_picture
 from .result import SwapResult
 from .source import SourceFace
-from .triangulate import FaceMesh, fit_face
+from .triangulate import fit_face
 from .uv import render_swap
 
 # Views looked at for fitting the mesh; more bring no accuracy (sheet: 0.7 % of the face width from
