@@ -142,8 +142,8 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
     (levels of 0-255, see `swap.metrics.colour_spread`) of both, and the share of changed pixels.
     """
     from .cameras import scene_frame
-    from .swap.metrics import border_edges, colour_spread, visible_points
     from .swap.facemesh import vertex_normals
+    from .swap.metrics import border_edges, colour_spread, visible_points
 
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
     points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]
@@ -194,8 +194,8 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
                        "name the dataset with --dataset")
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
-        from .swap.swappers import fit_views
         from .swap.facemesh import FaceMesh
+        from .swap.swappers import fit_views
 
         kept = model / "face_mesh.npz"  # of the uv backend; other swaps are measured the same way
         mesh = FaceMesh.load(kept) if kept.is_file() else \

@@ -211,3 +211,11 @@ def test_one_picture(tmp_path):
     with pytest.raises(IdfError, match="not swapped"):
         swap_image(noise, samples.photo("C"), tmp_path / "p", consent="Only noise here.")
     assert not (tmp_path / "p").exists()
+
+
+def test_evaluation_of_the_swap_beside_the_unswapped_views(swapped):
+    from idf_helpers.evaluate import evaluate_run
+
+    row, = evaluate_run(swapped[1].root)
+    assert 0 < row["colour_spread_swapped"] < row["colour_spread_original"]
+    assert 0.02 < row["changed_pixels"] < 0.4 and row["views"] >= 8
