@@ -1,11 +1,11 @@
 """A headless Chromium for the tests of the exported page."""
 
 import os
-import shutil
 
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from idf_helpers.doctor import find_chromium
+
 # WebGL2 in software, no network of the browser's own, usable as root in a container.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
          "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
@@ -22,10 +22,9 @@ def missing(reason: str):
 @pytest.fixture(scope="session")
 def requires_chromium():
     """A running browser; skips loudly where Chromium or playwright is missing."""
-    executable = os.environ.get("IDF_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)),
-                                                        None)
+    executable = find_chromium()
     if executable is None:
-        missing("no Chromium or Chrome was found on the PATH (or name it in IDF_CHROMIUM)")
+        missing("no Chromium, Chrome or Edge was found (or name it in IDF_CHROMIUM)")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
