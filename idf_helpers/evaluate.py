@@ -7,7 +7,7 @@ white; the masked PSNR beside it counts only pixels where the picture's alpha is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -53,17 +53,23 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class ViewMetrics:
-    """One view: psnr and psnr_masked in dB, ssim in [-1, 1]."""
+    """One view: psnr and psnr_masked in dB, ssim in [-1, 1]. Equal pictures have an infinite psnr;
+    psnr_masked is NaN where no pixel lies under the mask."""
 
     name: str
     psnr: float
     ssim: float
     psnr_masked: float
 
+    def row(self) -> dict:
+        """The fields, None for what is not finite: JSON and tables have no place for it."""
+        return {k: None if isinstance(v, float) and not np.isfinite(v) else v
+                for k, v in asdict(self).items()}
+
 
 @dataclass(frozen=True)
 class SceneMetrics:
-    """Means over `views`; the schema of metrics.json adds what the trainer knows."""
+    """Means over the views with a finite value; metrics.json adds what the trainer knows."""
 
     views: tuple[ViewMetrics, ...]
 
@@ -187,6 +193,9 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     from .splats.run import load_scene
 
     model = Path(model)
+    if not model.exists():
+        raise IdfError(f"{model} does not exist", "no such file or folder",
+                       "give a run folder or a .ply file")
     manifest = read_manifest(model) if model.is_dir() else {}
     folder = dataset or manifest.get("inputs", {}).get("folder")
     if folder is None:
@@ -195,9 +204,9 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
         from .swap.facemesh import FaceMesh
-        from .swap.swappers import fit_views
+        from .swap.swappers import MESH_FILE, fit_views
 
-        kept = model / "face_mesh.npz"  # of the uv backend; other swaps are measured the same way
+        kept = model / MESH_FILE  # of the uv backend; other swaps are measured the same way
         mesh = FaceMesh.load(kept) if kept.is_file() else \
             fit_views(data.frames, lambda step, fraction: None)[0]
         swapped = {f.name: f for f in Dataset.open(model).frames}
@@ -205,7 +214,7 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
                               mesh.vertices, mesh.triangles)]
     resolution = resolution or manifest.get("config", {}).get("resolution")
     metrics = evaluate_scene(load_scene(model), data.test, resolution)
-    rows = [{"view": v.name, "psnr": v.psnr, "ssim": v.ssim, "psnr_masked": v.psnr_masked}
+    rows = [{"view": v.name, **{k: x for k, x in v.row().items() if k != "name"}}
             for v in metrics.views]
     return [*rows, {"view": "mean", **{k: v for k, v in metrics.summary().items()
                                        if k != "views"}}]

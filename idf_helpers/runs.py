@@ -44,7 +44,8 @@ class RunFolder:
 
     out: the folder itself; new, empty, or an earlier run of the same identity.
     config: dataclass or dict of plain values; inputs: e.g. `Dataset.fingerprint()`.
-    resume: False starts an unfinished or finished run of the same identity from nothing.
+    resume: False starts an unfinished or finished run of the same identity from nothing; then
+    `resumed` is False, and what an earlier try left beside the checkpoints must not be used.
 
     IdfError: the folder is in use by a living process, holds other files or another run, or
     cannot be written. Leaving by an IdfError empties a folder that this call found empty and
@@ -61,6 +62,7 @@ class RunFolder:
         self._asked = asked
         self._resume = resume
         self.finished = False
+        self.resumed = False
         self._last_checkpoint = time.monotonic()
         self._started = time.monotonic()
         self._made: list[Path] = []
@@ -81,7 +83,7 @@ class RunFolder:
             earlier = self._read_earlier()  # another process may have finished it meanwhile
             identity = stable_hash(self._asked)
             if earlier and self._resume:
-                self.manifest = earlier
+                self.manifest, self.resumed = earlier, True
                 self.finished = earlier.get("status") == "finished"
             else:
                 self._clear()
@@ -162,7 +164,7 @@ class RunFolder:
                 raise IdfError(f"The output folder {self.path} is in use", shorten(there),
                                "choose a new or empty folder with --out")
             return None
-        earlier = read_json(manifest, "run manifest")
+        earlier = read_manifest(self.path)
         if earlier.get("identity") == stable_hash(self._asked):
             return earlier
         raise IdfError(
@@ -234,6 +236,11 @@ class RunFolder:
             (self.path / "lock").unlink(missing_ok=True)
             self._locked = False
 
+    def _heartbeat(self) -> None:
+        """Tells other machines that the lock's owner is alive (STALE_LOCK_S)."""
+        with contextlib.suppress(OSError):
+            os.utime(self.path / "lock")
+
     # --- events and checkpoints ---------------------------------------------------------------
 
     def event(self, **fields) -> None:
@@ -244,6 +251,7 @@ class RunFolder:
                 f.flush()
         except OSError as error:
             raise write_error(self.path / "events.jsonl", error) from error
+        self._heartbeat()
 
     def events(self) -> list[dict]:
         path = self.path / "events.jsonl"
@@ -272,8 +280,7 @@ class RunFolder:
             old.unlink()
         self._last_checkpoint = time.monotonic()
         self._save()
-        with contextlib.suppress(OSError):
-            os.utime(self.path / "lock")  # heartbeat for other machines
+        self._heartbeat()
 
     def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict] | None:
         """(arrays, state) of the newest readable checkpoint, or None."""
@@ -295,7 +302,11 @@ def read_manifest(folder) -> dict:
     if not path.is_file():
         raise IdfError(f"{folder} is not a run folder", "no run.json in it",
                        "give the folder named with --out when the stage ran")
-    return read_json(path, "run manifest")
+    manifest = read_json(path, "run manifest")
+    if not isinstance(manifest, dict):
+        raise IdfError(f"The run manifest {path} is damaged", type(manifest).__name__,
+                       "delete that folder and run the stage again")
+    return manifest
 
 
 def latest_run(runs_dir, stage: str) -> Path | None:
@@ -303,8 +314,8 @@ def latest_run(runs_dir, stage: str) -> Path | None:
     found = []
     for depth in ("", "*/", "*/*/", "*/*/*/"):
         for path in Path(runs_dir).glob(depth + "run.json"):
-            with contextlib.suppress(IdfError, AttributeError):
-                manifest = read_json(path, "run manifest")
+            with contextlib.suppress(IdfError):
+                manifest = read_manifest(path.parent)
                 if manifest.get("stage") == stage and manifest.get("status") == "finished":
                     found.append((manifest.get("updated", ""), path.parent))
     return max(found)[1] if found else None
@@ -378,14 +389,30 @@ def _is_stale(owner: dict, lock: Path) -> bool:
             return time.time() - lock.stat().st_mtime > STALE_LOCK_S
         except OSError:
             return True
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OSError):
-        return False
     # the number may have been given to another process since
-    return owner.get("started") != _process_start(owner["pid"])
+    return not _is_alive(owner["pid"]) or owner.get("started") != _process_start(owner["pid"])
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # os.kill would send a Ctrl-C there
+        import ctypes
+
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.OpenProcess.restype = ctypes.c_void_p
+        handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        kernel.GetExitCodeProcess(ctypes.c_void_p(handle), ctypes.byref(code))
+        kernel.CloseHandle(ctypes.c_void_p(handle))
+        return code.value == 259  # STILL_ACTIVE
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _process_start(pid: int) -> str | None:

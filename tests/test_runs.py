@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError, RunFolder
-from idf_helpers.runs import latest_run, read_manifest
+from idf_helpers.runs import _is_alive, latest_run, read_manifest
 
 
 def run(out, **changes):
@@ -135,6 +135,36 @@ def test_living_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
         holder.wait()
     with run(tmp_path / "r") as r:
         assert [e["kind"] for e in r.events()] == ["work"]  # goes on where the killed one was
+
+
+def test_lock_of_another_machine_holds_while_its_heart_beats(tmp_path):
+    with run(tmp_path / "r") as r:
+        r.event(kind="work")
+    lock = tmp_path / "r/lock"
+    lock.write_text(json.dumps({"pid": 1, "host": "a-machine-that-is-not-this-one"}))
+    with pytest.raises(IdfError, match="process 1 on a-machine"), run(tmp_path / "r"):
+        pass
+    os.utime(lock, (time.time() - 700,) * 2)
+    with run(tmp_path / "r") as r:
+        os.utime(lock, (time.time() - 700,) * 2)
+        r.event(kind="work")  # every stage's events and checkpoints are beats
+        assert time.time() - lock.stat().st_mtime < 60
+
+
+def test_process_numbers(tmp_path):
+    assert _is_alive(os.getpid())
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert not _is_alive(done.pid)
+
+
+def test_damaged_manifest_is_one_clear_error(tmp_path):
+    for text in ("{", "[]"):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(IdfError, match="run manifest"), run(tmp_path):
+            pass
+        assert latest_run(tmp_path, "test") is None
+    assert os.listdir(tmp_path) == ["run.json"]
 
 
 def test_half_written_files_of_a_killed_process_are_removed(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from .. import backends, provenance
@@ -52,7 +51,7 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
         provenance.mark(run.path / MODEL, what)
         write_cameras(run.path / "cameras.json", list(dataset.train))
         copy_consent(dataset.root, run.path)
-        write_json(run.path / "per_view.json", [asdict(v) for v in metrics.views])
+        write_json(run.path / "per_view.json", [v.row() for v in metrics.views])
         _write_sheet(scene, dataset, config, metrics, run.path / "held_out.jpg", what)
         run.finish(metrics.summary() | {
             "num_gaussians": len(scene.gaussians), "iterations": scene.training["iterations"],
@@ -75,10 +74,9 @@ def _write_sheet(scene, dataset, config, metrics: SceneMetrics, path: Path, what
 
 def mark_of(folder, run_id: str, made: str) -> provenance.Mark:
     """The mark of something made from the pictures of a dataset folder, or from a run on one."""
-    try:
-        manifest = read_manifest(folder)
-    except IdfError:
+    if not (Path(folder) / "run.json").is_file():
         return provenance.Mark(run_id, made)
+    manifest = read_manifest(folder)  # a damaged one must not lose the consent without a word
     swapped = manifest.get("stage") == "swap"
     return provenance.Mark(run_id, f"{made} of swapped views" if swapped else made,
                            manifest.get("source_type", "compositeSynthetic"),

@@ -18,7 +18,7 @@ from ..media import encode_image, read_image
 from ..parallel import pmap
 from ..runs import RunFolder
 from .source import load_source
-from .swappers import Swapper
+from .swappers import PREPARED, Swapper
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
         record = provenance.Consent.read(run.path) or record  # keep the first run's date
         record.write(run.path)
         started = time.perf_counter()
+        if not run.resumed:  # --no-resume
+            for name in PREPARED:
+                (run.path / name).unlink(missing_ok=True)
         swapper = backend.load().prepare(dataset.frames, face, run.path, progress)
         prepared = time.perf_counter() - started
         what = provenance.Mark(run.run_id, f"face swap ({backend.name})", swapper.source_type,

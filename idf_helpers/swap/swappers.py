@@ -29,6 +29,9 @@ from .uv import render_swap
 # 39 views), and a video's thousands would cost minutes.
 MAX_FIT_VIEWS = 160
 
+# What `UvSwapper` keeps in the run folder, for a resumed run and for `idf eval`.
+MESH_FILE, TEXTURE_FILE = PREPARED = ("face_mesh.npz", "face_texture.npz")
+
 Progress = Callable[[str, float], None]
 
 
@@ -74,17 +77,15 @@ class UvSwapper:
 
     @classmethod
     def prepare(cls, frames, source, folder, progress) -> UvSwapper:
-        if folder is not None and (folder / "face_mesh.npz").is_file() \
-                and (folder / "face_texture.npz").is_file():
-            return cls(FaceMesh.load(folder / "face_mesh.npz"),
-                       FaceTexture.load(folder / "face_texture.npz"))
+        if folder is not None and all((folder / name).is_file() for name in PREPARED):
+            return cls(FaceMesh.load(folder / MESH_FILE), FaceTexture.load(folder / TEXTURE_FILE))
         mesh, frames = fit_views(frames, progress)
         progress("baking the texture", 0.0)
         texture = bake(mesh, frames, source)
         progress("baking the texture", 1.0)
         if folder is not None:
-            mesh.save(folder / "face_mesh.npz")
-            texture.save(folder / "face_texture.npz")
+            mesh.save(folder / MESH_FILE)
+            texture.save(folder / TEXTURE_FILE)
         return cls(mesh, texture)
 
     def __call__(self, image, camera) -> SwapResult:

@@ -11,6 +11,7 @@ from idf_helpers import Dataset, IdfError, media, samples
 from idf_helpers.files import read_json
 from idf_helpers.provenance import verify
 from idf_helpers.swap.run import SwapConfig, swap_dataset, swap_image
+from idf_helpers.swap.swappers import PREPARED
 
 from .conftest import BACK, NEAR
 
@@ -85,6 +86,17 @@ def test_interrupt_in_the_middle_then_a_second_run(swapped, tmp_path):
     assert all(p.stat().st_mtime_ns == t for p, t in written.items())  # none was done twice
     for name, image in pixels(again).items():
         assert (image == pixels(after)[name]).all(), name
+
+
+def test_started_again_from_nothing_uses_nothing_of_before(small_head, tmp_path):
+    data = Dataset.open(small_head)
+    swap_dataset(data, samples.photo("C"), tmp_path / "o")
+    for name in PREPARED:  # as an older version of the program may have left them
+        (tmp_path / "o" / name).write_bytes(b"stale")
+    run_id = read_json(tmp_path / "o/run.json")["run_id"]
+    again = swap_dataset(data, samples.photo("C"), tmp_path / "o", resume=False)
+    assert read_json(tmp_path / "o/run.json")["run_id"] != run_id
+    assert all((again.root / name).stat().st_size > 1000 for name in PREPARED)
 
 
 KILLED = """
