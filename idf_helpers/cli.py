@@ -1,4 +1,8 @@
-"""The command line: the functions that the notebooks call, from a shell."""
+"""The command line: the functions that the notebooks call, from a shell.
+
+Only the settings' classes are imported here; each command loads what it needs, so that `idf doctor`
+can still say what is missing, and help is quick.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from tyro.conf import Positional, arg
 
 from .errors import IdfError
 from .splats.config import SplatConfig
-from .swap.run import SwapConfig
-from .view.export import ExportConfig
+from .swap.config import SwapConfig
+from .view.config import ExportConfig
 
 Flat = arg(name="")  # a config's fields become flags without a prefix
 
@@ -57,6 +61,10 @@ def download(name: Positional[str | None] = None,
     from . import download
 
     if name is None:
+        if from_ is not None:
+            raise IdfError("It is not said what to take from there", str(from_),
+                           "idf download NAME --from PATH; the names: "
+                           + ", ".join(download.MODELS))
         print(download.listing())
         return
     if from_ is not None:
@@ -222,8 +230,12 @@ def main(argv: list[str] | None = None) -> None:
     # `--budget S` is what people type; the field carries its unit in its name
     argv = [a.replace("--budget", "--budget-s", 1) if a == "--budget" or a.startswith("--budget=")
             else a for a in argv]
+    for stream in (sys.stdout, sys.stderr):  # a redirected one on Windows may not know all letters
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="idf", args=argv, description=__doc__)
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="idf", args=argv,
+                                             description=__doc__.splitlines()[0])
     except IdfError as error:
         print(f"idf: {error}", file=sys.stderr)
         sys.exit(2)

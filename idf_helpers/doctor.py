@@ -207,7 +207,7 @@ def _packages() -> list[Finding]:
         rows.append(Finding("packages", "PyTorch", f"{torch.__version__}, {cuda}"))
     except (ImportError, OSError) as error:  # OSError: a shared library of it is missing
         rows.append(Finding("packages", "PyTorch", f"does not import: {str(error)[:80]}",
-                            "python run.py doctor (sets up), or pip install torch", True))
+                            "python run.py doctor (sets up), or pip install torch"))
     for name, module in (("numba", "numba"), ("NumPy", "numpy")):
         try:
             rows.append(Finding("packages", name, importlib.import_module(module).__version__))
@@ -230,8 +230,8 @@ def _packages() -> list[Finding]:
 
 def _programs() -> list[Finding]:
     rows = []
-    from .media import ffmpeg_executable
     try:
+        from .media import ffmpeg_executable
         ffmpeg = ffmpeg_executable()
         said = _first_line([ffmpeg, "-version"]).split(" Copyright")[0]
         rows.append(Finding("programs", "ffmpeg", f"{said}, {ffmpeg}"))

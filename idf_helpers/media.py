@@ -269,7 +269,8 @@ def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """width, height: pixels; fps: frames a second; comment: the file's comment tag."""
+    """width, height: pixels as shown, after the rotation that the header asks for; fps: frames a
+    second; comment: the file's comment tag."""
 
     width: int
     height: int
@@ -289,9 +290,14 @@ def video_info(path) -> VideoInfo:
     stream = re.search(r"Stream #.*?Video:.*?(\d{2,5})x(\d{2,5})", said)
     if not stream:
         raise IdfError(f"{path} holds no video that can be read", said.strip()[-160:])
+    width, height = int(stream[1]), int(stream[2])
+    # ffmpeg turns the frames of a video that was filmed upright; the header has them lying
+    turned = re.search(r"rotation of (-?[\d.]+) degrees", said)
+    if turned and round(float(turned[1])) % 180 == 90:
+        width, height = height, width
     fps = re.search(r"([\d.]+) fps", said)
     comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M)
-    return VideoInfo(int(stream[1]), int(stream[2]), float(fps[1]) if fps else 25.0,
+    return VideoInfo(width, height, float(fps[1]) if fps else 25.0,
                      comment[1].strip() if comment else "")
 
 

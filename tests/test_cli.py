@@ -9,6 +9,7 @@ from idf_helpers.files import read_json
 from idf_helpers.provenance import verify
 
 from .conftest import make_dataset
+from .swap.conftest import small_head  # noqa: F401
 
 TINY = ["--iterations", "40", "--resolution", "48", "--initial", "400", "--max-gaussians", "800"]
 
@@ -127,14 +128,57 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
     assert exit_.value.code == 130 and "goes on from here" in capsys.readouterr().err
 
 
-def test_importing_the_package_pulls_in_neither_torch_nor_widgets():
-    code = ("import sys, idf_helpers; idf_helpers.Dataset; idf_helpers.RunFolder; "
-            "assert not {'torch', 'ipywidgets', 'numba', 'cv2'} & set(sys.modules), "
+def test_importing_package_and_command_line_is_light():
+    code = ("import sys, idf_helpers.cli; idf_helpers.Dataset; idf_helpers.RunFolder; "
+            "assert not {'torch', 'ipywidgets', 'matplotlib', 'numba', 'cv2'} & set(sys.modules), "
             "sorted(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True)
-    code = ("import sys, idf_helpers.cli; assert not {'torch', 'ipywidgets', 'matplotlib'} "
-            "& set(sys.modules)")
-    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+WITHOUT = """
+import sys
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"numpy", "cv2", "numba", "torch", "PIL", "scipy"}:
+            raise ImportError(f"{name} is not there")
+sys.meta_path.insert(0, Lacking())
+from idf_helpers.cli import main
+main(["doctor"])
+"""
+
+
+def test_doctor_runs_where_the_packages_it_looks_for_are_missing():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("The main job cannot run here yet") and "NumPy, OpenCV" in last
+
+
+def test_swap_a_dataset_and_a_picture_then_evaluate(small_head, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "swapped"
+    main(["swap", str(small_head), "--source", str(samples.photo("C")), "--out", str(out)])
+    said = capsys.readouterr().out
+    assert "backend uv" in said and "14 swapped" in said and "3 no_face" in said
+    main(["eval", str(out)])
+    assert "colour_spread_swapped" in capsys.readouterr().out
+    main(["swap", str(small_head / "test/r_0.png"), "--source", str(samples.photo("C")), "--out",
+          str(tmp_path / "one"), "--backend", "mesh"])
+    written = tmp_path / "one/r_0.png"
+    assert str(written) in capsys.readouterr().out and verify(written).synthetic
+
+
+def test_download_lists_and_takes_from_a_folder(tmp_path, capsys, monkeypatch):
+    from idf_helpers.download import path
+
+    here = path("face_landmarks")
+    main(["download"])
+    assert "face_landmarks  [here]" in capsys.readouterr().out
+    main(["download", "face_landmarks"])
+    assert str(here) in capsys.readouterr().out
+    assert "what to take" in fails(capsys, "download", "--from", here)
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path))
+    main(["download", "face_landmarks", "--from", str(here)])
+    assert path("face_landmarks").parent == tmp_path
 
 
 def test_python_dash_m(dataset_folder):

@@ -14,7 +14,16 @@ from idf_helpers import download
 from idf_helpers.download import ModelFile, Pin, Url, Wheel
 from idf_helpers.errors import IdfError
 
-CONTENT = {"one.bin": b"first file" * 100, "two.bin": b"second file" * 50}
+
+def zip_tail():
+    """What a .tflite model with labels has at its end."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "face")
+    return out.getvalue()
+
+
+CONTENT = {"one.bin": b"first file" * 100, "two.bin": b"second file" * 50 + zip_tail()}
 
 
 def pin(file, member=""):

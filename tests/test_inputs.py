@@ -121,3 +121,28 @@ def test_download_that_is_too_large(https_server, tmp_path, monkeypatch):
     with pytest.raises(IdfError, match="too large"):
         inputs.open_dataset(f"{https_server[0]}/d.zip", tmp_path / "dl")
     assert not list((tmp_path / "dl").iterdir())
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset"), TimeoutError("timed out")])
+def test_a_connection_that_breaks_is_no_full_disk(tmp_path, monkeypatch, error):
+    class Answer:
+        url = "https://example.org/a.zip"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+        def read(self, size):
+            raise error
+
+    import urllib.request
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Answer())
+    with pytest.raises(IdfError, match="cannot be fetched(.|\n)*check the address and the network"):
+        inputs.open_dataset(Answer.url, tmp_path / "dl")
+    assert not list((tmp_path / "dl").iterdir())
+
+
+def test_entry_that_stands_for_the_folder_itself(tmp_path):
+    assert inputs.unpack(archive_with(tmp_path / "a.zip", "./", b""), tmp_path / "out").is_dir()

@@ -1,5 +1,6 @@
 import io
 import struct
+import subprocess
 import zlib
 
 import numpy as np
@@ -117,3 +118,19 @@ def test_video_that_fails_leaves_nothing(tmp_path):
     (tmp_path / "b.mp4").write_bytes(b"no video")
     with pytest.raises(IdfError, match="no video"):
         media.video_info(tmp_path / "b.mp4")
+
+
+def test_video_filmed_upright_is_read_upright(tmp_path):
+    frame = np.zeros((32, 48, 3), np.uint8)
+    frame[:, :8] = (250, 250, 250)  # a bar at the left
+    with media.video_writer(tmp_path / "a.mp4", 10) as video:
+        video.append(frame)
+    subprocess.run([media.ffmpeg_executable(), "-loglevel", "error", "-display_rotation", "90",
+                    "-i", str(tmp_path / "a.mp4"), "-c", "copy", str(tmp_path / "b.mp4")],
+                   check=True)
+    info = media.video_info(tmp_path / "b.mp4")
+    assert (info.width, info.height) == (32, 48)
+    read, = media.read_video(tmp_path / "b.mp4")
+    assert read.shape == (48, 32, 3)
+    bright = read.mean(axis=(1, 2))  # the bar lies along the top or the bottom, a straight row
+    assert max(bright[:6].min(), bright[-6:].min()) > 200 and bright[12:-12].max() < 30

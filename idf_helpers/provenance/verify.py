@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
@@ -112,7 +113,9 @@ def _consent_of(path: Path, digest: str) -> Consent | None:
     if not digest:
         return None
     for folder in list(path.resolve().parents)[:4]:
-        record = Consent.read(folder, digest)
-        if record is not None:
-            return record
+        # a file of that name in a folder above may be anybody's: then it is not the record
+        with contextlib.suppress(IdfError):
+            record = Consent.read(folder, digest)
+            if record is not None:
+                return record
     return None

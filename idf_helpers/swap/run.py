@@ -6,7 +6,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,21 +16,9 @@ from ..files import sha256_bytes, write_bytes, write_json
 from ..media import encode_image, read_image
 from ..parallel import pmap
 from ..runs import RunFolder
+from .config import SwapConfig
 from .source import load_source
 from .swappers import PREPARED, Swapper
-
-
-@dataclass(frozen=True)
-class SwapConfig:
-    """Settings of the swap stage that decide its output.
-
-    backend: "auto", or a name of `idf doctor`: uv (consistent between views), mesh (2D).
-    face: which face of the source photo, counted from the left from 0; None = there is one.
-    """
-
-    backend: str = "auto"
-    face: int | None = None
-
 
 Report = Callable[[str, float], None]
 

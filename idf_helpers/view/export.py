@@ -15,26 +15,11 @@ from ..splats.ply import write_ply
 from ..splats.run import copy_consent, load_scene, mark_of_model, model_file
 from ..splats.scene import GaussianScene
 from ..splats.splat_file import write_splat
+from .config import ExportConfig
 from .html import write_viewer
 from .orbit import write_orbit
 
 FORMATS = ("ply", "splat", "html", "mp4", "png")
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """Settings of an export.
-
-    resolution: longer side of rendered pictures, pixels. frames, fps: of the video's one turn.
-    elevation: degrees above the head's middle. label: the visible word in pictures' and the
-    viewer's corner; on unless a user turns it off.
-    """
-
-    resolution: int = 400
-    frames: int = 120
-    fps: float = 30.0
-    elevation: float = 6.0
-    label: bool = True
 
 
 @dataclass(frozen=True)

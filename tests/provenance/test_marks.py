@@ -94,6 +94,14 @@ def test_changed_sidecar_content_is_a_problem(tmp_path):
     assert "changed" in verify(path).problems[0]
 
 
+def test_somebody_elses_consent_file_in_a_folder_above_is_passed_over(tmp_path):
+    (tmp_path / "consent_form.json").write_text('{"patient": "x"}')
+    (tmp_path / "a/b").mkdir(parents=True)
+    CONSENT.write(tmp_path / "a")
+    (tmp_path / "a/b/consent.json").write_text("[]")
+    assert verify(mark(make(tmp_path / "a/b/x.png"), WHAT)).consent == CONSENT
+
+
 def test_wrong_content_and_source_type_are_refused(tmp_path):
     for suffix in (".png", ".jpg", ".ply", ".html", ".mp4", ".webp"):
         path = tmp_path / f"a{suffix}"
