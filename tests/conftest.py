@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,14 @@ from idf_helpers import media
 from idf_helpers.cameras import look_at_matrix
 
 FOV = 0.6
+
+
+def lacking(promise: str, reason: str):
+    """Skips with the reason, or fails where the environment variable `promise` is 1: it says that
+    the machine has what the test needs, so that CI cannot pass without having run it."""
+    if os.environ.get(promise) == "1":
+        pytest.fail(f"{promise}=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 def make_dataset(root, splits=None, size=(24, 20), alpha=True, **top):

@@ -1,10 +1,12 @@
 """A headless Chromium for the tests of the exported page."""
 
-import os
-
 import pytest
 
 from idf_helpers.doctor import find_chromium
+
+from ..conftest import lacking
+
+PROMISE = "IDF_REQUIRE_BROWSER"
 
 # WebGL2 in software, no network of the browser's own, usable as root in a container.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
@@ -12,23 +14,16 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-def missing(reason: str):
-    """Skips with the reason, or fails where the environment promises a browser."""
-    if os.environ.get("IDF_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"IDF_REQUIRE_BROWSER=1, but {reason}", pytrace=False)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def requires_chromium():
     """A running browser; skips loudly where Chromium or playwright is missing."""
     executable = find_chromium()
     if executable is None:
-        missing("no Chromium, Chrome or Edge was found (or name it in IDF_CHROMIUM)")
+        lacking(PROMISE, "no Chromium, Chrome or Edge was found (or name it in IDF_CHROMIUM)")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        missing("playwright is not installed: pip install playwright")
+        lacking(PROMISE, "playwright is not installed: pip install playwright")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser

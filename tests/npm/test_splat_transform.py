@@ -1,7 +1,6 @@
 """Our splat files in an independent reader: @playcanvas/splat-transform, fetched once from npm."""
 
 import csv
-import os
 import shutil
 import subprocess
 
@@ -11,17 +10,12 @@ import pytest
 from idf_helpers.download import cache_dir
 from idf_helpers.splats.ply import property_names, read_ply, write_ply
 from idf_helpers.splats.splat_file import write_splat
+from tests.conftest import lacking
 from tests.splats.test_ply import assert_equal, random_gaussians
 
 pytestmark = pytest.mark.npm
+PROMISE = "IDF_REQUIRE_NPM"
 PACKAGE, VERSION = "@playcanvas/splat-transform", "2.7.1"  # runs on Node 18 and newer
-
-
-def missing(reason: str):
-    """Skips with the reason, or fails where the environment promises node and npm."""
-    if os.environ.get("IDF_REQUIRE_NPM") == "1":
-        pytest.fail(f"IDF_REQUIRE_NPM=1, but {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +23,7 @@ def requires_splat_transform():
     """splat-transform(input, output) -> output; installed beside the other downloads, once."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
-        missing("node and npm were not found on the PATH")
+        lacking(PROMISE, "node and npm were not found on the PATH")
     folder = cache_dir() / "npm" / f"splat-transform-{VERSION}"
     script = folder / "node_modules" / PACKAGE / "bin" / "cli.mjs"
     if not script.is_file():
@@ -38,7 +32,7 @@ def requires_splat_transform():
                                str(folder), f"{PACKAGE}@{VERSION}"], capture_output=True,
                               text=True, timeout=300, cwd=folder)
         if done.returncode or not script.is_file():
-            missing(f"npm could not install {PACKAGE}: {done.stderr[-300:]}")
+            lacking(PROMISE, f"npm could not install {PACKAGE}: {done.stderr[-300:]}")
 
     def transform(source, target):
         done = subprocess.run([node, str(script), "--overwrite", str(source), str(target)],
