@@ -18,7 +18,7 @@ from pathlib import Path
 
 from idf_helpers.evaluate import table
 from idf_helpers.files import read_json
-from idf_helpers.runs import machine
+from idf_helpers.machine import machine
 
 CHILD = """
 import socket, sys

@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from idf_helpers import samples
-from idf_helpers.runs import cpu_count, cpu_name
+from idf_helpers.machine import cpu_count, cpu_name
 from idf_helpers.swap.landmarks import LandmarkDetector
 
 # iBUG-68 numbers of the ground truth and the mesh points at the same place.

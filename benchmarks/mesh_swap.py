@@ -18,7 +18,7 @@ import tyro
 from landmarks import head_yaw
 
 from idf_helpers import media, samples
-from idf_helpers.runs import cpu_count, cpu_name
+from idf_helpers.machine import cpu_count, cpu_name
 from idf_helpers.swap.landmarks import LandmarkDetector
 from idf_helpers.swap.mesh import swap_mesh, swap_picture
 from idf_helpers.swap.metrics import hog_similarity

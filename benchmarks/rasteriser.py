@@ -24,7 +24,7 @@ import torch
 import tyro
 
 from idf_helpers.cameras import Camera
-from idf_helpers.runs import cpu_count, cpu_name
+from idf_helpers.machine import cpu_count, cpu_name
 from idf_helpers.splats.gaussians import Gaussians
 from idf_helpers.splats.rasterizer import CpuRasterizer
 from idf_helpers.splats.reference import render_reference

@@ -22,7 +22,7 @@ from idf_helpers import media
 from idf_helpers.cameras import Camera
 from idf_helpers.dataset import Dataset
 from idf_helpers.evaluate import psnr, ssim
-from idf_helpers.runs import cpu_count, cpu_name, peak_rss_mb
+from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb
 from idf_helpers.splats.config import SplatConfig
 from idf_helpers.splats.train import Trainer
 from idf_helpers.splats.views import TrainingViews

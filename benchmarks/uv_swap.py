@@ -21,7 +21,7 @@ import tyro
 
 from idf_helpers import media, samples
 from idf_helpers.cameras import scene_frame, yaw_pitch
-from idf_helpers.runs import cpu_count, cpu_name
+from idf_helpers.machine import cpu_count, cpu_name
 from idf_helpers.swap import metrics
 from idf_helpers.swap.landmarks import LandmarkDetector
 from idf_helpers.swap.mesh import swap_mesh

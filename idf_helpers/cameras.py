@@ -153,8 +153,9 @@ def scene_frame(cameras) -> SceneFrame:
     """Centre, up, front and size of what the cameras look at.
 
     The centre solves sum_i (I - d_i d_i^T)(x - o_i) = 0 (least squares over the optical axes).
-    Parallel axes leave it undetermined; then it is put one median focal depth before the first
-    camera. Up: the axis about which camera 'right' vectors lie in a plane, signed by the mean up.
+    Parallel axes leave it undetermined; then it is put before the first camera, as far away as the
+    world's origin is (at least 1). Up: the axis about which camera 'right' vectors lie in a plane,
+    signed by the mean up.
     """
     cameras = list(cameras)
     if not cameras:

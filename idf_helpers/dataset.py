@@ -147,7 +147,8 @@ def _open(root: Path) -> Dataset:
         notes.append(f"no test split: every {HOLD_OUT_EVERY}th training frame "
                      f"({len(splits['test'])} of {len(everything)}) is held out for testing")
     splits = {s: splits.get(s, ()) for s in SPLITS}
-    backgrounds = sorted((root / "bg").glob("*.png")) if (root / "bg").is_dir() else []
+    backgrounds = [p for p in sorted((root / "bg").glob("*.png"))
+                   if p.resolve().is_relative_to(root.resolve())]
     return Dataset(root, splits, tuple(notes), names, backgrounds[0] if backgrounds else None,
                    tuple(sources.values()))
 

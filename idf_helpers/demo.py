@@ -8,8 +8,8 @@ from pathlib import Path
 
 from . import samples
 from .files import read_json
+from .machine import peak_rss_mb
 from .progress import Line
-from .runs import peak_rss_mb
 from .splats.config import SplatConfig
 from .splats.run import train_splats
 from .swap.run import swap_dataset

@@ -7,7 +7,6 @@ checks will run. Importing this module pulls in neither torch nor OpenCV.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import IdfError
+from .machine import cpu_count, memory_gb
 
 CV2_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
               "opencv-contrib-python-headless")
@@ -132,35 +132,6 @@ def test_tools_report() -> tuple[str, bool]:
 
 # ---- the machine --------------------------------------------------------------------------------
 
-def memory_gb() -> tuple[float, float] | None:
-    """(total, free for use) main memory in 10^9 bytes; None where the system does not say."""
-    if sys.platform == "win32":
-        class Status(ctypes.Structure):  # MEMORYSTATUSEX of kernel32
-            _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-                (n, ctypes.c_ulonglong) for n in ("total", "free", "a", "b", "c", "d", "e")]
-        status = Status(length=ctypes.sizeof(Status))
-        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-        return status.total / 1e9, status.free / 1e9
-    try:
-        page, total = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
-        free = os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else 0
-        try:  # caches that the system would give up count as free
-            words = Path("/proc/meminfo").read_text().split()
-            return page * total / 1e9, int(words[words.index("MemAvailable:") + 1]) * 1024 / 1e9
-        except (OSError, ValueError):
-            return page * total / 1e9, page * free / 1e9
-    except (OSError, ValueError):
-        return None
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
 def cv2_owners() -> list[str]:
     """Installed wheels that all put their files into the one folder `cv2`."""
     found = []
@@ -184,7 +155,7 @@ def _first_line(command: list[str]) -> str:
 def _machine() -> list[Finding]:
     rows = [Finding("machine", "Python", f"{platform.python_version()}, {platform.system()} "
                     f"{platform.machine()}, {sys.executable}"),
-            Finding("machine", "cores", str(cores()))]
+            Finding("machine", "cores", str(cpu_count()))]
     memory = memory_gb()
     if memory:
         rows.append(Finding("machine", "memory", f"{memory[0]:.1f} GB, {memory[1]:.1f} GB free",

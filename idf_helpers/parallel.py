@@ -7,7 +7,6 @@ done again.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -30,13 +29,6 @@ class SerialExecutor(Executor):
         except Exception as error:  # KeyboardInterrupt and the like go straight to the caller
             future.set_exception(error)
         return future
-
-
-@contextlib.contextmanager
-def executor(engine: str = "serial", workers: int = 2):
-    """A serial or process executor, or IdfError naming the engines there are."""
-    with _make(engine, workers) as made:
-        yield made
 
 
 def _make(engine: str, workers: int) -> Executor:

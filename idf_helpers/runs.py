@@ -27,6 +27,7 @@ import numpy as np
 from . import __version__
 from .errors import IdfError, shorten
 from .files import read_json, stable_hash, write_bytes, write_error, write_json
+from .machine import machine, peak_rss_mb
 
 FORMAT = 1
 CHECKPOINT_EVERY_S = 60.0  # a killed run may lose two minutes: one interval and the time to write
@@ -329,34 +330,6 @@ def versions() -> dict[str, str]:
         if module is not None:
             out[name] = str(getattr(module, "__version__", "?"))
     return out
-
-
-def machine() -> dict:
-    return {"system": platform.platform(), "cpus": cpu_count(), "processor": cpu_name()}
-
-
-def cpu_count() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else \
-        (os.cpu_count() or 1)
-
-
-def cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def peak_rss_mb() -> float:
-    """Peak resident memory of this process, MB (10^6 bytes); 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _now() -> str:

@@ -110,8 +110,7 @@ def test_readme_begins_with_the_two_commands_and_links_the_one_address():
 
 def test_readmes_links_into_the_repository_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        if not target.startswith("assets/readme/"):  # pictures, made by the demo
-            assert (ROOT / target).exists(), target
+        assert (ROOT / target).exists(), target
 
 
 def test_ci_calls_the_readmes_command():

@@ -6,7 +6,6 @@ pictures only what an expression moves, the camera and the room are set anew.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,7 @@ import materials
 import numpy as np
 from mathutils import Matrix, Vector
 from pack import HeadPack, to_blender
-
-FOV_X = math.radians(29.0)  # of every sample's camera
+from shots import FOV_X
 
 # Area lights aimed at LIGHT_TARGET, unseen by the camera: location, size, watts, linear colour.
 LIGHT_TARGET = (0.0, -0.3, 0.2)

@@ -12,8 +12,9 @@ from ..dataset import Dataset
 from ..errors import IdfError
 from ..evaluate import SceneMetrics, Target, evaluate_scene
 from ..files import write_json
+from ..machine import peak_rss_mb
 from ..media import write_image
-from ..runs import RunFolder, peak_rss_mb, read_manifest
+from ..runs import RunFolder, read_manifest
 from ..scene import WHITE
 from ..view.html import guess_frame
 from ..view.sheet import before_after

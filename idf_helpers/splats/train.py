@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import IdfError
-from ..runs import peak_rss_mb
+from ..machine import peak_rss_mb
 from .adam import Adam
 from .config import SplatConfig
 from .densify import ScreenStatistics, densify, prune_invisible

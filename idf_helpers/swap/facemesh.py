@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import IdfError
 from ..files import atomic_write
-from .topology import TRIANGLES
+from .topology import FACE_LEFT, FACE_RIGHT, TRIANGLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class FaceMesh:
     @property
     def width(self) -> float:
         """Face width, world units: between the landmarks in front of the ears."""
-        return float(np.linalg.norm(self.vertices[234] - self.vertices[454]))
+        return float(np.linalg.norm(self.vertices[FACE_RIGHT] - self.vertices[FACE_LEFT]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays for `numpy.savez`; `FaceMesh(**arrays)` makes the mesh again."""

@@ -17,6 +17,7 @@ import numpy as np
 from .. import download
 from ..errors import IdfError
 from . import topology
+from .facemesh import vertex_normals
 
 DETECTOR_SIZE = 128  # px, the detector's input
 MESH_SIZE = 192  # px, the mesh's input
@@ -198,15 +199,9 @@ def vertex_facing(points: np.ndarray) -> np.ndarray:
     points: (468, 3), x right, y down, z away from the camera, one unit. The normal is the sum of
     the adjacent triangles' normals (weighted by area).
     """
-    p = np.asarray(points, np.float64)
-    a, b, c = (p[topology.TRIANGLES[:, k]] for k in range(3))
-    n = np.cross(b - a, c - a)
-    total = np.zeros_like(p)
-    for k in range(3):
-        np.add.at(total, topology.TRIANGLES[:, k], n)
     # The triangles turn anticlockwise on screen: with y down and z away from the camera their
     # cross product points towards it, along -z.
-    return (-total[:, 2] / np.maximum(np.linalg.norm(total, axis=1), 1e-12)).astype(np.float32)
+    return -vertex_normals(np.asarray(points, np.float64))[:, 2].astype(np.float32)
 
 
 def decode_detections(logits: np.ndarray, regressors: np.ndarray, threshold: float):

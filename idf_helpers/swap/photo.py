@@ -110,17 +110,13 @@ def features(uv, h: int, w: int, face: float) -> np.ndarray:
     return cv2.dilate(fill_rings(rings, h, w), _disc(0.035 * face)) > 0
 
 
-# Skin on every face: both cheeks and the nose.
-_CHEEKS = (np.array([117, 118, 101, 36, 205, 187, 123]), np.array([6, 196, 198, 4, 420, 419]))
-
-
 def bare_skin(lab, weight, uv):
     """(h, w) in [0, 1]: what is neither darker nor of another colour than the cheeks.
 
     weight: (h, w), where to look for the cheeks.
     """
     h, w = weight.shape
-    rings = [uv[_CHEEKS[0]], uv[topology.MIRROR[_CHEEKS[0]]], uv[_CHEEKS[1]]]
+    rings = [uv[r] for r in topology.SKIN_PATCHES]
     patch = (fill_rings(rings, h, w) > 0.5) & (weight > 0.5)
     if not patch.any():
         return weight.astype(np.float32)

@@ -24,9 +24,6 @@ _FOREHEAD = np.array([93, 234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332
                       356, 454, 323, 366, 447, 264, 300, 293, 334, 296, 336, 107, 66, 105, 63, 70,
                       34, 227, 137])
 _FOREHEAD_TOP = 19  # so many of them lie on the oval
-# Patches that are skin on every face: right cheek, left cheek, bridge and sides of the nose.
-_CHEEK = np.array([117, 118, 101, 36, 205, 187, 123])
-_NOSE = np.array([6, 196, 198, 4, 420, 419])
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +157,7 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     h, w = int(high[1] - low[1]), int(high[0] - low[0])
     # Single pores and hairs are noise here.
     lab = blur(rgb_to_lab(rgb[low[1]:high[1], low[0]:high[0]]), 0.004 * size)
-    patches = fill_rings([xy[_CHEEK], xy[topology.MIRROR[_CHEEK]], xy[_NOSE]], h, w, low) > 0.5
+    patches = fill_rings([xy[r] for r in topology.SKIN_PATCHES], h, w, low) > 0.5
     if patches.sum() < 16:
         return out
     skin = lab[patches]

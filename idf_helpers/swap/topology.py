@@ -48,6 +48,12 @@ RIGHT_BROW = _read_only([46, 53, 52, 65, 55, 107, 66, 105, 63, 70])
 MIDLINE = _read_only([10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2,
                       164, 0, 17, 18, 200, 199, 175, 152])
 
+# Patches that are skin on every face.
+RIGHT_CHEEK = _read_only([117, 118, 101, 36, 205, 187, 123])
+LEFT_CHEEK = _read_only(MIRROR[RIGHT_CHEEK])
+NOSE_RIDGE = _read_only([6, 196, 198, 4, 420, 419])  # bridge and sides
+SKIN_PATCHES = (RIGHT_CHEEK, LEFT_CHEEK, NOSE_RIDGE)
+
 RIGHT_EYE_OUTER, RIGHT_EYE_INNER, LEFT_EYE_INNER, LEFT_EYE_OUTER = 33, 133, 362, 263
 NOSE_TIP, CHIN, FOREHEAD = 4, 152, 10
 MOUTH_RIGHT, MOUTH_LEFT, LIP_UPPER, LIP_LOWER = 61, 291, 13, 14

@@ -19,8 +19,8 @@ def write_orbit(scene: Scene, cameras: list[Camera], path, what: provenance.Mark
     """Renders one turn starting in front of the head and writes an MP4 with its marks.
 
     cameras: those of the dataset (they tell where the head is and how far away). resolution: longer
-    side, pixels. visible_label: the word in the corner; leaving it out is the caller's decision and
-    goes into the mark's text.
+    side, pixels. visible_label: the word in the corner; the marks for machines are written without
+    it, too.
     """
     if frames < 1:
         raise IdfError("An orbit needs at least one frame", f"{frames}")
