@@ -1,6 +1,5 @@
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -131,7 +130,7 @@ def test_living_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
         with pytest.raises(IdfError, match=f"process {holder.pid}"), run(tmp_path / "r"):
             pass
     finally:
-        holder.send_signal(signal.SIGKILL)
+        holder.kill()
         holder.wait()
     with run(tmp_path / "r") as r:
         assert [e["kind"] for e in r.events()] == ["work"]  # goes on where the killed one was

@@ -1,7 +1,6 @@
 """Training end to end at a tiny size: it learns, it is repeatable, it survives kills and NaN."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -155,7 +154,7 @@ def test_interrupted_runs_end_the_same(trained, dataset, tmp_path, stop_at):
 
 
 def test_killed_process_ends_the_same(trained, dataset, tmp_path):
-    """SIGKILL twice, at no chosen moment; checkpoints every 50 steps."""
+    """Killed twice, at no chosen moment; checkpoints every 50 steps."""
     script = textwrap.dedent("""
         import sys
         from idf_helpers import runs
@@ -175,9 +174,9 @@ def test_killed_process_ends_the_same(trained, dataset, tmp_path):
         steps = (int(line) for line in child.stdout)
         first_steps.append(next(steps))
         next(step for step in steps if step >= stop_at)
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         child.stdout.close()
-        assert child.wait(60) == -signal.SIGKILL
+        assert child.wait(60) != 0
     assert first_steps[0] == 1 and first_steps[1] > 1  # the second went on from a checkpoint
     with open_run(tmp_path) as run:
         assert run.latest_checkpoint()[1]["iteration"] >= SAVE_EVERY

@@ -1,5 +1,3 @@
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -115,7 +113,7 @@ def test_kill_in_the_middle_then_a_second_run(swapped, small_head, tmp_path):
                              stdout=subprocess.PIPE, text=True)
     for line in child.stdout:
         if line.startswith("swapping"):
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
             break
     child.wait()
     child.stdout.close()
