@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from .errors import IdfError
 
 STAGES = ("swap", "splats")
+STILL_HEAD = "cameras round a head that keeps still"  # what `uv` needs of a dataset
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Backend:
     rank:    among those that run, `auto` takes the highest.
     missing: () -> None where this machine can run it, else what is missing and the command to get
              it. Must be quick and import nothing heavy.
-    needs:   what the input must offer for it ("cameras").
+    needs:   what the input must offer for it, in words (`STILL_HEAD`).
     licence: of the method's code and models. commercial: whether `auto` may take it.
     """
 
@@ -75,14 +76,15 @@ def choose(stage: str, name: str = "auto", offers: frozenset[str] = frozenset()
            ) -> tuple[Backend, str]:
     """The backend of that name, or for "auto" the best that can run; and one line saying why.
 
-    offers: what the input has ("cameras"). IdfError where nothing fits.
+    offers: what the input has, in the words of `Backend.needs`. IdfError where nothing fits.
     """
     if name != "auto":
         backend = find(stage, name)
         lacking = backend.needs - offers
         if lacking:
+            fitting = [n for n in names(stage) if find(stage, n).needs <= offers]
             raise IdfError(f"The {stage} backend `{name}` needs {', '.join(sorted(lacking))}",
-                           "the input has none", f"use one of: {', '.join(names(stage))}")
+                           "an input without", f"use one of: {', '.join(fitting)}")
         return backend, f"{name}: asked for"
     passed = []
     for candidate in names(stage):
@@ -135,7 +137,7 @@ def _lacks_face_models() -> str | None:
 
 register(Backend("swap", "uv", "idf_helpers.swap.swappers:UvSwapper",
                  "one face mesh and one texture for all views, consistent between them", 20,
-                 _lacks_face_models, needs=frozenset({"cameras"})))
+                 _lacks_face_models, needs=frozenset({STILL_HEAD})))
 register(Backend("swap", "mesh", "idf_helpers.swap.swappers:MeshSwapper",
                  "a 2D mesh swap of each picture by itself", 10, _lacks_face_models))
 register(Backend("splats", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",

@@ -27,8 +27,9 @@ def test_asked_by_name(registry):
     import math
     assert backends.get("swap", "plain") is math.sqrt
     assert backends.choose("swap", "closed")[0].name == "closed"  # the user may
-    with pytest.raises(IdfError, match="needs cameras"):
+    with pytest.raises(IdfError, match="needs cameras") as error:
         backends.choose("swap", "views")
+    assert error.value.do == "use one of: best, closed, plain"  # not the one that does not fit
     with pytest.raises(IdfError, match="buy one"):
         backends.get("swap", "best")
     with pytest.raises(IdfError, match="best, closed, views, plain"):

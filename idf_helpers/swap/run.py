@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from .. import backends, provenance
-from ..dataset import Dataset, Frame, write_transforms
+from ..dataset import SPLITS, Dataset, Frame, write_transforms
 from ..errors import IdfError, shorten
-from ..files import sha256_bytes, write_bytes, write_json
+from ..files import sha256_bytes, sha256_file, write_bytes, write_json
 from ..media import encode_image, read_image
 from ..parallel import pmap
 from ..runs import RunFolder
@@ -44,14 +44,14 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     photo = _photo_bytes(source)
     static = all(f.expression is None for f in dataset.frames)
     backend, why = backends.choose("swap", config.backend,
-                                   frozenset({"cameras"}) if static else frozenset())
+                                   frozenset({backends.STILL_HEAD}) if static else frozenset())
     face = load_source(source, face=config.face)
     record = provenance.require_consent(consent, photo, [f.path for f in dataset.frames])
     inputs = dataset.fingerprint() | {"source_sha256": sha256_bytes(photo),
                                       "consent": record.statement}
     with RunFolder(out, stage="swap", backend=backend.name, config=config, inputs=inputs,
                    resume=resume) as run:
-        if run.finished:
+        if run.finished and _is_whole(run, dataset):
             progress("already done", 1.0)
             return Dataset.open(run.path)
         record = provenance.Consent.read(run.path) or record  # keep the first run's date
@@ -100,7 +100,16 @@ def _swap_frames(run: RunFolder, dataset: Dataset, swapper: Swapper, what, engin
 
 def _is_there(run: RunFolder, event: dict) -> bool:
     path = run.path / str(event.get("file", "?"))
-    return path.is_file() and path.stat().st_size == event.get("bytes")
+    return (isinstance(event.get("name"), str) and path.is_file()
+            and sha256_file(path) == event.get("sha256"))
+
+
+def _is_whole(run: RunFolder, dataset: Dataset) -> bool:
+    """Whether a finished run still holds all that it wrote; else what is gone is made again."""
+    files = ["swap_report.json", *(f"transforms_{split}.json" for split in SPLITS)]
+    there = {e["name"] for e in run.events() if e.get("kind") == "frame" and _is_there(run, e)}
+    return (there >= {f.name for f in dataset.frames}
+            and all((run.path / name).is_file() for name in files))
 
 
 def _swap_frame(frame: Frame, swapper: Swapper, out: Path, what) -> dict:
@@ -120,7 +129,8 @@ def _swap_frame(frame: Frame, swapper: Swapper, out: Path, what) -> dict:
     write_bytes(out / file, data)
     return {"name": frame.name, "split": frame.split, "status": result.status,
             "reason": result.reason, "changed": round(float((result.mask > 0).mean()), 4),
-            "cpu_seconds": round(seconds, 4), "file": file, "bytes": len(data)}
+            "cpu_seconds": round(seconds, 4), "file": file, "bytes": len(data),
+            "sha256": sha256_bytes(data)}
 
 
 def swap_image(picture, source, out, config: SwapConfig | None = None, *, consent: str = "",
