@@ -93,7 +93,8 @@ def from_image(image: np.ndarray, detector: LandmarkDetector | None = None,
         where = ", ".join(f"{i}: {f.size:.0f} px at x={f.box[[0, 2]].mean():.0f}"
                           for i, f in enumerate(faces))
         raise IdfError(f"There are {len(faces)} faces in the source photo {name}", where,
-                       "name one, counted from the left (0 = leftmost), or cut the photo")
+                       "choose one with --face N, counted from the left (0 = leftmost), or cut the "
+                       "photo")
     if face is not None and not 0 <= face < len(faces):
         raise IdfError(f"There is no face number {face} in the source photo {name}",
                        f"{len(faces)} faces, counted from 0",
