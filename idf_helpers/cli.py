@@ -6,6 +6,7 @@ can still say what is missing, and help is quick.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,22 +94,22 @@ def swap(target: Positional[Path], source: Path, out: Path,
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
     from .dataset import Dataset
-    from .media import is_video
+    from .media import is_image, is_video
     from .progress import Line
     from .swap.run import swap_dataset, swap_image
 
     if target.is_file() and is_video(target):
         raise IdfError(f"{target} is a video; this version swaps datasets and pictures",
                        target.suffix, "extract its frames into a dataset folder")
-    if target.is_file():
+    if target.is_file() or is_image(target):  # a missing picture is told as such
         print(f"written: {swap_image(target, source, out, config, consent=consent, resume=resume)}")
         return
     dataset, line = _open(target, Dataset), Line()
     swapped = swap_dataset(dataset, source, out, config, consent=consent, engine=engine,
                            workers=workers, resume=resume, progress=line)
     line.close()
-    from .files import read_json
-    report = read_json(out / "swap_report.json", "report")
+    from .files import read_record
+    report = read_record(out / "swap_report.json", ("counts", "why", "seconds"), "report")
     counts = ", ".join(f"{n} {s}" for s, n in sorted(report["counts"].items()))
     print(f"backend {report['why']}\n{counts}; {report['seconds']:.1f} s\n{swapped.describe()}")
 
@@ -125,14 +126,14 @@ def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
     from .dataset import Dataset
-    from .files import read_json
+    from .files import read_record
     from .progress import Line
-    from .splats.run import MODEL, train_splats
+    from .splats.run import METRICS, MODEL, train_splats
 
     data, line = _open(dataset, Dataset), Line()
     train_splats(data, out, config, backend=backend, resume=resume, progress=line.training)
     line.close()
-    m = read_json(out / "metrics.json", "metrics file")
+    m = read_record(out / "metrics.json", METRICS, "metrics file")
     print(f"{m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM on {m['views']} held-out views; "
           f"{m['num_gaussians']} Gaussians, {m['iterations']} iterations in {m['seconds']:.0f} s\n"
           f"model: {out / MODEL}")
@@ -154,13 +155,15 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
     from .splats.run import copy_consent
     from .view.export import Model, export
 
+    config.checked()
+    if not orbit and not 1 <= views <= 10_000:
+        raise IdfError("The setting `views` is out of range", f"{views}",
+                       "give a value in [1, 10000]")
     opened = Model.open(model)
     if orbit:
         path = out if out.suffix.lower() == ".mp4" else out / "orbit.mp4"
         print(f"written: {export(opened, path, 'mp4', config)}")
         return
-    if views < 1:
-        raise IdfError("There is nothing to render", f"--views {views}", "give 1 or more")
     cameras = orbit_path(opened.scene.cameras, views, config.elevation,
                          resolution=config.resolution)
     for i, camera in enumerate(cameras):
@@ -239,6 +242,9 @@ def main(argv: list[str] | None = None) -> None:
     except IdfError as error:
         print(f"idf: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # `idf … | head`: whoever read it has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         print("\nidf: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import samples
-from .files import read_json
+from .files import read_record
 from .machine import peak_rss_mb
 from .progress import Line
 from .splats.config import SplatConfig
-from .splats.run import train_splats
+from .splats.run import METRICS, train_splats
 from .swap.run import swap_dataset
 from .view.export import ExportConfig
 from .view.run import write_view
@@ -48,5 +48,5 @@ def demo(out="runs/demo", *, photo: str = "C", config: SplatConfig | None = None
     say("3/3 view    video, page and model")
     files = write_view(out / "splats", out / "view", view, swap=(target, swapped), progress=line)
     line.close()
-    return DemoResult(files, read_json(out / "splats" / "metrics.json", "metrics file"),
+    return DemoResult(files, read_record(out / "splats" / "metrics.json", METRICS, "metrics file"),
                       time.perf_counter() - started, peak_rss_mb())

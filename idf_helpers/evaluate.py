@@ -191,8 +191,12 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     from .dataset import Dataset
     from .runs import read_manifest
     from .splats.run import load_scene
+    from .view.config import MAX_RESOLUTION
 
     model = Path(model)
+    if resolution is not None and not 16 <= resolution <= MAX_RESOLUTION:
+        raise IdfError("The setting `resolution` is out of range", f"{resolution}",
+                       f"give a value in [16, {MAX_RESOLUTION}]")
     if not model.exists():
         raise IdfError(f"{model} does not exist", "no such file or folder",
                        "give a run folder or a .ply file")

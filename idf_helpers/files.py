@@ -22,29 +22,34 @@ def atomic_write(path):
 
     The content is flushed to disk before the rename, so a kill leaves the old file or the new one,
     never half of one; on any error the temporary file is removed. A full or unwritable disk
-    becomes an IdfError. Parent folders are made.
+    becomes an IdfError. Parent folders are made, and removed again where nothing came into them.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.{secrets.token_hex(4)}"
                                f".part{path.suffix}")
+    made: list[Path] = []
     try:
+        made = [p for p in path.parents if not p.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as f:
             os.fsync(f.fileno())
         os.replace(temporary, path)
+        made = []
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        with contextlib.suppress(OSError):  # the first that holds something else ends it
+            temporary.unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
 
 
 def write_error(path, error: OSError) -> IdfError:
     """The IdfError for a failed write: full disk, missing rights, or what the system said."""
     path = Path(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        parent = next(p for p in path.absolute().parents if p.exists())
+        parent = next(p for p in path.absolute().parents if p.is_dir())
         free = shutil.disk_usage(parent).free
         return IdfError(f"The disk is full: {path.name} was not written", f"{free / 1e6:.0f} MB "
                         f"free at {parent}", "free some space, then run the same command again")
@@ -106,6 +111,16 @@ def read_json(path, what: str = "JSON file"):
         raise IdfError(f"The {what} {path} is nested too deeply") from None
     except ValueError as error:  # e.g. an integer of thousands of digits
         raise IdfError(f"The {what} {path} is not valid JSON", str(error)[:120]) from None
+
+
+def read_record(path, keys=(), what: str = "JSON file") -> dict:
+    """`read_json` of an object that must hold `keys`; IdfError where it does not."""
+    value = read_json(path, what)
+    lacking = [k for k in keys if k not in value] if isinstance(value, dict) else ["{ }"]
+    if lacking:
+        raise IdfError(f"The {what} {path} is damaged", f"no {', '.join(lacking)}",
+                       "delete its folder and run that stage again")
+    return value
 
 
 def sha256_bytes(data: bytes) -> str:

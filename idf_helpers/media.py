@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 import subprocess
+import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,8 @@ from .files import atomic_write
 
 MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# What Pillow may open: its other readers start programs (EPS: Ghostscript) or are seldom looked at.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
@@ -37,11 +42,8 @@ def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
 
     name, stream = _open_source(path_or_bytes, what)
     try:
-        with stream, Image.open(stream) as image:
-            w, h = image.size
-            if w * h > MAX_PIXELS:
-                raise IdfError(f"The {what} {name} is too large", f"{w}x{h} = {w * h / 1e6:.0f} "
-                               f"megapixels", f"make it smaller than {MAX_PIXELS // 10**6}")
+        with stream, _open_quietly(stream) as image:
+            _check_size(image, what, name)
             image.load()
             image = ImageOps.exif_transpose(image)
             return _to_uint8(image)
@@ -53,9 +55,32 @@ def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
     except Image.DecompressionBombError as error:
         raise IdfError(f"The {what} {name} is too large", str(error)[:120],
                        f"make it smaller than {MAX_PIXELS // 10**6} megapixels") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except DAMAGED as error:
         raise IdfError(f"The {what} {name} is damaged or truncated", str(error)[:120] or
                        type(error).__name__, "save or download it again") from None
+
+
+# What Pillow's readers raise for damaged files (struct.error and IndexError out of EXIF and TIFF).
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error,
+           IndexError, KeyError, TypeError, AttributeError, OverflowError, ZeroDivisionError,
+           RuntimeError)
+
+
+def _open_quietly(stream):
+    """The picture behind a stream, header read. No warning of Pillow's about its size: ours is the
+    stricter limit."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Image.open(stream, formats=FORMATS)
+
+
+def _check_size(image, what: str, name: str) -> None:
+    w, h = image.size
+    if w * h > MAX_PIXELS:
+        raise IdfError(f"The {what} {name} is too large", f"{w}x{h} = {w * h / 1e6:.0f} megapixels",
+                       f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
 
 
 def _open_source(source, what):
@@ -64,16 +89,19 @@ def _open_source(source, what):
             raise IdfError(f"The {what} is empty", "0 bytes", "choose the file again")
         return "(upload)", io.BytesIO(bytes(source))
     path = Path(source)
-    if not path.exists():
-        raise IdfError(f"The {what} {path} does not exist", "no such file",
-                       "check the path for typing errors")
-    if path.is_dir():
-        raise IdfError(f"The {what} {path} is a folder", "a folder", "name one file in it")
-    if path.stat().st_size == 0:
-        raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
     try:
+        if not path.exists():
+            raise IdfError(f"The {what} {path} does not exist", "no such file",
+                           "check the path for typing errors")
+        if path.is_dir():
+            raise IdfError(f"The {what} {path} is a folder", "a folder", "name one file in it")
+        if not path.is_file():  # a pipe or a device would be waited for without end
+            raise IdfError(f"The {what} {path} is not a file", "a pipe or a device",
+                           "name a picture file")
+        if path.stat().st_size == 0:
+            raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
         return str(path), open(path, "rb")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise IdfError(f"The {what} {path} cannot be read", str(error)) from None
 
 
@@ -93,11 +121,14 @@ def image_size(path, what: str = "picture") -> tuple[int, int]:
 
     name, stream = _open_source(path, what)
     try:
-        with stream, Image.open(stream) as image:
+        with stream, _open_quietly(stream) as image:
+            _check_size(image, what, name)
             w, h = image.size
             return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
-            Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
+                       "give a PNG, JPEG or WebP file") from None
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise IdfError(f"The {what} {name} is not an image that can be read",
                        str(error)[:120]) from None
 

@@ -16,9 +16,11 @@ import platform
 import secrets
 import shutil
 import socket
+import struct
 import sys
 import time
 import zipfile
+import zlib
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -152,15 +154,19 @@ class RunFolder:
 
     def _read_earlier(self) -> dict | None:
         """The manifest of an earlier run of the same identity; None where the folder is free."""
-        if not self.path.exists():
-            return None
-        if not self.path.is_dir():
-            raise IdfError(f"The output folder {self.path} is a file", "a file",
-                           "choose another --out")
         manifest = self.path / "run.json"
+        try:
+            if not self.path.exists():
+                return None
+            if not self.path.is_dir():
+                raise IdfError(f"The output folder {self.path} is a file", "a file",
+                               "choose another --out")
+            there = [] if manifest.is_file() else \
+                [p.name for p in sorted(self.path.iterdir())
+                 if p.name != "lock" and not p.name.startswith(".")]
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise write_error(self.path, error) from error
         if not manifest.is_file():
-            there = [p.name for p in sorted(self.path.iterdir())
-                     if p.name != "lock" and not p.name.startswith(".")]
             if there:
                 raise IdfError(f"The output folder {self.path} is in use", shorten(there),
                                "choose a new or empty folder with --out")
@@ -211,10 +217,9 @@ class RunFolder:
         lock = self.path / "lock"
         mine = {"pid": os.getpid(), "host": socket.gethostname(),
                 "started": _process_start(os.getpid())}
-        for _ in range(3):
+        for _ in range(10):
             try:
-                with open(lock, "x") as f:
-                    json.dump(mine, f)
+                _place_lock(lock, json.dumps(mine))
                 self._locked = True
                 return
             except FileExistsError:
@@ -223,7 +228,10 @@ class RunFolder:
                     time.sleep(0.05)
                     owner = _read_lock(lock)
                 if owner is None or _is_stale(owner, lock):
-                    lock.unlink(missing_ok=True)
+                    try:
+                        lock.unlink(missing_ok=True)
+                    except OSError as error:  # e.g. a folder of that name
+                        raise write_error(lock, error) from error
                     continue
                 raise IdfError(f"The output folder {self.path} is in use by a running process",
                                f"process {owner['pid']} on {owner['host']}",
@@ -260,8 +268,10 @@ class RunFolder:
             return []
         out = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                out.append(json.loads(line))
+            with contextlib.suppress(ValueError, RecursionError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    out.append(event)
         return out
 
     def checkpoint_due(self) -> bool:
@@ -290,7 +300,8 @@ class RunFolder:
                 with np.load(path, allow_pickle=False) as data:
                     arrays = {k: data[k] for k in data.files if k != "__state__"}
                     return arrays, json.loads(data["__state__"].tobytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
+                    struct.error, NotImplementedError, RuntimeError, MemoryError):
                 self.event(kind="unreadable checkpoint skipped", file=path.name)
         return None
 
@@ -304,8 +315,11 @@ def read_manifest(folder) -> dict:
         raise IdfError(f"{folder} is not a run folder", "no run.json in it",
                        "give the folder named with --out when the stage ran")
     manifest = read_json(path, "run manifest")
-    if not isinstance(manifest, dict):
-        raise IdfError(f"The run manifest {path} is damaged", type(manifest).__name__,
+    wanted = {"run_id": str, "config": dict, "inputs": dict}
+    wrong = [k for k, kind in wanted.items() if not isinstance(manifest.get(k), kind)] \
+        if isinstance(manifest, dict) else [type(manifest).__name__]
+    if wrong:
+        raise IdfError(f"The run manifest {path} is damaged", ", ".join(wrong),
                        "delete that folder and run the stage again")
     return manifest
 
@@ -342,17 +356,36 @@ def _difference(earlier: dict, asked: dict) -> str:
         if earlier.get(part) != asked[part]:
             out.append(f"{part} {earlier.get(part)!r}, now {asked[part]!r}")
     for part in ("config", "inputs"):
-        a, b = earlier.get(part) or {}, asked[part] or {}
+        a, b = earlier[part], asked[part]
         keys = [k for k in {**a, **b} if a.get(k) != b.get(k)]
         out += [f"{k} {str(a.get(k))[:60]!r}, now {str(b.get(k))[:60]!r}" for k in keys]
     return shorten(out) or "other settings"
 
 
+def _place_lock(lock: Path, text: str) -> None:
+    """Makes the lock with its content in one step, so that nobody reads it half written and takes
+    it for a dead one. FileExistsError where there is one."""
+    draft = lock.with_name(f".lock.{secrets.token_hex(4)}.part")
+    try:
+        draft.write_text(text)
+        os.link(draft, lock)
+    except FileNotFoundError:  # the owner of the lock has just cleaned up and taken the draft along
+        raise FileExistsError(lock) from None
+    except FileExistsError:
+        raise
+    except OSError:  # a volume without hard links (Drive, exFAT)
+        with open(lock, "x") as f:
+            f.write(text)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _read_lock(lock: Path) -> dict | None:
     try:
         owner = json.loads(lock.read_text())
-        return owner if {"pid", "host"} <= owner.keys() else None
-    except (OSError, ValueError, AttributeError):
+        plain = 0 < int(owner["pid"]) < 2**31 and isinstance(owner["host"], str)
+        return owner if plain else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

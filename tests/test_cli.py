@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -186,3 +187,51 @@ def test_python_dash_m(dataset_folder):
                            str(make_dataset(dataset_folder / "d") / "none.png")],
                           capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("idf: There is no file")
+
+
+@pytest.mark.parametrize("setting", [["--budget", "inf"], ["--budget", "nan"], ["--budget", "0"],
+                                     ["--resolution", "100000"], ["--iterations", "0"]])
+def test_settings_out_of_range_leave_nothing(tmp_path, capsys, setting):
+    err = fails(capsys, "splat", samples.path("head_turntable"), "--out", tmp_path / "o", *setting)
+    assert "is out of range" in err and not (tmp_path / "o").exists()
+
+
+def test_a_run_that_lost_its_metrics(trained, tmp_path, capsys):
+    out = shutil.copytree(trained, tmp_path / "o")
+    command = ["splat", str(samples.path("head_turntable")), "--out", str(out), *TINY]
+    (out / "metrics.json").write_text("[]")
+    assert "damaged" in fails(capsys, *command)
+    (out / "metrics.json").unlink()
+    main(command)  # made again
+    assert read_json(out / "metrics.json")["psnr"] > 12
+
+
+@pytest.mark.parametrize("name, text", [
+    ("cameras.json", '[{"position": [0, 0, 0], "rotation": [[0, 0, 0], [0, 0, 0], [0, 0, 0]],'
+                     ' "width": 0, "height": 0, "fx": 0, "fy": 0}]'),
+    ("cameras.json", '[{"position": [0, 0, 0], "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],'
+                     ' "width": 1e400, "height": 8, "fx": 1, "fy": 1}]'),
+    ("run.json", '{"stage": "splats", "config": 3}'),
+    ("run.json", '{"run_id": "a", "config": {}, "inputs": {}, "background": "xyz"}'),
+    ("consent.json", "[]"),
+])
+def test_a_damaged_run_renders_nothing(trained, tmp_path, capsys, name, text):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / name).write_text(text)
+    fails(capsys, "render", run, "--out", tmp_path / "o", "--views", "1")
+    assert not (tmp_path / "o").exists()
+
+
+def test_output_that_nobody_reads_to_the_end():
+    """`idf … --help | head -1`"""
+    p = subprocess.Popen([sys.executable, "-m", "idf_helpers", "splat", "--help"],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p.stdout.close()
+    err = p.stderr.read()
+    p.stderr.close()
+    p.wait()
+    assert b"Traceback" not in err and b"Exception" not in err
+
+
+def test_eval_at_a_resolution_that_no_machine_holds(trained, capsys):
+    assert "out of range" in fails(capsys, "eval", trained, "--resolution", "100000")

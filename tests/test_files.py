@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers.files import atomic_write, read_json, stable_hash, write_bytes, write_json
+from idf_helpers.files import (
+    atomic_write,
+    read_json,
+    read_record,
+    stable_hash,
+    write_bytes,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -41,3 +48,20 @@ def test_json_round_trip_and_refusal_of_nan(tmp_path):
 
 def test_stable_hash_ignores_key_order():
     assert stable_hash({"a": 1, "b": 2}) == stable_hash({"b": 2, "a": 1}) != stable_hash({"a": 1})
+
+
+def test_a_failed_write_takes_its_new_folders_along(tmp_path):
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "new/deep/a.bin"):
+        raise RuntimeError
+    assert not (tmp_path / "new").exists()
+    write_bytes(tmp_path / "new/deep/a.bin", b"x")
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "new/b/a.bin"):
+        raise RuntimeError
+    assert os.listdir(tmp_path / "new") == ["deep"]
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"a": 1}'])
+def test_a_record_without_its_keys_is_damaged(tmp_path, text):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(IdfError, match="damaged"):
+        read_record(tmp_path / "m.json", ("a", "b"))

@@ -120,7 +120,7 @@ def test_download_that_is_too_large(https_server, tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "MAX_DOWNLOAD", 100)
     with pytest.raises(IdfError, match="too large"):
         inputs.open_dataset(f"{https_server[0]}/d.zip", tmp_path / "dl")
-    assert not list((tmp_path / "dl").iterdir())
+    assert not (tmp_path / "dl").exists()
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError("reset"), TimeoutError("timed out")])
@@ -141,7 +141,7 @@ def test_a_connection_that_breaks_is_no_full_disk(tmp_path, monkeypatch, error):
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Answer())
     with pytest.raises(IdfError, match="cannot be fetched(.|\n)*check the address and the network"):
         inputs.open_dataset(Answer.url, tmp_path / "dl")
-    assert not list((tmp_path / "dl").iterdir())
+    assert not (tmp_path / "dl").exists()
 
 
 def test_entry_that_stands_for_the_folder_itself(tmp_path):

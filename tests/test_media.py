@@ -1,4 +1,6 @@
+import contextlib
 import io
+import os
 import struct
 import subprocess
 import zlib
@@ -134,3 +136,42 @@ def test_video_filmed_upright_is_read_upright(tmp_path):
     assert read.shape == (48, 32, 3)
     bright = read.mean(axis=(1, 2))  # the bar lies along the top or the bottom, a straight row
     assert max(bright[:6].min(), bright[-6:].min()) > 200 and bright[12:-12].max() < 30
+
+
+def test_only_formats_that_are_looked_at_are_opened(tmp_path):
+    """Pillow would hand an EPS file to Ghostscript."""
+    Image.fromarray(PICTURE).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    for read in (media.read_image, media.image_size):
+        with pytest.raises(IdfError, match="not an image"):
+            read(tmp_path / "a.png")
+
+
+def test_a_large_picture_is_refused_without_a_warning(tmp_path, recwarn):
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "a.png")
+    for read in (media.read_image, media.image_size):
+        with pytest.raises(IdfError, match="100 megapixels"):
+            read(tmp_path / "a.png")
+    assert not recwarn.list
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(IdfError, match="pipe"):
+        media.read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".gif", ".bmp", ".webp"])
+def test_flipped_bytes_give_a_picture_or_one_clear_error(tmp_path, suffix):
+    rng = np.random.default_rng(1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if suffix in (".png", ".jpg", ".tif", ".webp") else {}
+    whole = saved(tmp_path / f"a{suffix}", Image.fromarray(PICTURE), **options).read_bytes()
+    for _ in range(120):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(0, len(data), rng.integers(1, 6))] = rng.integers(0, 256)
+        for read in (media.read_image, media.image_size):
+            with contextlib.suppress(IdfError):
+                read(data.tobytes())

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -185,3 +186,64 @@ def test_latest_run_of_a_stage(tmp_path):
     assert latest_run(tmp_path, "test") == tmp_path / "r1"
     with pytest.raises(IdfError, match="not a run folder"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "{}", '{"run_id": "a", "config": []}'])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    for reading in (lambda: read_manifest(tmp_path), lambda: run(tmp_path).__enter__()):
+        with pytest.raises(IdfError, match="damaged"):
+            reading()
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+@pytest.mark.parametrize("pid", ['"x"', "-1", "0", "1e30", "99999999999999999999", "null", "[]"])
+def test_a_lock_that_names_no_process_does_not_hold(tmp_path, pid):
+    (tmp_path / "lock").write_text(f'{{"pid": {pid}, "host": "{socket.gethostname()}"}}')
+    with run(tmp_path) as r:
+        r.finish()
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_lock_that_is_a_folder(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(IdfError, match="cannot be written"), run(tmp_path):
+        pass
+
+
+def test_a_lock_is_never_seen_without_its_owner(tmp_path):
+    """Between making a file and writing it, another process would take it for a dead one's."""
+    with run(tmp_path) as r:
+        assert json.loads((r.path / "lock").read_text())["pid"] == os.getpid()
+        with pytest.raises(IdfError, match="running process"), run(tmp_path):
+            pass
+        assert not [p for p in os.listdir(tmp_path) if p.endswith(".part")]
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(IdfError, match="cannot be written"), run(tmp_path / ("a" * 300)):
+        pass
+
+
+def test_lines_that_are_no_events_are_skipped(tmp_path):
+    with run(tmp_path) as r:
+        r.event(kind="a")
+        with open(tmp_path / "events.jsonl", "ab") as f:
+            f.write(b'[1]\n"x"\n3\nnull\n{torn\n\xff\x00\n' + b"[" * 50_000 + b"\n")
+        r.event(kind="b")
+        assert [e["kind"] for e in r.events()] == ["a", "b"]
+
+
+def test_flipped_bytes_in_a_checkpoint(tmp_path):
+    rng = np.random.default_rng(0)
+    with run(tmp_path) as r:
+        r.save_checkpoint(1, {"a": np.arange(50)}, {"n": 1})
+        path = tmp_path / "checkpoints/step_000000001.npz"
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(300):
+            data = whole.copy()
+            data[rng.integers(0, len(data), 3)] = rng.integers(0, 256, 3)
+            path.write_bytes(data.tobytes())
+            r.latest_checkpoint()  # None, or what is still readable; nothing is raised
+        path.write_bytes(whole.tobytes())
+        assert r.latest_checkpoint()[1] == {"n": 1}

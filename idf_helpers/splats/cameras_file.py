@@ -33,9 +33,13 @@ def read_cameras(path) -> list[Camera]:
             c2w = np.eye(4)
             c2w[:3, :3], c2w[:3, 3] = row["rotation"], row["position"]
             w, h = int(row["width"]), int(row["height"])
-            cameras.append(Camera(c2w @ GL_TO_CV, float(row["fx"]), float(row["fy"]), w / 2, h / 2,
-                                  w, h))
-    except (KeyError, TypeError, ValueError) as error:
+            fx, fy = float(row["fx"]), float(row["fy"])
+            R = c2w[:3, :3]
+            if not (0 < w <= 65536 and 0 < h <= 65536 and 0 < fx < 1e9 and 0 < fy < 1e9
+                    and np.abs(c2w).max() < 1e30 and np.abs(R.T @ R - np.eye(3)).max() < 5e-3):
+                raise ValueError(f"entry {len(cameras)} is no camera")
+            cameras.append(Camera(c2w @ GL_TO_CV, fx, fy, w / 2, h / 2, w, h))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise IdfError(f"{path} is not a camera list as graphdeco writes it",
                        f"{type(error).__name__}: {error}") from None
     if not cameras:

@@ -91,7 +91,7 @@ class SplatConfig:
                            "leave one of them out")
         unit = (0.0, 1.0)
         ranges = {
-            "iterations": (1, math.inf), "budget_s": (1e-3, math.inf), "resolution": (16, 16384),
+            "iterations": (1, 1e9), "budget_s": (1e-3, 1e7), "resolution": (16, 16384),
             "seed": (0, 2**63 - 1), "max_gaussians": (16, 20_000_000),
             "initial": (16, self.max_gaussians), "sh_degree": (0, 3), "random_until": unit,
             "lambda_dssim": unit,

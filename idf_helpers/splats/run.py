@@ -26,6 +26,8 @@ from .scene import GaussianScene
 from .train import Progress, fit
 
 MODEL = "point_cloud.ply"
+KEPT = (MODEL, "metrics.json", "cameras.json")  # what a finished run must still hold
+METRICS = ("psnr", "ssim", "views", "num_gaussians", "iterations", "seconds")  # in metrics.json
 SHEET_VIEWS = 8  # held-out views in the comparison picture
 
 
@@ -43,7 +45,7 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
     chosen, why = backends.choose("splats", backend)
     with RunFolder(out, stage="splats", backend=chosen.name, config=config,
                    inputs=dataset.fingerprint(), resume=resume) as run:
-        if run.finished and (run.path / MODEL).is_file():
+        if run.finished and all((run.path / name).is_file() for name in KEPT):
             return load_scene(run.path)
         scene = fit(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress)
         metrics = evaluate_scene(scene, dataset.test, config.resolution)
@@ -111,6 +113,10 @@ def load_scene(path, rasterizer=None) -> GaussianScene:
     """The scene of a splat run folder or of any 3DGS `.ply`, with cameras for its orbit."""
     run = Path(path) / "run.json"
     background = read_manifest(path).get("background", WHITE) if run.is_file() else WHITE
+    if not (isinstance(background, (list, tuple)) and len(background) == 3
+            and all(isinstance(b, (int, float)) and 0 <= b <= 1 for b in background)):
+        raise IdfError(f"The run manifest {run} is damaged", f"background {background!r:.60}",
+                       "delete that folder and run the stage again")
     path = model_file(path)
     gaussians = read_ply(path)
     return GaussianScene(gaussians, rasterizer, find_cameras(path) or [default_camera(gaussians)],

@@ -9,7 +9,10 @@ import numpy as np
 
 from ..cameras import Camera, SceneFrame, fitted_size, scene_frame
 from ..errors import IdfError
+from ..machine import memory_gb
 from .jit import kernel
+
+BYTES_PER_PIXEL = 250  # of the picture in work: loss, gradients and their windows, measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +40,11 @@ class TrainingViews:
         """frames: objects with `.camera` and `.image()` (H, W, 3 or 4) uint8; read one at a time.
 
         resolution: longer side in pixels, None for that of the files. Raises IdfError where there
-        is no frame.
+        is no frame, where all cameras stand in one place, and where memory is too short.
         """
+        frames = list(frames)
+        _check_baseline([f.camera for f in frames])
+        _check_memory([f.camera for f in frames], resolution)
         cameras, pixels = [], []
         for frame in frames:
             image = frame.image()
@@ -64,6 +70,30 @@ class TrainingViews:
         rims = [np.concatenate([p[:3, 0], p[:3, -1], p[:3, :, 0], p[:3, :, -1]], axis=1)
                 for p in self.pixels]
         return np.concatenate(rims, axis=1).mean(axis=1) / 255.0
+
+
+def _check_baseline(cameras: list[Camera]) -> None:
+    o = np.array([c.position for c in cameras]).reshape(-1, 3)
+    if len(o) > 1 and np.ptp(o, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(o).max())):
+        raise IdfError("All cameras of the training pictures stand in one place",
+                       f"{len(o)} cameras at {np.round(o[0], 4).tolist()}",
+                       "without a distance between them there is no depth: give the cameras that "
+                       "belong to the pictures")
+
+
+def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
+    memory = memory_gb()
+    if memory is None or not cameras:
+        return
+    # All pictures stay in memory; one of them is decoded; loss and rasteriser work on one.
+    sizes = [c.fitted(resolution) for c in cameras]
+    working = max(c.width * c.height for c in sizes)
+    needed = (sum(4 * c.width * c.height for c in sizes) + BYTES_PER_PIXEL * working
+              + 24 * max(c.width * c.height for c in cameras)) / 1e9
+    if needed > memory[1]:
+        raise IdfError(f"{len(cameras)} pictures of {sizes[0].width}x{sizes[0].height} take more "
+                       "memory than is free", f"{needed:.1f} GB needed, {memory[1]:.1f} GB free",
+                       "train at a lower resolution (--resolution), or on fewer pictures")
 
 
 def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -6,6 +6,7 @@ called for every frame; it is picklable, so that worker processes get the prepar
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,9 @@ class UvSwapper:
     @classmethod
     def prepare(cls, frames, source, folder, progress) -> UvSwapper:
         if folder is not None and all((folder / name).is_file() for name in PREPARED):
-            return cls(FaceMesh.load(folder / MESH_FILE), FaceTexture.load(folder / TEXTURE_FILE))
+            with contextlib.suppress(IdfError):  # damaged: made again below, equal to what it was
+                return cls(FaceMesh.load(folder / MESH_FILE),
+                           FaceTexture.load(folder / TEXTURE_FILE))
         mesh, frames = fit_views(frames, progress)
         progress("baking the texture", 0.0)
         texture = bake(mesh, frames, source)

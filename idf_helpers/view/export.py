@@ -40,6 +40,7 @@ class Model:
         """path: a splat run folder or a `.ply`. IdfError where it is neither."""
         path = Path(path)
         file = model_file(path)
+        provenance.Consent.read(file.parent)  # a damaged record stops it before anything is written
         run = read_manifest(path) if (path / "run.json").is_file() else {}
         return cls(load_scene(path), mark_of_model(path), file.parent,
                    path.name if path.is_dir() else path.stem,
@@ -53,7 +54,7 @@ def export(model: Model, out, format: str | None = None, config: ExportConfig | 
     ply: graphdeco's layout. splat: 32 bytes a Gaussian. html: the offline viewer. mp4: one turn.
     png: the front view. The consent record, if any, is written beside the file.
     """
-    config = config or ExportConfig()
+    config = (config or ExportConfig()).checked()
     out = Path(out)
     format = format or out.suffix.lower().lstrip(".")
     if format not in FORMATS:

@@ -28,7 +28,7 @@ def write_view(splats, out, config: ExportConfig | None = None, *,
 
     swap: (unswapped, swapped) datasets with the same frames. Returns name -> path.
     """
-    config = config or ExportConfig()
+    config = (config or ExportConfig()).checked()
     inputs = {"model_sha256": sha256_file(model_file(splats)),
               "swap": swap[1].fingerprint() if swap else None}
     names = [*FILES, *(["swap.png"] if swap else [])]

@@ -136,8 +136,9 @@ def test_target_over_white_equals_blending_before_the_reduction():
 
 def test_pictures_with_and_without_alpha_together():
     camera = Camera.from_fov(np.eye(4), 0.5, 4, 4)
+    beside = Camera.from_fov(np.eye(4) + np.eye(4, k=3), 0.5, 4, 4)
     frames = [StubFrame(np.zeros((4, 4, 3), np.uint8), camera),
-              StubFrame(np.zeros((4, 4, 4), np.uint8), camera)]
+              StubFrame(np.zeros((4, 4, 4), np.uint8), beside)]
     views = TrainingViews.load(frames, None)
     assert [p.shape[0] for p in views.pixels] == [4, 4] and (views.pixels[0][3] == 255).all()
 
@@ -145,3 +146,22 @@ def test_pictures_with_and_without_alpha_together():
 def test_no_pictures():
     with pytest.raises(IdfError, match="no picture"):
         TrainingViews.load([], 64)
+
+
+def test_cameras_in_one_place():
+    frames = [StubFrame(np.zeros((4, 4, 3), np.uint8), Camera.from_fov(np.eye(4), 0.5, 4, 4))] * 3
+    with pytest.raises(IdfError, match="stand in one place"):
+        TrainingViews.load(frames, None)
+    assert len(TrainingViews.load(frames[:1], None)) == 1  # one picture makes no such claim
+
+
+def test_more_pictures_than_memory_are_refused_before_the_first_is_read():
+    class Huge:
+        def __init__(self, i):
+            self.camera = Camera.from_fov(np.eye(4) + i * np.eye(4, k=3), 0.5, 16000, 12000)
+
+        def image(self):
+            raise AssertionError("was read")
+
+    with pytest.raises(IdfError, match="more memory than is free"):
+        TrainingViews.load([Huge(i) for i in range(2000)], None)

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import time
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import Dataset, IdfError, media, samples
-from idf_helpers.files import read_json
+from idf_helpers.files import read_json, write_json
 from idf_helpers.provenance import verify
 from idf_helpers.swap.run import SwapConfig, swap_dataset, swap_image
 from idf_helpers.swap.swappers import PREPARED
@@ -229,3 +230,37 @@ def test_evaluation_of_the_swap_beside_the_unswapped_views(swapped):
     row, = evaluate_run(swapped[1].root)
     assert 0 < row["colour_spread_swapped"] < row["colour_spread_original"]
     assert 0.02 < row["changed_pixels"] < 0.4 and row["views"] >= 8
+
+
+DAMAGE = {
+    "a frame of the same size": lambda d: overwrite(d / "train/r_00.png"),
+    "a frame is gone": lambda d: frames_in(d)[0].unlink(),
+    "texture": lambda d: (d / PREPARED[1]).write_bytes(b"xx"),
+    "mesh": lambda d: (d / PREPARED[0]).write_bytes(b""),
+    "events": lambda d: (d / "events.jsonl").write_text('[1]\n3\n{"kind": "frame"}\n{torn'),
+    "report": lambda d: (d / "swap_report.json").unlink(),
+}
+
+
+def frames_in(folder):
+    return sorted(folder.glob("t*/*.png"))
+
+
+def overwrite(path):
+    path = path if path.is_file() else frames_in(path.parent.parent)[0]
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("status", ["running", "finished"])
+@pytest.mark.parametrize("name", DAMAGE)
+def test_what_was_damaged_is_made_again(swapped, tmp_path, name, status):
+    before, after = swapped
+    out = shutil.copytree(after.root, tmp_path / "o")
+    manifest = read_json(out / "run.json")
+    write_json(out / "run.json", manifest | {"status": status})
+    DAMAGE[name](out)
+    again = swap_dataset(before, samples.photo("C"), out)
+    assert read_json(out / "swap_report.json")["counts"] == {"swapped": NEAR, "no_face": BACK}
+    want = pixels(after)
+    for frame, image in pixels(again).items():
+        assert (image == want[frame]).all(), frame
