@@ -126,11 +126,15 @@ class Dataset:
 # --- reading --------------------------------------------------------------------------------------
 
 def _open(root: Path) -> Dataset:
-    if not root.is_dir():
-        raise IdfError(f"The dataset folder {root} does not exist",
-                       "a file" if root.exists() else "no such folder",
-                       "give the folder that holds transforms_train.json")
-    sources = _json_files(root)
+    try:
+        if not root.is_dir():
+            raise IdfError(f"The dataset folder {root} does not exist",
+                           "a file" if root.exists() else "no such folder",
+                           "give the folder that holds transforms_train.json")
+        sources = _json_files(root)
+    except OSError as error:  # no right to look into it, a name that is too long
+        raise IdfError(f"The dataset folder {root} cannot be read", str(error)[:200],
+                       "change the rights of that folder, or copy it") from None
     notes: list[str] = []
     splits: dict[str, tuple[Frame, ...]] = {}
     names: tuple[str, ...] = ()
@@ -216,7 +220,7 @@ def _find_picture(root: Path, file_path: str, where: str) -> Path | None:
     candidates = [base] if media.is_image(base) else []
     candidates += [base.with_name(base.name + s) for s in media.IMAGE_SUFFIXES]
     for candidate in candidates:
-        if candidate.is_file():
+        if _is_file(candidate, where):
             if not candidate.resolve().is_relative_to(root.resolve()):
                 raise IdfError(f"{where} points outside the dataset folder",
                                f"{file_path} is a link to {candidate.resolve()}",
@@ -225,12 +229,21 @@ def _find_picture(root: Path, file_path: str, where: str) -> Path | None:
     return None
 
 
+def _is_file(path: Path, where: str) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError) as error:  # too long a name, letters that no file has, no rights
+        raise IdfError(f"The picture of {where} cannot be looked for",
+                       ascii(str(error))[:120]) from None
+
+
 def _numbers(value, name: str, where: str, length: int | None = None) -> np.ndarray:
     try:
         a = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise IdfError(f"`{name}` of {where} is not a list of numbers", repr(value)[:80]) from None
-    if a.ndim != 1 or (length is not None and len(a) != length) or not np.isfinite(a).all():
+    if a.ndim != 1 or (length is not None and len(a) != length) \
+            or not (np.abs(a) < 1e30).all():  # NaN fails; float32 ends at 3e38
         raise IdfError(f"`{name}` of {where} is not a list of "
                        f"{'' if length is None else f'{length} '}finite numbers", repr(value)[:80])
     return a
@@ -240,7 +253,7 @@ def _rigid(value, where: str) -> np.ndarray:
     """(4, 4) float64 checked to be a rotation and a translation."""
     try:
         m = np.array(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         m = np.zeros(0)
     if m.shape == (3, 4):
         m = np.vstack([m, [0, 0, 0, 1]])
@@ -269,8 +282,8 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise IdfError(f"`{key}` of {where} is not a number", repr(value)[:60])
-        if not math.isfinite(value):
-            raise IdfError(f"`{key}` of {where} is not finite", repr(value))
+        if not abs(value) < 1e30:  # NaN, infinity, and whole numbers beyond every float
+            raise IdfError(f"`{key}` of {where} is not a finite number", f"{value!r:.40}")
         return float(value)
 
     intrinsics = entry.get("intrinsics", data.get("intrinsics"))
@@ -286,7 +299,8 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
         if abs(jw / jh - w / h) > 0.02 * w / h:
             raise IdfError(f"The picture of {where} has another shape than its camera",
                            f"{w}x{h} pixels, camera for {jw:g}x{jh:g}")
-        camera = Camera(matrix, fx, fy, cx, cy, round(jw), round(jh)).resized(w, h)
+        sx, sy = w / jw, h / jh
+        camera = Camera(matrix, fx * sx, fy * sy, cx * sx, cy * sy, w, h)
     elif intrinsics is not None:
         fx, fy, cx, cy = _numbers(intrinsics, "intrinsics", where, 4)
         if fx == 0 or fy <= 0:
@@ -310,6 +324,12 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
     else:
         raise IdfError(f"{where} has no intrinsics", "none of camera_angle_x, fl_x, intrinsics",
                        "add `camera_angle_x` (radians) at the top of the file")
+    if not (1e-3 * w < camera.fx < 1e6 * w and 1e-3 * h < camera.fy < 1e6 * h
+            and abs(camera.cx) < 1e3 * w and abs(camera.cy) < 1e3 * h):
+        raise IdfError(f"The intrinsics of {where} belong to no camera",
+                       f"focal length {camera.fx:.4g}, {camera.fy:.4g}, centre {camera.cx:.4g}, "
+                       f"{camera.cy:.4g} pixels in a picture of {w}x{h}",
+                       "check their unit: pixels, angles in radians")
     distortion = tuple(get(k) or 0.0 for k in ("k1", "k2", "p1", "p2"))
     return camera, distortion if any(distortion) else None
 
@@ -326,6 +346,11 @@ def _check_pictures(root: Path, frames: list[Frame]) -> None:
         raise IdfError(f"The pictures of {root} differ in size",
                        shorten(f"{n} {w}x{h}" for (w, h), n in sizes.items()),
                        "bring them to one size")
+    lengths = {len(f.expression): f.name for f in frames if f.expression is not None}
+    if len(lengths) > 1:
+        raise IdfError(f"The expressions of {root} differ in length",
+                       shorten(f"{name} {n}" for n, name in lengths.items()),
+                       "give every frame the same number of values")
     seen: set[str] = set()
     for f in frames:
         if f.name in seen:

@@ -126,6 +126,15 @@ BAD = {
     "missing picture": (first(lambda f: f.update(file_path="./train/none")), "missing"),
     "listed twice": (first(lambda f: f.update(file_path="./train/r_1")), "twice"),
     "bad expression": (first(lambda f: f.update(expression=[[1]])), "expression"),
+    "matrix of endless numbers": (first(lambda f: f.update(transform_matrix=[[10**400] * 4] * 4)),
+                                  "4x4"),
+    "angle of endless digits": (lambda d: d.update(camera_angle_x=10**400), "not a finite number"),
+    "expression beyond float32": (first(lambda f: f.update(expression=[1e300])), "finite"),
+    "expression of endless digits": (first(lambda f: f.update(expression=[10**400])), "numbers"),
+    "expressions of two lengths": (lambda d: [f.update(expression=[0.0] * (1 + i)) for i, f in
+                                              enumerate(d["frames"])], "differ in length"),
+    "focal length of no camera": (lambda d: d.update(fl_x=1e25), "belong to no camera"),
+    "name longer than any file's": (first(lambda f: f.update(file_path="a" * 5000)), "looked for"),
     "frame is no object": (lambda d: d["frames"].__setitem__(0, 3), "not an object"),
 }
 
@@ -178,3 +187,16 @@ def test_links_leaving_the_folder(dataset_folder, tmp_path):
 
 def test_unicode_and_spaces_in_paths(tmp_path):
     assert len(Dataset.open(make_dataset(tmp_path / "Köpfe é 1")).frames) == 9
+
+
+def test_camera_given_for_a_picture_of_less_than_a_pixel(dataset_folder, edit_json):
+    """A unit plane instead of pixels: some exporters write intrinsics as parts of the width."""
+    edit_json(dataset_folder / "transforms_train.json",
+              lambda d: d.update(fl_x=0.3, w=0.24, h=0.2))
+    camera = Dataset.open(dataset_folder).train[0].camera
+    assert (camera.width, camera.height) == (24, 20) and camera.fx == pytest.approx(30)
+
+
+def test_folder_name_longer_than_any(tmp_path):
+    with pytest.raises(IdfError, match="cannot be read"):
+        Dataset.open(tmp_path / ("a" * 300))
