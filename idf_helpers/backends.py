@@ -23,6 +23,7 @@ class Backend:
     """One way to do a stage.
 
     target:  "module:attribute" to import.
+    trainer: the same of what trains in place of `splats.train.fit`; "" = that one trains.
     summary: what it does, in a line for people.
     rank:    among those that run, `auto` takes the highest.
     missing: () -> None where this machine can run it, else what is missing and the command to get
@@ -40,14 +41,23 @@ class Backend:
     needs: frozenset[str] = frozenset()
     licence: str = "MIT"
     commercial: bool = True
+    trainer: str = ""
 
     def load(self):
         """The object behind `target`; IdfError where the machine lacks something."""
         lack = self.missing()
         if lack:
             raise IdfError(f"The {self.stage} backend `{self.name}` cannot run here", lack)
-        module, attribute = self.target.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        return _import(self.target)
+
+    def load_trainer(self):
+        """The function behind `trainer`; None where there is none of its own."""
+        return _import(self.trainer) if self.trainer else None
+
+
+def _import(target: str):
+    module, attribute = target.split(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 _REGISTRY: dict[tuple[str, str], Backend] = {}
@@ -140,5 +150,25 @@ register(Backend("swap", "uv", "idf_helpers.swap.swappers:UvSwapper",
                  _lacks_face_models, needs=frozenset({STILL_HEAD})))
 register(Backend("swap", "mesh", "idf_helpers.swap.swappers:MeshSwapper",
                  "a 2D mesh swap of each picture by itself", 10, _lacks_face_models))
+def _lacks_gsplat() -> str | None:
+    from .splats.cuda import lacks_gsplat
+    return lacks_gsplat()
+
+
+def _lacks_graphdeco() -> str | None:
+    from .splats.graphdeco.upstream import missing
+    return missing()
+
+
+register(Backend("splats", "gsplat", "idf_helpers.splats.gsplat_backend:GsplatRasterizer",
+                 "gsplat's kernels and strategies on an NVIDIA GPU", 20, _lacks_gsplat,
+                 licence="Apache-2.0", trainer="idf_helpers.splats.gsplat_train:fit_gsplat"))
+register(Backend("splats", "graphdeco",
+                 "idf_helpers.splats.graphdeco.rasterizer:GraphdecoRasterizer",
+                 "the trainer of 3DGS as published, on an NVIDIA GPU", 15, _lacks_graphdeco,
+                 licence="for research only (Inria)", commercial=False,
+                 trainer="idf_helpers.splats.graphdeco.train:fit_upstream"))
+register(Backend("splats", "reference", "idf_helpers.splats.torch_rasterizer:ReferenceRasterizer",
+                 "pure torch, test oracle: for small scenes and pictures only", 0))
 register(Backend("splats", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",
                  "numba kernels on this machine's processor", 10))

@@ -46,10 +46,12 @@ def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
 
 
 def render_reference(params: dict[str, torch.Tensor], camera: Camera, background=(1, 1, 1),
-                     sh_degree: int | None = None, near: float = 0.05):
+                     sh_degree: int | None = None, near: float = 0.05,
+                     shift: torch.Tensor | None = None):
     """rgb (3, H, W), alpha (H, W), depth (H, W; NaN where alpha < 0.5), double, differentiable.
 
-    params: the five tensors by the names of `Gaussians`.
+    params: the five tensors by the names of `Gaussians`. shift: (N, 2) pixels added to the screen
+    positions; zeros whose gradient is that of the screen positions.
     """
     means, log_scales, quats, logits, sh = (params[k].double() for k in (
         "means", "log_scales", "quats", "opacity_logits", "sh"))
@@ -63,6 +65,8 @@ def render_reference(params: dict[str, torch.Tensor], camera: Camera, background
 
     x, y, z = p.unbind(-1)
     u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+    if shift is not None:
+        u, v = u + shift[order, 0], v + shift[order, 1]
     margin_x, margin_y = 0.15 * camera.width / camera.fx, 0.15 * camera.height / camera.fy
     X = torch.clamp(x / z, -camera.cx / camera.fx - margin_x,
                     (camera.width - camera.cx) / camera.fx + margin_x)

@@ -71,7 +71,7 @@ class Trainer:
             rasterizer = CpuRasterizer()
         self.views, self.config, self.rasterizer = views, config.checked(), rasterizer
         self.radius = views.scene.radius
-        self.background = _background(views, config)
+        self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
         self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
                                            points)
@@ -297,7 +297,7 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
     return trainer.scene()
 
 
-def _background(views: TrainingViews, config: SplatConfig) -> str:
+def background_mode(views: TrainingViews, config: SplatConfig) -> str:
     """The mode without "auto"; IdfError where a random one cannot work."""
     if config.background == "random" and not views.has_alpha:
         raise IdfError("A random background needs pictures with alpha", "RGB pictures",
