@@ -2,7 +2,8 @@
 
 Read: Blender / NeRF-synthetic (`camera_angle_x`), nerfstudio and instant-ngp (`fl_x` … top level or
 per frame, lens distortion undone when a picture is read), NeRFace (`intrinsics`, `expression`,
-`bbox`, `bg/`). Written: Blender's schema, and NeRFace's where frames carry expressions.
+`bbox`, `bg/`), COLMAP (`sparse/`, `images/`; see `colmap.py`). Written: Blender's
+schema, and NeRFace's where frames carry expressions.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class Dataset:
     """A folder of frames. Open one with `Dataset.open(folder)`.
 
     notes: what was found out or decided at reading, to be told to the user.
+    json_files: all files that say where the cameras are, COLMAP's too.
+    points_file: COLMAP's points, see `points`.
     """
 
     root: Path
@@ -73,6 +76,7 @@ class Dataset:
     expression_names: tuple[str, ...] = ()
     background: Path | None = None
     json_files: tuple[Path, ...] = ()
+    points_file: Path | None = None
 
     @classmethod
     def open(cls, folder) -> Dataset:
@@ -107,6 +111,15 @@ class Dataset:
         """The training cameras."""
         return [f.camera for f in self.train]
 
+    def points(self) -> np.ndarray | None:
+        """Surface points to start a training from: (N, 6) float32, positions in world units and
+        RGB in [0, 1], read now; None where the dataset has none."""
+        if self.points_file is None:
+            return None
+        from .colmap import read_points
+
+        return read_points(self.points_file)
+
     def fingerprint(self) -> dict:
         """What identifies these inputs in a manifest: hash of the JSON files, and of every
         picture's path, size and modification time (decoding 6500 frames would take minutes)."""
@@ -126,11 +139,16 @@ class Dataset:
 # --- reading --------------------------------------------------------------------------------------
 
 def _open(root: Path) -> Dataset:
+    from .colmap import find_sparse, read_colmap  # it needs the classes of this file
+
     try:
         if not root.is_dir():
             raise IdfError(f"The dataset folder {root} does not exist",
                            "a file" if root.exists() else "no such folder",
                            "give the folder that holds transforms_train.json")
+        sparse = None if any(root.glob("transforms*.json")) else find_sparse(root)
+        if sparse:
+            return read_colmap(root, sparse)
         sources = _json_files(root)
     except OSError as error:  # no right to look into it, a name that is too long
         raise IdfError(f"The dataset folder {root} cannot be read", str(error)[:200],
@@ -145,9 +163,9 @@ def _open(root: Path) -> Dataset:
     if not splits.get("train"):
         raise IdfError(f"The dataset {root} has no training frames", f"0 frames in "
                        f"{shorten(p.name for p in sources.values())}", "list at least one frame")
-    _check_pictures(root, everything)
+    check_pictures(root, everything)
     if not splits.get("test"):
-        splits["train"], splits["test"] = _hold_out(splits["train"])
+        splits["train"], splits["test"] = hold_out(splits["train"])
         notes.append(f"no test split: every {HOLD_OUT_EVERY}th training frame "
                      f"({len(splits['test'])} of {len(everything)}) is held out for testing")
     splits = {s: splits.get(s, ()) for s in SPLITS}
@@ -169,7 +187,8 @@ def _json_files(root: Path) -> dict[str, Path]:
         there = sorted(p.name for p in root.iterdir())[:6] or ["nothing"]
         raise IdfError(f"The folder {root} is not a dataset: it has no transforms_train.json, "
                        "transforms.json or transforms_train_main.json",
-                       shorten(there, 5), "give the folder that holds the transforms file")
+                       shorten(there, 5), "give the folder that holds the transforms file, "
+                       "or COLMAP's sparse/ and images/")
     return found
 
 
@@ -195,7 +214,7 @@ def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> 
     file_path = entry.get("file_path")
     if not isinstance(file_path, str) or not file_path.strip():
         raise IdfError(f"{where} has no `file_path`", repr(file_path)[:60])
-    image = _find_picture(root, file_path, where)
+    image = find_picture(root, file_path, where)
     matrix = _rigid(entry.get("transform_matrix"), f"{where} ({file_path})")
     camera, distortion = _intrinsics(data, entry, matrix, image, where) if image else (None, None)
     expression = entry.get("expression")
@@ -204,12 +223,17 @@ def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> 
     bbox = entry.get("bbox")
     if bbox is not None:
         bbox = _numbers(bbox, "bbox", where, 4).astype(np.float32)
+    return Frame(picture_name(file_path), image or root / file_path, camera, split, expression,
+                 bbox, distortion)
+
+
+def picture_name(file_path: str) -> str:
+    """A frame's name: its file path with forward slashes, without the picture's suffix."""
     name = PurePosixPath(file_path.replace("\\", "/")).as_posix()
-    name = re.sub(r"\.(png|jpe?g|webp|bmp|tiff?)$", "", name, flags=re.I)
-    return Frame(name, image or root / file_path, camera, split, expression, bbox, distortion)
+    return re.sub(r"\.(png|jpe?g|webp|bmp|tiff?)$", "", name, flags=re.I)
 
 
-def _find_picture(root: Path, file_path: str, where: str) -> Path | None:
+def find_picture(root: Path, file_path: str, where: str) -> Path | None:
     """The picture's path inside the dataset, or None where the file is missing."""
     parts = re.split(r"[\\/]+", file_path)
     if (file_path[:1] in "/\\" or re.match(r"^[A-Za-z]:", file_path) or ".." in parts
@@ -260,8 +284,9 @@ def _rigid(value, where: str) -> np.ndarray:
     if m.shape != (4, 4):
         raise IdfError(f"`transform_matrix` of {where} is not a 4x4 matrix",
                        f"shape {m.shape}" if m.size else repr(value)[:60])
-    if not np.isfinite(m).all():
-        raise IdfError(f"`transform_matrix` of {where} holds NaN or infinity")
+    if not (np.abs(m) < 1e9).all():  # NaN fails too
+        raise IdfError(f"`transform_matrix` of {where} holds NaN, infinity or a huge number",
+                       f"{np.abs(m).max():.3g}")
     R = m[:3, :3]
     if (np.abs(R.T @ R - np.eye(3)).max() > 5e-3 or np.linalg.det(R) < 0
             or np.abs(m[3] - [0, 0, 0, 1]).max() > 1e-6):
@@ -334,11 +359,12 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
     return camera, distortion if any(distortion) else None
 
 
-def _check_pictures(root: Path, frames: list[Frame]) -> None:
+def check_pictures(root: Path, frames: list[Frame]) -> None:
     missing = [f.name for f in frames if f.camera is None]
     if missing:
         raise IdfError(f"{len(missing)} of {len(frames)} pictures of {root} are missing",
-                       shorten(missing), "complete the folder, or take them out of the JSON files")
+                       shorten(missing),
+                       "complete the folder, or take them out of the camera files")
     sizes = {}
     for f in frames:
         sizes.setdefault((f.camera.width, f.camera.height), f.name)
@@ -358,7 +384,7 @@ def _check_pictures(root: Path, frames: list[Frame]) -> None:
         seen.add(f.name)
 
 
-def _hold_out(frames: tuple[Frame, ...]):
+def hold_out(frames: tuple[Frame, ...]):
     if len(frames) < 2:
         raise IdfError("One frame cannot be split into training and test", "1 frame",
                        "give at least two frames, or a transforms_test.json")
