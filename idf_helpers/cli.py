@@ -6,6 +6,7 @@ can still say what is missing, and help is quick.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ from .splats.config import SplatConfig
 from .swap.config import SwapConfig
 from .view.config import ExportConfig
 
+MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSPC,
+                  errno.EDQUOT, errno.EFBIG, errno.EIO)
 Flat = arg(name="")  # a config's fields become flags without a prefix
 
 
@@ -245,6 +248,13 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # `idf … | head`: whoever read it has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # the user's files or disk; anything else is a fault of ours
+        if error.errno not in MACHINE_ERRORS:
+            raise
+        print("idf:", IdfError(f"{error.filename or 'A file'} cannot be read or written",
+                               error.strerror or str(error),
+                               "check the rights, the name and the disk"), file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("\nidf: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -270,8 +270,8 @@ def _faults(folder: Path, model: ModelFile) -> list[str]:
     faults = []
     for pin in model.pins:
         file = folder / pin.file
-        if not file.is_file():
-            faults.append(f"{file} is not there")
+        if not os.access(file, os.R_OK):
+            faults.append(f"{file} is not there, or may not be read")
         elif file.stat().st_size != pin.size:
             faults.append(f"{file} has {file.stat().st_size} bytes, not {pin.size}")
         elif pin.size <= HASH_ON_LOOK and sha256_file(file) != pin.sha256:

@@ -42,7 +42,7 @@ def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
 
     name, stream = _open_source(path_or_bytes, what)
     try:
-        with stream, _open_quietly(stream) as image:
+        with _opened(stream) as image:
             _check_size(image, what, name)
             image.load()
             image = ImageOps.exif_transpose(image)
@@ -66,14 +66,16 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error
            RuntimeError)
 
 
-def _open_quietly(stream):
-    """The picture behind a stream, header read. No warning of Pillow's about its size: ours is the
-    stricter limit."""
+@contextlib.contextmanager
+def _opened(stream):
+    """The picture behind a stream, header read. Without Pillow's warnings: about its size, where
+    ours is the stricter limit, and about odd EXIF entries, which nobody here reads."""
     from PIL import Image
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Image.open(stream, formats=FORMATS)
+        with stream, Image.open(stream, formats=FORMATS) as image:
+            yield image
 
 
 def _check_size(image, what: str, name: str) -> None:
@@ -121,7 +123,7 @@ def image_size(path, what: str = "picture") -> tuple[int, int]:
 
     name, stream = _open_source(path, what)
     try:
-        with stream, _open_quietly(stream) as image:
+        with _opened(stream) as image:
             _check_size(image, what, name)
             w, h = image.size
             return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
@@ -289,6 +291,7 @@ def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
     """
     path = Path(path)
     with atomic_write(path) as temporary:
+        temporary.touch()  # missing rights are told here; of ffmpeg's words only the last are shown
         writer = VideoWriter(temporary, fps, comment, crf)
         try:
             yield writer

@@ -316,11 +316,15 @@ def read_manifest(folder) -> dict:
                        "give the folder named with --out when the stage ran")
     manifest = read_json(path, "run manifest")
     wanted = {"run_id": str, "config": dict, "inputs": dict}
-    wrong = [k for k, kind in wanted.items() if not isinstance(manifest.get(k), kind)] \
-        if isinstance(manifest, dict) else [type(manifest).__name__]
+    maybe = {"made": str, "source_type": str, "consent": str, "seconds_wall": (int, float)}
+    wrong = [type(manifest).__name__] if not isinstance(manifest, dict) else \
+        [k for k, kind in (wanted | maybe).items()
+         if not isinstance(manifest.get(k), kind) and (k in wanted or k in manifest)]
     if wrong:
-        raise IdfError(f"The run manifest {path} is damaged", ", ".join(wrong),
-                       "delete that folder and run the stage again")
+        raise IdfError(f"The run manifest {path} is damaged, or another program's",
+                       f"{', '.join(wrong)} missing or of another kind",
+                       "delete the folder and run its stage again; in a dataset of your own, "
+                       "rename the file")
     return manifest
 
 

@@ -235,3 +235,9 @@ def test_output_that_nobody_reads_to_the_end():
 
 def test_eval_at_a_resolution_that_no_machine_holds(trained, capsys):
     assert "out of range" in fails(capsys, "eval", trained, "--resolution", "100000")
+
+
+@pytest.mark.parametrize("command", [["verify"], ["eval"], ["render", "--out", "o"]])
+def test_what_may_not_be_looked_at_is_one_error(tmp_path, capsys, command):
+    """A name that no file can have stands for missing rights, which root always has."""
+    assert "cannot be read" in fails(capsys, *command, tmp_path / ("a" * 300))

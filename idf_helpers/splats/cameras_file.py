@@ -36,7 +36,7 @@ def read_cameras(path) -> list[Camera]:
             fx, fy = float(row["fx"]), float(row["fy"])
             R = c2w[:3, :3]
             if not (0 < w <= 65536 and 0 < h <= 65536 and 0 < fx < 1e9 and 0 < fy < 1e9
-                    and np.abs(c2w).max() < 1e30 and np.abs(R.T @ R - np.eye(3)).max() < 5e-3):
+                    and np.abs(c2w).max() < 1e9 and np.abs(R.T @ R - np.eye(3)).max() < 5e-3):
                 raise ValueError(f"entry {len(cameras)} is no camera")
             cameras.append(Camera(c2w @ GL_TO_CV, fx, fy, w / 2, h / 2, w, h))
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -170,7 +170,7 @@ def _photo_bytes(source) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     path = Path(os.fspath(source))
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where a folder may not be looked into
         read_image(path, "source photo")  # says what is wrong with it
     try:
         return path.read_bytes()

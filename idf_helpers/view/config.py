@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from ..errors import IdfError
 
-MAX_RESOLUTION = 8192  # of a rendered picture's longer side, pixels: 0.8 GB while it is made
+MAX_RESOLUTION = 4096  # of a rendered picture's longer side, pixels: 0.7 GB while it is made
 
 
 @dataclass(frozen=True)
 class ExportConfig:
     """Settings of an export.
 
-    resolution: longer side of rendered pictures, pixels, 16 to 8192. frames, fps: of the video's
+    resolution: longer side of rendered pictures, pixels, 16 to 4096. frames, fps: of the video's
     one turn; 1 to 100000, and 0.1 to 1000. elevation: degrees above the head's middle, -89 to 89.
     label: the visible word in pictures' and the viewer's corner; on unless a user turns it off.
     """

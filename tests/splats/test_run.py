@@ -64,7 +64,8 @@ def test_a_model_without_cameras_is_seen_from_the_front(opaque, tmp_path):
 
 def test_marks_carry_on_what_the_dataset_says_of_itself(tmp_path):
     assert mark_of(tmp_path, "id", "splats").consent == ""
-    manifest = {"stage": "swap", "source_type": "compositeSynthetic", "consent": "c" * 64}
+    manifest = {"stage": "swap", "source_type": "compositeSynthetic", "consent": "c" * 64,
+                "run_id": "r", "config": {}, "inputs": {}}
     (tmp_path / "run.json").write_text(json.dumps(manifest))
     what = mark_of(tmp_path, "id", "splats")
     assert what.consent == "c" * 64 and what.made == "splats of swapped views"
