@@ -17,6 +17,7 @@ from tyro.conf import Positional, arg
 
 from .errors import IdfError
 from .splats.config import SplatConfig
+from .splats.gsplat_config import GsplatConfig
 from .swap.config import SwapConfig
 from .view.config import ExportConfig
 
@@ -56,20 +57,24 @@ def doctor() -> None:
 
 def download(name: Positional[str | None] = None,
              from_: Annotated[Path | None, arg(name="from")] = None) -> None:
-    """Fetch a model by name; without a name, list them with size, licence, source and hash.
+    """Fetch a model or graphdeco's trainer by name; without a name, list them.
 
     Args:
         name: what to fetch.
         from_: take it from this wheel, folder or file of yours instead of the network.
     """
     from . import download
+    from .splats.graphdeco import upstream
 
     if name is None:
         if from_ is not None:
             raise IdfError("It is not said what to take from there", str(from_),
                            "idf download NAME --from PATH; the names: "
                            + ", ".join(download.MODELS))
-        print(download.listing())
+        print(f"{download.listing()}\n{upstream.describe()}")
+        return
+    if name == "graphdeco":  # a clone that is built, not a file of the table
+        print(f"graphdeco is in {upstream.Upstream.here().download(from_)}")
         return
     if from_ is not None:
         print(f"installed in {download.install_from(name, from_)}")
@@ -119,13 +124,15 @@ def swap(target: Positional[Path], source: Path, out: Path,
 
 def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
           config: Annotated[SplatConfig, Flat] = SplatConfig(),  # noqa: B008
+          gsplat: GsplatConfig = GsplatConfig(),  # noqa: B008
           resume: bool = True) -> None:
     """Train Gaussian splats on a dataset.
 
     Args:
-        dataset: folder with transforms_train.json, e.g. the output of `idf swap`.
+        dataset: folder with transforms_train.json, e.g. the output of `idf swap`, or of COLMAP.
         out: run folder: point_cloud.ply, metrics.json, held_out.jpg.
         backend: auto, or a name of `idf doctor`.
+        gsplat: for the backend gsplat only.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
     from .dataset import Dataset
@@ -134,8 +141,11 @@ def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
     from .splats.run import METRICS, MODEL, train_splats
 
     data, line = _open(dataset, Dataset), Line()
-    train_splats(data, out, config, backend=backend, resume=resume, progress=line.training)
+    scene = train_splats(data, out, config, backend=backend, resume=resume,
+                         progress=line.training, gsplat=gsplat)
     line.close()
+    if scene.training.get("halved"):
+        print("note: the GPU's memory was full; trained with half the work, see `why` in run.json")
     m = read_record(out / "metrics.json", METRICS, "metrics file")
     print(f"{m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM on {m['views']} held-out views; "
           f"{m['num_gaussians']} Gaussians, {m['iterations']} iterations in {m['seconds']:.0f} s\n"
@@ -147,7 +157,7 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
     """Pictures of a trained scene from all round, or with --orbit one turn as a video.
 
     Args:
-        model: run folder of `idf splat`, or a .ply file.
+        model: run folder of `idf splat` or of graphdeco's train.py, a .ply or a .splat file.
         out: folder for the pictures view_00.png …; with --orbit the video file or its folder.
         orbit: write a video.
         views: pictures, evenly spaced.
@@ -162,7 +172,7 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
     if not orbit and not 1 <= views <= 10_000:
         raise IdfError("The setting `views` is out of range", f"{views}",
                        "give a value in [1, 10000]")
-    opened = Model.open(model)
+    opened = _trimmed(Model.open(model), config)
     if orbit:
         path = out if out.suffix.lower() == ".mp4" else out / "orbit.mp4"
         print(f"written: {export(opened, path, 'mp4', config)}")
@@ -179,18 +189,20 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
 
 
 def export(model: Positional[Path], out: Path,
-           format: Literal["ply", "splat", "html", "mp4", "png"] | None = None,
+           format: Literal["ply", "splat", "html", "mp4", "png", "graphdeco"] | None = None,
            config: Annotated[ExportConfig, Flat] = ExportConfig()) -> None:  # noqa: B008
-    """Write a trained scene as one file: model, offline page, video or picture.
+    """Write a trained scene as one file: model, offline page, video or picture; or as the folder
+    of graphdeco's trainer.
 
     Args:
-        model: run folder of `idf splat`, or a .ply file.
-        out: file to write.
+        model: run folder of `idf splat` or of graphdeco's train.py, a .ply or a .splat file.
+        out: file to write; with --format graphdeco a new folder.
         format: what to write; told by the suffix of --out where left out.
     """
     from .view.export import Model, export
 
-    print(f"written: {export(Model.open(model), out, format, config)}")
+    config.checked()
+    print(f"written: {export(_trimmed(Model.open(model), config), out, format, config)}")
 
 
 def eval_(model: Positional[Path], dataset: Path | None = None,
@@ -198,8 +210,8 @@ def eval_(model: Positional[Path], dataset: Path | None = None,
     """Measure a swap, or a trained scene on the test views of its dataset.
 
     Args:
-        model: run folder of `idf swap` or `idf splat`, or a .ply file.
-        dataset: what to compare with; needed for a .ply file, else the run's own.
+        model: run folder of `idf swap`, `idf splat` or graphdeco's train.py, a .ply or .splat file.
+        dataset: what to compare with; needed for a file, else the run's own.
         resolution: longer side in pixels; default: as the run was trained.
     """
     from .evaluate import evaluate_run, table
@@ -220,6 +232,13 @@ def verify(file: Positional[Path]) -> None:
 
 COMMANDS = {"demo": demo, "doctor": doctor, "download": download, "swap": swap, "splat": splat,
             "render": render, "export": export, "eval": eval_, "verify": verify}
+
+
+def _trimmed(model, config: ExportConfig):
+    model = model.trimmed(config)
+    for line in model.report:
+        print(line)
+    return model
 
 
 def _open(folder: Path, dataset_class):

@@ -88,8 +88,7 @@ def lacks_gpu() -> str | None:
     if importlib.util.find_spec("torch") is None:
         return "torch is not installed: pip install torch"
     if gpu_count() == 0:
-        return ("no NVIDIA GPU is visible: on Colab choose Runtime > Change runtime type > T4 GPU; "
-                "elsewhere see what nvidia-smi says, and unset CUDA_VISIBLE_DEVICES")
+        return "no NVIDIA GPU is visible: see nvidia-smi; on Colab Runtime > Change runtime type"
     if torch_cuda() is None:
         return ("the installed torch is without CUDA: pip install --force-reinstall torch "
                 "--index-url https://download.pytorch.org/whl/cu128")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from .. import backends, provenance
@@ -21,33 +22,46 @@ from ..view.sheet import before_after
 from .cameras_file import find_cameras, write_cameras
 from .config import SplatConfig
 from .gaussians import Gaussians
+from .gsplat_config import GsplatConfig
+from .model_tree import Tree
 from .ply import read_ply, write_ply
 from .scene import GaussianScene
+from .splat_file import read_splat
 from .train import Progress, fit
 
 MODEL = "point_cloud.ply"
 KEPT = (MODEL, "metrics.json", "cameras.json")  # what a finished run must still hold
 METRICS = ("psnr", "ssim", "views", "num_gaussians", "iterations", "seconds")  # in metrics.json
+READERS = {".ply": read_ply, ".splat": read_splat}  # by suffix
 SHEET_VIEWS = 8  # held-out views in the comparison picture
 
 
 def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
                  backend: str = "auto", resume: bool = True,
-                 progress: Callable[[Progress], None] | None = None) -> GaussianScene:
+                 progress: Callable[[Progress], None] | None = None,
+                 gsplat: GsplatConfig | None = None) -> GaussianScene:
     """Trains Gaussian splats on `dataset` and leaves in the run folder `out`:
 
     point_cloud.ply (graphdeco's layout, marked), cameras.json, metrics.json, per_view.json,
     held_out.jpg (pictures above, renders below), consent.json where the dataset has one.
 
-    A finished run of the same inputs and settings is read back. IdfError: see `fit`, `RunFolder`.
+    gsplat: further settings of that backend, not used by others. A finished run of the same inputs
+    and settings is read back. IdfError: see `fit`, `RunFolder`.
     """
     config = (config or SplatConfig()).checked()
     chosen, why = backends.choose("splats", backend)
-    with RunFolder(out, stage="splats", backend=chosen.name, config=config,
+    settings, train, own = asdict(config), chosen.load_trainer() or fit, {}
+    if chosen.name == "gsplat":
+        own = {"options": (gsplat or GsplatConfig()).checked()}
+        settings["gsplat"] = asdict(own["options"])
+    with RunFolder(out, stage="splats", backend=chosen.name, config=settings,
                    inputs=dataset.fingerprint(), resume=resume) as run:
         if run.finished and all((run.path / name).is_file() for name in KEPT):
             return load_scene(run.path)
-        scene = fit(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress)
+        scene = train(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress,
+                      **own)
+        if scene.training.get("halved"):
+            why += "; the GPU's memory was full: half the Gaussians, or half the resolution"
         metrics = evaluate_scene(scene, dataset.test, config.resolution)
         what = mark_of(dataset.root, run.run_id, "Gaussian splats")
         write_ply(scene.gaussians, run.path / MODEL)
@@ -96,30 +110,41 @@ def copy_consent(source, target) -> None:
 # --- reading back ---------------------------------------------------------------------------------
 
 def model_file(path) -> Path:
-    """The `.ply` of a run folder, or the file itself. IdfError where there is none."""
+    """The `.ply` or `.splat` file itself, or that of a run folder or of a folder that graphdeco's
+    trainer left (its newest iteration). IdfError where there is none."""
     path = Path(path)
     if path.is_dir():
-        if not (path / MODEL).is_file():
-            raise IdfError(f"{path} holds no splats", f"no {MODEL} in it",
-                           "give the folder named with --out when `idf splat` ran, or a .ply file")
-        return path / MODEL
-    if path.suffix.lower() != ".ply":
-        raise IdfError(f"{path} is neither a run folder nor a .ply file",
-                       path.suffix or "no suffix", "give a run folder or a .ply file")
+        if (path / MODEL).is_file():
+            return path / MODEL
+        tree = Tree.find(path)
+        if tree is None:
+            raise IdfError(f"{path} holds no splats", f"no {MODEL}, no point_cloud/iteration_N/",
+                           "give the folder named with --out when `idf splat` ran, one of "
+                           "graphdeco's train.py, or a .ply or .splat file")
+        return tree.model
+    if path.suffix.lower() not in READERS:
+        raise IdfError(f"{path} is neither a run folder nor a .ply or .splat file",
+                       path.suffix or "no suffix", "give a run folder, a .ply or a .splat file")
     return path
 
 
 def load_scene(path, rasterizer=None) -> GaussianScene:
-    """The scene of a splat run folder or of any 3DGS `.ply`, with cameras for its orbit."""
-    run = Path(path) / "run.json"
-    background = read_manifest(path).get("background", WHITE) if run.is_file() else WHITE
-    if not (isinstance(background, (list, tuple)) and len(background) == 3
-            and all(isinstance(b, (int, float)) and 0 <= b <= 1 for b in background)):
-        raise IdfError(f"The run manifest {run} is damaged", f"background {background!r:.60}",
-                       "delete that folder and run the stage again")
-    path = model_file(path)
-    gaussians = read_ply(path)
-    return GaussianScene(gaussians, rasterizer, find_cameras(path) or [default_camera(gaussians)],
+    """The scene of a splat run folder, a folder of graphdeco's trainer, any 3DGS `.ply` or a
+    `.splat`, with cameras for its orbit."""
+    path = Path(path)
+    run = path / "run.json"
+    file = model_file(path)
+    background = WHITE
+    if run.is_file():
+        background = read_manifest(path).get("background", WHITE)
+        if not (isinstance(background, (list, tuple)) and len(background) == 3
+                and all(isinstance(b, (int, float)) and 0 <= b <= 1 for b in background)):
+            raise IdfError(f"The run manifest {run} is damaged", f"background {background!r:.60}",
+                           "delete that folder and run the stage again")
+    elif path.is_dir():
+        background = Tree.find(path).background
+    gaussians = READERS[file.suffix.lower()](file)
+    return GaussianScene(gaussians, rasterizer, find_cameras(file) or [default_camera(gaussians)],
                          tuple(background))
 
 
@@ -131,8 +156,8 @@ def default_camera(gaussians: Gaussians, size: int = 512) -> Camera:
 
 
 def mark_of_model(path) -> provenance.Mark:
-    """The mark for what is exported from a run folder or a `.ply`: it carries on what the run, or
-    the file's own comment, says of its making."""
+    """The mark for what is exported from a run folder or a model file: it carries on what the run,
+    or the file's own comment, says of its making."""
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     if (folder / "run.json").is_file():
