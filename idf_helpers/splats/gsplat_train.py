@@ -391,7 +391,8 @@ def fit_gsplat(dataset, config: SplatConfig, options: GsplatConfig | None = None
 
 def _start(views, config, options, rng, points) -> dict[str, np.ndarray]:
     """The first parameters under gsplat's names, float32."""
-    g = initial_gaussians(views, options.initial, config.sh_degree, rng, points)
+    g = initial_gaussians(views, options.initial, config.sh_degree, rng, points,
+                          options.max_gaussians)
     if options.strategy == "mcmc":
         g.opacity_logits[:] = math.log(MCMC_OPACITY / (1 - MCMC_OPACITY))
         g.log_scales += np.float32(math.log(MCMC_SCALE))

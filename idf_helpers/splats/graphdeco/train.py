@@ -182,7 +182,8 @@ def _run(upstream: Upstream, script: str, arguments: list[str],
 
 
 def _failed(script: str, words: str, model: Path) -> IdfError:
-    lines = [x.strip() for x in words.splitlines() if x.strip() and "progress" not in x]
+    plain = re.sub(r"Training progress[^\]\n]*\]?", "", words)  # the bar, which ends no line
+    lines = [x.strip() for x in plain.splitlines() if x.strip()]
     return IdfError(f"graphdeco's {script} failed", (lines or ["it said nothing"])[-1][:300],
                     f"its output so far is in {model}")
 
