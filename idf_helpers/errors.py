@@ -26,6 +26,10 @@ class IdfError(Exception):
             lines.append(f"  do:    {self.do}")
         return "\n".join(lines)
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints instead of a traceback: nothing in the code is to be looked at."""
+        return str(self).split("\n")
+
 
 def shorten(items, limit: int = 3) -> str:
     """First few items and how many there are, for `found` ("a, b, c and 17 more")."""

@@ -83,6 +83,7 @@ def require_consent(statement: str, source: bytes, targets: list[Path]) -> Conse
         raise IdfError(
             f"A swap needs a consent statement covering {' and '.join(foreign)}",
             repr(statement) if statement else "none given",
-            "say in a sentence whose faces these are and that they agreed, e.g. --consent "
+            "say in a sentence whose faces these are and that they agreed (--consent, in a "
+            "notebook the Consent field), e.g. "
             "\"Both pictures show me, and I agree to this swap.\"")
     return Consent(statement, "statement", sha256_bytes(source), target_hash, date)

@@ -33,12 +33,14 @@ class SplatPanel(Panel):
     def __init__(self, dataset: Dataset, out="runs", budget_s: float | None = None,
                  iterations: int | None = None, resolution: int = 256, backend: str = "auto"):
         self.data, self.out = dataset, Path(out)
-        self.unit = w.ToggleButtons(options=["seconds", "iterations"], description="Given in",
-                                    value="iterations" if iterations else "seconds", style=LABEL)
-        self.amount = w.IntText(value=int(iterations or budget_s or 120), description="How much",
-                                style=LABEL)
+        self.amount = w.IntText(value=int(iterations or budget_s or 120), description="Train for",
+                                style=LABEL, layout=w.Layout(width="230px"))
+        self.unit = w.ToggleButtons(options=["seconds", "iterations"],
+                                    value="iterations" if iterations else "seconds",
+                                    style={"button_width": "100px"})
         self.resolution = w.IntSlider(value=resolution, min=64, max=512, step=32,
-                                      description="Resolution", style=LABEL)
+                                      description="Resolution", style=LABEL,
+                                      layout=w.Layout(width="450px"))
         self.backend = w.Dropdown(options=["auto", *backends.names("splats")], value=backend,
                                   description="Backend", style=LABEL)
         self.preview = picture_widget(PREVIEW_SIZE)
@@ -51,7 +53,7 @@ class SplatPanel(Panel):
         self.box.children = [*self.box.children, w.HBox([self.preview, self.plot])]
 
     def controls(self) -> list:
-        return [self.backend, self.unit, self.amount, self.resolution]
+        return [self.backend, w.HBox([self.amount, self.unit]), self.resolution]
 
     @property
     def config(self) -> SplatConfig:
@@ -77,7 +79,7 @@ class SplatPanel(Panel):
                      f"{p.psnr_train:.1f} dB on training views, {p.num_gaussians} Gaussians, "
                      f"{p.memory_mb:.0f} MB")
             if time.monotonic() - shown > PREVIEW_S or p.fraction >= 1:
-                self.preview.value = png(p.preview(front, (1.0, 1.0, 1.0)))
+                self.preview.value = png(p.preview(front))
                 self.curve = np.array(points)
                 self.plot.value = png(psnr_plot(self.curve))
                 shown = time.monotonic()
@@ -86,7 +88,7 @@ class SplatPanel(Panel):
         self.scene = train_splats(self.data, self.folder, config, backend=self.backend.value,
                                   progress=progress)
         self.metrics = read_json(self.folder / "metrics.json", "metrics file")
-        self.preview.value = png(self.scene.render(front, background=(1.0, 1.0, 1.0)))
+        self.preview.value = png(self.scene.render(front))
         self.bar.value = 1.0
         m = self.metrics
         self.say(f"held-out views: {m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM; "

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import ipywidgets as w
 
 from .. import backends, samples
 from ..dataset import Dataset
+from ..errors import IdfError
 from ..files import read_json, stable_hash
 from ..inputs import open_dataset, open_photo
 from ..media import read_image, resize_area
 from ..swap.run import SwapConfig, swap_dataset
 from .run import SHEET_YAWS, frames_by_yaw
 from .sheet import before_after
-from .widgets import LABEL, WIDE, Panel, picture_widget, png, uploaded_files
+from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
 
 
 class SwapPanel(Panel):
@@ -30,9 +32,11 @@ class SwapPanel(Panel):
     def __init__(self, photo: str = "C", dataset: str = "head_multiview", out="runs",
                  backend: str = "auto", consent: str = ""):
         self.out = Path(out)
-        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Upload a photo")
+        self.chooser = w.HBox()  # holds the upload button
+        # not at every key: a half-typed path on Drive would ask for Drive
         self.photo = w.Text(value=str(photo), description="Source photo", style=LABEL, layout=WIDE,
-                            placeholder=f"{', '.join(samples.PHOTOS)} or a path")
+                            placeholder=f"{', '.join(samples.PHOTOS)} or a path",
+                            continuous_update=False)
         self.dataset = w.Text(value=str(dataset), description="Views (dataset)", style=LABEL,
                               layout=WIDE, placeholder="bundled name, folder, .zip or https URL")
         self.backend = w.Dropdown(options=["auto", *backends.names("swap")], value=backend,
@@ -41,19 +45,28 @@ class SwapPanel(Panel):
             value=consent, description="Consent", style=LABEL, layout=WIDE,
             placeholder="Whose faces are these, and did they agree? Not needed for bundled heads.")
         self.preview = picture_widget(160)
+        self.caption = w.HTML()
         self.result = picture_widget(1000)
         self.target: Dataset | None = None
         self.swapped: Dataset | None = None
         self.report_file: dict = {}
         super().__init__()
         self.box.children = [*self.box.children, self.result]
-        self.upload.observe(self._show_photo, names="value")
-        self.photo.observe(self._show_photo, names="value")
+        self._new_upload()
+        self.photo.observe(self._photo_typed, names="value")
         self._show_photo()
 
     def controls(self) -> list:
-        return [w.HBox([w.VBox([self.upload, self.photo, self.dataset, self.backend,
-                                self.consent]), self.preview])]
+        photo = w.VBox([self.preview, self.caption], layout=w.Layout(margin="0 0 0 12px"))
+        return [w.HBox([w.VBox([self.chooser, self.photo, self.dataset, self.backend,
+                                self.consent]), photo])]
+
+    def _new_upload(self) -> None:
+        """An empty upload button in the place of the one before (it cannot be emptied)."""
+        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Upload a photo",
+                                   layout=w.Layout(width="200px"))
+        self.upload.observe(self._show_photo, names="value")
+        self.chooser.children = [self.upload]
 
     @property
     def source(self):
@@ -61,15 +74,31 @@ class SwapPanel(Panel):
         files = uploaded_files(self.upload)
         return open_photo(next(iter(files.values())) if files else self.photo.value)
 
-    def _show_photo(self, _change=None) -> None:
-        source = self.source if self.photo.value or uploaded_files(self.upload) else None
-        if isinstance(source, bytes) or (source is not None and source.is_file()):
-            image = read_image(source, "source photo")
-            height = round(160 * image.shape[0] / image.shape[1])
-            self.preview.value = png(resize_area(image, 160, height))
+    def _photo_typed(self, _change) -> None:
+        """What was chosen last counts: a typed photo takes the place of an uploaded one."""
+        self._new_upload()
+        self._show_photo()
+
+    def _show_photo(self, change=None) -> None:
+        if change is not None:
+            self.bar.value = 0.0
+            self.say("")
+        name = next(iter(uploaded_files(self.upload)), None)
+        try:
+            image = read_image(self.source, "source photo")
+        except IdfError as error:  # `run()` raises it
+            self.preview.value = BLANK
+            self.caption.value = ""
+            self.say(str(error), RED)
+            return
+        height = round(160 * image.shape[0] / image.shape[1])
+        self.preview.value = png(resize_area(image, 160, height))
+        self.caption.value = html.escape(f"{name} (uploaded)" if name
+                                         else Path(self.photo.value).name)
 
     def run(self) -> Dataset:
         """Swaps (or reads back what is finished) and shows views before and after."""
+        self.result.value = BLANK
         source = self.source
         self.target = open_dataset(self.dataset.value, self.out / "downloads")
         key = stable_hash([self.target.fingerprint(), _identity(source), self.backend.value,
@@ -79,7 +108,8 @@ class SwapPanel(Panel):
                                     consent=self.consent.value, progress=self.report)
         self.report_file = read_json(out / "swap_report.json", "report")
         self.result.value = png(self.sheet())
-        counts = ", ".join(f"{n} {s}" for s, n in sorted(self.report_file["counts"].items()))
+        counts = sorted(self.report_file["counts"].items(), key=lambda c: -c[1])
+        counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts)
         self.bar.value = 1.0
         self.say(f"{counts}\n{self.report_file['why']}\nwritten to {out}")
         return self.swapped

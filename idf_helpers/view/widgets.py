@@ -17,6 +17,7 @@ from ..media import encode_image
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
+RED = "#d93025"  # legible on a light and on a dark page
 
 
 def fast() -> bool:
@@ -36,10 +37,13 @@ def png(image: np.ndarray) -> bytes:
     return encode_image(image, ".png")
 
 
+BLANK = png(np.zeros((1, 1, 4), np.uint8))  # one transparent pixel
+
+
 def picture_widget(width: int = 640) -> w.Image:
-    """An Image widget that shows nothing yet (one white pixel), so that it has its place."""
-    blank = np.full((1, 1, 3), 255, np.uint8)
-    return w.Image(value=png(blank), format="png", layout=w.Layout(max_width=f"{width}px"))
+    """An Image widget that shows nothing yet, so that it has its place."""
+    return w.Image(value=BLANK, format="png", layout=w.Layout(
+        max_width=f"min({width}px, 100%)", align_self="flex-start"))  # a box would stretch it
 
 
 class Panel:
@@ -65,17 +69,26 @@ class Panel:
 
     def _clicked(self, _button) -> None:
         self.button.disabled = True
+        self.bar.value = 0.0
+        self.say("starting …")
         try:
             self.run()
         except IdfError as error:
-            self.say(str(error), "#b00020")
+            self.say(str(error), RED)
+            raise
+        except KeyboardInterrupt:
+            self.say("stopped; the button goes on from there")
+            raise
+        except Exception as error:  # a bug of ours: Jupyter hides a handler's traceback in its log
+            self.say(f"{type(error).__name__}: {error}\n"
+                     "run the next cell to see where it comes from", RED)
             raise
         finally:
             self.button.disabled = False
 
     def say(self, text: str, colour: str = "inherit") -> None:
         """Text of the status line (escaped)."""
-        self.status.value = (f'<div style="color:{colour};white-space:pre-wrap;'
+        self.status.value = (f'<div style="color:{colour};white-space:pre-wrap;line-height:1.5;'
                              f'max-width:640px">{html.escape(text)}</div>')
 
     def report(self, step: str, fraction: float) -> None:
@@ -148,7 +161,13 @@ def offer(paths) -> None:
             button.on_click(lambda _, p=path: files.download(str(p)))
             display(button)
         return
-    links = "<br>".join(f'<a href="{html.escape(os.path.relpath(p))}" target="_blank">'
-                        f'{html.escape(str(p))}</a> ({Path(p).stat().st_size / 1e6:.1f} MB)'
+    # "download": Lab would open them itself, a page without its scripts and an archive not at all
+    links = "<br>".join(f'<a href="{html.escape(os.path.relpath(p))}" download>'
+                        f'{html.escape(str(p))}</a> ({size_text(Path(p).stat().st_size)})'
                         for p in paths)
     display(HTML(links))
+
+
+def size_text(size: int) -> str:
+    """Bytes as people read them: "13.3 MB", "40 kB"."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"
