@@ -36,7 +36,7 @@ def demo(out="runs/demo", *, photo: str = "C", config: SplatConfig | None = None
     photo: name of a bundled source photo. say: called with lines for people.
     """
     out, line, started = Path(out), Line(), time.perf_counter()
-    config, view = config or SplatConfig(), view or ExportConfig()
+    config, view = config or SplatConfig(), view or ExportConfig(clean=True)
     target = samples.dataset("head_multiview")
     say(f"1/3 swap    photo {photo} onto {target.describe()}")
     swapped = swap_dataset(target, samples.photo(photo), out / "swap", progress=line)

@@ -102,9 +102,9 @@ class SceneMetrics:
 class Target:
     """What a render is compared with.
 
-    rgb: (H, W, 3) float32, an RGBA picture over white. mask: (H, W) bool, alpha above one half,
-    empty where the picture has no alpha. camera: at the picture's size.
-    background: what to render over: white, or None = the scene's own where there is no alpha.
+    rgb: (H, W, 3) float32, an RGBA picture over the background. mask: (H, W) bool, alpha above one
+    half, empty where the picture has no alpha. camera: at the picture's size.
+    background: what to render over, None = the scene's own where there is no alpha.
     """
 
     rgb: np.ndarray
@@ -113,21 +113,24 @@ class Target:
     background: tuple[float, float, float] | None
 
     @classmethod
-    def of(cls, frame: Frame, resolution: int | None) -> Target:
-        """resolution: longer side, pixels; None = as the picture is."""
+    def of(cls, frame: Frame, resolution: int | None, background=WHITE) -> Target:
+        """resolution: longer side, pixels; None = as the picture is. background: (3,) behind
+        pictures with alpha."""
         camera = frame.camera.fitted(resolution)
         image = media.resize_area(frame.image(), camera.width, camera.height)
         alpha = image.shape[2] == 4
         mask = image[..., 3] > 127 if alpha else np.zeros(image.shape[:2], bool)
-        return cls(media.over(image, WHITE), mask, camera, WHITE if alpha else None)
+        return cls(media.over(image, background), mask, camera, background if alpha else None)
 
 
 def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None = None,
-                   progress: Callable[[int], None] | None = None) -> SceneMetrics:
-    """Renders every frame's camera and compares. IdfError for no frames."""
+                   background=WHITE, progress: Callable[[int], None] | None = None
+                   ) -> SceneMetrics:
+    """Renders every frame's camera and compares, pictures with alpha over `background` (3,).
+    IdfError for no frames."""
     rows = []
     for i, frame in enumerate(frames):
-        t = Target.of(frame, resolution)
+        t = Target.of(frame, resolution, background)
         picture = scene.render(t.camera, frame.expression, t.background)
         rows.append(ViewMetrics(frame.name, psnr(picture, t.rgb), ssim(picture, t.rgb),
                                 psnr(picture, t.rgb, t.mask)))
@@ -181,15 +184,17 @@ def _facing(scene, front: np.ndarray):
 
 
 def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dict]:
-    """Table rows for a run folder of the swap or splats stage, or for a `.ply` with a dataset.
+    """Table rows for a run folder of the swap or splats stage, a folder of graphdeco's train.py
+    (over its background, at its resolution), or a `.ply` or `.splat` with a dataset.
 
-    dataset: folder or Dataset; for a run the one it was made from, unless given. IdfError where
+    dataset: folder or Dataset; for a folder the one it was made from, unless given. IdfError where
     it is gone.
     """
     from pathlib import Path
 
     from .dataset import Dataset
     from .runs import read_manifest
+    from .splats.model_tree import Tree
     from .splats.run import load_scene
     from .view.config import MAX_RESOLUTION
 
@@ -200,8 +205,9 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     if not model.exists():
         raise IdfError(f"{model} does not exist", "no such file or folder",
                        "give a run folder or a .ply file")
-    manifest = read_manifest(model) if model.is_dir() else {}
-    folder = dataset or manifest.get("inputs", {}).get("folder")
+    tree = None if (model / "run.json").is_file() else Tree.find(model)
+    manifest = read_manifest(model) if model.is_dir() and tree is None else {}
+    folder = dataset or (tree.source if tree else manifest.get("inputs", {}).get("folder"))
     if folder is None:
         raise IdfError(f"{model} does not say what to compare it with", "no run folder",
                        "name the dataset with --dataset")
@@ -216,8 +222,12 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
         swapped = {f.name: f for f in Dataset.open(model).frames}
         return [evaluate_swap(list(data.frames), [swapped[f.name] for f in data.frames],
                               mesh.vertices, mesh.triangles)]
+    scene, background = load_scene(model), WHITE
+    if tree:  # as its own metrics.py does
+        background = tree.background
+        resolution = resolution or tree.resolution(*data.size)
     resolution = resolution or manifest.get("config", {}).get("resolution")
-    metrics = evaluate_scene(load_scene(model), data.test, resolution)
+    metrics = evaluate_scene(scene, data.test, resolution, background)
     rows = [{"view": v.name, **{k: x for k, x in v.row().items() if k != "name"}}
             for v in metrics.views]
     return [*rows, {"view": "mean", **{k: v for k, v in metrics.summary().items()

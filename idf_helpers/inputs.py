@@ -144,9 +144,11 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def dataset_root(folder: Path) -> Path:
-    """The folder with the transforms files, at or up to two levels below `folder`."""
+    """The folder with the transforms files, or COLMAP's `sparse/`, at or up to two levels below
+    `folder`."""
     for depth in ("", "*/", "*/*/"):
-        found = sorted(folder.glob(depth + "transforms*.json"))
+        found = sorted(folder.glob(depth + "transforms*.json")) \
+            or [p for p in sorted(folder.glob(depth + "sparse")) if p.is_dir()]
         if found:
             return found[0].parent
     return folder

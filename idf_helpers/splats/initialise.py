@@ -11,16 +11,19 @@ from .views import TrainingViews
 
 CUBE = 1.5  # half side of the cube that is searched, in scene radii
 BATCH = 100_000  # candidate points at a time
+WIDTH = 0.7  # standard deviation as a share of the distance to the neighbours
 MAX_BATCHES = 40  # a hull that fills less than 1/400 of the cube at 10 000 points is given up
 
 
 def initial_gaussians(views: TrainingViews, count: int, sh_degree: int,
-                      rng: np.random.Generator, points=None) -> Gaussians:
+                      rng: np.random.Generator, points=None,
+                      limit: int | None = None) -> Gaussians:
     """`count` round, faint Gaussians (opacity 0.1), each as wide as 0.7 of the distance to its
     neighbours (root mean square over three).
 
     points: optional (N, 3) positions to start from, with or without (N, 3) colours in [0, 1] as
-    columns 3 to 5; `count` is then ignored. Else the visual hull if the pictures have alpha,
+    columns 3 to 5; `count` is then ignored, and a random `limit` of them taken where
+    there are more. Else the visual hull if the pictures have alpha,
     else a cube round the centre of the scene.
     """
     if points is not None:
@@ -29,6 +32,8 @@ def initial_gaussians(views: TrainingViews, count: int, sh_degree: int,
                 or not np.isfinite(points).all():
             raise IdfError("These points cannot start a training", f"shape {points.shape}",
                            "give at least 4 finite points (N, 3), or (N, 6) with colours")
+        if limit is not None and len(points) > limit:
+            points = points[np.sort(rng.choice(len(points), limit, replace=False))]
         means = points[:, :3]
         colours = points[:, 3:] if points.shape[1] == 6 else np.full_like(means, 0.5)
     elif views.has_alpha:
@@ -37,7 +42,7 @@ def initial_gaussians(views: TrainingViews, count: int, sh_degree: int,
         means, colours = random_cube(views, count, rng)
     n = len(means)
     distance = cKDTree(means).query(means, k=4, workers=1)[0][:, 1:]
-    scale = 0.7 * np.sqrt((distance**2).mean(axis=1))
+    scale = WIDTH * np.sqrt((distance**2).mean(axis=1))
     scale = np.maximum(scale, 1e-4 * views.scene.radius)  # points may coincide
     sh = np.zeros((n, (sh_degree + 1) ** 2, 3), np.float32)
     sh[:, 0] = (colours - 0.5) / SH_C0

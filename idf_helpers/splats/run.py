@@ -59,7 +59,7 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
         if run.finished and all((run.path / name).is_file() for name in KEPT):
             return load_scene(run.path)
         scene = train(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress,
-                      **own)
+                      points=dataset.points(), **own)
         if scene.training.get("halved"):
             why += "; the GPU's memory was full: half the Gaussians, or half the resolution"
         metrics = evaluate_scene(scene, dataset.test, config.resolution)

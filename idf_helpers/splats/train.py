@@ -74,7 +74,7 @@ class Trainer:
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
         self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
-                                           points)
+                                           points, config.max_gaussians)
         self.adam = Adam(self.gaussians)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
         self.order = self.rng.permutation(len(views))

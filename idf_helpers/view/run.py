@@ -36,7 +36,7 @@ def write_view(splats, out, config: ExportConfig | None = None, *,
         files = {name: run.path / name for name in names}
         if run.finished and all(f.is_file() for f in files.values()):
             return files
-        model = Model.open(splats)
+        model = Model.open(splats).trimmed(config)
         if swap:
             write_swap_sheet(*swap, files["swap.png"], run.run_id)
         for name in FILES:
