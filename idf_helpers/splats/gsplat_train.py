@@ -27,7 +27,7 @@ from .densify import prune_invisible
 from .gaussians import Gaussians
 from .gsplat_backend import GsplatRasterizer, camera_tensors, rasterize
 from .gsplat_config import ITERATIONS, GsplatConfig
-from .initialise import initial_gaussians
+from .initialise import WIDTH, initial_gaussians
 from .scene import GaussianScene
 from .torch_loss import photometric_loss
 from .train import COLOURS, MAX_ROLLBACKS, Progress, State, background_mode
@@ -39,7 +39,9 @@ OF_GSPLAT = {"means": "means", "scales": "log_scales", "quats": "quats",
 LOOK_EVERY = 100  # steps between two looks at the loss, which make the processor wait for the GPU
 WARM_UP, MEASURED = 20, 100  # steps before and while a budget's number of steps is estimated
 SH_EVERY = 1000  # steps of 30 000 between two degrees of the colour
-MCMC_OPACITY, MCMC_SCALE = 0.5, 0.1  # of the start, as gsplat's trainer sets them for mcmc
+# Of the start, as gsplat's trainer sets them: opacity, and standard deviation as a share of the
+# distance to the neighbours
+START = {"default": (0.1, 1.0), "mcmc": (0.5, 0.1)}
 
 
 class GsplatTrainer:
@@ -393,9 +395,9 @@ def _start(views, config, options, rng, points) -> dict[str, np.ndarray]:
     """The first parameters under gsplat's names, float32."""
     g = initial_gaussians(views, options.initial, config.sh_degree, rng, points,
                           options.max_gaussians)
-    if options.strategy == "mcmc":
-        g.opacity_logits[:] = math.log(MCMC_OPACITY / (1 - MCMC_OPACITY))
-        g.log_scales += np.float32(math.log(MCMC_SCALE))
+    opacity, width = START[options.strategy]
+    g.opacity_logits[:] = math.log(opacity / (1 - opacity))
+    g.log_scales += np.float32(math.log(width / WIDTH))
     named = {theirs: getattr(g, ours) for theirs, ours in OF_GSPLAT.items()}
     return named | {"sh0": g.sh[:, :1], "shN": g.sh[:, 1:]}
 

@@ -19,7 +19,7 @@ def photometric_loss(render: torch.Tensor, target: torch.Tensor, lambda_dssim: f
     stacked = torch.cat([x, y, x * x, y * y, x * y])[None]
     rows = window.reshape(1, 1, -1, 1).expand(15, 1, -1, 1)
     columns = window.reshape(1, 1, 1, -1).expand(15, 1, 1, -1)
-    half = WINDOW // 2  # zero padding
+    half = WINDOW // 2  # zero padding. Depthwise in float32 is torch's own kernel, without TF32
     blurred = F.conv2d(F.conv2d(stacked, rows, padding=(half, 0), groups=15), columns,
                        padding=(0, half), groups=15)[0]
     m, n, xx, yy, xy = blurred.split(3)

@@ -71,7 +71,7 @@ def fit_upstream(dataset, config: SplatConfig, *, run: RunFolder | None = None,
         if words is None:
             break
         if "OutOfMemoryError" not in words and "out of memory" not in words:
-            raise _failed("train.py", words, model)
+            raise _failed(words, model, run)
         shutil.rmtree(model, ignore_errors=True)
     else:
         raise out_of_memory("graphdeco's trainer", 0, camera.width // 2, camera.height // 2)
@@ -181,11 +181,15 @@ def _run(upstream: Upstream, script: str, arguments: list[str],
         process.stderr.close()
 
 
-def _failed(script: str, words: str, model: Path) -> IdfError:
+def _failed(words: str, model: Path, run: RunFolder) -> IdfError:
+    """Keeps the run folder where there is something to go on from."""
     plain = re.sub(r"Training progress[^\]\n]*\]?", "", words)  # the bar, which ends no line
-    lines = [x.strip() for x in plain.splitlines() if x.strip()]
-    return IdfError(f"graphdeco's {script} failed", (lines or ["it said nothing"])[-1][:300],
-                    f"its output so far is in {model}")
+    lines = [x.strip() for x in plain.splitlines() if x.strip()] or ["it said nothing"]
+    kept = any(model.glob("chkpnt*.pth"))
+    if kept:
+        run.event(kind="graphdeco train.py failed", words=words[-2000:])
+    return IdfError("graphdeco's train.py failed", lines[-1][:300],
+                    "the same command goes on from its last checkpoint" if kept else "")
 
 
 def _measure(upstream: Upstream, model: Path, run: RunFolder) -> None:
