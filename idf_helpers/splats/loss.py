@@ -22,7 +22,6 @@ from .jit import kernel, next_item, run_on_threads
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
-GAP = WINDOW // 2  # rows of zeros between stacked planes: they act as each plane's padding
 
 
 def gaussian_window() -> np.ndarray:
@@ -48,18 +47,12 @@ class PhotometricLoss:
         self.shape = (3, height, width)
         self.lambda_dssim = float(lambda_dssim)
         self._window = gaussian_window()
-        # Planes stacked along the rows, so that one call of OpenCV blurs them all.
-        self._moments = np.zeros((15, height + GAP, width), np.float32)  # x, x², xy, y, y²
+        self._moments = np.empty((15, height, width), np.float32)  # x, x², xy, y, y²
         self._blurred = np.empty_like(self._moments)
-        self._partials = np.zeros((9, height + GAP, width), np.float32)  # g dS/dm, dS/dE, dS/dF
+        self._partials = np.empty((9, height, width), np.float32)  # g dS/dm, dS/dE, dS/dF
         self._back = np.empty_like(self._partials)
         self._sums = np.zeros((3, height))  # of S, |x - y|, (x - y)², by row
         self._gradient = np.empty(self.shape, np.float32)
-
-    def _blur(self, source: np.ndarray, out: np.ndarray) -> None:
-        width = self.shape[2]
-        cv2.sepFilter2D(source.reshape(-1, width), cv2.CV_32F, self._window, self._window,
-                        dst=out.reshape(-1, width), borderType=cv2.BORDER_CONSTANT)
 
     def __call__(self, render: np.ndarray, target: np.ndarray) -> LossValue:
         """render, target: (3, H, W) float32 in [0, 1], contiguous."""
@@ -68,14 +61,28 @@ class PhotometricLoss:
         size = render.size
         lam = self.lambda_dssim
         run_on_threads(_fill_moments, render, target, self._moments)
-        self._blur(self._moments, self._blurred)
+        run_on_threads(_blur_planes, self._moments, self._blurred, self._window)
         run_on_threads(_ssim_partials, self._blurred, np.float32(-lam / size), self._partials,
                        self._sums)
-        self._blur(self._partials, self._back)
+        run_on_threads(_blur_planes, self._partials, self._back, self._window)
         run_on_threads(_gradient, render, target, self._back, np.float32((1 - lam) / size),
                        self._gradient, self._sums)
         similarity, absolute, squared = self._sums.sum(axis=1) / size
         return LossValue((1 - lam) * absolute + lam * (1 - similarity), squared, self._gradient)
+
+
+def _blur_planes(source, out, window, counter):
+    """Each plane by a call of its own: OpenCV keeps to one thread, the planes share ours."""
+    plane = _take(counter)
+    while plane < len(source):
+        cv2.sepFilter2D(source[plane], cv2.CV_32F, window, window, dst=out[plane],
+                        borderType=cv2.BORDER_CONSTANT)
+        plane = _take(counter)
+
+
+@kernel
+def _take(counter):
+    return next_item(counter)
 
 
 @kernel
@@ -96,7 +103,7 @@ def _fill_moments(x, y, out, counter):
 
 @kernel
 def _ssim_partials(blurred, g, out, sums, counter):
-    height, width = blurred.shape[1] - GAP, blurred.shape[2]
+    _, height, width = blurred.shape
     one, two = np.float32(1), np.float32(2)
     row = next_item(counter)
     while row < height:
