@@ -67,8 +67,8 @@ class Pose:
     def c2w(self) -> np.ndarray:
         """(4, 4) float64 OpenGL camera-to-world. IdfError where the numbers give none."""
         q = np.array(self.quat)
-        length = np.linalg.norm(q)
-        if not 1e-6 < length < 1e30 or not np.abs(self.translation).max() < 1e30:
+        length = np.linalg.norm(q) if np.abs(q).max() < 1e30 else np.inf
+        if not 1e-6 < length < np.inf or not np.abs(self.translation).max() < 1e30:
             raise IdfError(f"The COLMAP picture {self.name} has no pose", f"quaternion "
                            f"{self.quat}, translation {self.translation}")
         w, x, y, z = q / length

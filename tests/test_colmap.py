@@ -8,6 +8,8 @@ import pytest
 from idf_helpers import Dataset, IdfError, media
 from idf_helpers.cameras import look_at_matrix, orbit, scene_frame
 from idf_helpers.inputs import dataset_root
+from idf_helpers.splats.config import SplatConfig
+from idf_helpers.splats.run import train_splats
 
 from .colmap_files import Model
 
@@ -112,6 +114,17 @@ def test_few_points_are_told_and_not_used(tmp_path):
     make(tmp_path, points=5)
     d = Dataset.open(tmp_path)
     assert d.points() is None and any("5 points" in n for n in d.notes)
+
+
+def test_a_training_starts_from_the_points(tmp_path):
+    model = make(tmp_path / "data", points=300)
+    seen = []
+    scene = train_splats(Dataset.open(tmp_path / "data"), tmp_path / "out", SplatConfig(
+        iterations=2, resolution=32, initial=50, max_gaussians=200), backend="cpu",
+        progress=lambda p: seen.append(p.num_gaussians))
+    assert seen[-1] == 200  # of 300 points, not the 50 that a cube would be filled with
+    distance = np.abs(scene.gaussians.means[:, None] - model.points[None, :, :3]).max(2).min(1)
+    assert distance.max() < 0.02 * scene_frame(scene.cameras).radius
 
 
 def test_an_unpacked_archive_is_searched_for_it(tmp_path):
@@ -229,3 +242,28 @@ def test_no_pictures_registered(tmp_path):
     model.write(tmp_path / "a/b/sparse/0", False)
     (tmp_path / "a/images").rename(tmp_path / "a/b/images")
     fails(tmp_path / "a/b", "0 pictures")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("text", [False, True])
+def test_damaged_files_are_read_or_refused_with_a_word(tmp_path, text):
+    make(tmp_path, text)
+    rng = np.random.default_rng(5)
+    refused = 0
+    for path in sorted((tmp_path / "sparse/0").iterdir()):
+        whole = path.read_bytes()
+        for _ in range(40):
+            data = bytearray(whole)
+            i, n = (int(rng.integers(1, m)) for m in (len(data), 40))
+            kind = rng.integers(3)
+            if kind == 0:
+                del data[i:i + n]
+            else:
+                data[i:i + n] = bytes([255] * n) if kind == 1 else rng.bytes(n)
+            path.write_bytes(data)
+            try:
+                Dataset.open(tmp_path).points()
+            except IdfError:
+                refused += 1
+        path.write_bytes(whole)
+    assert refused > 60

@@ -78,6 +78,15 @@ def test_points_are_taken_as_given():
     np.testing.assert_allclose(0.5 + 0.28209479 * g.sh[:, 0], points[:, 3:], atol=1e-5)
 
 
+def test_of_too_many_points_a_random_part_is_taken():
+    points = np.random.default_rng(0).random((500, 6)).astype(np.float32)
+    g = initial_gaussians(ball_views(3), 10, 0, np.random.default_rng(0), points, limit=60)
+    assert len(g) == 60 == len(np.unique(g.means[:, 0]))
+    assert np.isin(g.means[:, 0], points[:, 0]).all() and g.means[:, 0].max() > 0.8
+    same = initial_gaussians(ball_views(3), 10, 0, np.random.default_rng(0), points, limit=60)
+    np.testing.assert_array_equal(g.means, same.means)
+
+
 @pytest.mark.parametrize("points", [np.zeros((3, 3)), np.zeros((9, 2)), np.full((9, 3), np.nan)])
 def test_useless_points(points):
     with pytest.raises(IdfError, match="points"):
