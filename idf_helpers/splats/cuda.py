@@ -17,10 +17,18 @@ from pathlib import Path
 from ..errors import IdfError
 
 
+def find_package(name: str):
+    """Its import spec without importing it; None where it is not there."""
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+
+
 def torch_cuda() -> str | None:
     """The CUDA version that the installed torch was built for ("12.8"); None: without CUDA, or no
     torch. Read from its version file, because importing torch takes seconds."""
-    spec = importlib.util.find_spec("torch")
+    spec = find_package("torch")
     if spec is None or not spec.origin:
         return None
     try:
@@ -85,7 +93,7 @@ def find_host_compiler() -> str | None:
 
 def lacks_gpu() -> str | None:
     """What is missing for torch to compute on a GPU."""
-    if importlib.util.find_spec("torch") is None:
+    if find_package("torch") is None:
         return "torch is not installed: pip install torch"
     if gpu_count() == 0:
         return "no NVIDIA GPU is visible: see nvidia-smi; on Colab Runtime > Change runtime type"
@@ -124,7 +132,7 @@ def lacks_gsplat() -> str | None:
     lack = lacks_gpu()
     if lack:
         return lack
-    spec = importlib.util.find_spec("gsplat")
+    spec = find_package("gsplat")
     if spec is None or not spec.origin:
         return 'gsplat is not installed: pip install "gsplat>=1.5"'
     if list(Path(spec.origin).parent.glob("csrc*.*")):  # compiled: csrc.so or csrc.pyd
