@@ -34,7 +34,7 @@ class SplatConfig:
     """Gaussians at the start, 16 to max_gaussians."""
     max_gaussians: int = 40_000
     """Gaussians at most, 16 or more; sets time per step, memory and size of the file."""
-    sh_degree: int = 2
+    sh_degree: int = 3
     """Degree of the view-dependent colour in the end, 0 to 3."""
     background: Literal["auto", "random", "white", "black"] = "auto"
     """What lies behind: a new random colour each step (pictures with alpha only), white or black.
