@@ -9,18 +9,18 @@ from .. import provenance
 from ..cameras import Camera, orbit
 from ..errors import IdfError
 from ..media import video_writer
-from ..scene import WHITE, Scene
+from ..scene import Scene
 
 
 def write_orbit(scene: Scene, cameras: list[Camera], path, what: provenance.Mark, *,
                 frames: int = 120, fps: float = 30.0, elevation: float = 6.0,
-                resolution: int | None = 320, background=WHITE, visible_label: bool = True,
+                resolution: int | None = 320, background=None, visible_label: bool = True,
                 progress: Callable[[int], None] | None = None) -> Path:
     """Renders one turn starting in front of the head and writes an MP4 with its marks.
 
     cameras: those of the dataset (they tell where the head is and how far away). resolution: longer
-    side, pixels. visible_label: the word in the corner; the marks for machines are written without
-    it, too.
+    side, pixels. background: (3,) in [0, 1], the scene's own where None. visible_label: the word
+    in the corner; the marks for machines are written without it, too.
     """
     if frames < 1:
         raise IdfError("An orbit needs at least one frame", f"{frames}")

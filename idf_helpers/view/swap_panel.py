@@ -74,10 +74,10 @@ class SwapPanel(Panel):
         files = uploaded_files(self.upload)
         return open_photo(next(iter(files.values())) if files else self.photo.value)
 
-    def _photo_typed(self, _change) -> None:
+    def _photo_typed(self, change) -> None:
         """What was chosen last counts: a typed photo takes the place of an uploaded one."""
         self._new_upload()
-        self._show_photo()
+        self._show_photo(change)
 
     def _show_photo(self, change=None) -> None:
         if change is not None:

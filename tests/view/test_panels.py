@@ -7,11 +7,14 @@ import pytest
 from PIL import Image
 
 from idf_helpers import IdfError, media, samples
+from idf_helpers.cameras import orbit
+from idf_helpers.dataset import Dataset
 from idf_helpers.view import stages, widgets
 from idf_helpers.view.landmark_picture import source_picture
 from idf_helpers.view.splat_panel import SplatPanel
 from idf_helpers.view.swap_panel import SwapPanel
 
+from ..conftest import make_dataset
 from ..swap.conftest import small_head  # noqa: F401
 
 
@@ -32,6 +35,10 @@ def test_uploads_of_both_versions_of_ipywidgets():
 
 def picture_of(widget):
     return np.array(Image.open(io.BytesIO(widget.value)))
+
+
+def picture_of_array(image):
+    return np.array(Image.open(io.BytesIO(widgets.png(image))))
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +85,46 @@ def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_pa
         panel.run()
     panel.consent.value = "A face that I made up."
     assert panel.run().root.is_dir()
+
+
+def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,  # noqa: F811
+                                                                    tmp_path, monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    uploads = {panel.upload: {"me & <b>.png": samples.photo("B").read_bytes()}}
+    monkeypatch.setattr("idf_helpers.view.swap_panel.uploaded_files", lambda w: uploads.get(w, {}))
+    panel._show_photo()
+    assert panel.caption.value == "me &amp; &lt;b&gt;.png (uploaded)" and panel.source
+    uploads[panel.upload] = {"notes.txt": b"hello"}
+    panel._show_photo()
+    assert "not an image" in panel.status.value and picture_of(panel.preview).shape[:2] == (1, 1)
+    first = panel.upload
+    panel.photo.value = "B"  # typed after the upload
+    assert panel.upload is not first and panel.chooser.children == (panel.upload,)
+    assert panel.source == samples.photo("B") and panel.caption.value == "B"
+    assert "not an image" not in panel.status.value
+    panel.photo.value = "/no/such.png"
+    assert "does not exist" in panel.status.value and panel.caption.value == ""
+
+
+def test_stop_and_a_bug_are_told_in_the_status_line(tmp_path, monkeypatch):
+    panel = SplatPanel(samples.dataset("head_turntable"), out=tmp_path)
+    for error, words in ((KeyboardInterrupt(), "stopped"), (ZeroDivisionError("<x>"),
+                                                            "ZeroDivisionError: &lt;x&gt;")):
+        def fails(error=error):
+            raise error
+        monkeypatch.setattr(panel, "run", fails)
+        with pytest.raises(type(error)):
+            panel._clicked(panel.button)
+        assert words in panel.status.value and not panel.button.disabled
+
+
+def test_previews_show_a_scene_of_opaque_pictures_over_its_own_background(tmp_path):
+    root = make_dataset(tmp_path / "data", size=(32, 32), alpha=False)
+    panel = SplatPanel(Dataset.open(root), out=tmp_path / "runs", iterations=20, resolution=32)
+    scene = panel.run()
+    front = orbit(panel.data.cameras, 1, resolution=256)[0]
+    assert scene.background == (0.0, 0.0, 0.0)
+    assert np.array_equal(picture_of(panel.preview), picture_of_array(scene.render(front)))
 
 
 def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
