@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..cameras import Camera
+from ..errors import IdfError
 from .torch_rasterizer import Drawn, TorchRasterizer, gradient
 
 
@@ -26,6 +27,8 @@ class GsplatRasterizer(TorchRasterizer):
                  near: float = 0.05):
         super().__init__(device, near)
         self.packed, self.antialiased = packed, antialiased
+        if self.device.type == "cuda":
+            compile_kernels()
 
     def halve(self) -> bool:
         changed, self.packed = not self.packed, True
@@ -49,6 +52,21 @@ class GsplatRasterizer(TorchRasterizer):
         return Drawn(rendered[0, ..., :3].permute(2, 0, 1), alphas[0, ..., 0], rendered[0, ..., 3],
                      lambda: per_gaussian(gradient(means2d).abs().sum(-1)),
                      lambda: per_gaussian((radii > 0).all(-1).float()) > 0)
+
+
+def compile_kernels() -> None:
+    """Compiles gsplat's kernels, minutes at the first call on a machine, or loads them. IdfError
+    with the compiler's first error."""
+    try:
+        from gsplat.cuda._backend import _C  # compiles when it is imported
+        said = "" if _C is not None else "gsplat found no CUDA toolkit"
+    except (ImportError, RuntimeError, OSError) as error:
+        lines = [x.strip() for x in str(error).splitlines() if "rror:" in x]
+        said = (lines or [str(error).split("\n")[0]])[0][:300]
+    if said:
+        raise IdfError("gsplat's CUDA kernels cannot be used here", said,
+                       "check that nvcc, C++ compiler and torch fit each other, or take a compiled "
+                       "wheel from https://docs.gsplat.studio/whl")
 
 
 def camera_tensors(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -46,6 +46,13 @@ class TorchRasterizer:
         if not near > 0:
             raise IdfError("The near plane must lie in front of the camera", f"near={near}")
         self.device = torch.device(device or ("cuda" if self.cuda else "cpu"))
+        if self.device.type == "cuda":
+            try:  # a GPU may be there and its driver too old for this torch
+                torch.cuda.init()
+            except (RuntimeError, AssertionError) as error:
+                raise IdfError("torch cannot use this machine's GPU", str(error).split("\n")[0],
+                               "update the NVIDIA driver, or install the torch that fits it: "
+                               "https://pytorch.org/get-started/locally") from None
         self.near = near
         self.last: Render | None = None
         self._saved: tuple | None = None

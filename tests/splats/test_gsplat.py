@@ -272,6 +272,37 @@ def test_each_lack_has_its_line(machine, monkeypatch, tmp_path):
     assert cuda.lacks_gsplat() is None
 
 
+def test_a_gpu_that_torch_cannot_use():
+    if torch.cuda.is_available():
+        pytest.skip("it can use this one")
+    with pytest.raises(IdfError, match="torch cannot use this machine's GPU"):
+        GsplatRasterizer()
+
+
+class Failing:
+    """In sys.modules: importing a name from it fails as a compilation does."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("Error building extension 'gsplat_cuda': [1/9] nvcc\n"
+                           "x.cu(7): error: no such thing\nninja: stopped")
+
+
+def test_kernels_that_do_not_compile(monkeypatch):
+    from types import SimpleNamespace
+
+    from idf_helpers.splats.gsplat_backend import compile_kernels
+
+    monkeypatch.setitem(sys.modules, "gsplat.cuda", SimpleNamespace())
+    for backend, found in ((Failing(), "x.cu(7): error: no such thing"),
+                           (SimpleNamespace(_C=None), "gsplat found no CUDA toolkit")):
+        monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", backend)
+        with pytest.raises(IdfError, match="kernels cannot be used") as error:
+            compile_kernels()
+        assert error.value.found == found
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", SimpleNamespace(_C=object()))
+    compile_kernels()
+
+
 def test_nvccs_version(tmp_path):
     program = tmp_path / "nvcc.py"
     program.write_text("print('Cuda compilation tools, release 12.8, V12.8.93')")
