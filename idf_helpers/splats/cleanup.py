@@ -27,7 +27,7 @@ BLACK = np.zeros(3, np.float32)
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Thresholds; the defaults were chosen on the sample head (see `benchmarks/`): they take what
+    """Thresholds; the defaults were chosen on the sample head (`benchmarks/cleanup.py`): they take what
     frays below the bust, and held-out PSNR does not fall."""
 
     hull_margin: float = 0.03
@@ -38,7 +38,7 @@ class CleanConfig:
     """Blending weight below which a Gaussian counts as unseen, pixels per view, mean, 0 or more."""
     min_views: float = 0.05
     """Share of all views that a Gaussian's weight must come from in effect ((Σw)²/Σw²), 0 to 1."""
-    min_inside: float = 0.5
+    min_inside: float = 0.4
     """Least share of a Gaussian's weight from views whose picture holds its centre, 0 to 1: what
     is only seen by its tail over the rim of pictures has grown without any control."""
     min_covered: float = 0.1

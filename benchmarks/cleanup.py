@@ -1,0 +1,55 @@
+"""What each rule of the clean-up takes away, and what that does to held-out views.
+
+    python benchmarks/cleanup.py RUN
+
+RUN: a run folder of `idf splat` whose dataset is still there, such as runs/demo/splats.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tyro
+from tyro.conf import Positional
+
+from idf_helpers.evaluate import evaluate_scene, table
+from idf_helpers.splats.cleanup import (
+    RESOLUTION,
+    CleanConfig,
+    contributions,
+    frayed,
+    isolated,
+    outside_hull,
+    unseen,
+)
+from idf_helpers.splats.views import TrainingViews
+from idf_helpers.view.export import Model
+
+
+def main(run: Positional[Path]) -> None:
+    model, config = Model.open(run), CleanConfig()
+    data, scene = model.dataset("The benchmark"), model.scene
+    g = scene.gaussians
+    views = TrainingViews.load(data.train, RESOLUTION)
+    begun = time.process_time()
+    seen = contributions(g, views, scene.rasterizer)
+    print(f"contributions of {len(g)} Gaussians to {len(views)} views: "
+          f"{time.process_time() - begun:.1f} s CPU")
+    masks = {"outside the silhouettes": outside_hull(g, views, config),
+             "unseen": unseen(seen, config), "frayed": frayed(seen, config, len(views)),
+             "isolated": isolated(g, views.scene.radius, config)}
+    masks = {"nothing": np.zeros(len(g), bool), **masks,
+             "all of it": np.logical_or.reduce(list(masks.values()))}
+    rows = []
+    for name, mask in masks.items():
+        m = evaluate_scene(replace(scene, gaussians=g[~mask]), data.test, model.trained_at)
+        rows.append({"taken away": name, "Gaussians": int(mask.sum()), "PSNR": m.psnr,
+                     "SSIM": m.ssim, "masked PSNR": m.psnr_masked})
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
