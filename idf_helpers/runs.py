@@ -15,7 +15,6 @@ import os
 import platform
 import secrets
 import shutil
-import socket
 import struct
 import sys
 import time
@@ -29,12 +28,12 @@ import numpy as np
 from . import __version__
 from .errors import IdfError, shorten
 from .files import read_json, stable_hash, write_bytes, write_error, write_json
+from .lock import FolderLock
 from .machine import machine, peak_rss_mb
 
 FORMAT = 1
 CHECKPOINT_EVERY_S = 60.0  # a killed run may lose two minutes: one interval and the time to write
 KEEP_CHECKPOINTS = 2
-STALE_LOCK_S = 600.0  # of another machine (a Drive folder after the notebook's machine died)
 
 
 class RunFolder:
@@ -71,7 +70,7 @@ class RunFolder:
         self._made: list[Path] = []
         self._was_empty = False
         self._discarded = False
-        self._locked = False
+        self._lock = FolderLock(self.path)
         self.manifest: dict = {}
 
     # --- life ---------------------------------------------------------------------------------
@@ -80,26 +79,25 @@ class RunFolder:
         earlier = self._read_earlier()
         self._make_folder()
         try:
-            self._lock()
+            self._lock.acquire()
             for half in self.path.rglob(".*.part*"):  # of a killed process: nobody writes now
                 half.unlink(missing_ok=True)
             earlier = self._read_earlier()  # another process may have finished it meanwhile
-            identity = stable_hash(self._asked)
             if earlier and self._resume:
                 self.manifest, self.resumed = earlier, True
                 self.finished = earlier.get("status") == "finished"
             else:
                 self._clear()
                 self.manifest = {"format": FORMAT, "run_id": secrets.token_hex(6),
-                                 "identity": identity, **self._asked, "created": _now(),
-                                 "seconds_wall": 0.0}
+                                 "identity": _identity(self._asked), **self._asked,
+                                 "created": _now(), "seconds_wall": 0.0}
             if not self.finished:
                 self.manifest |= {"status": "running", "versions": versions(),
                                   "machine": machine()}
                 self._save()
             self._wall_before = float(self.manifest.get("seconds_wall", 0.0))
         except BaseException:
-            self._unlock()
+            self._lock.release()
             self._remove_made()
             raise
         return self
@@ -108,7 +106,7 @@ class RunFolder:
         try:
             if kind is not None and issubclass(kind, IdfError) and self._was_empty \
                     and (self._discarded or not self.has_work()):
-                self._unlock()
+                self._lock.release()
                 self._remove_content()
                 self._remove_made()
             elif not self.finished:
@@ -117,7 +115,7 @@ class RunFolder:
                 with contextlib.suppress(IdfError):  # the first error is the one to show
                     self._save(status=status, error=str(error)[:500] if error else None)
         finally:
-            self._unlock()
+            self._lock.release()
         return False
 
     def finish(self, metrics: dict | None = None, **extra) -> None:
@@ -172,7 +170,7 @@ class RunFolder:
                                "choose a new or empty folder with --out")
             return None
         earlier = read_manifest(self.path)
-        if earlier.get("identity") == stable_hash(self._asked):
+        if earlier.get("identity") == _identity(self._asked):
             return earlier
         raise IdfError(
             f"The output folder {self.path} holds another run", _difference(earlier, self._asked),
@@ -211,45 +209,6 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
-    # --- lock ---------------------------------------------------------------------------------
-
-    def _lock(self) -> None:
-        lock = self.path / "lock"
-        mine = {"pid": os.getpid(), "host": socket.gethostname(),
-                "started": _process_start(os.getpid())}
-        for _ in range(10):
-            try:
-                _place_lock(lock, json.dumps(mine))
-                self._locked = True
-                return
-            except FileExistsError:
-                owner = _read_lock(lock)
-                if owner is None:  # removed or being written this moment
-                    time.sleep(0.05)
-                    owner = _read_lock(lock)
-                if owner is None or _is_stale(owner, lock):
-                    try:
-                        lock.unlink(missing_ok=True)
-                    except OSError as error:  # e.g. a folder of that name
-                        raise write_error(lock, error) from error
-                    continue
-                raise IdfError(f"The output folder {self.path} is in use by a running process",
-                               f"process {owner['pid']} on {owner['host']}",
-                               "wait for it to end, or choose another --out") from None
-            except OSError as error:
-                raise write_error(lock, error) from error
-        raise IdfError(f"The lock of {self.path} could not be taken", str(lock))
-
-    def _unlock(self) -> None:
-        if self._locked:
-            (self.path / "lock").unlink(missing_ok=True)
-            self._locked = False
-
-    def _heartbeat(self) -> None:
-        """Tells other machines that the lock's owner is alive (STALE_LOCK_S)."""
-        with contextlib.suppress(OSError):
-            os.utime(self.path / "lock")
-
     # --- events and checkpoints ---------------------------------------------------------------
 
     def event(self, **fields) -> None:
@@ -260,7 +219,7 @@ class RunFolder:
                 f.flush()
         except OSError as error:
             raise write_error(self.path / "events.jsonl", error) from error
-        self._heartbeat()
+        self._lock.heartbeat()
 
     def events(self) -> list[dict]:
         path = self.path / "events.jsonl"
@@ -291,7 +250,7 @@ class RunFolder:
             old.unlink()
         self._last_checkpoint = time.monotonic()
         self._save()
-        self._heartbeat()
+        self._lock.heartbeat()
 
     def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict] | None:
         """(arrays, state) of the newest readable checkpoint, or None."""
@@ -354,6 +313,12 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+def _identity(asked: dict) -> str:
+    """Hash of what was asked. Where the inputs lie does not count: folders may be moved."""
+    inputs = {k: v for k, v in asked["inputs"].items() if k != "folder"}
+    return stable_hash(asked | {"inputs": inputs})
+
+
 def _difference(earlier: dict, asked: dict) -> str:
     out = []
     for part in ("stage", "backend"):
@@ -361,71 +326,6 @@ def _difference(earlier: dict, asked: dict) -> str:
             out.append(f"{part} {earlier.get(part)!r}, now {asked[part]!r}")
     for part in ("config", "inputs"):
         a, b = earlier[part], asked[part]
-        keys = [k for k in {**a, **b} if a.get(k) != b.get(k)]
+        keys = [k for k in {**a, **b} if a.get(k) != b.get(k) and k != "folder"]
         out += [f"{k} {str(a.get(k))[:60]!r}, now {str(b.get(k))[:60]!r}" for k in keys]
     return shorten(out) or "other settings"
-
-
-def _place_lock(lock: Path, text: str) -> None:
-    """Makes the lock with its content in one step, so that nobody reads it half written and takes
-    it for a dead one. FileExistsError where there is one."""
-    draft = lock.with_name(f".lock.{secrets.token_hex(4)}.part")
-    try:
-        draft.write_text(text)
-        os.link(draft, lock)
-    except FileNotFoundError:  # the owner of the lock has just cleaned up and taken the draft along
-        raise FileExistsError(lock) from None
-    except FileExistsError:
-        raise
-    except OSError:  # a volume without hard links (Drive, exFAT)
-        with open(lock, "x") as f:
-            f.write(text)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _read_lock(lock: Path) -> dict | None:
-    try:
-        owner = json.loads(lock.read_text())
-        plain = 0 < int(owner["pid"]) < 2**31 and isinstance(owner["host"], str)
-        return owner if plain else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _is_stale(owner: dict, lock: Path) -> bool:
-    if owner["host"] != socket.gethostname():
-        try:
-            return time.time() - lock.stat().st_mtime > STALE_LOCK_S
-        except OSError:
-            return True
-    # the number may have been given to another process since
-    return not _is_alive(owner["pid"]) or owner.get("started") != _process_start(owner["pid"])
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":  # os.kill would send a Ctrl-C there
-        import ctypes
-
-        kernel = ctypes.WinDLL("kernel32")
-        kernel.OpenProcess.restype = ctypes.c_void_p
-        handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        kernel.GetExitCodeProcess(ctypes.c_void_p(handle), ctypes.byref(code))
-        kernel.CloseHandle(ctypes.c_void_p(handle))
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _process_start(pid: int) -> str | None:
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    return None

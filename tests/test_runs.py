@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError, RunFolder
-from idf_helpers.runs import _is_alive, latest_run, read_manifest
+from idf_helpers.lock import FolderLock, _is_alive
+from idf_helpers.runs import latest_run, read_manifest
 
 
 def run(out, **changes):
@@ -247,3 +248,27 @@ def test_flipped_bytes_in_a_checkpoint(tmp_path):
             r.latest_checkpoint()  # None, or what is still readable; nothing is raised
         path.write_bytes(whole.tobytes())
         assert r.latest_checkpoint()[1] == {"n": 1}
+
+
+def test_moved_inputs_are_the_same_inputs(tmp_path):
+    with run(tmp_path / "r", inputs={"hash": "a", "folder": "/here"}) as r:
+        r.finish()
+    with run(tmp_path / "r", inputs={"hash": "a", "folder": "/there"}) as r:
+        assert r.finished
+    with pytest.raises(IdfError, match="hash 'a', now 'b'"), \
+            run(tmp_path / "r", inputs={"hash": "b", "folder": "/here"}):
+        pass
+
+
+def test_a_lock_placed_meanwhile_is_put_back(tmp_path):
+    """Two processes judge the same dead lock; the slower one must not remove the faster's new."""
+    dead = {"pid": 2**30, "host": "elsewhere", "started": None}
+    fast, slow = FolderLock(tmp_path), FolderLock(tmp_path)
+    fast.acquire()
+    slow._set_aside(dead)  # judged before `fast` came
+    with pytest.raises(IdfError, match="in use by a running process"):
+        slow.acquire()
+    fast.release()
+    slow.acquire()
+    slow.release()
+    assert list(tmp_path.iterdir()) == []

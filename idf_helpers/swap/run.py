@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     record = provenance.require_consent(consent, photo, [f.path for f in dataset.frames])
     inputs = dataset.fingerprint() | {"source_sha256": sha256_bytes(photo),
                                       "consent": record.statement}
-    with RunFolder(out, stage="swap", backend=backend.name, config=config, inputs=inputs,
+    method = backend.load()
+    asked = asdict(config) | {"method": method.settings()}
+    with RunFolder(out, stage="swap", backend=backend.name, config=asked, inputs=inputs,
                    resume=resume) as run:
         if run.finished and _is_whole(run, dataset):
             progress("already done", 1.0)
@@ -60,7 +63,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
         if not run.resumed:  # --no-resume
             for name in PREPARED:
                 (run.path / name).unlink(missing_ok=True)
-        swapper = backend.load().prepare(dataset.frames, face, run.path, progress)
+        swapper = method.prepare(dataset.frames, face, run.path, progress)
         prepared = time.perf_counter() - started
         what = provenance.Mark(run.run_id, f"face swap ({backend.name})", swapper.source_type,
                                record.digest)
@@ -148,12 +151,14 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
     record = provenance.require_consent(consent, photo, [picture])
     inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
               "source_sha256": sha256_bytes(photo), "consent": record.statement}
-    with RunFolder(out, stage="swap-image", backend=backend.name, config=config, inputs=inputs,
+    method = backend.load()
+    asked = asdict(config) | {"method": method.settings()}
+    with RunFolder(out, stage="swap-image", backend=backend.name, config=asked, inputs=inputs,
                    resume=resume) as run:
         path = run.path / f"{picture.stem}.png"
         if run.finished and path.is_file():
             return path
-        swapper = backend.load().prepare([], face, None, _silent)
+        swapper = method.prepare([], face, None, _silent)
         result = swapper(image, None)
         if result.status != "swapped":
             raise IdfError(f"{picture} was not swapped", f"{result.status}: {result.reason}",

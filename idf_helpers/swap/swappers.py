@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,17 +17,17 @@ import numpy as np
 from ..cameras import Camera
 from ..dataset import Frame
 from ..errors import IdfError
-from .bake import FaceTexture, bake
+from .bake import BakeConfig, FaceTexture, bake
 from .facemesh import FaceMesh
 from .landmarks import FaceLandmarks, LandmarkDetector
-from .mesh import swap_picture
+from .mesh import MeshConfig, swap_picture
 from .result import SwapResult
 from .source import SourceFace
-from .triangulate import fit_face
-from .uv import render_swap
+from .triangulate import FitConfig, fit_face
+from .uv import RenderConfig, render_swap
 
-# Views looked at for fitting the mesh; more bring no accuracy (sheet: 0.7 % of the face width from
-# 39 views), and a video's thousands would cost minutes.
+# Views looked at for fitting the mesh; more bring no accuracy (0.7 % of the face width was measured
+# from 39 views), and a video's thousands would cost minutes.
 MAX_FIT_VIEWS = 160
 
 # What `UvSwapper` keeps in the run folder, for a resumed run and for `idf eval`.
@@ -41,6 +41,11 @@ class Swapper(Protocol):
 
     name: str
     source_type: str
+
+    @classmethod
+    def settings(cls) -> dict:
+        """The method's configs as plain values, seeds included, for the run's manifest."""
+        ...
 
     @classmethod
     def prepare(cls, frames: Sequence[Frame], source: SourceFace, folder: Path | None,
@@ -77,6 +82,11 @@ class UvSwapper:
     source_type = "compositeSynthetic"
 
     @classmethod
+    def settings(cls) -> dict:
+        return {"fit": asdict(FitConfig()), "bake": asdict(BakeConfig()),
+                "render": asdict(RenderConfig()), "max_fit_views": MAX_FIT_VIEWS}
+
+    @classmethod
     def prepare(cls, frames, source, folder, progress) -> UvSwapper:
         if folder is not None and all((folder / name).is_file() for name in PREPARED):
             with contextlib.suppress(IdfError):  # damaged: made again below, equal to what it was
@@ -107,6 +117,10 @@ class MeshSwapper:
 
     name = "mesh"
     source_type = "compositeSynthetic"
+
+    @classmethod
+    def settings(cls) -> dict:
+        return {"mesh": asdict(MeshConfig())}
 
     @classmethod
     def prepare(cls, frames, source, folder, progress) -> MeshSwapper:
