@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inner
+from .jit import inlined
 
 f32 = np.float32
 C0 = f32(0.28209479177387814)
@@ -23,7 +23,7 @@ C3_0 = f32(0.3731763325901154)
 C3_22 = f32(1.445305721320277)
 
 
-@inner
+@inlined
 def sh_basis(degree, x, y, z, Y):
     """Y[k] = Y_k(x, y, z) for k < (degree + 1)²; (x, y, z) a unit vector, Y (16,) float32."""
     Y[0] = C0
@@ -51,7 +51,7 @@ def sh_basis(degree, x, y, z, Y):
     Y[15] = -C3_3 * x * (xx - f32(3) * yy)
 
 
-@inner
+@inlined
 def sh_direction_gradient(degree, x, y, z, s):
     """sum_k s[k]·∇Y_k(x, y, z), three floats; the polynomials are differentiated as they stand.
 

@@ -51,6 +51,8 @@ def kernel(function):
 
 
 inner = njit(**OPTIONS)  # a helper, compiled into the kernels that call it
+# The same for work on one Gaussian: a call would copy the descriptors of all arrays each time.
+inlined = njit(forceinline=True, **OPTIONS)
 
 
 def host_lanes() -> int:

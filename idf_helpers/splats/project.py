@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from .harmonics import sh_basis
-from .jit import TILE_H, inner, kernel, next_item
+from .jit import TILE_H, inlined, inner, kernel, next_item
 
 f32 = np.float32
 
@@ -51,7 +51,7 @@ def pack_camera(camera, near: float) -> np.ndarray:
          near]]).astype(np.float32)
 
 
-@inner
+@inlined
 def rotation(q0, q1, q2, q3):
     """Unit quaternion (w, x, y, z) and 1/norm of q; the nine entries of R, row by row."""
     two, one = f32(2), f32(1)
@@ -63,12 +63,19 @@ def rotation(q0, q1, q2, q3):
             two * (x * z - w * y), two * (y * z + w * x), one - two * (x * x + y * y))
 
 
-@inner
+@inlined
 def clamp(x, low, high):
     return min(max(x, low), high)
 
 
 @inner
+def ceil_index(x):
+    """ceil(x) as an integer, for small x >= 0, by truncation: libm's would be a call here."""
+    whole = int(x)
+    return whole + 1 if f32(whole) < x else whole
+
+
+@inlined
 def screen_basis(cam, x, y, z, r, s0, s1, s2, T, M):
     """U = J·Rcam·R·diag(s), the (2, 3) factor of the screen covariance U·Uᵀ + 0.3·I.
 
@@ -90,7 +97,7 @@ def screen_basis(cam, x, y, z, r, s0, s1, s2, T, M):
             T[3] * M[2] + T[4] * M[5] + T[5] * M[8])
 
 
-@inner
+@inlined
 def covariance(u):
     """(A, B, C) of U·Uᵀ + 0.3·I and its determinant, free of cancellation.
 
@@ -131,7 +138,7 @@ def touches(records, i, tile_x, tile_y, tile_w):
     return best >= records[i, T_MIN] - f32(1e-5)  # the pixel test decides; here only no miss
 
 
-@inner
+@inlined
 def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height, tile_w, Y,
                 T, M, records, boxes):
     """Fills record and box i (x0, x1, y0, y1 in tiles, ends excluded); False = not drawn."""
@@ -155,12 +162,16 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     ex = math.sqrt(f32(2) * s_max * A) * f32(1.0001) + f32(0.01)
     ey = math.sqrt(f32(2) * s_max * C) * f32(1.0001) + f32(0.01)
     # pixel centres at +0.5: columns [u - ex - 0.5, u + ex - 0.5]
-    x_low, x_high = max(math.ceil(u - ex - half), f32(0)), min(u + ex - half, f32(width - 1))
-    y_low, y_high = max(math.ceil(v - ey - half), f32(0)), min(v + ey - half, f32(height - 1))
+    x_low, x_high = max(u - ex - half, f32(0)), min(u + ex - half, f32(width - 1))
+    y_low, y_high = max(v - ey - half, f32(0)), min(v + ey - half, f32(height - 1))
     if not (x_low <= x_high and y_low <= y_high):
         return False
-    boxes[i, 0], boxes[i, 1] = int(x_low) // tile_w, int(x_high) // tile_w + 1
-    boxes[i, 2], boxes[i, 3] = int(y_low) // TILE_H, int(y_high) // TILE_H + 1
+    first_x, first_y = ceil_index(x_low), ceil_index(y_low)
+    if f32(first_x) > x_high or f32(first_y) > y_high:
+        return False
+    per_w, per_h = one / f32(tile_w), f32(1 / TILE_H)  # powers of two: exact, unlike slow int //
+    boxes[i, 0], boxes[i, 1] = int(f32(first_x) * per_w), int(x_high * per_w) + 1
+    boxes[i, 2], boxes[i, 3] = int(f32(first_y) * per_h), int(y_high * per_h) + 1
 
     records[i, U], records[i, V], records[i, DEPTH], records[i, HALF_H] = u, v, z, ey
     # conic = [[C, -B], [-B, A]] / det
@@ -183,7 +194,7 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     return True
 
 
-@inner
+@inlined
 def find_hits(records, boxes, i, tile_w):
     """Number of tiles in box i that the ellipse touches, and the bits of them."""
     x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from .harmonics import sh_basis, sh_direction_gradient
-from .jit import inner, kernel, next_item
+from .jit import inlined, kernel, next_item
 from .project import (
     BLOCK,
     BLUE,
@@ -49,7 +49,7 @@ from .raster_backward import (
 f32 = np.float32
 
 
-@inner
+@inlined
 def colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh):
     """dL/dsh = Y_k·dL/dcolour, and the share of the mean through the view direction.
 
@@ -78,7 +78,7 @@ def colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_
     d_means[i, 2] = (gz - along * z) * inv
 
 
-@inner
+@inlined
 def quaternion_backward(r, d_r, i, d_quats):
     """dL/dq from dL/dR (9,) by R's bilinear form in the unit quaternion, then through q/|q|."""
     two, w, x, y, z, inv = f32(2), r[0], r[1], r[2], r[3], r[4]
@@ -97,7 +97,7 @@ def quaternion_backward(r, d_r, i, d_quats):
     d_quats[i, 2], d_quats[i, 3] = (gy - along * y) * inv, (gz - along * z) * inv
 
 
-@inner
+@inlined
 def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, d_log_scales,
                    d_quats):
     """Moments of dL/ds -> mean (adding to it), scales and rotation. Returns |dL/du| + |dL/dv|."""
@@ -158,7 +158,7 @@ def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, 
     return abs(du) + abs(dv)
 
 
-@inner
+@inlined
 def sum_slots(first, last, slots, reached, total):
     """total (10,) = sum of the reached slots in [first, last); False where there are none."""
     found = False
@@ -172,7 +172,7 @@ def sum_slots(first, last, slots, reached, total):
     return found
 
 
-@inner
+@inlined
 def clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen):
     for c in range(3):
         d_means[i, c] = d_log_scales[i, c] = f32(0)

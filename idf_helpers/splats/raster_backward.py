@@ -208,9 +208,14 @@ def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops
         left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
         load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left, top)
         x0, y0 = f32(left) + f32(0.5), f32(top) + f32(0.5)
+        last = stops[tile] - 1
+        next_start, next_stop = 0, 0
+        if starts[tile] <= last:
+            next_start, next_stop = rows_of(records, ids[starts[tile]], y0)
         for k in range(starts[tile], stops[tile]):
             i = ids[k]
-            start, stop = rows_of(records, i, y0)
+            start, stop = next_start, next_stop  # found ahead of time as in `draw_tile`
+            next_start, next_stop = rows_of(records, ids[min(k + 1, last)], y0)
             gradients(lanes, channels, planes, records, i, slots, slot_of[k], x0, y0, start, stop)
             reached[slot_of[k]] = True
         for k in range(stops[tile], starts[tile + 1]):

@@ -30,6 +30,7 @@ from .project import (
     T_MIN,
     U,
     V,
+    ceil_index,
 )
 from .simd import Lanes
 
@@ -187,11 +188,7 @@ def rows_of(records, i, y0):
     """Rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel centre."""
     top = max(records[i, V] - records[i, HALF_H] - y0, f32(0))
     bottom = min(records[i, V] + records[i, HALF_H] - y0, f32(TILE_H - 1))
-    # ceil(top) and floor(bottom) + 1 by truncation: libm's would be calls here
-    start = int(top)
-    if f32(start) < top:
-        start += 1
-    return start, (int(bottom) + 1 if bottom >= f32(0) else 0)
+    return ceil_index(top), (int(bottom) + 1 if bottom >= f32(0) else 0)
 
 
 @inner
@@ -199,11 +196,17 @@ def draw_tile(lanes, planes, records, ids, first, last, x0, y0):
     """Fills the planes; returns how far into the list [first, last) it had to go."""
     planes[:] = f32(0)
     planes[TRANSMITTANCE] = f32(1)
+    if first == last:
+        return last
+    next_start, next_stop = rows_of(records, ids[first], y0)
     for k in range(first, last):
         if (k - first) % CHECK_EVERY == CHECK_EVERY - 1:
             if largest_transmittance(lanes, planes) < T_STOP:
                 return k
-        start, stop = rows_of(records, ids[k], y0)
+        # The rows of the next one are known before this one is drawn: the processor then sees
+        # early how often the loop over them will run.
+        start, stop = next_start, next_stop
+        next_start, next_stop = rows_of(records, ids[min(k + 1, last - 1)], y0)
         blend(lanes, planes, records, ids[k], x0, y0, start, stop)
     return last
 

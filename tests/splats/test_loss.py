@@ -1,5 +1,6 @@
 """The loss against its definition, and its gradient against finite differences."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -80,3 +81,22 @@ def test_window():
 def test_wrong_size_is_refused(pictures):
     with pytest.raises(ValueError, match="expected"):
         PhotometricLoss(23, 19)(*(p.astype(np.float32) for p in pictures))
+
+
+def test_the_number_of_threads_does_not_change_a_bit():
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one thread only")
+    rng = np.random.default_rng(1)
+    x, y = rng.random((2, 3, 61, 83), np.float32)
+    before = numba.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 2):
+            numba.set_num_threads(threads)
+            value = PhotometricLoss(61, 83)(x, y)
+            found.append((value.loss, value.mse, value.gradient.copy()))
+    finally:
+        numba.set_num_threads(before)
+    for other in found[1:]:
+        assert other[:2] == found[0][:2]
+        np.testing.assert_array_equal(other[2], found[0][2])
