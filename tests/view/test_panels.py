@@ -158,3 +158,20 @@ def test_page_in_an_iframe_is_escaped(tmp_path):
     page.write_text('<!doctype html><title>"x"</title>')
     html = widgets.show_page(page).data
     assert 'srcdoc="&lt;!doctype html&gt;&lt;title&gt;&quot;x&quot;' in html
+
+
+def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
+    from idf_helpers.splats.config import SplatConfig
+    from idf_helpers.view.compare import cleaned_picture, compare_backends
+    from idf_helpers.view.config import ExportConfig
+    from idf_helpers.view.export import Model
+
+    config = SplatConfig(iterations=60, resolution=64, initial=800, max_gaussians=1200)
+    data = samples.dataset("head_turntable")
+    rows = compare_backends(data, tmp_path, config)
+    assert [r["backend"] for r in rows][-1] == "cpu" and rows[-1]["iterations"] == 60
+    assert compare_backends(data, tmp_path, config) == rows  # read back
+    model = Model.open(next(tmp_path.glob("splats-*")))
+    cleaned = model.trimmed(ExportConfig(clean=True))
+    assert len(cleaned.scene.gaussians) <= len(model.scene.gaussians) and cleaned.report
+    assert cleaned_picture(model.scene, cleaned.scene, 64).shape == (160, 192, 3)
