@@ -27,8 +27,8 @@ BLACK = np.zeros(3, np.float32)
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Thresholds; the defaults were chosen on the sample head (`benchmarks/cleanup.py`): they take what
-    frays below the bust, and held-out PSNR does not fall."""
+    """Thresholds; the defaults were chosen on the sample head (`benchmarks/cleanup.py`): they take
+    what frays below the bust, and held-out PSNR does not fall."""
 
     hull_margin: float = 0.03
     """Scene radii that a centre may lie outside the silhouettes, 0 or more."""
