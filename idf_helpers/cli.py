@@ -57,24 +57,20 @@ def doctor() -> None:
 
 def download(name: Positional[str | None] = None,
              from_: Annotated[Path | None, arg(name="from")] = None) -> None:
-    """Fetch a model or graphdeco's trainer by name; without a name, list them.
+    """Fetch a model by name; without a name, list them with size, licence, source and hash.
 
     Args:
         name: what to fetch.
         from_: take it from this wheel, folder or file of yours instead of the network.
     """
     from . import download
-    from .splats.graphdeco import upstream
 
     if name is None:
         if from_ is not None:
             raise IdfError("It is not said what to take from there", str(from_),
                            "idf download NAME --from PATH; the names: "
                            + ", ".join(download.MODELS))
-        print(f"{download.listing()}\n{upstream.describe()}")
-        return
-    if name == "graphdeco":  # a clone that is built, not a file of the table
-        print(f"graphdeco is in {upstream.Upstream.here().download(from_)}")
+        print(download.listing())
         return
     if from_ is not None:
         print(f"installed in {download.install_from(name, from_)}")

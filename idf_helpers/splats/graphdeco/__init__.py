@@ -1,3 +1,3 @@
 """3DGS as published (graphdeco-inria/gaussian-splatting): its rasteriser, and its trainer run as it
 is. Its licence allows research and evaluation only, so nothing of it is in this package; a user
-gets it with `idf download graphdeco`, and `auto` never takes it."""
+brings a clone of it (IDF_GRAPHDECO), and `auto` never takes it."""

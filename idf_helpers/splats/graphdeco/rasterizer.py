@@ -7,15 +7,11 @@ It draws nothing nearer than 0.2 world units.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-
 import numpy as np
 import torch
 
 from ...cameras import Camera
 from ..torch_rasterizer import Drawn, TorchRasterizer, gradient
-from .upstream import Upstream
 
 NEAR, FAR = 0.2, 100.0  # the kernel culls at 0.2 whatever the matrix; FAR only scales its z
 
@@ -31,7 +27,6 @@ class GraphdecoRasterizer(TorchRasterizer):
         self.antialiased = antialiased
 
     def draw(self, tensors, camera, background, degree) -> Drawn:
-        make_importable()
         import diff_gaussian_rasterization as dgr
 
         means, sh = tensors["means"], tensors["sh"]
@@ -78,11 +73,3 @@ def matrices(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:
     view = camera.w2c_cv
     return tuple(torch.as_tensor(m.T.astype(np.float32).copy(), device=device)
                  for m in (view, p @ view))
-
-
-def make_importable() -> None:
-    """Puts what `idf download graphdeco` built on the import path, after everything else."""
-    site = str(Upstream.here().site)
-    if importlib.util.find_spec("diff_gaussian_rasterization") is None and site not in sys.path:
-        sys.path.append(site)
-
