@@ -78,7 +78,7 @@ class Options:
     dataset: Path = SAMPLE
     """A dataset folder."""
     processes: bool = True
-    """Measure memory and first calls too (starts three processes)."""
+    """Measure memory (Linux) and first calls too (starts three processes)."""
 
 
 class Stopwatch:
@@ -232,8 +232,11 @@ def peak_gflops(lanes: int) -> float:
 HEADER = ("import sys, time; sys.path[:0] = {path!r}\n"
           "from splat_training import *\n"
           "pictures = views.TrainingViews.load(Dataset.open({dataset!r}).train, {side})\n")
-MEMORY = ("import torch\nfrom idf_helpers.machine import peak_rss_mb\nbefore = peak_rss_mb()\n"
-          + HEADER + "trainer_at(None, pictures, 40_000, 120)\nprint(peak_rss_mb() - before)")
+# VmHWM: the peak that getrusage tells starts with that of the process that started this one.
+MEMORY = ("import torch\nfrom pathlib import Path\ndef peak():\n"
+          "    words = Path('/proc/self/status').read_text().split()\n"
+          "    return int(words[words.index('VmHWM:') + 1]) * 1024 / 1e6\nbefore = peak()\n"
+          + HEADER + "trainer_at(None, pictures, 40_000, 120)\nprint(peak() - before)")
 FIRST = (HEADER + "trainer = train.Trainer(pictures, SplatConfig(initial=1000))\n"
          "w, c = time.perf_counter(), time.process_time()\ntrainer.warm_up()\n"
          "print(time.perf_counter() - w, time.process_time() - c)")
