@@ -139,17 +139,30 @@ def lacks_module(module: str, command: str) -> Callable[[], str | None]:
     return missing
 
 
-def _lacks_face_models() -> str | None:
+def _lacks_modules(**packages: str) -> str | None:
+    """module=package for each that must be importable; the first that is not, and its command."""
+    lacks = (lacks_module(module, f"pip install {package}")() for module, package in
+             packages.items())
+    return next(filter(None, lacks), None)
+
+
+def _lacks_for_swap() -> str | None:
     from .download import is_present
-    return None if is_present("face_landmarks") else \
-        "the face landmark models are not downloaded: idf download face_landmarks"
+    lack = _lacks_modules(cv2="opencv-python-headless", numba="numba", PIL="pillow")
+    if lack or is_present("face_landmarks"):
+        return lack
+    return "the face landmark models are not downloaded: idf download face_landmarks"
+
+
+def _lacks_for_cpu() -> str | None:
+    return _lacks_modules(numba="numba", cv2="opencv-python-headless", scipy="scipy")
 
 
 register(Backend("swap", "uv", "idf_helpers.swap.swappers:UvSwapper",
                  "one face mesh and one texture for all views, consistent between them", 20,
-                 _lacks_face_models, needs=frozenset({STILL_HEAD})))
+                 _lacks_for_swap, needs=frozenset({STILL_HEAD})))
 register(Backend("swap", "mesh", "idf_helpers.swap.swappers:MeshSwapper",
-                 "a 2D mesh swap of each picture by itself", 10, _lacks_face_models))
+                 "a 2D mesh swap of each picture by itself", 10, _lacks_for_swap))
 def _lacks_gsplat() -> str | None:
     from .splats.cuda import lacks_gsplat
     return lacks_gsplat()
@@ -169,6 +182,7 @@ register(Backend("splats", "graphdeco",
                  licence="for research only (Inria)", commercial=False,
                  trainer="idf_helpers.splats.graphdeco.train:fit_upstream"))
 register(Backend("splats", "reference", "idf_helpers.splats.torch_rasterizer:ReferenceRasterizer",
-                 "pure torch, test oracle: for small scenes and pictures only", 0))
+                 "pure torch, test oracle: for small scenes and pictures only", 0,
+                 lacks_module("torch", "pip install torch")))
 register(Backend("splats", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",
-                 "numba kernels on this machine's processor", 10))
+                 "numba kernels on this machine's processor", 10, _lacks_for_cpu))

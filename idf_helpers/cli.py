@@ -178,8 +178,8 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
     for i, camera in enumerate(cameras):
         picture = opened.scene.render(camera)
         path = out / f"view_{i:02d}.png"
-        write_image(path, provenance.label(picture) if config.label else picture)
-        provenance.mark(path, opened.what)
+        with provenance.marked(path, opened.what) as temporary:
+            write_image(temporary, provenance.label(picture) if config.label else picture)
     copy_consent(opened.folder, out)
     print(f"written: {views} pictures in {out}")
 

@@ -358,16 +358,21 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+def open_https(url: str, timeout: float):
+    """The answer of an https address; redirects may not leave https, certificates are checked."""
+    opener = urllib.request.build_opener(
+        _HttpsOnly, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+    return opener.open(url, timeout=timeout)
+
+
 def _fetch_url(model: ModelFile, folder: Path) -> Path:
     url = model.source.url
     if urlsplit(url).scheme != "https":
         raise IdfError(f"{model.name!r} has an address that is not https", url)
     file = folder / (PurePosixPath(urlsplit(url).path).name or "download")
     limit = model.source.size
-    opener = urllib.request.build_opener(
-        _HttpsOnly, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
     try:
-        with opener.open(url, timeout=60) as reply, open(file, "wb") as out:
+        with open_https(url, 60) as reply, open(file, "wb") as out:
             copied = 0
             while block := reply.read(1 << 20):
                 copied += len(block)

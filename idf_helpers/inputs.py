@@ -6,7 +6,6 @@ import http.client
 import shutil
 import stat
 import urllib.parse
-import urllib.request
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from . import samples
 from .colab import in_colab
 from .dataset import Dataset
+from .download import open_https
 from .errors import IdfError
 from .files import atomic_write, sha256_bytes
 
@@ -79,10 +79,8 @@ def fetch(url: str, downloads: Path) -> Path:
         return folder
     archive = folder.with_suffix(".zip")
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, \
+        with open_https(url, TIMEOUT_S) as answer, \
                 atomic_write(archive) as temporary, open(temporary, "wb") as f:
-            if urllib.parse.urlsplit(answer.url).scheme != "https":
-                raise IdfError(f"{url} leads to an address without https", answer.url)
             while block := _next_block(answer, url):
                 f.write(block)
                 if f.tell() > MAX_DOWNLOAD:

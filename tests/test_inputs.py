@@ -1,5 +1,6 @@
 import http.server
 import threading
+import urllib.request
 import zipfile
 import zlib
 
@@ -92,15 +93,8 @@ def https_server(tmp_path, dataset_folder, monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    import urllib.request
-    real = urllib.request.urlopen
-
-    def plain(url, timeout):
-        answer = real(url.replace("https://", "http://"), timeout=timeout)
-        answer.url = url
-        return answer
-
-    monkeypatch.setattr(urllib.request, "urlopen", plain)
+    monkeypatch.setattr(inputs, "open_https", lambda url, timeout: urllib.request.urlopen(
+        url.replace("https://", "http://"), timeout=timeout))
     yield f"https://127.0.0.1:{server.server_port}", asked
     server.shutdown()
     server.server_close()

@@ -1,7 +1,8 @@
 """Consent before a swap, and marks on everything that leaves the program."""
 
 from .consent import Consent, require_consent
-from .marks import Mark, label, mark, mark_picture_bytes
+from .marks import Mark, label, mark, mark_picture_bytes, marked
 from .verify import verify
 
-__all__ = ["Consent", "Mark", "label", "mark", "mark_picture_bytes", "require_consent", "verify"]
+__all__ = ["Consent", "Mark", "label", "mark", "mark_picture_bytes", "marked",
+           "require_consent", "verify"]

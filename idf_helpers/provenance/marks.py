@@ -11,6 +11,7 @@ place is `label`, before encoding.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 import struct
@@ -99,11 +100,23 @@ def mark(path, what: Mark) -> Path:
     if what.source_type not in SOURCE_TYPES:
         raise IdfError(f"There is no digital source type `{what.source_type}`", what.source_type,
                        f"one of: {', '.join(SOURCE_TYPES)}")
-    writer = {".png": _mark_png, ".jpg": _mark_jpeg, ".jpeg": _mark_jpeg, ".webp": _mark_webp,
-              ".mp4": _mark_mp4, ".ply": _mark_ply, ".html": _mark_html}.get(path.suffix.lower(),
-                                                                            _mark_beside)
-    writer(path, what)
+    _WRITERS.get(path.suffix.lower(), _mark_beside)(path, what)
     return path
+
+
+@contextlib.contextmanager
+def marked(path, what: Mark):
+    """Context manager: yields a temporary path to write the file to, marks it, and only then puts
+    it in place, so that no export is seen without its mark. Where the mark lies beside the file
+    (formats without a place for text) it is written right after."""
+    path = Path(path)
+    inside = path.suffix.lower() in _WRITERS
+    with atomic_write(path) as temporary:
+        yield temporary
+        if inside:
+            mark(temporary, what)
+    if not inside:
+        mark(path, what)
 
 
 def mark_picture_bytes(data: bytes, suffix: str, what: Mark) -> bytes:
@@ -223,6 +236,10 @@ def _mark_beside(path: Path, what: Mark) -> None:
         raise IdfError(f"{path} does not exist", "no such file")
     write_json(path.with_name(path.name + ".provenance.json"),
                {"text": what.text(), "sha256": sha256_file(path), **asdict(what)})
+
+
+_WRITERS = {".png": _mark_png, ".jpg": _mark_jpeg, ".jpeg": _mark_jpeg, ".webp": _mark_webp,
+            ".mp4": _mark_mp4, ".ply": _mark_ply, ".html": _mark_html}
 
 
 # --- pictures -------------------------------------------------------------------------------------

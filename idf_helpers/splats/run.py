@@ -64,8 +64,8 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
             why += "; the GPU's memory was full: half the Gaussians, or half the resolution"
         metrics = evaluate_scene(scene, dataset.test, config.resolution)
         what = mark_of(dataset.root, run.run_id, "Gaussian splats")
-        write_ply(scene.gaussians, run.path / MODEL)
-        provenance.mark(run.path / MODEL, what)
+        with provenance.marked(run.path / MODEL, what) as temporary:
+            write_ply(scene.gaussians, temporary)
         write_cameras(run.path / "cameras.json", list(dataset.train))
         copy_consent(dataset.root, run.path)
         write_json(run.path / "per_view.json", [v.row() for v in metrics.views])
@@ -85,8 +85,8 @@ def _write_sheet(scene, dataset, config, metrics: SceneMetrics, path: Path, what
     renders = [scene.render(t.camera, None, t.background) for t in targets]
     captions = [f"{Path(v.name).name} {v.psnr:.1f} dB" for _, v in views]
     sheet = before_after([t.rgb for t in targets], renders, 180, captions)
-    write_image(path, sheet)
-    provenance.mark(path, what)
+    with provenance.marked(path, what) as temporary:
+        write_image(temporary, sheet)
 
 
 def mark_of(folder, run_id: str, made: str) -> provenance.Mark:

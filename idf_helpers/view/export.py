@@ -123,25 +123,24 @@ def export(model: Model, out, format: str | None = None, config: ExportConfig | 
     if out.suffix.lower() != f".{format}":
         out = out.with_name(out.name + f".{format}")
     scene, what = model.scene, model.what
-    if format == "ply":
-        write_ply(scene.gaussians, out)
-    elif format == "splat":
-        write_splat(scene.gaussians, out)
-    elif format == "html":
-        write_viewer(scene.gaussians, out, title="3D head",
-                     scene_frame=scene_frame(scene.cameras) if len(scene.cameras) > 1 else None,
-                     label=_label(what) if config.label else "",
-                     note=what.made, trained_at=model.trained_at)
-    elif format == "mp4":
-        write_orbit(scene, scene.cameras, out, what, frames=config.frames, fps=config.fps,
-                    elevation=config.elevation, resolution=config.resolution,
-                    visible_label=config.label, progress=progress)
-    else:
-        camera = orbit(scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
-        picture = scene.render(camera)
-        write_image(out, provenance.label(picture) if config.label else picture)
-    if format != "mp4":  # the video has its mark already, before its first byte was readable
-        provenance.mark(out, what)
+    with provenance.marked(out, what) as temporary:
+        if format == "ply":
+            write_ply(scene.gaussians, temporary)
+        elif format == "splat":
+            write_splat(scene.gaussians, temporary)
+        elif format == "html":
+            write_viewer(scene.gaussians, temporary, title="3D head",
+                         scene_frame=scene_frame(scene.cameras) if len(scene.cameras) > 1 else None,
+                         label=_label(what) if config.label else "",
+                         note=what.made, trained_at=model.trained_at)
+        elif format == "mp4":
+            write_orbit(scene, scene.cameras, temporary, what, frames=config.frames,
+                        fps=config.fps, elevation=config.elevation, resolution=config.resolution,
+                        visible_label=config.label, progress=progress)
+        else:
+            camera = orbit(scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
+            picture = scene.render(camera)
+            write_image(temporary, provenance.label(picture) if config.label else picture)
     copy_consent(model.folder, out.parent)
     return out
 

@@ -31,4 +31,4 @@ def write_orbit(scene: Scene, cameras: list[Camera], path, what: provenance.Mark
             video.append(provenance.label(picture) if visible_label else picture)
             if progress:
                 progress(i + 1)
-    return provenance.mark(path, what)
+    return path

@@ -56,8 +56,9 @@ def write_swap_sheet(before: Dataset, after: Dataset, path, run_id: str) -> Path
     sheet = before_after([f.image() for _, f in chosen],
                          [swapped[f.name].image() for _, f in chosen],
                          cell=200, captions=[f"yaw {yaw:.0f}" for yaw, _ in chosen])
-    write_image(path, sheet)
-    provenance.mark(path, mark_of(after.root, run_id, "face swap, before and after"))
+    what = mark_of(after.root, run_id, "face swap, before and after")
+    with provenance.marked(path, what) as temporary:
+        write_image(temporary, sheet)
     copy_consent(after.root, Path(path).parent)
     return Path(path)
 

@@ -139,3 +139,17 @@ def test_label_is_legible_on_any_picture(size):
         contrast = (luminance(patch.max()) + 0.05) / (luminance(np.median(patch)) + 0.05)
         assert contrast >= 4.5, (size, level, contrast)
     assert LABEL == "SYNTHETIC"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".ply", ".html", ".mp4", ".splat"])
+def test_a_file_appears_with_its_mark_or_not_at_all(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    with provenance.marked(path, WHAT) as temporary:
+        make(temporary)
+        assert not path.exists()
+    assert verify(path).fields["run_id"] == "abc123"
+    path.unlink()
+    if suffix != ".splat":  # its mark lies beside it
+        with pytest.raises(IdfError), provenance.marked(path, Mark("x", "y", "no such type")) as t:
+            make(t)
+        assert not path.exists()
