@@ -32,6 +32,9 @@ def peak_rss_mb() -> float:
     """Peak resident memory of this process, MB (10^6 bytes)."""
     if sys.platform == "win32":
         return _peak_working_set() / 1e6
+    with contextlib.suppress(OSError, ValueError, IndexError):  # Linux; `ru_maxrss` would begin at
+        status = Path("/proc/self/status").read_text()         # the peak of the parent process
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
