@@ -176,7 +176,9 @@ def test_a_full_disk_midway_is_named_and_the_next_call_starts_afresh(house, monk
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_set_up_heals(house, monkeypatch, with_signal):
-    code = ("import run; run.importlib.util.find_spec = lambda n, *a, f=run.importlib.util."
+    # a CI that starts its job in the background may leave Ctrl-C ignored
+    code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "import run; run.importlib.util.find_spec = lambda n, *a, f=run.importlib.util."
             "find_spec: None if n in ('ensurepip', 'torch') else f(n, *a); "
             "run.nvidia_gpu = lambda: ''; run.sys.exit(run.main(['idf', 'x']))")
     child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "FAKE_PIP": "hang"},
