@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .errors import IdfError
 
-STAGES = ("swap", "splats")
+STAGES = ("swap", "splats")  # in the order of the pipeline
 STILL_HEAD = "cameras round a head that keeps still"  # what `uv` needs of a dataset
 
 

@@ -6,16 +6,20 @@ white; the masked PSNR beside it counts only pixels where the picture's alpha is
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from . import media
-from .cameras import Camera, yaw_pitch
+from .cameras import Camera
 from .dataset import Frame
 from .errors import IdfError
 from .scene import WHITE, Scene
+
+# Stages that leave datasets, not scenes; each module offers evaluate(run folder, dataset) -> rows
+DATASET_STAGES = {"swap": "idf_helpers.swap.evaluate"}
 
 C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for values in [0, 1] (Wang et al. 2004)
 
@@ -142,47 +146,6 @@ def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None
     return SceneMetrics(tuple(rows))
 
 
-def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndarray,
-                  triangles: np.ndarray, max_yaw: float = 60.0) -> dict:
-    """How consistent a swap is between views, beside the unswapped pictures.
-
-    original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
-    fitted face mesh, whose inner vertices are the surface points. Returns the colour spread
-    (levels of 0-255, see `swap.metrics.colour_spread`) of both, and the share of changed pixels.
-    """
-    from .cameras import scene_frame
-    from .swap.facemesh import vertex_normals
-    from .swap.metrics import border_edges, colour_spread, visible_points
-
-    inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
-    points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]
-    scene = scene_frame([f.camera for f in original])
-    front = points.mean(0) - scene.center  # the face, not the mean camera, is the front
-    spread: dict[str, list] = {"original": [], "swapped": []}
-    changed = []
-    for a, b in zip(original, swapped, strict=True):
-        yaw, _ = yaw_pitch(a.camera, _facing(scene, front))
-        if abs(yaw) > max_yaw:
-            continue
-        uv, visible = visible_points(a.camera, points, normals, vertices, triangles)
-        before, after = a.image(), b.image()
-        spread["original"].append((before[..., :3], uv, visible))
-        spread["swapped"].append((after[..., :3], uv, visible))
-        changed.append(float((before != after).any(axis=2).mean()))
-    return {"colour_spread_original": round(colour_spread(spread["original"]), 3),
-            "colour_spread_swapped": round(colour_spread(spread["swapped"]), 3),
-            "changed_pixels": round(float(np.mean(changed)), 4) if changed else 0.0,
-            "views": len(changed), "max_yaw": max_yaw}
-
-
-def _facing(scene, front: np.ndarray):
-    from dataclasses import replace
-
-    front = front - scene.up * (front @ scene.up)
-    n = np.linalg.norm(front)
-    return replace(scene, front=front / n) if n > 1e-9 else scene
-
-
 def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dict]:
     """Table rows for a run folder of the swap or splats stage, a folder of graphdeco's train.py
     (over its background, at its resolution), or a `.ply` or `.splat` with a dataset.
@@ -192,10 +155,10 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     """
     from pathlib import Path
 
+    from . import reconstructions
     from .dataset import Dataset
     from .runs import read_manifest
     from .splats.model_tree import Tree
-    from .splats.run import load_scene
     from .view.config import MAX_RESOLUTION
 
     model = Path(model)
@@ -212,21 +175,17 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
         raise IdfError(f"{model} does not say what to compare it with", "no run folder",
                        "name the dataset with --dataset")
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
-    if manifest.get("stage") == "swap":
-        from .swap.facemesh import FaceMesh
-        from .swap.swappers import MESH_FILE, fit_views
-
-        kept = model / MESH_FILE  # of the uv backend; other swaps are measured the same way
-        mesh = FaceMesh.load(kept) if kept.is_file() else \
-            fit_views(data.frames, lambda step, fraction: None)[0]
-        swapped = {f.name: f for f in Dataset.open(model).frames}
-        return [evaluate_swap(list(data.frames), [swapped[f.name] for f in data.frames],
-                              mesh.vertices, mesh.triangles)]
-    scene, background = load_scene(model), WHITE
+    if manifest.get("stage") in DATASET_STAGES:
+        module = importlib.import_module(DATASET_STAGES[manifest["stage"]])
+        return module.evaluate(model, data)
+    module = reconstructions.module_for(model)
+    resolution = resolution or manifest.get("config", {}).get("resolution")
+    if hasattr(module, "evaluate"):
+        return module.evaluate(model, data, resolution)
+    scene, background = module.load_scene(model), WHITE
     if tree:  # as its own metrics.py does
         background = tree.background
         resolution = resolution or tree.resolution(*data.size)
-    resolution = resolution or manifest.get("config", {}).get("resolution")
     metrics = evaluate_scene(scene, data.test, resolution, background)
     rows = [{"view": v.name, **{k: x for k, x in v.row().items() if k != "name"}}
             for v in metrics.views]

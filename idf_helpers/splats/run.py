@@ -170,3 +170,10 @@ def mark_of_model(path) -> provenance.Mark:
     if said:
         return provenance.Mark(said["run_id"], said["made"], said["source_type"], said["consent"])
     return provenance.Mark("unknown", f"Gaussian splats of {path.name}")
+
+
+def writers() -> dict[str, Callable]:
+    """The export formats of splats, see `reconstructions`."""
+    from ..view.splat_formats import WRITERS  # later: it needs what this module offers
+
+    return WRITERS

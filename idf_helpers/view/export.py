@@ -6,45 +6,40 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from .. import provenance
+from .. import provenance, reconstructions
 from ..cameras import orbit, scene_frame
 from ..dataset import Dataset
 from ..errors import IdfError
 from ..evaluate import evaluate_scene
 from ..media import write_image
 from ..runs import read_manifest
+from ..scene import Scene
 from ..splats.cleanup import clean_scene, crop
-from ..splats.gaussians import SH_C0
-from ..splats.initialise import initial_gaussians
-from ..splats.model_tree import Tree, write_tree
-from ..splats.ply import write_ply
-from ..splats.run import copy_consent, load_scene, mark_of_model
+from ..splats.model_tree import Tree
+from ..splats.run import copy_consent
 from ..splats.scene import GaussianScene
-from ..splats.splat_file import write_splat
-from ..splats.views import TrainingViews
 from .config import ExportConfig
-from .html import write_viewer
 from .orbit import write_orbit
 
-FORMATS = ("ply", "splat", "html", "mp4", "png", "graphdeco")
+FOLDERS = ("graphdeco",)  # formats that are folders, not files
 
 
 @dataclass(frozen=True)
 class Model:
     """A scene, what its exports say of themselves, and the folder with its consent record.
 
+    writers: export formats of its stage, see `reconstructions`.
     trained_at: longer side of the training pictures in pixels, None where it is not known.
     source: folder of the dataset it was trained on, None where it is not known; it may be gone.
     iterations: of its training, 0 where that is not known. settings: those of its run, if any.
     report: lines for people about what was taken away.
     """
 
-    scene: GaussianScene
+    scene: Scene
     what: provenance.Mark
     folder: Path
     name: str
+    writers: dict[str, Callable]
     trained_at: int | None
     source: Path | None = None
     iterations: int = 0
@@ -53,23 +48,24 @@ class Model:
 
     @classmethod
     def open(cls, path) -> Model:
-        """path: a splat run folder, a folder of graphdeco's train.py, a `.ply` or a `.splat`.
-        IdfError where it is none of them."""
+        """path: a run folder with a scene, a folder of graphdeco's train.py, a `.ply` or a
+        `.splat`. IdfError where it is none of them."""
         path = Path(path)
+        stage = reconstructions.module_for(path)
         folder = path if path.is_dir() else path.parent
         provenance.Consent.read(folder)  # a damaged record stops it before anything is written
         name = path.name if path.is_dir() else path.stem
         run = read_manifest(path) if (path / "run.json").is_file() else {}
-        scene, what = load_scene(path), mark_of_model(path)
+        scene, what, writers = stage.load_scene(path), stage.mark_of_model(path), stage.writers()
         if run or not path.is_dir():
             source = (run.get("inputs") or {}).get("folder")
             settings = run.get("config") or {}
-            return cls(scene, what, folder, name, settings.get("resolution"),
+            return cls(scene, what, folder, name, writers, settings.get("resolution"),
                        Path(source) if source else None,
                        int((run.get("metrics") or {}).get("iterations", 0)), settings)
         tree, camera = Tree.find(path), scene.cameras[0]
-        return cls(scene, what, folder, name, tree.resolution(camera.width, camera.height),
-                   tree.source, tree.iteration)
+        return cls(scene, what, folder, name, writers,
+                   tree.resolution(camera.width, camera.height), tree.source, tree.iteration)
 
     def dataset(self, why: str) -> Dataset:
         """The dataset it was trained on. why: what needs it. IdfError where it is gone."""
@@ -84,6 +80,9 @@ class Model:
         held-out views changed where their pictures are known."""
         if not config.clean and not config.crop:
             return self
+        if not isinstance(self.scene, GaussianScene):
+            raise IdfError("Only splats can be cropped and cleaned", f"{self.name} is none",
+                           "leave --clean and --crop out")
         data = self.dataset("A clean-up") if config.clean else None
         if data is None and self.source is not None and self.source.is_dir():
             data = Dataset.open(self.source)
@@ -107,65 +106,44 @@ def export(model: Model, out, format: str | None = None, config: ExportConfig | 
     """Writes one file (graphdeco: a folder) and returns its path; format is told by the suffix of
     `out` where None.
 
-    ply: graphdeco's layout. splat: 32 bytes a Gaussian. html: the offline viewer. mp4: one turn.
-    png: the front view. graphdeco: the folder that its train.py, render.py and metrics.py leave,
-    with test views and metrics where the dataset is still there. config.clean and crop have no
+    mp4: one turn. png: the front view. The others are those of the model's stage, see its
+    `writers()`; for splats: ply (graphdeco's layout), splat (32 bytes a Gaussian), html (the
+    offline viewer) and graphdeco (the folder that its train.py, render.py and metrics.py leave,
+    with test views and metrics where the dataset is still there). config.clean and crop have no
     effect here: see `Model.trimmed`. The consent record, if any, is written beside the file.
     """
     config = (config or ExportConfig()).checked()
     out = Path(out)
     format = format or out.suffix.lower().lstrip(".")
-    if format not in FORMATS:
-        raise IdfError(f"There is no export format `{format}`", str(out),
-                       f"one of: {', '.join(FORMATS)}")
-    if format == "graphdeco":
-        return _write_graphdeco(model, out, progress)
+    writers = {"mp4": _write_video, "png": _write_picture} | model.writers
+    if format not in writers:
+        raise IdfError(f"There is no export format `{format}` for {model.name}", str(out),
+                       f"one of: {', '.join(sorted(writers))}")
+    write = writers[format]
+    if format in FOLDERS:
+        write(model, out, config, progress)
+        copy_consent(model.folder, out)
+        return out
     if out.suffix.lower() != f".{format}":
         out = out.with_name(out.name + f".{format}")
-    scene, what = model.scene, model.what
-    with provenance.marked(out, what) as temporary:
-        if format == "ply":
-            write_ply(scene.gaussians, temporary)
-        elif format == "splat":
-            write_splat(scene.gaussians, temporary)
-        elif format == "html":
-            write_viewer(scene.gaussians, temporary, title="3D head",
-                         scene_frame=scene_frame(scene.cameras) if len(scene.cameras) > 1 else None,
-                         label=_label(what) if config.label else "",
-                         note=what.made, trained_at=model.trained_at)
-        elif format == "mp4":
-            write_orbit(scene, scene.cameras, temporary, what, frames=config.frames,
-                        fps=config.fps, elevation=config.elevation, resolution=config.resolution,
-                        visible_label=config.label, progress=progress)
-        else:
-            camera = orbit(scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
-            picture = scene.render(camera)
-            write_image(temporary, provenance.label(picture) if config.label else picture)
+    with provenance.marked(out, model.what) as temporary:
+        write(model, temporary, config, progress)
     copy_consent(model.folder, out.parent)
     return out
 
 
-def _write_graphdeco(model: Model, out: Path, progress) -> Path:
-    data, start = None, None
-    if model.source is not None and model.source.is_dir():
-        data = Dataset.open(model.source)
-        start = _start(model, data)
-    write_tree(out, model.scene, model.what, model.iterations, dataset=data,
-               resolution=model.trained_at, start=start, progress=progress)
-    copy_consent(model.folder, out)
-    return out
+def _write_video(model: Model, path: Path, config: ExportConfig, progress) -> None:
+    write_orbit(model.scene, model.scene.cameras, path, model.what, frames=config.frames,
+                fps=config.fps, elevation=config.elevation, resolution=config.resolution,
+                visible_label=config.label, progress=progress)
 
 
-def _start(model: Model, data: Dataset) -> np.ndarray | None:
-    """(N, 6) points that the training began with: COLMAP's, or drawn again from the seed."""
-    points = data.points()
-    if points is not None or "seed" not in model.settings:
-        return points
-    views = TrainingViews.load(data.train, model.trained_at)
-    g = initial_gaussians(views, model.settings["initial"], 0,
-                          np.random.default_rng(model.settings["seed"]))
-    return np.concatenate([g.means, 0.5 + SH_C0 * g.sh[:, 0]], axis=1)
+def _write_picture(model: Model, path: Path, config: ExportConfig, progress) -> None:
+    camera = orbit(model.scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
+    picture = model.scene.render(camera)
+    write_image(path, provenance.label(picture) if config.label else picture)
 
 
-def _label(what: provenance.Mark) -> str:
+def corner_label(what: provenance.Mark) -> str:
+    """The visible word of a page."""
     return "SYNTHETIC · AI-assisted face swap" if what.consent else "SYNTHETIC · rendered by AI"

@@ -1,0 +1,10 @@
+"""The commands of `idf`: one module a stage, whose `COMMANDS` maps their names to functions.
+
+Only the settings' classes are imported at the top of these modules; each command loads what it
+needs, so that `idf doctor` can still say what is missing, and help is quick.
+"""
+
+from . import machine, main_job, results, splats, swap
+
+MODULES = (main_job, machine, swap, splats, results)  # in the order of `idf --help`
+COMMANDS = {name: command for module in MODULES for name, command in module.COMMANDS.items()}

