@@ -1,0 +1,1 @@
+"""A talking head becomes an avatar whose expression can be changed (notebook 04)."""
