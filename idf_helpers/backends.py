@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .errors import IdfError
 
-STAGES = ("swap", "splats")  # in the order of the pipeline
+STAGES = ("swap", "splats", "stylise")  # in the order of the pipeline
 STILL_HEAD = "cameras round a head that keeps still"  # what `uv` needs of a dataset
 
 
@@ -186,3 +186,12 @@ register(Backend("splats", "reference", "idf_helpers.splats.torch_rasterizer:Ref
                  lacks_module("torch", "pip install torch")))
 register(Backend("splats", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",
                  "numba kernels on this machine's processor", 10, _lacks_for_cpu))
+
+
+def _lacks_for_style() -> str | None:
+    return _lacks_modules(cv2="opencv-python-headless", numba="numba")
+
+
+register(Backend("stylise", "preset", "idf_helpers.diffusion.preset:PresetStylist",
+                 "looks by name (bronze, marble, red hair …), no model; does not read prompts", 50,
+                 _lacks_for_style))

@@ -1,0 +1,1 @@
+"""Restyle a head: stylists for key views, propagation to all views, the loop through splats."""

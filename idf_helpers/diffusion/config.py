@@ -1,0 +1,107 @@
+"""Settings of the diffusion stage; apart, so that the command line need not load the stage to ask.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import IdfError
+
+MODES = ("independent", "grid", "anchored")
+
+
+@dataclass(frozen=True)
+class StylizeConfig:
+    """What a stylist is told. A field that a stylist has no use for does not change its output."""
+
+    prompt: str = ""
+    """What the views are to become, in words. Not read by `preset` and `exemplar`."""
+    negative_prompt: str = ""
+    """What they must not show. Same."""
+    strength: float = 0.6
+    """How far from the source a picture may go, in (0, 1]; img2img's denoising strength."""
+    seed: int = 0
+    """Start of every random draw, 0 or more; the same for every key view."""
+    steps: int = 20
+    """Denoising steps before `strength` takes its share, 1 to 200."""
+    guidance: float = 7.0
+    """Classifier-free guidance scale, 0 to 50 (few-step models want 1 to 2)."""
+    size: int | None = None
+    """Longer side in pixels of the picture that the stylist works on, of the whole sheet in grid
+    mode; 16 to 8192, None = what suits the stylist."""
+
+    mode: Literal["independent", "grid", "anchored"] = "independent"
+    """independent: each key view by itself. grid: `grid` x `grid` of them in one picture, so that
+    they share attention. anchored: one after the other, each starting from what the styled
+    neighbours show of it."""
+    grid: int = 2
+    """Key views on a side of the sheet, 1 to 8."""
+    anchor: float = 0.75
+    """In anchored mode, how much of what the neighbours show is kept, 0 to 1."""
+
+    preset: str = ""
+    """Name of a look for the stylist `preset`."""
+    exemplar: str = ""
+    """For the stylist `exemplar`: picture file of one view, painted over."""
+    exemplar_frame: str = ""
+    """Name of the frame that the exemplar shows, e.g. train_main/r_0; "" = told by its file name,
+    else the frame in front."""
+
+    model: str = ""
+    """Model of the stylist: a folder, or an id of the Hugging Face hub (diffusers), a checkpoint's
+    title (a1111, comfyui); "" = the stylist's default, or what the server has loaded."""
+    controlnet: tuple[str, ...] = ("depth", "canny")
+    """What guides the picture: names out of canny, depth, normal; empty = nothing."""
+    controlnet_models: tuple[str, ...] = ()
+    """Their models, in the same order; empty = the stylist's defaults."""
+    control_weight: float = 1.0
+    """Weight of each control picture, 0 to 2."""
+    sampler: str = ""
+    """Sampler or scheduler by name; "" = the stylist's default."""
+    safety_checker: bool = True
+    """Whether the model's own safety checker, where it has one, judges the pictures."""
+    device: str = "auto"
+    """Torch device of `diffusers`: auto, cpu, cuda, cuda:1, mps …"""
+
+    server: str = ""
+    """Address of the server (a1111, comfyui), http or https; "" = its default on this machine.
+    A password goes into the environment variable IDF_SERVER_AUTH as user:password."""
+    allow_remote: bool = False
+    """Whether pictures may be sent to a server that is not on this machine."""
+    timeout_s: float = 600.0
+    """Seconds to wait for one picture of a server, 0.1 or more."""
+    workflow: str = ""
+    """Workflow file in API form, for `comfyui`."""
+
+    def checked(self) -> StylizeConfig:
+        """Self, or IdfError naming the first field that is out of range."""
+        ranges = {
+            "strength": (1e-3, 1.0), "seed": (0, 2**32 - 1), "steps": (1, 200),
+            "guidance": (0.0, 50.0), "size": (16, 8192), "grid": (1, 8), "anchor": (0.0, 1.0),
+            "control_weight": (0.0, 2.0), "timeout_s": (0.1, math.inf),
+        }
+        check_ranges(self, ranges)
+        if self.mode not in MODES:
+            raise IdfError("There is no such mode of styling", f"{self.mode!r}",
+                           f"use one of: {', '.join(MODES)}")
+        unknown = [c for c in self.controlnet if c not in ("canny", "depth", "normal")]
+        if unknown:
+            raise IdfError("There is no such control picture", ", ".join(map(repr, unknown)),
+                           "use canny, depth or normal")
+        if self.controlnet_models and len(self.controlnet_models) != len(self.controlnet):
+            raise IdfError("Every control picture needs its model",
+                           f"{len(self.controlnet)} control pictures, "
+                           f"{len(self.controlnet_models)} models",
+                           "give as many controlnet_models as controlnet, or none")
+        return self
+
+
+def check_ranges(config, ranges: dict[str, tuple[float, float]]) -> None:
+    """IdfError naming the first field whose value is not None and lies outside its range."""
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:  # NaN fails too
+            raise IdfError(f"The setting `{name}` is out of range", f"{value}",
+                           f"give a value in [{low:g}, {high:g}]")
