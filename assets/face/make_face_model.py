@@ -1,0 +1,234 @@
+#!/usr/bin/env python
+"""Measures the linear 468-point face model on drawn heads of a head pack.
+
+    python assets/face/make_face_model.py PACK --out idf_helpers/face/data/face_model.npz
+
+Rest and identity: neutral heads drawn from a seed, seen from known cameras, landmarks found in
+every view and triangulated, aligned (without their size, which one camera cannot see), averaged
+with their mirror images; modes by PCA. Expressions: every shape on several heads, against the same
+head at rest in the same views and light, so that what the landmark model gets wrong about a head
+cancels; slopes of two intensities, left and right averaged as mirror images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+from heads import DrawnHeads, camera_at, draw_look  # noqa: E402
+
+from idf_helpers.face.model import FaceModel  # noqa: E402
+from idf_helpers.files import atomic_write  # noqa: E402
+from idf_helpers.parallel import pmap  # noqa: E402
+from idf_helpers.swap.facemesh import vertex_normals  # noqa: E402
+from idf_helpers.swap.landmarks import LandmarkDetector  # noqa: E402
+from idf_helpers.swap.refine import RefineConfig  # noqa: E402
+from idf_helpers.swap.topology import MIRROR, POINTS  # noqa: E402
+from idf_helpers.swap.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
+
+# Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.
+VIEWS = ((0, 0), (-18, 0), (18, 0), (-36, 0), (36, 0), (0, -12), (0, 14), (-22, 12), (22, 12))
+EXPRESSIONS = 53  # of the pack's 55; the last two widen the pupils
+FLIP = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """identities: heads drawn for rest and modes. heads: of them, those that make the expressions.
+    modes: identity modes kept. size: pixels of a view. intensities: of the expressions.
+    seed: of the first head; head k has seed + k."""
+
+    identities: int = 40
+    heads: int = 6
+    modes: int = 20
+    size: int = 320
+    intensities: tuple[float, ...] = (0.5, 1.0)
+    seed: int = 1000
+
+
+@dataclass(frozen=True)
+class View:
+    """What `fit_face` wants of a frame where the pictures are not looked at again."""
+
+    camera: object
+
+
+class Measure:
+    """Draws, detects, triangulates; one in each process."""
+
+    def __init__(self, folder, size: int):
+        self.heads = DrawnHeads(folder)
+        self.detector = LandmarkDetector()
+        self.cameras = [camera_at(y, p, size) for y, p in VIEWS]
+        self.P = np.stack([c.K @ c.w2c_cv[:3] for c in self.cameras])
+
+    def landmarks(self, vertices, look) -> np.ndarray:
+        """(views, 468, 2) pixels, NaN where no face was found."""
+        out = np.full((len(self.cameras), POINTS, 2), np.nan)
+        for i, camera in enumerate(self.cameras):
+            faces = self.detector.detect(self.heads.draw(vertices, camera, look))
+            if faces:
+                out[i] = faces[0].xy
+        return out
+
+    def mesh(self, xy) -> np.ndarray:
+        """(468, 3) cm, all views joined."""
+        found = [None if np.isnan(p).any() else p for p in xy]
+        frames = [View(c) for c in self.cameras]
+        return fit_face(frames, found, FitConfig(refine=RefineConfig(rounds=0))).vertices
+
+    def weights(self, mesh) -> np.ndarray:
+        """(views, 468): how well a view sees a point (see `triangulate._refine`)."""
+        normals = vertex_normals(mesh)
+        eye = np.stack([c.position for c in self.cameras])
+        view = eye[:, None] - mesh
+        distance = np.linalg.norm(view, axis=-1)
+        facing = (view * normals).sum(-1) / distance
+        yaw = np.radians([max(abs(y), abs(p)) for y, p in VIEWS])
+        frontal = np.exp(-0.5 * (yaw / np.radians(25)) ** 2)
+        return frontal[:, None] * np.clip((facing + 0.2) / 0.4, 0.001, 1) / distance**2
+
+    def spread(self, mesh, xy) -> np.ndarray:
+        """(468,) cm: root mean square distance of the single views' landmarks from the mesh."""
+        out = []
+        for camera, p in zip(self.cameras, xy, strict=True):
+            uv, z = camera.project(mesh)
+            out.append(((uv - p) ** 2).sum(1) * (z / camera.fx) ** 2)
+        return np.sqrt(np.nanmean(out, axis=0))
+
+
+@functools.cache
+def _tool(folder, size) -> Measure:
+    return Measure(folder, size)
+
+
+def measure_rest(job) -> dict:
+    """job: (folder, size, seed) -> mesh, spread of one neutral head."""
+    folder, size, seed = job
+    tool = _tool(folder, size)
+    xy = tool.landmarks(tool.heads.identity(seed), draw_look(seed))
+    mesh = tool.mesh(xy)
+    return {"mesh": mesh, "spread": tool.spread(mesh, xy)}
+
+
+def measure_expressions(job) -> np.ndarray:
+    """job: (folder, size, seed, intensities) -> (53, 468, 3) cm at weight 1, on one head."""
+    folder, size, seed, intensities = job
+    tool = _tool(folder, size)
+    neutral, look = tool.heads.identity(seed), draw_look(seed)
+    at_rest = tool.landmarks(neutral, look)
+    weight = tool.weights(tool.mesh(at_rest))
+    out = np.zeros((EXPRESSIONS, POINTS, 3))
+    for k, name in enumerate(tool.heads.pack.expression_names[:EXPRESSIONS]):
+        slope = 0.0
+        for a in intensities:
+            xy = tool.landmarks(tool.heads.expressed(neutral, {name: a}), look)
+            both = ~np.isnan(xy + at_rest).any((1, 2))
+            P, w = tool.P[both], weight[both]
+            delta = triangulate(P, xy[both], w) - triangulate(P, at_rest[both], w)
+            slope = slope + a * delta
+        out[k] = slope / np.square(intensities).sum()  # least squares through the origin
+    return out
+
+
+def mirrored(points) -> np.ndarray:
+    """(..., 468, 3) as in a mirror: left and right points change places."""
+    return points[..., MIRROR, :] * FLIP
+
+
+def opposite(names) -> np.ndarray:
+    """(E,) number of each expression's mirror image: `_L` and `_R`, `jawLeft` and `jawRight`."""
+    def other(n):
+        if n[-2:] in ("_L", "_R"):
+            return n[:-1] + ("R" if n[-1] == "L" else "L")
+        return n[:-4] + "Right" if n.endswith("Left") else n[:-5] + "Left" \
+            if n.endswith("Right") else n
+    return np.array([names.index(other(n)) for n in names])
+
+
+def align(mesh, to) -> np.ndarray:
+    """`mesh` (468, 3) moved, turned and scaled onto `to` (Umeyama 1991)."""
+    a, b = mesh - mesh.mean(0), to - to.mean(0)
+    U, S, Vt = np.linalg.svd(b.T @ a)
+    d = np.array([1, 1, np.sign(np.linalg.det(U @ Vt))])
+    return a @ ((U * d) @ Vt).T * ((S * d).sum() / (a**2).sum()) + to.mean(0)
+
+
+def identity_model(meshes, modes: int):
+    """rest (468, 3), modes (I, 468, 3) of unit variance, and the share of variance they hold."""
+    meshes = np.concatenate([meshes, mirrored(meshes)])  # symmetric mean and modes
+    mean = meshes.mean(0)
+    for _ in range(5):
+        aligned = np.stack([align(m, mean) for m in meshes])
+        mean = aligned.mean(0)
+    x = (aligned - mean).reshape(len(aligned), -1)
+    _, s, vt = np.linalg.svd(x, full_matrices=False)
+    kept = vt[:modes] * (s[:modes] / np.sqrt(len(x) - 1))[:, None]
+    return mean, kept.reshape(-1, POINTS, 3), float((s[:modes] ** 2).sum() / (s**2).sum())
+
+
+def expression_model(deltas, names):
+    """(E, 468, 3) mean over heads (H, E, 468, 3) and sides; signal and noise (E,) cm."""
+    both = np.concatenate([deltas, mirrored(deltas[:, opposite(list(names))])])
+    mean = both.mean(0)
+    error = both.std(0, ddof=1) / np.sqrt(len(deltas))  # the mirror images are no new heads
+    size = np.linalg.norm(mean, axis=2)
+    most = np.argsort(-size, axis=1)[:, :POINTS // 10]
+    rows = np.arange(len(names))[:, None]
+    signal = np.sqrt((size[rows, most] ** 2).mean(1))
+    noise = np.sqrt((error[rows, most] ** 2).sum(2).mean(1))
+    return mean, signal, noise
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pack", help="folder of the head pack")
+    parser.add_argument("--out", type=Path, default=HERE.parents[1] / "idf_helpers/face/data"
+                        / "face_model.npz")
+    parser.add_argument("--identities", type=int, default=MeasureConfig.identities)
+    parser.add_argument("--heads", type=int, default=MeasureConfig.heads)
+    parser.add_argument("--seed", type=int, default=MeasureConfig.seed)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--raw", type=Path, help="also keep what was measured, head by head (.npz)")
+    args = parser.parse_args()
+    config = MeasureConfig(identities=args.identities, heads=args.heads, seed=args.seed)
+    print(asdict(config))
+    started = time.time()
+    seeds = [config.seed + k for k in range(config.identities)]
+    engine = "process" if args.workers > 1 else "serial"
+
+    rest = list(pmap(measure_rest, [(args.pack, config.size, s) for s in seeds], engine,
+                     args.workers))
+    mean, modes, share = identity_model(np.stack([r["mesh"] for r in rest]), config.modes)
+    spread = np.sqrt((np.stack([r["spread"] for r in rest]) ** 2).mean(0))
+    print(f"{len(rest)} heads, {config.modes} modes hold {share:.1%} of the variance; "
+          f"{time.time() - started:.0f} s", flush=True)
+
+    names = tuple(DrawnHeads(args.pack).pack.expression_names[:EXPRESSIONS])
+    jobs = [(args.pack, config.size, s, config.intensities) for s in seeds[:config.heads]]
+    deltas = np.stack(list(pmap(measure_expressions, jobs, engine, args.workers))) if jobs else \
+        np.zeros((2, EXPRESSIONS, POINTS, 3))
+    if args.raw:
+        np.savez(args.raw, rest=np.stack([r["mesh"] for r in rest]), deltas=deltas)
+    shapes, signal, noise = expression_model(deltas, names)
+    spread = np.sqrt((spread**2 + spread[MIRROR] ** 2) / 2)
+    model = FaceModel(mean, modes, shapes, names, signal, noise, spread)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(args.out) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, **model.arrays())
+    print(f"{args.out}: {args.out.stat().st_size / 1e3:.0f} kB, {time.time() - started:.0f} s")
+    for n, s, e in sorted(zip(names, signal, noise, strict=True), key=lambda r: -r[1]):
+        print(f"  {n:18s} signal {10 * s:5.2f} mm, noise {10 * e:5.2f} mm"
+              f"{'' if n in model.seen else '   not seen'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The linear face model: 468 points that move with an identity and with 53 named expressions.
+
+    V(identity, expression) = rest + sum_i identity_i I_i + sum_k expression_k E_k
+
+It was measured, not sculpted: heads of ICT-FaceKit's statistical model (MIT) were drawn, the
+landmark model looked at them from known cameras, and what it saw was triangulated (see
+assets/face). So a point lies where the landmark model puts it, which is what fits to landmarks
+want, and an expression that the landmark model does not see (gaze, puffed cheeks) hardly moves
+anything here: `FaceModel.seen` tells.
+
+Frame: centimetres, x to the head's own left, y up, the face looks to +z; the origin lies inside
+the head, about 13 cm behind the tip of the nose. Left (`_L`) and right (`_R`) are the head's own.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import IdfError, shorten
+from ..swap.topology import POINTS
+
+BUNDLED = Path(__file__).with_name("data") / "face_model.npz"
+FACE_WIDTH = 14.0  # cm, roughly, between the points before the ears: for orders of magnitude
+
+
+@dataclass(frozen=True, eq=False)
+class FaceModel:
+    """See the module.
+
+    rest: (468, 3) float32 cm, the mean neutral face, symmetric.
+    identity: (I, 468, 3) float32 cm per unit; coefficients of a population are N(0, 1).
+    expression: (E, 468, 3) float32 cm at weight 1; weights lie in [0, 1].
+    expression_names: E ARKit-like names, sides as `_L` and `_R`.
+    signal, noise: (E,) float32 cm: how far a shape moves the points it moves (root mean square of
+        the tenth that moves most), and the standard error of the same.
+    point_noise: (468,) float32 cm: how far single views put a point from where all views see it.
+    """
+
+    rest: np.ndarray
+    identity: np.ndarray
+    expression: np.ndarray
+    expression_names: tuple[str, ...]
+    signal: np.ndarray
+    noise: np.ndarray
+    point_noise: np.ndarray
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> FaceModel:
+        """The bundled model (None; read once), or a file of the same format.
+
+        Raises IdfError for a file that is missing, damaged or of another format.
+        """
+        return _bundled() if path is None else _read(Path(path))
+
+    @cached_property
+    def seen(self) -> tuple[str, ...]:
+        """The expressions that landmarks tell apart from noise; the others stay at 0 in fits."""
+        return tuple(n for n, s, e in zip(self.expression_names, self.signal, self.noise,
+                                          strict=True) if s > max(0.08, 4 * e))
+
+    def vertices(self, identity=None, expression=None) -> np.ndarray:
+        """(468, 3) float32 cm.
+
+        identity: (up to I,) coefficients, None = the mean. expression: (E,) weights, a dict
+        {name: weight}, or None = neutral. Raises IdfError for unknown names and wrong lengths.
+        """
+        out = self.rest.astype(np.float64)
+        if identity is not None:
+            c = np.asarray(identity, np.float64).reshape(-1)
+            if len(c) > len(self.identity):
+                raise IdfError("There are more identity coefficients than modes", f"{len(c)}",
+                               f"give at most {len(self.identity)}")
+            out = out + np.tensordot(c, self.identity[:len(c)], 1)
+        if expression is not None:
+            out = out + np.tensordot(self.weights(expression), self.expression, 1)
+        return out.astype(np.float32)
+
+    def weights(self, expression) -> np.ndarray:
+        """(E,) float64 weights of a dict {name: weight} or of a vector of E numbers.
+
+        Raises IdfError for unknown names and wrong lengths.
+        """
+        if isinstance(expression, dict):
+            unknown = [n for n in expression if n not in self.expression_names]
+            if unknown:
+                raise IdfError("The face model has no such expression", shorten(unknown),
+                               "it has " + ", ".join(self.expression_names))
+            return np.array([float(expression.get(n, 0.0)) for n in self.expression_names])
+        w = np.asarray(expression, np.float64).reshape(-1)
+        if len(w) != len(self.expression_names):
+            raise IdfError("An expression has another length than the face model's",
+                           f"{len(w)}", f"give {len(self.expression_names)} weights")
+        return w
+
+    @cached_property
+    def rigid_weights(self) -> np.ndarray:
+        """(468,) float64 in (0, 1]: how much each point tells of the head's pose whatever the face
+        does: 1 / (noise^2 + what expressions move it by^2), the best point 1."""
+        moved = np.sqrt((self.expression.astype(np.float64) ** 2).sum(2).mean(0))
+        w = 1 / (self.point_noise.astype(np.float64) ** 2 + moved**2)
+        return w / w.max()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `load` reads; half floats carry the modes to 0.001 cm."""
+        return {"rest": self.rest.astype(np.float32),
+                "identity": self.identity.astype(np.float16),
+                "expression": self.expression.astype(np.float16),
+                "expression_names": np.array(self.expression_names),
+                **{k: getattr(self, k).astype(np.float32)
+                   for k in ("signal", "noise", "point_noise")}}
+
+
+def rest_face() -> np.ndarray:
+    """(468, 3) float32, centimetres: the mean neutral face in the order of the landmarks; x to the
+    head's own left, y up, looking to +z (see the module)."""
+    return FaceModel.load().rest.copy()
+
+
+@cache
+def _bundled() -> FaceModel:
+    return _read(BUNDLED)
+
+
+def _read(path: Path) -> FaceModel:
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            data = {k: z[k] for k in z.files}
+        names = tuple(str(n) for n in data.pop("expression_names"))
+        model = FaceModel(expression_names=names,
+                          **{k: np.asarray(v, np.float32) for k, v in data.items()})
+    except FileNotFoundError:
+        raise IdfError(f"The face model {path} does not exist", "no such file") from None
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise IdfError(f"{path} is not a face model", str(error)[:160] or type(error).__name__,
+                       "give a file made by assets/face/make_face_model.py") from None
+    e, i = len(names), model.identity.shape[0] if model.identity.ndim else 0
+    wanted = {"rest": (POINTS, 3), "identity": (i, POINTS, 3), "expression": (e, POINTS, 3),
+              "signal": (e,), "noise": (e,), "point_noise": (POINTS,)}
+    for key, shape in wanted.items():
+        found = getattr(model, key)
+        if found.shape != shape or not np.isfinite(found).all():
+            raise IdfError(f"`{key}` of the face model {path} is wrong",
+                           f"shape {found.shape}" if found.shape != shape else "NaN or infinity",
+                           f"expected finite numbers of shape {shape}")
+    return model
