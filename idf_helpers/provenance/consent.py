@@ -22,7 +22,7 @@ class Consent:
 
     statement: the user's own words; for bundled faces a fixed sentence.
     basis: "statement" or "synthetic" (all faces are bundled synthetic ones).
-    source_sha256: of the source photo's bytes.
+    source_sha256: of the source photo's bytes, or of the list of the hashes of several.
     target_sha256: of the target picture, or of the list of the hashes of a dataset's pictures.
     date: UTC, ISO 8601.
     """
@@ -62,23 +62,27 @@ def _read(path: Path) -> Consent:
         raise IdfError(f"The consent record {path} is incomplete", str(data)[:120]) from None
 
 
-def require_consent(statement: str, source: bytes, targets: list[Path]) -> Consent:
-    """The record for a swap of the face in `source` (a photo's bytes) onto `targets` (pictures).
+def require_consent(statement: str, source: bytes | list[bytes], targets: list[Path]) -> Consent:
+    """The record for a swap of the face in `source` (a photo's bytes, or those of several) onto
+    `targets` (pictures).
 
     IdfError where a statement is needed and missing, or too short to state anything.
     """
     from ..samples import is_synthetic
 
+    sources = [source] if isinstance(source, bytes) else list(source)
     statement = " ".join((statement or "").split())
     hashes = [sha256_file(p) for p in targets]
     target_hash = hashes[0] if len(hashes) == 1 else stable_hash(hashes)
+    hashes = [sha256_bytes(s) for s in sources]
+    source_hash = hashes[0] if len(hashes) == 1 else stable_hash(hashes)
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     foreign = [name for name, known in (
-        ("the source photo", is_synthetic(source)),
+        ("the source photo", all(is_synthetic(s) for s in sources)),
         ("the target", all(is_synthetic(p) for p in targets))) if not known]
     if not foreign:
         return Consent(statement or "All faces are bundled synthetic heads that show no real "
-                       "person.", "synthetic", sha256_bytes(source), target_hash, date)
+                       "person.", "synthetic", source_hash, target_hash, date)
     if len(statement.split()) < MIN_WORDS:
         raise IdfError(
             f"A swap needs a consent statement covering {' and '.join(foreign)}",
@@ -86,4 +90,4 @@ def require_consent(statement: str, source: bytes, targets: list[Path]) -> Conse
             "say in a sentence whose faces these are and that they agreed (--consent, in a "
             "notebook the Consent field), e.g. "
             "\"Both pictures show me, and I agree to this swap.\"")
-    return Consent(statement, "statement", sha256_bytes(source), target_hash, date)
+    return Consent(statement, "statement", source_hash, target_hash, date)

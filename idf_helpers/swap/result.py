@@ -16,13 +16,15 @@ class SwapResult:
     image: (H, W, 3 or 4) uint8; where `status` is not "swapped" it equals the input, and alpha
         always does.
     mask: (H, W) float32 in [0, 1], how much of each pixel is the source; 0 = the input's pixel.
-    status: one of STATUSES. reason: why it was not swapped, "" where it was.
+    status: one of STATUSES. reason: why it was not swapped, "" where it was (or which of several
+        faces was not). sources: numbers of the source faces that were put in.
     """
 
     image: np.ndarray
     mask: np.ndarray
     status: str
     reason: str = ""
+    sources: tuple[int, ...] = (0,)
 
     def __post_init__(self):
         if self.status not in STATUSES:
@@ -31,4 +33,4 @@ class SwapResult:
     @classmethod
     def unchanged(cls, image: np.ndarray, status: str, reason: str) -> SwapResult:
         """The input itself, with the reason why."""
-        return cls(image, np.zeros(image.shape[:2], np.float32), status, reason)
+        return cls(image, np.zeros(image.shape[:2], np.float32), status, reason, ())

@@ -13,11 +13,12 @@ from pathlib import Path
 from .. import backends, provenance
 from ..dataset import SPLITS, Dataset, Frame, write_transforms
 from ..errors import IdfError, shorten
-from ..files import sha256_bytes, sha256_file, write_bytes, write_json
+from ..files import sha256_bytes, sha256_file, stable_hash, write_bytes, write_json
 from ..media import encode_image, read_image
 from ..parallel import pmap
 from ..runs import RunFolder
 from .config import SwapConfig
+from .faces import unmatched
 from .source import load_source
 from .swappers import PREPARED, Swapper
 
@@ -33,6 +34,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
                  resume: bool = True, progress: Report = _silent) -> Dataset:
     """Swaps the face of `source` (a photo: path or bytes) into every frame of `dataset`.
 
+    source: several photos (a list) where `config` names as many targets: the k-th to the k-th.
     out: run folder, itself a dataset afterwards, with run.json, swap_report.json and consent.json.
     consent: statement covering source and target; not asked for the bundled synthetic faces.
     engine, workers: see `parallel.pmap`; the output is the same for each.
@@ -41,15 +43,14 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     Frames without a face stay byte-identical and unmarked and are named in the report.
     IdfError: bad photo or backend, no consent, no frame with a face, folder in use.
     """
-    config = config or SwapConfig()
-    photo = _photo_bytes(source)
-    static = all(f.expression is None for f in dataset.frames)
+    config = (config or SwapConfig()).checked()
+    photos = _photos(source)
+    static = all(f.expression is None for f in dataset.frames) and config.one_head
     backend, why = backends.choose("swap", config.backend,
                                    frozenset({backends.STILL_HEAD}) if static else frozenset())
-    face = load_source(source, face=config.face)
-    record = provenance.require_consent(consent, photo, [f.path for f in dataset.frames])
-    inputs = dataset.fingerprint() | {"source_sha256": sha256_bytes(photo),
-                                      "consent": record.statement}
+    faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
+    record = provenance.require_consent(consent, photos, [f.path for f in dataset.frames])
+    inputs = dataset.fingerprint() | _identity(photos, config) | {"consent": record.statement}
     method = backend.load()
     asked = asdict(config) | {"method": method.settings()}
     with RunFolder(out, stage="swap", backend=backend.name, config=asked, inputs=inputs,
@@ -63,7 +64,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
         if not run.resumed:  # --no-resume
             for name in PREPARED:
                 (run.path / name).unlink(missing_ok=True)
-        swapper = method.prepare(dataset.frames, face, run.path, progress)
+        swapper = method.prepare(dataset.frames, faces, run.path, progress, config)
         prepared = time.perf_counter() - started
         what = provenance.Mark(run.run_id, f"face swap ({backend.name})", swapper.source_type,
                                record.digest)
@@ -71,6 +72,8 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
         counts = Counter(row["status"] for row in rows)
         if not counts["swapped"]:
             run.discard()
+            if config.reference:
+                raise _nobody(config, rows, dataset.root)
             raise IdfError(f"No frame of {dataset.root} could be swapped",
                            shorten(f"{n} {s}" for s, n in counts.items()),
                            "check that the pictures show a face, larger than about 64 pixels")
@@ -78,7 +81,8 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
             write_bytes(run.path / "bg" / dataset.background.name, dataset.background.read_bytes())
         seconds = time.perf_counter() - started
         write_json(run.path / "swap_report.json", {
-            "backend": backend.name, "why": why, "source_sha256": inputs["source_sha256"],
+            "backend": backend.name, "why": why, **_notes(swapper, rows, len(faces)),
+            "source_sha256": inputs["source_sha256"],
             "counts": dict(counts), "prepare_seconds": round(prepared, 3),
             "seconds": round(seconds, 3), "frames": rows})
         write_transforms(run.path, dataset.frames, expression_names=dataset.expression_names)
@@ -131,7 +135,9 @@ def _swap_frame(frame: Frame, swapper: Swapper, out: Path, what) -> dict:
     file = f"{frame.name}{suffix}"
     write_bytes(out / file, data)
     return {"name": frame.name, "split": frame.split, "status": result.status,
-            "reason": result.reason, "changed": round(float((result.mask > 0).mean()), 4),
+            "reason": result.reason, "sources": list(result.sources),
+            "changed": round(float((result.mask > 0).mean()), 4),
+            "outside": int((result.image != image)[result.mask == 0].any(axis=-1).sum()),
             "cpu_seconds": round(seconds, 4), "file": file, "bytes": len(data),
             "sha256": sha256_bytes(data)}
 
@@ -142,15 +148,15 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
 
     IdfError as for `swap_dataset`, and where the picture shows no face.
     """
-    config = config or SwapConfig()
+    config = (config or SwapConfig()).checked()
     picture = Path(picture)
     image = read_image(picture)
-    photo = _photo_bytes(source)
+    photos = _photos(source)
     backend, why = backends.choose("swap", config.backend)
-    face = load_source(source, face=config.face)
-    record = provenance.require_consent(consent, photo, [picture])
+    faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
+    record = provenance.require_consent(consent, photos, [picture])
     inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
-              "source_sha256": sha256_bytes(photo), "consent": record.statement}
+              "consent": record.statement} | _identity(photos, config)
     method = backend.load()
     asked = asdict(config) | {"method": method.settings()}
     with RunFolder(out, stage="swap-image", backend=backend.name, config=asked, inputs=inputs,
@@ -158,8 +164,10 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
         path = run.path / f"{picture.stem}.png"
         if run.finished and path.is_file():
             return path
-        swapper = method.prepare([], face, None, _silent)
+        swapper = method.prepare([], faces, None, _silent, config)
         result = swapper(image, None)
+        if result.status != "swapped" and config.reference:
+            raise _nobody(config, [{"reason": result.reason}], picture)
         if result.status != "swapped":
             raise IdfError(f"{picture} was not swapped", f"{result.status}: {result.reason}",
                            "use a picture with one clear face, at least 64 pixels wide")
@@ -167,8 +175,46 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
                                record.digest)
         record.write(run.path)
         write_bytes(path, provenance.mark_picture_bytes(encode_image(result.image), ".png", what))
-        run.finish({"status": result.status}, why=why, consent=record.digest)
+        run.finish({"status": result.status}, why=why, consent=record.digest,
+                   **_notes(swapper, [{"sources": result.sources}], len(faces)))
     return path
+
+
+def _sources(source) -> list:
+    return list(source) if isinstance(source, (list, tuple)) else [source]
+
+
+def _photos(source) -> list[bytes]:
+    photos = [_photo_bytes(s) for s in _sources(source)]
+    if not photos:
+        raise IdfError("No source photo is given", "an empty list", "give --source PHOTO")
+    return photos
+
+
+def _identity(photos: list[bytes], config: SwapConfig) -> dict:
+    """What tells these source and reference photos from others."""
+    hashes = [sha256_bytes(p) for p in photos]
+    out = {"source_sha256": hashes[0] if len(hashes) == 1 else stable_hash(hashes)}
+    if config.reference:
+        out["references"] = [sha256_bytes(_photo_bytes(p)) for p in config.reference]
+    return out
+
+
+def _notes(swapper: Swapper, rows: list[dict], sources: int) -> dict:
+    """What the report says of the method, and which sources went to nobody."""
+    said = [note] if (note := getattr(swapper, "note", "")) else []
+    if sources > 1 and (left := unmatched(rows, sources)):
+        said.append("no face was found for source " + ", ".join(map(str, left)))
+    return {"note": "; ".join(said)} if said else {}
+
+
+def _nobody(config: SwapConfig, rows: list[dict], where) -> IdfError:
+    reasons = Counter(row["reason"] for row in rows)
+    near = [r for r in reasons if r.startswith("no face like")] or [r for r, _ in
+                                                                     reasons.most_common(1)]
+    return IdfError(f"The reference {shorten(p.name for p in config.reference)} matches nobody in "
+                    f"{where}", max(near),
+                    "use a frontal photo of somebody who is in it, or lower --similarity")
 
 
 def _photo_bytes(source) -> bytes:

@@ -18,9 +18,11 @@ from ..cameras import Camera
 from ..dataset import Frame
 from ..errors import IdfError
 from .bake import BakeConfig, FaceTexture, bake
+from .config import SwapConfig
 from .facemesh import FaceMesh
+from .faces import FacePicker, make_picker, swap_picked
 from .landmarks import FaceLandmarks, LandmarkDetector
-from .mesh import MeshConfig, swap_picture
+from .mesh import MeshConfig, swap_mesh
 from .result import SwapResult
 from .source import SourceFace
 from .triangulate import FitConfig, fit_face
@@ -37,7 +39,10 @@ Progress = Callable[[str, float], None]
 
 
 class Swapper(Protocol):
-    """name: as in the registry. source_type: IPTC digital source type of what it makes."""
+    """name: as in the registry. source_type: IPTC digital source type of what it makes.
+
+    note (optional): what the user should know of how it works here; goes into the report.
+    """
 
     name: str
     source_type: str
@@ -48,8 +53,8 @@ class Swapper(Protocol):
         ...
 
     @classmethod
-    def prepare(cls, frames: Sequence[Frame], source: SourceFace, folder: Path | None,
-                progress: Progress) -> Swapper:
+    def prepare(cls, frames: Sequence[Frame], sources: Sequence[SourceFace], folder: Path | None,
+                progress: Progress, config: SwapConfig) -> Swapper:
         """Does what all frames share. folder: where it may keep that for a resumed run."""
         ...
 
@@ -87,14 +92,15 @@ class UvSwapper:
                 "render": asdict(RenderConfig()), "max_fit_views": MAX_FIT_VIEWS}
 
     @classmethod
-    def prepare(cls, frames, source, folder, progress) -> UvSwapper:
+    def prepare(cls, frames, sources, folder, progress, config) -> UvSwapper:
+        one_source("uv", sources)
         if folder is not None and all((folder / name).is_file() for name in PREPARED):
             with contextlib.suppress(IdfError):  # damaged: made again below, equal to what it was
                 return cls(FaceMesh.load(folder / MESH_FILE),
                            FaceTexture.load(folder / TEXTURE_FILE))
         mesh, frames = fit_views(frames, progress)
         progress("baking the texture", 0.0)
-        texture = bake(mesh, frames, source)
+        texture = bake(mesh, frames, sources[0])
         progress("baking the texture", 1.0)
         if folder is not None:
             mesh.save(folder / MESH_FILE)
@@ -112,7 +118,8 @@ class UvSwapper:
 class MeshSwapper:
     """A 2D mesh swap of each picture by itself."""
 
-    source: SourceFace
+    sources: tuple[SourceFace, ...]
+    picker: FacePicker
     detector: LandmarkDetector
 
     name = "mesh"
@@ -123,8 +130,21 @@ class MeshSwapper:
         return {"mesh": asdict(MeshConfig())}
 
     @classmethod
-    def prepare(cls, frames, source, folder, progress) -> MeshSwapper:
-        return cls(source, LandmarkDetector())
+    def prepare(cls, frames, sources, folder, progress, config) -> MeshSwapper:
+        detector = LandmarkDetector()
+        return cls(tuple(sources), make_picker(config, len(sources), detector), detector)
+
+    @property
+    def note(self) -> str:
+        return self.picker.words
 
     def __call__(self, image, camera) -> SwapResult:
-        return swap_picture(image, self.source, self.detector)
+        return swap_picked(image, self.picker, self.detector,
+                           lambda picture, face, k: swap_mesh(picture, face, self.sources[k]))
+
+
+def one_source(backend: str, sources: Sequence[SourceFace]) -> None:
+    """IdfError where a backend that knows one face is given several."""
+    if len(sources) > 1:
+        raise IdfError(f"The swap backend `{backend}` takes one source photo",
+                       f"{len(sources)} photos", "give one")
