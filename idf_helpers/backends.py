@@ -195,3 +195,9 @@ def _lacks_for_style() -> str | None:
 register(Backend("stylise", "preset", "idf_helpers.diffusion.preset:PresetStylist",
                  "looks by name (bronze, marble, red hair …), no model; does not read prompts", 50,
                  _lacks_for_style))
+register(Backend("stylise", "a1111", "idf_helpers.diffusion.a1111:A1111Stylist",
+                 "a Stable Diffusion web UI of yours (AUTOMATIC1111, Forge) with --api", 30,
+                 _lacks_for_style, licence="of the server's model"))
+register(Backend("stylise", "comfyui", "idf_helpers.diffusion.comfyui:ComfyStylist",
+                 "a ComfyUI of yours: any workflow in API form", 20,
+                 _lacks_for_style, licence="of the server's model"))
