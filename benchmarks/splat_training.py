@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,8 +52,8 @@ VIEWS = (3, 47, 80)  # front, side, back of the sample
 # Stage of each kernel; what is not named here is "rest".
 STAGES = {"composite": "picture", "project": "project", "depth_order": "order+lists",
           "count_pairs": "order+lists", "start_lists": "order+lists", "fill_lists": "order+lists",
-          "draw": "forward", "_fill_moments": "loss", "_blur_planes": "loss",
-          "_ssim_partials": "loss", "_gradient": "loss", "blend_backward": "backward",
+          "draw": "forward", "similarity_pass": "loss", "gradient_pass": "loss",
+          "blend_backward": "backward",
           "project_backward": "proj. back", "_adam_rows": "Adam"}
 SERIAL = ("picture", "rest", "depth_order")  # what one thread does alone
 
@@ -212,7 +213,7 @@ def _fused_chains(typingctx, lanes, out, count):
     return types.void(lanes, out, types.intp), codegen
 
 
-@njit(fastmath={"contract"})
+@njit(fastmath={"contract"}, nogil=True)
 def fused_chains(lanes, out, count):
     _fused_chains(lanes, out, count)
 
@@ -227,6 +228,26 @@ def peak_gflops(lanes: int) -> float:
         fused_chains(argument, out, count)
         best = min(best, time.thread_time() - began)
     return 2 * CHAINS * lanes * count / best / 1e9
+
+
+def machine_speedup(lanes: int, ms: float = 2.0) -> float:
+    """What the machine itself gives from 1 to 2 threads: the same sums of `peak_gflops`, in pieces
+    of so many milliseconds a thread, handed over as `run_on_threads` does. Best of many."""
+    argument = lanes_tuple(lanes)
+    outs = [np.empty(CHAINS * lanes, np.float32) for _ in range(2)]
+    count = int(ms * 1e-3 * peak_gflops(lanes) * 1e9 / (2 * CHAINS * lanes))
+    one = two = np.inf
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(400):
+            began = time.perf_counter()
+            fused_chains(argument, outs[0], count)
+            one = min(one, time.perf_counter() - began)
+            began = time.perf_counter()
+            helper = pool.submit(fused_chains, argument, outs[1], count)
+            fused_chains(argument, outs[0], count)
+            helper.result()
+            two = min(two, time.perf_counter() - began)
+    return 2 * one / two
 
 
 HEADER = ("import sys, time; sys.path[:0] = {path!r}\n"
@@ -256,7 +277,8 @@ def main(options: Options) -> None:
     peak = peak_gflops(max(lanes, 8))
     print(f"{cpu_name()}, {cpu_count()} processors, load {os.getloadavg()[0]:.1f}; {lanes} lanes; "
           f"measured FP32 peak of a thread {peak:.0f} GFLOP/s (a loop of independent fused "
-          f"multiply-adds)")
+          f"multiply-adds); two threads of that, in pieces of 2 ms: "
+          f"{machine_speedup(max(lanes, 8)):.2f} times one")
     data, limits = Dataset.open(options.dataset), []
     time_rows, work_rows = [], []
     for size in options.sizes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from .jit import TILE_H, inner, kernel, next_item
@@ -32,7 +31,7 @@ from .project import (
     V,
     ceil_index,
 )
-from .simd import Lanes
+from .simd import Lanes, data_pointer
 
 f32 = np.float32
 
@@ -64,11 +63,6 @@ def alpha_of(t, opacity, t_min):
     p = p * p
     p = p * p
     return p * p * opacity
-
-
-def data_pointer(context, builder, signature, args, k):
-    """LLVM pointer to the first element of array argument k."""
-    return cgutils.create_struct_proxy(signature.args[k])(context, builder, args[k]).data
 
 
 def row_pointer(context, builder, signature, args, k, columns: int):

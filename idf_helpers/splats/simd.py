@@ -24,8 +24,14 @@ def lanes_tuple(count: int) -> tuple:
     return tuple(np.float32(0) for _ in range(count))
 
 
+def data_pointer(context, builder, signature, args, k):
+    """LLVM pointer to the first element of array argument k."""
+    return cgutils.create_struct_proxy(signature.args[k])(context, builder, args[k]).data
+
+
 class Vector:
-    """L floats in a register; + - * work lane by lane, with vectors or Python numbers."""
+    """L floats in a register; + - * work lane by lane, with vectors or Python numbers; so does
+    a number / vector."""
 
     def __init__(self, lanes: Lanes, value):
         self.lanes, self.value = lanes, value
@@ -47,6 +53,9 @@ class Vector:
 
     def __rsub__(self, other):
         return self._emit(self.lanes.builder.fsub, other, self)
+
+    def __rtruediv__(self, other):
+        return self._emit(self.lanes.builder.fdiv, other, self)
 
     def compare(self, relation: str, other):
         """A mask, one bit a lane; a NaN fails every relation."""

@@ -4,7 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from idf_helpers.splats.loss import PhotometricLoss, gaussian_window
+from idf_helpers.splats.loss import PhotometricLoss
+from idf_helpers.splats.ssim import gaussian_window
 
 
 def naive_loss(x, y, lam):
@@ -100,3 +101,22 @@ def test_the_number_of_threads_does_not_change_a_bit():
     for other in found[1:]:
         assert other[:2] == found[0][:2]
         np.testing.assert_array_equal(other[2], found[0][2])
+
+
+@pytest.mark.parametrize("width", [5, 8, 16, 23, 83])
+def test_vectors_of_every_width_and_plain_loops_agree(width):
+    rng = np.random.default_rng(2)
+    x, y = rng.random((2, 3, 14, width), np.float32)
+    plain = PhotometricLoss(14, width, lanes=1)(x, y)
+    for lanes in (8, 16):
+        got = PhotometricLoss(14, width, lanes=lanes)(x, y)
+        assert got[:2] == pytest.approx(plain[:2], rel=1e-6)
+        np.testing.assert_allclose(got.gradient, plain.gradient, rtol=1e-4, atol=1e-8)
+
+
+def test_a_nan_in_the_picture_is_a_nan_in_the_loss(pictures):
+    """The trainer goes back to its last good state by it."""
+    x, y = (p.astype(np.float32) for p in pictures)
+    x[1, 3, 22] = np.nan
+    for lanes in (1, 8, 16):
+        assert np.isnan(PhotometricLoss(19, 23, lanes=lanes)(x, y).loss)
