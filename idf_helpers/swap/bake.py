@@ -75,13 +75,15 @@ class FaceTexture:
         return load_arrays(cls, path)
 
 
-def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig()) -> FaceTexture:
+def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shapes=None
+         ) -> FaceTexture:
     """Paint `source` onto `mesh` in the colours of `frames`.
 
     frames: the frames given to `fit_face` (`.camera`, `.image()` -> (H, W, 3 or 4) uint8); only
     those that the mesh was made from are opened, at most `config.views`.
     source: a `SourceFace`: `.image` (H, W, 3) uint8, `.landmarks` (468 points), `.skin` (H, W)
     weight of what may be taken from it (0 on hair and background).
+    shapes: (N, 468, 3) the face's vertices in every frame where it moves (`tracked.follow`).
 
     Raises IdfError when no view shows the face.
     """
@@ -90,7 +92,7 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig()) -> F
         raise ValueError(f"the mesh was fitted to {len(mesh.inliers)} frames, not {len(frames)}")
     used = spread_views(mesh.vertices, [f.camera for f in frames], np.flatnonzero(mesh.inliers),
                         config.views)
-    views = load_views(mesh, frames, used, config.max_face)
+    views = load_views(mesh, frames, used, config.max_face, shapes=shapes)
     if not views:
         raise _no_view(len(used))
     cell = 1 / (config.scale * max(v.scale for v in views))

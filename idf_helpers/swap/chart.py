@@ -6,13 +6,14 @@ neither squeezes the cheeks nor folds over under the nose, and any number of vie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numba import njit
 
 from . import topology
+from .facemesh import vertex_normals
 from .raster import rasterize
 
 
@@ -59,9 +60,11 @@ class Chart:
     extra: np.ndarray
 
 
-def make_chart(mesh, cell: float, extra=None) -> Chart:
-    """mesh: a FaceMesh. cell: world units. extra: (468, A) values to carry along, or None."""
-    uv = (unroll(mesh.vertices) / cell + 2).astype(np.float32)
+def make_chart(mesh, cell: float, extra=None, uv=None) -> Chart:
+    """mesh: a FaceMesh. cell: world units. extra: (468, A) values to carry along, or None.
+    uv: (468, 2) the places of another chart of the same cells, for the same face bent."""
+    if uv is None:
+        uv = (unroll(mesh.vertices) / cell + 2).astype(np.float32)
     w, h = (np.ceil(uv.max(0)) + 2).astype(int)
     extra = np.zeros((len(uv), 0)) if extra is None else extra
     attributes = np.concatenate([mesh.vertices, mesh.normals, extra], axis=1)
@@ -75,7 +78,8 @@ class FaceView:
     """One picture of the face, cut out.
 
     image: (h, w, 4) uint8 RGBA. P: (3, 4) float64, world to pixels of `image`. eye: (3,) camera
-    centre. scale: pixels per world unit at the face. index: of the frame.
+    centre. scale: pixels per world unit at the face. index: of the frame. shape: (468, 3) the
+    face's vertices in this picture where it moves, else None.
     """
 
     image: np.ndarray
@@ -83,6 +87,7 @@ class FaceView:
     eye: np.ndarray
     scale: float
     index: int
+    shape: np.ndarray | None = None
 
     def project(self, points) -> tuple[np.ndarray, np.ndarray]:
         """(N, 3) -> pixels (N, 2), depth (N,)."""
@@ -95,15 +100,19 @@ class FaceView:
         return (view * normals).sum(1) / np.linalg.norm(view, axis=1)
 
 
-def load_views(mesh, frames, indices, max_face: float, margin: float = 0.1) -> list[FaceView]:
+def load_views(mesh, frames, indices, max_face: float, margin: float = 0.1, shapes=None
+               ) -> list[FaceView]:
     """The pictures numbered `indices`, cut to the face and reduced so that a face is at most
-    `max_face` pixels wide. margin: share of the face's width. Views without the face are left out.
+    `max_face` pixels wide. margin: share of the face's width. shapes: (N, 468, 3) vertices of the
+    face in each frame, NaN where it is not seen; None = it does not move. Views without the face
+    are left out.
     """
     views = []
     for i in indices:
         camera = frames[i].camera
-        xy, z = camera.project(mesh.vertices)
-        if (z <= 0).any():
+        shape = None if shapes is None else np.asarray(shapes[i], np.float64)
+        xy, z = camera.project(mesh.vertices if shape is None else shape)
+        if not (z > 0).all():
             continue
         scale = 0.5 * (camera.fx + camera.fy) / float(np.median(z))
         gap = margin * mesh.width * scale
@@ -123,7 +132,8 @@ def load_views(mesh, frames, indices, max_face: float, margin: float = 0.1) -> l
             sx = sy = 1.0
         cut = np.array([[sx, 0, -sx * lo[0]], [0, sy, -sy * lo[1]], [0, 0, 1]])
         P = cut @ camera.K @ camera.w2c_cv[:3]
-        views.append(FaceView(np.ascontiguousarray(image), P, camera.position, scale * shrink, i))
+        views.append(FaceView(np.ascontiguousarray(image), P, camera.position, scale * shrink, i,
+                              shape))
     return views
 
 
@@ -146,13 +156,16 @@ def mean_colours(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
 
     Returns colours (h, w, 3) float32 0-255 (0 where never seen) and seen (h, w) bool.
     """
-    X = np.ascontiguousarray(chart.place[chart.covered], np.float64)
-    N = chart.normal[chart.covered].astype(np.float64)
-    N /= np.maximum(np.linalg.norm(N, axis=1, keepdims=True), 1e-9)
-    total, weight = np.zeros((len(X), 3)), np.zeros(len(X))
+    still = _points(chart)
+    total, weight = np.zeros((len(still[0]), 3)), np.zeros(len(still[0]))
     none = np.zeros((len(mesh.vertices), 0))
     for view in views:
-        xy, z = view.project(mesh.vertices)
+        vertices, (X, N) = mesh.vertices, still
+        if view.shape is not None:
+            vertices = view.shape
+            moved = replace(mesh, vertices=vertices, normals=vertex_normals(vertices))
+            X, N = _points(make_chart(moved, chart.cell, uv=chart.uv))
+        xy, z = view.project(vertices)
         _, _, zbuf = rasterize(mesh.triangles, xy, z, none, *view.image.shape[:2], perspective=True)
         _gather(X, N, view.P, view.eye, view.image, zbuf, 0.02 * mesh.width, total, weight)
     colours = np.zeros((*chart.covered.shape, 3), np.float32)
@@ -160,6 +173,13 @@ def mean_colours(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
     colours[chart.covered] = total / np.maximum(weight, 1e-6)[:, None]
     seen[chart.covered] = weight > 1e-3
     return colours * seen[..., None], seen
+
+
+def _points(chart: Chart) -> tuple[np.ndarray, np.ndarray]:
+    """Places (M, 3) and unit normals (M, 3) of the covered cells."""
+    N = chart.normal[chart.covered].astype(np.float64)
+    N /= np.maximum(np.linalg.norm(N, axis=1, keepdims=True), 1e-9)
+    return np.ascontiguousarray(chart.place[chart.covered], np.float64), N
 
 
 @njit(cache=True)
