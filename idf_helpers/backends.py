@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from .errors import IdfError
 
 STAGES = ("swap", "splats", "stylise")  # in the order of the pipeline
-STILL_HEAD = "cameras round a head that keeps still"  # what `uv` needs of a dataset
+VIEWS = "several views of one head"  # what `uv` needs: a dataset or a video
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Backend:
     rank:    among those that run, `auto` takes the highest.
     missing: () -> None where this machine can run it, else what is missing and the command to get
              it. Must be quick and import nothing heavy.
-    needs:   what the input must offer for it, in words (`STILL_HEAD`).
+    needs:   what the input must offer for it, in words (`VIEWS`).
     licence: of the method's code and models. commercial: whether `auto` may take it.
     """
 
@@ -160,7 +160,7 @@ def _lacks_for_cpu() -> str | None:
 
 register(Backend("swap", "uv", "idf_helpers.swap.swappers:UvSwapper",
                  "one face mesh and one texture for all views, consistent between them", 20,
-                 _lacks_for_swap, needs=frozenset({STILL_HEAD})))
+                 _lacks_for_swap, needs=frozenset({VIEWS})))
 register(Backend("swap", "mesh", "idf_helpers.swap.swappers:MeshSwapper",
                  "a 2D mesh swap of each picture by itself", 10, _lacks_for_swap))
 def _lacks_gsplat() -> str | None:

@@ -236,7 +236,7 @@ def _backends() -> list[Finding]:
                                 ("cannot run: " if status.missing else "ready: ") + status.summary,
                                 status.missing))
         try:
-            chosen, why = backends.choose(stage, offers=frozenset({backends.STILL_HEAD}))
+            chosen, why = backends.choose(stage, offers=frozenset({backends.VIEWS}))
             rows.append(Finding("backends", f"{stage} auto", f"takes {why}"))
         except IdfError as error:
             rows.append(Finding("backends", f"{stage} auto", "nothing can run",

@@ -45,9 +45,8 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     """
     config = (config or SwapConfig()).checked()
     photos = _photos(source)
-    static = all(f.expression is None for f in dataset.frames) and config.one_head
     backend, why = backends.choose("swap", config.backend,
-                                   frozenset({backends.STILL_HEAD}) if static else frozenset())
+                                   frozenset({backends.VIEWS}) if config.one_head else frozenset())
     faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
     record = provenance.require_consent(consent, photos, [f.path for f in dataset.frames])
     inputs = dataset.fingerprint() | _identity(photos, config) | {"consent": record.statement}
@@ -123,7 +122,8 @@ def _swap_frame(frame: Frame, swapper: Swapper, out: Path, what) -> dict:
     """One frame, in any process: read, swap, write, and the row of the report."""
     started = time.process_time()
     image = frame.image()
-    result = swapper(image, frame.camera)
+    ready = swapper.of_frame(frame.name) if hasattr(swapper, "of_frame") else swapper
+    result = ready(image, frame.camera)
     seconds = time.process_time() - started
     if result.status == "swapped":
         data = provenance.mark_picture_bytes(encode_image(result.image), ".png", what)

@@ -78,7 +78,8 @@ def bilateral(values: np.ndarray, times: np.ndarray, config: SmoothConfig = Smoo
     for shift in range(-config.window, config.window + 1):
         here = np.arange(max(0, -shift), len(values) - max(0, shift))
         # Only frames whose distance in time is the distance in the list: no gap between them.
-        here = here[(times[here + shift] - times[here] == shift) & known[here] & known[here + shift]]
+        near = times[here + shift] - times[here] == shift
+        here = here[near & known[here] & known[here + shift]]
         other = values[here + shift]
         w = np.exp(-((other - values[here]) ** 2).sum(-1) / scale)
         total[here] += w[..., None] * other

@@ -20,7 +20,17 @@ from ..errors import IdfError
 from .chart import head_axes
 from .facemesh import FaceMesh, load_arrays, save_arrays, vertex_normals
 from .smooth import SmoothConfig, bilateral, frame_times, noise_level
-from .topology import MIRROR, TRIANGLES
+from .topology import (
+    CHIN,
+    INNER_MOUTH,
+    LEFT_BROW,
+    LEFT_EYE,
+    MIRROR,
+    OUTER_LIPS,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    TRIANGLES,
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,15 @@ class TrackConfig:
     min_frames: fewer frames with a face say nothing about bias and noise; then the landmarks are
         followed as they are.
     bridge: frames without a face that are filled in from both sides, at most.
+    profile: degrees between the face's front and the camera beyond which a face that was not found
+        is taken to be there, at rest: landmarks end there, the mesh does not.
     """
 
     smooth: SmoothConfig = SmoothConfig()
     turn_bias: bool = True
     min_frames: int = 24
     bridge: int = 3
+    profile: float = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +77,13 @@ class Tracks:
                            "delete it and run the swap again")
         return out
 
+    def row(self, name: str) -> int | None:
+        """The number of the frame of that name."""
+        return _rows(self).get(name)
+
     def mesh(self, rest: FaceMesh, name: str) -> FaceMesh | None:
         """The mesh in the frame of that name; None where it shows no face."""
-        row = _rows(self).get(name)
+        row = self.row(name)
         if row is None or not np.isfinite(self.vertices[row]).all():
             return None
         return bent(rest, self.vertices[row])
@@ -105,10 +122,13 @@ def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence,
         offsets[i] = axes[i].to_head(np.asarray(landmarks[i], np.float64)[:, :2])
     if seen.sum() >= config.min_frames:
         if config.turn_bias:
-            offsets -= turn_bias(offsets, np.stack([a.turn for a in axes]))
+            bias = turn_bias(offsets, np.stack([a.turn for a in axes]))
+            offsets -= (1 - mobile())[:, None] * bias
         offsets *= trust(offsets[order], times[order])[:, None]
     sorted_offsets = bilateral(offsets[order], times[order], config.smooth)
     offsets[order] = bridge(sorted_offsets, times[order], config.bridge)
+    beyond = np.array([a.front < np.cos(np.radians(config.profile)) for a in axes])
+    offsets[beyond & np.isnan(offsets).any((1, 2))] = 0
     out = np.stack([a.lift(o) for a, o in zip(axes, offsets, strict=True)])
     return out.astype(np.float32)
 
@@ -117,16 +137,17 @@ def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence,
 class _Axes:
     """One camera's view of the rest mesh.
 
-    xy: (468, 2) pixels, z: (468,) depth. spin: (2, 2), rows are the head's left and down in the
-    picture (its roll taken out). scale: pixels per face width. turn: (2,) sine of the camera's yaw
-    and pitch round the head. world: (468, 2, 3), motion in the world of one face width along the
-    head's left and down, at the vertices' depths.
+    xy: (468, 2) pixels. spin: (2, 2), rows are the head's left and down in the picture (its roll
+    taken out). scale: pixels per face width. front: cosine between the face's front and the camera.
+    turn: (2,) sine of the camera's yaw and pitch round the head. world: (468, 2, 3), motion in the
+    world of one face width along the head's left and down, at the vertices' depths.
     """
 
     rest: np.ndarray
     xy: np.ndarray
     spin: np.ndarray
     scale: float
+    front: float
     turn: np.ndarray
     world: np.ndarray
 
@@ -145,7 +166,8 @@ class _Axes:
         right, below = camera.w2c_cv[0, :3] / camera.fx, camera.w2c_cv[1, :3] / camera.fy
         pixel = np.stack([right, below])  # (2, 3), per unit of depth
         world = z[:, None, None] * scale * (spin @ pixel)
-        return cls(rest.vertices, xy, spin, scale, np.array([d @ left, d @ up]), world)
+        return cls(rest.vertices, xy, spin, scale, float(d @ front),
+                   np.array([d @ left, d @ up]), world)
 
     def to_head(self, points) -> np.ndarray:
         """(468, 2): how far the landmarks lie from the mesh, face widths to the left and down."""
@@ -173,9 +195,24 @@ def turn_bias(offsets: np.ndarray, turn: np.ndarray) -> np.ndarray:
     return (x @ slope + rest).reshape(offsets.shape)
 
 
+@functools.cache
+def mobile() -> np.ndarray:
+    """(468,) in [0, 1]: 1 at lips, lids, brows and chin, falling off over the neighbours. There a
+    sequence's expressions may go with the turn by chance, and landmarks are sharp anyway."""
+    own = np.zeros(len(MIRROR))
+    for ring in (OUTER_LIPS, INNER_MOUTH, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, [CHIN, 175]):
+        own[ring] = 1
+    out = own
+    for _ in range(4):
+        out = np.maximum(own, 0.5 * out + 0.5 * neighbour_mean(out))
+    out = np.minimum(1, 1.5 * out)
+    out.setflags(write=False)
+    return out
+
+
 def trust(offsets: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(468,) in [0, 1]: the share of each point's motion that is no noise, evened out over its
-    neighbours and between the face's two sides.
+    """(468,) in [0, 1]: the share of each point's motion that is no noise, the mean of the face's
+    two sides, carried on to neighbours.
 
         share = max(0, 1 - noise^2 / variance)
     """
@@ -184,9 +221,10 @@ def trust(offsets: np.ndarray, times: np.ndarray) -> np.ndarray:
     variance = offsets[known].var(0).mean(-1)
     share = np.clip(1 - 2 * noise / np.maximum(variance, 1e-12), 0, 1)
     share = 0.5 * (share + share[MIRROR])
+    even = share
     for _ in range(2):
-        share = 0.5 * share + 0.5 * neighbour_mean(share)
-    return share
+        even = 0.5 * even + 0.5 * neighbour_mean(even)
+    return np.maximum(share, even)  # what moves keeps its motion, what lies beside it comes along
 
 
 @functools.cache
