@@ -26,6 +26,8 @@ export class OrbitControls {
     this.goal = this._copy(this.start);
     this.turning = this.sweep !== 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches;
     this._clock = 0;                            // seconds of turntable
+    this.busy = false;                          // something else moves: draw every frame
+    this.onstep = null;                         // called with the seconds since the last frame
     if (this.turning) this.view.quality = 0.5;  // until the speed of the machine is known
     this._pointers = new Map();
     this._listeners = new AbortController();
@@ -56,14 +58,22 @@ export class OrbitControls {
     this._wake();
   }
 
+  /** Something in the picture changed: draws it, as fast as it keeps changing. */
+  stir() {
+    this._stirred = performance.now() + 250;
+    this._wake();
+  }
+
   dispose() {
     cancelAnimationFrame(this._request);
+    this._disposed = true;
     this._listeners.abort();
   }
 
   // ---- time: the picture follows the goal, and rests when it is there
 
   _wake() {
+    if (this._disposed) return;
     this._then ??= performance.now();
     this._request ??= requestAnimationFrame(now => this._step(now));
   }
@@ -79,6 +89,7 @@ export class OrbitControls {
       const phase = 2 * Math.PI * this._clock / this.period;
       this.goal.yaw = this._full() ? phase : this.sweep / 2 * Math.sin(phase);
     }
+    this.onstep?.(seconds);
     const {now: at, goal} = this;
     const gain = 1 - Math.exp(-dt * 14);
     let left = 0;
@@ -91,8 +102,9 @@ export class OrbitControls {
     at.distance = pull(at.distance, goal.distance, this.start.distance);
     for (let k = 0; k < 3; k++)
       at.center[k] = pull(at.center[k], goal.center[k], this.start.distance);
-    const moving = this.turning || left > 2e-4;
-    if (!moving) this.now = this._copy(goal);
+    const still = left <= 2e-4 && !this.turning;
+    const moving = !still || this.busy || now < this._stirred;
+    if (still) this.now = this._copy(goal);
     this._pace(seconds, moving);
     this.view.setCamera(this.camera());
     this.view.render();

@@ -6,10 +6,14 @@
 //   view.setCamera({w2c, fx, fy, cx, cy, width, height});    // orbit.js does it from a mouse
 //   view.render();                           // now, or let it draw before the next repaint
 //
+// An avatar's pack holds the bases of its expression, too: view.setWeights([…]) moves the face.
+//
 // The picture is that of 3D Gaussian splatting (arXiv 2308.04079) and of the rasterisers in
 // idf_helpers/splats: perspective covariance + 0.3 px², alpha = min(0.99, opacity exp(-sigma)),
 // nothing below 1/255, depth order along the optical axis, colour max(0, 0.5 + SH(direction)).
 // The canvas has 8 bits a channel: it cuts colours above 1 before they are blended.
+
+import {Blend} from './blend.js';
 
 const CUTOFF = 255;            // a Gaussian ends where its alpha falls below 1 / CUTOFF
 const BASE_TEXELS = 4;         // mean + opacity, quaternion, scales, colour
@@ -20,7 +24,8 @@ const ORDER_WIDTH = 1024;      // of the texture that holds the depth order
 // ---------------------------------------------------------------------------- reading a pack
 
 /** Packed bytes -> {count, degree, means, scales, quats, opacities, colors, sh}, Float32Arrays with
- *  one Gaussian after the other (sh: coefficient-major, 3 (degree+1)² − 3 numbers each). */
+ *  one Gaussian after the other (sh: coefficient-major, 3 (degree+1)² − 3 numbers each). Of an
+ *  avatar: bases and moving = {rows, logits, deltas}, the deltas as they are packed. */
 export function unpack(data) {
   const bytes = data instanceof ArrayBuffer ? new Uint8Array(data)
     : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -32,25 +37,36 @@ export function unpack(data) {
   const text = new TextDecoder().decode(new Uint8Array(buffer, start + 12, ints.getUint32(8, true)));
   const head = JSON.parse(text);
   const n = head.count;
-  const section = name => dequantise(buffer, start, head, head.sections[name]);
-  const out = {count: n, degree: head.sh_degree, means: section('means'),
+  const section = name => dequantise(coded(buffer, start, head, head.sections[name]));
+  const out = {count: n, degree: head.sh_degree, chunk: head.chunk, means: section('means'),
     scales: section('log_scales').map(Math.exp), opacities: section('opacities'),
     colors: section('colors'), sh: head.sh_degree ? section('sh') : new Float32Array(0)};
   out.quats = unpackQuats(new Uint32Array(buffer, start + head.sections.quats.codes, n));
+  if (head.moving) {
+    const deltas = {};
+    for (const name of ['means', 'log_scales', 'quats', 'logits', 'colors'])
+      deltas[name] = coded(buffer, start, head, head.sections[`delta_${name}`]);
+    out.bases = head.bases;
+    out.moving = {rows: head.moving, logits: section('logits'), deltas};
+  }
   return out;
 }
 
-// value = lo + code (hi - lo) / (2^bits - 1), lo and hi shared by a chunk of neighbours.
-function dequantise(buffer, start, {count, chunk}, {type, columns, codes, ranges}) {
+// Codes column by column, ranges (chunks, columns, 2): value = lo + code (hi - lo) / top, lo and hi
+// shared by a chunk of neighbours.
+function coded(buffer, start, {count, chunk}, {type, columns, rows = count, codes, ranges}) {
   const Code = {u8: Uint8Array, u16: Uint16Array}[type];
-  const q = new Code(buffer, start + codes, count * columns);
-  const range = new Float32Array(buffer, start + ranges, 2 * columns * Math.ceil(count / chunk));
-  const top = type === 'u8' ? 255 : 65535;
-  const out = new Float32Array(count * columns);
+  return {rows, columns, chunk, top: type === 'u8' ? 255 : 65535,
+    codes: new Code(buffer, start + codes, rows * columns),
+    ranges: new Float32Array(buffer, start + ranges, 2 * columns * Math.ceil(rows / chunk))};
+}
+
+function dequantise({rows, columns, chunk, top, codes, ranges}) {
+  const out = new Float32Array(rows * columns);
   for (let c = 0; c < columns; c++) {
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < rows; i++) {
       const r = 2 * (columns * Math.floor(i / chunk) + c);
-      out[i * columns + c] = range[r] + q[c * count + i] * (range[r + 1] - range[r]) / top;
+      out[i * columns + c] = ranges[r] + codes[c * rows + i] * (ranges[r + 1] - ranges[r]) / top;
     }
   }
   return out;
@@ -236,11 +252,20 @@ export class SplatView {
    *  Changed means, scales … in `view.splats` are shown after `view.upload()`. */
   setSplats(splats) {
     this.splats = splats.means ? splats : unpack(splats);
+    this._blend = this.splats.moving ? new Blend(this.splats) : null;
+    this._weights = null;
     const n = this.splats.count;
     const rows = Math.ceil(n / ORDER_WIDTH);
     this._sorting = {order: new Uint32Array(ORDER_WIDTH * rows), keys: new Uint16Array(n),
       depths: new Float32Array(n), counts: new Uint32Array(65537)};
     this.upload();
+  }
+
+  /** Moves the face of an avatar: K numbers, the next picture shows them. */
+  setWeights(weights) {
+    if (!this._blend) return;
+    this._weights = weights;
+    this.requestRender();
   }
 
   /** A pinhole camera: w2c 12 or 16 numbers, row-major, OpenCV axes (x right, y down, z forward);
@@ -276,6 +301,12 @@ export class SplatView {
     this._request = null;
     if (!this._ready || !splats || !camera || gl.isContextLost()) return;
     this._fitCanvas();
+    if (this._weights) {
+      this._blend.apply(this._weights);
+      this._weights = null;
+      this._upload(this.splats.moving.rows);
+      this._sorted = false;
+    }
     const w = this.canvas.width, h = this.canvas.height;
     const m = camera.w2c;
     this._sort([m[8], m[9], m[10], m[11]]);
@@ -342,24 +373,17 @@ export class SplatView {
   upload() {
     const {gl, splats} = this;
     const n = splats.count;
-    const base = new Float32Array(4 * BASE_TEXELS * n);
-    for (let i = 0, j = 0; i < n; i++, j += 16) {
-      for (let c = 0; c < 3; c++) {
-        base[j + c] = splats.means[3 * i + c];
-        base[j + 8 + c] = splats.scales[3 * i + c];
-        base[j + 12 + c] = splats.colors[3 * i + c];
-      }
-      base[j + 3] = splats.opacities[i];
-      for (let c = 0; c < 4; c++) base[j + 4 + c] = splats.quats[4 * i + c];
-    }
     const numbers = 3 * ((splats.degree + 1) ** 2 - 1);
     const texels = Math.max(1, Math.ceil(numbers / 4));
     const rest = new Float32Array(4 * texels * (splats.degree ? n : 1));
     for (let i = 0; splats.degree && i < n; i++)
       rest.set(splats.sh.subarray(numbers * i, numbers * (i + 1)), 4 * texels * i);
     gl.useProgram(this._program);
-    const perRow = [this._texture(0, gl.RGBA32F, base, BASE_TEXELS),
-      this._texture(1, gl.RGBA16F, rest, texels)];
+    const perRow = [this._texture(0, gl.RGBA32F, n, BASE_TEXELS),
+      this._texture(1, gl.RGBA16F, splats.degree ? n : 1, texels, rest)];
+    this._base = new Float32Array(4 * BASE_TEXELS * perRow[0] * Math.ceil(n / perRow[0]));
+    this._perRow = perRow[0];
+    this._upload(n);
     ['base', 'rest', 'order'].forEach((name, unit) => gl.uniform1i(this.uniforms[name], unit));
     gl.uniform2i(this.uniforms.perRow, ...perRow);
     gl.uniform1i(this.uniforms.degree, splats.degree);
@@ -371,15 +395,32 @@ export class SplatView {
     this.requestRender();
   }
 
-  // Rows of whole Gaussians, as many as it takes; returns how many Gaussians a row holds.
-  _texture(unit, format, values, texels) {
+  // The first n Gaussians without the view-dependent part of their colour.
+  _upload(n) {
+    const {gl, splats, _base: base} = this;
+    for (let i = 0, j = 0; i < n; i++, j += 16) {
+      for (let c = 0; c < 3; c++) {
+        base[j + c] = splats.means[3 * i + c];
+        base[j + 8 + c] = splats.scales[3 * i + c];
+        base[j + 12 + c] = splats.colors[3 * i + c];
+      }
+      base[j + 3] = splats.opacities[i];
+      for (let c = 0; c < 4; c++) base[j + 4 + c] = splats.quats[4 * i + c];
+    }
+    this._bind(0);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, BASE_TEXELS * this._perRow,
+      Math.ceil(n / this._perRow), gl.RGBA, gl.FLOAT, base);
+  }
+
+  // Rows of whole Gaussians, as many as n take; returns how many a row holds.
+  _texture(unit, format, n, texels, values = null) {
     const {gl} = this;
     const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE);
     const perRow = Math.floor(Math.min(limit, 4096) / texels);
-    const rows = Math.ceil(values.length / 4 / texels / perRow);
+    const rows = Math.ceil(n / perRow);
     if (rows > limit) throw new Error('This graphics card cannot hold so many splats.');
-    const padded = new Float32Array(4 * texels * perRow * rows);
-    padded.set(values);
+    const padded = values && new Float32Array(4 * texels * perRow * rows);
+    padded?.set(values);
     this._bind(unit);
     gl.texImage2D(gl.TEXTURE_2D, 0, format, texels * perRow, rows, 0, gl.RGBA, gl.FLOAT, padded);
     return perRow;

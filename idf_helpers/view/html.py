@@ -9,6 +9,8 @@ import html
 import json
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -19,15 +21,19 @@ from ..errors import IdfError
 from ..files import write_text
 from ..splats.gaussians import Gaussians
 from .pack import pack
+from .rig import Basis, Track, reach, rig_json
 
 LABEL = "Synthetic"
+MODULES = ("blend.js", "splat.js", "orbit.js", "face.js", "shell.js")
 DEFAULT_FOV = math.radians(29)
 
 
 def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFrame | None = None,
                  label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
                  background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-                 soft_edge: bool = True, sh_degree: int = 3) -> Path:
+                 soft_edge: bool = True, sh_degree: int = 3, basis: Basis | None = None,
+                 deltas: Mapping[str, np.ndarray] | None = None, track: Track | None = None
+                 ) -> Path:
     """Writes the page (one HTML file of about 60 bytes a Gaussian) and returns its path.
 
     scene_frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
@@ -41,48 +47,100 @@ def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFr
     soft_edge: fade out what lies below the pictures that the splats were made from, where nothing
         held them in place (`fade_below`); needs `scene_frame`.
     sh_degree: highest degree of view-dependent colour to keep, 0 to 3.
+    basis, deltas: of an avatar (`pack.pack` says their shapes): the page gets sliders for its
+        expression, `gaussians` are the neutral face. track: expressions for its Animate button.
     Raises IdfError where there is nothing to show or the file cannot be written.
     """
     path = Path(path)
     write_text(path, viewer_html(
         gaussians, title=title, scene_frame=scene_frame, label=label, note=note, meta=meta,
         background=background, sweep=sweep, trained_at=trained_at, soft_edge=soft_edge,
-        sh_degree=sh_degree))
+        sh_degree=sh_degree, basis=basis, deltas=deltas, track=track))
     return path
 
 
 def viewer_html(gaussians: Gaussians, *, title: str, scene_frame: SceneFrame | None = None,
                 label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
                 background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-                soft_edge: bool = True, sh_degree: int = 3) -> str:
+                soft_edge: bool = True, sh_degree: int = 3, basis: Basis | None = None,
+                deltas: Mapping[str, np.ndarray] | None = None, track: Track | None = None) -> str:
     """The page of `write_viewer` as text, for an iframe's srcdoc."""
-    if background not in ("dark", "white"):
-        raise IdfError("This background is unknown", repr(background), "use \"dark\" or \"white\"")
-    gaussians = gaussians.checked()
-    frame = scene_frame or guess_frame(gaussians)
-    if soft_edge and scene_frame is not None:  # a guessed frame knows nothing of the pictures
-        gaussians = fade_below(gaussians, frame)
-    packed = pack(gaussians, sh_degree)
-    page = {
-        "background": background,
-        # width of a training pixel at the middle of the head, in world units
-        "footprint": 2 * frame.radius / trained_at if trained_at else 0,
-        "frame": {"center": list(map(float, frame.center)), "up": list(map(float, frame.up)),
-                  "front": list(map(float, frame.front)), "distance": float(frame.distance),
-                  "fov": 2 * math.atan(frame.radius / frame.distance), "sweep": float(sweep)}}
-    script = module_text("splat.js", "orbit.js", "viewer.js")
-    style = _static("viewer.css")
+    shown = Shown.of(gaussians, scene_frame, background=background, sweep=sweep,
+                     trained_at=trained_at, soft_edge=soft_edge, sh_degree=sh_degree, basis=basis,
+                     deltas=deltas, track=track)
+    script, style = module_text(*MODULES, "viewer.js"), _static("viewer.css")
     policy = ("default-src 'none'; script-src " + _digest(script) + "; style-src " + _digest(style)
               + "; img-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'")
     tags = [f'<meta name="{html.escape(k)}" content="{html.escape(v)}">'
             for k, v in (meta or {}).items()]
-    parts = {
+    page = json.dumps(shown.page | {"rig": shown.rig}, allow_nan=False)
+    return _filled(_static("viewer.html").replace("{{shell}}", _static("shell.html")), {
         "csp": policy, "meta": "\n".join(tags), "title": html.escape(title),
         "note": html.escape(note), "style": style, "script": script,
-        "label": f'<p id="label">{html.escape(label)}</p>' if label else "",
-        "page": json.dumps(page, allow_nan=False).replace("<", "\\u003c"),
-        "data": base64.b64encode(gzip.compress(packed, 9, mtime=0)).decode("ascii")}
-    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], _static("viewer.html"))
+        "label": _label(label), "page": page.replace("<", "\\u003c"),
+        "data": base64.b64encode(shown.data).decode("ascii")})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the browser gets, in a page or in a widget.
+
+    data: the pack, gzip. page: frame, footprint and background, for static/shell.js. rig: sliders
+    and weights of an avatar's face (`rig.rig_json`), or None.
+    """
+
+    data: bytes
+    page: dict
+    rig: dict | None
+
+    @classmethod
+    def of(cls, gaussians: Gaussians, scene_frame: SceneFrame | None = None, *,
+           background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
+           soft_edge: bool = True, sh_degree: int = 3, basis: Basis | None = None,
+           deltas: Mapping[str, np.ndarray] | None = None, track: Track | None = None) -> Shown:
+        """Arguments as of `write_viewer`."""
+        if background not in ("dark", "white"):
+            raise IdfError("This background is unknown", repr(background),
+                           "use \"dark\" or \"white\"")
+        if (basis is None) != (deltas is None):
+            raise IdfError("A face that moves needs its basis and its deltas",
+                           "only one of the two", "give both, or neither for a still scene")
+        gaussians = gaussians.checked()
+        frame = scene_frame or guess_frame(gaussians)
+        if soft_edge and scene_frame is not None:  # a guessed frame knows nothing of the pictures
+            gaussians, kept = _faded(gaussians, frame)
+            deltas = deltas and {name: np.asarray(d)[:, kept] for name, d in deltas.items()}
+        packed = pack(gaussians, sh_degree, deltas, None if basis is None else reach(basis))
+        page = {
+            "background": background,
+            # width of a training pixel at the middle of the head, in world units
+            "footprint": 2 * frame.radius / trained_at if trained_at else 0,
+            "frame": {"center": list(map(float, frame.center)), "up": list(map(float, frame.up)),
+                      "front": list(map(float, frame.front)), "distance": float(frame.distance),
+                      "fov": 2 * math.atan(frame.radius / frame.distance), "sweep": float(sweep)}}
+        return cls(gzip.compress(packed, 9, mtime=0), page,
+                   None if basis is None else rig_json(basis, track))
+
+
+def cell_html(title: str, note: str, label: str) -> str:
+    """The inside of the page for a notebook's cell, escaped."""
+    return _filled(_static("shell.html"), {"title": html.escape(title), "note": html.escape(note),
+                                           "label": _label(label)})
+
+
+def cell_module() -> str:
+    """The widget's ES module, with its style."""
+    style = json.dumps(_static("viewer.css"))
+    return f"{module_text(*MODULES, 'widget.js')}\nconst STYLE = {style};\n"
+
+
+def _filled(template: str, parts: dict[str, str]) -> str:
+    """In one pass: placeholders inside of what people typed stay text."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: parts[m[1]], template)
+
+
+def _label(text: str) -> str:
+    return f'<p id="label">{html.escape(text)}</p>' if text else ""
 
 
 def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0,
@@ -92,15 +150,21 @@ def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0,
     A bust runs out of the pictures at the bottom; what was trained beyond their edge is a smear
     that a tall window or a raised view would show.
     """
+    return _faded(gaussians, frame, start, end)[0]
+
+
+def _faded(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0, end: float = 1.14
+           ) -> tuple[Gaussians, np.ndarray]:
+    """`fade_below`, and (N,) bool which ones are left."""
     depth = -(gaussians.means - frame.center) @ frame.up / frame.radius
     t = np.clip((depth - start) / (end - start), 0, 1)
-    opacity = gaussians.opacities * (1 - t * t * (3 - 2 * t))  # smoothstep
-    kept = opacity > 1e-4
+    left = 1 - t * t * (3 - 2 * t)  # smoothstep
+    opacity, kept = np.maximum(gaussians.opacities * left, 1e-7), left > 1e-4
     out = gaussians[kept]
     # sigmoid^-1; the cap keeps an opacity that rounds to 1 finite
     logits = np.log(opacity[kept] / np.maximum(1 - opacity[kept], 1e-7))
     out.opacity_logits = np.where(t[kept] > 0, logits, out.opacity_logits).astype(np.float32)
-    return out
+    return out, kept
 
 
 def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),

@@ -24,6 +24,7 @@ from ..media import encode_image
 from ..provenance.marks import LABEL
 from ..scene import Scene
 from .expressions import Slider, full_names, slider_plan
+from .rig import influence
 from .widgets import RED, picture_widget
 
 PITCH_LIMIT = 85.0
@@ -202,7 +203,7 @@ class ExpressionSliders:
     @classmethod
     def of(cls, basis) -> ExpressionSliders:
         """For an `ExpressionBasis`."""
-        return cls(basis.names, basis.low, basis.high, basis.neutral, influence_of(basis))
+        return cls(basis.names, basis.low, basis.high, basis.neutral, influence(basis))
 
     @property
     def expression(self) -> np.ndarray:
@@ -242,9 +243,3 @@ class ExpressionSliders:
         found = [s for s in self.plan if s.label == change["new"]]
         if found and found[0].label not in self.sliders:
             self._slider(found[0])
-
-
-def influence_of(basis) -> np.ndarray:
-    """(E,) how much each coefficient can move the basis weights over its trained range."""
-    span = np.asarray(basis.high, np.float64) - np.asarray(basis.low, np.float64)
-    return np.linalg.norm(np.asarray(basis.weights, np.float64), axis=1) * span

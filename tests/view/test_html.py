@@ -107,6 +107,6 @@ def test_the_guessed_frame_holds_the_head_and_is_near_that_of_cameras():
 
 
 def test_modules_are_joined_without_their_imports():
-    text = module_text("splat.js", "orbit.js", "viewer.js")
+    text = module_text("blend.js", "splat.js", "orbit.js", "viewer.js")
     assert "export class SplatView" in text and "export class OrbitControls" in text
     assert not re.search(r"^import", text, re.M)

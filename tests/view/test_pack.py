@@ -1,5 +1,7 @@
 """The pack: what quantising keeps, what it leaves out, and that nothing else moves."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,56 @@ def test_size_and_bad_input():
         pack(g)
     with pytest.raises(IdfError, match="no pack"):
         unpack(b"PNG" + bytes(30))
+
+
+def test_an_avatars_bases_move_what_they_should_and_nothing_else():
+    from idf_helpers.view.rig import reach, whole
+    from tests.browser.talking_ball import at, talking_ball
+
+    avatar = talking_ball(n=900, still=100)
+    g, deltas = whole(avatar)
+    most = reach(avatar.basis)
+    data = pack(g, 3, deltas, most)
+    still = unpack(data)
+    assert len(still) == 1000
+    head = json.loads(data[12:12 + int.from_bytes(data[8:12], "little")])
+    assert head["bases"] == 5 and 200 < head["moving"] < 900
+    moved = unpack(data, [1, 0, 0, 0, 0])
+    same = np.all(still.means == moved.means, axis=1)
+    assert same[head["moving"]:].all() and not same[:head["moving"]].all()
+    for w in ([1, 0.5, 0, 1, 0], [0, 0, 0, 0, 1.0]):
+        e = avatar.basis.neutral + np.linalg.lstsq(avatar.basis.weights.T, w, rcond=None)[0]
+        wanted, got = at(avatar, e), unpack(data, w)
+        # the same Gaussians in another order: each has its partner by the neutral position
+        order = np.argsort(still.means @ [1, 10, 100.0])
+        partner = np.argsort(g.means @ [1, 10, 100.0])
+        off = np.linalg.norm(got.means[order] - wanted.means[partner], axis=1)
+        assert np.quantile(off, 0.98) < 2e-3
+        alpha = np.abs(got.opacities[order] - wanted.opacities[partner])
+        assert np.quantile(alpha, 0.98) < 0.02
+
+
+def test_what_only_an_expression_shows_is_kept():
+    g = visible(50)
+    g.opacity_logits[:10] = -9
+    zeros = {"means": np.zeros((1, 50, 3)), "log_scales": np.zeros((1, 50, 3)),
+             "quats": np.zeros((1, 50, 4)), "opacity_logits": np.zeros((1, 50)),
+             "sh": np.zeros((1, 50, 3))}
+    assert len(unpack(pack(g, 3, zeros))) == 40
+    zeros["opacity_logits"][0, :5] = 9
+    data = pack(g, 3, zeros)
+    assert len(unpack(data)) == 45
+    assert unpack(data, [1.0]).opacities[:5] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda d: d.pop("quats"), "needs a delta for every property"),
+    (lambda d: d.update(means=np.zeros((2, 49, 3))), "wrong `means`"),
+    (lambda d: d.update(sh=np.full((2, 50, 3), np.nan)), "NaN or infinity in `sh`")])
+def test_deltas_that_do_not_fit_are_named(spoil, words):
+    deltas = {"means": np.zeros((2, 50, 3)), "log_scales": np.zeros((2, 50, 3)),
+              "quats": np.zeros((2, 50, 4)), "opacity_logits": np.zeros((2, 50)),
+              "sh": np.zeros((2, 50, 3))}
+    spoil(deltas)
+    with pytest.raises(IdfError, match=words):
+        pack(visible(50), 3, deltas)
