@@ -44,8 +44,9 @@ def test_what_no_index_offers_stands_as_a_comment_and_never_as_a_requirement():
 
 def test_every_import_of_the_library_is_a_requirement():
     allowed = {colab.module_of(r) for r in PROJECT["project"]["dependencies"]}
-    # IPython comes with ipykernel and llvmlite with numba; google is Colab's own
-    allowed |= {"idf_helpers", "IPython", "llvmlite", "google"} | set(sys.stdlib_module_names)
+    # IPython and traitlets come with ipykernel, llvmlite with numba; google is Colab's own
+    allowed |= {"idf_helpers", "IPython", "traitlets", "llvmlite", "google"}
+    allowed |= set(sys.stdlib_module_names)
     for path in (ROOT / "idf_helpers").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \

@@ -27,6 +27,7 @@ export class OrbitControls {
     this.turning = this.sweep !== 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches;
     this._clock = 0;                            // seconds of turntable
     this.busy = false;                          // something else moves: draw every frame
+    this.ongoal = null;                         // called when somebody aims at another view
     this.onstep = null;                         // called with the seconds since the last frame
     if (this.turning) this.view.quality = 0.5;  // until the speed of the machine is known
     this._pointers = new Map();
@@ -40,6 +41,7 @@ export class OrbitControls {
     Object.assign(this.goal, goal);
     this._limit();
     if (jump) this.now = this._copy(this.goal);
+    this.ongoal?.();
     this._wake();
   }
 
@@ -47,6 +49,7 @@ export class OrbitControls {
     this.goal = this._copy(this.start);
     const turns = Math.round((this.now.yaw - this.start.yaw) / (2 * Math.PI));
     this.goal.yaw += 2 * Math.PI * turns;       // the short way round
+    this.ongoal?.();
     this._wake();
   }
 

@@ -1,6 +1,6 @@
 // What the exported page and the notebook widget share: shell.html tied to a view.
 //
-//   const shell = await mount(root, state, {data, page, rig, stage});
+//   const shell = mount(root, state, {data, page, rig, stage});
 //
 // root: document or shadow root that holds shell.html; state: the element that carries the classes
 // ready, light, used, keys; data: packed splats; page: {frame, footprint, background}; rig: what
