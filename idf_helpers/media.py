@@ -304,12 +304,15 @@ def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
 @dataclass(frozen=True)
 class VideoInfo:
     """width, height: pixels as shown, after the rotation that the header asks for; fps: frames a
-    second; comment: the file's comment tag."""
+    second; comment: the file's comment tag; duration: seconds by the header, 0 = it does not say;
+    sound: whether there is a sound track."""
 
     width: int
     height: int
     fps: float
     comment: str
+    duration: float = 0.0
+    sound: bool = False
 
 
 def video_info(path) -> VideoInfo:
@@ -331,8 +334,12 @@ def video_info(path) -> VideoInfo:
         width, height = height, width
     fps = re.search(r"([\d.]+) fps", said)
     comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M)
+    length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
+    seconds = sum(float(n) * u for n, u in zip(length.groups(), (3600, 60, 1), strict=True)) \
+        if length else 0.0
     return VideoInfo(width, height, float(fps[1]) if fps else 25.0,
-                     comment[1].strip() if comment else "")
+                     comment[1].strip() if comment else "", seconds,
+                     bool(re.search(r"Stream #.*?Audio:", said)))
 
 
 def read_video(path) -> Iterator[np.ndarray]:

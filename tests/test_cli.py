@@ -95,7 +95,7 @@ def test_bad_input_gives_one_error_and_leaves_nothing(tmp_path, capsys, trained)
         "not in both": ("splat", head, "--out", out, "--iterations", "9", "--budget", "3"),
         "no splats backend": ("splat", head, "--out", out, "--backend", "quantum"),
         "no swap backend": ("swap", data, "--source", photo, "--out", out, "--backend", "magic"),
-        "is a video": ("swap", clip, "--source", photo, "--out", out),
+        "holds no video": ("swap", clip, "--source", photo, "--out", out),
         "neither a run folder": ("export", photo, "--out", out),
         "holds no splats": ("export", tmp_path, "--out", out),
         "no export format": ("export", trained, "--out", out),

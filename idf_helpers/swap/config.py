@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import IdfError
@@ -47,3 +47,53 @@ class SwapConfig:
     def one_head(self) -> bool:
         """Whether the clearest face of each picture is meant, which is all that `uv` can swap."""
         return self.target == "one" and not self.reference
+
+
+@dataclass(frozen=True)
+class SmoothConfig:
+    """How landmarks are smoothed in time.
+
+    window: frames on either side that take part, 0 to 30; 0 leaves the landmarks as they are.
+    reach: by how many standard deviations of the detector's noise the mean may change a point and
+        still be taken exp(-1/2) = 61 % of the way, > 0; large values make it a plain mean.
+    """
+
+    window: int = 2
+    reach: float = 3.0
+
+    def checked(self) -> SmoothConfig:
+        """Itself; IdfError for values out of range."""
+        for name, low, high in (("window", 0, 30), ("reach", 1e-3, 1e6)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise IdfError(f"The setting `{name}` of the smoothing is out of range",
+                               f"{value}", f"give a value in [{low}, {high}]")
+        return self
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Settings of the swap of a video, besides `SwapConfig`.
+
+    max_missing: share of frames without a face above which the video is refused, in [0, 1].
+    part: frames that are swapped and encoded in one go, 8 to 1000: what a kill can cost.
+    crf: H.264 quality, 0 (lossless) to 51.
+    label: put the visible label into every frame; the mark in the file stays.
+    smooth: of the landmarks, in time.
+    """
+
+    max_missing: float = 0.5
+    part: int = 60
+    crf: int = 18
+    label: bool = True
+    smooth: SmoothConfig = field(default_factory=SmoothConfig)
+
+    def checked(self) -> VideoConfig:
+        """Itself; IdfError where a value is out of its range."""
+        for name, low, high in (("max_missing", 0, 1), ("part", 8, 1000), ("crf", 0, 51)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
+                               f"give a value in [{low}, {high}]")
+        self.smooth.checked()
+        return self

@@ -73,7 +73,7 @@ def refine_face(mesh: FaceMesh, frames, config: RefineConfig = RefineConfig()) -
         rgba = np.dstack([colours, 255 * seen]).astype(np.float32)
         P, xy, weight = (np.stack(a) for a in zip(*(
             _observe(mesh, chart, rgba, v, flow, config) for v in views), strict=True))
-        vertices = mesh.vertices + _move(mesh, P, xy, weight, config)
+        vertices = mesh.vertices + move_vertices(mesh, P, xy, weight, config)
         mesh = FaceMesh(vertices, vertex_normals(vertices), mesh.inliers, mesh.residuals)
     return mesh
 
@@ -120,7 +120,7 @@ def _detail(rgb, sigma):
     return np.clip(high, 0, 255).astype(np.uint8)
 
 
-def _move(mesh, P, xy, weight, config):
+def move_vertices(mesh, P, xy, weight, config):
     """(468, 3) displacement: weighted observations and a membrane between neighbours."""
     rows = np.concatenate([xy[..., :1, None] * P[:, None, 2:3] - P[:, None, 0:1],
                            xy[..., 1:, None] * P[:, None, 2:3] - P[:, None, 1:2]], axis=2)

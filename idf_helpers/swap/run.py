@@ -25,13 +25,13 @@ from .swappers import PREPARED, Swapper
 Report = Callable[[str, float], None]
 
 
-def _silent(step: str, fraction: float) -> None:
+def silent(step: str, fraction: float) -> None:
     pass
 
 
 def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None, *,
                  consent: str = "", engine: str = "serial", workers: int = 2,
-                 resume: bool = True, progress: Report = _silent) -> Dataset:
+                 resume: bool = True, progress: Report = silent) -> Dataset:
     """Swaps the face of `source` (a photo: path or bytes) into every frame of `dataset`.
 
     source: several photos (a list) where `config` names as many targets: the k-th to the k-th.
@@ -49,7 +49,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
                                    frozenset({backends.VIEWS}) if config.one_head else frozenset())
     faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
     record = provenance.require_consent(consent, photos, [f.path for f in dataset.frames])
-    inputs = dataset.fingerprint() | _identity(photos, config) | {"consent": record.statement}
+    inputs = dataset.fingerprint() | identity(photos, config) | {"consent": record.statement}
     method = backend.load()
     asked = asdict(config) | {"method": method.settings()}
     with RunFolder(out, stage="swap", backend=backend.name, config=asked, inputs=inputs,
@@ -80,7 +80,7 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
             write_bytes(run.path / "bg" / dataset.background.name, dataset.background.read_bytes())
         seconds = time.perf_counter() - started
         write_json(run.path / "swap_report.json", {
-            "backend": backend.name, "why": why, **_notes(swapper, rows, len(faces)),
+            "backend": backend.name, "why": why, **notes(swapper, rows, len(faces)),
             "source_sha256": inputs["source_sha256"],
             "counts": dict(counts), "prepare_seconds": round(prepared, 3),
             "seconds": round(seconds, 3), "frames": rows})
@@ -156,7 +156,7 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
     faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
     record = provenance.require_consent(consent, photos, [picture])
     inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
-              "consent": record.statement} | _identity(photos, config)
+              "consent": record.statement} | identity(photos, config)
     method = backend.load()
     asked = asdict(config) | {"method": method.settings()}
     with RunFolder(out, stage="swap-image", backend=backend.name, config=asked, inputs=inputs,
@@ -164,7 +164,7 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
         path = run.path / f"{picture.stem}.png"
         if run.finished and path.is_file():
             return path
-        swapper = method.prepare([], faces, None, _silent, config)
+        swapper = method.prepare([], faces, None, silent, config)
         result = swapper(image, None)
         if result.status != "swapped" and config.reference:
             raise _nobody(config, [{"reason": result.reason}], picture)
@@ -176,7 +176,7 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
         record.write(run.path)
         write_bytes(path, provenance.mark_picture_bytes(encode_image(result.image), ".png", what))
         run.finish({"status": result.status}, why=why, consent=record.digest,
-                   **_notes(swapper, [{"sources": result.sources}], len(faces)))
+                   **notes(swapper, [{"sources": result.sources}], len(faces)))
     return path
 
 
@@ -184,23 +184,28 @@ def _sources(source) -> list:
     return list(source) if isinstance(source, (list, tuple)) else [source]
 
 
+def load_photos(source) -> tuple[list[bytes], list]:
+    """The bytes of the source photos, and the photos as a list."""
+    return _photos(source), _sources(source)
+
+
 def _photos(source) -> list[bytes]:
-    photos = [_photo_bytes(s) for s in _sources(source)]
+    photos = [photo_bytes(s) for s in _sources(source)]
     if not photos:
         raise IdfError("No source photo is given", "an empty list", "give --source PHOTO")
     return photos
 
 
-def _identity(photos: list[bytes], config: SwapConfig) -> dict:
+def identity(photos: list[bytes], config: SwapConfig) -> dict:
     """What tells these source and reference photos from others."""
     hashes = [sha256_bytes(p) for p in photos]
     out = {"source_sha256": hashes[0] if len(hashes) == 1 else stable_hash(hashes)}
     if config.reference:
-        out["references"] = [sha256_bytes(_photo_bytes(p)) for p in config.reference]
+        out["references"] = [sha256_bytes(photo_bytes(p)) for p in config.reference]
     return out
 
 
-def _notes(swapper: Swapper, rows: list[dict], sources: int) -> dict:
+def notes(swapper: Swapper, rows: list[dict], sources: int) -> dict:
     """What the report says of the method, and which sources went to nobody."""
     said = [note] if (note := getattr(swapper, "note", "")) else []
     if sources > 1 and (left := unmatched(rows, sources)):
@@ -217,7 +222,7 @@ def _nobody(config: SwapConfig, rows: list[dict], where) -> IdfError:
                     "use a frontal photo of somebody who is in it, or lower --similarity")
 
 
-def _photo_bytes(source) -> bytes:
+def photo_bytes(source) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     path = Path(os.fspath(source))

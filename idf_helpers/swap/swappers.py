@@ -18,7 +18,7 @@ from ..cameras import Camera
 from ..dataset import Frame
 from ..errors import IdfError
 from .bake import BakeConfig, FaceTexture, bake
-from .config import SwapConfig
+from .config import SmoothConfig, SwapConfig
 from .facemesh import FaceMesh
 from .faces import FacePicker, make_picker, swap_picked
 from .landmarks import FaceLandmarks, LandmarkDetector
@@ -28,6 +28,7 @@ from .source import SourceFace
 from .tracked import TrackConfig, Tracks, follow, load_tracks
 from .triangulate import FitConfig, fit_face
 from .uv import RenderConfig, render_swap
+from .video_faces import Clip, VideoFrame, fit_to_video, load_faces, video_camera
 
 # Views looked at for fitting the mesh; more bring no accuracy (0.7 % of the face width was measured
 # from 39 views), and a video's thousands would cost minutes.
@@ -39,6 +40,10 @@ MESH_FILE, TEXTURE_FILE = "face_mesh.npz", "face_texture.npz"
 TRACKS_FILE = "face_tracks.npz"
 PREPARED = (MESH_FILE, TEXTURE_FILE, TRACKS_FILE)
 
+# Share of a video's own light and shade that the swap follows from frame to frame. A head that
+# turns in a room's light needs it; in a dataset for a 3D model it would be inconsistency.
+VIDEO_LIGHT = 0.8
+
 Progress = Callable[[str, float], None]
 
 
@@ -47,7 +52,9 @@ class Swapper(Protocol):
 
     note (optional): what the user should know of how it works here; goes into the report.
     A swapper that knows more of a frame than its picture also has `of_frame(name)`, which gives
-    the one to call for that frame.
+    the one to call for that frame; names of a video's frames are their numbers. One that follows
+    a face through a video has `for_video(clip, sources, folder, progress, config)` besides
+    `prepare`; others take each frame as a picture.
     """
 
     name: str
@@ -104,11 +111,15 @@ class UvSwapper:
     """One face mesh and one texture for all views of a head.
 
     tracks: the file that says how the mesh bends in each frame; None = the face keeps still.
+    camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video).
+    render: how the texture is painted.
     """
 
     mesh: FaceMesh
     texture: FaceTexture
     tracks: Path | Tracks | None = None
+    camera: np.ndarray | None = None
+    render: RenderConfig = RenderConfig()
 
     name = "uv"
     source_type = "compositeSynthetic"
@@ -146,19 +157,49 @@ class UvSwapper:
                 tracks = folder / TRACKS_FILE  # workers are sent the path, and read it once
         return cls(mesh, texture, tracks)
 
+    @classmethod
+    def for_video(cls, clip: Clip, sources, folder, progress, config) -> UvSwapper:
+        render = replace(RenderConfig(), light=VIDEO_LIGHT)
+        if all((folder / name).is_file() for name in PREPARED):
+            with contextlib.suppress(IdfError):
+                return cls(FaceMesh.load(folder / MESH_FILE),
+                           FaceTexture.load(folder / TEXTURE_FILE),
+                           _checked(folder / TRACKS_FILE), None, render)
+        progress("fitting the face", 0.0)
+        mesh, c2w, used = fit_to_video(clip.faces, clip.index)
+        frames = [VideoFrame(video_camera(clip.index, c), str(i), clip)
+                  for i, c in enumerate(c2w)]
+        known = np.isfinite(c2w).all((1, 2))
+        shapes = np.full((len(frames), len(mesh.vertices), 3), np.nan, np.float32)
+        there = np.flatnonzero(known)
+        shapes[there] = follow(mesh, [frames[i] for i in there], clip.faces.points[there],
+                               replace(TrackConfig(), smooth=SmoothConfig(0), bridge=0))
+        progress("baking the texture", 0.0)
+        texture = bake(mesh, [frames[i] for i in used], sources[0], shapes=shapes[used])
+        progress("baking the texture", 1.0)
+        tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w)
+        mesh.save(folder / MESH_FILE)
+        texture.save(folder / TEXTURE_FILE)
+        tracks.save(folder / TRACKS_FILE)
+        return cls(mesh, texture, folder / TRACKS_FILE, None, render)
+
     def of_frame(self, name: str) -> Swapper:
         """The swapper with the mesh as it is in the frame of that name."""
         if self.tracks is None:
             return self
         tracks = self.tracks if isinstance(self.tracks, Tracks) else load_tracks(self.tracks)
         mesh = tracks.mesh(self.mesh, name)
-        return _NoFace() if mesh is None else replace(self, mesh=mesh, tracks=None)
+        if mesh is None:
+            return _NoFace()
+        return replace(self, mesh=mesh, tracks=None, camera=tracks.camera(name))
 
     def __call__(self, image, camera) -> SwapResult:
         if camera is None:
             raise IdfError("The swap backend `uv` needs cameras", "a picture without one",
                            "use --backend mesh")
-        return render_swap(image, camera, self.mesh, self.texture)
+        if self.camera is not None:  # only where it stands; the picture's size is the caller's
+            camera = replace(camera, c2w=self.camera)
+        return render_swap(image, camera, self.mesh, self.texture, self.render)
 
 
 def _checked(path: Path) -> Path:
@@ -195,6 +236,11 @@ class MeshSwapper:
         detector = LandmarkDetector()
         return cls(tuple(sources), make_picker(config, len(sources), detector), detector)
 
+    @classmethod
+    def for_video(cls, clip: Clip, sources, folder, progress, config) -> _FollowingMesh:
+        one_source("mesh", sources)
+        return _FollowingMesh(sources[0], clip.saved)
+
     @property
     def note(self) -> str:
         return self.picker.words
@@ -202,6 +248,25 @@ class MeshSwapper:
     def __call__(self, image, camera) -> SwapResult:
         return swap_picked(image, self.picker, self.detector,
                            lambda picture, face, k: swap_mesh(picture, face, self.sources[k]))
+
+
+@dataclass(frozen=True, eq=False)
+class _FollowingMesh:
+    """The 2D swap onto landmarks that are known already, and smooth in time."""
+
+    source: SourceFace
+    faces: Path
+    face: FaceLandmarks | None = None
+
+    name, source_type = MeshSwapper.name, MeshSwapper.source_type
+
+    def of_frame(self, name: str) -> _FollowingMesh:
+        return replace(self, face=load_faces(self.faces).face(int(name)))
+
+    def __call__(self, image, camera) -> SwapResult:
+        if self.face is None:
+            return SwapResult.unchanged(image, "no_face", "no face was found")
+        return swap_mesh(image, self.face, self.source)
 
 
 def one_source(backend: str, sources: Sequence[SourceFace]) -> None:

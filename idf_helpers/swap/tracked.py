@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import IdfError
 from .chart import head_axes
+from .config import SmoothConfig
 from .facemesh import FaceMesh, load_arrays, save_arrays, vertex_normals
-from .smooth import SmoothConfig, bilateral, frame_times, noise_level
+from .smooth import frame_times, noise_level, steady
 from .topology import (
     CHIN,
     INNER_MOUTH,
@@ -58,15 +59,16 @@ class Tracks:
     """The face in every frame of a sequence.
 
     names: (N,) str, of the frames. vertices: (N, 468, 3) float32, world; NaN in frames without a
-    face.
+    face. c2w: (N, 4, 4) cameras where the dataset has none, else (0, 4, 4).
     """
 
     names: np.ndarray
     vertices: np.ndarray
+    c2w: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 4)))
 
     def save(self, path) -> None:
         """Write an .npz file, atomically."""
-        save_arrays(path, {"names": self.names, "vertices": self.vertices})
+        save_arrays(path, {k: getattr(self, k) for k in self.__dataclass_fields__})
 
     @classmethod
     def load(cls, path) -> Tracks:
@@ -76,6 +78,10 @@ class Tracks:
             raise IdfError(f"{path} holds no face tracks", f"shape {out.vertices.shape}",
                            "delete it and run the swap again")
         return out
+
+    def camera(self, name: str) -> np.ndarray | None:
+        """(4, 4) camera-to-world of the frame of that name, where the tracks know it."""
+        return self.c2w[self.row(name)] if len(self.c2w) else None
 
     def row(self, name: str) -> int | None:
         """The number of the frame of that name."""
@@ -125,7 +131,7 @@ def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence,
             bias = turn_bias(offsets, np.stack([a.turn for a in axes]))
             offsets -= (1 - mobile())[:, None] * bias
         offsets *= trust(offsets[order], times[order])[:, None]
-    sorted_offsets = bilateral(offsets[order], times[order], config.smooth)
+    sorted_offsets = steady(offsets[order], times[order], config.smooth)
     offsets[order] = bridge(sorted_offsets, times[order], config.bridge)
     beyond = np.array([a.front < np.cos(np.radians(config.profile)) for a in axes])
     offsets[beyond & np.isnan(offsets).any((1, 2))] = 0

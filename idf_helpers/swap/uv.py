@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from .bake import BakeConfig, FaceTexture, bake
+from .colour import blur, masked_blur
 from .facemesh import FaceMesh
 from .raster import rasterize
 from .result import SwapResult
@@ -36,6 +37,8 @@ class RenderConfig:
         brightness: hair or a hand lies in front and stays.
     exposure: deviation of a frame's overall brightness from the mean, per channel, that is not
         followed; what exceeds it is (cameras that set their own exposure).
+    light: share of a frame's own smooth light and shade that is followed, in [0, 1]; 0 keeps the
+        texture's everywhere, which is what makes views agree.
     min_share: share of the frontal face's area that must show for a frame to count as swapped.
     """
 
@@ -43,6 +46,7 @@ class RenderConfig:
     facing: tuple[float, float] = (0.02, 0.25)
     occluder: float = 0.4
     exposure: float = 0.08
+    light: float = 0.0
     min_share: float = 0.01
 
 
@@ -75,7 +79,10 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     if old.shape[2] == 4:
         alpha = alpha * (old[..., 3] > 0)
     hidden, gain = _compare(old, alpha, skin, config)
-    alpha, colour = alpha * (1 - hidden), colour * gain
+    if config.light > 0:
+        size = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
+        gain = _follow_light(old, alpha * (1 - hidden), skin, gain, size, config.light)
+    alpha, colour = alpha * (1 - hidden), np.minimum(colour * gain, 255)
     alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
     # What the same face would cover if it looked at this camera: width times 1.3 widths.
     pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
@@ -161,3 +168,15 @@ def _compare(frame, alpha, skin, config):
         return np.float32(0), gain.astype(np.float32)
     hidden = cv2.blur(cv2.dilate(differs, block, iterations=2).astype(np.float32), (3, 3))
     return hidden, gain.astype(np.float32)
+
+
+def _follow_light(frame, alpha, skin, gain, size: float, share: float):
+    """(h, w, 3) how bright the frame is against the mean, smoothly from place to place: the ratio
+    of both blurred over their common bare skin, `share` of the way (in its logarithm)."""
+    known = ((skin[..., 3] > 250) & (alpha > 0.02)).astype(np.float32)
+    sigma = 0.1 * size
+    a, b = (masked_blur(x[..., :3].astype(np.float32) + 1, known, sigma) for x in (frame, skin))
+    m = blur(known, sigma)[..., None]
+    trust = m / (m + 0.05)
+    local = np.log(np.clip((a + 1e-3) / (b + 1e-3), 0.3, 3.0))
+    return np.exp(trust * share * local + (1 - trust) * np.log(gain)).astype(np.float32)
