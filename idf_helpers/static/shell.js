@@ -64,7 +64,7 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
 
   const actions = {
     turn: () => orbit.setTurning(!orbit.turning),
-    background: () => lightOn(!state.classList.contains('light')),
+    background: () => { lightOn(!state.classList.contains('light')); orbit.stir(); },
     reset: () => { orbit.setTurning(false); orbit.reset(); },
     fullscreen: () => document.fullscreenElement ? document.exitFullscreen()
       : stage.requestFullscreen(),

@@ -10,8 +10,9 @@ const DEGREE = Math.PI / 180;
 
 /** Stands in for SplatView where there is no WebGL2: the kernel draws, one picture at a time. */
 class KernelView {
-  constructor(canvas, model) {
+  constructor(canvas, model, state) {
     this.model = model;
+    this.state = state;
     this.quality = 1;
     this.onframe = null;
     this.canvas = document.createElement('img');
@@ -39,11 +40,12 @@ class KernelView {
     const {yaw, pitch, distance, center} = this.canvas.orbit?.now ?? {};
     if (yaw === undefined) return;
     const expression = this.canvas.face ? [...this.canvas.face.value] : null;
-    const wanted = JSON.stringify([yaw, pitch, distance, center, expression]);
-    if (wanted === this._wanted) return;
-    this._wanted = wanted;
+    const light = this.state.classList.contains('light');
+    const wanted = {yaw, pitch, distance, center, expression, light}, text = JSON.stringify(wanted);
+    if (text === this._wanted) return;
+    this._wanted = text;
     this._waiting = performance.now();
-    this.model.send({draw: {yaw, pitch, distance, center, expression}});
+    this.model.send({draw: wanted});
   }
 
   dispose() {
@@ -88,7 +90,7 @@ async function render({model, el}) {
     line.id = 'notice';
     line.textContent = `${error.message} Meanwhile the kernel draws the pictures.`;
     page.append(line);
-    const view = new KernelView(root.querySelector('#view'), model);
+    const view = new KernelView(root.querySelector('#view'), model, page);
     try {
       shell = mount(root, page, {...options, view});
     } catch (again) {

@@ -14,7 +14,6 @@ import anywidget
 import numpy as np
 import traitlets as t
 
-from .. import provenance
 from ..cameras import Camera, scene_frame
 from ..errors import IdfError
 from ..media import encode_image
@@ -26,6 +25,7 @@ from .orbit_viewer import LivePicture, orbit_camera
 from .rig import Blend, Track, whole
 
 PICTURE_SIZE = 360  # longer side of what the kernel renders for a browser that cannot, pixels
+BEHIND = {False: (0.14, 0.15, 0.16), True: (1.0, 1.0, 1.0)}  # those pictures: dark or light page
 
 
 class SplatViewer(anywidget.AnyWidget):
@@ -72,7 +72,7 @@ class SplatViewer(anywidget.AnyWidget):
         super().__init__(data=shown.data, page=shown.page, rig=shown.rig, height=int(height),
                          html=cell_html(title, note, label), background=background,
                          turning=turning, expression=neutral)
-        self._scene, self._frame, self._label = scene, frame, label
+        self._scene, self._frame = scene, frame
         self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None
         self._wanted: dict = {}
         self._live = LivePicture(self._draw, lambda error: None)
@@ -114,7 +114,5 @@ class SplatViewer(anywidget.AnyWidget):
                               float(w["distance"]), w["center"])
         camera = camera.fitted(round(scale * PICTURE_SIZE))
         expression = None if w.get("expression") is None else np.array(w["expression"], np.float32)
-        rgb = self._scene.render(camera, expression)
-        if self._label:
-            rgb = provenance.label(rgb, self._label)
+        rgb = self._scene.render(camera, expression, BEHIND[bool(w.get("light"))])
         self.picture = encode_image(rgb, ".jpg", quality=90)

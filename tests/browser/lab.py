@@ -76,6 +76,15 @@ def server(folder: Path, environment: dict[str, str]):
             process.wait()
 
 
+def write_notebook(lab: Server, name: str, cells: list[str]) -> None:
+    """A notebook of code cells beside the others."""
+    book = {"cells": [{"cell_type": "code", "id": f"c{i}", "source": source, "metadata": {},
+                       "outputs": [], "execution_count": None} for i, source in enumerate(cells)],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3",
+                                        "language": "python"}}, "nbformat": 4, "nbformat_minor": 5}
+    (lab.log.parent / "tree" / "notebooks" / f"{name}.ipynb").write_text(json.dumps(book))
+
+
 class Notebook:
     """A notebook that is open in Lab. `requests`: what was asked of other machines (refused)."""
 

@@ -68,3 +68,21 @@ def at(avatar, expression) -> Gaussians:
     sh = g.sh.copy()
     sh[:, 0] += np.tensordot(w, deltas["sh"], 1)
     return Gaussians(**moved, sh=sh).checked()
+
+
+class BallScene:
+    """The ball as viewers see an avatar's scene."""
+
+    def __init__(self, n: int = 1500):
+        from idf_helpers.cameras import Camera
+
+        self.avatar = talking_ball(n)
+        self.basis = self.avatar.basis
+        self.cameras = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1),
+                                       0.5, 128, 128) for a in np.linspace(-0.6, 0.6, 5)]
+
+    def render(self, camera, expression=None, background=None):
+        from idf_helpers.splats.scene import GaussianScene
+
+        e = self.basis.neutral if expression is None else expression
+        return GaussianScene(at(self.avatar, e)).render(camera, None, background)

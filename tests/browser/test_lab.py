@@ -29,6 +29,14 @@ def pixels(widget) -> tuple[int, int]:
     return tuple(widget.evaluate("e => [e.naturalWidth, e.naturalHeight]"))
 
 
+def colours(canvas) -> int:
+    """How many a small copy of the canvas has."""
+    return canvas.evaluate(
+        "c => { c.view.render(); const d = document.createElement('canvas');"
+        " d.width = d.height = 64; const x = d.getContext('2d'); x.drawImage(c, 0, 0, 64, 64);"
+        " return new Set(new Uint32Array(x.getImageData(0, 0, 64, 64).data.buffer)).size; }")
+
+
 def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
     with lab.opened(requires_chromium, jupyterlab, "01_swap") as book:
         book.run_all()
@@ -88,18 +96,78 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
         video.scroll_into_view_if_needed()
         book.page.wait_for_function("() => document.querySelector('video').currentTime > 0")
 
-        page = book.page.frame_locator("iframe[srcdoc]")
-        page.locator(".ready").first.wait_for(timeout=60_000)
-        canvas = page.locator("canvas")
-        canvas.scroll_into_view_if_needed()
-        assert canvas.bounding_box()["height"] > 300
-        colours = canvas.evaluate(
-            "c => { c.view.render(); const d = document.createElement('canvas');"
-            " d.width = d.height = 64; const x = d.getContext('2d'); x.drawImage(c, 0, 0, 64, 64);"
-            " return new Set(new Uint32Array(x.getImageData(0, 0, 64, 64).data.buffer)).size; }")
-        assert colours > 200  # a head, not one colour
+        widget = book.cell("interactive(")
+        widget.locator(".page.ready").wait_for(timeout=60_000)
+        widget.scroll_into_view_if_needed()
+        assert widget.locator("#view").bounding_box()["height"] > 300
+        assert colours(widget.locator("#view")) > 200  # a head, not one colour
+        assert "SYNTHETIC" in widget.locator("#label").inner_text()
 
         book.field("Train for").fill("2")
         panel.locator("button.jupyter-button", has_text="Train").click()
         book.wait_text(status, rf"held-out views: \d\d\.\d+ dB.*written to \S+splats-(?!{folder})")
         assert set(book.requests) <= {BADGE}
+
+
+AVATAR = """import numpy as np
+from tests.browser.talking_ball import BallScene
+from idf_helpers.view.viewers import interactive
+viewer = interactive(BallScene(), soft_edge=False)
+viewer"""
+MOVE = """viewer.show(np.eye(12)[0])
+viewer.camera = {"yaw": 40}"""
+TELL = """print("at", viewer.expression[1:3], viewer.camera["yaw"], viewer.camera["distance"])"""
+KERNEL = """from idf_helpers.view.orbit_viewer import OrbitViewer
+OrbitViewer(BallScene(), size=96)"""
+
+
+def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chromium, jupyterlab):
+    lab.write_notebook(jupyterlab, "avatar", [AVATAR, MOVE, TELL, KERNEL])
+    with lab.opened(requires_chromium, jupyterlab, "avatar") as book:
+        complaints = []
+        book.page.on("pageerror", lambda e: complaints.append(str(e)))
+        widget = book.cell("BallScene()")
+        book.run_cell("BallScene()")
+        widget.locator(".page.ready").wait_for(timeout=60_000)
+        canvas = widget.locator("#view")
+        picture = "c => { c.view.render(); return c.toDataURL(); }"
+        state = ("c => [c.face.value[0], c.orbit.goal.yaw].map(x => +x.toFixed(3))")
+        neutral = canvas.evaluate(picture)
+        widget.get_by_role("slider", name="Mouth smile").fill("0.6")  # hand -> picture, no kernel
+        assert canvas.evaluate(picture) != neutral
+        book.run_cell("viewer.show(")                                  # kernel -> browser
+        book.page.wait_for_function(
+            "() => { const c = document.querySelector('.jp-OutputArea-output div') && [...document"
+            ".querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('#view')).find(Boolean);"
+            " return c?.face.value[0] === 1; }")
+        assert canvas.evaluate(state) == [1.0, 0.698]
+
+        widget.get_by_role("slider", name="Mouth smile").fill("0.6")
+        search = widget.locator("#search")
+        search.click()
+        book.page.keyboard.type("ddbb")  # letters, no commands of Lab
+        assert search.input_value() == "ddbb" and book.page.locator(".jp-CodeCell").count() == 4
+        box = canvas.bounding_box()
+        book.page.mouse.move(box["x"] + 200, box["y"] + 150)
+        book.page.mouse.wheel(0, 200)
+        book.page.wait_for_timeout(300)  # the kernel hears of it when the hand rests
+        book.run_cell("print(\"at\"")
+        said = book.wait_text(book.cell("print(\"at\"").locator(".jp-OutputArea-output"), r"at \[")
+        smile, yaw, distance = said.split("] ")[0], *map(float, said.split("] ")[1].split())
+        assert smile.strip() == "at [0.6, 0.6" and yaw == 40 and distance > 1.2
+
+        book.run_cell("BallScene()")     # again: the old view goes
+        book.page.wait_for_function(
+            "old => [...document.querySelectorAll('*')].map(e => e.shadowRoot?."
+            "querySelector('.page.ready #view')).filter(Boolean).length === 1")
+        book.run_cell("OrbitViewer(")    # the one that the kernel draws
+        image = book.cell("OrbitViewer(").locator("img.widget-image")
+        image.wait_for()
+        before = image.get_attribute("src")
+        handle = book.cell("OrbitViewer(").locator(".noUi-handle").first
+        handle.focus()
+        for _ in range(12):
+            book.page.keyboard.press("ArrowRight")
+        book.page.wait_for_function("([e, src]) => e.src !== src && e.naturalWidth === 96",
+                                    arg=[image.element_handle(), before])
+        assert book.errors() == [] and complaints == [] and book.requests == []

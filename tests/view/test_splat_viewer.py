@@ -15,24 +15,10 @@ from idf_helpers.view.orbit_viewer import OrbitViewer
 from idf_helpers.view.pack import unpack
 from idf_helpers.view.rig import Track, rig_json
 from idf_helpers.view.viewers import interactive
-from tests.browser.talking_ball import NAMES, at, talking_ball
+from tests.browser.talking_ball import NAMES, BallScene, talking_ball
 
 CAMERAS = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1), 0.5, 64, 64)
            for a in np.linspace(-0.6, 0.6, 5)]
-
-
-class AvatarScene:
-    """An avatar's scene as viewers see it."""
-
-    cameras = CAMERAS
-
-    def __init__(self):
-        self.avatar = talking_ball(n=600, still=80)
-        self.basis = self.avatar.basis
-
-    def render(self, camera, expression=None, background=None):
-        e = self.basis.neutral if expression is None else expression
-        return GaussianScene(at(self.avatar, e)).render(camera)
 
 
 def test_a_still_scene_is_sent_once_and_has_no_sliders():
@@ -46,11 +32,11 @@ def test_a_still_scene_is_sent_once_and_has_no_sliders():
 
 
 def test_an_avatar_has_sliders_and_an_expression_that_fits():
-    scene = AvatarScene()
+    scene = BallScene(600)
     viewer = interactive(scene, soft_edge=False)
     assert viewer.expression == pytest.approx([0.05] * len(NAMES))
     assert [s["label"] for s in viewer.rig["sliders"]][:2] == ["Jaw open", "Mouth smile"]
-    assert len(unpack(gzip.decompress(viewer.data))) == 680
+    assert len(unpack(gzip.decompress(viewer.data))) == 1000
     viewer.show(np.eye(len(NAMES))[0])
     assert viewer.expression[0] == 1.0
     for bad in ([1.0], [float("nan")] * len(NAMES)):
@@ -61,7 +47,7 @@ def test_an_avatar_has_sliders_and_an_expression_that_fits():
 
 
 def test_the_kernel_draws_for_a_browser_that_cannot():
-    viewer = interactive(AvatarScene(), soft_edge=False, label="")
+    viewer = interactive(BallScene(600), soft_edge=False, label="")
     frame = viewer.page["frame"]
     wanted = {"yaw": 0.3, "pitch": 0.1, "distance": frame["distance"], "center": frame["center"],
               "expression": [0.05] * len(NAMES)}
@@ -77,7 +63,7 @@ def test_the_kernel_draws_for_a_browser_that_cannot():
 def test_without_anywidget_the_kernel_draws_and_says_so(monkeypatch):
     monkeypatch.delitem(sys.modules, "idf_helpers.view.splat_viewer", raising=False)
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    viewer = interactive(AvatarScene())
+    viewer = interactive(BallScene(600))
     assert isinstance(viewer, OrbitViewer) and "anywidget" in viewer.box.children[0].value
     assert "Jaw open" in viewer.face.sliders
 
