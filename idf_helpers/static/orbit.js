@@ -4,7 +4,8 @@
 //
 // center, up, front: 3 numbers each, as in cameras.SceneFrame; distance in world units; fov in
 // radians, of the shorter side of the canvas. Until somebody touches it the head turns by itself:
-// `sweep` degrees of a full turn (360), or less to sway about the front; 0 stands still.
+// `sweep` degrees of a full turn (360), or less to sway about the front; 0 stands still. turn: degrees
+// to either side that there is something to see, null all round.
 
 const PITCH_LIMIT = 85 * Math.PI / 180;
 const ZOOM = [0.2, 3];             // nearest and farthest, in start distances
@@ -236,6 +237,8 @@ export class OrbitControls {
 
   _limit() {
     const {goal, start} = this;
+    const turn = (this.frame.turn ?? Infinity) * Math.PI / 180;
+    goal.yaw = Math.max(-turn, Math.min(turn, goal.yaw));
     goal.pitch = Math.max(-PITCH_LIMIT, Math.min(PITCH_LIMIT, goal.pitch));
     goal.distance = Math.max(ZOOM[0] * start.distance, Math.min(ZOOM[1] * start.distance,
       goal.distance));

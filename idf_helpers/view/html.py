@@ -9,8 +9,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ..errors import IdfError
 from ..files import write_text
 from ..splats.gaussians import Gaussians
 from .pack import pack
-from .rig import Basis, Track, reach, rig_json
+from .rig import Face, reach, rig_json
 
 LABEL = "Synthetic"
 MODULES = ("blend.js", "splat.js", "orbit.js", "face.js", "shell.js")
@@ -30,10 +29,9 @@ DEFAULT_FOV = math.radians(29)
 
 def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFrame | None = None,
                  label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
-                 background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-                 soft_edge: bool = True, sh_degree: int = 3, basis: Basis | None = None,
-                 deltas: Mapping[str, np.ndarray] | None = None, track: Track | None = None
-                 ) -> Path:
+                 background: str = "dark", sweep: float = 360.0, turn: float | None = None,
+                 trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
+                 face: Face | None = None) -> Path:
     """Writes the page (one HTML file of about 60 bytes a Gaussian) and returns its path.
 
     scene_frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
@@ -42,32 +40,32 @@ def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFr
     note: a line of small print under the title. meta: names and contents of further meta tags.
     background: "dark" or "white", what the page starts with.
     sweep: degrees of the turntable; 360 goes round, less sways about the front, 0 stands still.
+    turn: degrees to either side that the page can be turned to; None: all round.
     trained_at: side of the training pictures in pixels. Where the page shows the head larger than
         that, the Gaussians keep the width they were trained with.
     soft_edge: fade out what lies below the pictures that the splats were made from, where nothing
         held them in place (`fade_below`); needs `scene_frame`.
     sh_degree: highest degree of view-dependent colour to keep, 0 to 3.
-    basis, deltas: of an avatar (`pack.pack` says their shapes): the page gets sliders for its
-        expression, `gaussians` are the neutral face. track: expressions for its Animate button.
+    face: what moves an avatar's face (see `rig.whole`): the page gets sliders for its expression;
+        `gaussians` are the neutral face.
     Raises IdfError where there is nothing to show or the file cannot be written.
     """
     path = Path(path)
     write_text(path, viewer_html(
         gaussians, title=title, scene_frame=scene_frame, label=label, note=note, meta=meta,
-        background=background, sweep=sweep, trained_at=trained_at, soft_edge=soft_edge,
-        sh_degree=sh_degree, basis=basis, deltas=deltas, track=track))
+        background=background, sweep=sweep, turn=turn, trained_at=trained_at, soft_edge=soft_edge,
+        sh_degree=sh_degree, face=face))
     return path
 
 
 def viewer_html(gaussians: Gaussians, *, title: str, scene_frame: SceneFrame | None = None,
                 label: str = LABEL, note: str = "", meta: dict[str, str] | None = None,
-                background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-                soft_edge: bool = True, sh_degree: int = 3, basis: Basis | None = None,
-                deltas: Mapping[str, np.ndarray] | None = None, track: Track | None = None) -> str:
+                background: str = "dark", sweep: float = 360.0, turn: float | None = None,
+                trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
+                face: Face | None = None) -> str:
     """The page of `write_viewer` as text, for an iframe's srcdoc."""
-    shown = Shown.of(gaussians, scene_frame, background=background, sweep=sweep,
-                     trained_at=trained_at, soft_edge=soft_edge, sh_degree=sh_degree, basis=basis,
-                     deltas=deltas, track=track)
+    shown = Shown.of(gaussians, scene_frame, background=background, sweep=sweep, turn=turn,
+                     trained_at=trained_at, soft_edge=soft_edge, sh_degree=sh_degree, face=face)
     script, style = module_text(*MODULES, "viewer.js"), _static("viewer.css")
     policy = ("default-src 'none'; script-src " + _digest(script) + "; style-src " + _digest(style)
               + "; img-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'")
@@ -95,31 +93,32 @@ class Shown:
 
     @classmethod
     def of(cls, gaussians: Gaussians, scene_frame: SceneFrame | None = None, *,
-           background: str = "dark", sweep: float = 360.0, trained_at: int | None = None,
-           soft_edge: bool = True, sh_degree: int = 3, basis: Basis | None = None,
-           deltas: Mapping[str, np.ndarray] | None = None, track: Track | None = None) -> Shown:
+           background: str = "dark", sweep: float = 360.0, turn: float | None = None,
+           trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
+           face: Face | None = None) -> Shown:
         """Arguments as of `write_viewer`."""
         if background not in ("dark", "white"):
             raise IdfError("This background is unknown", repr(background),
                            "use \"dark\" or \"white\"")
-        if (basis is None) != (deltas is None):
-            raise IdfError("A face that moves needs its basis and its deltas",
-                           "only one of the two", "give both, or neither for a still scene")
         gaussians = gaussians.checked()
         frame = scene_frame or guess_frame(gaussians)
         if soft_edge and scene_frame is not None:  # a guessed frame knows nothing of the pictures
             gaussians, kept = _faded(gaussians, frame)
-            deltas = deltas and {name: np.asarray(d)[:, kept] for name, d in deltas.items()}
-        packed = pack(gaussians, sh_degree, deltas, None if basis is None else reach(basis))
+            face = face and replace(face, deltas={n: d[:, kept] for n, d in face.deltas.items()})
+        packed = pack(gaussians, sh_degree, face.deltas, reach(face.basis)) if face else \
+            pack(gaussians, sh_degree)
+        if turn is not None:
+            sweep = min(sweep, 1.2 * turn)
         page = {
             "background": background,
             # width of a training pixel at the middle of the head, in world units
             "footprint": 2 * frame.radius / trained_at if trained_at else 0,
             "frame": {"center": list(map(float, frame.center)), "up": list(map(float, frame.up)),
                       "front": list(map(float, frame.front)), "distance": float(frame.distance),
-                      "fov": 2 * math.atan(frame.radius / frame.distance), "sweep": float(sweep)}}
+                      "fov": 2 * math.atan(frame.radius / frame.distance), "sweep": float(sweep),
+                      "turn": turn}}
         return cls(gzip.compress(packed, 9, mtime=0), page,
-                   None if basis is None else rig_json(basis, track))
+                   rig_json(face.basis, face.track) if face else None)
 
 
 def cell_html(title: str, note: str, label: str) -> str:

@@ -1,15 +1,19 @@
-"""A turn round the scene as a video."""
+"""A turn round the scene as a video, and how far round there is something to see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from .. import provenance
-from ..cameras import Camera, orbit
+from ..cameras import Camera, orbit, scene_frame, yaw_pitch
 from ..errors import IdfError
 from ..media import video_writer
 from ..scene import Scene
+
+SEEN_BESIDE = 25.0  # degrees beyond the outermost camera that a viewer may be turned to
 
 
 def write_orbit(scene: Scene, cameras: list[Camera], path, what: provenance.Mark, *,
@@ -32,3 +36,13 @@ def write_orbit(scene: Scene, cameras: list[Camera], path, what: provenance.Mark
             if progress:
                 progress(i + 1)
     return path
+
+
+def turn_limit(cameras: Sequence[Camera]) -> float | None:
+    """Degrees to either side that the cameras say something about, None where they stand all
+    round: what nobody saw is not worth a look."""
+    frame = scene_frame(cameras)
+    yaws = np.sort([yaw_pitch(c, frame)[0] for c in cameras])
+    gap = np.max(np.diff(np.append(yaws, yaws[0] + 360)))
+    widest = float(np.abs(yaws).max()) + SEEN_BESIDE
+    return widest if gap > 120 and widest < 170 else None

@@ -46,11 +46,20 @@ class Track:
     fps: float = 25.0
 
 
-def whole(blend: Blend) -> tuple[Gaussians, dict[str, np.ndarray]]:
-    """Moving and still Gaussians as one model, with deltas that are zero where it stands still."""
+@dataclass(frozen=True, eq=False)
+class Face:
+    """What moves N Gaussians: deltas as `pack.pack` takes them, (K, N, …); track: for Animate."""
+
+    basis: Basis
+    deltas: dict[str, np.ndarray]
+    track: Track | None = None
+
+
+def whole(blend: Blend, track: Track | None = None) -> tuple[Gaussians, Face]:
+    """Moving and still Gaussians as one model; its deltas are zero where it stands still."""
     g, still = blend.gaussians, blend.still
     if still is None or not len(still):
-        return g, blend.deltas
+        return g, Face(blend.basis, blend.deltas, track)
     k = max(g.sh.shape[1], still.sh.shape[1])
 
     def padded(x: Gaussians) -> dict[str, np.ndarray]:
@@ -62,7 +71,7 @@ def whole(blend: Blend) -> tuple[Gaussians, dict[str, np.ndarray]]:
     joined = Gaussians(**{n: np.concatenate([ours[n], theirs[n]]) for n in ours})
     deltas = {n: np.concatenate([d, np.zeros((len(d), len(still), *d.shape[2:]), np.float32)], 1)
               for n, d in blend.deltas.items()}
-    return joined, deltas
+    return joined, Face(blend.basis, deltas, track)
 
 
 def influence(basis: Basis) -> np.ndarray:

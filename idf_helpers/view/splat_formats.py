@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cameras import scene_frame
 from ..dataset import Dataset
 from ..splats.gaussians import SH_C0
 from ..splats.initialise import initial_gaussians
@@ -18,8 +17,8 @@ from ..splats.ply import write_ply
 from ..splats.splat_file import write_splat
 from ..splats.views import TrainingViews
 from .config import ExportConfig
-from .export import Model, corner_label
-from .html import write_viewer
+from .export import Model
+from .page import write_page
 
 
 def _ply(model: Model, path: Path, config: ExportConfig, progress) -> None:
@@ -28,14 +27,6 @@ def _ply(model: Model, path: Path, config: ExportConfig, progress) -> None:
 
 def _splat(model: Model, path: Path, config: ExportConfig, progress) -> None:
     write_splat(model.scene.gaussians, path)
-
-
-def _page(model: Model, path: Path, config: ExportConfig, progress) -> None:
-    scene = model.scene
-    write_viewer(scene.gaussians, path, title="3D head",
-                 scene_frame=scene_frame(scene.cameras) if len(scene.cameras) > 1 else None,
-                 label=corner_label(model.what) if config.label else "", note=model.what.made,
-                 trained_at=model.trained_at)
 
 
 def _graphdeco_folder(model: Model, out: Path, config: ExportConfig, progress) -> None:
@@ -58,4 +49,4 @@ def _start(model: Model, data: Dataset) -> np.ndarray | None:
     return np.concatenate([g.means, 0.5 + SH_C0 * g.sh[:, 0]], axis=1)
 
 
-WRITERS = {"ply": _ply, "splat": _splat, "html": _page, "graphdeco": _graphdeco_folder}
+WRITERS = {"ply": _ply, "splat": _splat, "html": write_page, "graphdeco": _graphdeco_folder}

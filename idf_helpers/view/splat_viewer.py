@@ -21,6 +21,7 @@ from ..provenance.marks import LABEL
 from ..scene import Scene
 from ..splats.gaussians import Gaussians
 from .html import Shown, cell_html, cell_module
+from .orbit import turn_limit
 from .orbit_viewer import LivePicture, orbit_camera
 from .rig import Blend, Track, whole
 
@@ -61,13 +62,13 @@ class SplatViewer(anywidget.AnyWidget):
                  track: Track | None = None):
         cameras = list(getattr(scene, "cameras", ()) if cameras is None else cameras)
         blend: Blend | None = getattr(scene, "avatar", None)
-        gaussians, deltas = whole(blend) if blend is not None else (
+        gaussians, face = whole(blend, track) if blend is not None else (
             getattr(scene, "gaussians", scene), None)
         self.basis = blend.basis if blend is not None else None
         frame = scene_frame(cameras) if len(cameras) > 1 else None
         shown = Shown.of(gaussians, frame, background=background, trained_at=trained_at,
-                         soft_edge=soft_edge, sh_degree=sh_degree, basis=self.basis,
-                         deltas=deltas, track=track)
+                         turn=turn_limit(cameras) if frame else None, soft_edge=soft_edge,
+                         sh_degree=sh_degree, face=face)
         neutral = [] if self.basis is None else np.asarray(self.basis.neutral, float).tolist()
         super().__init__(data=shown.data, page=shown.page, rig=shown.rig, height=int(height),
                          html=cell_html(title, note, label), background=background,

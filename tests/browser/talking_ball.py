@@ -62,7 +62,8 @@ def at(avatar, expression) -> Gaussians:
     """The formula of the contract, on all Gaussians: neutral + sum_k w_k delta_k."""
     from idf_helpers.view.rig import whole
 
-    g, deltas = whole(avatar)
+    g, face = whole(avatar)
+    deltas = face.deltas
     w = (np.asarray(expression) - avatar.basis.neutral) @ avatar.basis.weights
     moved = {n: a + np.tensordot(w, deltas[n], 1) for n, a in g.arrays().items() if n != "sh"}
     sh = g.sh.copy()

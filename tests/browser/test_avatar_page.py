@@ -24,12 +24,11 @@ def avatar():
 
 @pytest.fixture(scope="module")
 def path(avatar, tmp_path_factory):
-    gaussians, deltas = whole(avatar)
     seconds = np.linspace(0, 2, 11)[:, None]
     track = Track(0.5 - 0.5 * np.cos(np.pi * seconds * np.arange(1, len(NAMES) + 1)), fps=5)
+    gaussians, face = whole(avatar, track)
     return write_viewer(gaussians, tmp_path_factory.mktemp("page") / "avatar.html", title="A head",
-                        scene_frame=FRAME, soft_edge=False, label="Synthetic", basis=avatar.basis,
-                        deltas=deltas, track=track)
+                        scene_frame=FRAME, soft_edge=False, label="Synthetic", face=face)
 
 
 def kernel(avatar, expression) -> np.ndarray:
@@ -89,7 +88,7 @@ def test_depth_order_follows_the_moved_gaussians(requires_chromium, tmp_path):
                             neutral=0 * one)
     ball = SimpleNamespace(basis=basis, gaussians=g, deltas=deltas, still=None)
     page_path = write_viewer(g, tmp_path / "v.html", title="A", scene_frame=FRAME, soft_edge=False,
-                             basis=basis, deltas=deltas)
+                             face=whole(ball)[1])
     with opened(requires_chromium, page_path, viewport=WINDOW) as page:
         for value in (0.0, 1.0):
             page.ready().page.get_by_role("slider", name="Swap").fill(str(value))

@@ -86,9 +86,9 @@ def test_an_avatars_bases_move_what_they_should_and_nothing_else():
     from tests.browser.talking_ball import at, talking_ball
 
     avatar = talking_ball(n=900, still=100)
-    g, deltas = whole(avatar)
+    g, face = whole(avatar)
     most = reach(avatar.basis)
-    data = pack(g, 3, deltas, most)
+    data = pack(g, 3, face.deltas, most)
     still = unpack(data)
     assert len(still) == 1000
     head = json.loads(data[12:12 + int.from_bytes(data[8:12], "little")])

@@ -1,0 +1,115 @@
+"""The avatar's page and widget: how large, how fast the face follows, how true to the kernel.
+
+    python benchmarks/viewer.py [--gaussians 20000] [--bases 12]
+
+A synthetic head whose face moves: 40 % of the Gaussians change with the expression, as in a trained
+avatar where what need not move stands still, and one where all of them do. The time of a change is
+taken in a headless Chromium on one CPU thread without a graphics card: blending (JavaScript), and
+the whole picture drawn in software at 512².
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from idf_helpers.cameras import Camera, SceneFrame  # noqa: E402
+from idf_helpers.evaluate import table  # noqa: E402
+from idf_helpers.splats.gaussians import SH_C0, Gaussians  # noqa: E402
+from idf_helpers.splats.rasterizer import CpuRasterizer  # noqa: E402
+from idf_helpers.view.html import write_viewer  # noqa: E402
+from idf_helpers.view.rig import Face, Track  # noqa: E402
+
+MB_LIMIT = 15.0
+FOV = 0.5
+FRAME = SceneFrame(np.zeros(3), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4.0,
+                   4.0 * np.tan(FOV / 2))
+
+
+def head(n: int, bases: int, share: float, coefficients: int = 76, seed: int = 0):
+    """Gaussians on a ball, smooth deltas on the `share` of them that faces -y; basis, deltas."""
+    r = np.random.default_rng(seed)
+    d = r.normal(size=(n, 3))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    rgb = np.clip(0.55 + 0.25 * np.sin(6 * d + [0, 1, 2]) + r.normal(0, 0.05, (n, 3)), 0, 1)
+    g = Gaussians(0.78 * d * [1, 1, 1.15], r.normal(-3.9, 0.5, (n, 3)), r.normal(size=(n, 4)),
+                  r.normal(2, 1.5, n), ((rgb - 0.5) / SH_C0)[:, None]).checked()
+    face = np.zeros(n)
+    face[np.argsort(d[:, 1])[:round(share * n)]] = 1.0
+    phase = r.uniform(0, 6, (bases, 1, 3))
+    wave = np.sin(5 * d[None] @ r.normal(0, 1, (bases, 3, 3)) + phase) * face[None, :, None]
+    noise = lambda width, size: r.normal(0, size, (bases, n, width)) * face[None, :, None]  # noqa: E731
+    deltas = {"means": 0.05 * wave + noise(3, 0.003), "log_scales": noise(3, 0.1),
+              "quats": noise(4, 0.1), "opacity_logits": noise(1, 0.5)[..., 0],
+              "sh": 0.2 * wave + noise(3, 0.05)}
+    weights = r.normal(0, 1 / np.sqrt(8), (coefficients, bases))
+    zeros, ones = np.zeros(coefficients), np.ones(coefficients)
+    basis = SimpleNamespace(names=tuple(f"shape {i}" for i in range(coefficients)), low=zeros,
+                            weights=weights, mean=zeros, high=ones, neutral=zeros)
+    return g, basis, deltas
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    from idf_helpers.doctor import find_chromium
+    from tests.browser.conftest import FLAGS
+    from tests.browser.pages import opened, psnr
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gaussians", type=int, default=20_000)
+    parser.add_argument("--bases", type=int, default=12)
+    a = parser.parse_args()
+    camera = Camera.look_at((0.8, -3.9, 0.4), (0, 0, 0), (0, 0, 1), FOV, 512, 512)
+    rows = []
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        for share in (0.4, 1.0):
+            g, basis, deltas = head(a.gaussians, a.bases, share)
+            track = Track(np.random.default_rng(1).uniform(0, 1, (275, 76)))
+            path = write_viewer(g, Path(folder) / "avatar.html", title="Head", scene_frame=FRAME,
+                                soft_edge=False, face=Face(basis, deltas, track))
+            with opened(browser, path, viewport={"width": 848, "height": 512}) as page:
+                page.ready()
+                worst = np.inf
+                for seed in (None, 2, 3):
+                    e = np.zeros(76) if seed is None else \
+                        np.random.default_rng(seed).uniform(0, 1, 76) * (seed == 2)
+                    if seed == 3:
+                        e[3] = 1.0
+                    w = e @ basis.weights
+                    moved = {k: v + np.tensordot(w, deltas[k], 1) for k, v in g.arrays().items()
+                             if k != "sh"}
+                    sh = g.sh.copy()
+                    sh[:, 0] += np.tensordot(w, deltas["sh"], 1)
+                    out = CpuRasterizer(near=0.2).forward(Gaussians(**moved, sh=sh).checked(),
+                                                          camera, np.ones(3, np.float32))
+                    ours = np.clip(np.rint(255 * out.rgb.transpose(1, 2, 0)), 0, 255)
+                    page.page.evaluate("e => document.querySelector('canvas').face.set(e)",
+                                       e.tolist())
+                    worst = min(worst, psnr(page.picture(camera), ours))
+                blend, picture = page.js("""(view) => {
+                  const w = new Float32Array(view._blend.bases).fill(0.3), gl = view.gl;
+                  const time = (f, n) => { f(); f(); const t = performance.now();
+                    for (let i = 0; i < n; i++) f(); return (performance.now() - t) / n; };
+                  return [time(() => view._blend.apply(w), 30), time(() => { view._weights = w;
+                    view.render(); gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE,
+                      new Uint8Array(4)); }, 5)]; }""")
+                rows.append({"moves": f"{share:.0%}", "Gaussians": a.gaussians, "bases": a.bases,
+                             "page, MB": path.stat().st_size / 1e6, "limit": MB_LIMIT,
+                             "blend, ms": blend, "picture, ms": picture,
+                             "page vs kernel, dB": worst, "at least": 40.0})
+        browser.close()
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
