@@ -19,10 +19,10 @@ from pack import HeadPack
 
 from idf_helpers.cameras import Camera, look_at_matrix
 from idf_helpers.errors import IdfError
+from idf_helpers.face.model import CENTER
 from idf_helpers.media import read_image
 from idf_helpers.swap.raster import rasterize
 
-CENTER = np.array([0.0, 1.2, 1.8])  # cm, what the cameras look at (the samples' own)
 DISTANCE = 63.0  # cm, of the cameras from CENTER
 FOV_X = np.radians(29.0)
 DRAWN = ("skin", "mouth", "socket", "gum", "teeth", "scl", "irl", "scr", "irr")

@@ -1,13 +1,15 @@
 #!/usr/bin/env python
 """Measures the linear 468-point face model on drawn heads of a head pack.
 
-    python assets/face/make_face_model.py PACK --out idf_helpers/face/data/face_model.npz
+    python assets/face/make_face_model.py PACK --work WORK
 
 Rest and identity: neutral heads drawn from a seed, seen from known cameras, landmarks found in
 every view and triangulated, aligned (without their size, which one camera cannot see), averaged
-with their mirror images; modes by PCA. Expressions: every shape on several heads, against the same
-head at rest in the same views and light, so that what the landmark model gets wrong about a head
-cancels; slopes of two intensities, left and right averaged as mirror images.
+with their mirror images; modes by PCA. Turned faces: what single views see differently from all
+views together, averaged over heads, as a cubic in the direction of the camera. Expressions: every
+shape on several heads, against the same head at rest in the same views and light, so that what the
+landmark model gets wrong about a head cancels; slopes of two intensities, left and right averaged
+as mirror images.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import argparse
 import functools
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 from heads import DrawnHeads, camera_at, draw_look  # noqa: E402
 
-from idf_helpers.face.model import FaceModel  # noqa: E402
+from idf_helpers.face.model import CENTER, VIEW_ODD, FaceModel, view_terms  # noqa: E402
 from idf_helpers.files import atomic_write  # noqa: E402
 from idf_helpers.parallel import pmap  # noqa: E402
 from idf_helpers.swap.facemesh import vertex_normals  # noqa: E402
@@ -36,17 +38,21 @@ from idf_helpers.swap.triangulate import FitConfig, fit_face, triangulate  # noq
 
 # Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.
 VIEWS = ((0, 0), (-18, 0), (18, 0), (-36, 0), (36, 0), (0, -12), (0, 14), (-22, 12), (22, 12))
+TURNED = tuple((yaw, pitch) for yaw in (-50, -36, -24, -12, 0, 12, 24, 36, 50)
+               for pitch in (-24, -12, 0, 12, 24))
 EXPRESSIONS = 53  # of the pack's 55; the last two widen the pupils
 FLIP = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
 class MeasureConfig:
-    """identities: heads drawn for rest and modes. heads: of them, those that make the expressions.
-    modes: identity modes kept. size: pixels of a view. intensities: of the expressions.
-    seed: of the first head; head k has seed + k."""
+    """identities: heads drawn for rest and modes. turned, heads: of them, those that are looked at
+    from further aside, and those that make the expressions. modes: identity modes kept. size:
+    pixels of a view. intensities: of the expressions. seed: of the first head; head k has
+    seed + k."""
 
     identities: int = 40
+    turned: int = 16
     heads: int = 6
     modes: int = 20
     size: int = 320
@@ -64,10 +70,11 @@ class View:
 class Measure:
     """Draws, detects, triangulates; one in each process."""
 
-    def __init__(self, folder, size: int):
+    def __init__(self, folder, size: int, views=VIEWS):
         self.heads = DrawnHeads(folder)
         self.detector = LandmarkDetector()
-        self.cameras = [camera_at(y, p, size) for y, p in VIEWS]
+        self.cameras = [camera_at(y, p, size) for y, p in views]
+        self.degrees = np.array([max(abs(y), abs(p)) for y, p in views])
         self.P = np.stack([c.K @ c.w2c_cv[:3] for c in self.cameras])
 
     def landmarks(self, vertices, look) -> np.ndarray:
@@ -92,8 +99,7 @@ class Measure:
         view = eye[:, None] - mesh
         distance = np.linalg.norm(view, axis=-1)
         facing = (view * normals).sum(-1) / distance
-        yaw = np.radians([max(abs(y), abs(p)) for y, p in VIEWS])
-        frontal = np.exp(-0.5 * (yaw / np.radians(25)) ** 2)
+        frontal = np.exp(-0.5 * (self.degrees / 25) ** 2)
         return frontal[:, None] * np.clip((facing + 0.2) / 0.4, 0.001, 1) / distance**2
 
     def spread(self, mesh, xy) -> np.ndarray:
@@ -106,12 +112,12 @@ class Measure:
 
 
 @functools.cache
-def _tool(folder, size) -> Measure:
-    return Measure(folder, size)
+def _tool(folder, size, views=VIEWS) -> Measure:
+    return Measure(folder, size, views)
 
 
-def measure_rest(job) -> dict:
-    """job: (folder, size, seed) -> mesh, spread of one neutral head."""
+def measure_rest(job) -> dict[str, np.ndarray]:
+    """job: (folder, size, seed) -> mesh (468, 3) of one neutral head and spread (468,), cm."""
     folder, size, seed = job
     tool = _tool(folder, size)
     xy = tool.landmarks(tool.heads.identity(seed), draw_look(seed))
@@ -119,7 +125,25 @@ def measure_rest(job) -> dict:
     return {"mesh": mesh, "spread": tool.spread(mesh, xy)}
 
 
-def measure_expressions(job) -> np.ndarray:
+def measure_turned(job) -> dict[str, np.ndarray]:
+    """job: (folder, size, seed) -> (views, 468, 3) cm in the head's frame, how far from the mesh
+    of all views each single one sees the points, across its line of sight; NaN where no face was
+    found."""
+    folder, size, seed = job
+    tool = _tool(folder, size, TURNED)
+    xy = tool.landmarks(tool.heads.identity(seed), draw_look(seed))
+    ok = np.isfinite(xy).all((1, 2))
+    frontal = np.exp(-0.5 * (tool.degrees / 25) ** 2)[:, None] * np.ones(POINTS)
+    mesh = triangulate(tool.P[ok], xy[ok], frontal[ok])
+    out = np.full((*xy.shape[:2], 3), np.nan)
+    for i, camera in enumerate(tool.cameras):
+        uv, z = camera.project(mesh)
+        r = (xy[i] - uv) * (z / camera.fx)[:, None]
+        out[i] = r[:, :1] * camera.c2w[:3, 0] - r[:, 1:] * camera.c2w[:3, 1]
+    return {"seen": out}
+
+
+def measure_expressions(job) -> dict[str, np.ndarray]:
     """job: (folder, size, seed, intensities) -> (53, 468, 3) cm at weight 1, on one head."""
     folder, size, seed, intensities = job
     tool = _tool(folder, size)
@@ -136,7 +160,7 @@ def measure_expressions(job) -> np.ndarray:
             delta = triangulate(P, xy[both], w) - triangulate(P, at_rest[both], w)
             slope = slope + a * delta
         out[k] = slope / np.square(intensities).sum()  # least squares through the origin
-    return out
+    return {"shapes": out}
 
 
 def mirrored(points) -> np.ndarray:
@@ -175,6 +199,26 @@ def identity_model(meshes, modes: int):
     return mean, kept.reshape(-1, POINTS, 3), float((s[:modes] ** 2).sum() / (s**2).sum())
 
 
+def turned_model(seen, views=TURNED) -> np.ndarray:
+    """(9, 468, 3): terms of `FaceModel.displacement` from (heads, views, 468, 3).
+
+    Least squares over the views, each of which says nothing along its line of sight; those far
+    aside, where the detector guesses, count less.
+    """
+    cameras = [camera_at(y, p, 64) for y, p in views]
+    mean = np.nanmean(seen, axis=0)
+    lhs, rhs = 1e-3 * np.eye(27), np.zeros((POINTS, 9, 3))
+    for (yaw, pitch), camera, m in zip(views, cameras, mean, strict=True):
+        phi = view_terms(camera.position - CENTER)
+        across = np.eye(3) - np.outer(camera.forward, camera.forward)
+        w = 1 / (1 + (np.hypot(yaw, pitch) / 35) ** 4)
+        lhs += w * np.kron(np.outer(phi, phi), across)
+        rhs += w * phi[:, None] * m[:, None]
+    terms = np.linalg.solve(lhs, rhs.reshape(POINTS, 27).T).T.reshape(POINTS, 9, 3)
+    terms = terms.transpose(1, 0, 2)
+    return (terms + mirrored(terms) * np.where(VIEW_ODD, -1, 1)[:, None, None]) / 2
+
+
 def expression_model(deltas, names):
     """(E, 468, 3) mean over heads (H, E, 468, 3) and sides; signal and noise (E,) cm."""
     both = np.concatenate([deltas, mirrored(deltas[:, opposite(list(names))])])
@@ -188,43 +232,55 @@ def expression_model(deltas, names):
     return mean, signal, noise
 
 
+def gather(measure, jobs, work: Path, engine: str, workers: int) -> dict[str, np.ndarray]:
+    """The results of all jobs, stacked; those that lie in `work` are not measured again."""
+    def file(job):
+        return work / f"{measure.__name__}_{job[2]}.npz"
+
+    work.mkdir(parents=True, exist_ok=True)
+    todo = [job for job in jobs if not file(job).is_file()]
+    started = time.time()
+    for job, found in zip(todo, pmap(measure, todo, engine, workers), strict=True):
+        with atomic_write(file(job)) as temporary, open(temporary, "wb") as f:
+            np.savez(f, **found)
+        print(f"{measure.__name__} {job[2]}: {time.time() - started:.0f} s", flush=True)
+    loaded = [dict(np.load(file(job))) for job in jobs]
+    return {k: np.stack([r[k] for r in loaded]) for k in loaded[0]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pack", help="folder of the head pack")
+    parser.add_argument("--work", type=Path, required=True,
+                        help="where measurements are kept; a second call goes on from there")
     parser.add_argument("--out", type=Path, default=HERE.parents[1] / "idf_helpers/face/data"
                         / "face_model.npz")
-    parser.add_argument("--identities", type=int, default=MeasureConfig.identities)
-    parser.add_argument("--heads", type=int, default=MeasureConfig.heads)
-    parser.add_argument("--seed", type=int, default=MeasureConfig.seed)
+    for name in ("identities", "turned", "heads", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(MeasureConfig, name))
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--raw", type=Path, help="also keep what was measured, head by head (.npz)")
     args = parser.parse_args()
-    config = MeasureConfig(identities=args.identities, heads=args.heads, seed=args.seed)
-    print(asdict(config))
-    started = time.time()
-    seeds = [config.seed + k for k in range(config.identities)]
+    config = MeasureConfig(identities=args.identities, turned=args.turned, heads=args.heads,
+                           seed=args.seed)
+    jobs = [(args.pack, config.size, config.seed + k) for k in range(config.identities)]
     engine = "process" if args.workers > 1 else "serial"
 
-    rest = list(pmap(measure_rest, [(args.pack, config.size, s) for s in seeds], engine,
-                     args.workers))
-    mean, modes, share = identity_model(np.stack([r["mesh"] for r in rest]), config.modes)
-    spread = np.sqrt((np.stack([r["spread"] for r in rest]) ** 2).mean(0))
-    print(f"{len(rest)} heads, {config.modes} modes hold {share:.1%} of the variance; "
-          f"{time.time() - started:.0f} s", flush=True)
+    rest = gather(measure_rest, jobs, args.work, engine, args.workers)
+    turned = gather(measure_turned, jobs[:config.turned], args.work, engine, args.workers)
+    made = gather(measure_expressions, [(*j, config.intensities) for j in jobs[:config.heads]],
+                  args.work, engine, args.workers)
 
+    mean, modes, share = identity_model(rest["mesh"], config.modes)
     names = tuple(DrawnHeads(args.pack).pack.expression_names[:EXPRESSIONS])
-    jobs = [(args.pack, config.size, s, config.intensities) for s in seeds[:config.heads]]
-    deltas = np.stack(list(pmap(measure_expressions, jobs, engine, args.workers))) if jobs else \
-        np.zeros((2, EXPRESSIONS, POINTS, 3))
-    if args.raw:
-        np.savez(args.raw, rest=np.stack([r["mesh"] for r in rest]), deltas=deltas)
-    shapes, signal, noise = expression_model(deltas, names)
+    shapes, signal, noise = expression_model(made["shapes"], names)
+    terms = turned_model(turned["seen"])
+    spread = np.sqrt((rest["spread"] ** 2).mean(0))
     spread = np.sqrt((spread**2 + spread[MIRROR] ** 2) / 2)
-    model = FaceModel(mean, modes, shapes, names, signal, noise, spread)
+    model = FaceModel(mean, modes, shapes, names, terms, signal, noise, spread)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.out) as temporary, open(temporary, "wb") as f:
         np.savez_compressed(f, **model.arrays())
-    print(f"{args.out}: {args.out.stat().st_size / 1e3:.0f} kB, {time.time() - started:.0f} s")
+    print(f"{args.out}: {args.out.stat().st_size / 1e3:.0f} kB; {config.modes} modes hold "
+          f"{share:.1%} of the variance of {config.identities} heads")
     for n, s, e in sorted(zip(names, signal, noise, strict=True), key=lambda r: -r[1]):
         print(f"  {n:18s} signal {10 * s:5.2f} mm, noise {10 * e:5.2f} mm"
               f"{'' if n in model.seen else '   not seen'}")

@@ -1,12 +1,17 @@
 """The linear face model: 468 points that move with an identity and with 53 named expressions.
 
-    V(identity, expression) = rest + sum_i identity_i I_i + sum_k expression_k E_k
+    V(identity, expression) = rest + sum_i identity_i I_i + sum_k expression_k E_k  (+ T(view))
 
 It was measured, not sculpted: heads of ICT-FaceKit's statistical model (MIT) were drawn, the
 landmark model looked at them from known cameras, and what it saw was triangulated (see
 assets/face). So a point lies where the landmark model puts it, which is what fits to landmarks
 want, and an expression that the landmark model does not see (gaze, puffed cheeks) hardly moves
 anything here: `FaceModel.seen` tells.
+
+On a face that is turned the landmark model is wrong in the same way on every head: cheeks slide
+toward the camera, the far brow lags behind. T(view), a cubic in the direction of the camera, is
+what that looks like: 2 to 8 mm at 20 to 50 degrees, of which it leaves half. Fits add it, so that
+it is not taken for a turn of the head or an expression; the face itself is without it.
 
 Frame: centimetres, x to the head's own left, y up, the face looks to +z; the origin lies inside
 the head, about 13 cm behind the tip of the nose. Left (`_L`) and right (`_R`) are the head's own.
@@ -25,7 +30,9 @@ from ..errors import IdfError, shorten
 from ..swap.topology import POINTS
 
 BUNDLED = Path(__file__).with_name("data") / "face_model.npz"
-FACE_WIDTH = 14.0  # cm, roughly, between the points before the ears: for orders of magnitude
+CENTER = np.array([0.0, 1.2, 1.8])  # cm, middle of the head: where directions are seen from
+VIEW_LIMIT = (0.8, 0.42)  # of a direction's x and y: as far as was measured (53 and 25 degrees)
+VIEW_ODD = np.array([1, 0, 0, 1, 0, 1, 0, 1, 0], bool)  # terms that change sign in a mirror
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,7 @@ class FaceModel:
     identity: (I, 468, 3) float32 cm per unit; coefficients of a population are N(0, 1).
     expression: (E, 468, 3) float32 cm at weight 1; weights lie in [0, 1].
     expression_names: E ARKit-like names, sides as `_L` and `_R`.
+    turned: (9, 468, 3) float32 cm, terms of T(view), see `view_terms`.
     signal, noise: (E,) float32 cm: how far a shape moves the points it moves (root mean square of
         the tenth that moves most), and the standard error of the same.
     point_noise: (468,) float32 cm: how far single views put a point from where all views see it.
@@ -45,6 +53,7 @@ class FaceModel:
     identity: np.ndarray
     expression: np.ndarray
     expression_names: tuple[str, ...]
+    turned: np.ndarray
     signal: np.ndarray
     noise: np.ndarray
     point_noise: np.ndarray
@@ -80,6 +89,12 @@ class FaceModel:
             out = out + np.tensordot(self.weights(expression), self.expression, 1)
         return out.astype(np.float32)
 
+    def displacement(self, pose) -> np.ndarray:
+        """(468, 3) float64 cm: T(view), how the landmark model sees any face displaced under a
+        head-to-camera pose (4, 4), OpenGL axes; to be added to its vertices."""
+        toward = -pose[:3, :3].T @ pose[:3, 3] - CENTER
+        return np.tensordot(view_terms(toward), self.turned, 1)
+
     def weights(self, expression) -> np.ndarray:
         """(E,) float64 weights of a dict {name: weight} or of a vector of E numbers.
 
@@ -111,8 +126,21 @@ class FaceModel:
                 "identity": self.identity.astype(np.float16),
                 "expression": self.expression.astype(np.float16),
                 "expression_names": np.array(self.expression_names),
+                "turned": self.turned.astype(np.float16),
                 **{k: getattr(self, k).astype(np.float32)
                    for k in ("signal", "noise", "point_noise")}}
+
+
+def view_terms(toward) -> np.ndarray:
+    """(..., 9) x, y, x^2, xy, y^2, x^3, x^2 y, x y^2, y^3 of the direction to the camera.
+
+    toward: (..., 3) in the head's frame, of any length; made a unit vector and kept within what
+    was measured.
+    """
+    d = np.asarray(toward, np.float64)
+    d = d / np.linalg.norm(d, axis=-1, keepdims=True)
+    x, y = (np.clip(d[..., k], -VIEW_LIMIT[k], VIEW_LIMIT[k]) for k in (0, 1))
+    return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], -1)
 
 
 def rest_face() -> np.ndarray:
@@ -140,7 +168,7 @@ def _read(path: Path) -> FaceModel:
                        "give a file made by assets/face/make_face_model.py") from None
     e, i = len(names), model.identity.shape[0] if model.identity.ndim else 0
     wanted = {"rest": (POINTS, 3), "identity": (i, POINTS, 3), "expression": (e, POINTS, 3),
-              "signal": (e,), "noise": (e,), "point_noise": (POINTS,)}
+              "turned": (9, POINTS, 3), "signal": (e,), "noise": (e,), "point_noise": (POINTS,)}
     for key, shape in wanted.items():
         found = getattr(model, key)
         if found.shape != shape or not np.isfinite(found).all():

@@ -36,22 +36,25 @@ class PoseFit:
         return rigid_inverse(self.pose)
 
 
-def fit_pose(points, camera, vertices=None, weights=None, start=None) -> PoseFit:
+def fit_pose(points, camera, vertices=None, weights=None, start=None,
+             model: FaceModel | None = None) -> PoseFit:
     """The pose under which `vertices` project to `points` best.
 
     points: (468, 2 or more) landmarks in pixels (x right, y down, the first pixel's centre at 0.5),
         or an object with such `.points`; rows that are not finite do not count.
     camera: anything with fx, fy, cx, cy in pixels, e.g. `cameras.Camera` (its pose is not used).
-    vertices: (468, 3) in the head's frame; None = the measured rest face, cm.
+    vertices: (468, 3) in the head's frame, cm; None = the measured rest face. What the landmark
+        model makes of any face that is turned (`FaceModel.displacement`) is added to them.
     weights: (468,) >= 0; None = `FaceModel.rigid_weights`, which trusts the nose and the eyes'
         corners more than lips and chin, so that the rest face fits a talking one.
+    model: where rest face, weights and displacements come from; None = the bundled one.
     start: (4, 4) head-to-camera nearby, e.g. of the frame before; None finds one.
 
     Minimises sum w rho(|project(R v + t) - p|) with Cauchy's rho, by Gauss-Newton steps that are
     taken only where they help. Raises IdfError with fewer than six usable points or where no pose
     in front of the camera explains them.
     """
-    model = FaceModel.load() if vertices is None or weights is None else None
+    model = model or FaceModel.load()
     v = np.asarray(model.rest if vertices is None else vertices, np.float64)
     w = np.array(model.rigid_weights if weights is None else weights, np.float64)
     p = np.asarray(getattr(points, "points", points), np.float64)
@@ -69,8 +72,10 @@ def fit_pose(points, camera, vertices=None, weights=None, start=None) -> PoseFit
     pose = _start(p[usable], v[usable], f, c) if start is None else np.array(start, np.float64)
     w = np.where(usable, w / w[usable].max(), 0.0)
     target = np.where(usable[:, None], p, 0.0)
-    pose = _gauss_newton(pose, v, target, w, f, c, ROBUST * size)
-    errors = np.where(usable, np.linalg.norm(project(pose, v, f, c) - target, axis=1), np.nan)
+    for _ in range(3):  # the displacement hangs on the pose, but loosely
+        pose = _gauss_newton(pose, v + model.displacement(pose), target, w, f, c, ROBUST * size)
+    seen = project(pose, v + model.displacement(pose), f, c)
+    errors = np.where(usable, np.linalg.norm(seen - target, axis=1), np.nan)
     order = np.argsort(-w)[:max(6, int(usable.sum()) // 2)]
     residual = float(np.median(errors[order]))
     if not np.isfinite(residual) or (v @ pose[2, :3] + pose[2, 3]).max() >= 0:
