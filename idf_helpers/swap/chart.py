@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from . import topology
-from .facemesh import vertex_normals
+from .facemesh import eye_caps, vertex_normals
 from .raster import rasterize
 
 
@@ -158,15 +158,15 @@ def mean_colours(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
     """
     still = _points(chart)
     total, weight = np.zeros((len(still[0]), 3)), np.zeros(len(still[0]))
-    none = np.zeros((len(mesh.vertices), 0))
     for view in views:
-        vertices, (X, N) = mesh.vertices, still
+        shown, (X, N) = mesh, still
         if view.shape is not None:
-            vertices = view.shape
-            moved = replace(mesh, vertices=vertices, normals=vertex_normals(vertices))
-            X, N = _points(make_chart(moved, chart.cell, uv=chart.uv))
+            shown = replace(mesh, vertices=view.shape, normals=vertex_normals(view.shape))
+            X, N = _points(make_chart(shown, chart.cell, uv=chart.uv))
+        vertices, caps = eye_caps(shown.vertices, shown.normals)
         xy, z = view.project(vertices)
-        _, _, zbuf = rasterize(mesh.triangles, xy, z, none, *view.image.shape[:2], perspective=True)
+        _, _, zbuf = rasterize(np.concatenate([mesh.triangles, caps]), xy, z,
+                               np.zeros((len(xy), 0)), *view.image.shape[:2], perspective=True)
         _gather(X, N, view.P, view.eye, view.image, zbuf, 0.02 * mesh.width, total, weight)
     colours = np.zeros((*chart.covered.shape, 3), np.float32)
     seen = np.zeros(chart.covered.shape, bool)

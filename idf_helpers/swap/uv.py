@@ -17,7 +17,7 @@ from numba import njit
 
 from .bake import BakeConfig, FaceTexture, bake
 from .colour import blur, masked_blur
-from .facemesh import FaceMesh
+from .facemesh import FaceMesh, eye_caps
 from .raster import rasterize
 from .result import SwapResult
 from .triangulate import FitConfig, fit_face
@@ -63,19 +63,21 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     if image.shape[:2] != (camera.height, camera.width):
         raise ValueError(f"image {image.shape[1]}x{image.shape[0]} but camera "
                          f"{camera.width}x{camera.height}")
-    xy, z = camera.project(mesh.vertices)
+    vertices, caps = eye_caps(mesh.vertices, mesh.normals)
+    xy, z = camera.project(vertices)
+    n = len(mesh.vertices)
     view = camera.position - mesh.vertices
     facing = (view * mesh.normals).sum(1) / np.linalg.norm(view, axis=1)
     if (z <= 0).any():
         return SwapResult.unchanged(image, "no_face", "the face is behind the camera")
-    lo = np.maximum(np.floor(xy.min(0)).astype(int) - 1, 0)
-    hi = np.minimum(np.ceil(xy.max(0)).astype(int) + 1, (camera.width, camera.height))
+    lo = np.maximum(np.floor(xy[:n].min(0)).astype(int) - 1, 0)
+    hi = np.minimum(np.ceil(xy[:n].max(0)).astype(int) + 1, (camera.width, camera.height))
     if (hi - lo < 2).any():
         return SwapResult.unchanged(image, "no_face", "the face is outside the picture")
 
     box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
     old = image[box]
-    colour, alpha, skin = _paint(mesh, texture, xy, z, facing, lo, hi, config)
+    colour, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi, config)
     if old.shape[2] == 4:
         alpha = alpha * (old[..., 3] > 0)
     hidden, gain = _compare(old, alpha, skin, config)
@@ -98,7 +100,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     return SwapResult(out, mask, "swapped")
 
 
-def _paint(mesh, texture, xy, z, facing, lo, hi, config):
+def _paint(mesh, caps, texture, xy, z, facing, lo, hi, config):
     """Texture colours (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
     (h, w, 4) uint8, in the box lo..hi of the view."""
     s = config.supersample
@@ -107,9 +109,12 @@ def _paint(mesh, texture, xy, z, facing, lo, hi, config):
     p = xy[mesh.triangles]
     a, b = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
     front = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0  # y points down
-    attributes = np.concatenate([texture.uv, facing[:, None]], axis=1)
-    attr, ids, _ = rasterize(mesh.triangles[front], (xy - lo) * s, z, attributes, h * s, w * s,
-                             perspective=True)
+    attributes = np.zeros((len(xy), 3))
+    attributes[:len(facing)] = np.concatenate([texture.uv, facing[:, None]], axis=1)
+    shown = mesh.triangles[front]
+    attr, ids, _ = rasterize(np.concatenate([shown, caps]), (xy - lo) * s, z, attributes,
+                             h * s, w * s, perspective=True)
+    ids[ids >= len(shown)] = -1  # the eyes are the frame's own
     rgba = np.empty((h, w, 4), np.float32)
     _shade(attr, ids, texture.rgba, s, config.facing[0], config.facing[1], rgba)
     middle = (slice(s // 2, None, s), slice(s // 2, None, s))
