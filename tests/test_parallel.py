@@ -77,6 +77,39 @@ def test_workers_that_keep_dying_are_reported():
         list(pmap(die_always, range(3), "process", workers=1))
 
 
+# ------------------------------------------------------------------------------------ a cluster
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes of Dask behind a scheduler at an address."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None,
+                                  silence_logs=50) as made:
+        yield made
+
+
+def test_a_dask_cluster_by_its_address(cluster):
+    address = cluster.scheduler_address
+    assert list(pmap(square, range(40), address, window=8)) == [x * x for x in range(40)]
+    with pytest.raises(IdfError, match="three"):
+        list(pmap(fail_at_three, range(9), address))
+    assert list(pmap(square, [5], address)) == [25]  # the cluster is still up
+
+
+def test_a_dead_worker_of_a_cluster_is_healed(cluster, tmp_path):
+    items = [(x, str(tmp_path / "died")) for x in range(6)]
+    assert list(pmap(die_once, items, cluster.scheduler_address)) == list(range(6))
+
+
+def test_no_cluster_at_that_address(monkeypatch):
+    pytest.importorskip("distributed")
+    with pytest.raises(IdfError, match="No Dask scheduler answers"):
+        list(pmap(square, [1], "tcp://127.0.0.1:9"))
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(IdfError, match="needs the package `distributed`"):
+        list(pmap(square, [1], "tcp://127.0.0.1:9"))
+
+
 def test_unknown_engine():
     with pytest.raises(IdfError, match="serial, process"):
         list(pmap(square, [1], "gpu"))

@@ -19,7 +19,8 @@ def swap(target: Positional[Path], source: tuple[Path, ...], out: Path,
 
     Args:
         target: dataset folder, picture or video.
-        source: photo with the face to put in; several for several targets, the k-th to the k-th.
+        source: photo with the face to put in; several of one person are merged (uv), or go to
+            several targets, the k-th to the k-th.
         out: run folder; for a dataset it is itself a dataset afterwards.
         consent: whose faces these are, and that they agreed; covers source and target.
         video: for videos only.

@@ -82,7 +82,8 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
     frames: the frames given to `fit_face` (`.camera`, `.image()` -> (H, W, 3 or 4) uint8); only
     those that the mesh was made from are opened, at most `config.views`.
     source: a `SourceFace`: `.image` (H, W, 3) uint8, `.landmarks` (468 points), `.skin` (H, W)
-    weight of what may be taken from it (0 on hair and background).
+    weight of what may be taken from it (0 on hair and background); or several of one person, of
+    which each place takes those that look at it straightest.
     shapes: (N, 468, 3) the face's vertices in every frame where it moves (`tracked.follow`).
 
     Raises IdfError when no view shows the face.
@@ -96,7 +97,9 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
     if not views:
         raise _no_view(len(used))
     cell = 1 / (config.scale * max(v.scale for v in views))
-    chart = make_chart(mesh, cell, photo_attributes(mesh, source.landmarks.points))
+    sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    chart = make_chart(mesh, cell, np.concatenate(
+        [photo_attributes(mesh, s.landmarks.points) for s in sources], axis=1))
     target, seen = mean_colours(mesh, chart, views)
     if not seen.any():
         raise _no_view(len(used))
@@ -108,17 +111,37 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
     # What the photo does not show it may show on the other side of the face.
     rgb, taken = target, np.zeros(seen.shape, np.float32)
     for mirrored in (True, False) if config.mirror else (False,):
-        layer = photo_layer(mesh, chart, source, mirrored, config.hidden)
-        matched = relight(layer.lab, target_lab, layer.skin, skin, face, config.colour)
+        layers = [photo_layer(mesh, chart, s, mirrored, config.hidden, k)
+                  for k, s in enumerate(sources)]
+        matched = [255 * lab_to_rgb(relight(layer.lab, target_lab, layer.skin, skin, face,
+                                            config.colour)) for layer in layers]
+        colour, share = _merge(layers, matched, chart.covered, face)
         # Where neither shows anything the target's own colours stand in, so that no interpolated
         # cell along the rim brings in hair or background.
-        rgb = rgb + layer.taken[..., None] * (255 * lab_to_rgb(matched) - rgb)
-        taken = taken + layer.taken * (1 - taken)
+        rgb = rgb + share[..., None] * (colour - rgb)
+        taken = taken + share * (1 - taken)
     alpha = _alpha(mesh, uv, chart.covered.astype(np.float32), taken, face, config)
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
     guard = np.concatenate([target, 255 * (skin > 0.5)[..., None]], -1)
     return FaceTexture(uv, _bytes(rgba), _bytes(guard))
+
+
+def _merge(layers, colours, covered, face: float):
+    """One picture (h, w, 3) and its share (h, w) of several photos' layers: a mean that the
+    straightest look dominates, with soft borders between photos."""
+    if len(layers) == 1:
+        return colours[0], layers[0].taken
+    best = np.max([layer.straight * (layer.taken > 0.05) for layer in layers], axis=0)
+    some = covered.astype(np.float32)
+    total, weight = np.zeros_like(colours[0]), np.zeros(covered.shape, np.float32)
+    for layer, colour in zip(layers, colours, strict=True):
+        w = np.exp((layer.straight - best) / 0.04) * (layer.taken > 0.05)
+        w = masked_blur(w.astype(np.float32), some, 0.03 * face) * layer.taken
+        total += w[..., None] * colour
+        weight += w
+    share = np.max([layer.taken for layer in layers], axis=0)
+    return total / np.maximum(weight, 1e-6)[..., None], share * (weight > 1e-6)
 
 
 def _bytes(values) -> np.ndarray:

@@ -19,11 +19,13 @@ class Layer:
 
     lab: (h, w, 3) float32. taken: (h, w) float32 in [0, 1], how well the photo shows the place.
     skin: (h, w) float32 in [0, 1], bare skin among it (no hair, brows, eyes or lips).
+    straight: (h, w) float32, cosine between the surface and the direction to the photo's camera.
     """
 
     lab: np.ndarray
     taken: np.ndarray
     skin: np.ndarray
+    straight: np.ndarray
 
 
 def photo_attributes(mesh, landmarks) -> np.ndarray:
@@ -43,13 +45,14 @@ def photo_attributes(mesh, landmarks) -> np.ndarray:
     return np.concatenate([own, own[topology.MIRROR]], axis=1)
 
 
-def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden) -> Layer:
-    """The photo seen in a chart whose `extra` are `photo_attributes`.
+def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int = 0) -> Layer:
+    """The photo seen in a chart whose `extra` are the `photo_attributes` of some photos.
 
     mirrored: take each place from its twin on the other side of the face. hidden: facing at which
-    a surface counts as not seen, and as fully seen.
+    a surface counts as not seen, and as fully seen. number: which of the photos it is.
     """
-    values = chart.extra[..., 4:8] if mirrored else chart.extra[..., :4]
+    first = 8 * number + (4 if mirrored else 0)
+    values = chart.extra[..., first:first + 4]
     at, depth, facing = values[..., :2], values[..., 2], values[..., 3]
     h, w = chart.covered.shape
     face, covered = chart.face, chart.covered.astype(np.float32)
@@ -64,7 +67,7 @@ def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden) -> Layer:
     clear = masked_blur(cv2.erode(bare, grow), covered, 0.012 * face)
     taken *= 1 - _side(chart.uv, h, w, face) * (1 - clear)
     return Layer(lab, taken.astype(np.float32),
-                 (bare * ~features(chart.uv, h, w, face) * taken).astype(np.float32))
+                 (bare * ~features(chart.uv, h, w, face) * taken).astype(np.float32), facing)
 
 
 def _sample(source, at, chart):

@@ -34,7 +34,8 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
                  resume: bool = True, progress: Report = silent) -> Dataset:
     """Swaps the face of `source` (a photo: path or bytes) into every frame of `dataset`.
 
-    source: several photos (a list) where `config` names as many targets: the k-th to the k-th.
+    source: several photos (a list) of one person, which `uv` merges into one texture; or, where
+        `config` names as many targets, the k-th for the k-th.
     out: run folder, itself a dataset afterwards, with run.json, swap_report.json and consent.json.
     consent: statement covering source and target; not asked for the bundled synthetic faces.
     engine, workers: see `parallel.pmap`; the output is the same for each.
@@ -208,7 +209,9 @@ def identity(photos: list[bytes], config: SwapConfig) -> dict:
 def notes(swapper: Swapper, rows: list[dict], sources: int) -> dict:
     """What the report says of the method, and which sources went to nobody."""
     said = [note] if (note := getattr(swapper, "note", "")) else []
-    if sources > 1 and (left := unmatched(rows, sources)):
+    if sources > 1 and getattr(swapper, "merges", False):
+        said.append(f"{sources} photos merged into one texture")
+    elif sources > 1 and (left := unmatched(rows, sources)):
         said.append("no face was found for source " + ", ".join(map(str, left)))
     return {"note": "; ".join(said)} if said else {}
 

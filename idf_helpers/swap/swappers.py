@@ -51,6 +51,7 @@ class Swapper(Protocol):
     """name: as in the registry. source_type: IPTC digital source type of what it makes.
 
     note (optional): what the user should know of how it works here; goes into the report.
+    merges (optional): True where several source photos are taken as of one person.
     A swapper that knows more of a frame than its picture also has `of_frame(name)`, which gives
     the one to call for that frame; names of a video's frames are their numbers. One that follows
     a face through a video has `for_video(clip, sources, folder, progress, config)` besides
@@ -110,6 +111,7 @@ def fit_sequence(frames: Sequence[Frame], progress: Progress
 class UvSwapper:
     """One face mesh and one texture for all views of a head.
 
+    Several source photos are taken as of one person, and merged into the texture.
     tracks: the file that says how the mesh bends in each frame; None = the face keeps still.
     camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video).
     render: how the texture is painted.
@@ -123,6 +125,7 @@ class UvSwapper:
 
     name = "uv"
     source_type = "compositeSynthetic"
+    merges = True
 
     @classmethod
     def settings(cls) -> dict:
@@ -132,7 +135,6 @@ class UvSwapper:
 
     @classmethod
     def prepare(cls, frames, sources, folder, progress, config) -> UvSwapper:
-        one_source("uv", sources)
         moving = any(f.expression is not None for f in frames)
         wanted = PREPARED if moving else PREPARED[:2]
         if folder is not None and all((folder / name).is_file() for name in wanted):
@@ -147,7 +149,7 @@ class UvSwapper:
         else:
             mesh, looked_at = fit_views(frames, progress)
         progress("baking the texture", 0.0)
-        texture = bake(mesh, looked_at, sources[0], shapes=shapes)
+        texture = bake(mesh, looked_at, sources, shapes=shapes)
         progress("baking the texture", 1.0)
         if folder is not None:
             mesh.save(folder / MESH_FILE)
@@ -175,7 +177,7 @@ class UvSwapper:
         shapes[there] = follow(mesh, [frames[i] for i in there], clip.faces.points[there],
                                replace(TrackConfig(), smooth=SmoothConfig(0), bridge=0))
         progress("baking the texture", 0.0)
-        texture = bake(mesh, [frames[i] for i in used], sources[0], shapes=shapes[used])
+        texture = bake(mesh, [frames[i] for i in used], sources, shapes=shapes[used])
         progress("baking the texture", 1.0)
         tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w)
         mesh.save(folder / MESH_FILE)

@@ -10,6 +10,8 @@ import pytest
 from idf_helpers.swap import metrics, topology
 from idf_helpers.swap.chart import head_axes, make_chart, mean_colours, unroll
 from idf_helpers.swap.chart import load_views as load
+from idf_helpers.swap.facemesh import eye_caps
+from idf_helpers.swap.raster import rasterize
 from idf_helpers.swap.relight import relight
 from idf_helpers.swap.uv import BakeConfig, FaceTexture, RenderConfig, bake, render_swap
 from tests.swap.face_rig import (
@@ -289,3 +291,58 @@ def test_relight_without_skin_gives_the_source():
     none = np.zeros((9, 9), np.float32)
     np.testing.assert_array_equal(relight(a, a + 9, none, none + 1, 9), a)
     np.testing.assert_array_equal(relight(a, a + 9, none + 1, none, 9), a)
+
+
+def test_several_photos_of_one_person_fill_each_other_in(mesh, frames):
+    left, right = (make_source(mesh, SOURCE, yaw=y) for y in (50, -50))
+    plain = BakeConfig(mirror=False)
+    both = bake(mesh, frames, [left, right], plain)
+    one = bake(mesh, frames, left, plain)
+    assert both.rgba[..., 3].sum() > 1.15 * one.rgba[..., 3].sum()
+    views = []
+    for yaw in (-40, 0, 40):
+        _, result = swap_at(yaw, mesh, both)
+        truth = render(mesh, SOURCE, camera(yaw))[..., :3].astype(float).mean(-1)
+        inside = result.mask > 0.9
+        views.append(np.corrcoef(result.image[inside, :3].mean(-1), truth[inside])[0, 1])
+        assert inside.sum() > 1500
+    assert min(views) > 0.7  # each side shows what its own photo shows, and the middle too
+
+
+def test_one_photo_in_a_list_is_that_photo(mesh, frames, texture):
+    again = bake(mesh, frames, [make_source(mesh, SOURCE)])
+    np.testing.assert_array_equal(again.rgba, texture.rgba)
+
+
+def test_the_eye_hides_the_nose_behind_it(mesh):
+    vertices, caps = eye_caps(mesh.vertices, mesh.normals)
+    np.testing.assert_array_equal(vertices[:468], mesh.vertices)
+    assert caps.max() == len(vertices) - 1
+    # From 80 degrees the near eye's middle is the eyeball, whatever lies behind.
+    cam = camera(80)
+    xy, z = cam.project(vertices)
+    _, without, _ = rasterize(mesh.triangles, xy[:468], z[:468], np.zeros((468, 0)), SIZE, SIZE)
+    _, ids, _ = rasterize(np.concatenate([mesh.triangles, caps]), xy, z,
+                          np.zeros((len(xy), 0)), SIZE, SIZE)
+    eye = ids >= len(mesh.triangles)
+    assert eye.sum() > 5 and (without[eye] >= 0).any()
+
+
+def test_light_is_followed_where_that_is_asked_for(mesh, texture):
+    cam = camera(0)
+    image = render(mesh, TARGET, cam)
+    shade = np.linspace(1.3, 0.6, SIZE)[None, :, None]
+    lit = image.copy()
+    lit[..., :3] = np.clip(image[..., :3] * shade, 0, 255).astype(np.uint8)
+    plain, following = (render_swap(lit, cam, mesh, texture, RenderConfig(light=share))
+                        for share in (0.0, 1.0))
+    inside = (plain.mask > 0.95) & (following.mask > 0.95)
+    base = render_swap(image, cam, mesh, texture).image[..., :3].astype(float)
+    x = np.where(inside)[1]
+
+    def slope(result):
+        return np.polyfit(x, np.log(result.image[inside, :3].mean(-1) / base[inside].mean(-1)),
+                          1)[0]
+
+    wanted = np.polyfit(x, np.log(shade[0, x, 0]), 1)[0]
+    assert slope(following) / wanted > 0.6 and abs(slope(plain) / wanted) < 0.25
