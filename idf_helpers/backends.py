@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .errors import IdfError
 
-STAGES = ("swap", "splats", "stylise")  # in the order of the pipeline
+STAGES = ("swap", "splats", "avatar", "stylise")  # in the order of the pipeline
 VIEWS = "several views of one head"  # what `uv` needs: a dataset or a video
 
 
@@ -201,3 +201,20 @@ register(Backend("stylise", "a1111", "idf_helpers.diffusion.a1111:A1111Stylist",
 register(Backend("stylise", "comfyui", "idf_helpers.diffusion.comfyui:ComfyStylist",
                  "a ComfyUI of yours: any workflow in API form", 20,
                  _lacks_for_style, licence="of the server's model"))
+
+
+def _lacks_nerface() -> str | None:
+    from .avatar.nerface.upstream import missing
+    return missing()
+
+
+register(Backend("avatar", "gsplat", "idf_helpers.splats.gsplat_backend:GsplatRasterizer",
+                 "Gaussians with an expression basis, drawn by gsplat on an NVIDIA GPU", 20,
+                 _lacks_gsplat, licence="Apache-2.0"))
+register(Backend("avatar", "cpu", "idf_helpers.splats.rasterizer:CpuRasterizer",
+                 "Gaussians with an expression basis, on this machine's processor", 10,
+                 _lacks_for_cpu))
+register(Backend("avatar", "nerface", "idf_helpers.avatar.nerface.upstream:Upstream",
+                 "NeRFace as published, from your clone: days on a GPU", 0, _lacks_nerface,
+                 licence="MIT (its data: CC BY-NC-SA)", commercial=False,
+                 trainer="idf_helpers.avatar.nerface.run:train_upstream"))

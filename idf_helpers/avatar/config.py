@@ -1,4 +1,4 @@
-"""What a training run of an avatar is told: one frozen dataclass, checked at the border."""
+"""What a training run of an avatar and a reenactment are told, checked at the border."""
 
 from __future__ import annotations
 
@@ -62,6 +62,9 @@ class AvatarConfig:
     lambda_alpha: float = 0.1
     """Weight of the head's silhouette in the loss, 0 or more: keeps the background out of the
     head."""
+    lambda_opacity: float = 0.01
+    """Weight of the mean opacity in the loss, 0 or more: what no frame shows, inside the head and
+    behind it, fades instead of coming out where the head turns a little further."""
     expression_noise: float = 0.03
     """Standard deviation of the noise added to the expressions in training, in their unit, 0 or
     more."""
@@ -69,11 +72,14 @@ class AvatarConfig:
     """Part of the steps in which one basis of the expression is left out, 0 to 1."""
     decay: float = 1e-4
     """Weight decay of the changes per step, 0 or more."""
-    shrink: float = 0.02
-    """How much shorter the change of a Gaussian gets a step, in learning steps, 0 or more: what need
-    not move stands still."""
-    freeze_at: float = 0.3
-    """Part of the run at which Gaussians whose change vanished are taken for still."""
+    sparsity: float = 5e-4
+    """Weight of the mean length of the Gaussians' changes, in learning steps, in the loss, 0 or
+    more: a change that brings less is not made."""
+    still_until: float = 0.2
+    """Part of the run in which the head is trained as if it had no expression, so that its shape
+    comes from the poses; then what follows the expression is let loose."""
+    moving_above: float = 0.01
+    """Colour error that must follow the expression, of 1, for a Gaussian to move; 0: all move."""
     appearance: bool = True
     """Whether each training frame has a brightness and tint of its own (gain and offset by
     channel, of the whole frame, so that they cannot hold an expression)."""
@@ -133,9 +139,10 @@ class AvatarConfig:
             "iterations": (1, 1e9), "budget_s": (1e-3, 1e7), "resolution": (16, 4096),
             "seed": (0, 2**63 - 1), "holdout_last": (1, math.inf), "smooth": (0.0, 10.0),
             "rank": (0, 64), "max_gaussians": (16, 1_000_000), "initial": (16, self.max_gaussians),
-            "sh_degree": (0, 1), "lambda_dssim": unit, "lambda_alpha": more,
+            "sh_degree": (0, 1), "lambda_dssim": unit, "lambda_alpha": more, "lambda_opacity": more,
             "expression_noise": more, "expression_dropout": unit, "decay": (0.0, 0.1),
-            "shrink": more, "freeze_at": unit, "lr_final": (1e-6, 1.0), "lr_weights": (0.0, 0.1),
+            "sparsity": more, "still_until": unit,
+            "moving_above": unit, "lr_final": (1e-6, 1.0), "lr_weights": (0.0, 0.1),
             "densify_every": (1, math.inf), "densify_from": (1, math.inf), "densify_moving": more,
             "grow_until": unit, "relocate_until": (self.grow_until, 1.0), "growth": unit,
             "dead_opacity": (1e-4, 0.5), "max_scale": (1e-3, math.inf),
@@ -152,4 +159,60 @@ class AvatarConfig:
             if getattr(self, name) not in allowed:
                 raise IdfError(f"The setting `{name}` is unknown", f"{getattr(self, name)!r}",
                                f"use one of: {', '.join(map(str, allowed))}")
+        return self
+
+
+@dataclass(frozen=True)
+class ReenactConfig:
+    """Settings of a reenactment."""
+
+    resolution: int | None = None
+    """Height of the avatar's picture in pixels, 16 to 4096; None: as it was trained."""
+    fps: float = 25.0
+    """Frames a second, above 0 to 240."""
+    strength: float = 1.0
+    """Factor on the driver's changes of expression, 0 to 3."""
+    follow_pose: bool = True
+    """Whether the head turns as the driver's does, within the poses it was trained at."""
+    frames: int | None = None
+    """At most so many frames of the driver, 1 or more; None: all."""
+    neutral_frame: str = ""
+    """Name of the driver's frame that shows its resting face; "": the one of the smallest
+    expression."""
+    label: bool = True
+    """The word in the corner; marks for machines are written without it, too."""
+
+    def checked(self) -> ReenactConfig:
+        """Self, or IdfError naming the first field that is out of range."""
+        for name, (low, high) in {"resolution": (16, 4096), "fps": (0.1, 240),
+                                  "strength": (0, 3), "frames": (1, 1e9)}.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
+                               f"give a value in [{low:g}, {high:g}]")
+        return self
+
+
+@dataclass(frozen=True)
+class NerfaceConfig:
+    """Settings of NeRFace's own trainer, for the backend nerface only; defaults as published."""
+
+    rays: int = 2048
+    """Rays of one frame a step, 1 to 65536."""
+    coarse: int = 64
+    """Samples of a ray for the coarse network, 2 to 1024."""
+    fine: int = 64
+    """Further samples for the fine network, 1 to 1024."""
+    near: float = 0.2
+    """Nearest depth, in the unit of the cameras (NeRFace puts the head at 0.5), > 0."""
+    far: float = 0.8
+    """Furthest depth, above `near`."""
+
+    def checked(self) -> NerfaceConfig:
+        """Self, or IdfError naming the first field that is out of range."""
+        for name, (low, high) in {"rays": (1, 65536), "coarse": (2, 1024), "fine": (1, 1024),
+                                  "near": (1e-6, 1e6), "far": (self.near, 1e7)}.items():
+            if not low <= getattr(self, name) <= high:
+                raise IdfError(f"The setting `{name}` is out of range", f"{getattr(self, name)}",
+                               f"give a value in [{low:g}, {high:g}]")
         return self

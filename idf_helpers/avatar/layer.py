@@ -56,21 +56,22 @@ class BlendLayer:
         return Gaussians(**out)
 
     def step(self, gradients, visible: np.ndarray, z: np.ndarray, p: np.ndarray,
-             rates: dict[str, float], delta_rate: float, shade_rate: float, decay: float,
-             shrink: float, step: int, coefficients: int) -> np.ndarray:
+             rates: dict[str, float], units: dict[str, float], delta_rate: float,
+             shade_rate: float, decay: float, sparsity: float, step: int, coefficients: int
+             ) -> np.ndarray:
         """One step of Adam on base, deltas and shade; returns dL/dz (K,) before it.
 
-        gradients: of the blended Gaussians, by the names of `Gaussians`. rates: of the base.
-        delta_rate, shade_rate: factors on the rates of the base. decay: part of every delta that
-        is taken away a step, times its rate factor (AdamW). shrink: length by which the whole change
-        of a Gaussian, in steps of its rates, gets shorter a step: small ones vanish, so that what
-        need not move stands still. step: 1, 2, …
+        gradients: of the blended Gaussians, by the names of `Gaussians`. rates: of the base now.
+        units: of the base at the start, what changes are measured in. delta_rate, shade_rate:
+        factors on the rates. decay: part of every change that is taken away a step (AdamW).
+        sparsity: penalty on the length of a Gaussian's whole change in those units, loss per unit
+        (group lasso): a change that brings less is not made. step: 1, 2, …
         """
         arrays = gradients.arrays()
         self.adam.step(self.gaussians, gradients, visible, rates, step, coefficients)
-        speed = np.empty(WIDTH, np.float32)
+        speed, unit = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
         for name, columns in COLUMNS.items():
-            speed[columns] = rates[name]
+            speed[columns], unit[columns] = rates[name], units[name]
         correction = np.float32(1 / (1 - BETA2**step))
         first = np.float32(1 / (1 - BETA1**step))
         parts = -(-len(self) // PART)
@@ -78,8 +79,8 @@ class BlendLayer:
         run_on_threads(_adam_deltas, *_rows(arrays), self.deltas, self.first, self.second,
                        self.shade, self.shade_first, self.shade_second, self.moves, visible,
                        _f32(z), _f32(p), speed * np.float32(delta_rate),
-                       speed[11:] * np.float32(shade_rate), np.float32(decay * delta_rate),
-                       np.float32(shrink * delta_rate), first, correction, slopes)
+                       speed[11:] * np.float32(shade_rate), 1 / unit, np.float32(decay),
+                       np.float32(sparsity), first, correction, slopes)
         return slopes.sum(axis=0)
 
     def motion(self) -> np.ndarray:
@@ -182,8 +183,8 @@ def _blend(means, log_scales, quats, opacities, sh, deltas, shade, moves, z, p,
 
 @kernel
 def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, first, second, shade,
-                 shade_first, shade_second, moves, visible, z, p, speed, shade_speed, decay, shrink,
-                 first_correction, correction, slopes, counter):
+                 shade_first, shade_second, moves, visible, z, p, speed, shade_speed, per_unit,
+                 decay, sparsity, first_correction, correction, slopes, counter):
     n, rank, width = deltas.shape
     shades = shade.shape[1]
     b1, b2 = np.float32(BETA1), np.float32(BETA2)
@@ -203,28 +204,27 @@ def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, firs
                 g[6 + d] = g_quats[i, d]
             g[10] = g_opacities[i, 0]
             if moves[i]:
-                length = np.float32(0)
+                pull = np.float32(0)
+                if sparsity > 0:
+                    length = np.float32(1)  # smooth at zero: a change of one unit is nothing yet
+                    for k in range(rank):
+                        for d in range(14):
+                            value = deltas[i, k, d] * per_unit[d]
+                            length += value * value
+                    pull = sparsity / np.sqrt(length)
                 for k in range(rank):
                     slope = np.float32(0)
                     for d in range(14):
-                        slope += deltas[i, k, d] * g[d]
-                        value = z[k] * g[d]
+                        old = deltas[i, k, d]
+                        slope += old * g[d]
+                        value = z[k] * g[d] + pull * old * per_unit[d] * per_unit[d]
                         m = b1 * first[i, k, d] + a1 * value
                         v = b2 * second[i, k, d] + a2 * value * value
                         first[i, k, d] = m
                         second[i, k, d] = v
-                        new = (deltas[i, k, d] * (one - decay)
-                               - speed[d] * first_correction * m / (np.sqrt(v * correction) + eps))
-                        deltas[i, k, d] = new
-                        unit = new / speed[d]
-                        length += unit * unit
+                        deltas[i, k, d] = (old * (one - decay) - speed[d] * first_correction * m
+                                           / (np.sqrt(v * correction) + eps))
                     slopes[part, k] += slope
-                if shrink > 0:
-                    length = np.sqrt(length)
-                    keep = one - shrink / length if length > shrink else np.float32(0)
-                    for k in range(rank):
-                        for d in range(14):
-                            deltas[i, k, d] *= keep
             for k in range(shades):
                 for d in range(3):
                     value = p[k] * g[11 + d]
