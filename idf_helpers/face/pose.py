@@ -72,8 +72,11 @@ def fit_pose(points, camera, vertices=None, weights=None, start=None,
     pose = _start(p[usable], v[usable], f, c) if start is None else np.array(start, np.float64)
     w = np.where(usable, w / w[usable].max(), 0.0)
     target = np.where(usable[:, None], p, 0.0)
-    for _ in range(3):  # the displacement hangs on the pose, but loosely
+    for _ in range(8):  # the displacement hangs on the pose, but loosely
+        before = pose
         pose = _gauss_newton(pose, v + model.displacement(pose), target, w, f, c, ROBUST * size)
+        if np.abs(pose - before)[:3, :3].max() < 1e-5:
+            break
     seen = project(pose, v + model.displacement(pose), f, c)
     errors = np.where(usable, np.linalg.norm(seen - target, axis=1), np.nan)
     order = np.argsort(-w)[:max(6, int(usable.sum()) // 2)]
