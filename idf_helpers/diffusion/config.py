@@ -60,6 +60,11 @@ class StylizeConfig:
     """Weight of each control picture, 0 to 2."""
     sampler: str = ""
     """Sampler or scheduler by name; "" = the stylist's default."""
+    lora: str = ""
+    """For `diffusers`: a LoRA put into the model, as a .safetensors file, a name of `idf download`
+    (sd15-lcm) or an id of the hub; "" = none."""
+    offload: bool = False
+    """For `diffusers`: whether parts of the model wait in main memory; slower, for small GPUs."""
     safety_checker: bool = True
     """Whether the model's own safety checker, where it has one, judges the pictures."""
     device: str = "auto"
