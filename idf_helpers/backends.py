@@ -197,7 +197,7 @@ register(Backend("stylise", "preset", "idf_helpers.diffusion.preset:PresetStylis
                  _lacks_for_style))
 
 def _lacks_diffusers() -> str | None:
-    from .diffusion.diffusers_stylist import missing
+    from .diffusion.models import missing
     return _lacks_for_style() or missing()
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import IdfError, shorten
 from .config import StylizeConfig
 from .controls import control_picture
-from .models import Folder, find, lora_file
+from .models import INSTALL, Folder, find, lora_file
 from .stylist import Reference, View, checked_picture
 
 SAMPLERS = {  # name -> diffusers' scheduler and what is changed of the model's own settings
@@ -100,8 +100,7 @@ class DiffusersStylist:
         self._controls = {} if self.family.edits else self._find_controls()
         self._lora = lora_file(config.lora) if config.lora else None
         if self._lora and importlib.util.find_spec("peft") is None:
-            raise IdfError("A LoRA needs the package peft", "not installed",
-                           'pip install "idf_helpers[diffusion]"')
+            raise IdfError("A LoRA needs the package peft", "not installed", INSTALL)
         self._pipeline = None
 
     def settings(self) -> dict:
@@ -207,7 +206,7 @@ class DiffusersStylist:
         if self.config.offload:
             if importlib.util.find_spec("accelerate") is None:
                 raise IdfError("Moving a model in parts needs the package accelerate",
-                               "not installed", 'pip install "idf_helpers[diffusion]"')
+                               "not installed", INSTALL)
             pipeline.enable_model_cpu_offload(device=device)
         else:
             pipeline.to(device)
@@ -373,13 +372,3 @@ def _quiet():
     finally:
         ours.set_verbosity(before[0]), theirs.set_verbosity(before[1])
         ours.enable_progress_bar(), theirs.enable_progress_bar()
-
-
-def missing() -> str | None:
-    """What of the packages is not installed, and the command to get it; None = all there."""
-    for package in ("torch", "diffusers", "transformers", "safetensors"):
-        if importlib.util.find_spec(package) is None:
-            return f'{package} is not installed: pip install "idf_helpers[diffusion]"'
-    return None
-
-

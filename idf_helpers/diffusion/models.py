@@ -7,6 +7,7 @@ does. Ids move, so every one of this table can be replaced by a setting.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,7 @@ HUB_MODELS = {m.name: m for m in (
     HubModel("instruct-pix2pix", "timbrooks/instruct-pix2pix", "pipeline", 2.8, "MIT",
              "edits a picture by an instruction (“turn him into a bronze bust”)"),
 )}
+INSTALL = 'pip install "diffusers>=0.39,<0.43" transformers accelerate peft'
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
 
 
@@ -88,6 +90,14 @@ def _end(path: Path) -> tuple[int, str]:
     with open(path, "rb") as stream:
         stream.seek(max(0, size - 65536))
         return size, sha256_bytes(stream.read())
+
+
+def missing() -> str | None:
+    """What of diffusers' packages is not installed, and the command to get it; None = all there."""
+    for package in ("torch", "diffusers", "transformers", "safetensors"):
+        if importlib.util.find_spec(package) is None:
+            return f"{package} is not installed: {INSTALL}"
+    return None
 
 
 def repo_of(model: str) -> str:
@@ -260,7 +270,7 @@ def fetch(name: str) -> Path:
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
     except ImportError:
         raise IdfError("Fetching from the hub needs its package", "no huggingface_hub",
-                       'pip install "idf_helpers[diffusion]"') from None
+                       INSTALL) from None
     try:
         folder = snapshot_download(model.repo, allow_patterns=list(model.files))
     except (RepositoryNotFoundError, GatedRepoError) as error:

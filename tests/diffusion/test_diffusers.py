@@ -277,8 +277,8 @@ def test_what_is_not_here_is_not_fetched_but_said_how_to_get(monkeypatch):
             "hf download someone/else", "licence")
     refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model="/no/such/folder")),
             "no folder", "idf download")
-    monkeypatch.setattr(diffusers_stylist.importlib.util, "find_spec", lambda name: None)
-    assert "[diffusion]" in diffusers_stylist.missing()
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    assert "pip install" in models.missing()
 
 
 def test_the_hubs_cache_is_found(made, monkeypatch, tmp_path):
