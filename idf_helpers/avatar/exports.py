@@ -10,6 +10,7 @@ from pathlib import Path
 from ..splats.ply import write_ply
 from ..splats.splat_file import write_splat
 from ..view.config import ExportConfig
+from ..view.page import recorded, write_page
 from .pictures import write_tour
 from .scene import AvatarScene
 
@@ -32,4 +33,8 @@ def _video(model, path: Path, config: ExportConfig, progress) -> None:
                resolution=config.resolution, visible_label=config.label, progress=progress)
 
 
-WRITERS = {"ply": _ply, "splat": _splat, "mp4": _video}
+def _page(model, path: Path, config: ExportConfig, progress) -> None:
+    write_page(model, path, config, progress, recorded(model))
+
+
+WRITERS = {"ply": _ply, "splat": _splat, "html": _page, "mp4": _video}

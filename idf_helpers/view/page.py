@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from ..cameras import scene_frame
+from ..dataset import Dataset
+from ..errors import IdfError
 from .config import ExportConfig
 from .export import Model, corner_label
 from .html import write_viewer
@@ -25,3 +29,19 @@ def write_page(model: Model, path: Path, config: ExportConfig, progress=None,
                  scene_frame=scene_frame(scene.cameras) if several else None,
                  label=corner_label(model.what) if config.label else "", note=model.what.made,
                  trained_at=model.trained_at, turn=limit, face=face)
+
+
+def recorded(model: Model) -> Track | None:
+    """The expressions that an avatar was trained on, in their order, for its Animate button; None
+    where the dataset is gone or has other ones by now."""
+    basis = model.scene.avatar.basis
+    if model.source is None or not model.source.is_dir():
+        return None
+    try:
+        frames = Dataset.open(model.source).train
+    except IdfError:  # the page does not need it
+        return None
+    values = [f.expression for f in frames if f.expression is not None]
+    if not values or {len(v) for v in values} != {len(basis.names)}:
+        return None
+    return Track(np.clip(values, basis.low, basis.high))

@@ -91,6 +91,17 @@ class SplatViewer(anywidget.AnyWidget):
         value = self.basis.neutral if expression is None else expression
         self.expression = np.asarray(value, float).ravel().tolist()
 
+    @t.validate("camera")
+    def _named(self, proposal):
+        """What is not named stays as it is; IdfError for another name or no finite number."""
+        value = proposal["value"]
+        ok = set(value) <= {"yaw", "pitch", "distance", "center"} and np.isfinite(
+            np.concatenate([np.ravel(np.asarray(v, float)) for v in value.values()] or [[0]])).all()
+        if not ok or len(value.get("center", (0, 0, 0))) != 3:
+            raise IdfError("This is no camera of a viewer", f"{value}"[:120],
+                           "give any of yaw, pitch, distance (numbers) and center (3 of them)")
+        return self.camera | value
+
     @t.validate("expression")
     def _fits(self, proposal):
         value, e = proposal["value"], 0 if self.basis is None else len(self.basis.neutral)

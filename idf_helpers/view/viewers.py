@@ -15,12 +15,15 @@ def interactive(what, cameras=None, **options):
     """
     from .export import Model, corner_label
     from .orbit_viewer import OrbitViewer
+    from .page import recorded
 
     scene: Scene = what
     if isinstance(what, Model):
         scene, mark = what.scene, what.what
         options = {"label": corner_label(mark), "note": mark.made,
                    "trained_at": what.trained_at} | options
+        if hasattr(scene, "avatar"):
+            options = {"track": recorded(what)} | options
     plain = {name: options[name] for name in ("label", "size") if name in options}
     if not (hasattr(scene, "gaussians") or hasattr(scene, "avatar")):
         return OrbitViewer(scene, cameras, **plain)

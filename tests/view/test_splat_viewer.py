@@ -27,6 +27,12 @@ def test_a_still_scene_is_sent_once_and_has_no_sliders():
     assert len(unpack(gzip.decompress(viewer.data))) == 300 and viewer.rig is None
     assert "<b>" not in viewer.html and "&lt;b&gt;" in viewer.html and ">SYNTHETIC<" in viewer.html
     assert viewer.expression == []
+    viewer.camera = {"yaw": 30.0}
+    viewer.camera = {"pitch": 5.0, "center": [0, 0, 1]}
+    assert viewer.camera == {"yaw": 30.0, "pitch": 5.0, "center": [0, 0, 1]}
+    for bad in ({"roll": 1.0}, {"yaw": float("nan")}, {"center": [1, 2]}):
+        with pytest.raises(IdfError, match="no camera"):
+            viewer.camera = bad
     with pytest.raises(IdfError, match="no expression"):
         viewer.show([0.1])
 
