@@ -21,6 +21,7 @@ class SwapConfig:
     min_face: pixels; smaller faces of a picture are left alone.
     min_confidence: least probability that a face is one, (0, 1).
     pixel_boost: neural swappers work on a crop this many times as large, side by side; 1 to 8.
+    shape: share of the way that the face's proportions go toward the source's, in [0, 1]; uv only.
     """
 
     backend: str = "auto"
@@ -31,11 +32,12 @@ class SwapConfig:
     min_face: float = 0.0
     min_confidence: float = 0.9
     pixel_boost: int = 1
+    shape: float = 0.0
 
     def checked(self) -> SwapConfig:
         """Itself; IdfError where a value is out of its range."""
         ranges = {"similarity": (0, 1), "min_face": (0, 1e5), "min_confidence": (0.01, 0.999),
-                  "pixel_boost": (1, 8)}
+                  "pixel_boost": (1, 8), "shape": (0, 1)}
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:

@@ -24,6 +24,7 @@ from .faces import FacePicker, make_picker, swap_picked
 from .landmarks import FaceLandmarks, LandmarkDetector
 from .mesh import MeshConfig, swap_mesh
 from .result import SwapResult
+from .shape import toward_source
 from .source import SourceFace
 from .tracked import TrackConfig, Tracks, follow, load_tracks
 from .triangulate import FitConfig, fit_face
@@ -114,7 +115,8 @@ class UvSwapper:
     Several source photos are taken as of one person, and merged into the texture.
     tracks: the file that says how the mesh bends in each frame; None = the face keeps still.
     camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video).
-    render: how the texture is painted.
+    render: how the texture is painted. shape: (468, 3) motion of the vertices toward the source's
+    proportions, None = the target's own.
     """
 
     mesh: FaceMesh
@@ -122,6 +124,7 @@ class UvSwapper:
     tracks: Path | Tracks | None = None
     camera: np.ndarray | None = None
     render: RenderConfig = RenderConfig()
+    shape: np.ndarray | None = None
 
     name = "uv"
     source_type = "compositeSynthetic"
@@ -141,7 +144,8 @@ class UvSwapper:
             with contextlib.suppress(IdfError):  # damaged: made again below, equal to what it was
                 return cls(FaceMesh.load(folder / MESH_FILE),
                            FaceTexture.load(folder / TEXTURE_FILE),
-                           _checked(folder / TRACKS_FILE) if moving else None)
+                           _checked(folder / TRACKS_FILE) if moving else None
+                           ).shaped(sources, config)
         tracks = shapes = None
         if moving:
             mesh, looked_at, tracks = fit_sequence(frames, progress)
@@ -157,7 +161,7 @@ class UvSwapper:
             if tracks is not None:
                 tracks.save(folder / TRACKS_FILE)
                 tracks = folder / TRACKS_FILE  # workers are sent the path, and read it once
-        return cls(mesh, texture, tracks)
+        return cls(mesh, texture, tracks).shaped(sources, config)
 
     @classmethod
     def for_video(cls, clip: Clip, sources, folder, progress, config) -> UvSwapper:
@@ -166,7 +170,8 @@ class UvSwapper:
             with contextlib.suppress(IdfError):
                 return cls(FaceMesh.load(folder / MESH_FILE),
                            FaceTexture.load(folder / TEXTURE_FILE),
-                           _checked(folder / TRACKS_FILE), None, render)
+                           _checked(folder / TRACKS_FILE), None, render
+                           ).shaped(sources, config)
         progress("fitting the face", 0.0)
         mesh, c2w, used = fit_to_video(clip.faces, clip.index)
         frames = [VideoFrame(video_camera(clip.index, c), str(i), clip)
@@ -183,7 +188,13 @@ class UvSwapper:
         mesh.save(folder / MESH_FILE)
         texture.save(folder / TEXTURE_FILE)
         tracks.save(folder / TRACKS_FILE)
-        return cls(mesh, texture, folder / TRACKS_FILE, None, render)
+        return cls(mesh, texture, folder / TRACKS_FILE, None, render).shaped(sources, config)
+
+    def shaped(self, sources, config: SwapConfig) -> UvSwapper:
+        """With as much of the source's proportions as `config.shape` asks for."""
+        if config.shape <= 0:
+            return self
+        return replace(self, shape=toward_source(self.mesh, sources, config.shape))
 
     def of_frame(self, name: str) -> Swapper:
         """The swapper with the mesh as it is in the frame of that name."""
@@ -201,7 +212,7 @@ class UvSwapper:
                            "use --backend mesh")
         if self.camera is not None:  # only where it stands; the picture's size is the caller's
             camera = replace(camera, c2w=self.camera)
-        return render_swap(image, camera, self.mesh, self.texture, self.render)
+        return render_swap(image, camera, self.mesh, self.texture, self.render, self.shape)
 
 
 def _checked(path: Path) -> Path:

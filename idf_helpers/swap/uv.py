@@ -9,7 +9,7 @@ All three results are plain arrays in frozen dataclasses: they pickle, and `save
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,9 +17,10 @@ from numba import njit
 
 from .bake import BakeConfig, FaceTexture, bake
 from .colour import blur, masked_blur
-from .facemesh import FaceMesh, eye_caps
+from .facemesh import FaceMesh, eye_caps, vertex_normals
 from .raster import rasterize
 from .result import SwapResult
+from .shape import bend
 from .triangulate import FitConfig, fit_face
 
 __all__ = ["BakeConfig", "FaceMesh", "FaceTexture", "FitConfig", "RenderConfig", "SwapResult",
@@ -51,8 +52,11 @@ class RenderConfig:
 
 
 def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
-                config: RenderConfig = RenderConfig()) -> SwapResult:
+                config: RenderConfig = RenderConfig(), shape=None) -> SwapResult:
     """Paint the texture into one view.
+
+    shape: (468, 3) motion of the vertices toward the source's proportions (`shape.toward_source`),
+    which the frame follows; None = the target's own. With it alpha bends as well.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel
     where the mask is 0 is the input's.
@@ -63,6 +67,15 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     if image.shape[:2] != (camera.height, camera.width):
         raise ValueError(f"image {image.shape[1]}x{image.shape[0]} but camera "
                          f"{camera.width}x{camera.height}")
+    if shape is not None:
+        moved = replace(mesh, vertices=mesh.vertices + shape,
+                        normals=vertex_normals(mesh.vertices + shape))
+        bent, changed = bend(image, camera, mesh, moved)
+        result = render_swap(bent, camera, moved, texture, config)
+        if result.status != "swapped":
+            return SwapResult.unchanged(image, result.status, result.reason)
+        # What was only bent is changed too: the mask says so with the least weight it can.
+        return replace(result, mask=np.maximum(result.mask, changed * np.float32(1 / 255)))
     vertices, caps = eye_caps(mesh.vertices, mesh.normals)
     xy, z = camera.project(vertices)
     n = len(mesh.vertices)
