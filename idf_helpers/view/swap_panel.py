@@ -14,9 +14,12 @@ from ..files import read_json, stable_hash
 from ..inputs import open_dataset, open_photo
 from ..media import read_image, resize_area
 from ..swap.run import SwapConfig, swap_dataset
+from .before_after import BeforeAfter
 from .run import SHEET_YAWS, frames_by_yaw
 from .sheet import before_after
 from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
+
+SLIDER_YAWS = tuple(range(-90, 91, 15))
 
 
 class SwapPanel(Panel):
@@ -121,6 +124,13 @@ class SwapPanel(Panel):
         return before_after([f.image() for _, f in chosen],
                             [swapped[f.name].image() for _, f in chosen], cell,
                             [f"yaw {yaw:.0f}" for yaw, _ in chosen])
+
+    def slider(self, size: int = 420) -> BeforeAfter:
+        """Views from profile to profile with a line between before and after that moves."""
+        chosen = frames_by_yaw(self.target.frames, SLIDER_YAWS)
+        swapped = {f.name: f for f in self.swapped.frames}
+        return BeforeAfter([(f.image, swapped[f.name].image) for _, f in chosen],
+                           [f"yaw {yaw:.0f}" for yaw, _ in chosen], size)
 
 
 def _identity(source) -> str:

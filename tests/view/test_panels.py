@@ -10,9 +10,11 @@ from idf_helpers import IdfError, media, samples
 from idf_helpers.cameras import orbit
 from idf_helpers.dataset import Dataset
 from idf_helpers.view import stages, widgets
+from idf_helpers.view.before_after import BeforeAfter, split
 from idf_helpers.view.landmark_picture import source_picture
 from idf_helpers.view.splat_panel import SplatPanel
 from idf_helpers.view.swap_panel import SwapPanel
+from idf_helpers.view.video_panel import clip_sheet, swap_clip
 
 from ..conftest import make_dataset
 from ..swap.conftest import small_head  # noqa: F401
@@ -175,3 +177,50 @@ def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
     cleaned = model.trimmed(ExportConfig(clean=True))
     assert len(cleaned.scene.gaussians) <= len(model.scene.gaussians) and cleaned.report
     assert cleaned_picture(model.scene, cleaned.scene, 64).shape == (160, 192, 3)
+
+
+def test_the_line_between_before_and_after():
+    before, after = np.full((40, 60, 3), 200, np.uint8), np.full((40, 60, 3), 20, np.uint8)
+    half = split(before, after, 0.5)
+    assert (half[:, :29] == 200).all() and (half[:, 31:] == 20).all() and (half[:, 30] == 255).all()
+    assert (split(before, after, 0.0) == 20).all() and (split(before, after, 1.0) == 200).all()
+    with pytest.raises(ValueError, match="alike"):
+        split(before, after[:9], 0.5)
+    read = []
+
+    def pair(level):
+        return (lambda: read.append(level) or np.full((40, 60, 3), level, np.uint8),
+                lambda: np.full((40, 60, 3), 255 - level, np.uint8))
+
+    slider = BeforeAfter([pair(10), pair(20), pair(30)], ["a", "b", "c"], size=60)
+    assert read == [20] and slider.which.label == "b"
+    slider.which.value = 2
+    slider.line.value = 1.0
+    assert read == [20, 30] and (picture_of(slider.picture) == 30).all()
+
+
+def test_the_swapped_views_have_a_slider(swapped_panel):
+    slider = swapped_panel.slider(size=120)
+    assert len(slider.pairs) >= 5 and picture_of(slider.picture).shape[1] == 120
+    slider.which.value, slider.line.value = 0, 0.0
+    shown = picture_of(slider.picture)
+    slider.line.value = 1.0
+    assert (shown != picture_of(slider.picture)).any()
+
+
+def test_the_video_of_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setattr("idf_helpers.view.video_panel.fast", lambda: True)
+    asked = {}
+
+    def record(clip, source, out, config, options, **more):
+        asked.update(more, clip=clip, out=out)
+        return clip
+
+    monkeypatch.setattr("idf_helpers.view.video_panel.swap_video", record)
+    clip, result = swap_clip("", "C", tmp_path)
+    assert clip.is_file() and asked["consent"] and asked["out"].parent == tmp_path
+    assert clip_sheet(clip, result, columns=3, cell=40).shape == (80, 120, 3)
+    own = tmp_path / "mine.png"
+    own.write_bytes(samples.photo("C").read_bytes() + b"x")
+    swap_clip("", own, tmp_path)
+    assert asked["consent"] == ""  # a photo of one's own: the user has to say it
