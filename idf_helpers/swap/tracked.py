@@ -118,25 +118,27 @@ def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence,
 
     frames: with `.camera` and `.name`. landmarks: one entry a frame, (468, >= 2) pixels or None.
     """
-    cameras = [f.camera for f in frames]
     times = frame_times([f.name for f in frames])
     order = np.argsort(times, kind="stable")
     seen = np.array([p is not None for p in landmarks])
-    axes = [_Axes.of(rest, c) for c in cameras]
-    offsets = np.full((len(cameras), len(rest.vertices), 2), np.nan)
-    for i in np.flatnonzero(seen):
-        offsets[i] = axes[i].to_head(np.asarray(landmarks[i], np.float64)[:, :2])
+    # float32, and each frame's axes made when needed: a video has many frames.
+    offsets = np.full((len(frames), len(rest.vertices), 2), np.nan, np.float32)
+    turn, front = np.zeros((len(frames), 2)), np.zeros(len(frames))
+    for i, frame in enumerate(frames):
+        axes = _Axes.of(rest, frame.camera)
+        turn[i], front[i] = axes.turn, axes.front
+        if seen[i]:
+            offsets[i] = axes.to_head(np.asarray(landmarks[i], np.float64)[:, :2])
     if seen.sum() >= config.min_frames:
         if config.turn_bias:
-            bias = turn_bias(offsets, np.stack([a.turn for a in axes]))
-            offsets -= (1 - mobile())[:, None] * bias
+            offsets -= (1 - mobile())[:, None] * turn_bias(offsets, turn)
         offsets *= trust(offsets[order], times[order])[:, None]
-    sorted_offsets = steady(offsets[order], times[order], config.smooth)
-    offsets[order] = bridge(sorted_offsets, times[order], config.bridge)
-    beyond = np.array([a.front < np.cos(np.radians(config.profile)) for a in axes])
+    moved = steady(offsets[order], times[order], config.smooth)
+    offsets[order] = bridge(moved, times[order], config.bridge)
+    beyond = front < np.cos(np.radians(config.profile))
     offsets[beyond & np.isnan(offsets).any((1, 2))] = 0
-    out = np.stack([a.lift(o) for a, o in zip(axes, offsets, strict=True)])
-    return out.astype(np.float32)
+    return np.stack([_Axes.of(rest, f.camera).lift(o).astype(np.float32)
+                     for f, o in zip(frames, offsets, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ from .tracked import bridge
 
 MOST_FACES = 4  # looked at in a frame, so that one is not taken for another
 FOCAL = 1.25  # assumed focal length over the longer side of the picture: a portrait or a phone
+BLOCK = 1000  # frames that are smoothed in one go
 FITTED = 120  # frames that the mesh is fitted to, at most
 
 
@@ -151,7 +152,19 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
 def smoothed(faces: VideoFaces, config: SmoothConfig = SmoothConfig(),  # noqa: B008
              gap: int = 3) -> VideoFaces:
     """Place, size and turn in the picture apart from the shape, each smoothed in time: so the shape
-    is not blurred by the head's own motion. Gaps of at most `gap` frames are filled in."""
+    is not blurred by the head's own motion. Gaps of at most `gap` frames are filled in.
+
+    Long videos are done in blocks, which overlap by more than any frame's result depends on."""
+    out, pad = np.empty_like(faces.points), config.window + 2 * gap + 2
+    for start in range(0, len(out), BLOCK):
+        low, high = max(0, start - pad), min(len(out), start + BLOCK + pad)
+        block = VideoFaces(*(getattr(faces, k)[low:high] for k in faces.__dataclass_fields__))
+        stop = min(start + BLOCK, len(out))
+        out[start:stop] = _smoothed(block, config, gap).points[start - low:stop - low]
+    return replace(faces, points=out)
+
+
+def _smoothed(faces: VideoFaces, config: SmoothConfig, gap: int) -> VideoFaces:
     p = faces.points.astype(np.float64)
     known = np.flatnonzero(faces.seen)
     if not len(known):

@@ -10,7 +10,7 @@ from idf_helpers import IdfError, cli, media, samples
 from idf_helpers.clips import index_video, read_frames
 from idf_helpers.files import read_json
 from idf_helpers.provenance import verify
-from idf_helpers.swap.config import SwapConfig, VideoConfig
+from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
 from idf_helpers.swap.landmarks import LandmarkDetector
 from idf_helpers.swap.video import swap_video
 from idf_helpers.swap.video_faces import Found, VideoFaces, link, smoothed
@@ -79,7 +79,7 @@ def test_it_is_labelled_and_marked(clip, swapped, tmp_path):
 KILLED = """
 import sys, os
 from idf_helpers.swap import video
-from idf_helpers.swap.config import SwapConfig, VideoConfig
+from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
 clip, photo, out, consent = sys.argv[1:]
 own, seen = video._swap_part, []
 def dying(part, **more):
@@ -189,3 +189,17 @@ def test_a_turning_face_keeps_its_shape():
     faces = VideoFaces(noisy, np.ones(40, bool), np.arange(40))
     out = smoothed(faces).points
     assert np.abs(out - clean)[2:-2].mean() < 0.62 * np.abs(noisy - clean)[2:-2].mean()
+
+
+def test_long_videos_are_smoothed_in_blocks_without_seams(monkeypatch):
+    rng = np.random.default_rng(3)
+    points = np.float32(np.cumsum(rng.normal(0, 1, (90, 468, 3)), axis=0) * 0.05 + 100
+                        + 40 * rng.normal(size=(468, 3)))
+    seen = np.ones(90, bool)
+    seen[[29, 30, 31, 60]] = False
+    points[~seen] = np.nan
+    faces = VideoFaces(points, seen, np.arange(90))
+    config = SmoothConfig(2, 1e6)  # a plain mean: the noise, measured in each block, has no say
+    whole = smoothed(faces, config).points
+    monkeypatch.setattr("idf_helpers.swap.video_faces.BLOCK", 30)
+    np.testing.assert_allclose(smoothed(faces, config).points, whole, atol=1e-2)
