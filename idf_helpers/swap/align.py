@@ -41,9 +41,10 @@ def five_points(points: np.ndarray) -> np.ndarray:
 def similarity(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
     """(2, 3) M = [sR | t] with the least sum of |M (src, 1) - dst|^2 (Umeyama 1991).
 
-    src, dst: (N, 2), N >= 2. No reflection. NaN where all points of `src` coincide.
+    src, dst: (N, 2), N >= 2. No reflection. NaN where all points of `src` coincide. The mean of
+    `dst` is taken in its own precision, as scikit-image does, for the last bit of GHOST's crops.
     """
-    src, dst = np.asarray(src, np.float64), np.asarray(dst, np.float64)
+    src, dst = np.asarray(src, np.float64), np.asarray(dst)
     mean_s, mean_d = src.mean(0), dst.mean(0)
     s, d = src - mean_s, dst - mean_d
     U, S, Vt = np.linalg.svd(d.T @ s / len(src))
