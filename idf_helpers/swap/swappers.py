@@ -108,6 +108,70 @@ def fit_sequence(frames: Sequence[Frame], progress: Progress
     return mesh, frames[some], Tracks(np.array([f.name for f in frames]), vertices)
 
 
+# (mesh, frames that it was fitted to, the face's vertices in each where it moves, else None) -> the
+# mesh to draw, and the texture on it.
+Painter = Callable[[FaceMesh, Sequence, Sequence | None], tuple[FaceMesh, FaceTexture]]
+
+
+def _baker(sources: Sequence[SourceFace]) -> Painter:
+    return lambda mesh, frames, shapes: (mesh, bake(mesh, frames, sources, shapes=shapes))
+
+
+def fitted_to_views(frames: Sequence[Frame], folder: Path | None, progress: Progress,
+                    paint: Painter) -> dict:
+    """The fields of a `UvSwapper` for the frames of a dataset, read back from `folder` where an
+    earlier try left them."""
+    moving = any(f.expression is not None for f in frames)
+    wanted = PREPARED if moving else PREPARED[:2]
+    if folder is not None and all((folder / name).is_file() for name in wanted):
+        with contextlib.suppress(IdfError):  # damaged: made again below, equal to what it was
+            return {"mesh": FaceMesh.load(folder / MESH_FILE),
+                    "texture": FaceTexture.load(folder / TEXTURE_FILE),
+                    "tracks": _checked(folder / TRACKS_FILE) if moving else None}
+    tracks = shapes = None
+    if moving:
+        mesh, looked_at, tracks = fit_sequence(frames, progress)
+        shapes = [tracks.vertices[tracks.row(f.name)] for f in looked_at]
+    else:
+        mesh, looked_at = fit_views(frames, progress)
+    progress("baking the texture", 0.0)
+    mesh, texture = paint(mesh, looked_at, shapes)
+    progress("baking the texture", 1.0)
+    if folder is not None:
+        mesh.save(folder / MESH_FILE)
+        texture.save(folder / TEXTURE_FILE)
+        if tracks is not None:
+            tracks.save(folder / TRACKS_FILE)
+            tracks = folder / TRACKS_FILE  # workers are sent the path, and read it once
+    return {"mesh": mesh, "texture": texture, "tracks": tracks}
+
+
+def fitted_to_video(clip: Clip, folder: Path, progress: Progress, paint: Painter) -> dict:
+    """As `fitted_to_views` for a video whose face is known."""
+    render = replace(RenderConfig(), light=VIDEO_LIGHT)
+    if all((folder / name).is_file() for name in PREPARED):
+        with contextlib.suppress(IdfError):
+            return {"mesh": FaceMesh.load(folder / MESH_FILE),
+                    "texture": FaceTexture.load(folder / TEXTURE_FILE),
+                    "tracks": _checked(folder / TRACKS_FILE), "render": render}
+    progress("fitting the face", 0.0)
+    mesh, c2w, used = fit_to_video(clip.faces, clip.index)
+    frames = [VideoFrame(video_camera(clip.index, c), str(i), clip) for i, c in enumerate(c2w)]
+    known = np.isfinite(c2w).all((1, 2))
+    shapes = np.full((len(frames), len(mesh.vertices), 3), np.nan, np.float32)
+    there = np.flatnonzero(known)
+    shapes[there] = follow(mesh, [frames[i] for i in there], clip.faces.points[there],
+                           replace(TrackConfig(), smooth=SmoothConfig(0), bridge=0))
+    progress("baking the texture", 0.0)
+    mesh, texture = paint(mesh, [frames[i] for i in used], shapes[used])
+    progress("baking the texture", 1.0)
+    tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w)
+    mesh.save(folder / MESH_FILE)
+    texture.save(folder / TEXTURE_FILE)
+    tracks.save(folder / TRACKS_FILE)
+    return {"mesh": mesh, "texture": texture, "tracks": folder / TRACKS_FILE, "render": render}
+
+
 @dataclass(frozen=True, eq=False)
 class UvSwapper:
     """One face mesh and one texture for all views of a head.
@@ -138,57 +202,13 @@ class UvSwapper:
 
     @classmethod
     def prepare(cls, frames, sources, folder, progress, config) -> UvSwapper:
-        moving = any(f.expression is not None for f in frames)
-        wanted = PREPARED if moving else PREPARED[:2]
-        if folder is not None and all((folder / name).is_file() for name in wanted):
-            with contextlib.suppress(IdfError):  # damaged: made again below, equal to what it was
-                return cls(FaceMesh.load(folder / MESH_FILE),
-                           FaceTexture.load(folder / TEXTURE_FILE),
-                           _checked(folder / TRACKS_FILE) if moving else None
-                           ).shaped(sources, config)
-        tracks = shapes = None
-        if moving:
-            mesh, looked_at, tracks = fit_sequence(frames, progress)
-            shapes = [tracks.vertices[tracks.row(f.name)] for f in looked_at]
-        else:
-            mesh, looked_at = fit_views(frames, progress)
-        progress("baking the texture", 0.0)
-        texture = bake(mesh, looked_at, sources, shapes=shapes)
-        progress("baking the texture", 1.0)
-        if folder is not None:
-            mesh.save(folder / MESH_FILE)
-            texture.save(folder / TEXTURE_FILE)
-            if tracks is not None:
-                tracks.save(folder / TRACKS_FILE)
-                tracks = folder / TRACKS_FILE  # workers are sent the path, and read it once
-        return cls(mesh, texture, tracks).shaped(sources, config)
+        fields = fitted_to_views(frames, folder, progress, _baker(sources))
+        return cls(**fields).shaped(sources, config)
 
     @classmethod
     def for_video(cls, clip: Clip, sources, folder, progress, config) -> UvSwapper:
-        render = replace(RenderConfig(), light=VIDEO_LIGHT)
-        if all((folder / name).is_file() for name in PREPARED):
-            with contextlib.suppress(IdfError):
-                return cls(FaceMesh.load(folder / MESH_FILE),
-                           FaceTexture.load(folder / TEXTURE_FILE),
-                           _checked(folder / TRACKS_FILE), None, render
-                           ).shaped(sources, config)
-        progress("fitting the face", 0.0)
-        mesh, c2w, used = fit_to_video(clip.faces, clip.index)
-        frames = [VideoFrame(video_camera(clip.index, c), str(i), clip)
-                  for i, c in enumerate(c2w)]
-        known = np.isfinite(c2w).all((1, 2))
-        shapes = np.full((len(frames), len(mesh.vertices), 3), np.nan, np.float32)
-        there = np.flatnonzero(known)
-        shapes[there] = follow(mesh, [frames[i] for i in there], clip.faces.points[there],
-                               replace(TrackConfig(), smooth=SmoothConfig(0), bridge=0))
-        progress("baking the texture", 0.0)
-        texture = bake(mesh, [frames[i] for i in used], sources, shapes=shapes[used])
-        progress("baking the texture", 1.0)
-        tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w)
-        mesh.save(folder / MESH_FILE)
-        texture.save(folder / TEXTURE_FILE)
-        tracks.save(folder / TRACKS_FILE)
-        return cls(mesh, texture, folder / TRACKS_FILE, None, render).shaped(sources, config)
+        fields = fitted_to_video(clip, folder, progress, _baker(sources))
+        return cls(**fields).shaped(sources, config)
 
     def shaped(self, sources, config: SwapConfig) -> UvSwapper:
         """With as much of the source's proportions as `config.shape` asks for."""
