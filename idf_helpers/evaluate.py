@@ -146,12 +146,12 @@ def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None
     return SceneMetrics(tuple(rows))
 
 
-def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dict]:
+def evaluate_run(model, dataset=None, resolution: int | None = None, **settings) -> list[dict]:
     """Table rows for a run folder of the swap or splats stage, a folder of graphdeco's train.py
     (over its background, at its resolution), or a `.ply` or `.splat` with a dataset.
 
-    dataset: folder or Dataset; for a folder the one it was made from, unless given. IdfError where
-    it is gone.
+    dataset: folder or Dataset; for a folder the one it was made from, unless given. settings: for
+    the stage's own `evaluate` (a swap's source and arcface). IdfError where it is gone.
     """
     from pathlib import Path
 
@@ -177,7 +177,7 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") in DATASET_STAGES:
         module = importlib.import_module(DATASET_STAGES[manifest["stage"]])
-        return module.evaluate(model, data)
+        return module.evaluate(model, data, **settings)
     module = reconstructions.module_for(model)
     resolution = resolution or manifest.get("config", {}).get("resolution")
     if hasattr(module, "evaluate"):
@@ -191,6 +191,36 @@ def evaluate_run(model, dataset=None, resolution: int | None = None) -> list[dic
             for v in metrics.views]
     return [*rows, {"view": "mean", **{k: v for k, v in metrics.summary().items()
                                        if k != "views"}}]
+
+
+def evaluate_runs(models, dataset=None, resolution: int | None = None, source=None, arcface=None
+                  ) -> str:
+    """`evaluate_run` of one or several, as text: swaps side by side, of several scenes the means.
+
+    source, arcface: of a swap, see `swap.evaluate.evaluate`. IdfError where swaps and scenes are
+    mixed, or a photo or recogniser is given for a scene.
+    """
+    from .reconstructions import stage_of
+
+    models = list(models)
+    swaps = [m for m in models if stage_of(m) in DATASET_STAGES]
+    if not models or (swaps and len(swaps) < len(models)):
+        raise IdfError("Swaps and scenes have no measures in common", f"{len(swaps)} swaps of "
+                       f"{len(models)} folders", "give runs of one kind")
+    if swaps:
+        from .swap.evaluate import side_by_side
+
+        rows = [row for m in models for row in
+                evaluate_run(m, dataset, resolution, source=source, arcface=arcface)]
+        lines, notes = side_by_side(rows)
+        return "\n".join([table(lines), *(f"  {n}" for n in notes)])
+    if source is not None or arcface is not None:
+        raise IdfError("A source photo and a recogniser are for swaps", str(source or arcface),
+                       "leave them out for a trained scene")
+    if len(models) == 1:
+        return table(evaluate_run(models[0], dataset, resolution))
+    return table([{"run": str(m)} | {k: v for k, v in evaluate_run(m, dataset, resolution)[-1]
+                                     .items() if k != "view"} for m in models])
 
 
 def table(rows: list[dict], columns: list[str] | None = None) -> str:

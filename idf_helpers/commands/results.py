@@ -65,18 +65,22 @@ def export(model: Positional[Path], out: Path,
     print(f"written: {export(_trimmed(Model.open(model), config), out, format, config)}")
 
 
-def eval_(model: Positional[Path], dataset: Path | None = None,
-          resolution: int | None = None) -> None:
-    """Measure a swap, or a trained scene on the test views of its dataset.
+def eval_(model: Positional[tuple[Path, ...]], dataset: Path | None = None,
+          resolution: int | None = None, source: Path | None = None,
+          arcface: Path | None = None) -> None:
+    """Measure swaps side by side, or a trained scene on the test views of its dataset.
 
     Args:
-        model: run folder of `idf swap`, `idf splat` or graphdeco's train.py, a .ply or .splat file.
+        model: run folder of `idf swap`, `idf splat` or graphdeco's train.py, a .ply or .splat file;
+            several for one table of all.
         dataset: what to compare with; needed for a file, else the run's own.
         resolution: longer side in pixels; default: as the run was trained.
+        source: a swap's source photo, to measure how like it the faces became.
+        arcface: ONNX file of a recogniser; default: the download of that name, where it is there.
     """
-    from ..evaluate import evaluate_run, table
+    from ..evaluate import evaluate_runs
 
-    print(table(evaluate_run(model, dataset, resolution)))
+    print(evaluate_runs(model, dataset, resolution, source=source, arcface=arcface))
 
 
 def verify(file: Positional[Path]) -> None:

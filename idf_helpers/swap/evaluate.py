@@ -1,21 +1,67 @@
-"""Measures of a finished swap, beside the pictures it was made from."""
+"""Measures of a finished swap, beside the pictures it was made from.
+
+Geometry, consistency and what must not change are measured without any weights. Who the face looks
+like needs a recogniser (an ArcFace ONNX, `idf download arcface`); without one that is said.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ..cameras import scene_frame, yaw_pitch
+from .. import download, samples
 from ..dataset import Dataset, Frame
+from ..errors import IdfError, shorten
+from ..files import read_record, sha256_bytes
+from ..runs import read_manifest
+from .chart import head_axes
 from .facemesh import FaceMesh, vertex_normals
-from .metrics import border_edges, colour_spread, visible_points
+from .landmarks import LandmarkDetector
+from .metrics import (
+    border_edges,
+    colour_spread,
+    eye_opening,
+    hog_similarity,
+    landmark_error,
+    mouth_opening,
+    opening_correlation,
+    visible_points,
+)
+from .onnx_models import RECOGNISER
+from .source import SourceFace, load_source
 from .swappers import MESH_FILE, fit_views
+
+NEAR, FRONTAL = 60.0, 30.0  # degrees of yaw
+# Beyond it no face is seen; a fitted mesh may still paint the strip of a cheek that shows.
+BACK, BACK_OF_MESH = 110.0, 155.0
+MOST_FRAMES = 400  # measured, spread over the run
+
+# The measures in the order of the table, with what they are.
+MEASURES = {
+    "views": "frames measured", "swapped": "of them swapped",
+    "lost_near": f"not swapped within {NEAR:.0f} deg, %",
+    "false_faces": "swapped where no face is seen, from behind",
+    "landmark_error": "landmarks moved, mean, % of eye distance",
+    "landmark_error_p95": "the same, 95th percentile",
+    "refound": "face found again in swapped frames, %",
+    "mouth_correlation": "mouth opening, correlation with the target's",
+    "eye_correlation": "eye opening, correlation with the target's",
+    "colour_spread_original": "colour from view to view, levels, before",
+    "colour_spread_swapped": "the same, after",
+    "changed_pixels": "share of pixels changed",
+    "outside_mask": "pixels changed outside the mask", "alpha_changed": "alpha values changed",
+    "hog_before": "inner face like the source (HOG cosine), before", "hog_after": "the same, after",
+    "identity_before": "recognised as the source (cosine), before",
+    "identity_after": "the same, after",
+    "retrieval": "nearer to the source than to the target, % of frames",
+}
 
 
 def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndarray,
-                  triangles: np.ndarray, max_yaw: float = 60.0) -> dict:
+                  triangles: np.ndarray, max_yaw: float = NEAR) -> dict:
     """How consistent a swap is between views, beside the unswapped pictures.
 
     original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
@@ -24,36 +70,225 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
     """
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
     points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]
-    scene = scene_frame([f.camera for f in original])
-    front = points.mean(0) - scene.center  # the face, not the mean camera, is the front
-    spread: dict[str, list] = {"original": [], "swapped": []}
-    changed = []
-    for a, b in zip(original, swapped, strict=True):
-        yaw, _ = yaw_pitch(a.camera, _facing(scene, front))
-        if abs(yaw) > max_yaw:
-            continue
-        uv, visible = visible_points(a.camera, points, normals, vertices, triangles)
-        before, after = a.image(), b.image()
-        spread["original"].append((before[..., :3], uv, visible))
-        spread["swapped"].append((after[..., :3], uv, visible))
-        changed.append(float((before != after).any(axis=2).mean()))
-    return {"colour_spread_original": round(colour_spread(spread["original"]), 3),
-            "colour_spread_swapped": round(colour_spread(spread["swapped"]), 3),
+    yaws = head_yaws(original, vertices)
+    pairs = [(a, b) for a, b, yaw in zip(original, swapped, yaws, strict=True)
+             if abs(yaw) <= max_yaw]
+    seen = [visible_points(a.camera, points, normals, vertices, triangles) for a, _ in pairs]
+    changed = [float((a.image() != b.image()).any(axis=2).mean()) for a, b in pairs]
+    spread = [colour_spread((pair[k].image()[..., :3], *s)
+                            for pair, s in zip(pairs, seen, strict=True)) for k in (0, 1)]
+    return {"colour_spread_original": round(spread[0], 3),
+            "colour_spread_swapped": round(spread[1], 3),
             "changed_pixels": round(float(np.mean(changed)), 4) if changed else 0.0,
             "views": len(changed), "max_yaw": max_yaw}
 
 
-def _facing(scene, front: np.ndarray):
-    front = front - scene.up * (front @ scene.up)
-    n = np.linalg.norm(front)
-    return replace(scene, front=front / n) if n > 1e-9 else scene
+def head_yaws(frames: Sequence[Frame], vertices: np.ndarray) -> np.ndarray:
+    """(N,) degrees of each camera round the head, 0 = the fitted face looks at it, positive = from
+    the head's left."""
+    front, _, left = head_axes(vertices)
+    d = np.stack([f.camera.position for f in frames]) - vertices.mean(0)
+    return np.degrees(np.arctan2(d @ left, d @ front))
 
 
-def evaluate(run: Path, data: Dataset) -> list[dict]:
-    """Table rows for a run folder of the swap stage beside `data`, the dataset it was made from."""
+@dataclass
+class _Sums:
+    """What is gathered over the frames. before, after: landmarks; similarities as (was, now)."""
+
+    errors: list[float] = field(default_factory=list)
+    refound: list[bool] = field(default_factory=list)
+    mouth: list[tuple[float, float]] = field(default_factory=list)
+    eyes: list[tuple[float, float]] = field(default_factory=list)
+    changed: list[float] = field(default_factory=list)
+    alpha: int = 0
+    hog: list[tuple[float, float]] = field(default_factory=list)
+    embeddings: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+
+def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
+    """One table row for a run folder of the swap stage beside `data`, the dataset it was made from.
+
+    source: the source photo (path or bytes), None = a bundled one where its hash says so. arcface:
+    an ONNX recogniser, None = the download `arcface` where it is there. What could not be measured
+    is None, and `notes` says why by the measure's name. IdfError: frames that are missing, another
+    photo than the run's.
+    """
+    run = Path(run)
+    notes: dict[str, str] = {}
+    after = {f.name: f for f in Dataset.open(run).frames}
+    pairs = [(f, after[f.name]) for f in data.frames if f.name in after]
+    if len(pairs) < len(data.frames):
+        raise IdfError(f"{run} is not a swap of {data.root}",
+                       f"{len(data.frames) - len(pairs)} frames of it are missing: "
+                       + shorten(f.name for f in data.frames if f.name not in after),
+                       "give the dataset that it was made from with --dataset")
+    pairs = pairs[::-(-len(pairs) // MOST_FRAMES)]
+    report = read_record(run / "swap_report.json", ("frames",), "report")
+    rows = {r.get("name"): r for r in report["frames"] if isinstance(r, dict)}
+    photo = _source_of(run, source, notes)
+    recogniser = _recogniser(arcface, photo, notes)
+    mesh = _mesh_of(run, data, notes)
+    yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if mesh is not None else \
+        np.full(len(pairs), np.nan)
+    sums, detector = _Sums(), LandmarkDetector()
+    swapped = np.array([rows.get(a.name, {}).get("status") == "swapped" for a, _ in pairs])
+    visible = np.zeros(len(pairs), bool)
+    for i, (a, b) in enumerate(pairs):
+        visible[i] = _measure(a, b, swapped[i], yaws[i], sums, detector, photo, recogniser)
+    near = np.abs(yaws) <= NEAR if mesh is not None else visible
+    back = BACK_OF_MESH if (run / MESH_FILE).is_file() else BACK
+    unseen = np.abs(yaws) >= back if mesh is not None else ~visible
+    out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(pairs),
+           "swapped": int(swapped.sum()),
+           "lost_near": _percent(~swapped[near]), "false_faces": int((swapped & unseen).sum()),
+           "landmark_error": _round(100 * np.mean(sums.errors)) if sums.errors else None,
+           "landmark_error_p95": _round(100 * np.percentile(sums.errors, 95))
+           if sums.errors else None,
+           "refound": _percent(sums.refound)}
+    for name, values, part in (("mouth_correlation", sums.mouth, "mouth"),
+                               ("eye_correlation", sums.eyes, "eyes")):
+        out[name] = _round(opening_correlation(values))
+        if out[name] is None:
+            notes[name] = f"the {part} of the target keep{'s' * (part == 'mouth')} still"
+    out |= _consistency(pairs, mesh, data, notes)
+    out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4)
+    outside = [rows[a.name].get("outside") for a, _ in pairs if a.name in rows]
+    out["outside_mask"] = None if None in outside else int(sum(outside))
+    if out["outside_mask"] is None:
+        notes["outside_mask"] = "the run's report does not say; run the swap again"
+    out["alpha_changed"] = sums.alpha
+    out |= _likeness(sums, photo, recogniser)
+    return [out | {"notes": notes}]
+
+
+def _measure(a: Frame, b: Frame, swapped: bool, yaw: float, sums: _Sums, detector, photo,
+             recogniser) -> bool:
+    """Adds one frame to the sums; whether its original shows a face."""
+    before, after = a.image(), b.image()
+    found = detector.detect(before)
+    if not swapped:
+        return bool(found)
+    sums.changed.append(float((before != after).any(axis=2).mean()))
+    if before.shape[2] == 4:
+        sums.alpha += int((before[..., 3] != after[..., 3]).sum()) if after.shape[2] == 4 else \
+            before[..., 3].size
+    if not found or abs(yaw) > NEAR:  # NaN, where no yaw is known, counts as near
+        return bool(found)
+    again = detector.detect(after)
+    sums.refound.append(bool(again))
+    if not again:
+        return True
+    old, new = found[0], again[0]
+    sums.errors.append(landmark_error(old, new))
+    sums.mouth.append((mouth_opening(old), mouth_opening(new)))
+    sums.eyes.append((eye_opening(old), eye_opening(new)))
+    if photo is not None and not abs(yaw) > FRONTAL:
+        sums.hog.append(tuple(hog_similarity(image, face.points, photo.image,
+                                             photo.landmarks.points)
+                              for image, face in ((before, old), (after, new))))
+        if recogniser is not None:
+            sums.embeddings.append((recogniser(before, old), recogniser(after, new)))
+    return True
+
+
+def _likeness(sums: _Sums, photo, recogniser) -> dict:
+    names = ("hog_before", "hog_after", "identity_before", "identity_after", "retrieval")
+    out: dict = dict.fromkeys(names)
+    if sums.hog:
+        out["hog_before"], out["hog_after"] = (_round(v) for v in np.mean(sums.hog, axis=0))
+    if recogniser is not None and sums.embeddings:
+        source = _unit(recogniser(photo.image, photo.landmarks))
+        was, now = (_unit(np.stack(e)) for e in zip(*sums.embeddings, strict=True))
+        own = _unit(was.mean(0))
+        out["identity_before"] = _round(float((was @ source).mean()))
+        out["identity_after"] = _round(float((now @ source).mean()))
+        out["retrieval"] = _percent(now @ source > now @ own)
+    return out
+
+
+def _unit(e: np.ndarray) -> np.ndarray:
+    e = np.asarray(e, np.float64)
+    return e / np.maximum(np.linalg.norm(e, axis=-1, keepdims=True), 1e-12)
+
+
+def _consistency(pairs, mesh, data: Dataset, notes: dict) -> dict:
+    names = ("colour_spread_original", "colour_spread_swapped")
+    why = "no face mesh fits its views" if mesh is None else \
+        "the face moves" if any(f.expression is not None for f in data.frames) else ""
+    if not why:
+        values = evaluate_swap(*map(list, zip(*pairs, strict=True)), mesh.vertices, mesh.triangles)
+        if np.isfinite(values[names[0]]):
+            return {n: values[n] for n in names}
+        why = "too few views see the same points"
+    notes |= dict.fromkeys(names, why)
+    return dict.fromkeys(names)
+
+
+def _mesh_of(run: Path, data: Dataset, notes: dict) -> FaceMesh | None:
     kept = run / MESH_FILE  # of the uv backend; other swaps are measured the same way
-    mesh = FaceMesh.load(kept) if kept.is_file() else \
-        fit_views(data.frames, lambda step, fraction: None)[0]
-    swapped = {f.name: f for f in Dataset.open(run).frames}
-    return [evaluate_swap(list(data.frames), [swapped[f.name] for f in data.frames],
-                          mesh.vertices, mesh.triangles)]
+    try:
+        return FaceMesh.load(kept) if kept.is_file() else \
+            fit_views(data.frames, lambda step, fraction: None)[0]
+    except IdfError as error:
+        notes["lost_near"] = f"yaw is not known ({error.what}); frames that show a face count"
+        return None
+
+
+def _source_of(run: Path, source, notes: dict) -> SourceFace | None:
+    wanted = read_manifest(run)["inputs"].get("source_sha256")
+    if source is None:
+        bundled = {}
+        if samples.ROOT.is_dir():
+            bundled = {sha256_bytes(p.read_bytes()): p for p in map(samples.photo, samples.PHOTOS)}
+        if wanted not in bundled:
+            notes["hog_after"] = notes["identity_after"] = "give the source photo with --source"
+            return None
+        source = bundled[wanted]
+    face = load_source(source, face=read_manifest(run)["config"].get("face"))
+    content = bytes(source) if isinstance(source, (bytes, bytearray)) else Path(source).read_bytes()
+    if sha256_bytes(content) != wanted:
+        raise IdfError(f"The photo given with --source is not that of {run}",
+                       "another file by its hash", "give the photo that the swap was made with")
+    return face
+
+
+def _recogniser(arcface, photo, notes: dict):
+    """(image, face) -> embedding, or None and the reason."""
+    if photo is None:
+        return None
+    if arcface is None and not download.is_present(RECOGNISER):
+        notes["identity_after"] = "no recogniser: --arcface FILE.onnx, or idf download " \
+            f"{RECOGNISER} ({download.get(RECOGNISER).licence})"
+        return None
+    from .onnx_swap import Embedder, recogniser_net
+
+    net = recogniser_net(arcface)
+    net.open()
+    return Embedder(net)
+
+
+def _percent(values) -> float | None:
+    return round(100 * float(np.mean(values)), 2) if len(values) else None
+
+
+def _round(value, digits: int = 3) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+
+
+def side_by_side(rows: list[dict]) -> tuple[list[dict], list[str]]:
+    """Rows of several runs as a table with a line for each measure and a column for each run, and
+    the lines beneath it: what was not measured, and why."""
+    names = []
+    for row in rows:
+        name = f"{row['run']} ({row['backend']})"
+        names.append(name if name not in names else f"{name} {len(names)}")
+    table = [{"measure": words, **{n: "not measured" if row[key] is None else row[key]
+                                   for n, row in zip(names, rows, strict=True)}}
+             for key, words in MEASURES.items()]
+    said: dict[str, list[str]] = {}
+    for name, row in zip(names, rows, strict=True):
+        for key, why in row["notes"].items():
+            said.setdefault(f"{MEASURES[key]}: not measured: {why}" if row[key] is None
+                            else f"{MEASURES[key]}: {why}", []).append(name)
+    return table, [text if len(runs) == len(rows) else f"{', '.join(runs)}: {text}"
+                   for text, runs in said.items()]

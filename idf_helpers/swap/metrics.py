@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from . import topology
+from .landmarks import FaceLandmarks
 from .raster import rasterize
 
 
@@ -175,3 +177,35 @@ def hog_similarity(image_a, landmarks_a, image_b, landmarks_b) -> float:
     """Cosine of the HOGs of two aligned inner faces, in [0, 1]: a weak stand-in for identity."""
     a, b = (hog(aligned_face(i, p)) for i, p in ((image_a, landmarks_a), (image_b, landmarks_b)))
     return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+
+
+# --- the face's geometry --------------------------------------------------------------------------
+
+def landmark_error(target: FaceLandmarks, swapped: FaceLandmarks) -> float:
+    """Mean distance of the 468 points in the picture, as a share of the target's eye distance."""
+    away = np.linalg.norm(swapped.xy - target.xy, axis=1).mean()
+    return float(away / max(target.eye_distance, 1e-6))
+
+
+def mouth_opening(face: FaceLandmarks) -> float:
+    """Distance of the inner lips over the eye distance."""
+    p = face.points
+    gap = np.linalg.norm(p[topology.LIP_UPPER] - p[topology.LIP_LOWER])
+    return float(gap / max(face.eye_distance, 1e-6))
+
+
+def eye_opening(face: FaceLandmarks) -> float:
+    """Distance of the lids over the eye distance, mean of both eyes."""
+    p = face.points
+    gaps = [np.linalg.norm(p[a] - p[b]) for a, b in ((159, 145), (386, 374))]
+    return float(np.mean(gaps) / max(face.eye_distance, 1e-6))
+
+
+def opening_correlation(pairs, least: int = 8, least_motion: float = 0.008) -> float | None:
+    """Pearson's correlation of (target, swapped) openings; None for fewer than `least` frames, or
+    where the target's own moves by less than `least_motion` (standard deviation, eye distances:
+    what landmarks of a face that keeps still tremble by)."""
+    values = np.asarray(list(pairs), np.float64).reshape(-1, 2)
+    if len(values) < least or values[:, 0].std() < least_motion or values[:, 1].std() < 1e-9:
+        return None
+    return float(np.corrcoef(values.T)[0, 1])

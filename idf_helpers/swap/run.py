@@ -19,7 +19,7 @@ from ..parallel import pmap
 from ..runs import RunFolder
 from .config import SwapConfig
 from .faces import unmatched
-from .source import load_source
+from .source import SourceFace, load_source
 from .swappers import PREPARED, Swapper
 
 Report = Callable[[str, float], None]
@@ -45,10 +45,9 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     IdfError: bad photo or backend, no consent, no frame with a face, folder in use.
     """
     config = (config or SwapConfig()).checked()
-    photos = _photos(source)
+    photos, faces = read_sources(source, config.face)
     backend, why = backends.choose("swap", config.backend,
                                    frozenset({backends.VIEWS}) if config.one_head else frozenset())
-    faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
     record = provenance.require_consent(consent, photos, [f.path for f in dataset.frames])
     inputs = dataset.fingerprint() | identity(photos, config) | {"consent": record.statement}
     method = backend.load()
@@ -152,9 +151,8 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
     config = (config or SwapConfig()).checked()
     picture = Path(picture)
     image = read_image(picture)
-    photos = _photos(source)
+    photos, faces = read_sources(source, config.face)
     backend, why = backends.choose("swap", config.backend)
-    faces = tuple(load_source(photo, face=config.face) for photo in _sources(source))
     record = provenance.require_consent(consent, photos, [picture])
     inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
               "consent": record.statement} | identity(photos, config)
@@ -181,20 +179,13 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
     return path
 
 
-def _sources(source) -> list:
-    return list(source) if isinstance(source, (list, tuple)) else [source]
-
-
-def load_photos(source) -> tuple[list[bytes], list]:
-    """The bytes of the source photos, and the photos as a list."""
-    return _photos(source), _sources(source)
-
-
-def _photos(source) -> list[bytes]:
-    photos = [photo_bytes(s) for s in _sources(source)]
-    if not photos:
+def read_sources(source, face: int | None) -> tuple[list[bytes], tuple[SourceFace, ...]]:
+    """The bytes of one photo or several (paths or bytes), and the face in each; `face`: which one.
+    IdfError as `load_source`."""
+    given = list(source) if isinstance(source, (list, tuple)) else [source]
+    if not given:
         raise IdfError("No source photo is given", "an empty list", "give --source PHOTO")
-    return photos
+    return [photo_bytes(s) for s in given], tuple(load_source(s, face=face) for s in given)
 
 
 def identity(photos: list[bytes], config: SwapConfig) -> dict:

@@ -24,8 +24,7 @@ from ..media import video_info
 from ..parallel import pmap
 from ..runs import RunFolder
 from .config import SwapConfig, VideoConfig
-from .run import Report, identity, load_photos, notes, silent
-from .source import load_source
+from .run import Report, identity, notes, read_sources, silent
 from .swappers import PREPARED, Swapper
 from .video_faces import (
     Clip,
@@ -62,10 +61,9 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
     config, options = (config or SwapConfig()).checked(), (options or VideoConfig()).checked()
     video = Path(video)
     video_info(video)  # says what is wrong with it
-    photos, sources = load_photos(source)
+    photos, faces = read_sources(source, config.face)
     offers = frozenset({backends.VIEWS}) if config.one_head else frozenset()
     backend, why = backends.choose("swap", config.backend, offers)
-    faces = tuple(load_source(photo, face=config.face) for photo in sources)
     record = provenance.require_consent(consent, photos, [video])
     inputs = {"video_sha256": sha256_file(video), "consent": record.statement} \
         | identity(photos, config)

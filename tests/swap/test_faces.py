@@ -99,7 +99,7 @@ def test_size_and_confidence(pair, tmp_path):
 
 
 def test_uv_knows_one_head_only(small_head, tmp_path):
-    with pytest.raises(IdfError, match="needs cameras round a head") as error:
+    with pytest.raises(IdfError, match="needs several views of one head") as error:
         swap_dataset(Dataset.open(small_head), samples.photo("C"), tmp_path / "o",
                      SwapConfig("uv", target="all"))
     assert "mesh" in error.value.do

@@ -1,0 +1,93 @@
+"""Faces put where none is seen, and frames that lose theirs, by swap backend.
+
+    python benchmarks/false_swaps.py [--sheet FILE.png]
+
+All views of the bundled multi-view head and of the turntable, by yaw. `neural` is what GHOST and
+the ONNX swappers do before their network runs: the face must be found, surely enough, and not be
+turned too far. From behind: beyond 110 degrees no face can be found; the mesh of `uv` may still
+paint the strip of cheek that shows, up to 155 degrees.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from idf_helpers import media, samples
+from idf_helpers.machine import cpu_count, cpu_name
+from idf_helpers.swap.config import SwapConfig
+from idf_helpers.swap.evaluate import BACK, BACK_OF_MESH, NEAR, head_yaws
+from idf_helpers.swap.faces import FacePicker
+from idf_helpers.swap.landmarks import LandmarkDetector
+from idf_helpers.swap.onnx_swap import NeuralConfig
+from idf_helpers.swap.result import SwapResult
+from idf_helpers.swap.source import load_source
+from idf_helpers.swap.swappers import MeshSwapper, UvSwapper
+from idf_helpers.view.sheet import contact_sheet
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of this benchmark."""
+
+    sheet: Path | None = None
+    """Where to write the views within 60 degrees that were lost, and all false swaps."""
+
+
+def neural(image, camera) -> SwapResult:
+    pairs, nothing = FacePicker().pick(image, LandmarkDetector())
+    if nothing is not None:
+        return nothing
+    far = abs(pairs[0][0].yaw) > NeuralConfig().max_yaw
+    return SwapResult.unchanged(image, "extreme_pose", "") if far else \
+        SwapResult(image, np.ones(image.shape[:2], np.float32), "swapped")
+
+
+def main(options: Options) -> None:
+    source = load_source(samples.photo("C"))
+    print(f"{cpu_name()}, {cpu_count()} cores\n")
+    statuses: dict[str, list[tuple[float, str]]] = {"uv": [], "mesh": [], "neural": []}
+    wrong = []
+    for name in ("head_multiview", "head_turntable"):
+        frames = list(samples.dataset(name).frames)
+        uv, mesh = (kind.prepare(frames, (source,), None, lambda *a: None, SwapConfig())
+                    for kind in (UvSwapper, MeshSwapper))
+        yaws = np.abs(head_yaws(frames, uv.mesh.vertices))
+        for frame, yaw in zip(frames, yaws, strict=True):
+            image = frame.image()
+            for kind, swap in (("uv", uv), ("mesh", mesh), ("neural", neural)):
+                result = swap(image, frame.camera)
+                statuses[kind].append((float(yaw), result.status))
+                back = BACK_OF_MESH if kind == "uv" else BACK
+                if (yaw <= NEAR) != (result.status == "swapped") and (yaw <= NEAR or yaw >= back):
+                    wrong.append((f"{kind} {yaw:.0f} {result.status}", result.image))
+    print("|yaw| deg   views    uv   mesh   neural   swapped")
+    for low, high in ((0, 30), (30, 60), (60, 90), (90, 110), (110, 155), (155, 181)):
+        row = [[s for y, s in rows if low <= y < high] for rows in statuses.values()]
+        print(f"{low:4}-{high:<4} {len(row[0]):8}" + "".join(
+            f"{r.count('swapped'):{w}}" for r, w in zip(row, (6, 7, 9), strict=True)))
+    print()
+    for kind, rows in statuses.items():
+        back = BACK_OF_MESH if kind == "uv" else BACK
+        behind = [s == "swapped" for y, s in rows if y >= back]
+        near = [s != "swapped" for y, s in rows if y <= NEAR]
+        for what, value, sign, limit in (
+                (f"{kind}: views from behind (>= {back:.0f} deg)", len(behind), ">=",
+                 60 if kind != "uv" else 0),
+                (f"{kind}: false swaps on them", sum(behind), "<=", 0),
+                (f"{kind}: lost within {NEAR:.0f} deg, %", 100 * np.mean(near), "<=", 5)):
+            good = value <= limit if sign == "<=" else value >= limit
+            print(f"{what:44} {value:7.1f}   limit {sign} {limit:g}   {'ok' if good else 'MISSED'}")
+    if options.sheet and wrong:
+        media.write_image(options.sheet, contact_sheet([p for _, p in wrong],
+                                                       captions=[w for w, _ in wrong]))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
