@@ -203,8 +203,10 @@ def evaluate_runs(models, dataset=None, resolution: int | None = None, source=No
     from .reconstructions import stage_of
 
     models = list(models)
+    if not models:
+        raise IdfError("It is not said what to measure", "no run folder", "idf eval RUN")
     swaps = [m for m in models if stage_of(m) in DATASET_STAGES]
-    if not models or (swaps and len(swaps) < len(models)):
+    if swaps and len(swaps) < len(models):
         raise IdfError("Swaps and scenes have no measures in common", f"{len(swaps)} swaps of "
                        f"{len(models)} folders", "give runs of one kind")
     if swaps:

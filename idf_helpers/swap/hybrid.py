@@ -53,6 +53,7 @@ class HybridSwapper(UvSwapper):
     note: str = ""
 
     source_type = "compositeWithTrainedAlgorithmicMedia"
+    merges = False
 
 
 class HybridMethod:
