@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OPTIONAL = {"distributed", "gsplat", "diff_gaussian_rasterization",  # cluster, GPU; `diffusion`:
             "diffusers", "transformers", "safetensors", "huggingface_hub",
-            "onnxruntime", "mediapipe", "bpy", "mathutils"}  # a task file that a user brings; Blender's own
+            "onnxruntime",  # `onnx`
+            "mediapipe", "bpy", "mathutils"}  # a task file that a user brings; Blender's own
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
