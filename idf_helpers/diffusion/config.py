@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..errors import IdfError
 
-MODES = ("independent", "grid", "anchored")
+MODES = ("auto", "independent", "grid", "anchored")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class StylizeConfig:
     """What the views are to become, in words. Not read by `preset` and `exemplar`."""
     negative_prompt: str = ""
     """What they must not show. Same."""
-    strength: float = 0.6
-    """How far from the source a picture may go, in (0, 1]; img2img's denoising strength."""
+    strength: float | None = None
+    """How far from the source a picture may go, in (0, 1]; img2img's denoising strength. None =
+    1 for `preset` and `exemplar`, 0.6 for the others."""
     seed: int = 0
     """Start of every random draw, 0 or more; the same for every key view."""
     steps: int = 20
@@ -32,10 +33,10 @@ class StylizeConfig:
     """Longer side in pixels of the picture that the stylist works on, of the whole sheet in grid
     mode; 16 to 8192, None = what suits the stylist."""
 
-    mode: Literal["independent", "grid", "anchored"] = "independent"
-    """independent: each key view by itself. grid: `grid` x `grid` of them in one picture, so that
-    they share attention. anchored: one after the other, each starting from what the styled
-    neighbours show of it."""
+    mode: Literal["auto", "independent", "grid", "anchored"] = "auto"
+    """auto: anchored for `exemplar`, else independent. independent: each key view by itself.
+    grid: `grid` x `grid` of them in one picture, so that they share attention. anchored: one after
+    the other, each starting from what the styled neighbours show of it."""
     grid: int = 2
     """Key views on a side of the sheet, 1 to 8."""
     anchor: float = 0.75

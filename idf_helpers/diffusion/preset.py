@@ -75,6 +75,9 @@ class PresetStylist:
     name = "preset"
     source_type = "compositeSynthetic"
     reads_prompt = False
+    pointwise = True
+    from_first = True
+    default_strength = 1.0
     size: int | None = None
     multiple = 1
 

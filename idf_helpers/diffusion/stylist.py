@@ -98,6 +98,12 @@ class Stylist(Protocol):
     reads_prompt: whether the prompt has any influence; where it has none, nobody pretends.
     size:        longer side in pixels it works best at, None = any. multiple: width and height
                  that it gets are multiples of this.
+
+    Optional class attributes, with what holds where they are missing: pointwise (False): a pixel's
+    colour depends on nothing but that pixel, so every frame is styled and none propagated.
+    preferred_mode ("independent"): what mode "auto" means. reads_references (False): it keeps to
+    the references by itself. from_first (False): the loop gives it the first views in every
+    iteration, not its own results. default_strength (0.6).
     """
 
     name: str
