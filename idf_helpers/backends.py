@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from .errors import IdfError
 
-STAGES = ("swap", "splats", "avatar", "stylise")  # in the order of the pipeline
+STAGES = ("swap", "splats", "avatar", "stylise", "propagate")  # in the order of the pipeline
 VIEWS = "several views of one head"  # what `uv` needs: a dataset or a video
+SURFACE = "the depth of every view"  # what `geometry` needs of a reconstruction
 
 
 @dataclass(frozen=True)
@@ -261,3 +262,24 @@ register(Backend("avatar", "nerface", "idf_helpers.avatar.nerface.upstream:Upstr
                  "NeRFace as published, from your clone: days on a GPU", 0, _lacks_nerface,
                  licence="MIT (its data: CC BY-NC-SA)", commercial=False,
                  trainer="idf_helpers.avatar.nerface.run:train_upstream"))
+
+
+def _lacks_ebsynth() -> str | None:
+    from .diffusion.ebsynth import lacks_program
+    return lacks_program()
+
+
+register(Backend("stylise", "exemplar", "idf_helpers.diffusion.exemplar:ExemplarStylist",
+                 "one view that you painted over, carried to the others; does not read prompts", 40,
+                 _lacks_for_style))
+register(Backend("propagate", "geometry", "idf_helpers.diffusion.geometry:GeometryPropagator",
+                 "colours through the scene's depth, patches where nobody looks", 40,
+                 _lacks_for_style, needs=frozenset({SURFACE})))
+register(Backend("propagate", "flow", "idf_helpers.diffusion.flow:FlowPropagator",
+                 "optical flow of pictures in a row, no depth needed", 30, _lacks_for_style))
+register(Backend("propagate", "patchmatch",
+                 "idf_helpers.diffusion.analogy:PatchmatchPropagator",
+                 "patches of the key views, as EbSynth does it", 20, _lacks_for_style))
+register(Backend("propagate", "ebsynth", "idf_helpers.diffusion.ebsynth:EbsynthPropagator",
+                 "EbSynth's program, or its window program by folders", 10, _lacks_ebsynth,
+                 licence="public domain (its method is patented)"))

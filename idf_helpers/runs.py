@@ -70,6 +70,7 @@ class RunFolder:
         self._made: list[Path] = []
         self._was_empty = False
         self._discarded = False
+        self._paused = ""
         self._lock = FolderLock(self.path)
         self.manifest: dict = {}
 
@@ -109,6 +110,9 @@ class RunFolder:
                 self._lock.release()
                 self._remove_content()
                 self._remove_made()
+            elif self._paused:
+                with contextlib.suppress(IdfError):
+                    self._save(status="waiting", error=self._paused[:500])
             elif not self.finished:
                 status = ("interrupted" if kind is not None and issubclass(kind, KeyboardInterrupt)
                           else "failed" if kind else "unfinished")
@@ -133,6 +137,11 @@ class RunFolder:
     def discard(self) -> None:
         """Says that what was written so far is worth nothing (call before raising IdfError)."""
         self._discarded = True
+
+    def pause(self, why: str) -> None:
+        """Says that the run waits for something outside (call before raising): its status becomes
+        "waiting", and a later call goes on."""
+        self._paused = why
 
     def has_work(self) -> bool:
         """Whether anything worth keeping was written."""

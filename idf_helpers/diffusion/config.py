@@ -111,3 +111,27 @@ def check_ranges(config, ranges: dict[str, tuple[float, float]]) -> None:
         if value is not None and not low <= value <= high:  # NaN fails too
             raise IdfError(f"The setting `{name}` is out of range", f"{value}",
                            f"give a value in [{low:g}, {high:g}]")
+
+
+@dataclass(frozen=True)
+class RowConfig:
+    """Which views are styled, and how all of them are made."""
+
+    keys: int | None = None
+    """How many views the stylist gets, 1 or more; the others are propagated. None = all for
+    `preset`, else 8."""
+    resolution: int | None = None
+    """Longer side of the pictures in pixels, 16 to 8192; None = as they are."""
+    background: Literal["white", "grey", "black"] = "white"
+    """What lies behind the head in what the stylist gets."""
+    depth_s: float = 60.0
+    """Seconds of training for the splats that give the depth, where it is needed and no model is
+    given; more than 0."""
+    clip: str = ""
+    """Local folder of a CLIP model, for the measure of the prompt's effect; "" = not measured."""
+
+    def checked(self) -> RowConfig:
+        """Self, or IdfError naming the first field that is out of range."""
+        check_ranges(self, {"keys": (1, 100_000), "resolution": (16, 8192),
+                            "depth_s": (0.01, 1e6)})
+        return self

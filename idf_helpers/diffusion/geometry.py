@@ -14,6 +14,7 @@ import numpy as np
 
 from ..cameras import scene_frame
 from ..errors import IdfError
+from ..swap.colour import masked_blur
 from .flow import Chain
 from .harmonise import colour_corrections
 from .patchmatch import Source, synthesise
@@ -26,7 +27,8 @@ from .surface import SOLID, extended, nearest_fill, normals, points
 SOURCES = 2  # keys that holes are filled from: the nearest ones
 TINY = 12  # pixels of a hole that is filled with what lies beside it
 NORMAL_WEIGHT = 0.25  # of the guides, against a source colour's 1
-PLACE_WEIGHT = 0.5
+PLACE_WEIGHT = 0.5  # per scene radius
+LIGHT = 0.1  # size of what counts as light in the source, not as colour; share of the picture
 
 
 class GeometryPropagator:
@@ -125,10 +127,11 @@ class GeometryPropagator:
 
 
 def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
-               sources: list[tuple[View, np.ndarray, np.ndarray]], scene, seed: int = 0
-               ) -> np.ndarray:
+               sources: list[tuple[View, np.ndarray, np.ndarray]], scene, seed: int = 0,
+               **guiding) -> np.ndarray:
     """rgb (H, W, 3) with the pixels of `hole` (H, W) bool made from patches of `sources`: (view,
-    its styled picture, its usable pixels). Specks take the colour beside them."""
+    its styled picture, its usable pixels). Specks take the colour beside them. guiding: weights
+    for `guide_of`."""
     head = view.mask > 0
     if not hole.any():
         return rgb
@@ -142,23 +145,28 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
     if not wanted.any():
         return rgb
     target = np.where((head & ~wanted)[..., None], rgb, np.nan).astype(np.float32)
-    bank = [Source(p, guide_of(v, scene), (v.mask >= SOLID) & ok) for v, p, ok in sources]
-    made = synthesise(bank, guide_of(view, scene), target, wanted, seed)
+    bank = [Source(p, guide_of(v, scene, **guiding), (v.mask >= SOLID) & ok) for v, p, ok in sources]
+    made = synthesise(bank, guide_of(view, scene, **guiding), target, wanted, seed)
     return np.where(wanted[..., None], made, rgb).astype(np.float32)
 
 
-def guide_of(view: View, scene) -> np.ndarray:
+def guide_of(view: View, scene, normal_weight: float = NORMAL_WEIGHT,
+             place_weight: float = PLACE_WEIGHT, flatten: float = 0.0) -> np.ndarray:
     """(H, W, 9) float32: the source's colour; where the surface looks, and where it lies, in the
-    world. Places are in scene radii."""
-    rgb = nearest_fill(view.source(), view.mask >= SOLID) if (view.mask >= SOLID).any() \
-        else view.source()
+    world; without depth (H, W, 3). Places are in scene radii. flatten: share of the light that is
+    taken out of the source, so that hair in the shade is like hair in the light."""
+    solid = view.mask >= SOLID
+    rgb = nearest_fill(view.source(), solid) if solid.any() else view.source()
+    if flatten > 0 and solid.any():
+        light = masked_blur(rgb.mean(-1), solid.astype(np.float32), LIGHT * max(view.size))
+        rgb = rgb * (light[solid].mean() / np.maximum(light, 0.02))[..., None] ** flatten
     if view.depth is None or view.camera is None:
-        return rgb
+        return np.asarray(rgb, np.float32)
     depth = np.nan_to_num(extended(view.depth, view.mask))
     normal = view.normal if view.normal is not None else normals(view.depth, view.camera)
     c2w = view.camera.c2w
     world_normal = normal @ c2w[:3, :3].T
     p = points(depth, view.camera) * (1, -1, -1)
     place = (p @ c2w[:3, :3].T + c2w[:3, 3] - scene.center) / scene.radius
-    return np.concatenate([rgb, NORMAL_WEIGHT * world_normal, PLACE_WEIGHT * place],
+    return np.concatenate([rgb, normal_weight * world_normal, place_weight * place],
                           -1).astype(np.float32)

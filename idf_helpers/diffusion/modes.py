@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ..cameras import scene_frame
+from ..media import to_uint8
 from .config import StylizeConfig
 from .propagated import PropagateConfig
 from .reproject import Key, reproject
@@ -35,6 +36,8 @@ def style_keys(stylist: Stylist, views: Sequence[View], config: StylizeConfig,
     strength: in (0, 1]. done: position -> picture of an earlier try, or None; a view that is done
     is not asked for again, nor yielded. IdfError: what the stylist says.
     """
+    if all(done(k) is not None for k in range(len(views))):
+        return
     if hasattr(stylist, "prepare"):
         stylist.prepare([v.resized(*working_size(stylist, v.size, config.size)) for v in views])
     mode = mode_of(stylist, config)
@@ -50,11 +53,12 @@ def style_keys(stylist: Stylist, views: Sequence[View], config: StylizeConfig,
 
 def _ask(stylist: Stylist, view: View, config: StylizeConfig, strength: float, references
          ) -> np.ndarray:
-    """One request, at the stylist's working size and back."""
+    """One request, at the stylist's working size and back; in 256 levels, as files keep it, so
+    that a run that was stopped goes on from the same colours."""
     asked = view.resized(*working_size(stylist, view.size, config.size))
     picture = stylist.stylise(asked, config.prompt, config.seed, strength, references)
     picture = checked_picture(picture, asked, stylist.name)
-    return _scaled(picture, *view.size)
+    return as_float(to_uint8(_scaled(picture, *view.size)))
 
 
 def working_size(stylist: Stylist, size: tuple[int, int], wanted: int | None) -> tuple[int, int]:
@@ -95,7 +99,8 @@ def _grid(stylist, views, config, strength, done):
         for i, k in enumerate(part):
             y, x = (i // n) * (height // n), (i % n) * (width // n)
             cell = picture[y:y + height // n, x:x + width // n]
-            yield k, _scaled(np.ascontiguousarray(cell), *views[k].size)
+            cell = _scaled(np.ascontiguousarray(cell), *views[k].size)
+            yield k, as_float(to_uint8(cell))
 
 
 def sheet(cells: Sequence[View], n: int, name: str) -> View:
@@ -137,7 +142,7 @@ def _anchored(stylist, views, config, strength, done):
             view = replace(view, start=start.astype(np.float32), known=known.astype(np.float32))
         picture = _ask(stylist, view, config, strength, references)
         if keep is not None and not getattr(stylist, "reads_references", False):
-            picture = (keep * view.start + (1 - keep) * picture).astype(np.float32)
+            picture = as_float(to_uint8(keep * view.start + (1 - keep) * picture))
         made[k] = picture
         yield k, picture
 

@@ -4,7 +4,8 @@ styled pictures whose source looks alike.
 Patch correspondences by PatchMatch (Barnes et al., SIGGRAPH 2009), its propagation by jump
 flooding, so that the result does not depend on an order of visits; the target by expectation
 maximisation over a pyramid (Wexler et al., PAMI 2007), guided as in image analogies (Hertzmann et
-al., SIGGRAPH 2001) and StyLit (Fišer et al., SIGGRAPH 2016). Only patches that lie wholly on the
+al., SIGGRAPH 2001) and StyLit (Fišer et al., SIGGRAPH 2016), from which the price for using the same
+patch over and over is taken, too: without it large areas end up as one flat patch. Only patches that lie wholly on the
 head serve as sources, so that no background can get in.
 """
 
@@ -21,6 +22,7 @@ from .surface import nearest_fill
 RADIUS = 2  # patches of 5 x 5
 ROUNDS = 4  # of search and vote on each level
 SMALLEST = 24  # pixels of the shorter side of the coarsest level
+EVEN = 0.02  # price of a source used as often as all are on average, in mean squared difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +36,13 @@ class Source:
 
 
 def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, wanted: np.ndarray,
-               seed: int = 0, style_weight: float = 1.0) -> np.ndarray:
+               seed: int = 0, style_weight: float = 1.0, even: float = EVEN) -> np.ndarray:
     """(H, W, 3) float32: `known` with the pixels of `wanted` made.
 
     guide: (H, W, G) float32 of the target, weighted like the sources'. known: (H, W, 3) float32.
     wanted: (H, W) bool, to be made; a pixel that is neither wanted nor finite in `known` is off
     the head and does not count. style_weight: of the agreement of neighbouring patches, against
-    the guides'. Returned unchanged where no source has a whole patch of head.
+    the guides'. even: price of using a source often, see EVEN. Returned unchanged where no source has a whole patch of head.
     """
     if not wanted.any():
         return known
@@ -69,15 +71,16 @@ def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
                 else style[centres].mean(0)
         else:
             target[fill] = cv2.resize(made, (w, h), interpolation=cv2.INTER_LINEAR)[fill]
+        mean_use = len(pixels) / len(places)
         for round_ in range(ROUNDS):
-            first = fresh and round_ == 0
-            _price(pixels, match, cost, style, source_guide, target, target_guide, counts,
-                   0.0 if first else style_weight)
+            weight = 0.0 if fresh and round_ == 0 else style_weight
+            price = even / mean_use * _use(pixels, match, centres.shape)
+            _price(pixels, match, cost, style, source_guide, target, target_guide, counts, price,
+                   weight)
             for jump in (4, 1) if round_ < 2 else (1,):
-                before = match.copy()
-                _search(pixels, before, match, cost, style, source_guide, centres, target,
-                        target_guide, counts, fill, jump, seed + 101 * round_ + jump,
-                        0.0 if first else style_weight)
+                _search(pixels, match.copy(), match, cost, style, source_guide, centres, target,
+                        target_guide, counts, price, fill, jump, seed + 101 * round_ + jump,
+                        weight)
             out = target.copy()
             _vote(pixels, match, cost, style, fill, out)
             target = out
@@ -85,6 +88,14 @@ def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
     if match is None:
         return known
     return np.where(wanted[..., None], made, known).astype(np.float32)
+
+
+def _use(pixels, match, shape) -> np.ndarray:
+    """(H, W) float32: how many target pixels take their patch from about here."""
+    use = np.zeros(shape, np.float32)
+    y, x = match[pixels[:, 0], pixels[:, 1]].T
+    np.add.at(use, (y, x), 1.0)
+    return cv2.blur(use, (2 * RADIUS + 1,) * 2)
 
 
 def _pyramid(sources, guide, known, wanted):
@@ -186,16 +197,18 @@ def _start(pixels, match, centres, places, seed, fresh):
 
 
 @kernel
-def _price(pixels, match, cost, style, source_guide, target, target_guide, counts, weight):
+def _price(pixels, match, cost, style, source_guide, target, target_guide, counts, price,
+           weight):
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]
-        cost[y, x] = _distance(style, source_guide, target, target_guide, counts, y, x,
-                               match[y, x, 0], match[y, x, 1], weight, np.float32(1e30))
+        sy, sx = match[y, x, 0], match[y, x, 1]
+        cost[y, x] = price[sy, sx] + _distance(style, source_guide, target, target_guide, counts,
+                                               y, x, sy, sx, weight, np.float32(1e30))
 
 
 @kernel
 def _search(pixels, before, match, cost, style, source_guide, centres, target, target_guide,
-            counts, fill, jump, seed, weight):
+            counts, price, fill, jump, seed, weight):
     """Matches of four neighbours at `jump`, shifted; then random ones, nearer and nearer."""
     h, w = fill.shape
     sh, sw = centres.shape
@@ -205,23 +218,24 @@ def _search(pixels, before, match, cost, style, source_guide, centres, target, t
             dy, dx = ((n == 0) - (n == 1)) * jump, ((n == 2) - (n == 3)) * jump
             ny, nx = y + dy, x + dx
             if 0 <= ny < h and 0 <= nx < w and fill[ny, nx]:
-                _try(match, cost, style, source_guide, centres, target, target_guide, counts, y, x,
-                     before[ny, nx, 0] - dy, before[ny, nx, 1] - dx, weight)
+                _try(match, cost, style, source_guide, centres, target, target_guide, counts, price,
+                     y, x, before[ny, nx, 0] - dy, before[ny, nx, 1] - dx, weight)
         radius, step = max(sh, sw), 0
         while radius >= 1:
             ry = _random(y, x, seed, step) % (2 * radius + 1) - radius
             rx = _random(x, y, seed, step + 31) % (2 * radius + 1) - radius
-            _try(match, cost, style, source_guide, centres, target, target_guide, counts, y, x,
+            _try(match, cost, style, source_guide, centres, target, target_guide, counts, price, y, x,
                  match[y, x, 0] + ry, match[y, x, 1] + rx, weight)
             radius, step = radius // 2, step + 1
 
 
 @inner
-def _try(match, cost, style, source_guide, centres, target, target_guide, counts, y, x, sy, sx,
-         weight):
-    if 0 <= sy < centres.shape[0] and 0 <= sx < centres.shape[1] and centres[sy, sx]:
-        c = _distance(style, source_guide, target, target_guide, counts, y, x, sy, sx, weight,
-                      cost[y, x])
+def _try(match, cost, style, source_guide, centres, target, target_guide, counts, price, y, x,
+         sy, sx, weight):
+    if 0 <= sy < centres.shape[0] and 0 <= sx < centres.shape[1] and centres[sy, sx] \
+            and price[sy, sx] < cost[y, x]:
+        c = price[sy, sx] + _distance(style, source_guide, target, target_guide, counts, y, x, sy,
+                                      sx, weight, cost[y, x])
         if c < cost[y, x]:
             cost[y, x] = c
             match[y, x, 0], match[y, x, 1] = sy, sx

@@ -136,20 +136,25 @@ class Stylist(Protocol):
         ...
 
 
-def open_stylist(name: str, config: StylizeConfig) -> Stylist:
-    """The stylist of that name. IdfError: none of that name ("" too: it is never chosen for the
-    user), something missing for it, or a prompt that it needs and lacks."""
+def stylist_class(name: str, config: StylizeConfig):
+    """The class of the stylist of that name. IdfError: none of that name ("" too: it is never
+    chosen for the user), something missing for it, or a prompt that it needs and lacks."""
     from .. import backends
 
     if not name:
-        raise IdfError("It is not said who is to style the views", "no --stylist",
+        raise IdfError("It is not said who is to style the views", "no stylist",
                        "name one with --stylist: " + "; ".join(
                            f"{s.name} ({s.summary})" for s in backends.available("stylise")))
-    stylist = backends.get("stylise", name)(config.checked())
-    if stylist.reads_prompt and not config.prompt.strip():
+    kind = backends.get("stylise", name)
+    if kind.reads_prompt and not config.prompt.strip():
         raise IdfError(f"The stylist `{name}` needs a prompt", "an empty prompt",
                        'say what the head is to become, e.g. "a bronze bust"')
-    return stylist
+    return kind
+
+
+def open_stylist(name: str, config: StylizeConfig) -> Stylist:
+    """A stylist of that name, told `config`. IdfError as for `stylist_class`, and from itself."""
+    return stylist_class(name, config)(config.checked())
 
 
 def as_float(image: np.ndarray) -> np.ndarray:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from .. import backends, provenance
 from ..cameras import Camera, look_at_matrix
 from ..dataset import Dataset
 from ..errors import IdfError
 from ..evaluate import SceneMetrics, Target, evaluate_scene
-from ..files import write_json
+from ..files import sha256_file, write_json
 from ..machine import peak_rss_mb
 from ..media import write_image
 from ..runs import RunFolder, read_manifest
@@ -21,7 +23,7 @@ from ..view.html import guess_frame
 from ..view.sheet import before_after
 from .cameras_file import find_cameras, write_cameras
 from .config import SplatConfig
-from .gaussians import Gaussians
+from .gaussians import SH_C0, Gaussians
 from .gsplat_config import GsplatConfig
 from .model_tree import Tree
 from .ply import read_ply, write_ply
@@ -39,13 +41,15 @@ SHEET_VIEWS = 8  # held-out views in the comparison picture
 def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
                  backend: str = "auto", resume: bool = True,
                  progress: Callable[[Progress], None] | None = None,
-                 gsplat: GsplatConfig | None = None) -> GaussianScene:
+                 gsplat: GsplatConfig | None = None, start=None) -> GaussianScene:
     """Trains Gaussian splats on `dataset` and leaves in the run folder `out`:
 
     point_cloud.ply (graphdeco's layout, marked), cameras.json, metrics.json, per_view.json,
     held_out.jpg (pictures above, renders below), consent.json where the dataset has one.
 
-    gsplat: further settings of that backend, not used by others. A finished run of the same inputs
+    gsplat: further settings of that backend, not used by others. start: splat run folder or model
+    file whose Gaussians the training goes on from (the trainers of other programs begin with
+    their places and colours). A finished run of the same inputs
     and settings is read back. IdfError: see `fit`, `RunFolder`.
     """
     config = (config or SplatConfig()).checked()
@@ -54,12 +58,21 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
     if chosen.name == "gsplat":
         own = {"options": (gsplat or GsplatConfig()).checked()}
         settings["gsplat"] = asdict(own["options"])
+    inputs, points = dataset.fingerprint(), dataset.points()
+    if start is not None:
+        inputs["start_sha256"] = sha256_file(model_file(start))
+        earlier = READERS[model_file(start).suffix.lower()](model_file(start))
+        if train is fit:
+            own["start"] = earlier
+        else:
+            points = np.concatenate([earlier.means, 0.5 + SH_C0 * earlier.sh[:, 0]], axis=1)
+            why += "; begun with places and colours of an earlier model"
     with RunFolder(out, stage="splats", backend=chosen.name, config=settings,
-                   inputs=dataset.fingerprint(), resume=resume) as run:
+                   inputs=inputs, resume=resume) as run:
         if run.finished and all((run.path / name).is_file() for name in KEPT):
             return load_scene(run.path)
         scene = train(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress,
-                      points=dataset.points(), **own)
+                      points=points, **own)
         if scene.training.get("halved"):
             why += "; the GPU's memory was full: half the Gaussians, or half the resolution"
         metrics = evaluate_scene(scene, dataset.test, config.resolution)

@@ -62,9 +62,11 @@ class Trainer:
 
     views: pictures and cameras. rasterizer: default `CpuRasterizer`.
     points: optional start positions, see `initial_gaussians`.
+    start: Gaussians to begin with in place of new ones, see `start_from`.
     """
 
-    def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None):
+    def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None,
+                 start: Gaussians | None = None):
         if rasterizer is None:
             from .rasterizer import CpuRasterizer
 
@@ -73,8 +75,9 @@ class Trainer:
         self.radius = views.scene.radius
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
-        self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
-                                           points, config.max_gaussians)
+        self.gaussians = start_from(start, config) if start is not None else \
+            initial_gaussians(views, config.initial, config.sh_degree, self.rng, points,
+                              config.max_gaussians)
         self.adam = Adam(self.gaussians)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
         self.order = self.rng.permutation(len(views))
@@ -260,18 +263,20 @@ class Trainer:
 
 def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
         progress: Callable[[Progress], None] | None = None,
-        progress_every_s: float = 0.5, points=None) -> GaussianScene:
+        progress_every_s: float = 0.5, points=None, start: Gaussians | None = None
+        ) -> GaussianScene:
     """Trains on `dataset.train` until the iterations or the budget of `config` are used up.
 
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
     at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
     iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
     progress: called at most every `progress_every_s` seconds, and at the end.
-    points: optional (N, 3 or 6) start positions. Raises IdfError: bad config, no frames,
-    silhouettes without volume, diverged training.
+    points: optional (N, 3 or 6) start positions. start: Gaussians of an earlier training to go on
+    from, on other pictures of the same scene, see `start_from`. Raises IdfError: bad config,
+    no frames, silhouettes without volume, diverged training.
     """
     views = TrainingViews.load(dataset.train, config.checked().resolution)
-    trainer = Trainer(views, config, rasterizer, points)
+    trainer = Trainer(views, config, rasterizer, points, start)
     checkpoint = run.latest_checkpoint() if run is not None else None
     if checkpoint is not None:
         trainer.restore(State(*checkpoint))
@@ -295,6 +300,24 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
     if progress is not None:
         progress(trainer.progress())
     return trainer.scene()
+
+
+def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
+    """A copy of trained Gaussians to train further: those that anybody can see, the most opaque
+    `max_gaussians` of them; colour in `sh_degree` (cut, or filled up with zeros). IdfError where
+    fewer than 16 are left."""
+    kept = prune_invisible(start.checked())
+    if len(kept) < 16:
+        raise IdfError("This model cannot start a training", f"{len(kept)} visible Gaussians",
+                       "give a trained model")
+    if len(kept) > config.max_gaussians:
+        most = np.argsort(-kept.opacity_logits, kind="stable")[:config.max_gaussians]
+        kept = kept[np.sort(most)]
+    bases = (config.sh_degree + 1) ** 2
+    sh = np.zeros((len(kept), bases, 3), np.float32)
+    common = min(bases, kept.sh.shape[1])
+    sh[:, :common] = kept.sh[:, :common]
+    return Gaussians(**{k: a.copy() for k, a in (kept.arrays() | {"sh": sh}).items()}).checked()
 
 
 def background_mode(views: TrainingViews, config: SplatConfig) -> str:
