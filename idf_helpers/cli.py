@@ -8,7 +8,7 @@ import sys
 
 import tyro
 
-from .commands import COMMANDS
+from .commands import COMMANDS, MODULES
 from .errors import IdfError
 
 MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSPC,
@@ -21,6 +21,8 @@ def main(argv: list[str] | None = None) -> None:
     # `--budget S` is what people type; the field carries its unit in its name
     argv = [a.replace("--budget", "--budget-s", 1) if a == "--budget" or a.startswith("--budget=")
             else a for a in argv]
+    for module in MODULES:
+        argv = module.rewrite(argv) if hasattr(module, "rewrite") else argv
     for stream in (sys.stdout, sys.stderr):  # a redirected one on Windows may not know all letters
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

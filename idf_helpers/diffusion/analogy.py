@@ -1,6 +1,6 @@
 """Propagation by patches: each frame is made of patches of the keys before and after it whose
-source looks alike, and the two are cross-faded. What EbSynth does, without its program; depth, where
-there is any, guides it too."""
+source looks alike, and the two are cross-faded. What EbSynth does, without its program; where there
+is depth, it guides too."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..cameras import scene_frame
+from .config import PropagateConfig
 from .geometry import guide_of
 from .patchmatch import Source, synthesise
-from .propagated import PropagateConfig, Propagated, neighbours
+from .propagated import Propagated, is_closed, neighbours
 from .silhouette import outline
 from .stylist import View, as_float
 from .surface import SOLID, nearest_fill
@@ -25,7 +26,7 @@ class PatchmatchPropagator:
     def __init__(self, views: Sequence[View], keys: Mapping[int, np.ndarray],
                  config: PropagateConfig):
         self.views, self.keys = views, {k: as_float(p) for k, p in keys.items()}
-        self.closed = config.checked().is_closed(views)
+        self.closed = is_closed(views, config.checked().closed)
         cameras = [views[k].camera for k in self.keys]
         self.scene = scene_frame(cameras) if all(c is not None for c in cameras) else None
         self._sources: dict[int, Source] = {}

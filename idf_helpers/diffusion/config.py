@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..errors import IdfError
 
+SCHEDULE = (1.0, 0.75, 0.6)  # shares of the strength in the first, second, later iterations
 MODES = ("auto", "independent", "grid", "anchored")
 
 
@@ -120,6 +121,10 @@ class RowConfig:
     keys: int | None = None
     """How many views the stylist gets, 1 or more; the others are propagated. None = all for
     `preset`, else 8."""
+    batch: int | None = None
+    """In place of `keys`: one view out of so many in a row, 1 or more."""
+    batch_key: Literal["middle", "first"] = "middle"
+    """Which one of such a batch."""
     resolution: int | None = None
     """Longer side of the pictures in pixels, 16 to 8192; None = as they are."""
     background: Literal["white", "grey", "black"] = "white"
@@ -132,6 +137,73 @@ class RowConfig:
 
     def checked(self) -> RowConfig:
         """Self, or IdfError naming the first field that is out of range."""
-        check_ranges(self, {"keys": (1, 100_000), "resolution": (16, 8192),
+        check_ranges(self, {"keys": (1, 100_000), "batch": (1, 100_000),
+                            "resolution": (16, 8192),
                             "depth_s": (0.01, 1e6)})
         return self
+
+
+@dataclass(frozen=True)
+class PropagateConfig:
+    """How styled key views become all views."""
+
+    propagator: str = "auto"
+    """auto, geometry, flow, patchmatch or ebsynth; auto = geometry where there is depth."""
+    tolerance: float = 0.02
+    """How far depths of two views may differ at one surface point, scene radii, 0.001 to 0.5."""
+    power: float = 4.0
+    """Exponent of the cosine that weights the keys, 0 to 32; high = the best key alone."""
+    harmonise: bool = True
+    """Whether the keys are brought to one colour where they see the same surface."""
+    closed: bool | None = None
+    """Whether the last view is the neighbour of the first; None = told from the cameras."""
+    ebsynth: str = ""
+    """With `ebsynth`: "" = its program (EBSYNTH_BIN, or on the PATH); a folder = hand-over to the
+    program with windows: keys/, frames/ are written there, out_*/ read back."""
+
+    def checked(self) -> PropagateConfig:
+        """Self, or IdfError naming the first field that is out of range."""
+        check_ranges(self, {"tolerance": (1e-3, 0.5), "power": (0.0, 32.0)})
+        return self
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """What the loop does besides styling."""
+
+    start: int = 0
+    """Number of the video that it starts from, iter<start>.mp4; 0 or more."""
+    end: int = 1
+    """Number of the last video that it makes; more than start."""
+    strengths: tuple[float, ...] = ()
+    """Strength of iteration 1, 2 …, each in (0, 1], the last one for all that follow; empty = the
+    stylist's strength, then 0.75 and 0.6 of it."""
+    fps: float = 30.0
+    """Frames a second of the videos, 1 to 240."""
+    max_frames: int | None = None
+    """Only so many views, evenly spread, 4 or more; None = all."""
+    splat_s: float = 60.0
+    """Seconds of training of each iteration's splats, more than 0."""
+    splat_iterations: int | None = None
+    """The same in training steps, 1 or more; takes the place of the seconds."""
+    splat_resolution: int | None = 256
+    """Longer side in pixels at which splats are trained, 16 or more; None = that of the views."""
+
+    def checked(self) -> LoopConfig:
+        """Self, or IdfError naming the first field that is out of range."""
+        check_ranges(self, {"start": (0, 10_000), "end": (1, 10_000), "fps": (1.0, 240.0),
+                            "max_frames": (4, 1_000_000), "splat_s": (0.01, 1e6),
+                            "splat_iterations": (1, 1e9), "splat_resolution": (16, 16384)})
+        if self.end <= self.start:
+            raise IdfError("The loop has nothing to do", f"start {self.start}, end {self.end}",
+                           "give an end after the start")
+        if not all(0 < s <= 1 for s in self.strengths):
+            raise IdfError("The setting `strengths` is out of range", f"{self.strengths}",
+                           "give values in (0, 1]")
+        return self
+
+    def strength(self, iteration: int, base: float) -> float:
+        """Of iteration 1, 2 …; base: what the stylist is told, or its own default."""
+        if self.strengths:
+            return self.strengths[min(iteration, len(self.strengths)) - 1]
+        return base * SCHEDULE[min(iteration, len(SCHEDULE)) - 1]

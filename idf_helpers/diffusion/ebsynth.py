@@ -21,7 +21,8 @@ import numpy as np
 
 from ..errors import IdfError, shorten
 from ..media import over, read_image, to_uint8, write_image
-from .propagated import PropagateConfig, Propagated, neighbours
+from .config import PropagateConfig
+from .propagated import Propagated, is_closed, neighbours
 from .stylist import View, as_float
 from .surface import nearest_fill
 
@@ -57,7 +58,7 @@ class EbsynthPropagator:
                  config: PropagateConfig):
         self.views, self.keys = views, {k: as_float(p) for k, p in keys.items()}
         self.index = sorted(keys)
-        self.closed = config.checked().is_closed(views)
+        self.closed = is_closed(views, config.checked().closed)
         self.folder = Path(config.ebsynth) if config.ebsynth else None
         self.program = None
         if self.folder:

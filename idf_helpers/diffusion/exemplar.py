@@ -17,9 +17,8 @@ from ..cameras import scene_frame
 from ..errors import IdfError
 from ..files import sha256_file
 from ..media import over, read_image
-from .config import StylizeConfig
+from .config import PropagateConfig, StylizeConfig
 from .geometry import fill_holes
-from .propagated import PropagateConfig
 from .reproject import Key, reproject
 from .stylist import Reference, View, as_float
 from .surface import SOLID, nearest_fill

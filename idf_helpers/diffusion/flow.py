@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from .propagated import Propagated, neighbours
+from .propagated import Propagated, is_closed, neighbours
 from .stylist import View, as_float
 
 KEPT = 24  # flow fields in memory
@@ -67,7 +67,7 @@ class FlowPropagator:
 
     def __init__(self, views: Sequence[View], keys: Mapping[int, np.ndarray], config):
         self.views, self.keys = views, {k: as_float(p) for k, p in keys.items()}
-        self.closed = config.is_closed(views)
+        self.closed = is_closed(views, config.closed)
         self.chain = Chain(views, self.closed)
 
     def frame(self, index: int) -> Propagated:

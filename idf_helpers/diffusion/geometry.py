@@ -15,10 +15,11 @@ import numpy as np
 from ..cameras import scene_frame
 from ..errors import IdfError
 from ..swap.colour import masked_blur
+from .config import PropagateConfig
 from .flow import Chain
 from .harmonise import colour_corrections
 from .patchmatch import Source, synthesise
-from .propagated import PropagateConfig, Propagated, neighbours
+from .propagated import Propagated, is_closed, neighbours
 from .reproject import Key, reproject
 from .silhouette import outline
 from .stylist import View, as_float
@@ -60,7 +61,7 @@ class GeometryPropagator:
                              for p, g, o in zip(self.pictures, gain, offset, strict=True)]
             self.keys = self._made(self.pictures)
         self.grown = any((o.grown > 0.5).any() for o in self.outlines)
-        self.chain = Chain(views, config.is_closed(views)) if self.grown else None
+        self.chain = Chain(views, is_closed(views, config.closed)) if self.grown else None
 
     def _made(self, pictures) -> list[Key]:
         return [Key.of(v, p, self.tolerance, o.usable) for v, p, o in
@@ -71,13 +72,12 @@ class GeometryPropagator:
         view = self.views[index]
         if index in self.index:
             k = self.index.index(index)
-            rgb, seen = self.keys[k].picture, 1.0
-            alpha = np.maximum(view.mask, self.outlines[k].grown) if self.grown else None
-            if alpha is not None:
-                rgb = np.where((self.outlines[k].grown > 0.5)[..., None], self.pictures[k], rgb)
-            lost = (view.mask > 0) & ~self.outlines[k].usable
-            if not lost.any():
-                return Propagated(rgb, alpha, seen)
+            line = self.outlines[k]
+            if line.usable.all():
+                rgb = np.where((line.grown > 0.5)[..., None], self.pictures[k],
+                               self.keys[k].picture)
+                return Propagated(rgb, np.maximum(view.mask, line.grown) if self.grown else None,
+                                  1.0)
         warped = reproject(view, self.keys, self.tolerance, self.config.power)
         head = view.mask > 0
         hole = head & ~warped.known
@@ -140,12 +140,13 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
     large[0] = False
     wanted = large[label] & hole
     known = head & ~hole
-    rgb = np.where((hole & ~wanted)[..., None], nearest_fill(rgb, known), rgb) if known.any() \
-        else rgb
+    if known.any():
+        rgb = np.where((hole & ~wanted)[..., None], nearest_fill(rgb, known), rgb)
     if not wanted.any():
         return rgb
     target = np.where((head & ~wanted)[..., None], rgb, np.nan).astype(np.float32)
-    bank = [Source(p, guide_of(v, scene, **guiding), (v.mask >= SOLID) & ok) for v, p, ok in sources]
+    bank = [Source(p, guide_of(v, scene, **guiding), (v.mask >= SOLID) & ok)
+            for v, p, ok in sources]
     made = synthesise(bank, guide_of(view, scene, **guiding), target, wanted, seed)
     return np.where(wanted[..., None], made, rgb).astype(np.float32)
 

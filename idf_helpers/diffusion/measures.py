@@ -16,7 +16,7 @@ import numpy as np
 
 from ..cameras import scene_frame
 from ..errors import IdfError
-from .propagated import PropagateConfig
+from .config import PropagateConfig
 from .reproject import Key, reproject
 from .stylist import View, as_float
 from .surface import SOLID

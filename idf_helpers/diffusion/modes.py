@@ -11,8 +11,7 @@ import numpy as np
 
 from ..cameras import scene_frame
 from ..media import to_uint8
-from .config import StylizeConfig
-from .propagated import PropagateConfig
+from .config import PropagateConfig, StylizeConfig
 from .reproject import Key, reproject
 from .stylist import Reference, Stylist, View, as_float, checked_picture
 from .surface import nearest_fill

@@ -4,9 +4,9 @@ styled pictures whose source looks alike.
 Patch correspondences by PatchMatch (Barnes et al., SIGGRAPH 2009), its propagation by jump
 flooding, so that the result does not depend on an order of visits; the target by expectation
 maximisation over a pyramid (Wexler et al., PAMI 2007), guided as in image analogies (Hertzmann et
-al., SIGGRAPH 2001) and StyLit (Fišer et al., SIGGRAPH 2016), from which the price for using the same
-patch over and over is taken, too: without it large areas end up as one flat patch. Only patches that lie wholly on the
-head serve as sources, so that no background can get in.
+al., SIGGRAPH 2001) and StyLit (Fišer et al., SIGGRAPH 2016). The latter's price for using the same
+patch over and over is taken, too: without it large areas end up as one flat patch. Only patches
+that lie wholly on the head serve as sources, so that no background can get in.
 """
 
 from __future__ import annotations
@@ -42,12 +42,13 @@ def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
     guide: (H, W, G) float32 of the target, weighted like the sources'. known: (H, W, 3) float32.
     wanted: (H, W) bool, to be made; a pixel that is neither wanted nor finite in `known` is off
     the head and does not count. style_weight: of the agreement of neighbouring patches, against
-    the guides'. even: price of using a source often, see EVEN. Returned unchanged where no source has a whole patch of head.
+    the guides'. even: price of using a source often, see EVEN. Returned unchanged where no source
+    has a whole patch of head.
     """
     if not wanted.any():
         return known
     levels = _pyramid(sources, guide, known, wanted)
-    match = None
+    match = made = None
     for style, source_guide, centres, target, target_guide, fill, counts in reversed(levels):
         places = np.ascontiguousarray(np.argwhere(centres).astype(np.int32))
         if not len(places):
@@ -224,8 +225,8 @@ def _search(pixels, before, match, cost, style, source_guide, centres, target, t
         while radius >= 1:
             ry = _random(y, x, seed, step) % (2 * radius + 1) - radius
             rx = _random(x, y, seed, step + 31) % (2 * radius + 1) - radius
-            _try(match, cost, style, source_guide, centres, target, target_guide, counts, price, y, x,
-                 match[y, x, 0] + ry, match[y, x, 1] + rx, weight)
+            _try(match, cost, style, source_guide, centres, target, target_guide, counts, price,
+                 y, x, match[y, x, 0] + ry, match[y, x, 1] + rx, weight)
             radius, step = radius // 2, step + 1
 
 

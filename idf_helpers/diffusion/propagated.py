@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IdfError
-from .config import check_ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,39 +21,16 @@ class Propagated:
     seen: float | None = None
 
 
-@dataclass(frozen=True)
-class PropagateConfig:
-    """How styled key views become all views."""
-
-    propagator: str = "auto"
-    """auto, geometry, flow, patchmatch or ebsynth; auto = geometry where there is depth."""
-    tolerance: float = 0.02
-    """How far depths of two views may differ at one surface point, scene radii, 0.001 to 0.5."""
-    power: float = 4.0
-    """Exponent of the cosine that weights the keys, 0 to 32; high = the best key alone."""
-    harmonise: bool = True
-    """Whether the keys are brought to one colour where they see the same surface."""
-    closed: bool | None = None
-    """Whether the last view is the neighbour of the first; None = told from the cameras."""
-    ebsynth: str = ""
-    """With `ebsynth`: "" = its program (EBSYNTH_BIN, or on the PATH); a folder = hand-over to the
-    program with windows: keys/, frames/ are written there, out_*/ read back."""
-
-    def checked(self) -> PropagateConfig:
-        """Self, or IdfError naming the first field that is out of range."""
-        check_ranges(self, {"tolerance": (1e-3, 0.5), "power": (0.0, 32.0)})
-        return self
-
-    def is_closed(self, views: Sequence) -> bool:
-        """Whether the row of views is a ring."""
-        if self.closed is not None:
-            return self.closed
-        cameras = [getattr(v, "camera", None) for v in (views[0], views[1], views[-1])] \
-            if len(views) > 2 else [None]
-        if any(c is None for c in cameras):
-            return False
-        first, second, last = (c.position for c in cameras)
-        return bool(np.linalg.norm(last - first) < 1.7 * np.linalg.norm(second - first))
+def is_closed(views: Sequence, closed: bool | None = None) -> bool:
+    """Whether the row of views is a ring; closed: said beforehand."""
+    if closed is not None:
+        return closed
+    cameras = [getattr(v, "camera", None) for v in (views[0], views[1], views[-1])] \
+        if len(views) > 2 else [None]
+    if any(c is None for c in cameras):
+        return False
+    first, second, last = (c.position for c in cameras)
+    return bool(np.linalg.norm(last - first) < 1.7 * np.linalg.norm(second - first))
 
 
 def neighbours(index: int, keys: Sequence[int], count: int, closed: bool) -> tuple[int, int, float]:

@@ -21,11 +21,11 @@ from ..runs import RunFolder
 from ..splats.config import SplatConfig
 from ..splats.run import copy_consent, mark_of, train_splats
 from . import measures
-from .config import RowConfig, StylizeConfig
+from .config import PropagateConfig, RowConfig, StylizeConfig
 from .ebsynth import Waiting
 from .keys import choose_keys
 from .modes import mode_of, style_keys
-from .propagated import PropagateConfig, Propagated
+from .propagated import Propagated, is_closed
 from .stylist import Stylist, as_float, stylist_class
 from .views import BACKGROUNDS, DatasetViews
 
@@ -58,7 +58,7 @@ def stylize_dataset(dataset: Dataset, out, stylist: str, config: StylizeConfig |
     config, row = (config or StylizeConfig()).checked(), (row or RowConfig()).checked()
     propagate = (propagate or PropagateConfig()).checked()
     kind = stylist_class(stylist, config)
-    pointwise = getattr(kind, "pointwise", False) and row.keys is None
+    pointwise = getattr(kind, "pointwise", False) and row.keys is None and row.batch is None
     strength = config.strength or getattr(kind, "default_strength", DEFAULT_STRENGTH)
     chosen, why = _propagator(propagate, pointwise)
     asker = kind(config)  # its first complaints come before any work
@@ -206,6 +206,11 @@ class _Job:
         if hasattr(self.asker, "wanted_key"):
             wanted = self.asker.wanted_key(names)
             first = None if wanted is None else names.index(wanted)
+        size = self.row.batch
+        if size is not None:
+            batches = [range(i, min(i + size, len(names))) for i in range(0, len(names), size)]
+            at = [b[len(b) // 2] if self.row.batch_key == "middle" else b[0] for b in batches]
+            return at if first is None else [first, *(k for k in at if k != first)]
         return choose_keys([f.camera for f in self.views.frames], self.row.keys or DEFAULT_KEYS,
                            first)
 
@@ -302,7 +307,7 @@ class _Job:
         """Of the written pictures, see `measures.row_measures`."""
         self.progress("measuring", 0.0)
         pictures = _Written(self.run.path, self.views, 3)
-        closed = propagate.is_closed(self.views)
+        closed = is_closed(self.views, propagate.closed)
         found = measures.row_measures(self.views, pictures, _Written(
             self.run.path, self.views, 1), keys, closed, BACKGROUNDS[self.row.background])
         found["clip_direction"] = self._clip(pictures, keys)
