@@ -72,16 +72,16 @@ def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
                 else style[centres].mean(0)
         else:
             target[fill] = cv2.resize(made, (w, h), interpolation=cv2.INTER_LINEAR)[fill]
-        mean_use = len(pixels) / len(places)
+        rate = np.float32(even * len(places) / len(pixels))
+        use = _use(pixels, match, centres.shape)
         for round_ in range(ROUNDS):
             weight = 0.0 if fresh and round_ == 0 else style_weight
-            price = even / mean_use * _use(pixels, match, centres.shape)
-            _price(pixels, match, cost, style, source_guide, target, target_guide, counts, price,
-                   weight)
+            _measure(pixels, match, cost, style, source_guide, target, target_guide, counts,
+                     weight)
             for jump in (4, 1) if round_ < 2 else (1,):
                 _search(pixels, match.copy(), match, cost, style, source_guide, centres, target,
-                        target_guide, counts, price, fill, jump, seed + 101 * round_ + jump,
-                        weight)
+                        target_guide, counts, use, rate, fill, jump,
+                        seed + 101 * round_ + jump, weight)
             out = target.copy()
             _vote(pixels, match, cost, style, fill, out)
             target = out
@@ -96,7 +96,7 @@ def _use(pixels, match, shape) -> np.ndarray:
     use = np.zeros(shape, np.float32)
     y, x = match[pixels[:, 0], pixels[:, 1]].T
     np.add.at(use, (y, x), 1.0)
-    return cv2.blur(use, (2 * RADIUS + 1,) * 2)
+    return cv2.blur(use, (2 * RADIUS + 1,) * 2, borderType=cv2.BORDER_CONSTANT)
 
 
 def _pyramid(sources, guide, known, wanted):
@@ -198,18 +198,16 @@ def _start(pixels, match, centres, places, seed, fresh):
 
 
 @kernel
-def _price(pixels, match, cost, style, source_guide, target, target_guide, counts, price,
-           weight):
+def _measure(pixels, match, cost, style, source_guide, target, target_guide, counts, weight):
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]
-        sy, sx = match[y, x, 0], match[y, x, 1]
-        cost[y, x] = price[sy, sx] + _distance(style, source_guide, target, target_guide, counts,
-                                               y, x, sy, sx, weight, np.float32(1e30))
+        cost[y, x] = _distance(style, source_guide, target, target_guide, counts, y, x,
+                               match[y, x, 0], match[y, x, 1], weight, np.float32(1e30))
 
 
 @kernel
 def _search(pixels, before, match, cost, style, source_guide, centres, target, target_guide,
-            counts, price, fill, jump, seed, weight):
+            counts, use, rate, fill, jump, seed, weight):
     """Matches of four neighbours at `jump`, shifted; then random ones, nearer and nearer."""
     h, w = fill.shape
     sh, sw = centres.shape
@@ -219,27 +217,40 @@ def _search(pixels, before, match, cost, style, source_guide, centres, target, t
             dy, dx = ((n == 0) - (n == 1)) * jump, ((n == 2) - (n == 3)) * jump
             ny, nx = y + dy, x + dx
             if 0 <= ny < h and 0 <= nx < w and fill[ny, nx]:
-                _try(match, cost, style, source_guide, centres, target, target_guide, counts, price,
-                     y, x, before[ny, nx, 0] - dy, before[ny, nx, 1] - dx, weight)
+                _try(match, cost, style, source_guide, centres, target, target_guide, counts, use,
+                     rate, y, x, before[ny, nx, 0] - dy, before[ny, nx, 1] - dx, weight)
         radius, step = max(sh, sw), 0
         while radius >= 1:
             ry = _random(y, x, seed, step) % (2 * radius + 1) - radius
             rx = _random(x, y, seed, step + 31) % (2 * radius + 1) - radius
-            _try(match, cost, style, source_guide, centres, target, target_guide, counts, price,
+            _try(match, cost, style, source_guide, centres, target, target_guide, counts, use, rate,
                  y, x, match[y, x, 0] + ry, match[y, x, 1] + rx, weight)
             radius, step = radius // 2, step + 1
 
 
 @inner
-def _try(match, cost, style, source_guide, centres, target, target_guide, counts, price, y, x,
+def _try(match, cost, style, source_guide, centres, target, target_guide, counts, use, rate, y, x,
          sy, sx, weight):
-    if 0 <= sy < centres.shape[0] and 0 <= sx < centres.shape[1] and centres[sy, sx] \
-            and price[sy, sx] < cost[y, x]:
-        c = price[sy, sx] + _distance(style, source_guide, target, target_guide, counts, y, x, sy,
-                                      sx, weight, cost[y, x])
-        if c < cost[y, x]:
-            cost[y, x] = c
-            match[y, x, 0], match[y, x, 1] = sy, sx
+    """Takes the source (sy, sx) where distance and price together are less."""
+    if not (0 <= sy < centres.shape[0] and 0 <= sx < centres.shape[1] and centres[sy, sx]):
+        return
+    oy, ox = match[y, x, 0], match[y, x, 1]
+    limit = cost[y, x] + rate * (use[oy, ox] - use[sy, sx])  # for the distance alone
+    if limit <= 0:
+        return
+    c = _distance(style, source_guide, target, target_guide, counts, y, x, sy, sx, weight, limit)
+    if c < limit:
+        cost[y, x] = c
+        _spread(use, oy, ox, np.float32(-1.0))
+        _spread(use, sy, sx, np.float32(1.0))
+        match[y, x, 0], match[y, x, 1] = sy, sx
+
+
+@inner
+def _spread(use, y, x, amount):
+    for dy in range(-RADIUS, RADIUS + 1):
+        for dx in range(-RADIUS, RADIUS + 1):
+            use[y + dy, x + dx] += amount / 25
 
 
 @kernel
@@ -254,7 +265,7 @@ def _vote(pixels, match, cost, style, fill, out):
             for dx in range(-RADIUS, RADIUS + 1):
                 ny, nx = y + dy, x + dx
                 if 0 <= ny < h and 0 <= nx < w and fill[ny, nx]:
-                    share = np.float32(1.0) / (np.float32(1e-4) + cost[ny, nx])
+                    share = np.float32(1.0) / (np.float32(2e-3) + cost[ny, nx])
                     sy, sx = match[ny, nx, 0] - dy, match[ny, nx, 1] - dx
                     r += share * style[sy, sx, 0]
                     g += share * style[sy, sx, 1]
