@@ -115,7 +115,8 @@ def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndar
         return torch.nn.functional.normalize(out, dim=-1)
 
     with torch.no_grad():
-        words = processor(text=[source_text, target_text], return_tensors="pt", padding=True)
+        words = processor(text=[source_text, target_text], return_tensors="pt", padding=True,
+                          truncation=True)
         text = model.text_projection(model.text_model(
             input_ids=words["input_ids"],
             attention_mask=words["attention_mask"]).pooler_output)

@@ -1,0 +1,178 @@
+"""How well the style of a few key views comes to all views: ours, optical flow, EbSynth.
+
+python benchmarks/propagation.py [--no-splats]      about six minutes on two cores
+
+Analytic head of the test suite, 48 views of 256 x 256 with exact depth and poses, a painted style
+that clings to the surface and has nothing to do with the source's colours. Measured half-way
+between the keys, inside the mask. EbSynth is measured where EBSYNTH_BIN or the PATH has it (with
+one colour guide, fades between both keys; the first frame only where it is slow).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from idf_helpers.dataset import Dataset, Frame, write_transforms  # noqa: E402
+from idf_helpers.diffusion.analogy import PatchmatchPropagator  # noqa: E402
+from idf_helpers.diffusion.config import PropagateConfig  # noqa: E402
+from idf_helpers.diffusion.ebsynth import EbsynthPropagator, program  # noqa: E402
+from idf_helpers.diffusion.flow import FlowPropagator  # noqa: E402
+from idf_helpers.diffusion.geometry import GeometryPropagator  # noqa: E402
+from idf_helpers.diffusion.measures import sharpness, warp_error  # noqa: E402
+from idf_helpers.evaluate import psnr, ssim  # noqa: E402
+from idf_helpers.media import to_uint8, write_image  # noqa: E402
+from idf_helpers.splats.config import SplatConfig  # noqa: E402
+from idf_helpers.splats.train import fit  # noqa: E402
+from tests.diffusion.analytic_head import head_scene  # noqa: E402
+
+COUNT, SIZE = 48, 256
+
+
+class Nearest:
+    """The nearest key, copied: what any method has to beat."""
+
+    def __init__(self, views, keys, config):
+        self.keys = keys
+
+    def frame(self, index):
+        from idf_helpers.diffusion.propagated import Propagated
+        k = min(self.keys, key=lambda k: min(abs(k - index), COUNT - abs(k - index)))
+        return Propagated(self.keys[k])
+
+
+def measure(kind, views, styled, step, limit=None, views_for_mask=None):
+    """PSNR and SSIM inside the mask, background pixels inside it, CPU seconds a frame."""
+    keys = {k: styled[k] for k in range(0, COUNT, step)}
+    began = time.process_time()
+    propagator = kind(views, keys, PropagateConfig())
+    setup = time.process_time() - began
+    targets = list(range(step // 2, COUNT, step))[:limit]
+    propagator.frame(targets[0])  # compiles
+    wall, cpu = time.perf_counter(), time.process_time()
+    made = {k: propagator.frame(k).rgb for k in targets}
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    rows, white = [], 0
+    for k, rgb in made.items():
+        mask = (views_for_mask or views)[k].mask
+        a = mask[..., None]
+        out, inside = rgb * a + 1 - a, mask > 0.5
+        both = [np.where(inside[..., None], x, 1) for x in (out, styled[k])]
+        window = ssim_inside(*both, inside)
+        rows.append((psnr(out, styled[k], inside), window))
+        white += int((np.abs(rgb - 1).max(-1) < 2 / 255)[mask > 0.95].sum())
+    p, s = np.mean(rows, axis=0)
+    seconds = (wall if kind is EbsynthPropagator else cpu) / len(targets)
+    return {"psnr": p, "ssim": s, "background": white, "s": seconds, "setup": setup,
+            "frames": len(targets)}
+
+
+def ssim_inside(a, b, inside):
+    """Of the smallest box round the mask, everything else white in both."""
+    r, c = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    return ssim(a[r[0]:r[-1] + 1, c[0]:c[-1] + 1], b[r[0]:r[-1] + 1, c[0]:c[-1] + 1])
+
+
+def splat_views(scene, budget_s):
+    """The same views with the depth of splats that were trained on the source pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, frames = Path(folder), []
+        for k, view in enumerate(scene.views):
+            a = view.mask[..., None]
+            rgb = np.clip((view.rgb - 1 + a) / np.maximum(a, 1e-6), 0, 1)
+            path = root / f"train/r_{k}.png"
+            write_image(path, to_uint8(np.concatenate([rgb, a], -1)))
+            frames.append(Frame(f"train/r_{k}", path, view.camera,
+                                "test" if k % 8 == 4 else "train"))
+        write_transforms(root, frames)
+        model = fit(Dataset.open(root), SplatConfig(budget_s=budget_s, sh_degree=1))
+        from idf_helpers.diffusion.views import DatasetViews
+        views = list(DatasetViews(Dataset.open(root), model))
+    order = {v.name: v for v in views}
+    return [replace(order[f"train/r_{k}"], name=f"r_{k}") for k in range(COUNT)]
+
+
+def drift(scene, step, seed=0):
+    """Keys whose colours drift: gain 0.8 to 1.2, offset -12 to 12 of 255, per channel."""
+    rng = np.random.default_rng(seed)
+    return {k: np.clip(scene.styled[k] * rng.uniform(0.8, 1.2, 3)
+                       + rng.uniform(-12, 12, 3) / 255, 0, 1).astype(np.float32)
+            for k in range(0, COUNT, step)}
+
+
+def main() -> None:
+    scene = head_scene(COUNT, SIZE)
+    rows = []
+    for step, keys in ((6, 8), (12, 4)):
+        for name, kind in (("nearest key", Nearest), ("flow", FlowPropagator),
+                           ("geometry", GeometryPropagator)):
+            rows.append((f"{name}, {keys} keys", measure(kind, scene.views, scene.styled, step)))
+    rows.append(("patchmatch, 8 keys", measure(PatchmatchPropagator, scene.views, scene.styled, 6,
+                                               limit=2)))
+    if program():
+        rows.append(("EbSynth, colour guide, 8 keys",
+                     measure(EbsynthPropagator, scene.views, scene.styled, 6, limit=2)))
+        rows.append(("geometry, 8 keys, the same frames",
+                     measure(GeometryPropagator, scene.views, scene.styled, 6, limit=2)))
+    if "--no-splats" not in sys.argv:
+        views = splat_views(scene, 60.0)
+        for step, keys in ((6, 8), (12, 4)):
+            rows.append((f"geometry with depth of splats, {keys} keys",
+                         measure(GeometryPropagator, views, scene.styled, step, None,
+                                 scene.views)))
+    found = dict(rows)
+    print(f"{'method':36s}  PSNR dB   SSIM  s/frame  background px  frames")
+    for name, r in rows:
+        print(f"{name:36s}  {r['psnr']:7.2f}  {r['ssim']:.3f}  {r['s']:7.3f}  "
+              f"{r['background']:13d}  {r['frames']:6d}")
+    if not program():
+        print("EbSynth: not measured, no program (EBSYNTH_BIN)")
+
+    keys = drift(scene, 6)
+    print("\nkeys with colour drift          45 degree warp error   sharpness of the keys'")
+    plain = np.mean([sharpness(scene.styled[k], scene.views[k].mask) for k in range(3, COUNT, 6)])
+    for name, kind, config in (
+            ("nearest key", Nearest, PropagateConfig()), ("flow", FlowPropagator,
+                                                         PropagateConfig()),
+            ("geometry, as they are", GeometryPropagator, PropagateConfig(harmonise=False)),
+            ("geometry, harmonised", GeometryPropagator, PropagateConfig())):
+        p = kind(scene.views, keys, config)
+        frames = {k: p.frame(k).rgb for k in range(3, COUNT, 6)}
+        error = warp_error(scene.views, [frames.get(k) for k in range(COUNT)], 6,
+                           pairs=[(k, (k + 6) % COUNT) for k in range(3, COUNT, 6)])
+        sharp = np.mean([sharpness(frames[k], scene.views[k].mask) for k in frames]) / plain
+        found[f"drift, {name}"] = error
+        print(f"{name:30s}  {error:20.2f}   {sharp:8.2f}")
+    true = warp_error(scene.views, scene.styled, 6,
+                      pairs=[(k, (k + 6) % COUNT) for k in range(3, COUNT, 6)])
+    print(f"{'the truth, no drift':30s}  {true:20.2f}       1.00")
+
+    g8, g4 = found["geometry, 8 keys"], found["geometry, 4 keys"]
+    checks = [
+        ("8 keys: PSNR", g8["psnr"], ">=", 31.0), ("8 keys: SSIM", g8["ssim"], ">=", 0.93),
+        ("4 keys: PSNR", g4["psnr"], ">=", 30.0),
+        ("8 keys: above flow, dB", g8["psnr"] - found["flow, 8 keys"]["psnr"], ">=", 5.0),
+        ("4 keys: above flow, dB", g4["psnr"] - found["flow, 4 keys"]["psnr"], ">=", 5.0),
+        ("harmonised: warp error", found["drift, geometry, harmonised"], "<=", 3.5),
+        ("background pixels in the mask", g8["background"] + g4["background"], "<=", 0),
+        ("CPU seconds a frame", max(g8["s"], g4["s"]), "<=", 0.5)]
+    if "--no-splats" not in sys.argv:
+        for n, exact in ((8, g8), (4, g4)):
+            lost = exact["psnr"] - found[f"geometry with depth of splats, {n} keys"]["psnr"]
+            checks.append((f"depth of splats, {n} keys: dB less", lost, "<=", 2.0))
+    print("\nwhat                                 measured   limit")
+    for what, value, sign, limit in checks:
+        good = value >= limit if sign == ">=" else value <= limit
+        print(f"{what:36s}  {value:8.3f}   {sign} {limit:g}{'' if good else '   MISSED'}")
+
+
+if __name__ == "__main__":
+    main()
