@@ -16,6 +16,7 @@ from ...dataset import SPLITS, Dataset
 from ...files import read_json
 from ..source import FrameSource
 
+__all__ = ("SamplingMaps", "load_flame_data", "torchvision")  # what the mended scripts import
 INSIDE = 0.9  # weight of a pixel in the head's box; outside 1 - INSIDE
 
 
@@ -39,6 +40,19 @@ class LazyFrames:
             return LazyFrames(self.pictures, self.indices[np.asarray(index)])
         frame = np.asarray(self.pictures[self.indices[int(index)]], np.float32)
         return torch.from_numpy(frame / np.float32(255))
+
+
+class torchvision:
+    """The one function of torchvision that the scripts use."""
+
+    class transforms:
+        class ToPILImage:
+            def __call__(self, tensor):
+                """(3, H, W) float in [0, 1] -> a Pillow picture."""
+                from PIL import Image
+
+                array = tensor.detach().cpu().mul(255).byte().numpy()
+                return Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
 
 
 class SamplingMaps:
@@ -69,7 +83,10 @@ def load_flame_data(basedir, half_res=False, testskip=1, debug=False, expression
     frames, counts = [], [0]
     for split in splits:
         skip = max(1, testskip) if split != "train" else 1
-        frames += dataset.splits[split][::skip]
+        some = dataset.splits[split][::skip]
+        if split == "val" and not some:  # the scripts cannot do without one
+            some = dataset.train[:1]
+        frames += some
         counts.append(len(frames))
     cache = Path(asked["cache"]) / ("test" if test else "all")
     source = FrameSource(dataset, frames, cache, asked["resolution"],

@@ -27,12 +27,12 @@ CODE = Path("nerface_code") / "nerf-pytorch"
 TRAIN, EVAL = "train_transformed_rays.py", "eval_transformed_rays.py"
 WANTED = (TRAIN, EVAL, "nerf/models.py", "nerf/nerf_helpers.py", "nerf/load_flame.py",
           "nerf/volume_rendering_utils.py", "nerf/train_utils.py", "nerf/__init__.py")
-RUNTIME = {"torch": "torch", "torchvision": "torchvision", "tensorboard": "tensorboard",
+RUNTIME = {"torch": "torch", "tensorboard": "tensorboard",
            "matplotlib": "matplotlib", "imageio": "imageio", "yaml": "pyyaml", "tqdm": "tqdm"}
 EXPRESSION = 76  # values that its networks are built for
 
 LOADER = '''"""Streaming loader in place of the one that holds every frame in memory."""
-from idf_helpers.avatar.nerface.loader import SamplingMaps, load_flame_data  # noqa: F401
+from idf_helpers.avatar.nerface.loader import *
 '''
 
 
@@ -58,6 +58,10 @@ PATCHES = (
     Patch("nerf/volume_rendering_utils.py", r"^(\s*)sigma_a\[:, ?-1\] \+= 1e-6.*$",
           r"\1sigma_a = torch.cat((sigma_a[:, :-1], sigma_a[:, -1:] + 1e-6), dim=1)",
           "a change in place that autograd refuses"),
+    Patch(TRAIN, r"^import torchvision$", "from nerf.load_flame import torchvision",
+          "one function of it is used", False),
+    Patch(EVAL, r"^import torchvision$", "from nerf.load_flame import torchvision",
+          "one function of it is used", False),
     Patch(TRAIN, r"^(\s*)signal\.signal\(signal\.SIGUSR1, (\w+)\)$",
           r'\1if hasattr(signal, "SIGUSR1"): signal.signal(signal.SIGUSR1, \2)',
           "a signal that Windows does not have", False),
