@@ -114,6 +114,8 @@ from tests.browser.talking_ball import BallScene
 from idf_helpers.view.viewers import interactive
 viewer = interactive(BallScene(), soft_edge=False)
 viewer"""
+SECOND = """other = interactive(BallScene(300), soft_edge=False, background="white")
+other"""
 MOVE = """viewer.show(np.eye(12)[0])
 viewer.camera = {"yaw": 40}"""
 TELL = """print("at", viewer.expression[1:3], viewer.camera["yaw"], viewer.camera["distance"])"""
@@ -122,7 +124,7 @@ OrbitViewer(BallScene(), size=96)"""
 
 
 def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chromium, jupyterlab):
-    lab.write_notebook(jupyterlab, "avatar", [AVATAR, MOVE, TELL, KERNEL])
+    lab.write_notebook(jupyterlab, "avatar", [AVATAR, SECOND, MOVE, TELL, KERNEL])
     with lab.opened(requires_chromium, jupyterlab, "avatar") as book:
         complaints = []
         book.page.on("pageerror", lambda e: complaints.append(str(e)))
@@ -135,18 +137,21 @@ def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chro
         neutral = canvas.evaluate(picture)
         widget.get_by_role("slider", name="Mouth smile").fill("0.6")  # hand -> picture, no kernel
         assert canvas.evaluate(picture) != neutral
+        book.run_cell("BallScene(300)")                                # a second one on the page
+        second = book.cell("BallScene(300)").locator(".page.ready.light #view")
+        second.wait_for(timeout=60_000)
+        assert second.evaluate(state) == [0.05, 0] and second.evaluate(picture) != neutral
         book.run_cell("viewer.show(")                                  # kernel -> browser
         book.page.wait_for_function(
-            "() => { const c = document.querySelector('.jp-OutputArea-output div') && [...document"
-            ".querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('#view')).find(Boolean);"
-            " return c?.face.value[0] === 1; }")
-        assert canvas.evaluate(state) == [1.0, 0.698]
+            "() => [...document.querySelectorAll('*')].map(e => e.shadowRoot?."
+            "querySelector('#view')).find(Boolean)?.face.value[0] === 1")
+        assert canvas.evaluate(state) == [1.0, 0.698] and second.evaluate(state) == [0.05, 0]
 
         widget.get_by_role("slider", name="Mouth smile").fill("0.6")
         search = widget.locator("#search")
         search.click()
         book.page.keyboard.type("ddbb")  # letters, no commands of Lab
-        assert search.input_value() == "ddbb" and book.page.locator(".jp-CodeCell").count() == 4
+        assert search.input_value() == "ddbb" and book.page.locator(".jp-CodeCell").count() == 5
         box = canvas.bounding_box()
         book.page.mouse.move(box["x"] + 200, box["y"] + 150)
         book.page.mouse.wheel(0, 200)
@@ -156,10 +161,11 @@ def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chro
         smile, yaw, distance = said.split("] ")[0], *map(float, said.split("] ")[1].split())
         assert smile.strip() == "at [0.6, 0.6" and yaw == 40 and distance > 1.2
 
-        book.run_cell("BallScene()")     # again: the old view goes
+        canvas.evaluate("c => { window.old = c; }")
+        book.run_cell("BallScene()")     # again: the old view goes, its graphics context with it
         book.page.wait_for_function(
-            "old => [...document.querySelectorAll('*')].map(e => e.shadowRoot?."
-            "querySelector('.page.ready #view')).filter(Boolean).length === 1")
+            "() => old.view.gl.isContextLost() && [...document.querySelectorAll('*')].map(e => "
+            "e.shadowRoot?.querySelector('.page.ready #view')).filter(Boolean).length === 2")
         book.run_cell("OrbitViewer(")    # the one that the kernel draws
         image = book.cell("OrbitViewer(").locator("img.widget-image")
         image.wait_for()
