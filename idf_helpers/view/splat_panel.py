@@ -65,7 +65,8 @@ class SplatPanel(Panel):
     def run(self) -> GaussianScene:
         """Trains (or reads back what is finished); Stop keeps what is there for the next call."""
         config = self.config
-        key = stable_hash([self.data.fingerprint(), str(config), self.backend.value])[:8]
+        chosen, why = backends.choose("splats", self.backend.value)  # "auto" is no other run
+        key = stable_hash([self.data.fingerprint(), str(config), chosen.name])[:8]
         self.folder = self.out / f"splats-{key}"
         points: list[tuple[float, float]] = []
         front = orbit(self.data.cameras, 1, resolution=PREVIEW_SIZE)[0]
@@ -84,8 +85,8 @@ class SplatPanel(Panel):
                 self.plot.value = png(psnr_plot(self.curve))
                 shown = time.monotonic()
 
-        self.say("reading pictures, compiling (once a machine, some seconds) …")
-        self.scene = train_splats(self.data, self.folder, config, backend=self.backend.value,
+        self.say(f"{why}\nreading pictures, compiling (once a machine, some seconds) …")
+        self.scene = train_splats(self.data, self.folder, config, backend=chosen.name,
                                   progress=progress)
         self.metrics = read_json(self.folder / "metrics.json", "metrics file")
         self.preview.value = png(self.scene.render(front))

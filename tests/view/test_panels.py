@@ -11,6 +11,7 @@ from idf_helpers.cameras import orbit
 from idf_helpers.dataset import Dataset
 from idf_helpers.view import stages, widgets
 from idf_helpers.view.before_after import BeforeAfter, split
+from idf_helpers.view.compare import cleaned_picture, compare_backends
 from idf_helpers.view.landmark_picture import source_picture
 from idf_helpers.view.splat_panel import SplatPanel
 from idf_helpers.view.swap_panel import SwapPanel
@@ -140,6 +141,9 @@ def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
     panel.run()
     assert panel.folder == folder
     assert (folder / "point_cloud.ply").stat().st_mtime_ns == stamp
+    rows = compare_backends(data, tmp_path, panel.config)  # nothing is trained a second time
+    assert rows[-1]["backend"] == "cpu" and rows[-1]["psnr"] == panel.metrics["psnr"]
+    assert [p.name for p in tmp_path.glob("splats-*")] == [folder.name]
     panel.unit.value, panel.amount.value = "seconds", 1
     assert panel.config.budget_s == 1.0 and panel.config.iterations is None
 
@@ -164,7 +168,6 @@ def test_page_in_an_iframe_is_escaped(tmp_path):
 
 def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
     from idf_helpers.splats.config import SplatConfig
-    from idf_helpers.view.compare import cleaned_picture, compare_backends
     from idf_helpers.view.config import ExportConfig
     from idf_helpers.view.export import Model
 
