@@ -2,7 +2,8 @@
 
     python benchmarks/false_swaps.py [--sheet FILE.png]
 
-All views of the bundled multi-view head and of the turntable, by yaw. `neural` is what GHOST and
+All views of the bundled multi-view head and of the turntable, by yaw; what needs no camera also
+gets the mirror image of every view from behind. `neural` is what GHOST and
 the ONNX swappers do before their network runs: the face must be found, surely enough, and not be
 turned too far. From behind: beyond 110 degrees no face can be found; the mesh of `uv` may still
 paint the strip of cheek that shows, up to 155 degrees.
@@ -61,17 +62,21 @@ def main(options: Options) -> None:
         yaws = np.abs(head_yaws(frames, uv.mesh.vertices))
         for frame, yaw in zip(frames, yaws, strict=True):
             image = frame.image()
-            for kind, swap in (("uv", uv), ("mesh", mesh), ("neural", neural)):
-                result = swap(image, frame.camera)
+            mirror = np.ascontiguousarray(image[:, ::-1])
+            tries = [("uv", uv, image), ("mesh", mesh, image), ("neural", neural, image)]
+            if yaw >= BACK:
+                tries += [("mesh", mesh, mirror), ("neural", neural, mirror)]
+            for kind, swap, picture in tries:
+                result = swap(picture, frame.camera)
                 statuses[kind].append((float(yaw), result.status))
                 back = BACK_OF_MESH if kind == "uv" else BACK
                 if (yaw <= NEAR) != (result.status == "swapped") and (yaw <= NEAR or yaw >= back):
                     wrong.append((f"{kind} {yaw:.0f} {result.status}", result.image))
-    print("|yaw| deg   views    uv   mesh   neural   swapped")
+    print("swapped of the views, by |yaw|, degrees")
+    print("               uv         mesh       neural")
     for low, high in ((0, 30), (30, 60), (60, 90), (90, 110), (110, 155), (155, 181)):
         row = [[s for y, s in rows if low <= y < high] for rows in statuses.values()]
-        print(f"{low:4}-{high:<4} {len(row[0]):8}" + "".join(
-            f"{r.count('swapped'):{w}}" for r, w in zip(row, (6, 7, 9), strict=True)))
+        print(f"{low:4}-{high:<4}" + "".join(f"{r.count('swapped'):5} of {len(r):3}" for r in row))
     print()
     for kind, rows in statuses.items():
         back = BACK_OF_MESH if kind == "uv" else BACK

@@ -317,6 +317,23 @@ def test_the_first_download_is_recorded_and_another_content_refused_after(cache,
     assert (download.ensure(LOOSE) / "net.onnx").read_bytes() == b"weights"
 
 
+def test_the_command_shows_size_and_licence_before_it_fetches(cache, monkeypatch, capsys):
+    from idf_helpers.commands.machine import download as command
+
+    serve(monkeypatch, net=bytes(2_000_000), map=b"m")
+    command("demo:loose")
+    out = capsys.readouterr().out
+    shown, done = out.index("demo:loose: 2.0 MB from https://example.org/r"), out.index(" is in ")
+    assert shown < out.index("licence: research only") < out.index("not pinned") < done
+    methods = [m for m, _ in FakeOpener.asked]
+    assert methods == ["HEAD", "HEAD", "GET", "GET"]
+    serve(monkeypatch, net=urllib.error.URLError("no route to host"), map=b"")
+    download.clear(LOOSE)
+    with pytest.raises(IdfError, match="Could not ask for") as error:
+        command("demo:loose")
+    assert "idf download demo:loose --from PATH" in error.value.do
+
+
 def test_a_users_copy_of_unpinned_files_is_recorded_too(tmp_path, cache):
     own = tmp_path / "own" / "maps"
     own.mkdir(parents=True)

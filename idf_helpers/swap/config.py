@@ -20,7 +20,7 @@ class SwapConfig:
     similarity: how like a reference a face must be, in [0, 1]; None = as suits what compares them.
     min_face: pixels; smaller faces of a picture are left alone.
     min_confidence: least probability that a face is one, (0, 1).
-    pixel_boost: neural swappers work on a crop this many times as large, side by side; 1 to 8.
+    pixel_boost: ONNX swappers work on a crop this many times as large, side by side; 1 to 8.
     shape: share of the way that the face's proportions go toward the source's, in [0, 1]; uv only.
     """
 

@@ -152,10 +152,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
             notes[name] = f"the {part} of the target keep{'s' * (part == 'mouth')} still"
     out |= _consistency(pairs, mesh, data, notes)
     out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4)
-    outside = [rows[a.name].get("outside") for a, _ in pairs if a.name in rows]
-    out["outside_mask"] = None if None in outside else int(sum(outside))
-    if out["outside_mask"] is None:
-        notes["outside_mask"] = "the run's report does not say; run the swap again"
+    out["outside_mask"] = _outside([rows.get(a.name, {}) for a, _ in pairs], notes)
     out["alpha_changed"] = sums.alpha
     out |= _likeness(sums, photo, recogniser)
     return [out | {"notes": notes}]
@@ -189,6 +186,15 @@ def _measure(a: Frame, b: Frame, swapped: bool, yaw: float, sums: _Sums, detecto
         if recogniser is not None:
             sums.embeddings.append((recogniser(before, old), recogniser(after, new)))
     return True
+
+
+def _outside(rows: list[dict], notes: dict) -> int | None:
+    """Pixels changed outside the masks, as counted when the frames were swapped."""
+    counts = [row.get("outside") for row in rows]
+    if None in counts:
+        notes["outside_mask"] = "the run's report does not say; run the swap again"
+        return None
+    return int(sum(counts))
 
 
 def _likeness(sums: _Sums, photo, recogniser) -> dict:
