@@ -84,7 +84,7 @@ def main(options: Options) -> None:
         near = [s != "swapped" for y, s in rows if y <= NEAR]
         for what, value, sign, limit in (
                 (f"{kind}: views from behind (>= {back:.0f} deg)", len(behind), ">=",
-                 60 if kind != "uv" else 0),
+                 60 if kind != "uv" else 20),
                 (f"{kind}: false swaps on them", sum(behind), "<=", 0),
                 (f"{kind}: lost within {NEAR:.0f} deg, %", 100 * np.mean(near), "<=", 5)):
             good = value <= limit if sign == "<=" else value >= limit

@@ -184,8 +184,9 @@ def main(options: Options) -> None:
     for what, value, limit in checks:
         missed |= value > limit
         print(f"{what:44} {value:10.2e}   limit {limit:g}   {'MISSED' if value > limit else 'ok'}")
-    print(f"\nthe new face's own spread: {new.std():.1f} levels over its pixels; it differs from the "
-          f"old one by {np.abs(new.astype(int) - crops[1]).mean():.1f} on average")
+    away = np.abs(new.astype(int) - crops[1]).mean()
+    print(f"\nthe new face's own spread: {new.std():.1f} levels over its pixels; it differs from "
+          f"the old one by {away:.1f} on average")
     print(f"CPU seconds: upstream {theirs_s:.1f} an image (source and target embedded each "
           f"time); here {once_s:.1f} once and {ours_s:.1f} an image")
     if options.face_align is None:
