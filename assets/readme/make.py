@@ -14,7 +14,9 @@ from idf_helpers import provenance, samples
 from idf_helpers.clips import index_video, read_frames
 from idf_helpers.media import over, read_image, resize_area, to_uint8, write_image
 from idf_helpers.splats.run import load_scene, mark_of_model
-from idf_helpers.swap.run import swap_dataset
+from idf_helpers.swap.source import load_source
+from idf_helpers.swap.swappers import fit_views
+from idf_helpers.swap.uv import bake, render_swap
 from idf_helpers.view.run import frames_by_yaw
 from idf_helpers.view.sheet import contact_sheet
 from idf_helpers.view.video_panel import swap_clip
@@ -42,10 +44,10 @@ def strips(folder: Path) -> None:
     target = samples.dataset("head_multiview")
     chosen = frames_by_yaw(target.frames, (-90, -60, -30, 0, 30, 60, 90))
     pictures = [f.image() for _, f in chosen]
+    mesh, looked_at = fit_views(target.frames, lambda step, fraction: None)
     for name in ("C", "B"):
-        swapped = swap_dataset(target, samples.photo(name), folder / name)
-        there = {f.name: f for f in swapped.frames}
-        pictures += [there[f.name].image() for _, f in chosen]
+        texture = bake(mesh, looked_at, load_source(samples.photo(name)))
+        pictures += [render_swap(f.image(), f.camera, mesh, texture).image for _, f in chosen]
     # Without the empty rims, the faces are larger.
     pictures = [to_uint8(over(p))[20:280, 30:290] for p in pictures]
     mark = provenance.Mark("readme", "face swap (uv)")
