@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import tyro
 
@@ -28,8 +29,13 @@ from idf_helpers import media, samples
 from idf_helpers.clips import index_video, read_frames
 from idf_helpers.machine import cpu_count, cpu_name
 from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
+from idf_helpers.swap.facemesh import FaceMesh
 from idf_helpers.swap.landmarks import LandmarkDetector
+from idf_helpers.swap.metrics import border_edges, colour_spread, visible_points
+from idf_helpers.swap.run import swap_dataset
 from idf_helpers.swap.smooth import frame_times, steady
+from idf_helpers.swap.swappers import MESH_FILE, TRACKS_FILE
+from idf_helpers.swap.tracked import Tracks
 from idf_helpers.swap.video import swap_video
 from idf_helpers.view.sheet import contact_sheet
 from idf_helpers.view.video_panel import bundled_clip
@@ -60,6 +66,7 @@ def main(options: Options) -> None:
     print(f"{cpu_name()}, {cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         followed(Path(folder), options.sheet)
+        sequence(Path(folder))
         smoothing(Path(folder))
         memory(Path(folder), options.frames)
 
@@ -104,6 +111,29 @@ def followed(folder: Path, sheet: Path | None) -> None:
             media.write_image(sheet / f"video_{backend}.png", contact_sheet(
                 [x for pair in zip(before[::6], after[::6], strict=True) for x in pair], 8, 200))
     table(rows)
+
+
+def sequence(folder: Path) -> None:
+    """The bundled NeRFace sequence: how much the colour of a point of the moving face changes from
+    frame to frame, before and after."""
+    data = samples.dataset("head_talking")
+    out = swap_dataset(data, samples.photo("C"), folder / "sequence")
+    rest, tracks = FaceMesh.load(out.root / MESH_FILE), Tracks.load(out.root / TRACKS_FILE)
+    inner = np.setdiff1d(np.arange(468), border_edges(rest.triangles).ravel())
+    views = []
+    for a, b in list(zip(data.frames, out.frames, strict=True))[::4]:
+        mesh, before, after = tracks.mesh(rest, a.name), a.image(), b.image()
+        at, ok = visible_points(a.camera, mesh.vertices[inner], mesh.normals[inner], mesh.vertices,
+                                mesh.triangles)
+        k = np.clip(np.nan_to_num(at), 0, np.array(before.shape[1::-1]) - 1).astype(int)
+        # The inside of what was swapped: as far as a face's tenth from any unchanged pixel.
+        changed = (before != after).any(-1).astype(np.uint8)
+        solid = cv2.erode(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((5, 5))),
+                          np.ones((9, 9))) > 0
+        views.append((before, after, at, ok & solid[k[:, 1], k[:, 0]]))
+    spread = [colour_spread((v[p], *v[2:]) for v in views) for p in (0, 1)]
+    print(f"\nNeRFace sequence, {len(data.frames)} frames: colour spread of points of the face "
+          f"{spread[0]:.2f} before, {spread[1]:.2f} after")
 
 
 def smoothing(folder: Path) -> None:
