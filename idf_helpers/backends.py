@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from .errors import IdfError
 
-STAGES = ("swap", "splats", "avatar", "stylise", "propagate")  # in the order of the pipeline
+STAGES = ("swap", "splats", "nerf", "avatar", "stylise", "propagate")  # in order
 VIEWS = "several views of one head"  # what `uv` needs: a dataset or a video
 SURFACE = "the depth of every view"  # what `geometry` needs of a reconstruction
 
@@ -283,3 +283,9 @@ register(Backend("propagate", "patchmatch",
 register(Backend("propagate", "ebsynth", "idf_helpers.diffusion.ebsynth:EbsynthPropagator",
                  "EbSynth's program, or its window program by folders", 10, _lacks_ebsynth,
                  licence="public domain (its method is patented)"))
+register(Backend("nerf", "voxel", "idf_helpers.nerf.run:train_nerf",
+                 "a sparse voxel field, numba kernels on this machine's processor", 10,
+                 _lacks_for_cpu))
+register(Backend("nerf", "vanilla", "idf_helpers.nerf.vanilla.run:train_vanilla",
+                 "the NeRF paper's network, with nerf-pytorch's configs and checkpoints; on a CPU "
+                 "for small pictures only", 5, lacks_module("torch", "pip install torch")))

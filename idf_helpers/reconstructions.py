@@ -19,7 +19,8 @@ from pathlib import Path
 from .errors import IdfError
 from .runs import read_manifest
 
-MODULES = {"splats": "idf_helpers.splats.run", "avatar": "idf_helpers.avatar.run"}
+MODULES = {"splats": "idf_helpers.splats.run", "avatar": "idf_helpers.avatar.run",
+           "nerf": "idf_helpers.nerf.run"}
 FILES_STAGE = "splats"  # model files, and folders of other programs, hold splats
 
 

@@ -16,7 +16,7 @@ from idf_helpers import __version__, colab
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-OPTIONAL = {"distributed", "gsplat", "diff_gaussian_rasterization",  # cluster, GPU; `diffusion`:
+OPTIONAL = {"distributed", "gsplat", "nerfacc", "diff_gaussian_rasterization",  # cluster, GPU;
             "diffusers", "transformers", "safetensors", "huggingface_hub",
             "onnxruntime",  # `onnx`
             "mediapipe", "bpy", "mathutils"}  # a task file that a user brings; Blender's own

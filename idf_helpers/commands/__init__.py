@@ -4,8 +4,8 @@ Only the settings' classes are imported at the top of these modules; each comman
 needs, so that `idf doctor` can still say what is missing, and help is quick.
 """
 
-from . import avatar, diffusion, machine, main_job, results, splats, swap, track
+from . import avatar, diffusion, machine, main_job, nerf, results, splats, swap, track
 
 # in the order of `idf --help`
-MODULES = (main_job, machine, swap, splats, track, avatar, diffusion, results)
+MODULES = (main_job, machine, swap, splats, nerf, track, avatar, diffusion, results)
 COMMANDS = {name: command for module in MODULES for name, command in module.COMMANDS.items()}

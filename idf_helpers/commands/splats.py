@@ -15,7 +15,7 @@ from .shared import Flat, open_dataset
 def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
           config: Annotated[SplatConfig, Flat] = SplatConfig(),  # noqa: B008
           gsplat: GsplatConfig = GsplatConfig(),  # noqa: B008
-          resume: bool = True) -> None:
+          points: Path | None = None, resume: bool = True) -> None:
     """Train Gaussian splats on a dataset.
 
     Args:
@@ -23,6 +23,7 @@ def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
         out: run folder: point_cloud.ply, metrics.json, held_out.jpg.
         backend: auto, or a name of `idf doctor`.
         gsplat: for the backend gsplat only.
+        points: run folder of a radiance field, on whose surface the Gaussians start.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
     from ..files import read_record
@@ -31,7 +32,7 @@ def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
 
     data, line = open_dataset(dataset), Line()
     scene = train_splats(data, out, config, backend=backend, resume=resume,
-                         progress=line.training, gsplat=gsplat)
+                         progress=line.training, gsplat=gsplat, surface=points)
     line.close()
     if scene.training.get("halved"):
         print("note: the GPU's memory was full; trained with half the work, see `why` in run.json")

@@ -3,16 +3,17 @@
 `mark(path, Mark(...))` is the one function that every exported picture, video, page and model
 passes, as the last step of its export. It writes into the finished file, without encoding it
 again: XMP (IPTC digital source type) in PNG, JPEG and WebP, the comment tag of an MP4, comment
-lines of a PLY header, meta tags of an HTML page; a format without any place for text gets a
-`<name>.provenance.json` beside it. Signed credentials (C2PA) have to come after all other changes
-of a file, so their place is at the end of `mark`; an imperceptible watermark changes pixels, so its
-place is `label`, before encoding.
+lines of a PLY header, the asset of a GLB, meta tags of an HTML page; a format without any place
+for text gets a `<name>.provenance.json` beside it. Signed credentials (C2PA) have to come after all
+other changes of a file, so their place is at the end of `mark`; an imperceptible watermark changes
+pixels, so its place is `label`, before encoding.
 """
 
 from __future__ import annotations
 
 import contextlib
 import html
+import json
 import re
 import struct
 import subprocess
@@ -32,6 +33,7 @@ IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOFTWARE = "ImplicitDeepfake (idf_helpers)"
 LABEL = "SYNTHETIC"
 KEY = "idf:provenance"
+GLB_MAGIC, GLB_JSON = 0x46546C67, 0x4E4F534A  # "glTF", "JSON"
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,26 @@ def _mark_ply(path: Path, what: Mark) -> None:
     write_bytes(path, data[:second + 1] + line + b"\n".join(head) + data[end:])
 
 
+def _mark_glb(path: Path, what: Mark) -> None:
+    """glTF 2.0 binary: `asset.copyright` and `asset.extras`, in the JSON chunk, which is first."""
+    data = path.read_bytes()
+    try:
+        magic, version, _, size, kind = struct.unpack_from("<5I", data)
+        if (magic, version, kind) != (GLB_MAGIC, 2, GLB_JSON):
+            raise ValueError
+        scene = json.loads(data[20:20 + size])
+        asset = scene["asset"]
+    except (struct.error, ValueError, KeyError, TypeError):
+        raise _not(path, "GLB") from None
+    asset |= {"generator": SOFTWARE, "copyright": what.text(),
+              "extras": {KEY: what.text(), "digitalSourceType": f"{IPTC}{what.source_type}"}}
+    text = json.dumps(scene, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    rest = data[20 + size:]
+    write_bytes(path, struct.pack("<5I", GLB_MAGIC, 2, 20 + len(text) + len(rest), len(text),
+                                  GLB_JSON) + text + rest)
+
+
 def _mark_html(path: Path, what: Mark) -> None:
     text = path.read_text(encoding="utf-8")
     text = re.sub(r'<meta name="(?:idf:provenance|digitalSourceType|generator)"[^>]*>\n?', "", text)
@@ -239,7 +261,7 @@ def _mark_beside(path: Path, what: Mark) -> None:
 
 
 _WRITERS = {".png": _mark_png, ".jpg": _mark_jpeg, ".jpeg": _mark_jpeg, ".webp": _mark_webp,
-            ".mp4": _mark_mp4, ".ply": _mark_ply, ".html": _mark_html}
+            ".mp4": _mark_mp4, ".ply": _mark_ply, ".glb": _mark_glb, ".html": _mark_html}
 
 
 # --- pictures -------------------------------------------------------------------------------------

@@ -22,9 +22,10 @@ class Verdict:
     """What was found.
 
     synthetic: whether the file says that it is synthetic. source_type: IPTC name or "".
-    layers: where a mark was found ("XMP", "text", "MP4 comment", "PLY comment", "HTML meta",
-    "sidecar"). problems: contradictions, e.g. a sidecar of another content. consent: the record
-    beside the file whose digest the mark names, or None. fields: the mark's own fields.
+    layers: where a mark was found ("XMP", "text", "MP4 comment", "PLY comment", "GLB asset",
+    "HTML meta", "sidecar"). problems: contradictions, e.g. a sidecar of another content. consent:
+    the record beside the file whose digest the mark names, or None. fields: the mark's own
+    fields.
     """
 
     path: str
@@ -95,6 +96,9 @@ def _layers(path: Path) -> list[tuple[str, str]]:
     if suffix == ".ply":
         lines = head[:max(0, head.find(b"end_header"))].decode("ascii", "replace")
         return [*out, ("PLY comment", lines)]
+    if suffix == ".glb":
+        asset = re.search(r'"asset":\{.*?\}\}', head.decode("utf-8", "replace"))
+        return [*out, ("GLB asset", asset[0] if asset else "")]
     if suffix == ".html":
         text = head.decode("utf-8", "replace")
         metas = "\n".join(re.findall(r"<meta [^>]*>", text))

@@ -22,14 +22,14 @@ PLAIN_TILE_W = 16  # tile width of the plain loops, which know no vectors
 OPTIONS = dict(fastmath={"contract", "nsz"}, error_model="numpy", nogil=True)
 
 
-# Files of this folder whose functions are compiled into kernels of other files.
+# Files, seen from this folder, whose functions are compiled into kernels of other files.
 SHARED = ("jit.py", "simd.py", "harmonics.py", "project.py", "raster_forward.py",
-          "raster_backward.py")
+          "raster_backward.py", "../nerf/rows.py", "../nerf/march.py")
 
 
 def _source_stamp(function) -> tuple:
     """Identifies the text that a kernel is compiled from."""
-    files = [Path(__file__).with_name(name) for name in SHARED]
+    files = [Path(__file__).parent / name for name in SHARED]
     files.append(Path(function.__code__.co_filename))
     return tuple(hashlib.sha256(f.read_bytes()).hexdigest() for f in files)
 

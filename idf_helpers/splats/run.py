@@ -41,7 +41,8 @@ SHEET_VIEWS = 8  # held-out views in the comparison picture
 def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
                  backend: str = "auto", resume: bool = True,
                  progress: Callable[[Progress], None] | None = None,
-                 gsplat: GsplatConfig | None = None, start=None) -> GaussianScene:
+                 gsplat: GsplatConfig | None = None, start=None,
+                 surface=None) -> GaussianScene:
     """Trains Gaussian splats on `dataset` and leaves in the run folder `out`:
 
     point_cloud.ply (graphdeco's layout, marked), cameras.json, metrics.json, per_view.json,
@@ -49,8 +50,9 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
 
     gsplat: further settings of that backend, not used by others. start: splat run folder or model
     file whose Gaussians the training goes on from (the trainers of other programs begin with
-    their places and colours). A finished run of the same inputs
-    and settings is read back. IdfError: see `fit`, `RunFolder`.
+    their places and colours). surface: run folder of a scene, such as a radiance field, on
+    whose surface the Gaussians begin. A finished run of the same inputs and settings is read back.
+    IdfError: see `fit`, `RunFolder`.
     """
     config = (config or SplatConfig()).checked()
     chosen, why = backends.choose("splats", backend)
@@ -67,10 +69,14 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
         else:
             points = np.concatenate([earlier.means, 0.5 + SH_C0 * earlier.sh[:, 0]], axis=1)
             why += "; begun with places and colours of an earlier model"
+    if surface is not None:
+        settings["points"] = read_manifest(surface)["run_id"]
     with RunFolder(out, stage="splats", backend=chosen.name, config=settings,
                    inputs=inputs, resume=resume) as run:
         if run.finished and all((run.path / name).is_file() for name in KEPT):
             return load_scene(run.path)
+        if surface is not None:
+            points = _points_of(surface, config)
         scene = train(dataset, config, run=run, rasterizer=chosen.load()(), progress=progress,
                       points=points, **own)
         if scene.training.get("halved"):
@@ -89,6 +95,14 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
             why=why, consent=what.consent, made=what.made,
             source_type=what.source_type, background=list(scene.background))
     return scene
+
+
+def _points_of(path, config: SplatConfig):
+    """(N, 6) points on the surface of the scene of a run folder, N as many as a start has."""
+    from .. import reconstructions
+    from ..nerf.surface import surface_points
+
+    return surface_points(reconstructions.load_scene(path), config.initial, seed=config.seed)
 
 
 def _write_sheet(scene, dataset, config, metrics: SceneMetrics, path: Path, what) -> None:

@@ -1,0 +1,1 @@
+"""Radiance fields: `voxel` for a CPU, `vanilla` for nerf-pytorch's configs and checkpoints."""
