@@ -76,7 +76,8 @@ def main() -> None:
             m = json.loads((out / "iter1" / "report.json").read_text())["measures"]
             rows.append((name, seconds[name], m))
             loop_sheet(out, 1)  # both videos can be read
-        print("look           seconds  splats dB  neighbours  eighth of a turn  outline  background")
+        print("look           seconds  splats dB  neighbours  eighth of a turn  outline  "
+              "background")
         for name, s, m in rows:
             def cell(key, width, digits, m=m):
                 v = m.get(key)
