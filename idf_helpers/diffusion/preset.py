@@ -17,6 +17,7 @@ from .config import StylizeConfig
 from .stylist import Reference, View
 
 CROWN = 0.12  # share of a head's height that counts as its crown, where hair is looked for
+SHADE = 0.7  # exponent on the lightness of recoloured hair
 TOO_MUCH_HAIR = 0.8  # share of all pixels above which hair was not told from skin
 
 
@@ -34,22 +35,22 @@ class GradientMap:
 
 @dataclass(frozen=True)
 class HairColour:
-    """Hair gets this hue and chroma (Lab a, b) and its lightness times `gain` plus `lift`."""
+    """Hair gets this hue and chroma (Lab a, b); its lightness, raised in the shade by an exponent,
+    times `gain`."""
 
     summary: str
     a: float
     b: float
     gain: float
-    lift: float
 
 
 PRESETS: dict[str, GradientMap | HairColour] = {
     "bronze": GradientMap("a bust of patinated bronze", (
-        (0.00, 10, 14, 13), (0.18, 34, 40, 33), (0.38, 84, 62, 36), (0.60, 148, 100, 52),
-        (0.80, 208, 158, 92), (1.00, 255, 236, 190))),
+        (0.00, 8, 16, 15), (0.28, 40, 52, 42), (0.50, 78, 60, 38), (0.70, 122, 82, 44),
+        (0.80, 164, 112, 60), (0.88, 214, 164, 98), (1.00, 255, 242, 206))),
     "marble": GradientMap("a bust of white marble", (
-        (0.00, 92, 94, 102), (0.25, 142, 144, 150), (0.55, 200, 200, 200), (0.80, 236, 234, 229),
-        (1.00, 255, 254, 250)), 0.5),
+        (0.00, 70, 72, 80), (0.30, 128, 130, 138), (0.60, 176, 178, 182), (0.80, 214, 213, 210),
+        (0.90, 240, 238, 234), (1.00, 255, 254, 250)), 0.5),
     "porcelain": GradientMap("glazed porcelain with a little paint left", (
         (0.00, 46, 62, 110), (0.22, 120, 140, 186), (0.45, 214, 222, 232), (0.75, 246, 247, 247),
         (1.00, 255, 255, 255)), 0.6, 0.35),
@@ -63,9 +64,9 @@ PRESETS: dict[str, GradientMap | HairColour] = {
     "graphite": GradientMap("a drawing in graphite", (
         (0.00, 28, 28, 32), (0.35, 96, 96, 102), (0.70, 196, 196, 198), (1.00, 252, 252, 250)),
         0.8),
-    "red_hair": HairColour("the same head with copper-red hair", 44.0, 40.0, 1.5, 13.0),
-    "blond_hair": HairColour("the same head with blond hair", 6.0, 30.0, 2.0, 30.0),
-    "blue_hair": HairColour("the same head with blue hair", 4.0, -46.0, 1.6, 14.0),
+    "red_hair": HairColour("the same head with copper-red hair", 46.0, 42.0, 1.1),
+    "blond_hair": HairColour("the same head with blond hair", 5.0, 25.0, 2.5),
+    "blue_hair": HairColour("the same head with blue hair", 4.0, -48.0, 1.05),
 }
 
 
@@ -166,7 +167,7 @@ def recolour(rgb: np.ndarray, look: HairColour, crown) -> np.ndarray:
     """rgb (H, W, 3) float32 in [0, 1], its hair in the look's colour."""
     lab = rgb_to_lab(rgb)
     weight = hairness(lab, crown)[..., None]
-    light = np.clip(look.gain * lab[..., :1] + look.lift * smoothstep(lab[..., :1] / 20), 0, 100)
+    light = np.clip(look.gain * 100 * (np.clip(lab[..., :1], 0, 100) / 100) ** SHADE, 0, 100)
     # chroma follows lightness, so that shades stay shades
     chroma = np.array([look.a, look.b], np.float32) * np.clip(light / 35, 0, 1.2)
     styled = lab_to_rgb(np.concatenate([light, chroma], -1).astype(np.float32))
