@@ -47,6 +47,9 @@ class ExemplarStylist:
         if not config.exemplar:
             raise IdfError("The stylist `exemplar` needs a painted view", "no exemplar",
                            "paint over one of the dataset's pictures and give it with --exemplar")
+        if config.mode == "grid":
+            raise IdfError("The stylist `exemplar` works on one view after the other", "mode grid",
+                           "leave --mode out")
         self.path = Path(config.exemplar)
         self.image = read_image(self.path, "exemplar")
         self.frame_name = config.exemplar_frame

@@ -31,7 +31,7 @@ class DiffusionPanel(Panel):
     """Choose who restyles the views and how, and do it.
 
     dataset: the views. out: folder for the runs; each choice gets its own run folder below it.
-    After `run()`: `styled` (a Dataset), `report`, `folder`.
+    After `run()`: `styled` (a Dataset), `report_file` (stylize_report.json), `folder`.
     """
 
     action = "Restyle the views"
@@ -64,7 +64,7 @@ class DiffusionPanel(Panel):
         self.strip = picture_widget(960)
         self.result = picture_widget(960)
         self.styled: Dataset | None = None
-        self.report: dict = {}
+        self.report_file: dict = {}
         self.folder: Path | None = None
         super().__init__()
         self.box.children = [*self.box.children, self.result]
@@ -136,24 +136,22 @@ class DiffusionPanel(Panel):
         self.folder = self.out / f"stylize-{name}-{key}"
         self.styled = stylize_dataset(self.dataset, self.folder, name, config, row=self.row(),
                                       propagate=propagate, model=self.depth_model,
-                                      progress=self.report_progress)
-        self.report = read_json(self.folder / REPORT, "report")
+                                      progress=self.report)
+        self.report_file = read_json(self.folder / REPORT, "report")
         self.result.value = png(self.sheet())
         self.bar.value = 1.0
-        self.say("\n".join([f"{name}: {self.report['propagator']} propagation, "
-                            f"{self.report['seconds']:.0f} s", *measure_lines(self.report),
+        found = self.report_file
+        self.say("\n".join([f"{name}: {found['propagator']} propagation, "
+                            f"{found['seconds']:.0f} s", *measure_lines(found),
                             f"written to {self.folder}"]))
         return self.styled
-
-    def report_progress(self, step: str, fraction: float) -> None:
-        Panel.report(self, step, fraction)
 
     def loop(self, out, end: int = 1, splat_s: float = 60.0, progress=None, say=print) -> Path:
         """The loop with the panel's settings; the last video's path."""
         return loop(self.dataset.root, self.stylist.value, self.config(),
                     LoopConfig(end=end, splat_s=splat_s, splat_resolution=self.resolution),
                     row=self.row(), propagate=PropagateConfig(propagator=self.propagator.value),
-                    out=out, progress=progress or self.report_progress, say=say)
+                    out=out, progress=progress or self.report, say=say)
 
     def sheet(self, views: int = 8, cell: int = 120) -> np.ndarray:
         """Views all round, before above after; uint8 picture."""

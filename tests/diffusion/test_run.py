@@ -178,6 +178,9 @@ def test_bad_exemplars(head_folder, tmp_path):
         assert not (tmp_path / "o").exists() or not list((tmp_path / "o").glob("*.json"))
 
     refused("painted view")
+    with pytest.raises(IdfError, match="one view after the other"):
+        stylize(head_folder, tmp_path / "o", StylizeConfig(
+            mode="grid", exemplar=str(tmp_path / "x.png")), "exemplar", propagate=FLOW)
     refused("does not exist", exemplar=str(tmp_path / "none.png"))
     (tmp_path / "empty.png").write_bytes(b"")
     refused("is empty", exemplar=str(tmp_path / "empty.png"))
