@@ -23,9 +23,8 @@ from .reproject import Key, reproject
 from .stylist import Reference, View, as_float
 from .surface import SOLID, nearest_fill
 
-# On the back of a head neither place nor direction are like those of the painted side; height is
-# not told apart from the other two, hence a little is left. Light must not decide.
-GUIDING = {"normal_weight": 0.05, "place_weight": 0.12, "flatten": 0.7}
+# On the back of a head neither place nor direction are like those of the painted side.
+GUIDING = {"normal_weight": 0.05, "place_weight": 0.12, "ratios": True, "even": 0.008}
 SHAPE = 0.02  # the exemplar's aspect ratio may differ by this share
 
 

@@ -14,11 +14,10 @@ import numpy as np
 
 from ..cameras import scene_frame
 from ..errors import IdfError
-from ..swap.colour import masked_blur
 from .config import PropagateConfig
 from .flow import Chain
 from .harmonise import colour_corrections
-from .patchmatch import Source, synthesise
+from .patchmatch import EVEN, Source, synthesise
 from .propagated import Propagated, is_closed, neighbours
 from .reproject import Key, reproject
 from .silhouette import outline
@@ -29,7 +28,7 @@ SOURCES = 2  # keys that holes are filled from: the nearest ones
 TINY = 12  # pixels of a hole that is filled with what lies beside it
 NORMAL_WEIGHT = 0.25  # of the guides, against a source colour's 1
 PLACE_WEIGHT = 0.5  # per scene radius
-LIGHT = 0.1  # size of what counts as light in the source, not as colour; share of the picture
+DARKEST = 0.06  # added to colours before their logarithm
 
 
 class GeometryPropagator:
@@ -128,10 +127,10 @@ class GeometryPropagator:
 
 def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
                sources: list[tuple[View, np.ndarray, np.ndarray]], scene, seed: int = 0,
-               **guiding) -> np.ndarray:
+               even: float = EVEN, **guiding) -> np.ndarray:
     """rgb (H, W, 3) with the pixels of `hole` (H, W) bool made from patches of `sources`: (view,
-    its styled picture, its usable pixels). Specks take the colour beside them. guiding: weights
-    for `guide_of`."""
+    its styled picture, its usable pixels). Specks take the colour beside them. even: see
+    `synthesise`. guiding: how `guide_of` weighs."""
     head = view.mask > 0
     if not hole.any():
         return rgb
@@ -147,20 +146,20 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
     target = np.where((head & ~wanted)[..., None], rgb, np.nan).astype(np.float32)
     bank = [Source(p, guide_of(v, scene, **guiding), (v.mask >= SOLID) & ok)
             for v, p, ok in sources]
-    made = synthesise(bank, guide_of(view, scene, **guiding), target, wanted, seed)
+    made = synthesise(bank, guide_of(view, scene, **guiding), target, wanted, seed,
+                      even=even)
     return np.where(wanted[..., None], made, rgb).astype(np.float32)
 
 
 def guide_of(view: View, scene, normal_weight: float = NORMAL_WEIGHT,
-             place_weight: float = PLACE_WEIGHT, flatten: float = 0.0) -> np.ndarray:
+             place_weight: float = PLACE_WEIGHT, ratios: bool = False) -> np.ndarray:
     """(H, W, 9) float32: the source's colour; where the surface looks, and where it lies, in the
-    world; without depth (H, W, 3). Places are in scene radii. flatten: share of the light that is
-    taken out of the source, so that hair in the shade is like hair in the light."""
+    world; without depth (H, W, 3). Places are in scene radii. ratios: colours are compared by
+    their ratios, so that skin in the shade is nearer to skin in the light than to dark hair."""
     solid = view.mask >= SOLID
     rgb = nearest_fill(view.source(), solid) if solid.any() else view.source()
-    if flatten > 0 and solid.any():
-        light = masked_blur(rgb.mean(-1), solid.astype(np.float32), LIGHT * max(view.size))
-        rgb = rgb * (light[solid].mean() / np.maximum(light, 0.02))[..., None] ** flatten
+    if ratios:
+        rgb = 0.35 * np.log(rgb + DARKEST)  # again about one wide
     if view.depth is None or view.camera is None:
         return np.asarray(rgb, np.float32)
     depth = np.nan_to_num(extended(view.depth, view.mask))
