@@ -15,7 +15,7 @@ from ..machine import peak_rss_mb
 from ..media import write_image
 from ..runs import RunFolder, read_manifest
 from ..splats.run import copy_consent, mark_of
-from ..splats.train import Progress
+from ..training import Progress
 from .basis import FILE, BlendAvatar
 from .config import AvatarConfig, NerfaceConfig
 from .evaluate import evaluate_avatar

@@ -15,14 +15,14 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..cameras import scene_frame
-from ..errors import IdfError
 from ..machine import peak_rss_mb
 from ..splats.gaussians import Gaussians
 from ..splats.initialise import initial_gaussians
 from ..splats.jit import kernel, next_item, run_on_threads
 from ..splats.loss import PhotometricLoss
-from ..splats.train import MAX_ROLLBACKS, SAVE_EVERY, Progress, State
+from ..splats.train import SAVE_EVERY
 from ..splats.views import TrainingViews
+from ..training import Progress, Recoverable, State, drive
 from .appearance import Appearance
 from .basis import ExpressionBasis
 from .config import AvatarConfig
@@ -39,11 +39,13 @@ MOVING_FRAMES = 150  # that are asked where the expression moves things
 MARGIN = 0.05  # alpha this near to the silhouette costs less than its full distance
 
 
-class Trainer:
+class Trainer(Recoverable):
     """State of one training. `step()` until `done`; `scene()` at any time.
 
     source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes.
     """
+
+    rates = "the learning rates (lr_means, lr_deltas, …)"
 
     def __init__(self, source: FrameSource, mattes: np.ndarray, config: AvatarConfig,
                  rasterizer=None):
@@ -66,8 +68,6 @@ class Trainer:
         self.order = self.rng.permutation(len(source))
         self.iteration = 0
         self.seconds = 0.0
-        self.rate_factor = 1.0  # halved at each rollback
-        self.rollbacks = 0
         self.released = False  # whether the expression moves anything yet
         self.mse: float | None = None
         height, width = source.background.shape[:2]
@@ -299,15 +299,6 @@ class Trainer:
         self.rng.bit_generator.state = meta["rng"]
         self._saved = state
 
-    @property
-    def saved_state(self) -> State:
-        """The last good state, at most 50 steps old: what a checkpoint holds."""
-        return self._saved
-
-    def return_to_saved(self) -> None:
-        """After an interrupt, which can come in the middle of a step."""
-        self.restore(self._saved)
-
     def _save_state(self) -> None:
         state = self.state()
         for name, values in state.arrays.items():
@@ -315,17 +306,6 @@ class Trainer:
                 self._roll_back(f"`{name}`")
                 return
         self._saved = state
-
-    def _roll_back(self, where: str) -> None:
-        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
-        if rollbacks == MAX_ROLLBACKS:
-            raise IdfError(f"The training diverged at step {at}",
-                           f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
-                           "halved learning rates",
-                           "lower the learning rates (lr_means, lr_deltas, …)")
-        self.restore(self._saved)
-        self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
-        self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -402,24 +382,7 @@ def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *, run=No
     checkpoint = run.latest_checkpoint() if run is not None else None
     if checkpoint is not None:
         trainer.restore(State(*checkpoint))
-    told = -math.inf
-    written = trainer.saved_state
-    try:
-        while not trainer.done:
-            trainer.step()
-            if progress is not None and time.monotonic() - told >= progress_every_s:
-                progress(trainer.progress())
-                told = time.monotonic()
-            if run is not None and trainer.saved_state is not written and run.checkpoint_due():
-                written = trainer.saved_state
-                run.save_checkpoint(written.meta["iteration"], *written)
-    except KeyboardInterrupt:
-        trainer.return_to_saved()
-        if run is not None:
-            run.save_checkpoint(trainer.iteration, *trainer.saved_state)
-        raise
-    if progress is not None:
-        progress(trainer.progress())
+    drive(trainer, run, progress, progress_every_s)
     return trainer.scene()
 
 

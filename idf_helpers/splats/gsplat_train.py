@@ -18,9 +18,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ..errors import IdfError
 from ..machine import peak_rss_mb
 from ..runs import RunFolder
+from ..training import Progress, Recoverable, State, drive
 from .config import SplatConfig
 from .cuda import out_of_memory
 from .densify import prune_invisible
@@ -30,7 +30,7 @@ from .gsplat_config import ITERATIONS, GsplatConfig
 from .initialise import WIDTH, initial_gaussians
 from .scene import GaussianScene
 from .torch_loss import photometric_loss
-from .train import COLOURS, MAX_ROLLBACKS, Progress, State, background_mode
+from .train import COLOURS, background_mode
 from .views import TrainingViews
 
 # gsplat's strategies ask for these names; ours beside them
@@ -44,12 +44,14 @@ SH_EVERY = 1000  # steps of 30 000 between two degrees of the colour
 START = {"default": (0.1, 1.0), "mcmc": (0.5, 0.1)}
 
 
-class GsplatTrainer:
+class GsplatTrainer(Recoverable):
     """State of one training on the device of `rasterizer`. `step()` until `done`.
 
     On CUDA sums are taken in no fixed order, so that two runs differ in the last digits; what a
     checkpoint holds is exact.
     """
+
+    rates = "the learning rates of the gsplat settings (lr_means, …)"
 
     def __init__(self, views: TrainingViews, config: SplatConfig, options: GsplatConfig,
                  rasterizer: GsplatRasterizer, points=None):
@@ -70,7 +72,6 @@ class GsplatTrainer:
         budget = config.budget_s is not None
         self.total = None if budget else config.iterations or ITERATIONS
         self._warm = 0.0
-        self.rate_factor, self.rollbacks = 1.0, 0
         self.order = self.rng.permutation(len(views))
         self.mse: torch.Tensor | None = None
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
@@ -281,26 +282,10 @@ class GsplatTrainer:
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         self._saved = state
 
-    @property
-    def saved_state(self) -> State:
-        """The last good state, at most `save_every` steps old: what a checkpoint holds."""
-        return self._saved
-
     def _save_state(self) -> None:
         if not bool(self._finite) or not all(p.isfinite().all() for p in self.params.values()):
             self._roll_back("the parameters")
             return
-        self._saved = self.state()
-
-    def _roll_back(self, where: str) -> None:
-        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
-        if rollbacks == MAX_ROLLBACKS:
-            raise IdfError(f"The training diverged at step {at}",
-                           f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
-                           "halved learning rates",
-                           "lower the learning rates of the gsplat settings (lr_means, …)")
-        self.restore(self._saved)
-        self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
         self._saved = self.state()
 
     def _halve(self, failed: int) -> None:
@@ -372,22 +357,7 @@ def fit_gsplat(dataset, config: SplatConfig, options: GsplatConfig | None = None
         if checkpoint is not None:
             trainer.restore(State(*checkpoint))
             rasterizer.packed = trainer.packed
-        told, written = -math.inf, trainer.saved_state
-        try:
-            while not trainer.done:
-                trainer.step()
-                if progress is not None and time.monotonic() - told >= progress_every_s:
-                    progress(trainer.progress())
-                    told = time.monotonic()
-                if run is not None and trainer.saved_state is not written and run.checkpoint_due():
-                    written = trainer.saved_state
-                    run.save_checkpoint(written.meta["iteration"], *written)
-        except KeyboardInterrupt:
-            if run is not None:
-                run.save_checkpoint(trainer.saved_state.meta["iteration"], *trainer.saved_state)
-            raise
-        if progress is not None:
-            progress(trainer.progress())
+        drive(trainer, run, progress, progress_every_s)
         return trainer.scene()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from .loss import C1, C2, WINDOW, gaussian_window
+from .ssim import C1, C2, WINDOW, gaussian_window
 
 
 def photometric_loss(render: torch.Tensor, target: torch.Tensor, lambda_dssim: float = 0.2

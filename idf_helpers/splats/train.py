@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import fields
 
 import numpy as np
 
 from ..errors import IdfError
 from ..machine import peak_rss_mb
+from ..training import MAX_ROLLBACKS as MAX_ROLLBACKS
+from ..training import Progress, Recoverable, State, drive
 from .adam import Adam
 from .config import SplatConfig
 from .densify import ScreenStatistics, densify, prune_invisible
@@ -26,44 +27,18 @@ from .scene import GaussianScene
 from .views import TrainingViews
 
 SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, kill or interrupt
-MAX_ROLLBACKS = 3
 COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a training is.
-
-    iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimisation.
-    iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps.
-    memory_mb: most resident memory of the process so far (10^6 bytes).
-    preview: (camera, background=None) -> (H, W, 3) float32 picture of the state right now.
-    """
-
-    iteration: int
-    fraction: float
-    seconds: float
-    iterations_per_s: float
-    psnr_train: float
-    num_gaussians: int
-    memory_mb: float
-    preview: Callable
-
-
-class State(NamedTuple):
-    """arrays: numeric arrays by name. meta: counters, clock and random state, ready for JSON."""
-
-    arrays: dict[str, np.ndarray]
-    meta: dict
-
-
-class Trainer:
+class Trainer(Recoverable):
     """State of one training. `step()` until `done`; `scene()` at any time.
 
     views: pictures and cameras. rasterizer: default `CpuRasterizer`.
     points: optional start positions, see `initial_gaussians`.
     start: Gaussians to begin with in place of new ones, see `start_from`.
     """
+
+    rates = "the learning rates (lr_means, lr_log_scales, …)"
 
     def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None,
                  start: Gaussians | None = None):
@@ -83,8 +58,6 @@ class Trainer:
         self.order = self.rng.permutation(len(views))
         self.iteration = 0
         self.seconds = 0.0
-        self.rate_factor = 1.0  # halved at each rollback
-        self.rollbacks = 0
         self.mse: float | None = None
         self._losses: dict[tuple[int, int], PhotometricLoss] = {}
         self._saved = self.state()
@@ -209,32 +182,11 @@ class Trainer:
         self.rng.bit_generator.state = meta["rng"]
         self._saved = state
 
-    @property
-    def saved_state(self) -> State:
-        """The last good state, at most 50 steps old: what a checkpoint holds. A run that goes on
-        from it takes the same path as one that was never stopped, rollbacks included."""
-        return self._saved
-
-    def return_to_saved(self) -> None:
-        """After an interrupt, which can come in the middle of a step."""
-        self.restore(self._saved)
-
     def _save_state(self) -> None:
         for name, values in self.gaussians.arrays().items():
             if not np.isfinite(values).all():
                 self._roll_back(f"`{name}`")
                 return
-        self._saved = self.state()
-
-    def _roll_back(self, where: str) -> None:
-        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
-        if rollbacks == MAX_ROLLBACKS:
-            raise IdfError(f"The training diverged at step {at}",
-                           f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
-                           "halved learning rates",
-                           "lower the learning rates (lr_means, lr_log_scales, …)")
-        self.restore(self._saved)
-        self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
         self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
@@ -281,24 +233,7 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
     if checkpoint is not None:
         trainer.restore(State(*checkpoint))
     trainer.warm_up()
-    told = -math.inf
-    written = trainer.saved_state
-    try:
-        while not trainer.done:
-            trainer.step()
-            if progress is not None and time.monotonic() - told >= progress_every_s:
-                progress(trainer.progress())
-                told = time.monotonic()
-            if run is not None and trainer.saved_state is not written and run.checkpoint_due():
-                written = trainer.saved_state
-                run.save_checkpoint(written.meta["iteration"], *written)
-    except KeyboardInterrupt:
-        trainer.return_to_saved()
-        if run is not None:
-            run.save_checkpoint(trainer.iteration, *trainer.saved_state)
-        raise
-    if progress is not None:
-        progress(trainer.progress())
+    drive(trainer, run, progress, progress_every_s)
     return trainer.scene()
 
 

@@ -143,6 +143,7 @@ class WebUi(Stub):
     starts from, and the map of a ControlNet behind it.
 
     answer: replaces the picture's text. delay_s: before it answers. old: no list of schedulers.
+    fails_at: number of the picture that fails, once.
     """
 
     models = ["control_v11p_sd15_canny [d14c016b]", "control_v11f1p_sd15_depth [cfd03158]"]
@@ -150,14 +151,18 @@ class WebUi(Stub):
                     "model_name": "v1-5-pruned-emaonly", "hash": "6ce0161689", "sha256": None,
                     "filename": "/models/v1-5-pruned-emaonly.safetensors", "config": None}]
 
-    def __init__(self, auth="", delay_s=0.0, answer=None, old=False, controlnet=True):
+    def __init__(self, auth="", delay_s=0.0, answer=None, old=False, controlnet=True,
+                 fails_at=None):
         self.delay_s, self.answer, self.old, self.controlnet = delay_s, answer, old, controlnet
+        self.fails_at = fails_at
         super().__init__(auth)
 
     def img2img(self, query, body):
         _schema(body, IMG2IMG, "img2img")
         if self.delay_s and self.interrupted.wait(self.delay_s):
             raise Refused(500, {"error": "Interrupted", "detail": "", "body": "", "errors": ""})
+        if len(self.calls("/sdapi/v1/img2img")) == self.fails_at:
+            raise Refused(500, {"error": "OutOfMemoryError", "detail": "", "errors": "CUDA"})
         samplers = ["DPM++ 2M Karras", "Euler a"] if self.old else ["DPM++ 2M", "Euler a"]
         if body["sampler_name"] not in samplers:
             raise Refused(404, {"error": "HTTPException", "detail": "Sampler not found"})

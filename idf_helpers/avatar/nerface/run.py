@@ -23,7 +23,7 @@ from ...media import read_image, write_image
 from ...runs import RunFolder, read_manifest
 from ...scene import Rendering
 from ...splats.run import copy_consent, mark_of
-from ...splats.train import Progress
+from ...training import Progress
 from ...view.sheet import before_after
 from ..config import AvatarConfig, NerfaceConfig
 from ..source import check_expressions, hold_out_last, read_background
