@@ -12,6 +12,7 @@ from .. import media
 from ..errors import IdfError
 from . import topology
 from .colour import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
+from .even import even_light
 from .landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from .raster import rasterize
 
@@ -38,6 +39,7 @@ class SourceFace:
         face oval and on hair, fading in over 8 % of the face size, and fading out where the
         photo sees the face at a grazing angle.
     name: for messages.
+    even: `image` without light from the side (`even_light`), None = it is.
     """
 
     image: np.ndarray
@@ -45,6 +47,7 @@ class SourceFace:
     skin: np.ndarray
     weight: np.ndarray
     name: str = "(picture)"
+    even: np.ndarray | None = None
     _levels: dict = field(default_factory=dict, repr=False)
 
     def at_size(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -58,8 +61,9 @@ class SourceFace:
         if level not in self._levels:
             h, w = (max(1, round(s * 2 ** (-level / 2))) for s in self.image.shape[:2])
             scale = np.array([w / self.image.shape[1], h / self.image.shape[0]])
+            image = self.image if self.even is None else self.even
             self._levels[level] = (
-                cv2.resize(self.image, (w, h), interpolation=cv2.INTER_AREA),
+                cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA),
                 (self.landmarks.xy * scale).astype(np.float32),
                 cv2.resize(self.weight, (w, h), interpolation=cv2.INTER_AREA))
         return self._levels[level]
@@ -126,8 +130,9 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
         points = points * np.append(ratio, scale).astype(np.float32)
     part = np.ascontiguousarray(part)
     landmarks = FaceLandmarks(points, face.presence, face.score)
-    skin = (1 - hair_on_forehead(part, landmarks)) * (1 - occluders(part, landmarks))
-    return SourceFace(part, landmarks, skin, _weight(landmarks, skin), name)
+    even = even_light(part, landmarks)  # the dark half of a face is not hair
+    skin = (1 - hair_on_forehead(even, landmarks)) * (1 - occluders(even, landmarks))
+    return SourceFace(part, landmarks, skin, _weight(landmarks, skin), name, even)
 
 
 def _weight(face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:
