@@ -170,6 +170,13 @@ def evaluate_run(model, dataset=None, resolution: int | None = None, **settings)
                        "give a run folder or a .ply file")
     tree = None if (model / "run.json").is_file() else Tree.find(model)
     manifest = read_manifest(model) if model.is_dir() and tree is None else {}
+    if manifest.get("stage") == "swap-video":
+        from .swap.evaluate import evaluate_video
+
+        if dataset is None:
+            raise IdfError(f"{model} is the swap of a video, which it does not keep", "no original",
+                           "name the original with --dataset VIDEO")
+        return evaluate_video(model, dataset, **settings)
     folder = dataset or (tree.source if tree else manifest.get("inputs", {}).get("folder"))
     if folder is None:
         raise IdfError(f"{model} does not say what to compare it with", "no run folder",
@@ -205,7 +212,7 @@ def evaluate_runs(models, dataset=None, resolution: int | None = None, source=No
     models = list(models)
     if not models:
         raise IdfError("It is not said what to measure", "no run folder", "idf eval RUN")
-    swaps = [m for m in models if stage_of(m) in DATASET_STAGES]
+    swaps = [m for m in models if stage_of(m) in (*DATASET_STAGES, "swap-video")]
     if swaps and len(swaps) < len(models):
         raise IdfError("Swaps and scenes have no measures in common", f"{len(swaps)} swaps of "
                        f"{len(models)} folders", "give runs of one kind")

@@ -73,7 +73,8 @@ def eval_(model: Positional[tuple[Path, ...]], dataset: Path | None = None,
     Args:
         model: run folder of `idf swap`, `idf splat` or graphdeco's train.py, a .ply or .splat file;
             several for one table of all.
-        dataset: what to compare with; needed for a file, else the run's own.
+        dataset: what to compare with; needed for a file, else the run's own. Of a video's swap the
+            original video.
         resolution: longer side in pixels; default: as the run was trained.
         source: a swap's source photo, to measure how like it the faces became.
         arcface: ONNX file of a recogniser; default: the download of that name, where it is there.

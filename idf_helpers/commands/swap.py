@@ -46,7 +46,8 @@ def swap(target: Positional[Path], source: tuple[Path, ...], out: Path,
         return
     if target.is_file() or is_image(target):  # a missing picture is told as such
         path = swap_image(target, list(source), out, config, consent=consent, resume=resume)
-        print(f"written: {path}")
+        manifest = read_record(out / "run.json", ("why",), "run manifest")
+        print(f"backend {manifest['why']}{_note(manifest)}\nwritten: {path}")
         return
     dataset, line = open_dataset(target), Line()
     swapped = swap_dataset(dataset, list(source), out, config, consent=consent,

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import download, samples
+from ..clips import index_video, read_frames
 from ..dataset import Dataset, Frame
 from ..errors import IdfError, shorten
-from ..files import read_record, sha256_bytes
+from ..files import read_record, sha256_bytes, sha256_file
 from ..runs import read_manifest
 from .chart import head_axes
 from .facemesh import FaceMesh, vertex_normals
@@ -135,11 +136,63 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     swapped = np.array([rows.get(a.name, {}).get("status") == "swapped" for a, _ in pairs])
     visible = np.zeros(len(pairs), bool)
     for i, (a, b) in enumerate(pairs):
-        visible[i] = _measure(a, b, swapped[i], yaws[i], sums, detector, photo, recogniser)
+        visible[i] = _measure(a.image(), b.image(), swapped[i], yaws[i], sums, detector, photo,
+                              recogniser)
     near = np.abs(yaws) <= NEAR if mesh is not None else visible
     back = BACK_OF_MESH if (run / MESH_FILE).is_file() else BACK
     unseen = np.abs(yaws) >= back if mesh is not None else ~visible
-    out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(pairs),
+    out = _geometry(run, report, swapped, near, unseen, sums, notes)
+    out |= _consistency(pairs, mesh, data, notes)
+    out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4) if sums.changed else 0.0
+    out["outside_mask"] = _outside([rows.get(a.name, {}) for a, _ in pairs], notes)
+    out["alpha_changed"] = sums.alpha
+    out |= _likeness(sums, photo, recogniser)
+    return [out | {"notes": notes}]
+
+
+def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
+    """As `evaluate` for a run folder of `idf swap VIDEO`; video: the original's path.
+
+    What needs views from all round or unchanged bytes is not measured: a video has neither, and
+    the codec changes every pixel. IdfError: another video than the run's.
+    """
+    run, video, notes = Path(run), Path(video), {}
+    index = index_video(video)
+    if sha256_file(video) != read_manifest(run)["inputs"].get("video_sha256"):
+        raise IdfError(f"{video} is not the video that {run} was made from",
+                       "another file by its hash", "give the original with --dataset VIDEO")
+    result = run / f"{video.stem}.mp4"
+    found = index_video(result)
+    if len(found) != len(index):
+        raise IdfError(f"{result} is not whole", f"{len(found)} of {len(index)} frames",
+                       "run the swap again")
+    report = read_record(run / "swap_report.json", ("frames",), "report")
+    done = np.zeros(len(index), bool)
+    for row in report["frames"]:
+        done[row["from"]:row["to"] + 1] = row["status"] == "swapped"
+    photo = _source_of(run, source, notes)
+    recogniser = _recogniser(arcface, photo, notes)
+    sums, detector, step = _Sums(), LandmarkDetector(), -(-len(index) // MOST_FRAMES)
+    visible = []
+    for i, (a, b) in enumerate(zip(read_frames(video, index), read_frames(result, found),
+                                   strict=True)):
+        if i % step == 0:  # an odd size was padded
+            visible.append(_measure(a, b[:a.shape[0], :a.shape[1]], done[i], np.nan, sums,
+                                    detector, photo, recogniser))
+    swapped, seen = done[::step], np.array(visible)
+    notes["lost_near"] = "yaw is not known; frames that show a face count"
+    out = _geometry(run, report, swapped, seen, ~seen, sums, notes)
+    unknown = ("colour_spread_original", "colour_spread_swapped", "changed_pixels", "outside_mask",
+               "alpha_changed")
+    notes |= dict.fromkeys(unknown[:2], "the face moves")
+    notes |= dict.fromkeys(unknown[2:], "the codec changes every pixel")
+    out |= dict.fromkeys(unknown) | _likeness(sums, photo, recogniser)
+    return [out | {"notes": notes}]
+
+
+def _geometry(run: Path, report: dict, swapped, near, unseen, sums: _Sums, notes: dict) -> dict:
+    """What is counted, and what the landmarks say. swapped, near, unseen: (N,) bool of frames."""
+    out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
            "swapped": int(swapped.sum()),
            "lost_near": _percent(~swapped[near]), "false_faces": int((swapped & unseen).sum()),
            "landmark_error": _round(100 * np.mean(sums.errors)) if sums.errors else None,
@@ -151,18 +204,12 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
         out[name] = _round(opening_correlation(values))
         if out[name] is None:
             notes[name] = f"the {part} of the target keep{'s' * (part == 'mouth')} still"
-    out |= _consistency(pairs, mesh, data, notes)
-    out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4)
-    out["outside_mask"] = _outside([rows.get(a.name, {}) for a, _ in pairs], notes)
-    out["alpha_changed"] = sums.alpha
-    out |= _likeness(sums, photo, recogniser)
-    return [out | {"notes": notes}]
+    return out
 
 
-def _measure(a: Frame, b: Frame, swapped: bool, yaw: float, sums: _Sums, detector, photo,
-             recogniser) -> bool:
-    """Adds one frame to the sums; whether its original shows a face."""
-    before, after = a.image(), b.image()
+def _measure(before, after, swapped: bool, yaw: float, sums: _Sums, detector, photo, recogniser
+             ) -> bool:
+    """Adds one frame's pictures to the sums; whether its original shows a face."""
     found = detector.detect(before)
     if not swapped:
         return bool(found)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from idf_helpers import media, samples
+from idf_helpers import IdfError, media, samples
 from idf_helpers.clips import index_video, read_frames
+from idf_helpers.evaluate import evaluate_run
 from idf_helpers.files import read_json
 from idf_helpers.swap.config import SwapConfig, VideoConfig
 from idf_helpers.swap.landmarks import LandmarkDetector
@@ -57,6 +58,14 @@ def test_a_hybrid_of_a_video(clip, tmp_path):
     report = read_json(tmp_path / "o" / "swap_report.json")
     assert report["backend"] == "uv+onnx:tiny" and report["counts"] == {"swapped": N}
     assert "onnx:tiny on" in report["note"]
+    row_, = evaluate_run(tmp_path / "o", clip)
+    assert row_["views"] == row_["swapped"] == N and row_["lost_near"] == 0
+    assert row_["refound"] is not None and row_["outside_mask"] is None
+    assert "codec" in row_["notes"]["outside_mask"]
+    with pytest.raises(IdfError, match="is not the video"):
+        evaluate_run(tmp_path / "o", path)
+    with pytest.raises(IdfError, match="does not keep"):
+        evaluate_run(tmp_path / "o")
     before, after = pixels(clip), pixels(path)
     face = LandmarkDetector().detect(before[5].astype(np.uint8))[0]
     x, y = face.xy[[50, 280]].mean(0).astype(int)  # between the cheeks: the nose
