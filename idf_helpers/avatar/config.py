@@ -47,7 +47,7 @@ class AvatarConfig:
 
     rank: int = 12
     """Bases of the expression, 0 (a head that does not move) to 64."""
-    shade_rank: int = 3
+    shade_rank: int = 9
     """How colour may follow the head's rotation in a light that stays in the room: 0 not, 3
     linearly, 9 also with its squares and products."""
     initial: int = 6_000
@@ -72,7 +72,7 @@ class AvatarConfig:
     """Part of the steps in which one basis of the expression is left out, 0 to 1."""
     decay: float = 1e-4
     """Weight decay of the changes per step, 0 or more."""
-    sparsity: float = 5e-4
+    sparsity: float = 1e-3
     """Weight of the mean length of the Gaussians' changes, in learning steps, in the loss, 0 or
     more: a change that brings less is not made."""
     still_until: float = 0.2
@@ -94,7 +94,7 @@ class AvatarConfig:
     """The same for the logits of opacity."""
     lr_sh: float = 5e-3
     """The same for the colour."""
-    lr_deltas: float = 0.5
+    lr_deltas: float = 1.0
     """Rates of the changes, as a factor on those above, > 0."""
     lr_shade: float = 0.2
     """The same for the colour that follows the pose."""

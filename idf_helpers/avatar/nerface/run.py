@@ -244,9 +244,9 @@ class UpstreamScene:
             work = Path(name)
             # one frame of that size; what the picture holds is not looked at
             empty = np.zeros((camera.height, camera.width, 3), np.uint8)
-            write_image(work / "set" / "test" / "f_0000.png", empty)
-            write_json(work / "set" / "transforms_train.json", _one_frame(camera, e))
-            write_json(work / "set" / "transforms_test.json", _one_frame(camera, e))
+            for split in ("train", "test"):
+                write_image(work / "set" / split / "f_0000.png", empty)
+                write_json(work / "set" / f"transforms_{split}.json", _one_frame(camera, e, split))
             behind = read_image(self.folder / "data" / "bg" / "00050.png")
             if background is not None:
                 behind = np.broadcast_to(media.to_uint8(np.asarray(background, np.float32)),
@@ -271,11 +271,11 @@ class UpstreamScene:
                          np.full(rgb.shape[:2], math.nan, np.float32))
 
 
-def _one_frame(camera: Camera, expression: np.ndarray) -> dict:
+def _one_frame(camera: Camera, expression: np.ndarray, split: str) -> dict:
     return {"camera_angle_x": camera.fov_x,
             "intrinsics": [camera.fx, camera.fy, (camera.cx - 0.5) / camera.width,
                            (camera.cy - 0.5) / camera.height],
-            "frames": [{"file_path": "./test/f_0000", "transform_matrix": camera.c2w.tolist(),
+            "frames": [{"file_path": f"./{split}/f_0000", "transform_matrix": camera.c2w.tolist(),
                         "expression": [float(v) for v in expression]}]}
 
 
