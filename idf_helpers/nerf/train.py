@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import IdfError
 from ..machine import peak_rss_mb
 from ..splats.jit import run_on_threads
-from ..splats.train import COLOURS, MAX_ROLLBACKS, State, background_mode
+from ..splats.train import COLOURS, background_mode
 from ..splats.views import TrainingViews
+from ..training import Recoverable, State, drive
 from .bounds import MARGIN, Bounds, carve, find_bounds
 from .config import VoxelConfig
 from .grid import VoxelGrid
@@ -95,8 +96,10 @@ class Pixels:
                 self.colours[at])
 
 
-class Trainer:
+class Trainer(Recoverable):
     """State of one training. `step()` until `done`; `scene()` at any time."""
+
+    rates = "lr_density and lr_colour"
 
     def __init__(self, views: TrainingViews, config: VoxelConfig):
         self.views, self.config = views, config.checked()
@@ -108,8 +111,6 @@ class Trainer:
         self.level = 0
         self.iteration = 0
         self.seconds = 0.0
-        self.rate_factor = 1.0  # halved at each rollback
-        self.rollbacks = 0
         self.mse: float | None = None
         self._capacity = RAYS * 64
         self._new_rows()
@@ -312,16 +313,6 @@ class Trainer:
         self.rng.bit_generator.state = meta["rng"]
         self._saved = state
 
-    @property
-    def saved_state(self) -> State:
-        """The last good state, at most 250 steps old: what a checkpoint holds. A run that goes on
-        from it takes the same path as one that was never stopped, rollbacks included."""
-        return self._saved
-
-    def return_to_saved(self) -> None:
-        """After an interrupt, which can come in the middle of a step."""
-        self.restore(self._saved)
-
     def _save_state(self) -> None:
         if not np.isfinite(self.grid.params).all():
             self._roll_back("the field")
@@ -329,14 +320,9 @@ class Trainer:
         self._saved = self.state()
 
     def _roll_back(self, where: str) -> None:
-        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
-        if rollbacks == MAX_ROLLBACKS:
-            raise IdfError(f"The training diverged at step {at}",
-                           f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
-                           "halved learning rates", "lower lr_density and lr_colour")
-        seconds = self.seconds
-        self.restore(self._saved)
-        self.rollbacks, self.rate_factor, self.seconds = rollbacks + 1, 0.5 * factor, seconds
+        seconds = self.seconds  # the time is spent, whatever became of it
+        super()._roll_back(where)
+        self.seconds = seconds
         self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
@@ -392,25 +378,8 @@ def fit(dataset, config: VoxelConfig, *, run=None,
 
 
 def run_trainer(trainer, run=None, progress=None, progress_every_s: float = 0.5) -> None:
-    """The loop around a trainer's steps: checkpoints, progress, a clean stop."""
+    """From the latest checkpoint of `run`, where there is one, to the end; see `training.drive`."""
     checkpoint = run.latest_checkpoint() if run is not None else None
     if checkpoint is not None:
         trainer.restore(State(*checkpoint))
-    told = -math.inf
-    written = trainer.saved_state
-    try:
-        while not trainer.done:
-            trainer.step()
-            if progress is not None and time.monotonic() - told >= progress_every_s:
-                progress(trainer.progress())
-                told = time.monotonic()
-            if run is not None and trainer.saved_state is not written and run.checkpoint_due():
-                written = trainer.saved_state
-                run.save_checkpoint(written.meta["iteration"], *written)
-    except KeyboardInterrupt:
-        trainer.return_to_saved()
-        if run is not None:
-            run.save_checkpoint(trainer.iteration, *trainer.saved_state)
-        raise
-    if progress is not None:
-        progress(trainer.progress())
+    drive(trainer, run, progress, progress_every_s)

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..errors import IdfError
 from ..machine import peak_rss_mb
-from ..training import MAX_ROLLBACKS as MAX_ROLLBACKS
 from ..training import Progress, Recoverable, State, drive
 from .adam import Adam
 from .config import SplatConfig

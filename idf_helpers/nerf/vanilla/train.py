@@ -17,8 +17,8 @@ import torch
 
 from ...errors import IdfError
 from ...machine import peak_rss_mb
-from ...splats.train import MAX_ROLLBACKS, State
 from ...splats.views import TrainingViews
+from ...training import Recoverable, State
 from ..bounds import Bounds, find_bounds
 from . import checkpoint
 from .config import DEFAULT_BUDGET_S, DEFAULT_ITERATIONS, VanillaConfig, check_depths
@@ -86,8 +86,10 @@ def depths(config: VanillaConfig, options: NerfOptions, bounds: Bounds) -> tuple
     return near, far
 
 
-class VanillaTrainer:
+class VanillaTrainer(Recoverable):
     """State of one training, with the interface of `nerf.train.Trainer`."""
+
+    rates = "lrate"
 
     def __init__(self, views: TrainingViews, options: NerfOptions, config: VanillaConfig,
                  amount: Amount):
@@ -126,7 +128,6 @@ class VanillaTrainer:
         self.rng = np.random.default_rng(amount.seed)
         self.seed = amount.seed
         self.iteration, self.seconds, self.mse = 0, 0.0, None
-        self.rate_factor, self.rollbacks = 1.0, 0
         self._epoch, self._order = -1, None
         self._saved = self.state()
 
@@ -177,7 +178,7 @@ class VanillaTrainer:
         error = ((out.rgb - target) ** 2).mean()
         loss = error if out.coarse is None else error + ((out.coarse - target) ** 2).mean()
         if not torch.isfinite(loss):
-            self._roll_back()
+            self._roll_back("the loss")
             return float(loss)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -268,24 +269,6 @@ class VanillaTrainer:
         self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
         self.rng.bit_generator.state = meta["rng"]
         self._saved = state
-
-    @property
-    def saved_state(self) -> State:
-        """The last good state, at most 10 steps old (250 on CUDA)."""
-        return self._saved
-
-    def return_to_saved(self) -> None:
-        self.restore(self._saved)
-
-    def _roll_back(self) -> None:
-        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
-        if rollbacks == MAX_ROLLBACKS:
-            raise IdfError(f"The training diverged at step {at}", "NaN or infinity in the loss, "
-                           f"{MAX_ROLLBACKS} times in spite of halved learning rates",
-                           "lower lrate")
-        self.restore(self._saved)
-        self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
-        self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
 
