@@ -146,7 +146,7 @@ def smoothing(folder: Path) -> None:
     eye = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
     points = points / eye[:, None, None]
     gap = np.linalg.norm(points[:, 13] - points[:, 14], axis=1)
-    print(f"\\n{'landmarks of the clip':30} {'shake, % of eye distance':>26}  mouth kept")
+    print(f"\n{'landmarks of the clip':30} {'shake, % of eye distance':>26}  mouth kept")
     times = np.arange(len(points))
     still = [10, 151, 9, 8, 168, 6, 127, 356, 162, 389]
     for name, config in (("as found", SmoothConfig(0)), ("mean of five (GHOST)",
