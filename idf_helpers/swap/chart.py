@@ -163,7 +163,7 @@ def mean_colours(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
         if view.shape is not None:
             shown = replace(mesh, vertices=view.shape, normals=vertex_normals(view.shape))
             X, N = _points(make_chart(shown, chart.cell, uv=chart.uv))
-        vertices, caps = eye_caps(shown.vertices, shown.normals)
+        vertices, caps = eye_caps(shown.vertices, shown.normals, shown.triangles)
         xy, z = view.project(vertices)
         _, _, zbuf = rasterize(np.concatenate([mesh.triangles, caps]), xy, z,
                                np.zeros((len(xy), 0)), *view.image.shape[:2], perspective=True)

@@ -76,12 +76,15 @@ def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:
 BULGE = (0.032, 0.045)
 
 
-def eye_caps(vertices, normals) -> tuple[np.ndarray, np.ndarray]:
+def eye_caps(vertices, normals, triangles=TRIANGLES) -> tuple[np.ndarray, np.ndarray]:
     """The mesh with its eyes closed by balls that hide what lies behind them.
 
     vertices, normals: (468, 3). Returns more vertices (468 + E, 3) and only the new triangles
     (C, 3). Without them the side of the nose is seen through the eye from 60 degrees on.
+    triangles: the mesh's own; one whose openings are covered by them already gets none.
     """
+    if len(triangles) > len(TRIANGLES):
+        return np.asarray(vertices, np.float64), np.zeros((0, 3), np.int32)
     width = np.linalg.norm(vertices[FACE_RIGHT] - vertices[FACE_LEFT])
     points, triangles = [np.asarray(vertices, np.float64)], []
     first = len(vertices)

@@ -76,7 +76,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
             return SwapResult.unchanged(image, result.status, result.reason)
         # What was only bent is changed too: the mask says so with the least weight it can.
         return replace(result, mask=np.maximum(result.mask, changed * np.float32(1 / 255)))
-    vertices, caps = eye_caps(mesh.vertices, mesh.normals)
+    vertices, caps = eye_caps(mesh.vertices, mesh.normals, mesh.triangles)
     xy, z = camera.project(vertices)
     n = len(mesh.vertices)
     view = camera.position - mesh.vertices
