@@ -176,4 +176,16 @@ def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chro
             book.page.keyboard.press("ArrowRight")
         book.page.wait_for_function("([e, src]) => e.src !== src && e.naturalWidth === 96",
                                     arg=[image.element_handle(), before])
+        book.page.evaluate("""() => { const get = HTMLCanvasElement.prototype.getContext;
+          HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+            return kind === 'webgl2' ? null : get.call(this, kind, ...rest); }; }""")
+        book.run_cell("BallScene(300)")  # a browser without WebGL2: the kernel draws, and says so
+        cell = book.cell("BallScene(300)")
+        cell.locator("#notice", has_text="kernel draws").wait_for(timeout=60_000)
+        image = cell.locator("img#view")
+        shown = "([e, src]) => e.src !== src && e.naturalWidth === 360"
+        book.page.wait_for_function(shown, arg=[image.element_handle(), ""])
+        before = image.get_attribute("src")
+        cell.get_by_role("slider", name="Jaw open").fill("1")
+        book.page.wait_for_function(shown, arg=[image.element_handle(), before])
         assert book.errors() == [] and complaints == [] and book.requests == []
