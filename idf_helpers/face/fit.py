@@ -28,6 +28,7 @@ SPARSE = 1.5  # cost of a weight of 1, in units of half a squared standard error
 OFFSET = 0.12  # cm, standard deviation of a point's own offset
 ROBUST = 3.0  # NOISE: error at which a landmark's weight is halved
 KEYFRAMES = 32
+STEPS = (0.8, 0.01, 0.08)  # what smoothing may move: degrees, share of the distance, weight
 ALIKE = 4.0  # frames of one clip count as so many that err independently
 FOVS = (14.0, 20.0, 28.0, 38.0, 50.0, 65.0)  # degrees tried where it is not given
 FOV_PRIOR = (40.0, 0.5)  # degrees, and standard deviation of its logarithm
@@ -335,19 +336,31 @@ def _find_fov(xy, width, height, model, config, tell) -> float:
 # --- over time ------------------------------------------------------------------------------------
 
 def _smoothed(poses, weights, used, frames: float):
-    """Poses and weights smoothed over about `frames` frames; gaps are bridged."""
+    """Poses and weights smoothed over about `frames` frames; gaps are bridged.
+
+    What is taken is noise, which is small: nothing moves further than STEPS from where its own
+    frame had it, so that a blink or a quick turn keeps its height.
+    """
     stiffness = frames**4 / 4
     w = used.astype(np.float64)
-    mean = poses[np.flatnonzero(used)[0], :3, :3]
-    vectors = np.zeros((len(poses), 3))
+    first = poses[np.flatnonzero(used)[0], :3, :3]
+    raw = np.zeros((len(poses), 6))
     for i in np.flatnonzero(used):  # turns away from one of the rotations: short, so unambiguous
-        vectors[i] = rotation_vector(poses[i, :3, :3] @ mean.T)
-    moved = smooth(np.column_stack([vectors, np.nan_to_num(poses[:, :3, 3])]), w, stiffness)
+        raw[i, :3] = rotation_vector(poses[i, :3, :3] @ first.T)
+        raw[i, 3:] = poses[i, :3, 3]
+    moved = smooth(raw, w, stiffness)
+    far = float(np.median(-raw[used, 5]))
+    for part, limit in ((slice(0, 3), np.radians(STEPS[0])), (slice(3, 6), STEPS[1] * far)):
+        step = moved[used, part] - raw[used, part]
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        moved[used, part] = raw[used, part] + step * np.minimum(1, limit / np.maximum(length, 1e-9))
     out = np.tile(np.eye(4), (len(poses), 1, 1))
     for i in range(len(poses)):
-        out[i, :3, :3] = rotation(moved[i, :3]) @ mean
+        out[i, :3, :3] = rotation(moved[i, :3]) @ first
         out[i, :3, 3] = moved[i, 3:]
-    return out, np.clip(smooth(weights, w, stiffness / 4), 0, 1)
+    soft = smooth(weights, w, stiffness / 4)
+    soft[used] = weights[used] + np.clip(soft[used] - weights[used], -STEPS[2], STEPS[2])
+    return out, np.clip(soft, 0, 1)
 
 
 def rotation_vector(R) -> np.ndarray:

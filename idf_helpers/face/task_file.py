@@ -122,9 +122,6 @@ class TaskLandmarker:
         """The clip with the file's scores as expressions, and its matrices as poses in the face
         model's frame: one rigid move between both heads' frames, the mean over all frames."""
         fov = 2 * np.degrees(np.arctan(np.tan(np.radians(VERTICAL_FOV) / 2) * width / height))
-        if config.fov:
-            raise IdfError("The field of view is part of a .task file's poses",
-                           f"--fov {config.fov:g}", "leave --fov out")
         fitted = fit_clip(points, width, height, replace(config, fov=float(fov)))
         rows = np.fromfile(self._store, np.float32).reshape(-1, self.record)
         if len(rows) != len(points):

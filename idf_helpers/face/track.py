@@ -55,6 +55,9 @@ def track_video(source, out, config: TrackConfig | None = None, *, task=None, ba
     source = Source(source)
     model = model or FaceModel.load()
     backdrop = read_image(background, "background")[..., :3] if background else None
+    if task is not None and config.fov:
+        raise IdfError("The field of view is part of a .task file's poses", f"fov {config.fov:g}",
+                       "leave --fov out")
     landmarker = _landmarker(task)
     inputs = source.fingerprint() | (landmarker.fingerprint() if landmarker else {})
     if backdrop is not None:

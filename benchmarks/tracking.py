@@ -1,0 +1,144 @@
+"""The tracker against the truth: expressions, head pose, field of view, time, memory.
+
+    python benchmarks/tracking.py                  the bundled talking head
+    python benchmarks/tracking.py --pack PACK      and clips of drawn heads, none of which the face
+                                                   model was measured on
+
+Correlations are between the weights that were rendered and those tracked, left and right averaged.
+The pose is compared after one constant turn between both head frames, which says what each calls
+"straight ahead"; the error without it stands beside. Limits: jaw, smile and brows >= 0.85, pose
+<= 3 degrees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from scipy.spatial.transform import Rotation  # noqa: E402
+
+from idf_helpers import samples  # noqa: E402
+from idf_helpers.face.config import TrackConfig  # noqa: E402
+from idf_helpers.face.fit import fit_clip  # noqa: E402
+from idf_helpers.face.overlay import check_poses  # noqa: E402
+from idf_helpers.face.track import track_video  # noqa: E402
+from idf_helpers.machine import machine, peak_rss_mb  # noqa: E402
+from idf_helpers.swap.landmarks import LandmarkDetector  # noqa: E402
+
+GROUPS = {  # what is compared, and the limit of the correlation
+    "jaw": (("jawOpen",), 0.85), "smile": (("mouthSmile_L", "mouthSmile_R"), 0.85),
+    "brows up": (("browInnerUp_L", "browInnerUp_R", "browOuterUp_L", "browOuterUp_R"), 0.85),
+    "brows down": (("browDown_L", "browDown_R"), 0.85),
+    "blink": (("eyeBlink_L", "eyeBlink_R"), None), "pucker": (("mouthPucker",), None),
+    "funnel": (("mouthFunnel",), None), "wide eyes": (("eyeWide_L", "eyeWide_R"), None),
+    "sneer": (("noseSneer_L", "noseSneer_R"), None)}
+POSE_LIMIT = 3.0
+TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
+def compare(name, got, weights, names, rotations, found) -> None:
+    """Prints one clip's rows. got: (N, E) tracked; weights: (N, E) true; rotations, found: (N, 3,
+    3) camera axes in the head's frame, true and tracked."""
+    print(f"\n{name}: {len(got)} frames")
+    print("| expression | true, standard deviation | tracked | correlation | limit | |")
+    print("|---|---|---|---|---|---|")
+    for group, (members, limit) in GROUPS.items():
+        k = [names.index(n) for n in members]
+        a, b = weights[:, k].mean(1), got[:, k].mean(1)
+        if a.std() < 0.02:
+            continue
+        r = float(np.corrcoef(a, b)[0, 1]) if b.std() > 0 else 0.0
+        verdict = "reported" if limit is None else "ok" if r >= limit else "MISSED"
+        print(f"| {group} | {a.std():.2f} | {b.std():.2f} | {r:.2f} | {limit or ''} | {verdict} |")
+    turn = Rotation.from_matrix(found) * Rotation.from_matrix(rotations).inv()
+    plain = np.degrees(turn.magnitude())
+    rest = np.degrees((turn.mean().inv() * turn).magnitude())
+    verdict = "ok" if rest.mean() <= POSE_LIMIT else "MISSED"
+    print(f"pose error, degrees: mean {rest.mean():.2f}, 95 % {np.quantile(rest, 0.95):.2f} "
+          f"(with the constant turn {plain.mean():.2f}, {np.quantile(plain, 0.95):.2f}); "
+          f"limit {POSE_LIMIT:g}: {verdict}")
+
+
+def bundled(folder: Path) -> None:
+    """The talking head, by the command's own function, from its pictures."""
+    data = samples.dataset("head_talking")
+    frames = sorted(data.frames, key=lambda f: f.name[-4:])
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for i, f in enumerate(frames):
+        (pictures / f"{i:04d}.png").symlink_to(f.path)
+    started, cpu = time.perf_counter(), time.process_time()
+    tracked = track_video(pictures, folder / "run", TrackConfig(fov=29.0, overlay=False))
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    number = [int(f.name[-5:]) for f in tracked.frames]
+    truth = np.array([frames[i].expression for i in number])
+    compare("bundled talking head, field of view given",
+            np.array([f.expression for f in tracked.frames]), truth, list(data.expression_names),
+            np.array([frames[i].camera.c2w[:3, :3] for i in number]),
+            np.array([f.camera.c2w[:3, :3] for f in tracked.frames]))
+    print(f"{len(number)} of {len(frames)} frames used; {seconds:.0f} s wall, {cpu:.0f} s CPU: "
+          f"{1000 * cpu / len(frames):.0f} ms CPU a frame; peak memory {peak_rss_mb():.0f} MB")
+    report = check_poses(data)
+    print(f"overlay check of the bundled poses: {report.median:.2f} % of the face's width; "
+          f"of the tracked: {check_poses(tracked).median:.2f} % (limit {report.limit:g})")
+
+
+def drawn(pack: str, seeds, count: int) -> None:
+    """Clips of heads drawn from the pack: the bundled sequence's performance, other faces."""
+    sys.path.insert(0, str(ROOT / "assets" / "face"))
+    from heads import CENTER, DISTANCE, FOV_X, DrawnHeads, draw_look
+
+    from idf_helpers.cameras import Camera
+
+    heads, detector = DrawnHeads(pack), LandmarkDetector()
+    data = samples.dataset("head_talking")
+    frames = sorted(data.frames, key=lambda f: f.name[-4:])
+    frames = [frames[i] for i in np.linspace(0, len(frames) - 1, count).astype(int)]
+    names = list(data.expression_names)
+    for seed in seeds:
+        neutral, look = heads.identity(seed), draw_look(seed)
+        points, axes = [], []
+        for f in frames:
+            c2w = np.eye(4)
+            c2w[:3, :3] = TO_WORLD.T @ f.camera.c2w[:3, :3]
+            c2w[:3, 3] = CENTER + TO_WORLD.T @ f.camera.position * DISTANCE / 0.5
+            weights = dict(zip(names, f.expression[:len(names)], strict=True))
+            picture = heads.draw(heads.expressed(neutral, weights),
+                                 Camera.from_fov(c2w, FOV_X, 256, 256), look)
+            found = detector.detect(picture)
+            points.append(found[0].points if found else np.full((468, 3), np.nan))
+            axes.append(c2w[:3, :3])
+        for fov in (29.0, 0.0):
+            track = fit_clip(np.array(points), 256, 256, TrackConfig(fov=fov))
+            if fov:
+                u = track.used
+                compare(f"drawn head {seed}, field of view given", track.expressions[u],
+                        np.array([f.expression[:len(names)] for f in frames])[u], names,
+                        np.array(axes)[u], np.transpose(track.poses[u, :3, :3], (0, 2, 1)))
+            else:
+                print(f"field of view estimated: {track.fov:.1f} degrees (true 29)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pack", help="folder of a head pack")
+    parser.add_argument("--heads", type=int, default=3, help="drawn heads")
+    parser.add_argument("--frames", type=int, default=140, help="of each drawn head's clip")
+    args = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        bundled(Path(folder))
+    if args.pack:
+        drawn(args.pack, range(9000, 9000 + args.heads), args.frames)
+
+
+if __name__ == "__main__":
+    main()
