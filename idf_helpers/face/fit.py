@@ -17,15 +17,21 @@ import numpy as np
 from ..errors import IdfError
 from ..swap.topology import FACE_LEFT, FACE_RIGHT, POINTS
 from .config import TrackConfig
-from .model import FaceModel
+from .model import FaceModel, toward, view_terms
 from .pose import fit_pose, project, project_jacobian, rotation
 from .solve import bounded_quadratic, normal_equations, smooth
 
 NOISE = 0.15  # cm, of a landmark: the unit of the data term
-POINTS_EACH = 12.0  # neighbouring landmarks err together: so many count as one
-RIDGE = 0.6  # standard deviation of an expression weight
-SPARSE = 1.5  # cost of a weight of 1, in units of half a squared standard error
+POINTS_EACH = 4.0  # neighbouring landmarks err together: so many count as one
+# What faces do all the time, and what they seldom do or landmarks tell badly: standard deviation
+# of a weight, and cost of a weight of 1 (in units of half a squared standard error).
+USUAL = ("browDown", "browInnerUp", "browOuterUp", "eyeBlink", "jawOpen", "mouthFunnel",
+         "mouthPucker", "mouthSmile")
+RIDGE, RIDGE_RARE = 0.6, 0.35
+SPARSE, SPARSE_RARE = 0.5, 1.5
+SIDES = 0.25  # standard deviation of a weight's difference between left and right
 OFFSET = 0.12  # cm, standard deviation of a point's own offset
+OWN_TERMS, OWN_TURN = 5, 0.2  # terms up to squares that are fitted to one face, cm per unit
 ROBUST = 3.0  # NOISE: error at which a landmark's weight is halved
 KEYFRAMES = 32
 STEPS = (0.8, 0.01, 0.08)  # what smoothing may move: degrees, share of the distance, weight
@@ -79,17 +85,28 @@ class Track:
 class FrameFitter:
     """Pose and expression of one frame at a time.
 
-    neutral: (468, 3) cm. sparsity: see `TrackConfig`.
+    neutral: (468, 3) cm. sparsity: see `TrackConfig`. turned: (5, 468, 3) cm, this face's own terms
+    of what the landmark model makes of it when it turns, beside those of all faces.
     """
 
-    def __init__(self, model: FaceModel, lens: Lens, neutral=None, sparsity: float = 1.0):
+    def __init__(self, model: FaceModel, lens: Lens, neutral=None, sparsity: float = 1.0,
+                 turned=None):
         self.model, self.lens = model, lens
+        self.turned = np.zeros((OWN_TERMS, POINTS, 3)) if turned is None else turned
         self.neutral = np.asarray(model.rest if neutral is None else neutral, np.float64)
         self.columns = np.array([n in model.seen for n in model.expression_names])
         self.shapes = model.expression[self.columns].astype(np.float64)
         self._flat = np.ascontiguousarray(self.shapes.transpose(1, 2, 0))  # (468, 3, S)
         self.weights = 1 / (model.point_noise.astype(np.float64) ** 2 + NOISE**2)
-        self.l1 = SPARSE * sparsity
+        names = model.seen
+        usual = np.array([n.removesuffix("_L").removesuffix("_R") in USUAL for n in names])
+        self.l1 = np.where(usual, SPARSE, SPARSE_RARE) * sparsity
+        self.prior = np.diag(1 / np.where(usual, RIDGE, RIDGE_RARE) ** 2)
+        for i, n in enumerate(names):
+            if n.endswith("_L") and n[:-1] + "R" in names:
+                j = names.index(n[:-1] + "R")
+                self.prior[[i, j], [i, j]] += 1 / SIDES**2
+                self.prior[[i, j], [j, i]] -= 1 / SIDES**2
         self.f = np.array([lens.fx, lens.fy])
         self.c = np.array([lens.cx, lens.cy])
 
@@ -97,7 +114,10 @@ class FrameFitter:
         """(468, 3) cm; weights: (S,) of the expressions that are seen. With a pose: as the
         landmark model sees it from there (`FaceModel.displacement`)."""
         v = self.neutral + self._flat @ weights
-        return v if pose is None else v + self.model.displacement(pose)
+        if pose is None:
+            return v
+        own = np.tensordot(view_terms(toward(pose))[:OWN_TERMS], self.turned, 1)
+        return v + self.model.displacement(pose) + own
 
     def project(self, weights, pose) -> np.ndarray:
         """(468, 2) pixels where the landmark model should see the face."""
@@ -130,7 +150,7 @@ class FrameFitter:
             S = H[6:, 6:] - pe.T @ solved[:, :-1]
             b = g[6:] - pe.T @ solved[:, -1]
             # in terms of the new weights y = x + dx: y'(S + ridge) y / 2 - (b + S x - l1)' y
-            y = bounded_quadratic(S + self.ridge(), b + S @ x - self.l1, x, low, high, 60)
+            y = bounded_quadratic(S + self.prior, b + S @ x - self.l1, x, low, high, 60)
             step = solved[:, -1] - solved[:, :-1] @ (y - x)
             change = np.abs(y - x).max(initial=0.0)
             x = y
@@ -146,10 +166,6 @@ class FrameFitter:
         """(468,) weights of squared pixels. e2: (468,) squared errors over their variance; unit:
         pixels of a centimetre at the head. Cauchy's loss; neighbours err together."""
         return self.weights / (1 + e2 / ROBUST**2) / (unit**2 * POINTS_EACH)
-
-    def ridge(self) -> np.ndarray:
-        """(S, S) what expressions cost, squared."""
-        return np.eye(len(self.shapes)) / RIDGE**2
 
     def full(self, weights) -> np.ndarray:
         """(E,) with zeros for the expressions that are not seen."""
@@ -179,8 +195,8 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
     keys = _keyframes(xy, there)
     fov = config.fov or _find_fov(xy[keys], width, height, model, config, tell)
     lens = Lens.of(fov, width, height)
-    identity, neutral = _fit_identity(xy[keys], lens, model, config, tell)
-    fitter = FrameFitter(model, lens, neutral, config.sparsity)
+    identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, tell)
+    fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
 
     n = len(xy)
     poses = np.full((n, 4, 4), np.nan)
@@ -247,16 +263,13 @@ def _keyframes(xy, there, count: int = KEYFRAMES) -> np.ndarray:
     return index[sorted(taken)]
 
 
-def _fit_identity(xy, lens, model, config, tell=None, rounds: int = 6, cost: bool = False):
-    """identity (I,) and the neutral face (468, 3) of some frames (K, 468, 2); with `cost` also
-    what the fit costs (minus log likelihood up to a constant)."""
-    identity = np.zeros(len(model.identity))
-    neutral = model.rest.astype(np.float64)
+def _fit_identity(xy, lens, model, config, tell=None, rounds: int = 6):
+    """identity (I,), the neutral face (468, 3), its own turned terms and what the fit costs (minus
+    log likelihood up to a constant) of some frames (K, 468, 2)."""
+    fitter = FrameFitter(model, lens, None, config.sparsity)
+    identity, total = np.zeros(len(model.identity)), np.inf
     poses, weights = [None] * len(xy), [None] * len(xy)
-    if not config.identity:
-        rounds = 1
-    for k in range(rounds):
-        fitter = FrameFitter(model, lens, neutral, config.sparsity)
+    for k in range(rounds if config.identity else 0):
         rows = []
         for i, p in enumerate(xy):
             try:
@@ -265,51 +278,65 @@ def _fit_identity(xy, lens, model, config, tell=None, rounds: int = 6, cost: boo
                 rows.append(i)
             except IdfError:
                 poses[i] = weights[i] = None
+        if not rows:
+            break
+        identity, neutral, turned, total = shape_step(
+            model, [(xy[i], poses[i], weights[i], fitter) for i in rows])
+        fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
         if tell:
             tell("fitting the face's shape", (k + 1) / rounds)
-        if not rows or not config.identity:
-            break
-        if k == rounds - 1 and not cost:
-            break
-        identity, neutral, total = shape_step(
-            model, [(xy[i], poses[i], weights[i], fitter) for i in rows])
-    return (identity, neutral, total) if cost else (identity, neutral)
+    return identity, fitter.neutral, fitter.turned, total
 
 
 def shape_step(model: FaceModel, views):
     """One step of least squares for the face's shape, poses and expressions kept.
 
-    views: (points (468, 2), pose, weights, fitter) of each frame, the fitters sharing one neutral
-    face. Returns identity (I,), neutral (468, 3) and minus the log likelihood, up to a constant,
-    of the views before the step and the identity after it.
+    views: (points (468, 2), pose, weights, fitter) of each frame, the fitters sharing one face.
+    Returns identity (I,), neutral (468, 3), turned terms (5, 468, 3) and minus the log likelihood,
+    up to a constant, of the views before the step and the identity after it.
+
+    What the identity modes cannot say is an offset of every point, and one that follows the
+    direction of the camera, both small (`OFFSET`, `OWN_TURN`).
     """
-    total = 0.0
-    per_point, per_rhs = np.zeros((POINTS, 3, 3)), np.zeros((POINTS, 3))
+    total, n = 0.0, 3 * (1 + OWN_TERMS)
+    M = model.identity.astype(np.float64)
+    per_point, per_rhs = np.zeros((POINTS, n, n)), np.zeros((POINTS, n))
+    fitter = views[0][3]
+    now = np.concatenate([(fitter.neutral - model.rest)[None], fitter.turned])  # (1 + 5, 468, 3)
+    now = now.transpose(1, 0, 2).reshape(POINTS, n)
     for p, pose, x, fitter in views:
         unit = fitter.f.mean() / -pose[2, 3]
         r = fitter.project(x, pose) - p
         e2 = (r**2).sum(1) / unit**2 * fitter.weights
         total += 0.5 * ROBUST**2 * np.log1p(e2 / ROBUST**2).sum() / POINTS_EACH
-        total += 0.5 * (x**2).sum() / RIDGE**2 + fitter.l1 * x.sum()
+        total += 0.5 * x @ fitter.prior @ x + fitter.l1 @ x
         # expressions that are on may be taken for identity: quiet frames count more
         w = fitter.data_weights(e2, unit) / (1 + x.sum())
         q = fitter.shape(x, pose) @ pose[:3, :3].T + pose[:3, 3]
         J = project_jacobian(q, fitter.f) @ pose[:3, :3]  # (468, 2, 3) pixels per cm
-        per_point += np.einsum("vki,v,vkj->vij", J, w, J, optimize=True)
-        per_rhs -= np.einsum("vki,v,vk->vi", J, w, r, optimize=True)
-    offset = views[0][3].neutral - model.rest
+        phi = np.concatenate([[1.0], view_terms(toward(pose))[:OWN_TERMS]])
+        A = (phi[:, None] * J[:, :, None]).reshape(POINTS, 2, n)
+        wA = A * w[:, None, None]
+        per_point += wA.transpose(0, 2, 1) @ A
+        per_rhs -= (wA.transpose(0, 2, 1) @ r[..., None])[..., 0]
     share = ALIKE / max(len(views), ALIKE)  # frames of one clip err alike
-    M = model.identity.astype(np.float64)
-    rhs = per_rhs + np.einsum("vij,vj->vi", per_point, offset, optimize=True)
-    MP = np.einsum("avi,vij->avj", M, per_point, optimize=True)
+    rhs = per_rhs + (per_point @ now[..., None])[..., 0]
+    # the modes, by the offset's part of the equations with the other terms as they are
+    own = now.copy()
+    own[:, :3] = 0
+    left = (rhs - (per_point @ own[..., None])[..., 0])[:, :3]
+    MP = np.einsum("avi,vij->avj", M, per_point[:, :3, :3], optimize=True)
     identity = np.linalg.solve(
         share * np.einsum("avj,bvj->ab", MP, M, optimize=True) + np.eye(len(M)),
-        share * np.einsum("avi,vi->a", M, rhs, optimize=True))
+        share * np.einsum("avi,vi->a", M, left, optimize=True))
     shape = np.tensordot(identity, M, 1)
-    left = rhs - np.einsum("vij,vj->vi", per_point, shape, optimize=True)
-    own = np.linalg.solve(share * POINTS_EACH * per_point + np.eye(3) / OFFSET**2,
-                          (share * POINTS_EACH * left)[..., None])[..., 0]
-    return identity, model.rest + shape + own, total + 0.5 * float((identity**2).sum())
+    rest = rhs - (per_point[:, :, :3] @ shape[..., None])[..., 0]
+    ridge = np.repeat([1 / OFFSET**2] + [1 / OWN_TURN**2] * OWN_TERMS, 3)
+    each = share * POINTS_EACH
+    own = np.linalg.solve(each * per_point + np.diag(ridge), each * rest[..., None])[..., 0]
+    own = own.reshape(POINTS, 1 + OWN_TERMS, 3).transpose(1, 0, 2)
+    return identity, model.rest + shape + own[0], own[1:], \
+        total + 0.5 * float((identity**2).sum())
 
 
 def _find_fov(xy, width, height, model, config, tell) -> float:
@@ -319,7 +346,7 @@ def _find_fov(xy, width, height, model, config, tell) -> float:
 
     def cost(fov):
         *_, total = _fit_identity(some, Lens.of(fov, width, height), model,
-                                  replace(config, identity=True), rounds=3, cost=True)
+                                  replace(config, identity=True), rounds=3)
         return total + 0.5 * ((np.log(fov) - np.log(FOV_PRIOR[0])) / FOV_PRIOR[1]) ** 2
 
     costs = []

@@ -92,8 +92,7 @@ class FaceModel:
     def displacement(self, pose) -> np.ndarray:
         """(468, 3) float64 cm: T(view), how the landmark model sees any face displaced under a
         head-to-camera pose (4, 4), OpenGL axes; to be added to its vertices."""
-        toward = -pose[:3, :3].T @ pose[:3, 3] - CENTER
-        return np.tensordot(view_terms(toward), self.turned, 1)
+        return np.tensordot(view_terms(toward(pose)), self.turned, 1)
 
     def weights(self, expression) -> np.ndarray:
         """(E,) float64 weights of a dict {name: weight} or of a vector of E numbers.
@@ -131,13 +130,19 @@ class FaceModel:
                    for k in ("signal", "noise", "point_noise")}}
 
 
-def view_terms(toward) -> np.ndarray:
+def toward(pose) -> np.ndarray:
+    """(3,) cm from the middle of the head to the camera, in the head's frame; pose: (4, 4) head to
+    camera."""
+    return -pose[:3, :3].T @ pose[:3, 3] - CENTER
+
+
+def view_terms(direction) -> np.ndarray:
     """(..., 9) x, y, x^2, xy, y^2, x^3, x^2 y, x y^2, y^3 of the direction to the camera.
 
-    toward: (..., 3) in the head's frame, of any length; made a unit vector and kept within what
+    direction: (..., 3) in the head's frame, of any length; made a unit vector and kept within what
     was measured.
     """
-    d = np.asarray(toward, np.float64)
+    d = np.asarray(direction, np.float64)
     d = d / np.linalg.norm(d, axis=-1, keepdims=True)
     x, y = (np.clip(d[..., k], -VIEW_LIMIT[k], VIEW_LIMIT[k]) for k in (0, 1))
     return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], -1)

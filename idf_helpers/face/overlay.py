@@ -110,12 +110,12 @@ def check_poses(dataset, frames: int = FRAMES, limit: float = LIMIT,
     seen: list = [None] * len(pick)
     for _ in range(2):  # the similarity again, now by the points themselves, and the face's shape
         similarity = _refined(similarity, cameras, points, fitters, weights)
-        _, neutral, _ = shape_step(model, [(p, _pose(c, similarity), x, f) for p, c, x, f in
+        _, neutral, turned, _ = shape_step(model, [(p, _pose(c, similarity), x, f) for p, c, x, f in
                                            zip(points, cameras, weights, fitters, strict=True)
                                            if _before(_pose(c, similarity), f)] or
                                    [(points[0], own[0], weights[0], fitters[0])])
         for f in fitters:
-            f.neutral = neutral
+            f.neutral, f.turned = neutral, turned
     similarity = _refined(similarity, cameras, points, fitters, weights)
     for k, i in enumerate(there):
         pose = _pose(cameras[k], similarity)
@@ -254,7 +254,7 @@ def _expression(fitter, p, pose, x):
     J = J.reshape(-1, J.shape[2])
     H = J.T @ (J * w[:, None])
     b = -J.T @ (r.reshape(-1) * w)
-    S = H + fitter.ridge()
+    S = H + fitter.prior
     return bounded_quadratic(S, b + H @ x - fitter.l1, x, np.zeros(len(x)), np.ones(len(x)), 60)
 
 

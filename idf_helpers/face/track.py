@@ -71,7 +71,6 @@ def track_video(source, out, config: TrackConfig | None = None, *, task=None, ba
         if not run.resumed:
             for name in ("landmarks.f32", "scores.f32"):
                 (run.path / name).unlink(missing_ok=True)
-        run.event(kind="started")
         if landmarker:
             landmarker.open(run.path)
         try:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from idf_helpers.errors import IdfError
+from idf_helpers.face import fit
 from idf_helpers.face.config import TrackConfig
 from idf_helpers.face.fit import fit_clip, rotation_vector
 from idf_helpers.face.model import FaceModel
@@ -42,8 +43,9 @@ def test_pose_and_expression_of_a_clip_are_found():
     assert np.abs(centred[1] - centred[0]).mean() < 0.7 * np.abs(centred[2] - centred[0]).mean()
 
 
-def test_field_of_view_is_estimated():
-    wide, narrow = (fit_clip(make_clip(30, fov=fov, noise=0.2)[0][::3], SIZE, SIZE).fov
+def test_field_of_view_is_estimated(monkeypatch):
+    monkeypatch.setattr(fit, "KEYFRAMES", 8)
+    wide, narrow = (fit_clip(make_clip(30, fov=fov, noise=0.2)[0][::4], SIZE, SIZE).fov
                     for fov in (60.0, 20.0))
     assert 42 < wide < 66 and 14 < narrow < 30
 
