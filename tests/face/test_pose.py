@@ -56,7 +56,7 @@ def test_outliers_missing_points_and_a_talking_mouth_hardly_turn_the_head():
     p[wild] += rng.normal(0, 40, (60, 2))
     p[topology.FACE_OVAL[:5]] = np.nan
     fit = fit_pose(p, CAMERA)
-    assert angle(fit.pose, true) < 2.5 and np.isnan(fit.errors[topology.FACE_OVAL[0]])
+    assert angle(fit.pose, true) < 3.5 and np.isnan(fit.errors[topology.FACE_OVAL[0]])
     assert 0.2 < fit.residual < 3
 
 
