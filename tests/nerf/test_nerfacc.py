@@ -36,7 +36,7 @@ def test_without_it_the_error_says_what_is_missing(views):
 def test_it_trains_and_renders(views, monkeypatch):
     monkeypatch.setitem(sys.modules, "nerfacc", fake_nerfacc)
     monkeypatch.setattr(nerfacc_sampler, "lacks_nerfacc", lambda: None)
-    options = replace(TINY, N_importance=0)
+    options = replace(TINY, N_importance=0, precrop_iters=0)
     trainer = VanillaTrainer(views, options, VanillaConfig(nerfacc=True, device="cpu"),
                              Amount(iterations=60))
     first = np.mean([trainer.step() for _ in range(8)])

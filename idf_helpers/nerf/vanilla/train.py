@@ -28,6 +28,7 @@ from .scene import VanillaScene
 from .volume import camera_rays, render_rays
 
 SAVE_EVERY = {"cpu": 10, "cuda": 250}  # steps between two copies of the state
+FIRST_DRAWS = 16  # of the networks' weights, at most
 BLENDER_DEPTHS = 2.0, 6.0  # nerf-pytorch's for synthetic scenes
 
 
@@ -102,8 +103,8 @@ class VanillaTrainer(Recoverable):
         if self.iterations is None and self.budget is None:
             self.iterations, self.budget = (DEFAULT_ITERATIONS, None) if on_cuda else \
                 (None, DEFAULT_BUDGET_S)
-        torch.manual_seed(amount.seed)
-        self.field = Field(options).to(self.device)
+        self.field = first_field(options, amount.seed, self.near, self.far, self.bounds)
+        self.field.to(self.device)
         parameters = list(self.field.parameters())
         self.optimizer = torch.optim.Adam(parameters, lr=options.lrate, betas=(0.9, 0.999))
         self.offset, self.start = 0.5 if config.rays != "corner" else 0.0, 0
@@ -292,6 +293,24 @@ class VanillaTrainer(Recoverable):
         return Progress(self.iteration, self.fraction, self.seconds,
                         self.iteration / max(self.seconds, 1e-9), self.psnr_train, count,
                         peak_rss_mb(), preview)
+
+
+def first_field(options: NerfOptions, seed: int, near: float, far: float,
+                bounds: Bounds) -> Field:
+    """Networks as they are before training. A draw whose density is nowhere positive in the box
+    would pass no gradient and stay empty for ever; then the next one is taken."""
+    probe = np.random.default_rng(0).uniform(bounds.low, bounds.high, (256, 1, 3))
+    points = torch.tensor(probe, dtype=torch.float32)
+    down = torch.tensor([[0.0, 0.0, -1.0]]).expand(len(points), 3)
+    for attempt in range(FIRST_DRAWS):
+        torch.manual_seed(seed + attempt * 1_000_003)
+        field = Field(options)
+        with torch.no_grad():
+            alive = [bool((field.query(points, down, fine)[..., 3] > 0).float().mean() > 0.05)
+                     for fine in (False, True)]
+        if all(alive):
+            break
+    return field
 
 
 def middle(n: int, share: float) -> np.ndarray:
