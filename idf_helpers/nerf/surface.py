@@ -13,6 +13,7 @@ import numpy as np
 
 from ..cameras import Camera
 from ..errors import IdfError
+from ..splats.jit import kernel, next_item, run_on_threads
 
 RESOLUTION = 200  # longer side of the rendered views, pixels, at most
 TRUNCATE = 3.0  # voxels before and behind a surface that its depth says something about
@@ -72,24 +73,46 @@ def fuse(views: list[View], origin, voxel: float, shape) -> np.ndarray:
     or, where it sees nothing, outside; more than 3 voxels behind the surface it says nothing. A
     vertex about which no view says anything is inside if enough of them have it in the picture.
     """
-    at = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1).reshape(-1, 3)
-    points = origin + voxel * at
-    total, said, hidden = (np.zeros(len(points), np.float32) for _ in range(3))
-    for view in views:
-        uv, z = view.camera.project(points)
-        c = view.camera
-        inside = np.nonzero((z > 0) & (uv >= 0).all(1) & (uv[:, 0] < c.width)
-                            & (uv[:, 1] < c.height))[0]
-        j, i = uv[inside].astype(np.int64).T
-        depth = np.nan_to_num(view.depth[i, j], nan=np.inf)
-        d = np.minimum((depth - z[inside]) / (TRUNCATE * voxel), 1.0)
-        behind = d < -1
-        np.add.at(hidden, inside[behind], 1)
-        total[inside[~behind]] += d[~behind].astype(np.float32)
-        said[inside[~behind]] += 1
-    mean = np.where(said > 0, -total / np.maximum(said, 1), -1.0)
-    mean[(said == 0) & (hidden >= max(1, len(views) // 6))] = 1.0
-    return mean.reshape(shape).astype(np.float32)
+    table = np.array([[*v.camera.w2c_cv[:3].ravel(), v.camera.fx, v.camera.fy, v.camera.cx,
+                       v.camera.cy, v.camera.width, v.camera.height] for v in views])
+    depths = np.concatenate([np.nan_to_num(v.depth, nan=np.inf).ravel() for v in views])
+    offsets = np.cumsum([0] + [v.depth.size for v in views])
+    volume = np.empty(shape, np.float32)
+    run_on_threads(_fuse, np.asarray(origin, np.float64), voxel, table, depths.astype(np.float32),
+                   offsets, max(1, len(views) // 6), volume)
+    return volume
+
+
+@kernel
+def _fuse(origin, voxel, cameras, depths, offsets, enough, volume, counter):
+    nx, ny, nz = volume.shape
+    i = next_item(counter)
+    while i < nx:
+        for j in range(ny):
+            for k in range(nz):
+                x, y, z = origin[0] + voxel * i, origin[1] + voxel * j, origin[2] + voxel * k
+                total, said, hidden = 0.0, 0, 0
+                for v in range(len(cameras)):
+                    c = cameras[v]
+                    away = c[8] * x + c[9] * y + c[10] * z + c[11]
+                    if away <= 0:
+                        continue
+                    column = (c[0] * x + c[1] * y + c[2] * z + c[3]) / away * c[12] + c[14]
+                    row = (c[4] * x + c[5] * y + c[6] * z + c[7]) / away * c[13] + c[15]
+                    if column < 0 or row < 0 or column >= c[16] or row >= c[17]:
+                        continue
+                    depth = depths[offsets[v] + int(row) * int(c[16]) + int(column)]
+                    d = (depth - away) / (TRUNCATE * voxel)
+                    if d < -1:
+                        hidden += 1
+                    else:
+                        total += min(d, 1.0)
+                        said += 1
+                if said:
+                    volume[i, j, k] = -total / said
+                else:
+                    volume[i, j, k] = 1.0 if hidden >= enough else -1.0
+        i = next_item(counter)
 
 
 def seen_colours(views: list[View], points: np.ndarray, normals: np.ndarray,
