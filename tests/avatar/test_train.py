@@ -191,3 +191,22 @@ def test_mean_error_is_reported(trained):
     own = [r["psnr"] for r in rows if r["model"] == "avatar"]
     assert len(own) == 8 and np.mean(own) == pytest.approx(read_metrics(out)["psnr"], abs=0.01)
     assert load_scene(out).training == {}
+
+
+def test_another_rasteriser_trains_the_same_avatar(talking, tmp_path):
+    """Through the door that gsplat comes in by: torch's gradients, the first steps alike."""
+    from idf_helpers.splats.rasterizer import CpuRasterizer
+    from idf_helpers.splats.torch_rasterizer import ReferenceRasterizer
+
+    data = Dataset.open(talking)
+    source = FrameSource(data, data.train[:4], tmp_path / "frames", 20)
+    mattes = build_mattes(source, tmp_path / "mattes").array()[..., 0]
+    config = AvatarConfig(iterations=5, initial=60, max_gaussians=60, still_until=0.3, rank=2)
+    ends = []
+    for rasterizer in (CpuRasterizer(), ReferenceRasterizer()):
+        trainer = Trainer(source, mattes, config, rasterizer)
+        while not trainer.done:
+            trainer.step()
+        assert trainer.released
+        ends.append(trainer.scene().render(source.cameras[1]))
+    assert np.abs(ends[0] - ends[1]).mean() < 0.01
