@@ -145,6 +145,7 @@ def smoothing(folder: Path) -> None:
     points = np.stack([detector.detect(f.image())[0].xy for f in frames]).astype(np.float64)
     eye = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)
     points = points / eye[:, None, None]
+    points -= points.mean(1, keepdims=True)  # the head's own motion is smoothed apart
     gap = np.linalg.norm(points[:, 13] - points[:, 14], axis=1)
     print(f"\n{'landmarks of the clip':30} {'shake, % of eye distance':>26}  mouth kept")
     times = np.arange(len(points))
@@ -153,8 +154,7 @@ def smoothing(folder: Path) -> None:
                                                          SmoothConfig(2, 1e6)),
                          ("mean within the noise (ours)", SmoothConfig(2))):
         out = steady(points, times, config)
-        shape = out - out.mean(1, keepdims=True)
-        shake = (shape[1:-1] - 0.5 * (shape[:-2] + shape[2:]))[:, still]
+        shake = (out[1:-1] - 0.5 * (out[:-2] + out[2:]))[:, still]
         opened = np.linalg.norm(out[:, 13] - out[:, 14], axis=1)
         quick = np.abs(np.diff(gap)) > np.percentile(np.abs(np.diff(gap)), 90)
         kept = np.abs(np.diff(opened))[quick].sum() / np.abs(np.diff(gap))[quick].sum()

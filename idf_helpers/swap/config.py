@@ -61,7 +61,7 @@ class SmoothConfig:
     """
 
     window: int = 2
-    reach: float = 3.0
+    reach: float = 2.0
 
     def checked(self) -> SmoothConfig:
         """Itself; IdfError for values out of range."""
