@@ -35,7 +35,7 @@ DEFAULT_STRENGTH = 0.6
 REPORT = "stylize_report.json"
 GEOMETRY = "geometry"  # folder of the splats that give the depth
 # Where a server stands and how long it may take does not change what it draws.
-WHERE = ("server", "allow_remote", "timeout_s", "device")
+WHERE = ("server", "allow_remote", "timeout_s", "device", "offload")
 
 
 def _silent(step: str, fraction: float) -> None:

@@ -22,6 +22,7 @@ from .densify import ScreenStatistics, densify, prune_invisible
 from .gaussians import Gaussians
 from .initialise import initial_gaussians
 from .loss import PhotometricLoss
+from .recolour import recoloured
 from .scene import GaussianScene
 from .views import TrainingViews
 
@@ -34,7 +35,8 @@ class Trainer(Recoverable):
 
     views: pictures and cameras. rasterizer: default `CpuRasterizer`.
     points: optional start positions, see `initial_gaussians`.
-    start: Gaussians to begin with in place of new ones, see `start_from`.
+    start: Gaussians to begin with in place of new ones, see `start_from`; they take the colours of
+        these views.
     """
 
     rates = "the learning rates (lr_means, lr_log_scales, …)"
@@ -49,9 +51,11 @@ class Trainer(Recoverable):
         self.radius = views.scene.radius
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
-        self.gaussians = start_from(start, config) if start is not None else \
-            initial_gaussians(views, config.initial, config.sh_degree, self.rng, points,
-                              config.max_gaussians)
+        if start is not None:
+            self.gaussians = recoloured(start_from(start, config), views, rasterizer)
+        else:
+            self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
+                                               points, config.max_gaussians)
         self.adam = Adam(self.gaussians)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
         self.order = self.rng.permutation(len(views))

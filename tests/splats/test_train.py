@@ -15,7 +15,7 @@ from idf_helpers.runs import RunFolder
 from idf_helpers.splats.config import SplatConfig
 from idf_helpers.splats.rasterizer import CpuRasterizer
 from idf_helpers.splats.scene import GaussianScene
-from idf_helpers.splats.train import SAVE_EVERY, Trainer, fit
+from idf_helpers.splats.train import SAVE_EVERY, Trainer, fit, start_from
 from idf_helpers.splats.views import TrainingViews
 
 from .ball_scene import BallDataset
@@ -280,3 +280,33 @@ def test_settings_from_a_command_line():
                                          "--resolution", "None"])
     assert config == SplatConfig(iterations=7, background="black", resolution=None)
     assert SplatConfig().budget == 120 and config.budget is None
+
+
+def test_a_training_goes_on_from_a_model_on_other_pictures(dataset, trained):
+    """The same ball in negative: shape and place are kept, the colours are there at once."""
+    class Negative:
+        def __init__(self, frame):
+            self.camera, self._frame = frame.camera, frame
+
+        def image(self):
+            picture = self._frame.image()
+            picture[..., :3] = 255 - picture[..., :3]
+            return picture
+
+    views = TrainingViews.load([Negative(f) for f in dataset.train], 32)
+    later, fresh = Trainer(views, SHORT, start=trained.gaussians), Trainer(views, SHORT)
+    kept = start_from(trained.gaussians, SHORT)
+    np.testing.assert_array_equal(later.gaussians.means, kept.means)
+
+    def error(g):
+        white = np.ones(3, np.float32)
+        made = CpuRasterizer().forward(g, views.cameras[0], white).rgb
+        return float(((made - views.target(0, white)) ** 2).mean())
+
+    assert error(later.gaussians) < 0.4 * min(error(kept), error(fresh.gaussians))
+    same = Trainer(TrainingViews.load(dataset.train, 32), SHORT, start=trained.gaussians)
+    np.testing.assert_array_equal(same.gaussians.sh, kept.sh)  # its own are better there
+    few = replace(SHORT, max_gaussians=40, initial=40, sh_degree=0)
+    assert start_from(trained.gaussians, few).sh.shape == (40, 1, 3)
+    with pytest.raises(IdfError, match="cannot start a training"):
+        start_from(trained.gaussians[:5], SHORT)
