@@ -304,8 +304,6 @@ def test_a_training_goes_on_from_a_model_on_other_pictures(dataset, trained):
         return float(((made - views.target(0, white)) ** 2).mean())
 
     assert error(later.gaussians) < 0.4 * min(error(kept), error(fresh.gaussians))
-    same = Trainer(TrainingViews.load(dataset.train, 32), SHORT, start=trained.gaussians)
-    np.testing.assert_array_equal(same.gaussians.sh, kept.sh)  # its own are better there
     few = replace(SHORT, max_gaussians=40, initial=40, sh_degree=0)
     assert start_from(trained.gaussians, few).sh.shape == (40, 1, 3)
     with pytest.raises(IdfError, match="cannot start a training"):
