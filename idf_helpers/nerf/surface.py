@@ -119,7 +119,7 @@ def seen_colours(views: list[View], points: np.ndarray, normals: np.ndarray,
                  within: float) -> np.ndarray:
     """(N, 3) float32 colours of surface points (N, 3): the mean over the views that see them,
     weighted by the squared cosine to their normals. within: difference of depth that still counts
-    as seen, world units. Where no view sees a point: the colour of the nearest that is seen."""
+    as seen, world units. What hardly a view sees takes the colour of the nearest that is seen."""
     from scipy.spatial import cKDTree
 
     total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
@@ -134,7 +134,7 @@ def seen_colours(views: list[View], points: np.ndarray, normals: np.ndarray,
             seen = inside & (np.abs(view.depth[i, j] - z) < within) & (cosine > 0.1)
         total[seen] += view.rgb[i, j][seen] * cosine[seen, None] ** 2
         weight[seen] += cosine[seen] ** 2
-    known = weight > 0
+    known = weight > min(1.0, 0.25 * weight.max(initial=0))  # a single view may see a blurred rim
     if not known.any():
         return np.full((len(points), 3), 0.5, np.float32)
     colours = total / np.maximum(weight, 1e-9)[:, None]
