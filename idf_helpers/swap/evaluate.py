@@ -33,7 +33,8 @@ from .metrics import (
 )
 from .onnx_models import RECOGNISER
 from .source import SourceFace, load_source
-from .swappers import MESH_FILE, fit_views
+from .swappers import MESH_FILE, TRACKS_FILE, fit_views
+from .tracked import Tracks
 
 NEAR, FRONTAL = 60.0, 30.0  # degrees of yaw
 # Beyond it no face is seen; a fitted mesh may still paint the strip of a cheek that shows.
@@ -63,19 +64,22 @@ MEASURES = {
 
 
 def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndarray,
-                  triangles: np.ndarray, max_yaw: float = NEAR) -> dict:
+                  triangles: np.ndarray, max_yaw: float = NEAR, shapes=None) -> dict:
     """How consistent a swap is between views, beside the unswapped pictures.
 
     original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
-    fitted face mesh, whose inner vertices are the surface points. Returns the colour spread
-    (levels of 0-255, see `swap.metrics.colour_spread`) of both, and the share of changed pixels.
+    fitted face mesh, whose inner vertices are the surface points. shapes: the vertices in each
+    frame where the face moves, (V, 3) or None = no face there. Returns the colour spread (levels of
+    0-255, see `swap.metrics.colour_spread`) of both, and the share of changed pixels.
     """
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
-    points, normals = vertices[inner], vertex_normals(vertices, triangles)[inner]
     yaws = head_yaws(original, vertices)
-    pairs = [(a, b) for a, b, yaw in zip(original, swapped, yaws, strict=True)
-             if abs(yaw) <= max_yaw]
-    seen = [visible_points(a.camera, points, normals, vertices, triangles) for a, _ in pairs]
+    shapes = [vertices] * len(original) if shapes is None else shapes
+    near = [(a, b, v) for a, b, v, yaw in zip(original, swapped, shapes, yaws, strict=True)
+            if abs(yaw) <= max_yaw and v is not None]
+    pairs = [(a, b) for a, b, _ in near]
+    seen = [visible_points(a.camera, v[inner], vertex_normals(v, triangles)[inner], v, triangles)
+            for a, _, v in near]
     changed = [float((a.image() != b.image()).any(axis=2).mean()) for a, b in pairs]
     spread = [colour_spread((pair[k].image()[..., :3], *s)
                             for pair, s in zip(pairs, seen, strict=True)) for k in (0, 1)]
@@ -142,7 +146,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     back = BACK_OF_MESH if (run / MESH_FILE).is_file() else BACK
     unseen = np.abs(yaws) >= back if mesh is not None else ~visible
     out = _geometry(run, report, swapped, near, unseen, sums, notes)
-    out |= _consistency(pairs, mesh, data, notes)
+    out |= _consistency(pairs, mesh, data, notes, run)
     out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4) if sums.changed else 0.0
     out["outside_mask"] = _outside([rows.get(a.name, {}) for a, _ in pairs], notes)
     out["alpha_changed"] = sums.alpha
@@ -265,12 +269,18 @@ def _unit(e: np.ndarray) -> np.ndarray:
     return e / np.maximum(np.linalg.norm(e, axis=-1, keepdims=True), 1e-12)
 
 
-def _consistency(pairs, mesh, data: Dataset, notes: dict) -> dict:
+def _consistency(pairs, mesh, data: Dataset, notes: dict, run: Path) -> dict:
     names = ("colour_spread_original", "colour_spread_swapped")
+    moves, shapes = any(f.expression is not None for f in data.frames), None
+    if moves and mesh is not None and (run / TRACKS_FILE).is_file():  # along its way, then
+        tracks = Tracks.load(run / TRACKS_FILE)
+        meshes = [tracks.mesh(mesh, a.name) for a, _ in pairs]
+        shapes = [m and m.vertices for m in meshes]
     why = "no face mesh fits its views" if mesh is None else \
-        "the face moves" if any(f.expression is not None for f in data.frames) else ""
+        "the face moves" if moves and shapes is None else ""
     if not why:
-        values = evaluate_swap(*map(list, zip(*pairs, strict=True)), mesh.vertices, mesh.triangles)
+        values = evaluate_swap(*map(list, zip(*pairs, strict=True)), mesh.vertices, mesh.triangles,
+                               shapes=shapes)
         if np.isfinite(values[names[0]]):
             return {n: values[n] for n in names}
         why = "too few views see the same points"

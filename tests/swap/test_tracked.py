@@ -9,6 +9,7 @@ import pytest
 from idf_helpers import Dataset, IdfError, samples
 from idf_helpers.files import read_json, write_json
 from idf_helpers.swap import topology
+from idf_helpers.swap.evaluate import evaluate
 from idf_helpers.swap.facemesh import FaceMesh
 from idf_helpers.swap.landmarks import LandmarkDetector
 from idf_helpers.swap.run import swap_dataset
@@ -134,3 +135,6 @@ def test_a_talking_head_is_swapped_with_one_texture(short_talk, tmp_path):
         assert tracks.mesh(mesh, a.name) is not None
     assert np.corrcoef(before, after)[0, 1] > 0.97  # the mouth moves as the target's does
     assert np.mean(errors) < 0.04
+    # Measured along the tracks, a moving face has a colour spread too.
+    row = evaluate(out.root, data)[0]
+    assert row["colour_spread_swapped"] < 0.6 * row["colour_spread_original"]
