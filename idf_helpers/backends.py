@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from .errors import IdfError
 
 STAGES = ("swap", "splats", "nerf", "avatar", "stylise", "propagate")  # in order
+ASKED_FOR = ("stylise",)  # stages with no "auto": what is wanted is a matter of taste
 VIEWS = "several views of one head"  # what `uv` needs: a dataset or a video
 SURFACE = "the depth of every view"  # what `geometry` needs of a reconstruction
 

@@ -36,6 +36,9 @@ PLAYWRIGHT_GLOBS = ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-win*/c
                     "chromium-*/chrome-mac*/*.app/Contents/MacOS/*")
 
 
+MAIN_JOB = ("swap", "splats")  # its stages
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the report.
@@ -236,12 +239,15 @@ def _backends() -> list[Finding]:
             rows.append(Finding("backends", f"{stage} {status.name}",
                                 ("cannot run: " if status.missing else "ready: ") + status.summary,
                                 status.missing))
+        if stage in backends.ASKED_FOR:
+            continue
         try:
-            chosen, why = backends.choose(stage, offers=frozenset({backends.VIEWS}))
+            chosen, why = backends.choose(
+                stage, offers=frozenset({backends.VIEWS, backends.SURFACE}))
             rows.append(Finding("backends", f"{stage} auto", f"takes {why}"))
         except IdfError as error:
             rows.append(Finding("backends", f"{stage} auto", "nothing can run",
-                                error.found or error.do, True))
+                                error.found or error.do, stage in MAIN_JOB))
     return rows
 
 

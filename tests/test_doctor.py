@@ -36,8 +36,9 @@ def test_the_report_names_everything_that_the_main_job_needs():
                  "Chromium", "Node.js", "face_landmarks"):
         assert f"  {name} " in text, name
     for stage in backends.STAGES:
-        for name in [*backends.names(stage), "auto"]:
+        for name in backends.names(stage):
             assert f"{stage} {name}" in text
+        assert (f"{stage} auto" in text) == (stage not in backends.ASKED_FOR)
     assert text.splitlines()[-1].startswith("The main job ")
 
 
