@@ -109,7 +109,7 @@ def _static(run, source, mattes, config, rasterizer, progress) -> AvatarScene:
 
 def check_input(data: Dataset, config: AvatarConfig, say: Callable[[str], None]) -> list[str]:
     """Says what is odd about the sequence; IdfError for what training would be lost on."""
-    notes = []
+    notes = [n for n in data.notes if "held out" in n] if config.holdout_last else []
     holes = gaps(list(data.train))
     if holes:
         notes.append(f"frames are missing in the middle of the sequence: "
