@@ -95,7 +95,9 @@ def splat_views(scene, budget_s):
         write_transforms(root, frames)
         model = fit(Dataset.open(root), SplatConfig(budget_s=budget_s, sh_degree=1))
         from idf_helpers.diffusion.views import DatasetViews
-        views = list(DatasetViews(Dataset.open(root), model))
+        views = DatasetViews(Dataset.open(root), model)
+        views.settle_depth()
+        views = list(views)
     order = {v.name: v for v in views}
     return [replace(order[f"train/r_{k}"], name=f"r_{k}") for k in range(COUNT)]
 

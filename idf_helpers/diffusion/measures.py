@@ -30,13 +30,15 @@ def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int
                pairs: Sequence[tuple[int, int]] | None = None) -> float:
     """Mean absolute difference in levels of 0-255 between view i and view i + `apart` carried over
     to it, on the surface that both see well; NaN where none do. views: with depth. pictures:
-    (H, W, 3). pairs: certain ones, in place of some spread over the row."""
+    (H, W, 3). Both may be dicts, with pairs: certain ones, in place of some spread over the row.
+    """
     count = len(views)
     if pairs is None:
         last = count if closed else count - apart
         starts = np.unique(np.linspace(0, max(0, last - 1), min(SAMPLES, max(1, last))).astype(int))
         pairs = [(int(i), int(i + apart) % count) for i in starts if closed or i + apart < count]
-    radius = scene_frame([v.camera for v in views]).radius
+    cameras = (views.values() if isinstance(views, dict) else views)
+    radius = scene_frame([v.camera for v in cameras]).radius
     found = []
     for i, j in pairs:
         key = Key.of(views[j], pictures[j], tolerance * radius)

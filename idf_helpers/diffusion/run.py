@@ -81,6 +81,7 @@ def stylize_dataset(dataset: Dataset, out, stylist: str, config: StylizeConfig |
         if not pointwise and _needs_depth(chosen, stylist, config):
             scene, depth_from = _reconstruction(dataset, model, run.path, row, progress)
         views = DatasetViews(dataset, scene, row.resolution, row.background, bare=pointwise)
+        offset = views.settle_depth()
         what = replace(mark_of(dataset.root, run.run_id, f"restyled views ({stylist})"),
                        source_type=_source_type(dataset, kind))
         job = _Job(run, views, asker, config, row, strength, what, progress)
@@ -101,7 +102,8 @@ def stylize_dataset(dataset: Dataset, out, stylist: str, config: StylizeConfig |
         report = {
             "stylist": stylist, "settings": asker.settings(), "reads_prompt": kind.reads_prompt,
             "mode": asker_mode, "strength": strength, "propagator": chosen, "why": why,
-            "depth": depth_from, "keys": [views.names[k] for k in keys] if not pointwise else "all",
+            "depth": depth_from, "depth_offset": round(offset, 5),
+            "keys": [views.names[k] for k in keys] if not pointwise else "all",
             "seconds": round(time.perf_counter() - started, 2), "frames": made,
             "measures": job.measured(keys, propagate)}
         write_json(run.path / REPORT, report)

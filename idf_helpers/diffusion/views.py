@@ -6,17 +6,23 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ..cameras import scene_frame
 from ..dataset import Dataset, Frame
 from ..errors import IdfError
 from ..media import over, resize_area
+from . import measures
 from .stylist import View
 from .surface import SOLID, nearest_fill, normals
 
 KEPT = 64  # views in memory
+OFFSETS = (-0.01, -0.005, 0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05)  # scene radii
+PAIRS = 5  # of neighbours that offsets of the depth are tried on
+WORTH = 0.97  # share of the error that an offset must come below
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.5, 0.5, 0.5), "black": (0.0, 0.0, 0.0)}
 
 
@@ -47,7 +53,42 @@ class DatasetViews(Sequence):
         self.frames = in_order(dataset.frames)
         self.scene, self.resolution = scene, resolution
         self.background, self.bare = BACKGROUNDS[background], bare
+        self.depth_offset = 0.0  # world units, taken from the scene's depth; see `settle_depth`
         self._kept: OrderedDict[int, View] = OrderedDict()
+
+    def settle_depth(self) -> float:
+        """Finds by how much the scene's depth lies behind the surface, and takes it off from now
+        on; the offset in world units.
+
+        The depth of splats is a mean over half-transparent ones, most of which lie under the
+        surface. Carried to a neighbour by a depth that is right, the source pictures agree best.
+        """
+        if self.scene is None or len(self) < 3:
+            return 0.0
+        frame = scene_frame([f.camera for f in self.frames])
+        steps = np.array(OFFSETS) * frame.radius
+        pairs = self._neighbours(frame.center)
+        views = {k: self[k] for pair in pairs for k in pair}
+        errors = []
+        for offset in steps:
+            moved = {k: replace(v, depth=v.depth - np.float32(offset)) for k, v in views.items()}
+            errors.append(measures.warp_error(moved, {k: v.source() for k, v in moved.items()}, 1,
+                                              pairs=pairs))
+        best, plain = int(np.argmin(errors)), errors[OFFSETS.index(0.0)]
+        if np.isfinite(errors[best]) and errors[best] < WORTH * plain:
+            self.depth_offset = float(steps[best])
+            self._kept.clear()
+        return self.depth_offset
+
+    def _neighbours(self, center) -> list[tuple[int, int]]:
+        """A few pairs of views some 30 degrees apart."""
+        d = np.array([f.camera.position - center for f in self.frames])
+        d /= np.linalg.norm(d, axis=1, keepdims=True)
+        chosen = np.unique(np.linspace(0, len(self) - 1, PAIRS, endpoint=False).astype(int))
+        angles = np.degrees(np.arccos(np.clip(d[chosen] @ d.T, -1, 1)))
+        angles[np.arange(len(chosen)), chosen] = 1e3  # not with itself
+        return [(int(i), int(np.abs(a - 30).argmin())) for i, a in zip(chosen, angles,
+                                                                        strict=True)]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -79,7 +120,7 @@ class DatasetViews(Sequence):
             rgb = (over(image, self.background) * 255 + 0.5).astype(np.uint8)
         depth = normal = None
         if self.scene is not None:
-            depth = self.scene.render_full(camera).depth
+            depth = self.scene.render_full(camera).depth - np.float32(self.depth_offset)
             if opaque:  # the reconstruction knows the head, the picture does not
                 depth = np.where(np.isfinite(depth), depth, np.nan)
             depth = np.where(mask >= 0.5, depth, np.nan).astype(np.float32)

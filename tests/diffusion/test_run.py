@@ -236,6 +236,23 @@ def test_views_of_a_dataset(head_folder):
         DatasetViews(data, background="plaid")
 
 
+def test_depth_that_lies_too_deep_is_found_out(head_folder):
+    """The sources themselves say so: with the right depth they agree best."""
+    class Deep(ExactScene):
+        def render_full(self, camera, expression=None, background=None):
+            made = super().render_full(camera)
+            return replace(made, depth=made.depth + np.float32(0.03))
+
+    data = Dataset.open(head_folder)
+    deep = DatasetViews(data, Deep())
+    before = deep[2].depth
+    assert deep.settle_depth() == pytest.approx(0.03, abs=0.012)
+    solid = np.isfinite(before)
+    np.testing.assert_allclose((before - deep[2].depth)[solid], deep.depth_offset, atol=1e-5)
+    assert abs(DatasetViews(data, ExactScene()).settle_depth()) < 0.012
+    assert DatasetViews(data).settle_depth() == 0
+
+
 def test_a_bundled_head_needs_no_consent_and_swaps_keep_theirs(tmp_path):
     from idf_helpers.provenance import Consent
     from idf_helpers.runs import RunFolder
