@@ -30,7 +30,7 @@ from idf_helpers.face.config import TrackConfig  # noqa: E402
 from idf_helpers.face.fit import fit_clip  # noqa: E402
 from idf_helpers.face.overlay import check_poses  # noqa: E402
 from idf_helpers.face.track import track_video  # noqa: E402
-from idf_helpers.machine import machine, peak_rss_mb  # noqa: E402
+from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb  # noqa: E402
 from idf_helpers.swap.landmarks import LandmarkDetector  # noqa: E402
 
 GROUPS = {  # what is compared, and the limit of the correlation
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=3, help="drawn heads")
     parser.add_argument("--frames", type=int, default=140, help="of each drawn head's clip")
     args = parser.parse_args()
-    print(machine())
+    print(f"{cpu_name()}, {cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         bundled(Path(folder))
     if args.pack:

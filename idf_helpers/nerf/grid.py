@@ -117,10 +117,6 @@ class VoxelGrid:
         out[12:] = camera.fx, camera.fy, camera.cx, camera.cy
         return out
 
-    def to_grid(self, points) -> np.ndarray:
-        """World points (..., 3) in vertices of this grid."""
-        return (np.asarray(points, np.float64) - self.origin) / self.voxel
-
     def to_world(self, points) -> np.ndarray:
         return self.origin + self.voxel * np.asarray(points, np.float64)
 

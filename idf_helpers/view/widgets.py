@@ -133,18 +133,6 @@ def show_video(path, width: int = 480):
                  html_attributes="controls loop autoplay muted playsinline")
 
 
-def show_page(path, height: int = 560):
-    """An offline page in an iframe of its own: embedded, so it needs no server."""
-    from pathlib import Path
-
-    from IPython.display import HTML
-
-    source = html.escape(Path(path).read_text(encoding="utf-8"), quote=True)
-    # in a div: IPython warns of an HTML that begins with an iframe
-    return HTML(f'<div><iframe srcdoc="{source}" style="width:100%;height:{height}px;border:0" '
-                'sandbox="allow-scripts" allow="fullscreen"></iframe></div>')
-
-
 def offer(paths) -> None:
     """Links to finished files; on Colab buttons that download them."""
     from pathlib import Path

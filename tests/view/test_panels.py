@@ -159,13 +159,6 @@ def test_source_picture_and_table():
     assert "&lt;b&gt;" in html and "0.500" in html and "1 more" in html
 
 
-def test_page_in_an_iframe_is_escaped(tmp_path):
-    page = tmp_path / "p.html"
-    page.write_text('<!doctype html><title>"x"</title>')
-    html = widgets.show_page(page).data
-    assert 'srcdoc="&lt;!doctype html&gt;&lt;title&gt;&quot;x&quot;' in html
-
-
 def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
     from idf_helpers.splats.config import SplatConfig
     from idf_helpers.view.config import ExportConfig

@@ -7,7 +7,7 @@ name or `True` for a switch, comments behind # or ;.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ...errors import IdfError, shorten
@@ -190,8 +190,3 @@ def _value(path: Path, name: str, kind: type, text: str):
         wanted = {bool: "True or False", int: "a whole number", float: "a number"}[kind]
         raise IdfError(f"The option `{name}` of the config {path} is not {wanted}",
                        repr(text)[:60]) from None
-
-
-def with_resolution(options: NerfOptions, resolution: int | None) -> NerfOptions:
-    """half_res has no say where a resolution is asked for."""
-    return replace(options, half_res=False) if resolution else options
