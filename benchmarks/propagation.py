@@ -24,7 +24,8 @@ sys.path.insert(0, str(ROOT))
 from idf_helpers.dataset import Dataset, Frame, write_transforms  # noqa: E402
 from idf_helpers.diffusion.analogy import PatchmatchPropagator  # noqa: E402
 from idf_helpers.diffusion.config import PropagateConfig  # noqa: E402
-from idf_helpers.diffusion.ebsynth import EbsynthPropagator, program  # noqa: E402
+from idf_helpers.diffusion.ebsynth import EbsynthPropagator  # noqa: E402
+from idf_helpers.diffusion.ebsynth_program import program  # noqa: E402
 from idf_helpers.diffusion.flow import FlowPropagator  # noqa: E402
 from idf_helpers.diffusion.geometry import GeometryPropagator  # noqa: E402
 from idf_helpers.diffusion.measures import sharpness, warp_error  # noqa: E402

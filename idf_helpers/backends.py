@@ -266,7 +266,7 @@ register(Backend("avatar", "nerface", "idf_helpers.avatar.nerface.upstream:Upstr
 
 
 def _lacks_ebsynth() -> str | None:
-    from .diffusion.ebsynth import lacks_program
+    from .diffusion.ebsynth_program import lacks_program
     return lacks_program()
 
 

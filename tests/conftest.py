@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from idf_helpers import media
 from idf_helpers.cameras import look_at_matrix
 
 FOV = 0.6
+
+# A shell starts background jobs with Ctrl-C ignored; what tests say about Ctrl-C holds there too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def lacking(promise: str, reason: str):

@@ -9,9 +9,7 @@ again.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,7 @@ import numpy as np
 from ..errors import IdfError, shorten
 from ..media import over, read_image, to_uint8, write_image
 from .config import PropagateConfig
+from .ebsynth_program import lacks_program, program
 from .propagated import Propagated, is_closed, neighbours
 from .stylist import View, as_float
 from .surface import nearest_fill
@@ -31,19 +30,6 @@ TIMEOUT_S = 900.0  # for one frame
 
 class Waiting(IdfError):
     """Not a mistake: somebody has something to do in another program first."""
-
-
-def program() -> Path | None:
-    """EbSynth's program for the command line, or None."""
-    named = os.environ.get("EBSYNTH_BIN", "")
-    found = named if named and Path(named).is_file() else shutil.which(named or "ebsynth")
-    return Path(found) if found else None
-
-
-def lacks_program() -> str | None:
-    """For `backends`: None where the program is there."""
-    return None if program() else ("no program `ebsynth` on the PATH: set EBSYNTH_BIN to it, or "
-                                   "use its window program by --ebsynth FOLDER")
 
 
 class EbsynthPropagator:

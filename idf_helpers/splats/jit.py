@@ -22,14 +22,15 @@ PLAIN_TILE_W = 16  # tile width of the plain loops, which know no vectors
 OPTIONS = dict(fastmath={"contract", "nsz"}, error_model="numpy", nogil=True)
 
 
-# Files, seen from this folder, whose functions are compiled into kernels of other files.
-SHARED = ("jit.py", "simd.py", "harmonics.py", "project.py", "raster_forward.py",
-          "raster_backward.py", "../nerf/rows.py", "../nerf/march.py")
+# Files of the package whose functions are compiled into kernels of other files.
+PACKAGE = Path(__file__).resolve().parent.parent
+SHARED = ("splats/jit.py", "splats/simd.py", "splats/harmonics.py", "splats/project.py",
+          "splats/raster_forward.py", "splats/raster_backward.py", "nerf/rows.py", "nerf/march.py")
 
 
 def _source_stamp(function) -> tuple:
     """Identifies the text that a kernel is compiled from."""
-    files = [Path(__file__).parent / name for name in SHARED]
+    files = [PACKAGE / name for name in SHARED]
     files.append(Path(function.__code__.co_filename))
     return tuple(hashlib.sha256(f.read_bytes()).hexdigest() for f in files)
 

@@ -107,8 +107,9 @@ def test_compiled_code_is_found_again_by_the_next_process(lists):
 def test_an_edit_of_a_shared_kernel_file_makes_cached_code_stale(monkeypatch, tmp_path):
     before = jit._source_stamp(raster_forward.draw.py_func)
     for name in jit.SHARED:
-        (tmp_path / name).write_text("edited" if name == "simd.py" else
-                                     (jit.Path(jit.__file__).with_name(name)).read_text())
-    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("edited" if name == "splats/simd.py" else
+                                     (jit.PACKAGE / name).read_text())
+    monkeypatch.setattr(jit, "PACKAGE", tmp_path)
     after = jit._source_stamp(raster_forward.draw.py_func)
     assert [a == b for a, b in zip(before, after, strict=True)].count(False) == 1
