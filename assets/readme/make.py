@@ -1,16 +1,21 @@
-"""The README's pictures: python assets/readme/make.py [runs/demo]
+"""The README's pictures.
 
-Source, target and avatar come from a finished demo run and are left as they are without one; the
-strips of swapped heads are made anew.
+    python assets/readme/make.py [--demo runs/demo] [--avatar RUN] [--loops ITER_FOLDER ...]
+
+Source, target and avatar come from a finished demo run, the expressions from a run of `idf avatar`,
+the looks from folders iterN/ of `idf loop`; each is left as it is without. The strips of swapped
+heads are made anew.
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from idf_helpers import provenance, samples
+from idf_helpers import provenance, reconstructions, samples
+from idf_helpers.avatar.pictures import edit_strip
+from idf_helpers.cameras import orbit
 from idf_helpers.clips import index_video, read_frames
 from idf_helpers.media import over, read_image, resize_area, to_uint8, write_image
 from idf_helpers.splats.run import load_scene, mark_of_model
@@ -63,8 +68,39 @@ def strips(folder: Path) -> None:
         write_image(temporary, contact_sheet(rows, columns=7, cell=150))
 
 
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        from_demo(Path(sys.argv[1]))
+def expressions(run: Path) -> None:
+    """faces.jpg: an avatar at rest and with some expressions."""
+    with provenance.marked(HERE / "faces.jpg", reconstructions.module_for(run).mark_of_model(run)
+                           ) as temporary:
+        write_image(temporary, provenance.label(
+            edit_strip(reconstructions.load_scene(run), resolution=190)))
+
+
+def looks(loops: list[Path]) -> None:
+    """loop.jpg: restyled heads from all round, a row a loop."""
+    pictures = []
+    for folder in loops:
+        scene = load_scene(folder / "model")
+        pictures += [scene.render(c) for c in orbit(scene.cameras, 7, resolution=150)]
+    with provenance.marked(HERE / "loop.jpg", mark_of_model(loops[0] / "model")) as temporary:
+        write_image(temporary, contact_sheet(pictures, columns=7, cell=150))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--demo", type=Path)
+    parser.add_argument("--avatar", type=Path)
+    parser.add_argument("--loops", type=Path, nargs="+")
+    args = parser.parse_args()
+    if args.demo:
+        from_demo(args.demo)
+    if args.avatar:
+        expressions(args.avatar)
+    if args.loops:
+        looks(args.loops)
     with tempfile.TemporaryDirectory() as work:
         strips(Path(work))
+
+
+if __name__ == "__main__":
+    main()
