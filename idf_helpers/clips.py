@@ -257,6 +257,14 @@ def _clock(ticks: np.ndarray) -> str:
     return "'" + "+".join(f"eq(N\\,{k})*{int(t)}" for k, t in enumerate(ticks)) + "'"
 
 
+def without_names(stream: bytes) -> bytes:
+    """A transport stream without its table of service names (PID 17 of the 188-byte packets): the
+    ffmpeg 7.0 of imageio-ffmpeg 0.6 crashes where it reads them."""
+    packets = np.frombuffer(stream, np.uint8).reshape(-1, 188)
+    pid = (packets[:, 1].astype(np.uint16) & 31) << 8 | packets[:, 2]
+    return packets[pid != 17].tobytes()
+
+
 def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> str:
     """One MP4 of the parts, with the sound of the video `sound_from`; what happened to the sound:
     "copied", "encoded as AAC" (where an MP4 cannot hold it as it is), "none".
@@ -281,7 +289,7 @@ def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> st
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said)
             try:
                 for part in parts:
-                    process.stdin.write(part.read_bytes())
+                    process.stdin.write(without_names(part.read_bytes()))
                 process.stdin.close()
             except BrokenPipeError:
                 pass

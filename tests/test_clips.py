@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError, media
-from idf_helpers.clips import VideoIndex, index_video, join_parts, read_frames, write_part
+from idf_helpers.clips import (
+    VideoIndex,
+    index_video,
+    join_parts,
+    read_frames,
+    without_names,
+    write_part,
+)
 
 SECONDS, RATE = 2, 25
 
@@ -109,6 +116,10 @@ def test_parts_are_the_same_bytes_each_time(clips, tmp_path):
         write_part(tmp_path / name, read_frames(clips / "silent.mp4", index, 5, 30),
                    index.times[5:30])
     assert (tmp_path / "a.ts").read_bytes() == (tmp_path / "b.ts").read_bytes()
+    named = (tmp_path / "a.ts").read_bytes()
+    bare = without_names(named)
+    assert b"Service01" in named and b"Service01" not in bare
+    assert 0 < len(bare) < len(named) and not len(bare) % 188
     with pytest.raises(IdfError, match="could not be encoded"):
         write_part(tmp_path / "c.ts", read_frames(clips / "silent.mp4", index, 0, 3),
                    index.times[:5])

@@ -312,7 +312,7 @@ def test_commands(house):
 @pytest.mark.skipif(os.name == "nt", reason="measures with POSIX times")
 def test_a_later_call_is_quick_and_passes_the_exit_code_on(house):
     import resource
-    house.ensure(["dev", "browser"], models=True)
+    house.ensure(house.EXTRAS["test"], models=True)
     plain = {k: v for k, v in os.environ.items() if not k.startswith("IDF_")}
 
     def call(*arguments, **environment):

@@ -14,7 +14,7 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def requires_chromium():
     """A running browser; skips loudly where Chromium or playwright is missing."""
     executable = find_chromium()
