@@ -46,9 +46,10 @@ class State(NamedTuple):
 class Recoverable:
     """A trainer that keeps its last good state and can go back to it.
 
-    A subclass has `iteration`, `done`, `step()`, `progress()`, `state()` and `restore(state)`,
-    which also sets `_saved`; it multiplies its learning rates by `rate_factor`, sets `_saved`
-    where the state is good, and calls `_roll_back` where it is not.
+    A subclass has `config` (with `iterations` and `budget`, one of them None), `iteration`,
+    `seconds`, `mse`, `step()`, `progress()`, `state()` and `restore(state)`, which also sets
+    `_saved`; it multiplies its learning rates by `rate_factor`, sets `_saved` where the state is
+    good, and calls `_roll_back` where it is not.
 
     rates: what its users can lower, for the message. rate_factor: halved at each rollback.
     """
@@ -57,6 +58,22 @@ class Recoverable:
     rate_factor = 1.0
     rollbacks = 0
     _saved: State
+
+    @property
+    def fraction(self) -> float:
+        """Part of the run that is over, in [0, 1]."""
+        c = self.config
+        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
+        return min(done, 1.0)
+
+    @property
+    def done(self) -> bool:
+        return self.fraction >= 1.0
+
+    @property
+    def psnr_train(self) -> float:
+        """dB over the last steps, NaN before the first."""
+        return math.nan if self.mse is None else -10 * math.log10(max(float(self.mse), 1e-10))
 
     @property
     def saved_state(self) -> State:

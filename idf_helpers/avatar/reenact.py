@@ -23,6 +23,7 @@ from ..runs import RunFolder
 from ..splats.run import copy_consent
 from .basis import ExpressionBasis
 from .config import ReenactConfig
+from .expressions import neutral_expression
 from .pictures import beside
 from .run import load_scene, mark_of_model
 from .scene import AvatarScene
@@ -33,7 +34,6 @@ from .source import (
     pose_features,
     sequence_number,
 )
-from .train import neutral_expression
 
 VIDEO = "reenactment.mp4"
 

@@ -18,7 +18,7 @@ from ..cameras import scene_frame
 from ..machine import peak_rss_mb
 from ..splats.gaussians import Gaussians
 from ..splats.initialise import initial_gaussians
-from ..splats.jit import kernel, next_item, run_on_threads
+from ..splats.jit import run_on_threads
 from ..splats.loss import PhotometricLoss
 from ..splats.train import SAVE_EVERY
 from ..splats.views import TrainingViews
@@ -26,8 +26,10 @@ from ..training import Progress, Recoverable, State, drive
 from .appearance import Appearance
 from .basis import ExpressionBasis
 from .config import AvatarConfig
+from .expressions import neutral_expression, principal_weights
 from .layer import BlendLayer
 from .moving import ErrorTable, moving
+from .pixels import compose, split_gradient
 from .scene import AvatarScene, joined, left_product, pack_avatar, to_head_frame
 from .source import FrameCache, FrameSource, matte, mean_rotation, pose_features
 from .torso import initial_torso, steady_region
@@ -36,7 +38,6 @@ HULL_FRAMES = 60  # that the silhouette is carved from
 KEPT_CAMERAS = 24  # in the file, for orbits and drivers
 TORSO_RANK = 3  # the shoulders follow the head's rotation a little
 MOVING_FRAMES = 150  # that are asked where the expression moves things
-MARGIN = 0.05  # alpha this near to the silhouette costs less than its full distance
 
 
 class Trainer(Recoverable):
@@ -103,17 +104,6 @@ class Trainer(Recoverable):
         return head, torso
 
     # --- schedule ---------------------------------------------------------------------------------
-
-    @property
-    def fraction(self) -> float:
-        """Part of the run that is over, in [0, 1]."""
-        c = self.config
-        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
-        return min(done, 1.0)
-
-    @property
-    def done(self) -> bool:
-        return self.fraction >= 1.0
 
     def units(self) -> dict[str, float]:
         """Learning rates at the start."""
@@ -185,12 +175,12 @@ class Trainer(Recoverable):
                                          train=True)
         b, c = self._buffers, self.config
         gain, offset = self.appearance.of(i)
-        run_on_threads(_compose, render.rgb, render.alpha, self._behind, self.source.frame(i), gain,
+        run_on_threads(compose, render.rgb, render.alpha, self._behind, self.source.frame(i), gain,
                        offset, b["target"], b["shown"])
         loss = self._loss(b["shown"], b["target"])
         weight = np.float32(c.lambda_alpha / render.alpha.size)
         sums = np.zeros((len(render.alpha), 6))
-        run_on_threads(_split_gradient, loss.gradient, render.rgb, render.alpha, self._behind,
+        run_on_threads(split_gradient, loss.gradient, render.rgb, render.alpha, self._behind,
                        np.asarray(self.mattes[i]), gain, weight, b["d_rgb"], self._d_alpha, sums)
         gradients = self.rasterizer.backward(b["d_rgb"], self._d_alpha)
         if c.appearance:
@@ -310,11 +300,6 @@ class Trainer(Recoverable):
     # --- results ----------------------------------------------------------------------------------
 
     @property
-    def psnr_train(self) -> float:
-        """dB over the last steps, NaN before the first."""
-        return math.nan if self.mse is None else -10 * math.log10(max(self.mse, 1e-10))
-
-    @property
     def num_gaussians(self) -> int:
         return len(self.head) + (len(self.torso) if self.torso is not None else 0)
 
@@ -386,29 +371,6 @@ def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *, run=No
     return trainer.scene()
 
 
-# --- expressions ----------------------------------------------------------------------------------
-
-def principal_weights(expressions: np.ndarray, rank: int) -> np.ndarray:
-    """(E, rank) float32: principal directions of (N, E) expressions, scaled so that the first
-    weight has unit variance. Values that never change get no weight; a rank above that of the
-    expressions leaves zeros."""
-    centred = expressions - expressions.mean(axis=0)
-    out = np.zeros((expressions.shape[1], rank), np.float64)
-    if rank and len(expressions) > 1:
-        _, s, vt = np.linalg.svd(centred, full_matrices=False)
-        k = min(rank, int((s > 1e-6 * max(s[0], 1e-12)).sum()))
-        sign = np.sign(vt[np.arange(k), np.abs(vt[:k]).argmax(axis=1)])  # the same on every machine
-        out[:, :k] = (sign[:, None] * vt[:k]).T / max(s[0] / math.sqrt(len(expressions)), 1e-9)
-    out[np.ptp(expressions, axis=0) <= 1e-6] = 0
-    return out.astype(np.float32)
-
-
-def neutral_expression(expressions: np.ndarray) -> np.ndarray:
-    """(E,) the face at rest: the expression of the smallest norm among those seen; both face models
-    with weights and principal components have zero as their resting face."""
-    return expressions[int(np.argmin((expressions.astype(np.float64)**2).sum(axis=1)))].copy()
-
-
 def _part(gradients, rows: slice):
     arrays = {k: a[rows] for k, a in gradients.arrays().items()}
     return SimpleNamespace(arrays=lambda: arrays)
@@ -418,43 +380,3 @@ def _visible_ever(head: BlendLayer) -> np.ndarray:
     """(N,) bool: not so transparent that no expression within reach shows it."""
     reach = 3 * np.abs(head.deltas[:, :, 10]).sum(axis=1)
     return head.gaussians.opacity_logits + reach > math.log(1 / 254)
-
-
-# --- pixels ---------------------------------------------------------------------------------------
-
-@kernel
-def _compose(rgb, alpha, behind, picture, gain, offset, target, shown, counter):
-    """shown = gain (rgb + (1 - alpha) behind) + offset; target = picture as planes."""
-    height, width = alpha.shape
-    one, scale = np.float32(1), np.float32(1 / 255)
-    row = next_item(counter)
-    while row < height:
-        for c in range(3):
-            for j in range(width):
-                value = rgb[c, row, j] + (one - alpha[row, j]) * behind[c, row, j]
-                shown[c, row, j] = gain[c] * value + offset[c]
-                target[c, row, j] = np.float32(picture[row, j, c]) * scale
-        row = next_item(counter)
-
-
-@kernel
-def _split_gradient(gradient, rgb, alpha, behind, silhouette, gain, weight, d_rgb, d_alpha, sums,
-                    counter):
-    """Back through `_compose`, plus weight · d|alpha - silhouette|, rounded near zero; sums:
-    (H, 6) of dL/dgain and dL/doffset by row."""
-    height, width = alpha.shape
-    one = np.float32(1)
-    row = next_item(counter)
-    while row < height:
-        for j in range(width):
-            away = alpha[row, j] - np.float32(silhouette[row, j]) / np.float32(255)
-            d_alpha[row, j] = weight * min(max(away / np.float32(MARGIN), -one), one)
-        for c in range(3):
-            for j in range(width):
-                g = gradient[c, row, j]
-                value = rgb[c, row, j] + (one - alpha[row, j]) * behind[c, row, j]
-                sums[row, c] += g * value
-                sums[row, 3 + c] += g
-                d_rgb[c, row, j] = g * gain[c]
-                d_alpha[row, j] -= g * gain[c] * behind[c, row, j]
-        row = next_item(counter)

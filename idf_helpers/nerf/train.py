@@ -143,17 +143,6 @@ class Trainer(Recoverable):
 
     # --- schedule ---------------------------------------------------------------------------------
 
-    @property
-    def fraction(self) -> float:
-        """Part of the run that is over, in [0, 1]."""
-        c = self.config
-        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
-        return min(done, 1.0)
-
-    @property
-    def done(self) -> bool:
-        return self.fraction >= 1.0
-
     def learning_rates(self) -> tuple[float, float]:
         """Of the raw density and of the colour."""
         factor = self.config.lr_final**self.fraction * self.rate_factor
@@ -326,11 +315,6 @@ class Trainer(Recoverable):
         self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
-
-    @property
-    def psnr_train(self) -> float:
-        """dB over the last steps, of rays that pass the field; NaN before the first."""
-        return math.nan if self.mse is None else -10 * math.log10(max(self.mse, 1e-10))
 
     def scene(self) -> VoxelScene:
         """What is there now; a copy."""

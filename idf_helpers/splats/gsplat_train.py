@@ -115,10 +115,6 @@ class GsplatTrainer(Recoverable):
         return min(max(by_steps, self.seconds / budget if budget else 0.0), 1.0)
 
     @property
-    def done(self) -> bool:
-        return self.fraction >= 1.0
-
-    @property
     def active_sh_degree(self) -> int:
         every = max(1, SH_EVERY * (self.total or ITERATIONS) // ITERATIONS)
         return min(self.config.sh_degree, self.iteration // every)
@@ -305,11 +301,6 @@ class GsplatTrainer(Recoverable):
         self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
-
-    @property
-    def psnr_train(self) -> float:
-        """dB over the last steps, NaN before the first."""
-        return math.nan if self.mse is None else -10 * math.log10(max(float(self.mse), 1e-10))
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**{k: _numpy(t) for k, t in self._named().items()})

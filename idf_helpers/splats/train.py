@@ -68,17 +68,6 @@ class Trainer(Recoverable):
     # --- schedule ---------------------------------------------------------------------------------
 
     @property
-    def fraction(self) -> float:
-        """Part of the run that is over, in [0, 1]."""
-        c = self.config
-        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
-        return min(done, 1.0)
-
-    @property
-    def done(self) -> bool:
-        return self.fraction >= 1.0
-
-    @property
     def active_sh_degree(self) -> int:
         return min(self.config.sh_degree, sum(self.fraction >= f for f in self.config.sh_steps))
 
@@ -193,11 +182,6 @@ class Trainer(Recoverable):
         self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
-
-    @property
-    def psnr_train(self) -> float:
-        """dB over the last steps, NaN before the first."""
-        return math.nan if self.mse is None else -10 * math.log10(max(self.mse, 1e-10))
 
     def scene(self) -> GaussianScene:
         """What is there now, a copy without the Gaussians that nobody can see."""

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from idf_helpers.avatar.config import AvatarConfig
+from idf_helpers.avatar.expressions import principal_weights
 from idf_helpers.avatar.run import evaluate, load_scene, read_metrics, train_avatar
 from idf_helpers.avatar.source import FrameSource
-from idf_helpers.avatar.train import Trainer, build_mattes, fit, principal_weights
+from idf_helpers.avatar.train import Trainer, build_mattes, fit
 from idf_helpers.dataset import Dataset
 from idf_helpers.errors import IdfError
 from idf_helpers.runs import RunFolder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -121,8 +122,6 @@ def prepare(folder: Path, data: Dataset, config: AvatarConfig, options: NerfaceC
     given = data.root / "index_map.npy"
     if given.is_file() and config.holdout_last is None:
         index = np.load(given, allow_pickle=False)
-    import io
-
     buffer = io.BytesIO()
     np.save(buffer, index)
     write_bytes(target / "index_map.npy", buffer.getvalue())

@@ -7,7 +7,6 @@ of the fine and of the coarse colour, Adam, a rate that falls to a tenth in 1000
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -159,10 +158,6 @@ class VanillaTrainer(Recoverable):
         return min(done, 1.0)
 
     @property
-    def done(self) -> bool:
-        return self.fraction >= 1.0
-
-    @property
     def global_step(self) -> int:
         """Steps of this training and of the checkpoint that it began with."""
         return self.start + self.iteration
@@ -272,10 +267,6 @@ class VanillaTrainer(Recoverable):
         self._saved = state
 
     # --- results ----------------------------------------------------------------------------------
-
-    @property
-    def psnr_train(self) -> float:
-        return math.nan if self.mse is None else -10 * math.log10(max(self.mse, 1e-10))
 
     def scene(self) -> VanillaScene:
         white = float(self.options.white_bkgd)
