@@ -110,7 +110,7 @@ def _static(run, source, mattes, config, rasterizer, progress) -> AvatarScene:
 def check_input(data: Dataset, config: AvatarConfig, say: Callable[[str], None]) -> list[str]:
     """Says what is odd about the sequence; IdfError for what training would be lost on."""
     notes = [n for n in data.notes if "held out" in n] if config.holdout_last else []
-    holes = gaps(list(data.train))
+    holes = gaps(list(data.frames))  # of all splits: what another split holds is not missing
     if holes:
         notes.append(f"frames are missing in the middle of the sequence: "
                      f"{shorten(f'{a + 1} to {b - 1}' for a, b in holes)}; trained on those there "
