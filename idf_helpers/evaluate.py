@@ -17,6 +17,7 @@ from .cameras import Camera
 from .dataset import Frame
 from .errors import IdfError
 from .scene import WHITE, Scene
+from .settings import check_range
 
 # Stages that leave datasets, not scenes; each module offers evaluate(run folder, dataset) -> rows
 DATASET_STAGES = {"swap": "idf_helpers.swap.evaluate"}
@@ -162,9 +163,7 @@ def evaluate_run(model, dataset=None, resolution: int | None = None, **settings)
     from .view.config import MAX_RESOLUTION
 
     model = Path(model)
-    if resolution is not None and not 16 <= resolution <= MAX_RESOLUTION:
-        raise IdfError("The setting `resolution` is out of range", f"{resolution}",
-                       f"give a value in [16, {MAX_RESOLUTION}]")
+    check_range("resolution", resolution, 16, MAX_RESOLUTION)
     if not model.exists():
         raise IdfError(f"{model} does not exist", "no such file or folder",
                        "give a run folder or a .ply file")

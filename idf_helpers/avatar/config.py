@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import IdfError
+from ..settings import budget, check_amount, check_ranges
 
 DEFAULT_BUDGET_S = 180.0  # of optimisation, on a CPU
 
@@ -124,19 +125,14 @@ class AvatarConfig:
     @property
     def budget(self) -> float | None:
         """Seconds, or None for a run that is given in iterations."""
-        if self.iterations is not None:
-            return None
-        return DEFAULT_BUDGET_S if self.budget_s is None else self.budget_s
+        return budget(self, DEFAULT_BUDGET_S)
 
     def checked(self) -> AvatarConfig:
         """Self, or IdfError naming the first field that is out of range."""
-        if self.iterations is not None and self.budget_s is not None:
-            raise IdfError("A run is given in iterations or in seconds, not in both",
-                           f"iterations {self.iterations}, budget_s {self.budget_s}",
-                           "leave one of them out")
+        check_amount(self)
         unit, more = (0.0, 1.0), (0.0, math.inf)
         ranges = {
-            "iterations": (1, 1e9), "budget_s": (1e-3, 1e7), "resolution": (16, 4096),
+            "resolution": (16, 4096),
             "seed": (0, 2**63 - 1), "holdout_last": (1, math.inf), "smooth": (0.0, 10.0),
             "rank": (0, 64), "max_gaussians": (16, 1_000_000), "initial": (16, self.max_gaussians),
             "sh_degree": (0, 1), "lambda_dssim": unit, "lambda_alpha": more, "lambda_opacity": more,
@@ -149,11 +145,7 @@ class AvatarConfig:
         }
         for name in ("means", "log_scales", "quats", "opacity_logits", "sh", "deltas", "shade"):
             ranges[f"lr_{name}"] = (1e-9, 10.0)
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:  # NaN fails too
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, ranges)
         for name, allowed in (("background", ("file", "median", "white", "black")),
                               ("torso", ("auto", "on", "off")), ("shade_rank", (0, 3, 9))):
             if getattr(self, name) not in allowed:
@@ -184,12 +176,8 @@ class ReenactConfig:
 
     def checked(self) -> ReenactConfig:
         """Self, or IdfError naming the first field that is out of range."""
-        for name, (low, high) in {"resolution": (16, 4096), "fps": (0.1, 240),
-                                  "strength": (0, 3), "frames": (1, 1e9)}.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, {"resolution": (16, 4096), "fps": (0.1, 240), "strength": (0, 3),
+                            "frames": (1, 1e9)})
         return self
 
 
@@ -210,9 +198,6 @@ class NerfaceConfig:
 
     def checked(self) -> NerfaceConfig:
         """Self, or IdfError naming the first field that is out of range."""
-        for name, (low, high) in {"rays": (1, 65536), "coarse": (2, 1024), "fine": (1, 1024),
-                                  "near": (1e-6, 1e6), "far": (self.near, 1e7)}.items():
-            if not low <= getattr(self, name) <= high:
-                raise IdfError(f"The setting `{name}` is out of range", f"{getattr(self, name)}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, {"rays": (1, 65536), "coarse": (2, 1024), "fine": (1, 1024),
+                            "near": (1e-6, 1e6), "far": (self.near, 1e7)})
         return self

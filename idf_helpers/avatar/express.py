@@ -7,6 +7,7 @@ from pathlib import Path
 from .. import provenance
 from ..errors import IdfError
 from ..media import write_image
+from ..settings import check_range
 from ..splats.ply import write_ply
 from ..splats.run import copy_consent
 from .run import load_scene, mark_of_model
@@ -37,9 +38,7 @@ def write_expression(run, out, values: dict[str, float], resolution: int | None 
     if suffix not in (*PICTURES, ".ply"):
         raise IdfError(f"An expression is not written as `{suffix}`", str(out),
                        f"use one of: {', '.join((*PICTURES, '.ply'))}")
-    if resolution is not None and not 16 <= resolution <= 4096:
-        raise IdfError("The setting `resolution` is out of range", f"{resolution}",
-                       "give a value in [16, 4096]")
+    check_range("resolution", resolution, 16, 4096)
     scene = load_scene(run)
     expression = scene.basis.edit(values)
     with provenance.marked(out, mark_of_model(run)) as temporary:

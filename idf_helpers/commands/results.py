@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from ..errors import IdfError
+from ..settings import check_range
 from ..view.config import ExportConfig
 from .shared import Flat
 
@@ -29,9 +29,8 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
     from ..view.export import Model, export
 
     config.checked()
-    if not orbit and not 1 <= views <= 10_000:
-        raise IdfError("The setting `views` is out of range", f"{views}",
-                       "give a value in [1, 10000]")
+    if not orbit:
+        check_range("views", views, 1, 10_000)
     opened = _trimmed(Model.open(model), config)
     if orbit:
         path = out if out.suffix.lower() == ".mp4" else out / "orbit.mp4"

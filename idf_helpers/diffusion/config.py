@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import IdfError
+from ..settings import check_ranges
 
 SCHEDULE = (1.0, 0.75, 0.6)  # shares of the strength in the first, second, later iterations
 MODES = ("auto", "independent", "grid", "anchored")
@@ -103,15 +104,6 @@ class StylizeConfig:
                            f"{len(self.controlnet_models)} models",
                            "give as many controlnet_models as controlnet, or none")
         return self
-
-
-def check_ranges(config, ranges: dict[str, tuple[float, float]]) -> None:
-    """IdfError naming the first field whose value is not None and lies outside its range."""
-    for name, (low, high) in ranges.items():
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:  # NaN fails too
-            raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                           f"give a value in [{low:g}, {high:g}]")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IdfError
+from ..settings import check_range
 from .surface import fuse, rendered_views, seen_colours, slope_of, volume_around
 
 
@@ -88,9 +89,7 @@ def extract_mesh(scene, cells: int = 128, views: int = 40, largest: float = 0.01
     views: cameras of the scene that are rendered, evenly chosen. largest: loose parts with a
     smaller share of the triangles than this are left out. IdfError: no surface.
     """
-    if not 16 <= cells <= 512:
-        raise IdfError("The setting `cells` is out of range", f"{cells}",
-                       "give a value in [16, 512]")
+    check_range("cells", cells, 16, 512)
     seen = rendered_views(scene, views)
     origin, voxel, shape = volume_around(seen, cells)
     volume = np.pad(fuse(seen, origin, voxel, shape), 1, constant_values=-1)

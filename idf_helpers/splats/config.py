@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import IdfError
+from ..settings import budget, check_amount, check_ranges
 
 DEFAULT_BUDGET_S = 120.0  # of optimisation, on a CPU
 
@@ -79,19 +80,14 @@ class SplatConfig:
     @property
     def budget(self) -> float | None:
         """Seconds, or None for a run that is given in iterations."""
-        if self.iterations is not None:
-            return None
-        return DEFAULT_BUDGET_S if self.budget_s is None else self.budget_s
+        return budget(self, DEFAULT_BUDGET_S)
 
     def checked(self) -> SplatConfig:
         """Self, or IdfError naming the first field that is out of range."""
-        if self.iterations is not None and self.budget_s is not None:
-            raise IdfError("A run is given in iterations or in seconds, not in both",
-                           f"iterations {self.iterations}, budget_s {self.budget_s}",
-                           "leave one of them out")
+        check_amount(self)
         unit = (0.0, 1.0)
         ranges = {
-            "iterations": (1, 1e9), "budget_s": (1e-3, 1e7), "resolution": (16, 16384),
+            "resolution": (16, 16384),
             "seed": (0, 2**63 - 1), "max_gaussians": (16, 20_000_000),
             "initial": (16, self.max_gaussians), "sh_degree": (0, 3), "random_until": unit,
             "lambda_dssim": unit,
@@ -101,11 +97,7 @@ class SplatConfig:
         }
         for name in ("means", "log_scales", "quats", "opacity_logits", "sh"):
             ranges[f"lr_{name}"] = (1e-9, 10.0)
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:  # NaN fails too
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, ranges)
         if self.background not in ("auto", "random", "white", "black"):
             raise IdfError("There is no such background", f"{self.background!r}",
                            "use auto, random, white or black")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import IdfError
+from ..settings import check_ranges
 
 ITERATIONS = 30_000  # where SplatConfig names neither iterations nor a budget
 
@@ -72,9 +73,5 @@ class GsplatConfig:
                   "save_every": (1, math.inf)}
         for name in ("means", "log_scales", "quats", "opacity_logits", "sh"):
             ranges[f"lr_{name}"] = (1e-9, 10.0)
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, ranges)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import IdfError
+from ..settings import check_ranges
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,9 @@ class SwapConfig:
 
     def checked(self) -> SwapConfig:
         """Itself; IdfError where a value is out of its range."""
-        ranges = {"similarity": (0, 1), "min_face": (0, 1e5), "min_confidence": (0.01, 0.999),
-                  "pixel_boost": (1, 8), "shape": (0, 1)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low}, {high:g}]")
+        check_ranges(self, {"similarity": (0, 1), "min_face": (0, 1e5),
+                            "min_confidence": (0.01, 0.999), "pixel_boost": (1, 8),
+                            "shape": (0, 1)})
         return self
 
     @property
@@ -65,11 +61,7 @@ class SmoothConfig:
 
     def checked(self) -> SmoothConfig:
         """Itself; IdfError for values out of range."""
-        for name, low, high in (("window", 0, 30), ("reach", 1e-3, 1e6)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise IdfError(f"The setting `{name}` of the smoothing is out of range",
-                               f"{value}", f"give a value in [{low}, {high}]")
+        check_ranges(self, {"window": (0, 30), "reach": (1e-3, 1e6)}, " of the smoothing")
         return self
 
 
@@ -92,10 +84,6 @@ class VideoConfig:
 
     def checked(self) -> VideoConfig:
         """Itself; IdfError where a value is out of its range."""
-        for name, low, high in (("max_missing", 0, 1), ("part", 8, 1000), ("crf", 0, 51)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low}, {high}]")
+        check_ranges(self, {"max_missing": (0, 1), "part": (8, 1000), "crf": (0, 51)})
         self.smooth.checked()
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import IdfError
+from ..settings import check_ranges
 
 MAX_RESOLUTION = 4096  # of a rendered picture's longer side, pixels: 0.7 GB while it is made
 
@@ -32,12 +33,8 @@ class ExportConfig:
 
     def checked(self) -> ExportConfig:
         """Self, or IdfError naming the first field that is out of range."""
-        for name, low, high in (("resolution", 16, MAX_RESOLUTION), ("frames", 1, 100_000),
-                                ("fps", 0.1, 1000), ("elevation", -89, 89)):
-            value = getattr(self, name)
-            if not low <= value <= high:  # NaN fails too
-                raise IdfError(f"The setting `{name}` is out of range", f"{value}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, {"resolution": (16, MAX_RESOLUTION), "frames": (1, 100_000),
+                            "fps": (0.1, 1000), "elevation": (-89, 89)})
         c = self.crop
         if not (len(c) in (0, 1, 6) and all(-1e6 < x < 1e6 for x in c)
                 and (len(c) != 1 or c[0] > 0) and all(a < b for a, b in zip(c[::2], c[1::2],

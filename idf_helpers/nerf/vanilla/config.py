@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import IdfError
+from ...settings import check_ranges
 
 DEFAULT_BUDGET_S = 120.0  # on a CPU
 DEFAULT_ITERATIONS = 200_000  # on CUDA, nerf-pytorch's N_iters
@@ -48,9 +49,7 @@ class VanillaConfig:
                 raise IdfError(f"The setting `{name}` is out of range", f"{value}",
                                "give a distance > 0")
         check_depths(self.near, self.far)
-        if self.video_frames is not None and not 0 <= self.video_frames <= 100_000:
-            raise IdfError("The setting `video_frames` is out of range", f"{self.video_frames}",
-                           "give a value in [0, 100000]")
+        check_ranges(self, {"video_frames": (0, 100_000)})
         return self
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ...errors import IdfError, shorten
+from ...settings import check_ranges
 
 MAX_BYTES = 1 << 20
 LINE = re.compile(r"^(?:--)?(?P<name>[^:=;#\s]+)\s*(?:[:=\s]\s*(?P<value>[^#;]*?))?\s*([#;].*)?$")
@@ -108,11 +109,7 @@ class NerfOptions:
             "raw_noise_std": (0, 1e3), "render_factor": (0, 64), "precrop_iters": (0, 10**9),
             "precrop_frac": (1e-3, 1.0), "testskip": (0, 10**6),
         }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # NaN fails too
-                raise IdfError(f"The option `{name}` is out of range", f"{value}",
-                               f"give a value in [{low:g}, {high:g}]")
+        check_ranges(self, ranges)
         if self.dataset_type not in ("blender", "llff", "LINEMOD", "deepvoxels"):
             raise IdfError("There is no such `dataset_type`", self.dataset_type,
                            "one of: blender, llff, LINEMOD, deepvoxels")
