@@ -29,7 +29,7 @@ from .gsplat_backend import GsplatRasterizer, camera_tensors, rasterize
 from .gsplat_config import ITERATIONS, GsplatConfig
 from .initialise import WIDTH, initial_gaussians
 from .scene import GaussianScene
-from .torch_loss import photometric_loss
+from .torch_loss import PictureLoss
 from .train import COLOURS, background_mode
 from .views import TrainingViews
 
@@ -59,10 +59,13 @@ class GsplatTrainer(Recoverable):
         self.rasterizer, self.device = rasterizer, rasterizer.device
         self.packed, self.cap, self.halved = options.packed, options.max_gaussians, False
         self.background = background_mode(views, config)
+        self._behind = torch.tensor(COLOURS.get(self.background, COLOURS["white"]),
+                                    device=self.device)
         self.rng = np.random.default_rng(config.seed)
         torch.manual_seed(config.seed)  # the strategies draw from it
         self.pixels = [torch.as_tensor(p, device=self.device) for p in views.pixels]
         self.cameras = [camera_tensors(c, self.device) for c in views.cameras]
+        self._loss = PictureLoss(config.lambda_dssim, self.device, (p.shape for p in self.pixels))
         centres = np.array([c.position for c in views.cameras])
         # as 3DGS: 1.1 times the cameras' largest distance from their mean
         self.extent = 1.1 * max(float(np.linalg.norm(centres - centres.mean(0), axis=1).max()),
@@ -88,8 +91,9 @@ class GsplatTrainer(Recoverable):
         self.params = {k: torch.nn.Parameter(torch.as_tensor(a, device=self.device).clone())
                        for k, a in tensors.items()}
         self.rates = rates
-        self.adams = {k: torch.optim.Adam([{"params": p, "lr": rates[k], "name": k}], eps=1e-15)
-                      for k, p in self.params.items()}
+        fused = self.device.type == "cuda"  # one kernel for each parameter instead of a dozen
+        self.adams = {k: torch.optim.Adam([{"params": p, "lr": rates[k], "name": k}], eps=1e-15,
+                                          fused=fused) for k, p in self.params.items()}
 
     def _make_strategy(self):
         from gsplat import DefaultStrategy, MCMCStrategy
@@ -154,16 +158,14 @@ class GsplatTrainer(Recoverable):
     def _step(self) -> None:
         index = int(self.order[self.iteration % len(self.views)])
         camera = self.views.cameras[index]
-        background = torch.as_tensor(self._next_background(), device=self.device)
-        target = self._target(index, background)
+        background = self._next_background()
         picture, _, info = rasterize(
             self._named(), *self.cameras[index], camera.width, camera.height, background,
             self.active_sh_degree, self.rasterizer.near, self.packed, self.options.antialiased,
             absgrad=self.options.absgrad)
         self.strategy.step_pre_backward(self.params, self.adams, self.strategy_state,
                                         self.iteration, info)
-        loss, mse = photometric_loss(picture[0].permute(2, 0, 1), target,
-                                     self.config.lambda_dssim)
+        loss, mse = self._loss(picture[0].permute(2, 0, 1), self.pixels[index], background)
         of_opacity, of_scale = self.options.regularisers()
         if of_opacity:
             loss = loss + of_opacity * self.params["opacities"].sigmoid().mean()
@@ -176,7 +178,7 @@ class GsplatTrainer(Recoverable):
             adam.zero_grad(set_to_none=True)
         self._refine(info, lr)
         self._finite &= loss.detach().isfinite()
-        self.mse = mse if self.mse is None else 0.96 * self.mse + 0.04 * mse
+        self.mse = mse.clone() if self.mse is None else self.mse.lerp_(mse, 0.04)
         self.iteration += 1
         if self.iteration % len(self.views) == 0:
             self.order = self.rng.permutation(len(self.views))
@@ -215,17 +217,11 @@ class GsplatTrainer(Recoverable):
             adam.param_groups[0]["lr"] = self.rates[name] * decay * self.rate_factor
         return self.adams["means"].param_groups[0]["lr"]
 
-    def _target(self, index: int, background: torch.Tensor) -> torch.Tensor:
-        """(3, H, W) in [0, 1]; the stored pictures are premultiplied."""
-        pixels = self.pixels[index].float() / 255
-        if len(pixels) == 3:
-            return pixels
-        return pixels[:3] + (1 - pixels[3]) * background[:, None, None]
-
-    def _next_background(self) -> np.ndarray:
+    def _next_background(self) -> torch.Tensor:
         if self.background == "random" and self.fraction < self.config.random_until:
-            return self.rng.random(3, np.float32)
-        return np.array(COLOURS.get(self.background, COLOURS["white"]), np.float32)
+            drawn = torch.from_numpy(self.rng.random(3, np.float32))
+            return drawn.to(self.device, non_blocking=True)  # else it waits for the GPU
+        return self._behind
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -260,7 +256,9 @@ class GsplatTrainer(Recoverable):
             kept = {k: torch.as_tensor(arrays[f"adam.{name}.{k}"], device=self.device).clone()
                     for k in ("exp_avg", "exp_avg_sq") if f"adam.{name}.{k}" in arrays}
             if kept:
-                self.adams[name].state[p] = kept | {"step": torch.tensor(meta["adam_steps"][name])}
+                where = self.device if self.adams[name].defaults["fused"] else None
+                self.adams[name].state[p] = kept | {
+                    "step": torch.tensor(meta["adam_steps"][name], device=where)}
         self.strategy = self._make_strategy()
         for name, value in self.strategy_state.items():
             if value is None or isinstance(value, torch.Tensor):

@@ -24,8 +24,8 @@ from idf_helpers.splats.gsplat_config import GsplatConfig
 from idf_helpers.splats.gsplat_train import GsplatTrainer, fit_gsplat
 from idf_helpers.splats.loss import PhotometricLoss
 from idf_helpers.splats.run import MODEL, train_splats
-from idf_helpers.splats.torch_loss import photometric_loss
-from idf_helpers.splats.views import TrainingViews
+from idf_helpers.splats.torch_loss import PictureLoss, photometric_loss
+from idf_helpers.splats.views import TrainingViews, composite
 
 from ..conftest import make_dataset
 from . import fake_cuda
@@ -78,6 +78,31 @@ def test_the_loss_is_that_of_the_cpu():
     assert float(loss.detach()) == pytest.approx(want.loss, rel=1e-5)
     assert float(mse) == pytest.approx(want.mse, rel=1e-5)
     np.testing.assert_allclose(render.grad, want.gradient, atol=1e-7)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_loss_against_stored_pictures(device, channels):
+    """On CUDA the recorded one, twice in a row with other values."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU")
+    rng = np.random.default_rng(1)
+    device = torch.device(device)
+    compare = PictureLoss(0.2, device, [(channels, 24, 33), (channels, 24, 33)])
+    assert len(compare._recorded) == (device.type == "cuda")
+    for _ in range(2):
+        x, behind = rng.random((3, 24, 33), np.float32), rng.random(3, np.float32)
+        pixels = rng.integers(0, 256, (channels, 24, 33), np.uint8)
+        if channels == 4:
+            pixels[:3] = np.minimum(pixels[:3], pixels[3])
+        want = PhotometricLoss(24, 33)(x, composite(pixels, behind))
+        picture = torch.tensor(x.transpose(1, 2, 0), device=device, requires_grad=True)
+        loss, mse = compare(picture.permute(2, 0, 1), torch.tensor(pixels, device=device),
+                            torch.tensor(behind, device=device))
+        loss.backward()
+        assert float(loss.detach()) == pytest.approx(want.loss, rel=1e-5)
+        assert float(mse) == pytest.approx(want.mse, rel=1e-5) and not mse.requires_grad
+        np.testing.assert_allclose(picture.grad.cpu(), want.gradient.transpose(1, 2, 0), atol=1e-7)
 
 
 @pytest.mark.parametrize("options", [
