@@ -14,6 +14,7 @@ from idf_helpers.nerf.train import run_trainer
 from idf_helpers.nerf.vanilla import nerfacc_sampler
 from idf_helpers.nerf.vanilla.config import VanillaConfig
 from idf_helpers.nerf.vanilla.train import Amount, VanillaTrainer
+from idf_helpers.nerf.vanilla.volume import Rendered
 from idf_helpers.splats.views import TrainingViews
 
 from ..splats.ball_scene import BallDataset
@@ -49,6 +50,31 @@ def test_it_trains_and_renders(views, monkeypatch):
     assert full.alpha[8, 8] > full.alpha[0, 0]
     seen = full.depth[np.isfinite(full.depth)]
     assert ((seen > trainer.near) & (seen < trainer.far)).all()
+
+
+def test_what_it_found_out_goes_on_with_a_checkpoint(views, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nerfacc", fake_nerfacc)
+    monkeypatch.setattr(nerfacc_sampler, "lacks_nerfacc", lambda: None)
+
+    def trainer():
+        return VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu"), Amount(5))
+
+    first, second = trainer(), trainer()
+    first.sampler.estimator.binaries[0, 1:3] = False
+    second.restore(first.state())
+    assert torch.equal(second.sampler.estimator.binaries, first.sampler.estimator.binaries)
+
+
+def test_a_batch_that_meets_only_empty_cells(views, monkeypatch):
+    """It teaches nothing, and is no error."""
+    monkeypatch.setitem(sys.modules, "nerfacc", fake_nerfacc)
+    monkeypatch.setattr(nerfacc_sampler, "lacks_nerfacc", lambda: None)
+    trainer = VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu"), Amount(5))
+    white = Rendered(torch.ones(TINY.N_rand, 3), *[torch.zeros(TINY.N_rand)] * 3, None)
+    monkeypatch.setattr(trainer, "_render", lambda *a: white)
+    before = [p.clone() for p in trainer.field.parameters()]
+    assert trainer.step() > 0 and trainer.iteration == 1
+    assert all(map(torch.equal, before, trainer.field.parameters()))
 
 
 def test_stand_in_has_the_signatures_of_the_real_one():

