@@ -86,9 +86,15 @@ def rasterize(tensors, viewmats, Ks, width: int, height: int, background, degree
     """
     from gsplat import rasterization
 
-    return rasterization(
+    picture, alpha, info = rasterization(
         means=tensors["means"], quats=tensors["quats"], scales=tensors["log_scales"].exp(),
         opacities=tensors["opacity_logits"].sigmoid(), colors=tensors["sh"], viewmats=viewmats,
         Ks=Ks, width=width, height=height, near_plane=near, sh_degree=degree, packed=packed,
-        backgrounds=background[None], render_mode="RGB+ED" if depth else "RGB", absgrad=absgrad,
+        # packed, gsplat 1.5.3 refuses a background: it takes (nnz, 2) for a batch of pictures
+        backgrounds=None if packed else background[None], absgrad=absgrad,
+        render_mode="RGB+ED" if depth else "RGB",
         rasterize_mode="antialiased" if antialiased else "classic")
+    if packed:
+        behind = (1 - alpha) * background
+        picture = torch.cat([picture[..., :3] + behind, picture[..., 3:]], dim=-1)
+    return picture, alpha, info

@@ -51,7 +51,9 @@ def rasterization(
     assert means.shape == (n, 3) and quats.shape == (n, 4) and scales.shape == (n, 3)
     assert opacities.shape == (n,) and viewmats.shape == (1, 4, 4) and Ks.shape == (1, 3, 3)
     assert colors.shape[0] == n and colors.shape[2] == 3 and (sh_degree + 1)**2 <= colors.shape[1]
-    assert backgrounds.shape == (1, 3) and not (scales <= 0).any() and eps2d == 0.3
+    assert not (scales <= 0).any() and eps2d == 0.3
+    assert backgrounds is None if packed else backgrounds.shape == (1, 3)  # as 1.5.3 has it
+    backgrounds = torch.zeros(1, 3) if backgrounds is None else backgrounds
     assert not ((opacities < 0) | (opacities > 1)).any()  # NaN passes, as there
     K = Ks[0]
     camera = camera_of(viewmats[0], K[0, 0], K[1, 1], K[0, 2], K[1, 2], width, height)

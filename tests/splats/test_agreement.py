@@ -2,6 +2,11 @@
 
 Pictures within IMAGE at every pixel, gradients within GRADIENT in relative L2. The scene keeps
 opacities below 0.95, for gsplat limits alpha to 0.999 and the others to 0.99.
+
+diff-gaussian-rasterization draws a Gaussian only in the tiles that the square of half side
+ceil(3 sigma) touches, so that beyond it up to exp(-9/2) = 1.1 % of a colour is missing, at the few
+pixels where a tile ends there: EDGE, at no more than EDGE_SHARE of them. Its gradients lack the
+same tails: within EDGE_GRADIENT.
 """
 
 import sys
@@ -19,6 +24,7 @@ from . import fake_cuda
 from .test_raster import cloud, relative, view
 
 IMAGE, DEPTH, GRADIENT = 2e-3, 5e-3, 5e-3
+EDGE, EDGE_SHARE, EDGE_GRADIENT = float(np.exp(-4.5)), 0.01, 1e-2
 
 
 def scene(degree=3):
@@ -27,8 +33,18 @@ def scene(degree=3):
     return g
 
 
-def agree(rasterizer, g, camera, degree=None, background=(0.2, 0.5, 0.9)):
-    """Asserts that pictures, gradients and screen gradients are those of the reference."""
+def agree(rasterizer, g, camera, degree=None, background=(0.2, 0.5, 0.9), cut=False):
+    """Asserts that pictures, gradients and screen gradients are those of the reference.
+
+    cut: it leaves out what lies beyond 3 sigma, see above.
+    """
+    gradient = EDGE_GRADIENT if cut else GRADIENT
+
+    def alike(a, b):
+        off = np.abs(a - b)
+        assert off.max() < (EDGE if cut else IMAGE)
+        assert (off > IMAGE).mean() <= (EDGE_SHARE if cut else 0)
+
     rng = np.random.default_rng(1)
     params = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True)
               for k, v in g.arrays().items()}
@@ -43,15 +59,15 @@ def agree(rasterizer, g, camera, degree=None, background=(0.2, 0.5, 0.9)):
 
     picture = rasterizer.forward(g, camera, background, degree, train=True)
     assert rasterizer.last is picture and picture.rgb.dtype == np.float32
-    np.testing.assert_allclose(picture.rgb, rgb.detach(), atol=IMAGE)
-    np.testing.assert_allclose(picture.alpha, alpha.detach(), atol=IMAGE)
+    alike(picture.rgb, rgb.detach().numpy())
+    alike(picture.alpha, alpha.detach().numpy())
     both = solid.numpy() & ~np.isnan(picture.depth)
     assert (both == solid.numpy()).mean() > 0.999
     np.testing.assert_allclose(picture.depth[both], depth.detach().numpy()[both], rtol=DEPTH)
     found = rasterizer.backward(d_rgb, d_alpha, d_depth)
     for name, array in found.arrays().items():
-        assert relative(array, params[name].grad.numpy()) < GRADIENT, name
-    assert relative(found.screen, shift.grad.abs().sum(1).numpy()) < GRADIENT
+        assert relative(array, params[name].grad.numpy()) < gradient, name
+    assert relative(found.screen, shift.grad.abs().sum(1).numpy()) < gradient
     assert found.visible[np.abs(params["opacity_logits"].grad.numpy()) > 1e-6].all()
     plain = rasterizer.forward(g, camera, background, degree)
     np.testing.assert_allclose(plain.rgb, picture.rgb, atol=1e-5)
@@ -66,7 +82,7 @@ def test_registered_rasterisers(name, degree):
     backend = backends.find("splats", name)
     if lack := backend.missing():
         pytest.skip(f"{name} cannot run here: {lack}")
-    agree(backend.load()(), scene(3), view(), degree)
+    agree(backend.load()(), scene(3), view(), degree, cut=name == "graphdeco")
 
 
 @pytest.fixture
@@ -140,7 +156,7 @@ def test_a_full_memory_is_met_by_packed_mode_once(gsplat):
     picture = rasterizer.forward(scene(), view())
     assert rasterizer.packed and [c["packed"] for c in gsplat] == [False, True]
     np.testing.assert_allclose(picture.rgb, GsplatRasterizer(device="cpu").forward(
-        scene(), view()).rgb)
+        scene(), view()).rgb, atol=1e-6)
     gsplat.fail = 2
     with pytest.raises(IdfError, match="memory is too small") as error:
         GsplatRasterizer(device="cpu").forward(scene(), view())

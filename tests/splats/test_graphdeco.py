@@ -38,7 +38,19 @@ def test_one_line_says_what_is_missing(tmp_path, monkeypatch):
     assert "pip install plyfile" in upstream.missing()
     there.add("plyfile")
     assert upstream.missing() is None
-    assert all("\n" not in str(line) for line in (upstream.missing(),))
+    (tmp_path / "scene").mkdir()
+    reader = tmp_path / upstream.READER
+    reader.write_text("Image.fromarray(np.array(arr*255.0, dtype=np.byte), 'RGB')")
+    for takes, said in ((False, True), (True, False)):
+        monkeypatch.setattr(upstream, "_takes_signed_bytes", lambda takes=takes: takes)
+        assert ("np.uint8 in place of np.byte" in (upstream.missing() or "")) is said
+        assert "\n" not in (upstream.missing() or "")
+
+
+def test_whether_pillow_takes_signed_bytes():
+    from PIL import __version__
+
+    assert upstream._takes_signed_bytes() is (int(__version__.split(".")[0]) < 12)
 
 
 # --- running --------------------------------------------------------------------------------------

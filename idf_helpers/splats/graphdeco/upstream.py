@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ ENV = "IDF_GRAPHDECO"
 URL = "https://github.com/graphdeco-inria/gaussian-splatting"
 LICENCE = "Inria and MPII's Gaussian-Splatting licence: research and evaluation only"
 MODULES = ("diff_gaussian_rasterization", "simple_knn")  # of its submodules; compiled
+READER = "scene/dataset_readers.py"  # it mixes pictures with alpha with their background
 RUNTIME = ("torchvision", "plyfile", "tqdm")  # what its scripts import besides torch and OpenCV
 
 
@@ -50,14 +52,35 @@ class Upstream:
                     "into this Python as its README says (another package on PyPI is called "
                     "simple-knn: that is not it)")
         absent = [m for m in RUNTIME if cuda.find_package(m) is None]
-        return f"packages that it imports are missing: pip install {' '.join(absent)}" \
-            if absent else None
+        if absent:
+            return f"packages that it imports are missing: pip install {' '.join(absent)}"
+        reader = self.source / READER
+        if reader.is_file() and "np.byte" in reader.read_text(errors="replace") \
+                and not _takes_signed_bytes():
+            return (f"its {READER} hands signed bytes to Pillow, which this version of Pillow "
+                    "refuses: write np.uint8 in place of np.byte there, or pip install "
+                    '"pillow<12"')
+        return None
 
     def start(self, script: str, *arguments: str) -> subprocess.Popen:
         """Starts one of its scripts in the clone; stderr is text to read."""
         return subprocess.Popen([self.python, script, *arguments], cwd=self.source, text=True,
                                 errors="replace", stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _takes_signed_bytes() -> bool:
+    """Whether the installed Pillow makes a picture of an int8 array, as versions below 12 do."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the argument `mode`, which some versions deprecate
+            Image.fromarray(np.zeros((1, 1, 3), np.int8), "RGB")
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def missing() -> str | None:
