@@ -140,7 +140,7 @@ def smoothing(folder: Path) -> None:
     """GHOST's mean of five frames, and ours, on landmarks of the clip against none."""
     frames = samples.dataset("head_talking").frames
     times = frame_times([f.name for f in frames])
-    frames = [frames[i] for i in np.argsort(times)]
+    frames = [frames[i] for i in np.argsort(times)[:280]]  # the performance: one take
     detector = LandmarkDetector()
     points = np.stack([detector.detect(f.image())[0].xy for f in frames]).astype(np.float64)
     eye = np.linalg.norm(points[:, 33] - points[:, 263], axis=1)

@@ -11,7 +11,8 @@ import pytest
 from idf_helpers import media, samples
 from idf_helpers.errors import IdfError
 
-COUNTS = {"head_multiview": (100, 10, 20), "head_talking": (215, 5, 60)}
+CUT = 280  # the rehearsal's first frame in the talking sequence
+COUNTS = {"head_multiview": (100, 10, 20), "head_talking": (316, 5, 60)}
 LIMIT_MB = 45
 
 
@@ -176,29 +177,31 @@ def test_turntable():
 
 
 def test_talking_sequence_is_continuous():
+    """Two takes: a performance, and from CUT on a rehearsal of every expression, faster."""
     data = samples.dataset("head_talking")
     frames = sorted(data.frames, key=lambda f: int(f.name.rsplit("_", 1)[1]))
-    assert [int(f.name[-4:]) for f in frames] == list(range(280))
+    assert [int(f.name[-4:]) for f in frames] == list(range(381))
     assert len(data.expression_names) == 53
     w = np.array([f.expression for f in frames])
-    assert w.shape == (280, 76) and w.min() >= 0 and w.max() <= 1 and not w[:, 53:].any()
-    assert (w.max(0) > 0.05).sum() >= 20  # channels in use
-    assert np.abs(np.diff(w, axis=0)).max() < 0.35
+    assert w.shape == (381, 76) and w.min() >= 0 and w.max() <= 1 and not w[:, 53:].any()
+    assert (w[:CUT].max(0) > 0.05).sum() >= 20  # channels in use
+    assert (w[CUT:].max(0) > 0.4).sum() >= 34 and (w[CUT:].sum(1) == 0).any()
+    assert np.delete(np.abs(np.diff(w, axis=0)), CUT - 1, 0).max() < 0.35
     background = media.read_image(data.background).astype(int)
     before = None
     for k, f in enumerate(frames):
         R = f.camera.c2w[:3, :3]
-        if k:
+        if k not in (0, CUT):
             last = frames[k - 1].camera.c2w[:3, :3]
             angle = math.degrees(math.acos(min(1.0, (np.trace(last.T @ R) - 1) / 2)))
-            assert angle < 3.0, f.name
+            assert angle < (3.0 if k < CUT else 5.0), f.name
         assert np.linalg.norm(f.camera.position) == pytest.approx(0.5, abs=0.01)
         top, bottom, left, right = f.bbox
         assert 0 <= top < bottom <= 1 and 0 <= left < right <= 1
         if k % 4 == 0:  # decoding every fourth is enough
             image = f.image().astype(int)
-            if before is not None:
-                assert np.abs(image - before).mean() < 12
+            if before is not None and k != CUT:
+                assert np.abs(image - before).mean() < (12 if k < CUT else 20)
             before = image
             head = np.abs(image - background).max(-1) > 24
             rows = np.flatnonzero(head.sum(1) > 3)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pack import CAMERA_DISTANCE, CENTER, REST, HeadPack, to_world
+from pack import CAMERA_DISTANCE, CENTER, HeadPack, to_world
+from performance import Moves, performed, rehearsed
 
 from idf_helpers.cameras import Camera, look_at_matrix
 from idf_helpers.errors import IdfError
@@ -35,22 +36,6 @@ PITCH_RANGE = (-14.0, 34.0)  # degrees; lower shows the open bust, higher only h
 # Photos: identity, yaw, pitch (degrees), camera distance (Blender units).
 PHOTOS = {"B": ("B", 4.0, 2.0, 6.0), "C": ("C", -5.0, 2.0, 6.0),
           "B_three_quarter": ("B", -18.0, 3.0, 6.0)}
-
-
-def _both(**weights: float) -> dict[str, float]:
-    """The same weight on the head's left and right."""
-    return {f"{k}_{side}": w for k, w in weights.items() for side in "LR"}
-
-
-GAZE_DEGREES = 60.0  # head yaw at which the eyes' own turn is at weight 1
-FACES = (  # what a talking head goes through
-    REST,
-    _both(mouthSmile=0.9, cheekSquint=0.6, mouthUpperUp=0.25, eyeSquint=0.25) | {"jawOpen": 0.16},
-    {"jawOpen": 0.65} | _both(mouthSmile=0.1),
-    {"mouthPucker": 0.8},
-    _both(browInnerUp=0.7, browOuterUp=0.6, eyeWide=0.6) | {"jawOpen": 0.35},
-    _both(browDown=0.8, noseSneer=0.4) | {"mouthFunnel": 0.4, "jawOpen": 0.2},
-)
 
 
 @dataclass(frozen=True)
@@ -198,78 +183,46 @@ def room_of(c2w) -> np.ndarray:
     return np.asarray(c2w) @ np.linalg.inv(camera_at(0.0, 0.0))
 
 
-def _turn(axis: int, degrees: float) -> np.ndarray:
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    i, j = [(1, 2), (2, 0), (0, 1)][axis]
-    out = np.eye(3)
-    out[i, i], out[i, j], out[j, i], out[j, j] = c, -s, s, c
-    return out
-
-
-def _smooth_track(rng, frames: int, amplitude: float) -> np.ndarray:
-    """(frames,) a sum of slow sines within +-amplitude, periods of 75 to 210 frames."""
-    t = np.arange(frames)
-    waves = [a * np.sin(2 * math.pi * (t / rng.uniform(75, 210) + rng.random()))
-             for a in (0.6, 0.4)]
-    return amplitude * np.sum(waves, axis=0)
-
-
-def _expressions(rng, frames: int, yaw: np.ndarray) -> list[dict[str, float]]:
-    """Weights per frame: a face every 14 frames with smooth crossings, blinks, a steady gaze."""
-    every = 14
-    order = [int(rng.integers(len(FACES))) for _ in range(frames // every + 2)]
-    blinks = np.cumsum(rng.integers(30, 60, size=frames // 30 + 1))
-    out = []
-    for t in range(frames):
-        k, x = divmod(t, every)
-        x = x / every
-        x = x * x * (3 - 2 * x)  # smoothstep
-        a, b = FACES[order[k]], FACES[order[k + 1]]
-        w = {n: (1 - x) * a.get(n, 0.0) + x * b.get(n, 0.0) for n in a | b}
-        lid = max(0.0, 1.0 - np.abs(blinks - t).min() / 3)
-        if lid:
-            w |= _both(eyeBlink=lid)
-        # The eyes turn against the head, towards the camera, by part of its yaw: a head turned to
-        # its left (yaw > 0) looks right, with the left eye inwards and the right eye outwards.
-        inward, outward = ("L", "R") if yaw[t] > 0 else ("R", "L")
-        gaze = min(1.0, abs(float(yaw[t])) / GAZE_DEGREES)
-        w |= {f"eyeLookIn_{inward}": gaze, f"eyeLookOut_{outward}": gaze}
-        out.append({n: round(float(v), 5) for n, v in w.items() if v > 0})
-    return out
-
-
 def talking(pack: HeadPack, size: int, seed: int, frames: int = 280) -> Plan:
     """Head A before a fixed camera, turning and speaking; the last 60 frames are the test split.
+    A rehearsal of every expression follows: training frames, numbered on.
 
-    frames: at least 70.
+    frames: of the performance, at least 70.
     """
     if frames < 70:
         raise IdfError("A talking sequence is too short to split", f"{frames} frames",
                        "ask for at least 70")
-    rng = np.random.default_rng(seed)
-    yaw, pitch, roll = (_smooth_track(rng, frames, a) for a in (23.0, 10.0, 7.0))
-    shift = np.stack([_smooth_track(rng, frames, a) for a in (0.09, 0.03, 0.035)], axis=1)
-    faces = _expressions(rng, frames, yaw)
+    moves = performed(np.random.default_rng(seed), frames)
     names = list(pack.expression_names[:53])
     header = {"camera_angle_x": FOV_X, "intrinsics": _intrinsics(size), "expression_names": names}
     bounds = {"train": (0, frames - 65), "val": (frames - 65, frames - 60),
               "test": (frames - 60, frames)}
-    tables = {}
-    for split, (first, last) in bounds.items():
-        shots = []
-        for t in range(first, last):
-            head = np.eye(4)  # pose of the head in the room, turning about CENTER
-            head[:3, :3] = _turn(2, yaw[t]) @ _turn(0, pitch[t]) @ _turn(1, roll[t])
-            head[:3, 3] = CENTER + shift[t] - head[:3, :3] @ CENTER
-            c2w = np.linalg.inv(head) @ camera_at(0.0, 0.0)
-            vector = [faces[t].get(n, 0.0) for n in names]
-            entry = {"file_path": f"./{split}/f_{t:04d}",
-                     "bbox": _bbox(pack, faces[t], c2w),
-                     "transform_matrix": _rows(to_set(c2w, 0.5)),
-                     "expression": vector + [0.0] * (EXPRESSIONS_LONG - len(vector))}
-            shots.append(Shot(f"{split}/f_{t:04d}.png", "A", c2w, faces[t], room_of(c2w), entry))
-        tables[f"transforms_{split}.json"] = (header, tuple(shots))
-    return _gather("head_talking", tables)
+    shots = {split: talking_shots(pack, moves, names, split, 0, range(*ends))
+             for split, ends in bounds.items()}
+    shots["train"] += rehearsal(pack, names, frames)
+    return _gather("head_talking",
+                   {f"transforms_{s}.json": (header, tuple(x)) for s, x in shots.items()})
+
+
+def rehearsal(pack: HeadPack, names: list[str], first: int) -> list[Shot]:
+    """The shots of `performance.rehearsed`, numbered from `first`."""
+    moves = rehearsed()
+    return talking_shots(pack, moves, names, "train", first, range(len(moves.faces)))
+
+
+def talking_shots(pack: HeadPack, moves: Moves, names: list[str], split: str, first: int,
+                  which: range) -> list[Shot]:
+    """A split's shots of a moving head: the frames `which` of `moves`, numbered from `first`."""
+    out = []
+    for t in which:
+        face, c2w = moves.faces[t], np.linalg.inv(moves.head(t, CENTER)) @ camera_at(0.0, 0.0)
+        vector = [face.get(n, 0.0) for n in names]
+        entry = {"file_path": f"./{split}/f_{first + t:04d}",
+                 "bbox": _bbox(pack, face, c2w),
+                 "transform_matrix": _rows(to_set(c2w, 0.5)),
+                 "expression": vector + [0.0] * (EXPRESSIONS_LONG - len(vector))}
+        out.append(Shot(entry["file_path"][2:] + ".png", "A", c2w, face, room_of(c2w), entry))
+    return out
 
 
 def _intrinsics(size: int) -> list[float]:

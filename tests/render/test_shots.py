@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import performance
 import pictures
 import pytest
 import shots
@@ -12,6 +13,8 @@ from pack import CENTER
 
 from idf_helpers import media, samples
 from idf_helpers.errors import IdfError
+
+REHEARSED = len(performance.rehearsed().faces)
 
 
 class FlatPack:
@@ -23,8 +26,8 @@ class FlatPack:
         self.ball = 9 * d / np.linalg.norm(d, axis=1, keepdims=True) + (0, 3, 2)
         self.core = {"mask_ear": np.zeros(400)}
         self.expression_names = tuple(sorted(
-            {n for f in shots.FACES for n in f} | set(shots._both(
-                eyeBlink=1, eyeLookIn=1, eyeLookOut=1)))) + tuple(f"more{k}" for k in range(60))
+            {n for f in performance.FACES + performance.REHEARSED for n in f}))
+        self.expression_names += tuple(f"more{k}" for k in range(60))
 
     def vertices(self, identity, weights=None):
         return self.ball
@@ -67,7 +70,7 @@ def test_set_world_and_blender_units():
 
 def test_talking_is_read_with_its_room():
     plan = shots.plan("head_talking", None, 256, samples.path("head_talking"), None)
-    assert len(plan.shots) == 280
+    assert len(plan.shots) == 280 + REHEARSED
     shot = next(s for s in plan.shots if s.file == "train/f_0000.png")
     assert shot.weights["mouthSmile_L"] == 1.0 and len(shot.weights) < 53
     # Seen from the room the camera is always the same one, straight in front.
@@ -78,22 +81,39 @@ def test_talking_is_read_with_its_room():
         np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-5)
 
 
+def test_the_bundled_sequence_ends_with_the_rehearsal():
+    read = shots.plan("head_talking", None, 256, samples.path("head_talking"), None).shots
+    read = {s.file: s for s in read if int(s.file[-8:-4]) >= 280}
+    names = list(samples.dataset("head_talking").expression_names)
+    pack = FlatPack()
+    drawn = shots.rehearsal(pack, names, 280)
+    assert len(read) == len(drawn)
+    for s in drawn:
+        np.testing.assert_allclose(read[s.file].c2w, s.c2w, atol=2e-6)
+        assert read[s.file].weights == s.weights
+
+
 def test_a_new_talking_sequence():
     pack = FlatPack()
     plan = shots.talking(pack, 256, seed=4)
-    assert [len(t[1]) for t in plan.tables.values()] == [215, 5, 60]
+    assert [len(t[1]) for t in plan.tables.values()] == [215 + REHEARSED, 5, 60]
     header = plan.tables["transforms_train.json"][0]
     assert header["intrinsics"][:2] == [494.9393, 494.9393]
-    for k, s in enumerate(plan.shots):
+    shown = sorted(plan.shots, key=lambda s: s.file.rsplit("_")[-1])
+    assert [int(s.file[-8:-4]) for s in shown] == list(range(280 + REHEARSED))
+    for k, s in enumerate(shown):
         assert len(s.entry["expression"]) == 76
         assert all(0 <= w <= 1 for w in s.entry["expression"])
         top, bottom, left, right = s.entry["bbox"]
         assert 0 <= top < bottom <= 1 and 0 <= left < right <= 1
-        if k:
-            R = plan.shots[k - 1].c2w[:3, :3].T @ s.c2w[:3, :3]
+        if k and k != 280:  # the rehearsal is another take
+            R = shown[k - 1].c2w[:3, :3].T @ s.c2w[:3, :3]
             assert math.degrees(math.acos(min(1.0, (np.trace(R) - 1) / 2))) < 5
-    used = np.array([s.entry["expression"] for s in plan.shots]).max(0) > 0.05
-    assert used.sum() >= 15
+    weights = np.array([s.entry["expression"] for s in shown])
+    assert (weights[:280].max(0) > 0.05).sum() >= 15
+    assert (weights[280:] > 0.4).sum(0)[[pack.expression_names.index(n) for n in
+                                        ("jawOpen", "browOuterUp_L", "eyeBlink_R")]].min() >= 3
+    assert (weights[280:].sum(1) == 0).any()  # the face at rest
     with pytest.raises(IdfError, match="too short"):
         shots.talking(pack, 256, seed=0, frames=20)
 
