@@ -105,7 +105,7 @@ def drawn(pack: str, seeds, count: int) -> None:
     names = list(data.expression_names)
     for seed in seeds:
         neutral, look = heads.identity(seed), draw_look(seed)
-        points, axes = [], []
+        points, axes, pictures = [], [], []
         for f in frames:
             c2w = np.eye(4)
             c2w[:3, :3] = TO_WORLD.T @ f.camera.c2w[:3, :3]
@@ -116,8 +116,10 @@ def drawn(pack: str, seeds, count: int) -> None:
             found = detector.detect(picture)
             points.append(found[0].points if found else np.full((468, 3), np.nan))
             axes.append(c2w[:3, :3])
+            pictures.append(picture)
         for fov in (29.0, 0.0):
-            track = fit_clip(np.array(points), 256, 256, TrackConfig(fov=fov))
+            track = fit_clip(np.array(points), 256, 256, TrackConfig(fov=fov),
+                             pictures=pictures.__getitem__)
             if fov:
                 u = track.used
                 compare(f"drawn head {seed}, field of view given", track.expressions[u],
@@ -132,12 +134,13 @@ def main() -> None:
     parser.add_argument("--pack", help="folder of a head pack")
     parser.add_argument("--heads", type=int, default=3, help="drawn heads")
     parser.add_argument("--frames", type=int, default=140, help="of each drawn head's clip")
+    parser.add_argument("--first", type=int, default=9000, help="number of the first drawn head")
     args = parser.parse_args()
     print(f"{cpu_name()}, {cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:
         bundled(Path(folder))
     if args.pack:
-        drawn(args.pack, range(9000, 9000 + args.heads), args.frames)
+        drawn(args.pack, range(args.first, args.first + args.heads), args.frames)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ with their mirror images; modes by PCA. Turned faces: what single views see diff
 views together, averaged over heads, as a cubic in the direction of the camera. Expressions: every
 shape on several heads, against the same head at rest in the same views and light, so that what the
 landmark model gets wrong about a head cancels; slopes of two intensities, left and right averaged
-as mirror images.
+as mirror images. Brows: what the skin of the mean head does under them, since a picture, other than
+the landmark model, shows a brow where it is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 from heads import DrawnHeads, camera_at, draw_look  # noqa: E402
 
+from idf_helpers.face.brows import OPPOSITE, REACH, centres  # noqa: E402
 from idf_helpers.face.model import CENTER, VIEW_ODD, FaceModel, view_terms  # noqa: E402
 from idf_helpers.files import atomic_write  # noqa: E402
 from idf_helpers.parallel import pmap  # noqa: E402
@@ -232,6 +234,20 @@ def expression_model(deltas, names):
     return mean, signal, noise
 
 
+def brow_shapes(heads: DrawnHeads, rest, names) -> np.ndarray:
+    """(E, 6, 3) cm: what the mean head's skin does under the stretches of the brows; rest: (468, 3)
+    landmarks of that head. Of the geometry: a picture shows a brow where it is."""
+    skin = np.unique(heads.pack.part("skin").vertex_ids)
+    base = heads.pack.base[skin].astype(np.float64)
+    out = np.zeros((len(names), len(OPPOSITE), 3))
+    for k, middle in enumerate(centres(rest)):
+        off = np.abs(base - middle)
+        near = (off[:, 0] < REACH[0]) & (off[:, 1] < REACH[1]) & (off[:, 2] < 2)
+        for e, name in enumerate(names):
+            out[e, k] = heads.shape(name)[skin[near]].mean(0)
+    return (out + out[opposite(list(names))][:, OPPOSITE] * FLIP) / 2
+
+
 def gather(measure, jobs, work: Path, engine: str, workers: int) -> dict[str, np.ndarray]:
     """The results of all jobs, stacked; those that lie in `work` are not measured again."""
     def file(job):
@@ -275,7 +291,8 @@ def main() -> None:
     terms = turned_model(turned["seen"])
     spread = np.sqrt((rest["spread"] ** 2).mean(0))
     spread = np.sqrt((spread**2 + spread[MIRROR] ** 2) / 2)
-    model = FaceModel(mean, modes, shapes, names, terms, signal, noise, spread)
+    model = FaceModel(mean, modes, shapes, names, terms, signal, noise, spread,
+                      brow_shapes(DrawnHeads(args.pack), mean, names))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.out) as temporary, open(temporary, "wb") as f:
         np.savez_compressed(f, **model.arrays())

@@ -21,6 +21,7 @@ class TrackConfig:
     smoothing: of poses and expressions over time, frames, in [0, 10]; 0 leaves every frame alone.
     sparsity: how much evidence an expression needs, in [0, 10]; more leaves small ones at 0.
     identity: whether the face's shape is fitted (False: everybody has the mean face).
+    brows: whether the brows are followed in the pictures too, of which landmarks see half.
     max_error: frames whose landmarks lie further than this from the model, in % of the face's
         width (median), are left out; in (0, 100].
     overlay: whether overlay.mp4 is written.
@@ -35,6 +36,7 @@ class TrackConfig:
     smoothing: float = 1.0
     sparsity: float = 1.0
     identity: bool = True
+    brows: bool = True
     max_error: float = 6.0
     overlay: bool = True
 

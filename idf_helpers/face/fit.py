@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import IdfError
 from ..swap.topology import FACE_LEFT, FACE_RIGHT, POINTS
+from .brows import BrowSight, sights
 from .config import TrackConfig
 from .model import FaceModel, toward, view_terms
 from .pose import fit_pose, project, project_jacobian, rotation
@@ -68,6 +69,8 @@ class Track:
         the tenth of the frames with the least expression.
     errors: (N,) float64 median distance of landmarks and model, % of the face's width; NaN
         where there is no face. used: (N,) bool, frames that may be trained on.
+    brows: how far the brows' heights in the pictures could be trusted, mean over the used frames,
+        in [0, 1]; 0 where they were not taken.
     """
 
     lens: Lens
@@ -80,6 +83,7 @@ class Track:
     resting: np.ndarray
     errors: np.ndarray
     used: np.ndarray
+    brows: float = 0.0
 
 
 class FrameFitter:
@@ -97,6 +101,8 @@ class FrameFitter:
         self.columns = np.array([n in model.seen for n in model.expression_names])
         self.shapes = model.expression[self.columns].astype(np.float64)
         self._flat = np.ascontiguousarray(self.shapes.transpose(1, 2, 0))  # (468, 3, S)
+        self.brow_shapes = model.brows[self.columns].astype(np.float64).transpose(1, 0, 2)
+        self._with_brows = np.concatenate([self._flat, self.brow_shapes.transpose(0, 2, 1)])
         self.weights = 1 / (model.point_noise.astype(np.float64) ** 2 + NOISE**2)
         names = model.seen
         usual = np.array([n.removesuffix("_L").removesuffix("_R") in USUAL for n in names])
@@ -123,10 +129,12 @@ class FrameFitter:
         """(468, 2) pixels where the landmark model should see the face."""
         return project(pose, self.shape(weights, pose), self.f, self.c)
 
-    def fit(self, points, pose=None, weights=None, rounds: int = 6):
+    def fit(self, points, pose=None, weights=None, rounds: int = 6,
+            brow: BrowSight | None = None):
         """points: (468, 2) pixels -> (pose (4, 4), weights (S,), errors (468,) pixels).
 
-        pose, weights: where to start, e.g. of the frame before. IdfError as `fit_pose`.
+        pose, weights: where to start, e.g. of the frame before. brow: what the picture says of the
+        brows. IdfError as `fit_pose`.
         """
         p = np.asarray(points, np.float64)[:, :2]
         x = np.zeros(len(self.shapes)) if weights is None else np.array(weights, np.float64)
@@ -142,8 +150,13 @@ class FrameFitter:
             r = project(pose, v, self.f, self.c) - p
             unit = self.f.mean() / -pose[2, 3]  # pixels of a centimetre at the head
             w = self.data_weights((r**2).sum(1) / unit**2 * self.weights, unit)
-            H, g = normal_equations(pose[:3, :3].copy(), pose[:3, 3].copy(), turned, self._flat,
-                                    r, w, *self.f)
+            w, flat = np.stack([w, 0 * w, w], 1), self._flat
+            if brow is not None:
+                flat = self._with_brows
+                r2, w2, turned2 = self._brow_terms(brow, x, pose, unit)
+                r, w, turned = (np.concatenate(p) for p in ((r, r2), (w, w2), (turned, turned2)))
+            H, g = normal_equations(pose[:3, :3].copy(), pose[:3, 3].copy(), turned, flat, r, w,
+                                    *self.f)
             # the pose is free: eliminate it (Schur complement), solve for the weights, put back
             pp, pe = H[:6, :6] + 1e-9 * np.diag(np.diag(H[:6, :6])), H[:6, 6:]
             solved = np.linalg.solve(pp, np.column_stack([pe, g[:6]]))
@@ -167,6 +180,19 @@ class FrameFitter:
         pixels of a centimetre at the head. Cauchy's loss; neighbours err together."""
         return self.weights / (1 + e2 / ROBUST**2) / (unit**2 * POINTS_EACH)
 
+    def brow_seen(self, brow: BrowSight, weights, pose) -> np.ndarray:
+        """(6, 2) pixels where the brows should be; weights as for `shape`."""
+        return project(pose, brow.centre + self._with_brows[POINTS:] @ weights, self.f, self.c)
+
+    def _brow_terms(self, brow: BrowSight, weights, pose, unit: float):
+        """Residuals (6, 2), their weights (6, 3) and turned points (6, 3) of followed brows."""
+        v = brow.centre + self._with_brows[POINTS:] @ weights
+        r = self.brow_seen(brow, weights, pose) - brow.seen
+        e2 = (r @ brow.up) ** 2 / unit**2 * brow.weight
+        w = brow.weight / (1 + e2 / ROBUST**2) / unit**2
+        a, b = brow.up
+        return r, w[:, None] * (a * a, a * b, b * b), v @ pose[:3, :3].T
+
     def full(self, weights) -> np.ndarray:
         """(E,) with zeros for the expressions that are not seen."""
         out = np.zeros(len(self.columns))
@@ -176,11 +202,14 @@ class FrameFitter:
 
 def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
              model: FaceModel | None = None,
-             progress: Callable[[str, float], None] | None = None) -> Track:
+             progress: Callable[[str, float], None] | None = None,
+             pictures: Callable[[int], np.ndarray] | None = None) -> Track:
     """Fit a clip.
 
     points: (N, 468, 2 or 3) landmarks in pixels, rows of NaN where there is no face.
     width, height: of the frames, pixels.
+    pictures: number of a row of `points` -> that frame (height, width, 3) uint8 RGB, in which the
+        brows are followed; None, or a config without `brows`, goes by the landmarks alone.
 
     Raises IdfError where fewer than three frames show a face.
     """
@@ -228,15 +257,26 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
         raise IdfError("The landmarks of no frame fit the face model",
                        f"median error {np.nanmedian(errors):.1f} % of the face's width",
                        f"the limit is {config.max_error:g} %; a wrong --fov is one cause")
+    followed = 0.0  # share of what could be seen of the brows
+    if pictures is not None and config.brows:
+        tell("following the brows", 0.0)
+        for i, brow in sights(fitter, pictures, xy, poses, weights, used).items():
+            try:
+                pose, x, _ = fitter.fit(xy[i], poses[i], weights[i], brow=brow)
+            except IdfError:
+                continue  # the frame keeps what its landmarks said, and does not count as followed
+            if np.isfinite(pose).all():
+                poses[i], weights[i] = pose, x
+                followed += float(brow.trust.mean()) / used.sum()
     if config.smoothing > 0:
         poses, weights = _smoothed(poses, weights, used, config.smoothing)
-        errors = _errors(fitter, xy, poses, weights, there, scale)
+    errors = _errors(fitter, xy, poses, weights, there, scale)
     full = np.zeros((n, len(model.expression_names)), np.float32)
     full[:, fitter.columns] = weights
     quiet = np.argsort(np.where(used, weights.sum(1), np.inf))[:max(1, int(used.sum()) // 10)]
     return Track(lens, float(fov), neutral, identity, model.expression_names,
                  np.where(used[:, None, None], poses, np.nan), full, full[quiet].mean(0), errors,
-                 used)
+                 used, followed)
 
 
 # --- identity and focal length --------------------------------------------------------------------

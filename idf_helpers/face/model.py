@@ -28,6 +28,7 @@ import numpy as np
 
 from ..errors import IdfError, shorten
 from ..swap.topology import POINTS
+from .brows import STRETCHES
 
 BUNDLED = Path(__file__).with_name("data") / "face_model.npz"
 CENTER = np.array([0.0, 1.2, 1.8])  # cm, middle of the head: where directions are seen from
@@ -47,6 +48,8 @@ class FaceModel:
     signal, noise: (E,) float32 cm: how far a shape moves the points it moves (root mean square of
         the tenth that moves most), and the standard error of the same.
     point_noise: (468,) float32 cm: how far single views put a point from where all views see it.
+    brows: (E, 6, 3) float32 cm at weight 1: what the skin itself does under six stretches of the
+        brows (`brows.STRETCHES`), where `expression` has what the landmark model makes of it.
     """
 
     rest: np.ndarray
@@ -57,6 +60,7 @@ class FaceModel:
     signal: np.ndarray
     noise: np.ndarray
     point_noise: np.ndarray
+    brows: np.ndarray
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> FaceModel:
@@ -126,6 +130,7 @@ class FaceModel:
                 "expression": self.expression.astype(np.float16),
                 "expression_names": np.array(self.expression_names),
                 "turned": self.turned.astype(np.float16),
+                "brows": self.brows.astype(np.float16),
                 **{k: getattr(self, k).astype(np.float32)
                    for k in ("signal", "noise", "point_noise")}}
 
@@ -173,7 +178,8 @@ def _read(path: Path) -> FaceModel:
                        "give a file made by assets/face/make_face_model.py") from None
     e, i = len(names), model.identity.shape[0] if model.identity.ndim else 0
     wanted = {"rest": (POINTS, 3), "identity": (i, POINTS, 3), "expression": (e, POINTS, 3),
-              "turned": (9, POINTS, 3), "signal": (e,), "noise": (e,), "point_noise": (POINTS,)}
+              "turned": (9, POINTS, 3), "signal": (e,), "noise": (e,), "point_noise": (POINTS,),
+              "brows": (e, len(STRETCHES), 3)}
     for key, shape in wanted.items():
         found = getattr(model, key)
         if found.shape != shape or not np.isfinite(found).all():

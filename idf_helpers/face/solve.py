@@ -11,7 +11,8 @@ def normal_equations(R, t, turned, shapes, r, w, fx, fy):
     """H (n, n) = A'WA and g (n,) = -A'Wr of a face of V points, n = 6 + S.
 
     R (3, 3), t (3,): head to camera, OpenGL axes; turned: (V, 3) = vertices @ R'. shapes: (V, 3, S)
-    what moves the vertices, in the head's frame. r: (V, 2) residuals, pixels; w: (V,) weights.
+    what moves the vertices, in the head's frame. r: (V, 2) residuals, pixels; w: (V, 3) entries
+    uu, uv, vv of each one's symmetric weight matrix.
     Columns of A: turning about the head's origin, moving, the shapes. In numba rather than by
     matrix products, so that small ones do not start a pool of threads thousands of times.
     """
@@ -21,7 +22,7 @@ def normal_equations(R, t, turned, shapes, r, w, fx, fy):
     g = np.zeros(n)
     a = np.empty((2, n))
     for v in range(V):
-        if w[v] == 0.0:
+        if w[v, 0] == 0.0 and w[v, 2] == 0.0:
             continue
         x, y, z = turned[v, 0] + t[0], turned[v, 1] + t[1], turned[v, 2] + t[2]
         # u = cx - fx x / z, v = cy + fy y / z: rows of d pixel / d camera point
@@ -41,7 +42,8 @@ def normal_equations(R, t, turned, shapes, r, w, fx, fy):
             for e in range(S):
                 a[k, 6 + e] = bx * shapes[v, 0, e] + by * shapes[v, 1, e] + bz * shapes[v, 2, e]
         for i in range(n):
-            c0, c1 = w[v] * a[0, i], w[v] * a[1, i]
+            c0 = w[v, 0] * a[0, i] + w[v, 1] * a[1, i]
+            c1 = w[v, 1] * a[0, i] + w[v, 2] * a[1, i]
             g[i] -= c0 * r[v, 0] + c1 * r[v, 1]
             for j in range(i, n):
                 H[i, j] += c0 * a[0, j] + c1 * a[1, j]

@@ -79,7 +79,8 @@ def track_video(source, out, config: TrackConfig | None = None, *, task=None, ba
             if landmarker:
                 track = landmarker.track(points, width, height, config)
             else:
-                track = fit_clip(points, width, height, config, model, progress)
+                track = fit_clip(points, width, height, config, model, progress, lambda i:
+                                 read_image(run.path / f"{picture_name(int(numbers[i]))}.png"))
         except IdfError:
             run.discard()
             raise
@@ -168,8 +169,11 @@ def _report(track: Track, numbers, points, config, backend: str) -> dict:
         "fov_from": "given" if config.fov else
         "the task file" if backend == "task" else "estimated over the clip",
         "error_percent": round(float(np.nanmedian(track.errors)), 3),
+        "brows_followed": round(track.brows, 3),
         "resting_expression": rest,
         "about": "error_percent: median distance of landmarks and model, % of the face's width. "
+                 "brows_followed: how far the brows could be followed in the pictures, from 0 (not "
+                 "taken: the landmarks alone tell) to 1. "
                  "resting_expression: mean of the tenth of the frames with the least expression, "
                  "what to take as this face's neutral when another drives it. Left out were "
                  f"frames without a face ({shorten(lost) or 'none'}) and frames that do not fit "

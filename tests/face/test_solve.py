@@ -4,6 +4,7 @@ solve."""
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear
 
 from idf_helpers.face.pose import project, rotation
@@ -14,7 +15,8 @@ def test_normal_equations_are_those_of_the_projection():
     rng = np.random.default_rng(0)
     R, t = rotation(rng.normal(size=3) * 0.4), np.array([1.0, -2, -60])
     v, shapes = rng.normal(size=(30, 3)) * 5, rng.normal(size=(30, 3, 4))
-    f, c, w = np.array([500.0, 480]), np.array([100.0, 90]), rng.uniform(size=30)
+    f, c, w = np.array([500.0, 480]), np.array([100.0, 90]), rng.normal(size=(30, 2, 2))
+    w = w @ w.transpose(0, 2, 1)  # any symmetric weights, not along the axes
 
     def pixels(d):
         pose = np.eye(4)
@@ -23,10 +25,10 @@ def test_normal_equations_are_those_of_the_projection():
 
     r = pixels(np.zeros(10)) - rng.uniform(0, 200, (30, 2))
     A = np.stack([(pixels(1e-6 * e) - pixels(-1e-6 * e)).reshape(-1) / 2e-6 for e in np.eye(10)], 1)
-    W = np.repeat(w, 2)
-    H, g = normal_equations(R, t, v @ R.T, shapes, r, w, *f)
-    np.testing.assert_allclose(H, A.T @ (A * W[:, None]), rtol=1e-6, atol=1e-6 * np.abs(H).max())
-    np.testing.assert_allclose(g, -A.T @ (r.reshape(-1) * W), rtol=1e-5)
+    W = block_diag(*w)
+    H, g = normal_equations(R, t, v @ R.T, shapes, r, w.reshape(30, 4)[:, [0, 1, 3]], *f)
+    np.testing.assert_allclose(H, A.T @ W @ A, rtol=1e-6, atol=1e-6 * np.abs(H).max())
+    np.testing.assert_allclose(g, -A.T @ W @ r.reshape(-1), rtol=1e-5)
 
 
 def test_bounded_least_squares():
