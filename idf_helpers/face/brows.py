@@ -8,14 +8,14 @@ look like in the clip's quiet frames (normalised correlation, which does not min
 strength). A second fit takes those heights as measurements beside the landmarks.
 
 A height counts as far as it can be trusted: how well a stretch is met again, whether it faces the
-camera, how many pixels a centimetre has; and over the clip it must follow what the landmarks say of
-the brows. Where a fringe or glasses hide them it does not, and the pictures are left out.
+camera, how many pixels a centimetre has; and over the clip each brow must follow what the landmarks
+say of it. Where a fringe or glasses hide it it does not, and the landmarks alone tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -42,7 +42,10 @@ ROUNDS = 2  # the template is aligned to itself so many times
 MET = (0.6, 0.9)  # correlation from which a height counts, and from which it counts fully
 FACING = (0.25, 0.5)  # cosine, the same
 CONTRAST = 1.0  # grey levels, least standard deviation of a template
-AGREEMENT = 0.3  # least correlation with the landmarks' own brows over the clip
+# Least correlation over the clip with what the landmarks say of the same brow. Heights and
+# landmarks share the pose's error: what sticks to the head (a fringe, thick frames) has up to 0.66,
+# brows that are seen mostly 0.8 and more.
+AGREEMENT = 0.7
 ERROR, PIXELS = 0.06, 0.3  # cm, and pixels: standard error of a height that is met well
 REST_FRAMES, REST_ROUNDS, REST_ROBUST = 64, 2, 0.15  # frames that tell where the brows are at rest;
 # how often they are fitted for it; cm, residual at which a frame counts half
@@ -83,13 +86,13 @@ def sights(fitter, pictures, xy, poses, weights, used) -> dict[int, BrowSight]:
     """What the pictures say of the brows in each frame where they say something.
 
     fitter: `fit.FrameFitter` of this face. pictures: see `measure`. xy: (N, 468, 2) pixels. poses,
-    weights: (N, 4, 4) and (N, S) of a fit to the landmarks alone. used: (N,) bool. {} where the
-    pictures and the landmarks do not agree over the clip that the brows move.
+    weights: (N, 4, 4) and (N, S) of a fit to the landmarks alone. used: (N,) bool. A brow of which
+    pictures and landmarks do not agree over the clip that it moves has weight 0 throughout.
     """
     found = measure(pictures, poses, used, weights.sum(1), fitter.lens, fitter.neutral)
     expected = weights @ fitter.brow_shapes[..., 1].T
-    if agreement(found, expected) < AGREEMENT:
-        return {}
+    believed = np.repeat(agreement(found, expected) >= AGREEMENT, 3)
+    found = replace(found, trust=found.trust * believed)
     scale = fitter.f.mean() / -poses[:, 2, 3]  # pixels of a centimetre
     weight = found.trust / (ERROR**2 + (PIXELS / scale[:, None]) ** 2)
     index = np.flatnonzero(np.asarray(used) & (found.trust.sum(1) > 0))
@@ -128,21 +131,24 @@ def centres(vertices) -> np.ndarray:
     return np.stack([np.asarray(vertices, np.float64)[list(k)].mean(0) for k in STRETCHES])
 
 
-def agreement(heights: BrowHeights, expected) -> float:
-    """Correlation over the clip of the heights with those that the landmarks' fit expects.
+def agreement(heights: BrowHeights, expected) -> np.ndarray:
+    """(2,) correlation over the clip of the right and the left brow's heights with those that the
+    landmarks' fit expects.
 
     expected: (N, 6) cm. 0 where there is nothing to compare: fewer than eight frames, or one of the
     two does not move.
     """
-    total = heights.trust.sum(1)
-    rows = total > 1
-    if rows.sum() < 8:
-        return 0.0
-    w = heights.trust[rows] / total[rows, None]
-    a, b = (heights.height[rows] * w).sum(1), (np.asarray(expected)[rows] * w).sum(1)
-    if min(a.std(), b.std()) < 1e-3:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    out = np.zeros(2)
+    for side, k in enumerate((slice(0, 3), slice(3, 6))):
+        w = heights.trust[:, k]
+        rows = w.sum(1) > 0.5
+        if rows.sum() < 8:
+            continue
+        w = w[rows] / w[rows].sum(1, keepdims=True)
+        a, b = (w * heights.height[rows, k]).sum(1), (w * np.asarray(expected)[rows, k]).sum(1)
+        if min(a.std(), b.std()) > 1e-3:
+            out[side] = np.corrcoef(a, b)[0, 1]
+    return out
 
 
 def measure(pictures: Callable[[int], np.ndarray], poses, used, quietness, lens,
@@ -163,17 +169,15 @@ def measure(pictures: Callable[[int], np.ndarray], poses, used, quietness, lens,
     seen = np.stack([strip.unwrap(pictures(i), poses[i], lens) for i in index])
     order = np.argsort(np.asarray(quietness)[index], kind="stable")
     quiet = order[:max(1, int(np.ceil(QUIET * len(order))))]
-    quiet = np.sort(quiet[np.linspace(0, len(quiet) - 1,
-                                      min(len(quiet), TEMPLATE_FRAMES)).astype(int)])
+    quiet = quiet[np.linspace(0, len(quiet) - 1, min(len(quiet), TEMPLATE_FRAMES)).astype(int)]
     facing = np.stack([strip.facing(poses[i]) for i in index])
     for k in range(len(middle)):
-        window = strip.window(seen, k)
-        template = _template(window, quiet)
+        template = _template(np.stack([strip.window(seen[i], k) for i in quiet]))
         if template.std() < CONTRAST:
             continue  # bare skin, or a face of a few pixels: nothing that could be followed
         template = _normed(template)
         for row, i in enumerate(index):
-            shift, met, edge = _find(window[row], template)
+            shift, met, edge = _find(strip.window(seen[row], k), template)
             if not edge:
                 height[i, k] = shift[1]
                 trust[i, k] = _ramp(met, MET) * _ramp(facing[row, k], FACING)
@@ -232,11 +236,11 @@ class Strip:
         return (to * self.normal).sum(1) / np.linalg.norm(to, axis=1)
 
     def window(self, seen, k: int) -> np.ndarray:
-        """(N, rows, columns) float32 of strips (N, ...): what stretch `k` is looked for in."""
+        """(rows, columns) float32 of a strip: what stretch `k` is looked for in."""
         i, j = self._cell(*self.middle[k, :2])
         b, a = (int(round((TEMPLATE[d] / 2 + SEARCH[d]) / CELL)) for d in (1, 0))
-        part = seen[:, i - b:i + b + 1, j - a:j + a + 1].astype(np.float32)
-        return np.stack([cv2.GaussianBlur(p, (0, 0), 1.0) for p in part])
+        part = seen[i - b:i + b + 1, j - a:j + a + 1].astype(np.float32)
+        return cv2.GaussianBlur(part, (0, 0), 1.0)
 
 
 def surface(vertices, x, y) -> np.ndarray:
@@ -252,19 +256,19 @@ def surface(vertices, x, y) -> np.ndarray:
     return cv2.GaussianBlur(z, (0, 0), 0.4 / CELL)
 
 
-def _template(window, quiet) -> np.ndarray:
-    """Mean of what lies in the middle of the windows of the `quiet` frames, aligned to itself."""
+def _template(windows) -> np.ndarray:
+    """Mean of what lies in the middle of windows (N, rows, columns), aligned to itself."""
     dy, dx = (int(round(SEARCH[d] / CELL)) for d in (1, 0))
-    h, w = window.shape[1] - 2 * dy, window.shape[2] - 2 * dx
-    shifts = np.zeros((len(quiet), 2))
+    h, w = windows.shape[1] - 2 * dy, windows.shape[2] - 2 * dx
+    shifts = np.zeros((len(windows), 2))
     for turn in range(ROUNDS + 1):
         template = np.mean([cv2.warpAffine(
-            window[i], np.array([[1, 0, dx + a / CELL], [0, 1, dy - b / CELL]], np.float32), (w, h),
+            p, np.array([[1, 0, dx + a / CELL], [0, 1, dy - b / CELL]], np.float32), (w, h),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-            for i, (a, b) in zip(quiet, shifts, strict=True)], axis=0)
+            for p, (a, b) in zip(windows, shifts, strict=True)], axis=0)
         if turn == ROUNDS or template.std() < CONTRAST:
-            return template
-        shifts = np.array([_find(window[i], _normed(template))[0] for i in quiet])
+            break
+        shifts = np.array([_find(p, _normed(template))[0] for p in windows])
         shifts -= np.median(shifts, axis=0)
     return template
 

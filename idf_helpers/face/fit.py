@@ -221,7 +221,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
         raise IdfError("A clip needs a face in at least three frames",
                        f"{there.sum()} of {len(xy)} frames show one",
                        "check that the video shows one face, larger than about 64 pixels")
-    keys = _keyframes(xy, there)
+    keys = _keyframes(xy, there, KEYFRAMES)
     fov = config.fov or _find_fov(xy[keys], width, height, model, config, tell)
     lens = Lens.of(fov, width, height)
     identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, tell)
@@ -281,7 +281,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
 
 # --- identity and focal length --------------------------------------------------------------------
 
-def _keyframes(xy, there, count: int = KEYFRAMES) -> np.ndarray:
+def _keyframes(xy, there, count: int) -> np.ndarray:
     """Numbers of frames that differ as much as can be: the farthest of the aligned landmarks from
     those taken already."""
     index = np.flatnonzero(there)

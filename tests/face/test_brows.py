@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from idf_helpers.cameras import fitted_size
-from idf_helpers.face import brows
+from idf_helpers.face import brows, fit
 from idf_helpers.face.config import TrackConfig
 from idf_helpers.face.fit import FrameFitter, Lens, fit_clip
 from idf_helpers.face.frames import FollowingDetector
@@ -20,10 +19,18 @@ LENS = Lens.of(30.0, SIZE, SIZE)
 GIVEN = TrackConfig(fov=30.0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_keyframes():
+    """The face's shape from eight frames: it is not what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "KEYFRAMES", 8)
+        yield
+
+
 @pytest.fixture(scope="module")
 def clip():
     """Landmarks that err about the brows, the true poses and weights, and the neutral face."""
-    points, poses, weights, identity = make_clip(48, noise=0.4, brow_error=0.5)
+    points, poses, weights, identity = make_clip(48, noise=0.4, brow_error=0.25)
     return points, poses, weights, identity, FaceModel.load().vertices(identity)
 
 
@@ -56,8 +63,19 @@ def test_heights_are_found(clip, pictures):
         rows = found.trust[:, k] > 0.5
         error = (found.height - true)[rows, k]
         assert error.std() < 0.05 and true[rows, k].std() > 0.05, k
-    assert brows.agreement(found, true) > 0.95
-    assert brows.agreement(found, -true) < -0.95 and brows.agreement(found, 0 * true) == 0
+    assert brows.agreement(found, true).min() > 0.95
+    assert brows.agreement(found, true * np.repeat((0, -1), 3))[1] < -0.95
+    assert brows.agreement(found, true * np.repeat((0, -1), 3))[0] == 0
+
+
+def test_a_small_face(clip, pictures):
+    """A quarter of the size: 2.5 pixels a centimetre."""
+    _, poses, weights, _, neutral = clip
+    small = [resize_area(p, SIZE // 4, SIZE // 4) for p in pictures]
+    found = brows.measure(small.__getitem__, poses, np.ones(48, bool), weights.sum(1),
+                          Lens.of(30.0, SIZE // 4, SIZE // 4), neutral)
+    error = (found.height - brow_motion(weights)[..., 1])[found.trust > 0.5]
+    assert found.trust.mean() > 0.5 and error.std() < 0.1
 
 
 def test_a_covered_frame_drops_out_alone(clip, pictures):
@@ -75,7 +93,7 @@ def test_pictures_set_the_landmarks_right(clip, pictures, alone):
     both = fit_clip(points, SIZE, SIZE, GIVEN, pictures=pictures.__getitem__)
     true = weights[:, 3:].mean(1)
     a, b = (np.corrcoef(true, raised(t))[0, 1] for t in (alone, both))
-    assert a < 0.75 and b > 0.9
+    assert a < 0.82 and b > 0.92
     assert alone.brows == 0 and 0.6 < both.brows <= 1
     jaw = both.names.index("jawOpen")
     assert np.corrcoef(both.expressions[:, jaw], weights[:, 0])[0, 1] > 0.9
@@ -141,17 +159,13 @@ def test_what_the_model_says_of_the_brows():
 
 
 def test_brows_of_the_bundled_head():
-    """Every eighth frame, at its own size and at 3/8 of it (a face of 40 pixels)."""
+    """Every eighth frame of a path-traced head, landmarks by the landmark model."""
     data = dataset("head_talking")
     frames = sorted(data.frames, key=lambda f: f.name[-4:])[::8]
     k = [data.expression_names.index(f"brow{n}Up_{s}") for n in ("Inner", "Outer") for s in "LR"]
     true = np.array([f.expression[k].mean() for f in frames])
-    for size, least in ((256, 0.8), (96, 0.0)):
-        detect = FollowingDetector()
-        shown = [resize_area(read_image(f.path)[..., :3], *fitted_size(256, 256, size))
-                 for f in frames]
-        points = np.array([detect(p) for p in shown], np.float64)
-        alone, both = (fit_clip(points, size, size, TrackConfig(fov=29.0), pictures=p)
-                       for p in (None, shown.__getitem__))
-        a, b = (np.corrcoef(true, t.expressions[:, k].mean(1))[0, 1] for t in (alone, both))
-        assert b > a and b > least
+    shown, detect = [read_image(f.path)[..., :3] for f in frames], FollowingDetector()
+    points = np.array([detect(p) for p in shown], np.float64)
+    a, b = (np.corrcoef(true, fit_clip(points, 256, 256, TrackConfig(fov=29.0), pictures=p)
+                        .expressions[:, k].mean(1))[0, 1] for p in (None, shown.__getitem__))
+    assert b > 0.85 and b > a
