@@ -46,7 +46,7 @@ class AvatarConfig:
     """Before training, see whether a face lies where poses and pictures say (where the landmark
     models are at hand)."""
 
-    rank: int = 12
+    rank: int = 24
     """Bases of the expression, 0 (a head that does not move) to 64."""
     shade_rank: int = 9
     """How colour may follow the head's rotation in a light that stays in the room: 0 not, 3
