@@ -73,7 +73,7 @@ def expressions(run: Path) -> None:
     with provenance.marked(HERE / "faces.jpg", reconstructions.module_for(run).mark_of_model(run)
                            ) as temporary:
         write_image(temporary, provenance.label(
-            edit_strip(reconstructions.load_scene(run), resolution=190)))
+            edit_strip(reconstructions.load_scene(run), resolution=224)))
 
 
 def looks(loops: list[Path]) -> None:
