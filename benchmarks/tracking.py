@@ -41,6 +41,7 @@ GROUPS = {  # what is compared, and the limit of the correlation
     "funnel": (("mouthFunnel",), None), "wide eyes": (("eyeWide_L", "eyeWide_R"), None),
     "sneer": (("noseSneer_L", "noseSneer_R"), None)}
 POSE_LIMIT = 3.0
+PERFORMANCE = 280  # frames of the bundled sequence; a rehearsal of single expressions follows
 TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
@@ -67,10 +68,10 @@ def compare(name, got, weights, names, rotations, found) -> None:
           f"limit {POSE_LIMIT:g}: {verdict}")
 
 
-def bundled(folder: Path) -> None:
-    """The talking head, by the command's own function, from its pictures."""
+def bundled(folder: Path, count: int | None, name: str) -> None:
+    """The talking head's first `count` frames, by the command's own function, from its pictures."""
     data = samples.dataset("head_talking")
-    frames = sorted(data.frames, key=lambda f: f.name[-4:])
+    frames = sorted(data.frames, key=lambda f: f.name[-4:])[:count]
     pictures = folder / "pictures"
     pictures.mkdir()
     for i, f in enumerate(frames):
@@ -80,7 +81,7 @@ def bundled(folder: Path) -> None:
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     number = [int(f.name[-5:]) for f in tracked.frames]
     truth = np.array([frames[i].expression for i in number])
-    compare("bundled talking head, field of view given",
+    compare(f"{name}, field of view given",
             np.array([f.expression for f in tracked.frames]), truth, list(data.expression_names),
             np.array([frames[i].camera.c2w[:3, :3] for i in number]),
             np.array([f.camera.c2w[:3, :3] for f in tracked.frames]))
@@ -100,7 +101,7 @@ def drawn(pack: str, seeds, count: int) -> None:
 
     heads, detector = DrawnHeads(pack), LandmarkDetector()
     data = samples.dataset("head_talking")
-    frames = sorted(data.frames, key=lambda f: f.name[-4:])
+    frames = sorted(data.frames, key=lambda f: f.name[-4:])[:PERFORMANCE]
     frames = [frames[i] for i in np.linspace(0, len(frames) - 1, count).astype(int)]
     names = list(data.expression_names)
     for seed in seeds:
@@ -137,8 +138,10 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=9000, help="number of the first drawn head")
     args = parser.parse_args()
     print(f"{cpu_name()}, {cpu_count()} cores")
-    with tempfile.TemporaryDirectory() as folder:
-        bundled(Path(folder))
+    for count, name in ((PERFORMANCE, "bundled talking head"),
+                        (None, "the same with its rehearsal")):
+        with tempfile.TemporaryDirectory() as folder:
+            bundled(Path(folder), count, name)
     if args.pack:
         drawn(args.pack, range(args.first, args.first + args.heads), args.frames)
 
