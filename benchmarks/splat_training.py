@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,12 +37,13 @@ from numba.extending import intrinsic
 from idf_helpers.dataset import Dataset
 from idf_helpers.evaluate import table
 from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.splats import adam, loss, rasterizer, train, views
+from idf_helpers.splats import adam, densify, loss, rasterizer, train, views
 from idf_helpers.splats.config import SplatConfig
-from idf_helpers.splats.jit import TILE_H
+from idf_helpers.splats.jit import TILE_H, kernel
 from idf_helpers.splats.project import A8, B8, C8, T_MIN, U, V
 from idf_helpers.splats.raster_forward import rows_of
 from idf_helpers.splats.simd import Lanes, lanes_tuple
+from idf_helpers.splats.team import first_item, next_item, run_on_threads
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 YOUNG_STEPS = 30
@@ -54,8 +54,8 @@ STAGES = {"composite": "picture", "project": "project", "depth_order": "order+li
           "count_pairs": "order+lists", "start_lists": "order+lists", "fill_lists": "order+lists",
           "draw": "forward", "similarity_pass": "loss", "gradient_pass": "loss",
           "blend_backward": "backward",
-          "project_backward": "proj. back", "_adam_rows": "Adam"}
-SERIAL = ("picture", "rest", "depth_order")  # what one thread does alone
+          "project_backward": "proj. back", "_adam_rows": "Adam", "_add_seen": "Adam"}
+SERIAL = ("rest", "depth_order", "start_lists")  # what one thread does alone
 
 # Floating-point operations on one lane of one row, counted in raster_forward/_backward: an addition
 # or multiplication is 1, a fused pair 2; comparisons, selections, loads, stores are not counted,
@@ -100,11 +100,10 @@ class Stopwatch:
     @contextmanager
     def watch(self):
         with ExitStack() as patches:
-            for module in (rasterizer, loss, adam):  # named by the kernel that it is given
+            for module in (views, rasterizer, loss, adam, densify):  # named by their kernels
                 patches.enter_context(mock.patch.object(
                     module, "run_on_threads", self._timed(module.run_on_threads)))
-            for module, name in ((rasterizer, "depth_order"), (rasterizer, "start_lists"),
-                                 (views, "composite")):
+            for module, name in ((rasterizer, "depth_order"), (rasterizer, "start_lists")):
                 patches.enter_context(mock.patch.object(
                     module, name, self._timed(getattr(module, name), name)))
             yield
@@ -230,24 +229,30 @@ def peak_gflops(lanes: int) -> float:
     return 2 * CHAINS * lanes * count / best / 1e9
 
 
+@kernel
+def chains_each(lanes, outs, count, counter):
+    """`fused_chains` once for each row of outs."""
+    item = first_item(counter)
+    while item < len(outs):
+        _fused_chains(lanes, outs[item], count)
+        item = next_item(counter)
+
+
 def machine_speedup(lanes: int, ms: float = 2.0) -> float:
-    """What the machine itself gives from 1 to 2 threads: the same sums of `peak_gflops`, in pieces
-    of so many milliseconds a thread, handed over as `run_on_threads` does. Best of many."""
-    argument = lanes_tuple(lanes)
-    outs = [np.empty(CHAINS * lanes, np.float32) for _ in range(2)]
+    """What the machine itself gives from 1 to 2 threads: the same sums of `peak_gflops`, two pieces
+    of so many milliseconds, handed over as all kernels are. Best of many."""
+    argument, outs = lanes_tuple(lanes), np.empty((2, CHAINS * lanes), np.float32)
     count = int(ms * 1e-3 * peak_gflops(lanes) * 1e9 / (2 * CHAINS * lanes))
-    one = two = np.inf
-    with ThreadPoolExecutor(1) as pool:
-        for _ in range(400):
+    best = {1: np.inf, 2: np.inf}
+    before = numba.get_num_threads()
+    for _ in range(400):
+        for threads in best:
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
             began = time.perf_counter()
-            fused_chains(argument, outs[0], count)
-            one = min(one, time.perf_counter() - began)
-            began = time.perf_counter()
-            helper = pool.submit(fused_chains, argument, outs[1], count)
-            fused_chains(argument, outs[0], count)
-            helper.result()
-            two = min(two, time.perf_counter() - began)
-    return 2 * one / two
+            run_on_threads(chains_each, argument, outs, count)
+            best[threads] = min(best[threads], time.perf_counter() - began)
+    numba.set_num_threads(before)
+    return best[1] / best[2]
 
 
 HEADER = ("import sys, time; sys.path[:0] = {path!r}\n"

@@ -16,7 +16,8 @@ import numpy as np
 from ..splats.adam import BETA1, BETA2, EPSILON, PART, Adam
 from ..splats.densify import ScreenStatistics, densify
 from ..splats.gaussians import Gaussians
-from ..splats.jit import kernel, next_item, run_on_threads
+from ..splats.jit import kernel
+from ..splats.team import first_item, next_item, run_on_threads
 
 WIDTH = 14
 COLUMNS = {"means": slice(0, 3), "log_scales": slice(3, 6), "quats": slice(6, 10),
@@ -157,7 +158,7 @@ def _blend(means, log_scales, quats, opacities, sh, deltas, shade, moves, z, p,
     n, rank, width = deltas.shape
     shades = shade.shape[1]
     row = np.empty(14, np.float32)
-    part = next_item(counter)
+    part = first_item(counter)
     while part * PART < n:
         for i in range(part * PART, min((part + 1) * PART, n)):
             row[:] = np.float32(0)
@@ -191,7 +192,7 @@ def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, firs
     a1, a2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
     eps, one = np.float32(EPSILON), np.float32(1)
     g = np.empty(14, np.float32)
-    part = next_item(counter)
+    part = first_item(counter)
     while part * PART < n:
         for i in range(part * PART, min((part + 1) * PART, n)):
             if not visible[i]:

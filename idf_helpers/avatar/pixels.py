@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..splats.jit import kernel, next_item
+from ..splats.jit import kernel
+from ..splats.team import first_item, next_item
 
 MARGIN = 0.05  # alpha this near to the silhouette costs less than its full distance
 
@@ -14,7 +15,7 @@ def compose(rgb, alpha, behind, picture, gain, offset, target, shown, counter):
     """shown = gain (rgb + (1 - alpha) behind) + offset; target = picture as planes."""
     height, width = alpha.shape
     one, scale = np.float32(1), np.float32(1 / 255)
-    row = next_item(counter)
+    row = first_item(counter)
     while row < height:
         for c in range(3):
             for j in range(width):
@@ -31,7 +32,7 @@ def split_gradient(gradient, rgb, alpha, behind, silhouette, gain, weight, d_rgb
     (H, 6) of dL/dgain and dL/doffset by row."""
     height, width = alpha.shape
     one = np.float32(1)
-    row = next_item(counter)
+    row = first_item(counter)
     while row < height:
         for j in range(width):
             away = alpha[row, j] - np.float32(silhouette[row, j]) / np.float32(255)

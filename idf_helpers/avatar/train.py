@@ -18,8 +18,8 @@ from ..cameras import scene_frame
 from ..machine import peak_rss_mb
 from ..splats.gaussians import Gaussians
 from ..splats.initialise import initial_gaussians
-from ..splats.jit import run_on_threads
 from ..splats.loss import PhotometricLoss
+from ..splats.team import run_on_threads
 from ..splats.train import SAVE_EVERY
 from ..splats.views import TrainingViews
 from ..training import Progress, Recoverable, State, drive

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..cameras import Camera
 from ..errors import IdfError, shorten
-from ..splats.jit import kernel, next_item, run_on_threads
+from ..splats.jit import kernel
+from ..splats.team import first_item, next_item, run_on_threads
 from ..splats.views import TrainingViews
 
 CUBE = 1.5  # half side of the cube that is searched for the head, in scene radii
@@ -120,7 +121,7 @@ def carve(views: TrainingViews, origin, voxel: float, shape, where=None,
 @kernel
 def _carve(origin, voxel, cameras, masks, offsets, enough, keep, counter):
     nx, ny, nz = keep.shape
-    i = next_item(counter)
+    i = first_item(counter)
     while i < nx:
         for j in range(ny):
             for k in range(nz):

@@ -18,7 +18,8 @@ import math
 import numpy as np
 
 from ..splats.harmonics import sh_basis
-from ..splats.jit import inlined, inner, kernel, next_item
+from ..splats.jit import inlined, inner, kernel
+from ..splats.team import first_item, next_item
 from .rows import LANES, add_scaled, dot, gather, scatter
 
 f32 = np.float32
@@ -141,7 +142,7 @@ def draw(wide, degree, params, slots, skip, pose, axis, first_t, background, rgb
     size = LANES * len(wide)
     ray, Y, where = np.empty(9, f32), np.zeros(16, f32), np.zeros(1, np.int64)
     value, total, out = np.empty(size, f32), np.empty(size, f32), np.empty(5, f32)
-    row = next_item(counter)
+    row = first_item(counter)
     while row < rgb.shape[0]:
         for column in range(rgb.shape[1]):
             pixel_ray(pose, f32(column) + f32(0.5), f32(row) + f32(0.5), ray)
@@ -160,7 +161,7 @@ def draw(wide, degree, params, slots, skip, pose, axis, first_t, background, rgb
 def mark_hits(skip, poses, view, width, height, first_t, hits, counter):
     """hits[row, column] = 1 for the pixels of a view whose ray passes an occupied cell."""
     ray, where = np.empty(9, f32), np.zeros(1, np.int64)
-    row = next_item(counter)
+    row = first_item(counter)
     while row < height:
         for column in range(width):
             pixel_ray(poses[view], f32(column) + f32(0.5), f32(row) + f32(0.5), ray)
@@ -192,7 +193,7 @@ def trace(wide, degree, params, slots, skip, poses, first_t, views, columns, row
         np.empty(longest, f32)
     slope, cell = np.empty(longest, f32), np.empty(longest, np.int32)
     g, difference = np.empty(3, f32), np.empty(3, f32)
-    part = next_item(counter)
+    part = first_item(counter)
     while part < len(used):
         filled, at, error = 0, part * capacity, 0.0
         slabs[part] = 0
@@ -257,7 +258,7 @@ def order_samples(cells, used, capacity, cells_per_slab, starts, order, counter)
 
     starts (parts, slabs): where in `order` the samples of a part in a slab begin; used up.
     """
-    part = next_item(counter)
+    part = first_item(counter)
     while part < len(used):
         for q in range(part * capacity, part * capacity + used[part]):
             slab = cells[q] // cells_per_slab
@@ -274,7 +275,7 @@ def add_gradients(wide, gradients, touched, slots, records, cells, owners, rays,
     A slab's cells share vertices with its two neighbours only, so that threads on slabs of one
     parity never meet, and every sum has one order for any number of threads.
     """
-    slab = 2 * next_item(counter) + parity
+    slab = 2 * first_item(counter) + parity
     while slab < len(bounds) - 1:
         for k in range(bounds[slab], bounds[slab + 1]):
             q = order[k]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..splats.adam import BETA1, BETA2
-from ..splats.jit import kernel, next_item, run_on_threads
+from ..splats.jit import kernel
+from ..splats.team import first_item, next_item, run_on_threads
 from .rows import adam, smooth
 
 PART = 1024  # rows that a thread takes at a time
@@ -38,7 +39,7 @@ def adam_step(wide, grid, first, second, gradients, touched, density: float, col
 def _variation(wide, gradients, params, touched, slots, vertices, density, colour, limit, counter):
     flat = slots.reshape(-1)
     steps = (1, slots.shape[2], slots.shape[1] * slots.shape[2])
-    part = next_item(counter)
+    part = first_item(counter)
     while part * PART < len(touched):
         for row in range(part * PART, min((part + 1) * PART, len(touched))):
             if touched[row]:
@@ -52,7 +53,7 @@ def _variation(wide, gradients, params, touched, slots, vertices, density, colou
 
 @kernel
 def _adam(wide, params, first, second, gradients, touched, density, colour, correction, counter):
-    part = next_item(counter)
+    part = first_item(counter)
     while part * PART < len(touched):
         for row in range(part * PART, min((part + 1) * PART, len(touched))):
             if touched[row]:

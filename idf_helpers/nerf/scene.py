@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cameras import Camera
 from ..scene import WHITE, Rendering
-from ..splats.jit import run_on_threads
+from ..splats.team import run_on_threads
 from .grid import VoxelGrid
 from .march import draw
 from .surface import normals_of_depth

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..cameras import Camera
 from ..errors import IdfError
-from ..splats.jit import kernel, next_item, run_on_threads
+from ..splats.jit import kernel
+from ..splats.team import first_item, next_item, run_on_threads
 
 RESOLUTION = 200  # longer side of the rendered views, pixels, at most
 TRUNCATE = 3.0  # voxels before and behind a surface that its depth says something about
@@ -86,7 +87,7 @@ def fuse(views: list[View], origin, voxel: float, shape) -> np.ndarray:
 @kernel
 def _fuse(origin, voxel, cameras, depths, offsets, enough, volume, counter):
     nx, ny, nz = volume.shape
-    i = next_item(counter)
+    i = first_item(counter)
     while i < nx:
         for j in range(ny):
             for k in range(nz):

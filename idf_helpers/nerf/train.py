@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import IdfError
 from ..machine import peak_rss_mb
-from ..splats.jit import run_on_threads
+from ..splats.team import run_on_threads
 from ..splats.train import COLOURS, background_mode
 from ..splats.views import TrainingViews
 from ..training import Recoverable, State, drive

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from .gaussians import Gaussians
-from .jit import kernel, next_item, run_on_threads
+from .jit import kernel
+from .team import first_item, next_item, run_on_threads
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 PART = 1024  # Gaussians that a thread takes at a time
@@ -55,7 +56,7 @@ def _adam_rows(values, first, second, gradients, visible, columns, speed, correc
     b1, b2 = np.float32(BETA1), np.float32(BETA2)
     a1, a2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
     eps = np.float32(EPSILON)
-    part = next_item(counter)
+    part = first_item(counter)
     while part * PART < len(visible):
         for t in range(len(values)):
             p, m, v, g = values[t], first[t], second[t], gradients[t]

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .adam import Adam
+from .adam import PART, Adam
 from .config import SplatConfig
 from .gaussians import Gaussians
+from .jit import kernel
+from .team import first_item, next_item, run_on_threads
 
 INVISIBLE = 1.0 / 255.0  # opacity below which no rasteriser draws a Gaussian
 
@@ -32,12 +34,25 @@ class ScreenStatistics:
         return cls(np.zeros(n, np.float32), np.zeros(n, np.int32))
 
     def add(self, screen: np.ndarray, visible: np.ndarray) -> None:
-        self.total += np.where(visible, screen, np.float32(0))
-        self.count += visible
+        """screen (N,) float32, visible (N,) bool: see `rasterizer.Gradients`."""
+        run_on_threads(_add_seen, self.total, self.count, screen, visible)
 
     @property
     def mean(self) -> np.ndarray:
         return self.total / np.maximum(self.count, 1)
+
+
+@kernel
+def _add_seen(total, count, screen, visible, counter):
+    part = first_item(counter)
+    while part * PART < len(total):
+        rows = slice(part * PART, (part + 1) * PART)
+        t, c, s, v = total[rows], count[rows], screen[rows], visible[rows]
+        for i in range(len(t)):  # from zero, so that it compiles to vectors
+            if v[i]:
+                t[i] += s[i]
+                c[i] += 1
+        part = next_item(counter)
 
 
 def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics, config: SplatConfig,

@@ -1,18 +1,14 @@
-"""How the kernels are compiled: cached machine code, vector width, dynamic work sharing."""
+"""How the kernels are compiled: cached machine code, vector width."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numba
 import numpy as np
-from llvmlite import binding, ir
-from numba import njit, types
-from numba.extending import intrinsic
+from llvmlite import binding
+from numba import njit
 
 TILE_H = 16  # rows of a tile; a tile is as wide as a vector, so that one row is one vector
 PLAIN_TILE_W = 16  # tile width of the plain loops, which know no vectors
@@ -24,8 +20,9 @@ OPTIONS = dict(fastmath={"contract", "nsz"}, error_model="numpy", nogil=True)
 
 # Files of the package whose functions are compiled into kernels of other files.
 PACKAGE = Path(__file__).resolve().parent.parent
-SHARED = ("splats/jit.py", "splats/simd.py", "splats/harmonics.py", "splats/project.py",
-          "splats/raster_forward.py", "splats/raster_backward.py", "nerf/rows.py", "nerf/march.py")
+SHARED = ("splats/jit.py", "splats/atomic.py", "splats/team.py", "splats/simd.py",
+          "splats/harmonics.py", "splats/project.py", "splats/raster_forward.py",
+          "splats/raster_backward.py", "nerf/rows.py", "nerf/march.py")
 
 
 def _source_stamp(function) -> tuple:
@@ -56,6 +53,16 @@ inner = njit(**OPTIONS)  # a helper, compiled into the kernels that call it
 inlined = njit(forceinline=True, **OPTIONS)
 
 
+@inner
+def private(count):
+    """(count,) float32, undefined, for one thread: on no cache line that another one writes to.
+
+    Small arrays made by several threads can lie side by side in memory. Each write to one then
+    takes the line away from the thread that works on its neighbour, and both run at half speed.
+    """
+    return np.empty(count + 64, np.float32)[32:32 + count]
+
+
 def host_lanes() -> int:
     """Vector width for this CPU in floats: 16 with AVX-512, 8 elsewhere, 1 = plain loops.
 
@@ -72,40 +79,3 @@ def host_lanes() -> int:
         return 16
     known = features.get("avx2") or features.get("neon") or features.get("asimd")
     return 8 if known or binding.get_default_triple().startswith(("aarch64", "arm64")) else 1
-
-
-@functools.cache
-def _helpers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="idf-splats")
-
-
-def run_on_threads(compiled, *args) -> None:
-    """compiled(*args, counter) on numba.get_num_threads() threads that share one counter.
-
-    The kernel takes its items from `next_item(counter)`. The calling thread is one of the team and
-    never waits for a helper that has not begun, so that a busy machine costs no more than its
-    share. (numba's own `prange` would also do, but: it hands out equal parts beforehand, compiles
-    slowly, and on some systems ends the process when two Python threads use it at once.)
-    """
-    counter = np.zeros(1, np.int64)
-    helpers = [_helpers().submit(compiled, *args, counter)
-               for _ in range(numba.get_num_threads() - 1)]
-    try:
-        compiled(*args, counter)
-    finally:
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
-
-
-@intrinsic
-def next_item(typingctx, counter):
-    """counter[0]++ as one atomic step, returning the value before: hands out work to threads.
-
-    Which thread gets an item does not change what is computed for it.
-    """
-    def codegen(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        one = ir.Constant(ir.IntType(64), 1)
-        return builder.atomic_rmw("add", array.data, one, "monotonic")
-    return types.int64(counter), codegen

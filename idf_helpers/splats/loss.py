@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import host_lanes, run_on_threads
+from .jit import host_lanes
 from .simd import lanes_tuple
 from .ssim import gaussian_window, gradient_pass, lanes_for, similarity_pass
+from .team import run_on_threads
 
 
 class LossValue(NamedTuple):

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from .jit import TILE_H, inner, kernel, next_item
+from .jit import TILE_H, inner, kernel
 from .project import (
     A8,
     B8,
@@ -33,6 +33,7 @@ from .project import (
     V,
 )
 from .raster_forward import (
+    AHEAD,
     PLANE_H,
     aligned_planes,
     alpha_of,
@@ -42,7 +43,8 @@ from .raster_forward import (
     row_pointer,
     rows_of,
 )
-from .simd import Lanes
+from .simd import Lanes, fetch_ahead
+from .team import first_item, next_item
 
 f32 = np.float32
 
@@ -202,7 +204,7 @@ def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops
     lie behind what is opaque and have no gradient.
     """
     planes = aligned_planes(6, tile_w)
-    item = next_item(counter)
+    item = first_item(counter)
     while item < len(order):
         tile = order[item]
         left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
@@ -216,6 +218,7 @@ def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops
             i = ids[k]
             start, stop = next_start, next_stop  # found ahead of time as in `draw_tile`
             next_start, next_stop = rows_of(records, ids[min(k + 1, last)], y0)
+            fetch_ahead(records, ids[min(k + AHEAD, last)])
             gradients(lanes, channels, planes, records, i, slots, slot_of[k], x0, y0, start, stop)
             reached[slot_of[k]] = True
         for k in range(stops[tile], starts[tile + 1]):

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from .jit import TILE_H, inner, kernel, next_item
+from .jit import TILE_H, inner, kernel
 from .project import (
     A8,
     B8,
@@ -31,7 +31,8 @@ from .project import (
     V,
     ceil_index,
 )
-from .simd import Lanes, data_pointer
+from .simd import Lanes, data_pointer, fetch_ahead
+from .team import first_item, next_item
 
 f32 = np.float32
 
@@ -42,6 +43,7 @@ E0, E1, E2, E3, E4 = (f32(x) for x in EXP)
 
 T_STOP = f32(1e-4)
 PLANE_H = TILE_H + 1  # a spare row: planes 4096 bytes apart would disturb each other in the cache
+AHEAD = 6  # Gaussians between one that is drawn and one whose record is asked for
 CHECK_EVERY = 8  # Gaussians between two looks at the largest T of the tile
 TRANSMITTANCE, SUM_RED, SUM_GREEN, SUM_BLUE, SUM_DEPTH = range(5)  # planes of a tile
 
@@ -201,6 +203,7 @@ def draw_tile(lanes, planes, records, ids, first, last, x0, y0):
         # early how often the loop over them will run.
         start, stop = next_start, next_stop
         next_start, next_stop = rows_of(records, ids[min(k + 1, last - 1)], y0)
+        fetch_ahead(records, ids[min(k + AHEAD, last - 1)])
         blend(lanes, planes, records, ids[k], x0, y0, start, stop)
     return last
 
@@ -226,7 +229,7 @@ def draw(lanes, tile_w, records, starts, ids, order, tiles_x, background, rgb, a
          counter):
     """All tiles, in the given order (busiest first). Fills the images and stops (tiles,) int64."""
     planes = aligned_planes(5, tile_w)
-    k = next_item(counter)
+    k = first_item(counter)
     while k < len(order):
         tile = order[k]
         left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H

@@ -12,12 +12,13 @@ import numpy as np
 from ..cameras import Camera
 from ..errors import IdfError
 from .gaussians import Gaussians
-from .jit import PLAIN_TILE_W, TILE_H, host_lanes, run_on_threads
+from .jit import PLAIN_TILE_W, TILE_H, host_lanes
 from .project import RECORD, pack_camera, project
 from .project_backward import project_backward
 from .raster_backward import SLOT, blend_backward
 from .raster_forward import draw
 from .simd import lanes_tuple
+from .team import run_on_threads
 from .tiles import count_pairs, depth_order, fill_lists, start_lists
 
 

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 
 import numpy as np
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 F32 = ir.FloatType()
 I32 = ir.IntType(32)
+BYTE_PTR = ir.IntType(8).as_pointer()
 FLAGS = ("contract", "nsz")  # a*b + c may fuse; NaN and infinity keep their meaning
 
 
@@ -27,6 +30,28 @@ def lanes_tuple(count: int) -> tuple:
 def data_pointer(context, builder, signature, args, k):
     """LLVM pointer to the first element of array argument k."""
     return cgutils.create_struct_proxy(signature.args[k])(context, builder, args[k]).data
+
+
+@intrinsic
+def fetch_ahead(typingctx, array, i):
+    """Asks the processor to bring array[i] (a row of up to 64 bytes, or one number) near; no
+    effect on any value.
+
+    What another core has written, or what lies in no order, comes too late when it is first asked
+    for at its turn.
+    """
+    def codegen(context, builder, signature, args):
+        kind = signature.args[0]
+        found = context.make_array(kind)(context, builder, args[0])
+        size = builder.extract_value(found.strides, 0)
+        first = cgutils.pointer_add(builder, found.data, builder.mul(args[1], size), BYTE_PTR)
+        call = cgutils.get_or_insert_function(builder.module, ir.FunctionType(
+            ir.VoidType(), [BYTE_PTR, I32, I32, I32]), "llvm.prefetch")
+        last = cgutils.pointer_add(builder, first, builder.sub(size, size.type(1)), BYTE_PTR)
+        for at in (first, last)[:kind.ndim]:  # a row may lie on two cache lines
+            builder.call(call, [at, I32(0), I32(3), I32(1)])  # to read, to keep, data
+        return context.get_dummy_value()
+    return types.void(array, types.intp), codegen
 
 
 class Vector:

@@ -1,10 +1,11 @@
 """SSIM and the loss's gradient row by row: two passes, each a blur down, a blur across, a formula.
 
-The formulas stand at the top of `loss.py`. A row of one colour is one item of work. Blurred down,
-a row lies in a scratch of its own whose margins are zero, so that the blur across needs no
-special case at the ends; at the top and bottom the sum down just has fewer terms (zero padding).
-The last vector of a row is moved left to end with it: its first lanes are computed twice, with the
-same result, and left out of the sums.
+The formulas stand at the top of `loss.py`. STRIP rows of one colour are one item of work: most of
+the rows that the next row needs are then still near the processor that needs them. Blurred down, a
+row lies in a scratch of its own whose margins are zero, so that the blur across needs no special
+case at the ends; at the top and bottom the sum down just has fewer terms (zero padding). The last
+vector of a row is moved left to end with it: its first lanes are computed twice, with the same
+result, and left out of the sums.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from .jit import inner, kernel, next_item
+from .jit import inner, kernel, private
 from .simd import Lanes, data_pointer
+from .team import first_item, next_item
 
 WINDOW, SIGMA = 11, 1.5
 RADIUS = WINDOW // 2
+STRIP = 16
 MARGIN = 16  # zeros on both sides of a row in the scratch, at least RADIUS and a vector's excess
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 f32 = np.float32
@@ -335,13 +338,15 @@ def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
     """partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0]."""
     height, width = x.shape[1:]
     scratch = np.zeros((5, width + 2 * MARGIN), np.float32)
-    total = np.empty(len(lanes), np.float32)
-    item = next_item(counter)
-    while item < 3 * height:
-        colour, row = item // height, item % height
-        moments_down(lanes, x, y, window, colour, row, scratch)
-        similarity_across(lanes, scratch, g, colour, row, partials, total)
-        sums[0, colour, row] = total.sum()
+    total = private(len(lanes))
+    strips = -(-height // STRIP)
+    item = first_item(counter)
+    while item < 3 * strips:
+        colour, first = item // strips, item % strips * STRIP
+        for row in range(first, min(first + STRIP, height)):
+            moments_down(lanes, x, y, window, colour, row, scratch)
+            similarity_across(lanes, scratch, g, colour, row, partials, total)
+            sums[0, colour, row] = total.sum()
         item = next_item(counter)
 
 
@@ -350,12 +355,14 @@ def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
     """out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row."""
     height, width = x.shape[1:]
     scratch = np.zeros((3, width + 2 * MARGIN), np.float32)
-    totals = np.empty((2, len(lanes)), np.float32)
-    item = next_item(counter)
-    while item < 3 * height:
-        colour, row = item // height, item % height
-        partials_down(lanes, partials, window, colour, row, scratch)
-        gradient_across(lanes, scratch, weight, colour, row, x, y, out, totals)
-        sums[1, colour, row] = totals[0].sum()
-        sums[2, colour, row] = totals[1].sum()
+    totals = private(2 * len(lanes)).reshape((2, len(lanes)))
+    strips = -(-height // STRIP)
+    item = first_item(counter)
+    while item < 3 * strips:
+        colour, first = item // strips, item % strips * STRIP
+        for row in range(first, min(first + STRIP, height)):
+            partials_down(lanes, partials, window, colour, row, scratch)
+            gradient_across(lanes, scratch, weight, colour, row, x, y, out, totals)
+            sums[1, colour, row] = totals[0].sum()
+            sums[2, colour, row] = totals[1].sum()
         item = next_item(counter)

@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inner, kernel, next_item
+from .jit import inner, kernel
 from .project import DEPTH, MASK_BITS, touches
+from .simd import fetch_ahead
+from .team import first_item, next_item
+
+AHEAD = 16  # Gaussians between one in work and one whose box is asked for
+DIGIT = 12  # bits that a pass of the depth order sorts by
 
 
 @kernel
@@ -21,35 +26,40 @@ def depth_order(records, hits, slot_start):
     Also fills slot_start (N + 1,) int64, the exclusive prefix sum of `hits`: slots
     slot_start[i] … slot_start[i + 1] - 1 are Gaussian i's own places, one for each tile it touches.
 
-    Positive floats sort like their bits read as integers: three stable counting passes over 11, 11
-    and 10 bits, least significant first. A pass whose digit is the same everywhere is skipped.
+    Positive floats sort like their bits read as integers, here less the smallest of them: stable
+    counting passes over DIGIT bits each, least significant first, and only as many as the range of
+    depths needs. Two suffice up to a ratio of four between the farthest and the nearest.
     """
     n = len(hits)
-    bits = records[:, DEPTH].copy().view(np.uint32)
-    keys, out = np.empty(n, np.uint64), np.empty(n, np.uint64)  # depth << 32 | index
-    digits = np.zeros((3, 2048), np.int64)
-    count = 0
-    slot_start[0] = 0
+    bits = records.view(np.uint32)[:, DEPTH]
+    keys, out = np.empty(n, np.uint64), np.empty(n, np.uint64)  # depth's bits << 32 | index
+    least, most, count, slots = np.uint32(0xFFFFFFFF), np.uint32(0), 0, 0
     for i in range(n):
-        slot_start[i + 1] = slot_start[i] + hits[i]
+        slot_start[i] = slots
+        slots += hits[i]
         if hits[i] > 0:
-            b = bits[i]
-            keys[count] = (np.uint64(b) << np.uint64(32)) | np.uint64(i)
-            digits[0, b & 2047] += 1
-            digits[1, (b >> 11) & 2047] += 1
-            digits[2, b >> 22] += 1
+            least, most = min(least, bits[i]), max(most, bits[i])
+            keys[count] = (np.uint64(bits[i]) << np.uint64(32)) | np.uint64(i)
             count += 1
-    for p in range(3):
-        if digits[p].max() == count:
-            continue
+    slot_start[n] = slots
+    passes = 0
+    while count > 0 and passes < 3 and (most - least) >> np.uint32(DIGIT * passes) != 0:
+        passes += 1
+    mask = np.uint64((1 << DIGIT) - 1)
+    places = np.zeros((3, 1 << DIGIT), np.int32)
+    for k in range(count):
+        keys[k] -= np.uint64(least) << np.uint64(32)
+        for p in range(passes):
+            places[p, (keys[k] >> np.uint64(32 + DIGIT * p)) & mask] += 1
+    for p in range(passes):
         total = 0
-        for d in range(2048):
-            total, digits[p, d] = total + digits[p, d], total
-        shift, mask = np.uint64(32 + 11 * p), np.uint64(2047)
+        for d in range(1 << DIGIT):
+            total, places[p, d] = total + places[p, d], total
+        shift = np.uint64(32 + DIGIT * p)
         for k in range(count):
             d = (keys[k] >> shift) & mask
-            out[digits[p, d]] = keys[k]
-            digits[p, d] += 1
+            out[places[p, d]] = keys[k]
+            places[p, d] += 1
         keys, out = out, keys
     order = np.empty(count, np.int32)
     for k in range(count):
@@ -72,10 +82,12 @@ def count_pairs(order, records, boxes, bits, tile_w, tiles_x, rows, counter):
     Part p is the p-th of `parts` equal ranges of the depth order.
     """
     n, parts = len(order), len(rows)
-    p = next_item(counter)
+    p = first_item(counter)
     while p < parts:
         for k in range(n * p // parts, n * (p + 1) // parts):
-            i = order[k]
+            i, later = order[k], order[min(k + AHEAD, n - 1)]
+            fetch_ahead(boxes, later)
+            fetch_ahead(bits, later)
             x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
             area, place = (x1 - x0) * (y1 - y0), 0
             for ty in range(y0, y1):
@@ -108,10 +120,13 @@ def fill_lists(order, records, boxes, bits, slot_start, tile_w, tiles_x, rows, i
     ids, slot_of: (pairs,) int32. rows: what `start_lists` left; used up.
     """
     n, parts = len(order), len(rows)
-    p = next_item(counter)
+    p = first_item(counter)
     while p < parts:
         for k in range(n * p // parts, n * (p + 1) // parts):
-            i = order[k]
+            i, later = order[k], order[min(k + AHEAD, n - 1)]
+            fetch_ahead(boxes, later)
+            fetch_ahead(bits, later)
+            fetch_ahead(slot_start, later)
             x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
             area, place, slot = (x1 - x0) * (y1 - y0), 0, slot_start[i]
             for ty in range(y0, y1):

@@ -11,6 +11,7 @@ from ..cameras import Camera, SceneFrame, fitted_size, scene_frame
 from ..errors import IdfError
 from ..machine import memory_gb
 from .jit import kernel
+from .team import first_item, next_item, run_on_threads
 
 BYTES_PER_PIXEL = 250  # of the picture in work: loss, gradients and their windows, measured
 
@@ -63,7 +64,10 @@ class TrainingViews:
 
     def target(self, index: int, background: np.ndarray) -> np.ndarray:
         """(3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has alpha)."""
-        return composite(self.pixels[index], np.asarray(background, np.float32))
+        pixels = self.pixels[index]
+        out = np.empty((3, *pixels.shape[1:]), np.float32)
+        run_on_threads(composite, pixels, np.asarray(background, np.float32), out)
+        return out
 
     def border_colour(self) -> np.ndarray:
         """(3,) float in [0, 1], the mean of all pictures' outermost pixels."""
@@ -113,16 +117,17 @@ def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @kernel
-def composite(pixels, background):
-    """pixels (3 or 4, H, W) uint8 premultiplied, background (3,) float32 -> (3, H, W) float32."""
+def composite(pixels, background, out, counter):
+    """pixels (3 or 4, H, W) uint8 premultiplied over background (3,) float32: out (3, H, W) f32."""
     channels, height, width = pixels.shape
-    out = np.empty((3, height, width), np.float32)
     scale = np.float32(1 / 255)
-    for c in range(3):
-        for i in range(height):
-            for j in range(width):
-                value = np.float32(pixels[c, i, j])
-                if channels == 4:
-                    value += np.float32(255 - pixels[3, i, j]) * background[c]
-                out[c, i, j] = value * scale
-    return out
+    item = first_item(counter)
+    while item < 3 * height:
+        c, i = item // height, item % height
+        row, alpha, to = pixels[c, i], pixels[channels - 1, i], out[c, i]
+        for j in range(width):
+            value = np.float32(row[j])
+            if channels == 4:
+                value += np.float32(255 - alpha[j]) * background[c]
+            to[j] = value * scale
+        item = next_item(counter)
