@@ -60,10 +60,11 @@ def pause(typingctx):
 
 
 @intrinsic
-def call_address(typingctx, address):
-    """Calls the C function `int f(void)` at that address."""
+def call_address(typingctx, address, argument):
+    """Calls the C function `f(unsigned int)` at that address."""
     def codegen(context, builder, signature, args):
-        function = ir.FunctionType(ir.IntType(32), []).as_pointer()
-        builder.call(builder.inttoptr(args[0], function), [])
+        number = ir.IntType(32)
+        function = ir.FunctionType(ir.VoidType(), [number]).as_pointer()
+        builder.call(builder.inttoptr(args[0], function), [builder.trunc(args[1], number)])
         return context.get_dummy_value()
-    return types.void(types.int64), codegen
+    return types.void(types.int64, types.int64), codegen

@@ -21,7 +21,7 @@ from .team import first_item, next_item
 
 WINDOW, SIGMA = 11, 1.5
 RADIUS = WINDOW // 2
-STRIP = 16
+STRIP = 16  # rows
 MARGIN = 16  # zeros on both sides of a row in the scratch, at least RADIUS and a vector's excess
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 f32 = np.float32

@@ -12,7 +12,9 @@
 Handing work over through Python takes some tenths of a millisecond: the other thread has to wake
 up, to wait for the interpreter's lock and to unpack the arguments; a training does it ten times an
 iteration. Here the calling thread unpacks the arguments once, and helpers fetch them from memory in
-compiled code, where they look for work for about a millisecond before they go to sleep.
+compiled code, where they look for work for some milliseconds before they go to sleep. They nap
+between two looks once a wait gets long: spinning would take the processor from those they wait for.
+(Nor do they yield it: a thread that yields goes behind all others for a time slice, milliseconds.)
 
 The calling thread takes part itself and never waits for a helper that has not begun, so that a busy
 machine costs no more than its share. It waits for the others in compiled code, so that no
@@ -50,14 +52,16 @@ CALLING = 16  # 1: the calling thread has not yet come to its `first_item`
 NUMBER, WANTED = 17, 18  # of the job, counted up; helpers it may have
 CODE, ARGUMENTS = 19, 20  # addresses of its function and arguments
 STATUS, EXCEPTION = 21, 22  # of a helper that failed: return code, address of the exception
-GIVE_WAY = 23  # address of the system's function that lets other threads run
-LEAVE = 24  # 1: the helpers end
+LEAVE = 23  # 1: the helpers end
+SPINS = 24  # looks at a word before a waiting thread naps between two looks
+NAP, NAP_TIME = 25, 26  # address and argument of the system's function for that
 WORDS = 32
 OPEN = 1 << 40  # more than there are helpers
 NOTHING_LEFT = 1 << 40  # beyond all items, yet far from overflow where a kernel multiplies it
 
-LOOKS = 16  # looks at a word between two times that a waiting thread lets others run
-AWAKE_S = 1e-3  # processor time that a helper looks for work before it sleeps
+SPIN_S = 150e-6  # how long a thread that waits keeps its processor: most waits are shorter
+NAP_US = 50  # then it looks again after so many microseconds, or some more
+NAPS = 20  # naps of a helper before it sleeps until it is woken
 
 
 # --- in a kernel ----------------------------------------------------------------------------------
@@ -174,10 +178,11 @@ def _close_job(words):
 
 @inner
 def wait(words, looks):
-    """Between two looks at a word: a short rest; after every LOOKS of them, way for others."""
-    pause()
-    if looks % LOOKS == LOOKS - 1:
-        call_address(get_word(words, GIVE_WAY))
+    """Between two looks at a word: hardly anything, after many looks a nap. Returns looks + 1."""
+    if looks < get_word(words, SPINS):
+        pause()
+    else:
+        call_address(get_word(words, NAP), get_word(words, NAP_TIME))
     return looks + 1
 
 
@@ -227,17 +232,17 @@ def _help(words, me, seen, looks):
 class _Helper:
     """A thread that takes part in the jobs of a team."""
 
-    def __init__(self, words: np.ndarray, me: int, looks: int):
+    def __init__(self, words: np.ndarray, me: int):
         self.asleep = False
         self._bell = threading.Lock()
         self._bell.acquire()
         # A daemon: whoever ends the program need not know of it (`_dismiss` ends it properly).
-        self._thread = threading.Thread(target=self._run, args=(words, me, looks), daemon=True,
+        self._thread = threading.Thread(target=self._run, args=(words, me), daemon=True,
                                         name=f"idf-splats-{me}")
         self._thread.start()
 
-    def _run(self, words, me, looks) -> None:
-        seen = 0
+    def _run(self, words, me) -> None:
+        seen, looks = 0, words[SPINS] + NAPS
         while not words[LEAVE]:
             seen = _help(words, me, seen, looks)
             self.asleep = True  # from now on the bell is rung
@@ -258,7 +263,8 @@ class Team:
 
     def __init__(self):
         self.words = _words()
-        self.words[GIVE_WAY] = _give_way()
+        self.words[SPINS] = _spins()
+        self.words[NAP], self.words[NAP_TIME] = _nap()
         self.helpers: list[_Helper] = []
         # also at the end of the program: a thread in compiled code then would not end cleanly
         self._end = weakref.finalize(self, _dismiss, self.words, self.helpers)
@@ -266,7 +272,7 @@ class Team:
     def run(self, compiled, args, threads: int) -> None:
         """compiled(*args, words) on the calling thread and threads - 1 helpers."""
         while len(self.helpers) < threads - 1:
-            self.helpers.append(_Helper(self.words, len(self.helpers), _looks()))
+            self.helpers.append(_Helper(self.words, len(self.helpers)))
         self.words[NEXT] = 0
         self.words[WANTED] = threads - 1
         self.words[CALLING] = 1
@@ -282,24 +288,24 @@ def _words() -> np.ndarray:
     return memory[skip:skip + WORDS]
 
 
-def _give_way() -> int:
-    if sys.platform == "win32":
-        return ctypes.cast(ctypes.WinDLL("kernel32").SwitchToThread, ctypes.c_void_p).value
-    return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value
+def _nap() -> tuple[int, int]:
+    """Address of a C function that lets other threads run for a while, and its argument."""
+    if sys.platform == "win32":  # Sleep(1) would take up to 16 ms
+        return ctypes.cast(ctypes.WinDLL("kernel32").Sleep, ctypes.c_void_p).value, 0
+    return ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value, NAP_US
 
 
 @functools.cache
-def _looks() -> int:
-    """How many looks for work take AWAKE_S where nobody else wants to run."""
-    words = _words()
-    words[GIVE_WAY] = _give_way()
+def _spins() -> int:
+    """How many looks for work take SPIN_S."""
+    words, count, best = _words(), 200, np.inf
+    words[SPINS] = count
     _help(words, 0, 0, 1)  # compiled or loaded
-    count, best = 4 * LOOKS, np.inf
     for _ in range(20):  # so short that some are not interrupted, however busy the machine is
         began = time.perf_counter()
         _help(words, 0, 0, count)
         best = min(best, time.perf_counter() - began)
-    return int(count * AWAKE_S / best)
+    return int(count * SPIN_S / best)
 
 
 def _dismiss(words: np.ndarray, helpers: list[_Helper]) -> None:
