@@ -6,7 +6,6 @@ import hashlib
 import os
 from pathlib import Path
 
-import numpy as np
 from llvmlite import binding
 from numba import njit
 
@@ -51,16 +50,6 @@ def kernel(function):
 inner = njit(**OPTIONS)  # a helper, compiled into the kernels that call it
 # The same for work on one Gaussian: a call would copy the descriptors of all arrays each time.
 inlined = njit(forceinline=True, **OPTIONS)
-
-
-@inner
-def private(count):
-    """(count,) float32, undefined, for one thread: on no cache line that another one writes to.
-
-    Small arrays made by several threads can lie side by side in memory. Each write to one then
-    takes the line away from the thread that works on its neighbour, and both run at half speed.
-    """
-    return np.empty(count + 64, np.float32)[32:32 + count]
 
 
 def host_lanes() -> int:

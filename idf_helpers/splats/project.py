@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from .harmonics import sh_basis
-from .jit import TILE_H, inlined, inner, kernel, private
+from .jit import TILE_H, inlined, inner, kernel
 from .team import first_item, next_item
 
 f32 = np.float32
@@ -222,7 +222,7 @@ def project(means, log_scales, quats, logits, sh, degree, cam, width, height, ti
     """
     n = len(means)
     blocks = (n + BLOCK - 1) // BLOCK
-    Y, T, M = private(16), private(6), private(9)
+    Y, T, M = np.empty(16, f32), np.empty(6, f32), np.empty(9, f32)
     block = first_item(counter)
     while block < blocks:
         for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):

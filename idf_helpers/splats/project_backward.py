@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from .harmonics import sh_basis, sh_direction_gradient
-from .jit import inlined, kernel, private
+from .jit import inlined, kernel
 from .project import (
     BLOCK,
     BLUE,
@@ -192,8 +192,8 @@ def project_backward(means, log_scales, quats, logits, sh, degree, cam, records,
     """All Gaussians. Overwrites every row of the six outputs; zeros where no tile was reached."""
     n = len(means)
     blocks = (n + BLOCK - 1) // BLOCK
-    total, Y, s = private(SUMS), private(16), private(16)
-    T, M, d_r = private(6), private(9), private(9)
+    total, Y, s = np.empty(SUMS, f32), np.empty(16, f32), np.empty(16, f32)
+    T, M, d_r = np.empty(6, f32), np.empty(9, f32), np.empty(9, f32)
     block = first_item(counter)
     while block < blocks:
         for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):

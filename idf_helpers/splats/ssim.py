@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from .jit import inner, kernel, private
+from .jit import inner, kernel
 from .simd import Lanes, data_pointer
 from .team import first_item, next_item
 
@@ -338,7 +338,7 @@ def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
     """partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0]."""
     height, width = x.shape[1:]
     scratch = np.zeros((5, width + 2 * MARGIN), np.float32)
-    total = private(len(lanes))
+    total = np.empty(len(lanes), np.float32)
     strips = -(-height // STRIP)
     item = first_item(counter)
     while item < 3 * strips:
@@ -355,7 +355,7 @@ def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
     """out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row."""
     height, width = x.shape[1:]
     scratch = np.zeros((3, width + 2 * MARGIN), np.float32)
-    totals = private(2 * len(lanes)).reshape((2, len(lanes)))
+    totals = np.empty((2, len(lanes)), np.float32)
     strips = -(-height // STRIP)
     item = first_item(counter)
     while item < 3 * strips:
