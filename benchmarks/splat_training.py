@@ -120,26 +120,32 @@ def trainer_at(options: Options, pictures, n: int, steps: int) -> train.Trainer:
     return trainer
 
 
-def stage_times(trainer, threads: int, clock, repeats: int) -> dict[str, float]:
-    """Milliseconds of each kernel, "rest" and "all" (their sum)."""
-    numba.set_num_threads(threads)
+def stage_times(trainer, clocks: dict, repeats: int) -> dict[int, dict[str, float]]:
+    """For each number of threads and its clock: milliseconds of each kernel, "rest" and "all"
+    (their sum). In turns, so that all see the same machine, whose speed changes."""
     best: dict = defaultdict(lambda: np.inf)
     for _ in range(repeats):
-        for view in VIEWS:
-            trainer.order[:] = view
-            trainer.iteration = train.SAVE_EVERY * len(trainer.views) + 1  # no copy of the state
-            stopwatch = Stopwatch(clock)
-            with stopwatch.watch():
-                began = clock()
-                trainer.step()
-                whole = clock() - began
-            seconds = stopwatch.seconds
-            seconds["rest"] = whole - sum(seconds.values())
-            for name, value in seconds.items():
-                best[name, view] = min(best[name, view], value)
-    names = {name for name, _ in best}
-    out = {name: 1e3 * float(np.mean([best[name, v] for v in VIEWS])) for name in names}
-    return out | {"all": sum(out.values())}
+        for threads, clock in clocks.items():
+            numba.set_num_threads(threads)
+            for view in VIEWS:
+                trainer.order[:] = view
+                trainer.iteration = train.SAVE_EVERY * len(trainer.views) + 1  # no copy of state
+                stopwatch = Stopwatch(clock)
+                with stopwatch.watch():
+                    began = clock()
+                    trainer.step()
+                    whole = clock() - began
+                seconds = stopwatch.seconds
+                seconds["rest"] = whole - sum(seconds.values())
+                for name, value in seconds.items():
+                    best[threads, name, view] = min(best[threads, name, view], value)
+    out = {}
+    for threads in clocks:
+        names = {name for t, name, _ in best if t == threads}
+        one = {name: 1e3 * float(np.mean([best[threads, name, v] for v in VIEWS]))
+               for name in names}
+        out[threads] = one | {"all": sum(one.values())}
+    return out
 
 
 def by_stage(kernels: dict[str, float]) -> dict[str, float]:
@@ -292,9 +298,10 @@ def main(options: Options) -> None:
         for label, steps in (("young", YOUNG_STEPS), ("trained", options.steps)):
             trainer = trainer_at(options, pictures, n, steps)
             scene = f"{side}²/{n // 1000}k {label}"
-            one = stage_times(trainer, 1, time.thread_time, options.repeats)
-            more = stage_times(trainer, threads, time.perf_counter, options.repeats)
-            for count, kernels in ((1, one), (threads, more)):
+            times = stage_times(trainer, {1: time.thread_time, threads: time.perf_counter},
+                                options.repeats)
+            one, more = times[1], times[threads]
+            for count, kernels in times.items():
                 time_rows.append({"scene": scene, "threads": count}
                                  | {k: f"{v:.2f}" for k, v in by_stage(kernels).items()})
             done = work(trainer)
