@@ -1,11 +1,13 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from idf_helpers import samples
 from idf_helpers.cli import main
+from idf_helpers.errors import IdfError
 from idf_helpers.files import read_json
 from idf_helpers.provenance import verify
 
@@ -247,3 +249,15 @@ def test_eval_at_a_resolution_that_no_machine_holds(trained, capsys):
 def test_what_may_not_be_looked_at_is_one_error(tmp_path, capsys, command):
     """A name that no file can have stands for missing rights, which root always has."""
     assert "cannot be read" in fails(capsys, *command, tmp_path / ("a" * 300))
+
+
+def test_bundled_datasets_are_known_by_name(tmp_path, monkeypatch, capsys):
+    """A folder of the same name comes first."""
+    from idf_helpers.commands.shared import open_dataset
+
+    monkeypatch.chdir(tmp_path)
+    assert open_dataset(Path("head_turntable")).root == samples.path("head_turntable")
+    assert "42 train" in capsys.readouterr().out
+    (tmp_path / "head_turntable").mkdir()
+    with pytest.raises(IdfError, match="head_turntable"):
+        open_dataset(Path("head_turntable"))

@@ -10,10 +10,13 @@ Flat = arg(name="")  # a config's fields become flags without a prefix
 
 
 def open_dataset(folder: Path):
-    """The dataset in `folder`; says what it is and what was noticed."""
+    """The dataset in `folder`, or the bundled one of that name where there is no such folder; says
+    what it is and what was noticed."""
+    from .. import samples
     from ..dataset import Dataset
 
-    dataset = Dataset.open(folder)
+    bundled = str(folder) in samples.DATASETS and not folder.exists()
+    dataset = samples.dataset(str(folder)) if bundled else Dataset.open(folder)
     print(dataset.describe())
     for note in dataset.notes:
         print(f"  note: {note}")
