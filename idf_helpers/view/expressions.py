@@ -82,9 +82,9 @@ def slider_plan(names: Sequence[str], low, high, neutral, influence=None) -> lis
         else:
             add(_words(name), (i,), name)
     rank = {n: k for k, n in enumerate(FIRST)}
-    known = [s for s in sliders if s[0] in rank]
+    known = sorted((s for s in sliders if s[0] in rank), key=lambda s: rank[s[0]])
     rest = sorted((s for s in sliders if s[0] not in rank), key=lambda s: -s[1])
-    ordered = sorted(known, key=lambda s: rank[s[0]]) + rest
+    ordered = known + rest
     few = {id(s) for s in (known if len(known) >= 3 else ordered)[:FEW]}
     return [Slider(label, members, tuple(_words(names[m]) for m in members), group_of(key),
                    id(s) in few, *(tuple(round(float(v[m]), 5) for m in members)

@@ -43,7 +43,8 @@ def test_every_coefficient_of_the_bundled_head_has_one_slider_jaw_first():
     sliders = plan(names)
     assert sorted(m for s in sliders for m in s.members) == list(range(76))
     assert sliders[0].label == "Jaw open" and sum(s.first for s in sliders) == FEW
-    assert sliders[1].group == "Mouth and jaw" and sliders[-1].label.startswith("Expression ")
+    assert [s.first for s in sliders] == [True] * FEW + [False] * (len(sliders) - FEW)
+    assert sliders[1].label == "Mouth smile" and sliders[-1].label.startswith("Expression ")
     assert json.loads(json.dumps(plan_json(sliders)))[0]["members"] == [26]
 
 
