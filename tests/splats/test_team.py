@@ -1,6 +1,7 @@
 """Threads that share a kernel: items, exceptions, interrupts, sleep, forks, a program's end."""
 
 import _thread
+import ast
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from numba import njit
 
 from idf_helpers.splats import team
 from idf_helpers.splats.atomic import get_word, pause, set_word
-from idf_helpers.splats.jit import OPTIONS
+from idf_helpers.splats.jit import OPTIONS, PACKAGE
 
 pytestmark = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread only")
 
@@ -144,3 +145,21 @@ def test_a_program_ends_with_helpers_awake_and_a_fork_gets_its_own(how):
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(["", *sys.path])})
     assert (done.returncode, done.stderr.strip()) == ((1, "the end") if how == "error"
                                                       else (0, ""))
+
+
+def test_nothing_follows_the_loop_over_the_items():
+    """The calling thread comes out of `first_item` behind the last item: what stood after the loop
+    would run on the helpers before the others are done, and on the caller too."""
+    def calls(node, name):
+        return any(isinstance(c, ast.Call) and getattr(c.func, "id", "") == name
+                   for c in ast.walk(node))
+
+    found = 0
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name != "first_item" \
+                    and calls(node, "first_item"):
+                found += 1
+                assert isinstance(node.body[-1], ast.While), f"{file.name}: {node.name}"
+                assert calls(node.body[-1], "next_item"), f"{file.name}: {node.name}"
+    assert found > 20
