@@ -24,6 +24,7 @@ from idf_helpers.splats.gsplat_config import GsplatConfig
 from idf_helpers.splats.gsplat_train import GsplatTrainer, fit_gsplat
 from idf_helpers.splats.loss import PhotometricLoss
 from idf_helpers.splats.run import MODEL, train_splats
+from idf_helpers.splats.team import run_on_threads
 from idf_helpers.splats.torch_loss import PictureLoss, photometric_loss
 from idf_helpers.splats.views import TrainingViews, composite
 
@@ -95,7 +96,9 @@ def test_the_loss_against_stored_pictures(device, channels):
         pixels = rng.integers(0, 256, (channels, 24, 33), np.uint8)
         if channels == 4:
             pixels[:3] = np.minimum(pixels[:3], pixels[3])
-        want = PhotometricLoss(24, 33)(x, composite(pixels, behind))
+        over = np.empty((3, 24, 33), np.float32)
+        run_on_threads(composite, pixels, behind, over)
+        want = PhotometricLoss(24, 33)(x, over)
         picture = torch.tensor(x.transpose(1, 2, 0), device=device, requires_grad=True)
         loss, mse = compare(picture.permute(2, 0, 1), torch.tensor(pixels, device=device),
                             torch.tensor(behind, device=device))
