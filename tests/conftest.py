@@ -10,8 +10,9 @@ import signal
 import numpy as np
 import pytest
 
-from idf_helpers import media
+from idf_helpers import media, samples
 from idf_helpers.cameras import look_at_matrix
+from idf_helpers.files import read_json, write_json
 
 FOV = 0.6
 
@@ -26,6 +27,20 @@ def lacking(promise: str, reason: str):
     if os.environ.get(promise) == "1":
         pytest.fail(f"{promise}=1, but {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+def part_of_talking(root, chosen: slice, held_out: int):
+    """Writes some training frames of the bundled talking head to `root`, the last `held_out` of
+    them as the test split, with the picture of the room; returns `root`."""
+    full = samples.path("head_talking")
+    data = read_json(full / "transforms_train.json")
+    frames = data["frames"][chosen]
+    for split, part in (("train", frames[:-held_out]), ("test", frames[-held_out:])):
+        write_json(root / f"transforms_{split}.json", {**data, "frames": part})
+    for name in (*(f"{f['file_path']}.png" for f in frames), "bg/00050.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes((full / name).read_bytes())
+    return root
 
 
 def make_dataset(root, splits=None, size=(24, 20), alpha=True, **top):

@@ -45,13 +45,32 @@ def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1).reshape(-1, 3, 3)
 
 
+def reached(u, v, cov, px, py, tile: int) -> torch.Tensor:
+    """(N, H, W) bool: pixels in the tiles that touch the square of half side ceil(3 sigma) about a
+    Gaussian, sigma its longer standard deviation: where diff-gaussian-rasterization draws it.
+
+    It rounds in whole tiles, with the centre half a pixel lower (cuda_rasterizer: getRect).
+    """
+    middle = 0.5 * (cov[:, 0, 0] + cov[:, 1, 1])
+    longer = middle + (middle**2 - torch.linalg.det(cov)).clamp_min(0.1).sqrt()
+    radius = torch.ceil(3 * longer.sqrt())
+
+    def inside(centre, pixels):
+        first = torch.floor((centre - 0.5 - radius) / tile)
+        end = torch.floor((centre - 0.5 + radius + tile - 1) / tile)
+        at = torch.floor(pixels / tile)
+        return (at >= first[:, None]) & (at < end[:, None])
+    return inside(v, py)[:, :, None] & inside(u, px)[:, None, :]
+
+
 def render_reference(params: dict[str, torch.Tensor], camera: Camera, background=(1, 1, 1),
                      sh_degree: int | None = None, near: float = 0.05,
-                     shift: torch.Tensor | None = None):
+                     shift: torch.Tensor | None = None, tile: int | None = None):
     """rgb (3, H, W), alpha (H, W), depth (H, W; NaN where alpha < 0.5), double, differentiable.
 
     params: the five tensors by the names of `Gaussians`. shift: (N, 2) pixels added to the screen
-    positions; zeros whose gradient is that of the screen positions.
+    positions; zeros whose gradient is that of the screen positions. tile: None, or side in pixels
+    of the tiles of a rasteriser that cuts Gaussians off, see `reached`.
     """
     means, log_scales, quats, logits, sh = (params[k].double() for k in (
         "means", "log_scales", "quats", "opacity_logits", "sh"))
@@ -92,6 +111,8 @@ def render_reference(params: dict[str, torch.Tensor], camera: Camera, background
     s = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
     alpha = torch.sigmoid(logits)[:, None, None] * torch.exp(-s)
     alpha = torch.where(alpha >= MIN_ALPHA, alpha.clamp_max(MAX_ALPHA), 0.0)
+    if tile is not None:
+        alpha = alpha * reached(u.detach(), v.detach(), cov.detach(), px, py, tile)
     through = torch.cumprod(1 - alpha, 0)
     before = torch.cat([torch.ones_like(through[:1]), through[:-1]])
     w = alpha * before

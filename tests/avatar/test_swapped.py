@@ -7,25 +7,16 @@ from idf_helpers.avatar.run import load_scene
 from idf_helpers.cli import main
 from idf_helpers.dataset import Dataset
 from idf_helpers.evaluate import psnr
-from idf_helpers.files import read_json, write_json
+from idf_helpers.files import read_json
 from idf_helpers.provenance.verify import verify
+
+from ..conftest import part_of_talking
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory):
     """Folder: 14 frames of the bundled talking head, the last two held out."""
-    root, full = tmp_path_factory.mktemp("talk"), samples.path("head_talking")
-    data = read_json(full / "transforms_train.json")
-    frames = data["frames"][66:122:4]
-    for split, part in (("train", frames[:12]), ("test", frames[12:])):
-        for f in part:
-            path = root / f"{f['file_path']}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((full / f"{f['file_path']}.png").read_bytes())
-        write_json(root / f"transforms_{split}.json", {**data, "frames": part})
-    (root / "bg").mkdir()
-    (root / "bg/00050.png").write_bytes((full / "bg/00050.png").read_bytes())
-    return root
+    return part_of_talking(tmp_path_factory.mktemp("talk"), slice(66, 122, 4), 2)
 
 
 def test_a_photo_becomes_an_avatar_in_one_command(talk, tmp_path, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import Dataset, IdfError, samples
-from idf_helpers.files import read_json, write_json
+from idf_helpers.files import read_json
 from idf_helpers.swap import topology
 from idf_helpers.swap.evaluate import evaluate
 from idf_helpers.swap.facemesh import FaceMesh
@@ -16,6 +16,7 @@ from idf_helpers.swap.run import swap_dataset
 from idf_helpers.swap.swappers import MESH_FILE, TRACKS_FILE
 from idf_helpers.swap.tracked import TrackConfig, Tracks, bent, bridge, follow, neighbour_mean
 
+from ..conftest import part_of_talking
 from .face_rig import camera, true_mesh
 
 N = 60
@@ -102,19 +103,7 @@ def test_tracks_are_kept(talking, tmp_path):
 @pytest.fixture(scope="module")
 def short_talk(tmp_path_factory):
     """Folder: 28 frames of the bundled talking head, as train and test."""
-    root = tmp_path_factory.mktemp("talk")
-    full = samples.path("head_talking")
-    data = read_json(full / "transforms_train.json")
-    frames = data["frames"][66:94]
-    for f in frames:
-        f["file_path"] = str(f["file_path"])
-    for split, part in (("train", frames[:26]), ("test", frames[26:])):
-        for f in part:
-            path = root / f"{f['file_path']}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((full / f"{f['file_path']}.png").read_bytes())
-        write_json(root / f"transforms_{split}.json", {**data, "frames": part})
-    return root
+    return part_of_talking(tmp_path_factory.mktemp("talk"), slice(66, 94), 2)
 
 
 def test_a_talking_head_is_swapped_with_one_texture(short_talk, tmp_path):
