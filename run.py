@@ -404,7 +404,7 @@ def main(arguments):
     # Jupyter must take the kernel of this environment, not one that a user once registered.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if name == "test":  # says which checks run, and fails where a required one cannot
-        code = subprocess.call([str(venv_python()), "-m", "idf_helpers.doctor", "--test-tools"])
+        code = subprocess.call([str(venv_python()), "-m", "idf_helpers.cli.doctor", "--test-tools"])
         if code:
             return code
         os.environ.setdefault("IDF_FAST", "1")  # shorter budgets in notebooks, the same steps

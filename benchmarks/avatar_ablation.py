@@ -16,11 +16,11 @@ from pathlib import Path
 import numba
 import tyro
 
-from idf_helpers import samples
-from idf_helpers.avatar.config import AvatarConfig
-from idf_helpers.avatar.evaluate import evaluate_avatar
-from idf_helpers.avatar.source import FrameSource
-from idf_helpers.avatar.train import Trainer, build_mattes
+from idf_helpers.data import samples
+from idf_helpers.reconstruct.avatar.config import AvatarConfig
+from idf_helpers.reconstruct.avatar.evaluate import evaluate_avatar
+from idf_helpers.reconstruct.avatar.source import FrameSource
+from idf_helpers.reconstruct.avatar.train import Trainer, build_mattes
 
 PARTS: dict[str, dict] = {
     "as it is": {},

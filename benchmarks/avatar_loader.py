@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from idf_helpers.avatar.source import FrameSource
-from idf_helpers.dataset import Dataset
-from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb
-from idf_helpers.media import encode_image
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.media import encode_image
+from idf_helpers.reconstruct.avatar.source import FrameSource
+from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 LIMIT_MB = 500
 UPSTREAM_MB = 9.5  # memory per frame of 512² of NeRFace's own loader, measured

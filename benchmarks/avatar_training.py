@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from idf_helpers import samples
-from idf_helpers.avatar.basis import BlendAvatar
-from idf_helpers.avatar.config import AvatarConfig
-from idf_helpers.avatar.evaluate import evaluate_avatar
-from idf_helpers.avatar.run import STATIC, load_scene, read_metrics, train_avatar
-from idf_helpers.avatar.scene import AvatarScene
-from idf_helpers.dataset import Dataset
-from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb
+from idf_helpers.data import samples
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.reconstruct.avatar.basis import BlendAvatar
+from idf_helpers.reconstruct.avatar.config import AvatarConfig
+from idf_helpers.reconstruct.avatar.evaluate import evaluate_avatar
+from idf_helpers.reconstruct.avatar.run import STATIC, load_scene, read_metrics, train_avatar
+from idf_helpers.reconstruct.avatar.scene import AvatarScene
+from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 
 @dataclass(frozen=True)

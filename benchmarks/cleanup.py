@@ -15,8 +15,10 @@ import numpy as np
 import tyro
 from tyro.conf import Positional
 
+from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.evaluate import evaluate_scene, table
-from idf_helpers.splats.cleanup import (
+from idf_helpers.export.model import Model
+from idf_helpers.reconstruct.splats.cleanup import (
     RESOLUTION,
     CleanConfig,
     contributions,
@@ -25,8 +27,6 @@ from idf_helpers.splats.cleanup import (
     outside_hull,
     unseen,
 )
-from idf_helpers.splats.views import TrainingViews
-from idf_helpers.view.export import Model
 
 
 def main(run: Positional[Path]) -> None:

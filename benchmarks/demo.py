@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from idf_helpers.evaluate import table
-from idf_helpers.files import read_json
-from idf_helpers.machine import machine
+from idf_helpers.runtime.files import read_json
+from idf_helpers.runtime.machine import machine
 
 CHILD = """
 import socket, sys
@@ -26,7 +26,7 @@ def refuse(*args, **kwargs):
     raise OSError("the demo tried to reach the network")
 socket.socket.connect = socket.socket.connect_ex = refuse
 socket.create_connection = socket.getaddrinfo = refuse
-from idf_helpers.cli import main
+from idf_helpers.cli.main import main
 main(["demo", "--out", sys.argv[1]])
 """
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import run  # noqa: E402
-from idf_helpers import download  # noqa: E402
+from idf_helpers.runtime import download  # noqa: E402
 
 LIMIT_MB = 600.0
 

@@ -23,11 +23,12 @@ from pathlib import Path
 
 import tyro
 
-from idf_helpers import Dataset, media, samples
-from idf_helpers.files import sha256_file
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.parallel import pmap
-from idf_helpers.swap.run import swap_dataset
+from idf_helpers import Dataset
+from idf_helpers.data import media, samples
+from idf_helpers.runtime.files import sha256_file
+from idf_helpers.runtime.machine import cpu_count, cpu_name
+from idf_helpers.runtime.parallel import pmap
+from idf_helpers.swap.dataset import swap_dataset
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,17 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from idf_helpers import media, samples
-from idf_helpers.machine import cpu_count, cpu_name
+from idf_helpers.data import media, samples
+from idf_helpers.data.contact_sheet import contact_sheet
+from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swap.config import SwapConfig
 from idf_helpers.swap.evaluate import BACK, BACK_OF_MESH, NEAR, head_yaws
-from idf_helpers.swap.faces import FacePicker
-from idf_helpers.swap.landmarks import LandmarkDetector
-from idf_helpers.swap.onnx_swap import NeuralConfig
+from idf_helpers.swap.face_selection import FacePicker
+from idf_helpers.swap.neural.onnx_swap import NeuralConfig
 from idf_helpers.swap.result import SwapResult
 from idf_helpers.swap.source import load_source
 from idf_helpers.swap.swappers import MeshSwapper, UvSwapper
-from idf_helpers.view.sheet import contact_sheet
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import tyro
 
-from idf_helpers import samples
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.swap.landmarks import LandmarkDetector
+from idf_helpers.data import samples
+from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 # iBUG-68 numbers of the ground truth and the mesh points at the same place.
 SAME_POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 48: 61, 54: 291}

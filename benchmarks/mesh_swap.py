@@ -17,10 +17,10 @@ import numpy as np
 import tyro
 from landmarks import head_yaw
 
-from idf_helpers import media, samples
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.swap.landmarks import LandmarkDetector
-from idf_helpers.swap.mesh import swap_mesh, swap_picture
+from idf_helpers.data import media, samples
+from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.runtime.machine import cpu_count, cpu_name
+from idf_helpers.swap.mesh.per_picture import swap_mesh, swap_picture
 from idf_helpers.swap.metrics import hog_similarity
 from idf_helpers.swap.source import load_source
 

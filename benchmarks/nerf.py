@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from idf_helpers.dataset import Dataset
+from idf_helpers.data.dataset import Dataset
 from idf_helpers.evaluate import evaluate_scene, table
-from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb
-from idf_helpers.nerf.config import VoxelConfig
+from idf_helpers.reconstruct.nerf.config import VoxelConfig
+from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 VIEWS = 25
@@ -51,8 +51,8 @@ def held_out(data: Dataset):
 def voxel(dataset: Path, resolution: int, seconds: float, pictures: Path | None = None,
           config: VoxelConfig | None = None) -> dict:
     """A run of the voxel field, looked at after each quarter."""
-    from idf_helpers.nerf.train import Trainer
-    from idf_helpers.splats.views import TrainingViews
+    from idf_helpers.data.training_views import TrainingViews
+    from idf_helpers.reconstruct.nerf.train import Trainer
 
     data = Dataset.open(dataset)
     views = TrainingViews.load(data.train, resolution)
@@ -73,8 +73,8 @@ def voxel(dataset: Path, resolution: int, seconds: float, pictures: Path | None 
         scene.render(c.fitted(160))
     fps = 20 / (time.perf_counter() - began)
     if pictures is not None:
-        from idf_helpers import media
-        from idf_helpers.view.versus import geometry_picture
+        from idf_helpers.data import media
+        from idf_helpers.notebook.compare_methods import geometry_picture
 
         media.write_image(pictures / f"nerf_{Path(dataset).name}.png",
                           geometry_picture(scene, data, resolution))
@@ -85,10 +85,10 @@ def voxel(dataset: Path, resolution: int, seconds: float, pictures: Path | None 
 
 def small_mlp(dataset: Path, resolution: int, seconds: float) -> dict:
     """A NeRF of tiny_nerf's size (8 layers of 128, 6 frequencies, 64 samples, no fine network)."""
-    from idf_helpers.nerf.vanilla.config import VanillaConfig
-    from idf_helpers.nerf.vanilla.options import NerfOptions
-    from idf_helpers.nerf.vanilla.train import Amount, VanillaTrainer
-    from idf_helpers.splats.views import TrainingViews
+    from idf_helpers.data.training_views import TrainingViews
+    from idf_helpers.reconstruct.nerf.vanilla.config import VanillaConfig
+    from idf_helpers.reconstruct.nerf.vanilla.options import NerfOptions
+    from idf_helpers.reconstruct.nerf.vanilla.train import Amount, VanillaTrainer
 
     data = Dataset.open(dataset)
     views = TrainingViews.load(data.train, resolution)
@@ -104,9 +104,9 @@ def small_mlp(dataset: Path, resolution: int, seconds: float) -> dict:
 
 
 def splats(dataset: Path, resolution: int, seconds: float) -> dict:
-    from idf_helpers.splats.config import SplatConfig
-    from idf_helpers.splats.train import Trainer
-    from idf_helpers.splats.views import TrainingViews
+    from idf_helpers.data.training_views import TrainingViews
+    from idf_helpers.reconstruct.splats.config import SplatConfig
+    from idf_helpers.reconstruct.splats.train import Trainer
 
     data = Dataset.open(dataset)
     trainer = Trainer(TrainingViews.load(data.train, resolution),
@@ -128,10 +128,10 @@ def gradients() -> dict:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import torch
 
-    from idf_helpers.nerf.train import Trainer
-    from idf_helpers.splats.views import TrainingViews
-    from tests.nerf import oracle
-    from tests.splats.ball_scene import BallDataset
+    from idf_helpers.data.training_views import TrainingViews
+    from idf_helpers.reconstruct.nerf.train import Trainer
+    from tests.reconstruct.nerf import oracle
+    from tests.reconstruct.splats.ball_scene import BallDataset
 
     trainer = Trainer(TrainingViews.load(BallDataset().train, 32),
                       VoxelConfig(iterations=1, resolution=32, grid=24, rays=256))

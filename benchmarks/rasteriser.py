@@ -23,11 +23,11 @@ import numpy as np
 import torch
 import tyro
 
-from idf_helpers.cameras import Camera
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.splats.gaussians import Gaussians
-from idf_helpers.splats.rasterizer import CpuRasterizer
-from idf_helpers.splats.reference import render_reference
+from idf_helpers.data.cameras import Camera
+from idf_helpers.reconstruct.splats.gaussians import Gaussians
+from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
+from idf_helpers.reconstruct.splats.reference import render_reference
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 
 @dataclass(frozen=True)

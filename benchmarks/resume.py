@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.splats.ply import read_ply
+from idf_helpers.reconstruct.splats.ply import read_ply
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 CHILD = """
 import sys
 from idf_helpers import runs, samples
-from idf_helpers.splats.config import SplatConfig
-from idf_helpers.splats.run import train_splats
+from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.reconstruct.splats.run import train_splats
 runs.CHECKPOINT_EVERY_S = 0.5
 train_splats(samples.dataset("head_multiview"), sys.argv[1],
              SplatConfig(iterations=int(sys.argv[2]), resolution=96, initial=2000,

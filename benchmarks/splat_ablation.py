@@ -21,15 +21,16 @@ import numba
 import numpy as np
 import tyro
 
-from idf_helpers.cameras import Camera
-from idf_helpers.dataset import Dataset
+from idf_helpers.data.cameras import Camera
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.evaluate import evaluate_scene
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.splats import initialise, train
-from idf_helpers.splats.config import SplatConfig
-from idf_helpers.splats.densify import ScreenStatistics
-from idf_helpers.splats.train import Trainer
-from idf_helpers.splats.views import TrainingViews
+from idf_helpers.reconstruct.splats import initialize as initialise
+from idf_helpers.reconstruct.splats import train
+from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.reconstruct.splats.densify import ScreenStatistics
+from idf_helpers.reconstruct.splats.train import Trainer
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 

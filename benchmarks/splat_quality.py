@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from idf_helpers import media
-from idf_helpers.cameras import Camera
-from idf_helpers.dataset import Dataset
+from idf_helpers.data import media
+from idf_helpers.data.cameras import Camera
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.evaluate import psnr, ssim
-from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb
-from idf_helpers.splats.config import SplatConfig
-from idf_helpers.splats.train import Trainer
-from idf_helpers.splats.views import TrainingViews
+from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.reconstruct.splats.train import Trainer
+from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 WHITE = np.ones(3, np.float32)

@@ -34,16 +34,18 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from idf_helpers.dataset import Dataset
+from idf_helpers.data import training_views as views
+from idf_helpers.data.dataset import Dataset
 from idf_helpers.evaluate import table
-from idf_helpers.machine import cpu_count, cpu_name
-from idf_helpers.splats import adam, densify, loss, rasterizer, train, views
-from idf_helpers.splats.config import SplatConfig
-from idf_helpers.splats.jit import TILE_H, kernel
-from idf_helpers.splats.project import A8, B8, C8, T_MIN, U, V
-from idf_helpers.splats.raster_forward import rows_of
-from idf_helpers.splats.simd import Lanes, lanes_tuple
-from idf_helpers.splats.team import first_item, next_item, run_on_threads
+from idf_helpers.kernels import adam, loss
+from idf_helpers.kernels.compile import TILE_H, kernel
+from idf_helpers.kernels.simd import Lanes, lanes_tuple
+from idf_helpers.kernels.threads import first_item, next_item, run_on_threads
+from idf_helpers.reconstruct.splats import densify, rasterizer, train
+from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.reconstruct.splats.project import A8, B8, C8, T_MIN, U, V
+from idf_helpers.reconstruct.splats.raster_forward import rows_of
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 YOUNG_STEPS = 30

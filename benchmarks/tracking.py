@@ -25,13 +25,13 @@ sys.path.insert(0, str(ROOT))
 
 from scipy.spatial.transform import Rotation  # noqa: E402
 
-from idf_helpers import samples  # noqa: E402
-from idf_helpers.face.config import TrackConfig  # noqa: E402
-from idf_helpers.face.fit import fit_clip  # noqa: E402
-from idf_helpers.face.overlay import check_poses  # noqa: E402
-from idf_helpers.face.track import track_video  # noqa: E402
-from idf_helpers.machine import cpu_count, cpu_name, peak_rss_mb  # noqa: E402
-from idf_helpers.swap.landmarks import LandmarkDetector  # noqa: E402
+from idf_helpers.data import samples  # noqa: E402
+from idf_helpers.face.landmarks import LandmarkDetector  # noqa: E402
+from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb  # noqa: E402
+from idf_helpers.tracking.config import TrackConfig  # noqa: E402
+from idf_helpers.tracking.fit import fit_clip  # noqa: E402
+from idf_helpers.tracking.overlay import check_poses  # noqa: E402
+from idf_helpers.tracking.track import track_video  # noqa: E402
 
 GROUPS = {  # what is compared, and the limit of the correlation
     "jaw": (("jawOpen",), 0.85), "smile": (("mouthSmile_L", "mouthSmile_R"), 0.85),
@@ -97,7 +97,7 @@ def drawn(pack: str, seeds, count: int) -> None:
     sys.path.insert(0, str(ROOT / "assets" / "face"))
     from heads import CENTER, DISTANCE, FOV_X, DrawnHeads, draw_look
 
-    from idf_helpers.cameras import Camera
+    from idf_helpers.data.cameras import Camera
 
     heads, detector = DrawnHeads(pack), LandmarkDetector()
     data = samples.dataset("head_talking")

@@ -25,25 +25,25 @@ import cv2
 import numpy as np
 import tyro
 
-from idf_helpers import media, samples
-from idf_helpers.clips import index_video, read_frames
-from idf_helpers.machine import cpu_count, cpu_name
+from idf_helpers.data import media, samples
+from idf_helpers.data.clips import index_video, read_frames
+from idf_helpers.data.contact_sheet import contact_sheet
+from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.mesh import FaceMesh
+from idf_helpers.face.smooth import frame_times, steady
+from idf_helpers.notebook.video_panel import bundled_clip
+from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
-from idf_helpers.swap.facemesh import FaceMesh
-from idf_helpers.swap.landmarks import LandmarkDetector
+from idf_helpers.swap.dataset import swap_dataset
+from idf_helpers.swap.mesh.mesh_tracking import Tracks
 from idf_helpers.swap.metrics import border_edges, colour_spread, visible_points
-from idf_helpers.swap.run import swap_dataset
-from idf_helpers.swap.smooth import frame_times, steady
 from idf_helpers.swap.swappers import MESH_FILE, TRACKS_FILE
-from idf_helpers.swap.tracked import Tracks
 from idf_helpers.swap.video import swap_video
-from idf_helpers.view.sheet import contact_sheet
-from idf_helpers.view.video_panel import bundled_clip
 
 CONSENT = "Synthetic heads that show no real person."
 ONE = """
 import sys
-from idf_helpers.machine import peak_rss_mb
+from idf_helpers.runtime.machine import peak_rss_mb
 from idf_helpers.swap.config import SwapConfig
 from idf_helpers.swap.video import swap_video
 video, photo, out, backend = sys.argv[1:]

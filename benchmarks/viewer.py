@@ -21,12 +21,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from idf_helpers.cameras import Camera, SceneFrame  # noqa: E402
+from idf_helpers.data.cameras import Camera, SceneFrame  # noqa: E402
 from idf_helpers.evaluate import table  # noqa: E402
-from idf_helpers.splats.gaussians import SH_C0, Gaussians  # noqa: E402
-from idf_helpers.splats.rasterizer import CpuRasterizer  # noqa: E402
-from idf_helpers.view.html import write_viewer  # noqa: E402
-from idf_helpers.view.rig import Face, Track  # noqa: E402
+from idf_helpers.export.avatar_payload import Face, Track  # noqa: E402
+from idf_helpers.export.html import write_viewer  # noqa: E402
+from idf_helpers.reconstruct.splats.gaussians import SH_C0, Gaussians  # noqa: E402
+from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer  # noqa: E402
 
 MB_LIMIT = 15.0
 FOV = 0.5
@@ -80,7 +80,7 @@ def kernel(g: Gaussians, basis, deltas, expression, camera) -> np.ndarray:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    from idf_helpers.doctor import find_chromium
+    from idf_helpers.cli.doctor import find_chromium
     from tests.browser.conftest import FLAGS
     from tests.browser.pages import opened, psnr
 

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from . import media
-from .cameras import Camera
-from .dataset import Frame
+from .data import media
+from .data.cameras import Camera
+from .data.dataset import Frame
 from .errors import IdfError
+from .runtime.settings import check_range
 from .scene import WHITE, Scene
-from .settings import check_range
 
 # Stages that leave datasets, not scenes; each module offers evaluate(run folder, dataset) -> rows
 DATASET_STAGES = {"swap": "idf_helpers.swap.evaluate"}
@@ -156,11 +156,11 @@ def evaluate_run(model, dataset=None, resolution: int | None = None, **settings)
     """
     from pathlib import Path
 
-    from . import reconstructions
-    from .dataset import Dataset
-    from .runs import read_manifest
-    from .splats.model_tree import Tree
-    from .view.config import MAX_RESOLUTION
+    from .data.dataset import Dataset
+    from .export.config import MAX_RESOLUTION
+    from .reconstruct import scenes as reconstructions
+    from .reconstruct.splats.model_folder import Tree
+    from .runtime.runs import read_manifest
 
     model = Path(model)
     check_range("resolution", resolution, 16, MAX_RESOLUTION)
@@ -206,7 +206,7 @@ def evaluate_runs(models, dataset=None, resolution: int | None = None, source=No
     source, arcface: of a swap, see `swap.evaluate.evaluate`. IdfError where swaps and scenes are
     mixed, or a photo or recogniser is given for a scene.
     """
-    from .reconstructions import stage_of
+    from .reconstruct.scenes import stage_of
 
     models = list(models)
     if not models:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .cameras import Camera
+from .data.cameras import Camera
 
 WHITE = (1.0, 1.0, 1.0)
 

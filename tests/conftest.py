@@ -10,9 +10,9 @@ import signal
 import numpy as np
 import pytest
 
-from idf_helpers import media, samples
-from idf_helpers.cameras import look_at_matrix
-from idf_helpers.files import read_json, write_json
+from idf_helpers.data import media, samples
+from idf_helpers.data.cameras import look_at_matrix
+from idf_helpers.runtime.files import read_json, write_json
 
 FOV = 0.6
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from idf_helpers import Dataset, IdfError, media
+from idf_helpers import Dataset, IdfError
+from idf_helpers.data import media
 from idf_helpers.evaluate import evaluate_scene, psnr, ssim, table
 
 from .conftest import make_dataset

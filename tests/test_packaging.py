@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from idf_helpers import __version__, colab
+from idf_helpers import __version__
+from idf_helpers.runtime import colab
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -70,7 +71,7 @@ def test_version_and_console_script():
 
 
 def test_importing_the_package_is_light():
-    code = ("import idf_helpers, idf_helpers.doctor, sys; "
+    code = ("import idf_helpers, idf_helpers.cli.doctor, sys; "
             "print([m for m in ('torch', 'numba', 'cv2', 'ipywidgets') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr

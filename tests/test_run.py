@@ -63,7 +63,7 @@ def make_house(root, monkeypatch):
                        "notebooks/01_swap.ipynb": "{}", "pip/__init__.py": "",
                        "pip/__main__.py": FAKE_PIP,
                        "idf_helpers/__init__.py": "", "idf_helpers/__main__.py": FAKE_MAIN,
-                       "idf_helpers/doctor.py": FAKE_DOCTOR, "pytest.py": FAKE_PYTEST}.items():
+                       "idf_helpers/cli/doctor.py": FAKE_DOCTOR, "pytest.py": FAKE_PYTEST}.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text)
     monkeypatch.chdir(root)

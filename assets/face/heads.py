@@ -17,11 +17,11 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[1] / "render"))
 from pack import HeadPack
 
-from idf_helpers.cameras import Camera, look_at_matrix
+from idf_helpers.data.cameras import Camera, look_at_matrix
+from idf_helpers.data.media import read_image
 from idf_helpers.errors import IdfError
-from idf_helpers.face.model import CENTER
-from idf_helpers.media import read_image
-from idf_helpers.swap.raster import rasterize
+from idf_helpers.face.head_model import CENTER
+from idf_helpers.face.raster import rasterize
 
 DISTANCE = 63.0  # cm, of the cameras from CENTER
 FOV_X = np.radians(29.0)

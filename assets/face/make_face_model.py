@@ -28,15 +28,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 from heads import DrawnHeads, camera_at, draw_look  # noqa: E402
 
-from idf_helpers.face.brows import OPPOSITE, REACH, centres  # noqa: E402
-from idf_helpers.face.model import CENTER, VIEW_ODD, FaceModel, view_terms  # noqa: E402
-from idf_helpers.files import atomic_write  # noqa: E402
-from idf_helpers.parallel import pmap  # noqa: E402
-from idf_helpers.swap.facemesh import vertex_normals  # noqa: E402
-from idf_helpers.swap.landmarks import LandmarkDetector  # noqa: E402
-from idf_helpers.swap.refine import RefineConfig  # noqa: E402
-from idf_helpers.swap.topology import MIRROR, POINTS  # noqa: E402
-from idf_helpers.swap.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
+from idf_helpers.face.head_model import CENTER, VIEW_ODD, FaceModel, view_terms  # noqa: E402
+from idf_helpers.face.landmarks import LandmarkDetector  # noqa: E402
+from idf_helpers.face.mesh import vertex_normals  # noqa: E402
+from idf_helpers.face.topology import MIRROR, POINTS  # noqa: E402
+from idf_helpers.runtime.files import atomic_write  # noqa: E402
+from idf_helpers.runtime.parallel import pmap  # noqa: E402
+from idf_helpers.swap.mesh.refine import RefineConfig  # noqa: E402
+from idf_helpers.swap.mesh.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
+from idf_helpers.tracking.brows import OPPOSITE, REACH, centres  # noqa: E402
 
 # Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.
 VIEWS = ((0, 0), (-18, 0), (18, 0), (-36, 0), (36, 0), (0, -12), (0, 14), (-22, 12), (22, 12))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from idf_helpers.files import atomic_write
+from idf_helpers.runtime.files import atomic_write
 
 
 def over(rgba: np.ndarray, background) -> np.ndarray:

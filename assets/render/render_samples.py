@@ -22,9 +22,9 @@ import pictures  # noqa: E402
 import shots  # noqa: E402
 from pack import HeadPack, to_world  # noqa: E402
 
+from idf_helpers.data.media import read_image  # noqa: E402
 from idf_helpers.errors import IdfError  # noqa: E402
-from idf_helpers.files import atomic_write, read_json, write_json  # noqa: E402
-from idf_helpers.media import read_image  # noqa: E402
+from idf_helpers.runtime.files import atomic_write, read_json, write_json  # noqa: E402
 
 SURFACE_POINTS = 3000
 SETTINGS = "render.json"

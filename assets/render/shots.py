@@ -14,9 +14,9 @@ import numpy as np
 from pack import CAMERA_DISTANCE, CENTER, HeadPack, to_world
 from performance import Moves, performed, rehearsed
 
-from idf_helpers.cameras import Camera, look_at_matrix
+from idf_helpers.data.cameras import Camera, look_at_matrix
 from idf_helpers.errors import IdfError
-from idf_helpers.files import read_json
+from idf_helpers.runtime.files import read_json
 
 FOV_X = math.radians(29.0)  # of every camera
 SETS = {"head_multiview": 320, "head_turntable": 320, "head_talking": 256, "source_photos": 512}

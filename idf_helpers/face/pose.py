@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IdfError
-from ..swap.topology import POINTS
-from .model import FaceModel
+from .head_model import FaceModel
+from .topology import POINTS
 
 ROUNDS = 12  # Gauss-Newton steps; from a close start three do
 ROBUST = 0.02  # of the face's size in the picture: error at which a point's weight is halved

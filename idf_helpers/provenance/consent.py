@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import IdfError
-from ..files import read_json, sha256_bytes, sha256_file, stable_hash, write_json
+from ..runtime.files import read_json, sha256_bytes, sha256_file, stable_hash, write_json
 
 MIN_WORDS = 3
 
@@ -68,7 +68,7 @@ def require_consent(statement: str, source: bytes | list[bytes], targets: list[P
 
     IdfError where a statement is needed and missing, or too short to state anything.
     """
-    from ..samples import is_synthetic
+    from ..data.samples import is_synthetic
 
     sources = [source] if isinstance(source, bytes) else list(source)
     statement = " ".join((statement or "").split())

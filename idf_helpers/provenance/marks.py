@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError
-from ..files import atomic_write, sha256_file, write_bytes, write_json
+from ..runtime.files import atomic_write, sha256_file, write_bytes, write_json
 
 # IPTC NewsCodes, http://cv.iptc.org/newscodes/digitalsourcetype/
 SOURCE_TYPES = ("compositeSynthetic", "compositeWithTrainedAlgorithmicMedia",
@@ -194,7 +194,7 @@ def _mark_webp(path: Path, what: Mark) -> None:
 
 
 def _mark_mp4(path: Path, what: Mark) -> None:
-    from ..media import ffmpeg_executable
+    from ..data.media import ffmpeg_executable
 
     with atomic_write(path) as temporary:
         done = subprocess.run(
@@ -273,7 +273,7 @@ def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
     """
     import cv2
 
-    from ..media import to_uint8
+    from ..data.media import to_uint8
 
     out = to_uint8(image)[..., :3].copy()
     h, w = out.shape[:2]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import IdfError
-from ..files import read_json, sha256_file
+from ..runtime.files import read_json, sha256_file
 from .consent import Consent
 from .marks import IPTC, parse
 
@@ -89,7 +89,7 @@ def _layers(path: Path) -> list[tuple[str, str]]:
     if sidecar.is_file():
         out.append(("sidecar", json.dumps(read_json(sidecar, "sidecar"))))
     if suffix == ".mp4":
-        from ..media import video_info
+        from ..data.media import video_info
         return [*out, ("MP4 comment", video_info(path).comment)]
     with open(path, "rb") as f:
         head = f.read(HEAD_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..settings import check_ranges
+from ..runtime.settings import check_ranges
 
 
 @dataclass(frozen=True)

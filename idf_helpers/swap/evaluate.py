@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import download, samples
-from ..clips import index_video, read_frames
-from ..dataset import Dataset, Frame
+from ..data import samples
+from ..data.clips import index_video, read_frames
+from ..data.dataset import Dataset, Frame
 from ..errors import IdfError, shorten
-from ..files import read_record, sha256_bytes, sha256_file
-from ..runs import read_manifest
-from .chart import head_axes
-from .facemesh import FaceMesh, vertex_normals
-from .landmarks import LandmarkDetector
+from ..face.landmarks import LandmarkDetector
+from ..face.mesh import FaceMesh, vertex_normals
+from ..runtime import download
+from ..runtime.files import read_record, sha256_bytes, sha256_file
+from ..runtime.runs import read_manifest
+from .mesh.mesh_tracking import Tracks
+from .mesh.uv_atlas import head_axes
 from .metrics import (
     border_edges,
     colour_spread,
@@ -31,10 +33,9 @@ from .metrics import (
     opening_correlation,
     visible_points,
 )
-from .onnx_models import RECOGNISER
+from .neural.onnx_models import RECOGNISER
 from .source import SourceFace, load_source
 from .swappers import MESH_FILE, TRACKS_FILE, fit_views
-from .tracked import Tracks
 
 NEAR, FRONTAL = 60.0, 30.0  # degrees of yaw
 # Beyond it no face is seen; a fitted mesh may still paint the strip of a cheek that shows.
@@ -324,7 +325,7 @@ def _recogniser(arcface, photo, notes: dict):
         notes["identity_after"] = "no recogniser: --arcface FILE.onnx, or idf download " \
             f"{RECOGNISER} ({download.get(RECOGNISER).licence})"
         return None
-    from .onnx_swap import Embedder, recogniser_net
+    from .neural.onnx_swap import Embedder, recogniser_net
 
     net = recogniser_net(arcface)
     net.open()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import topology
-from .landmarks import FaceLandmarks
-from .raster import rasterize
+from ..face import topology
+from ..face.landmarks import FaceLandmarks
+from ..face.raster import rasterize
 
 
 def surface_distance(points, vertices, triangles) -> np.ndarray:

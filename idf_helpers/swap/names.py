@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..backends import VIEWS, Backend, find
+from ..catalogue import VIEWS, Backend, find
 from ..errors import IdfError
 
 
@@ -12,7 +12,7 @@ def resolve(name: str) -> Backend | None:
     """`onnx:ROW.json` is a row of the user's own, `uv+NAME` the hybrid of a neural backend; None
     for any other name."""
     if name.startswith("onnx:") and name.lower().endswith(".json"):
-        from .onnx_models import backend_of, read_row
+        from .neural.onnx_models import backend_of, read_row
 
         return backend_of(read_row(Path(name.removeprefix("onnx:")).expanduser()))
     if name.startswith("uv+"):
@@ -20,7 +20,7 @@ def resolve(name: str) -> Backend | None:
         if inner.name in ("uv", "mesh"):
             raise IdfError(f"There is no swap backend `{name}`", name,
                            "uv+NAME makes a neural swapper consistent, e.g. uv+ghost")
-        return Backend("swap", f"uv+{inner.name}", "idf_helpers.swap.hybrid:HybridMethod",
+        return Backend("swap", f"uv+{inner.name}", "idf_helpers.swap.neural.hybrid:HybridMethod",
                        f"{inner.name} on the frontal views, then painted into all", 6,
                        inner.missing, frozenset({VIEWS}), inner.licence, False,
                        argument=name.removeprefix("uv+"))

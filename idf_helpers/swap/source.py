@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .. import media
+from ..data import media
 from ..errors import IdfError
-from . import topology
-from .colour import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
-from .even import even_light
-from .landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
-from .raster import rasterize
+from ..face import topology
+from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
+from ..face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
+from ..face.raster import rasterize
+from .mesh.even_light import even_light
 
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more

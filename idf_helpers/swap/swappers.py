@@ -14,21 +14,21 @@ from typing import Protocol
 
 import numpy as np
 
-from ..cameras import Camera
-from ..dataset import Frame
+from ..data.cameras import Camera
+from ..data.dataset import Frame
 from ..errors import IdfError
-from .bake import BakeConfig, FaceTexture, bake
+from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.mesh import FaceMesh
 from .config import SmoothConfig, SwapConfig
-from .facemesh import FaceMesh
-from .faces import FacePicker, make_picker, swap_picked
-from .landmarks import FaceLandmarks, LandmarkDetector
-from .mesh import MeshConfig, swap_mesh
+from .face_selection import FacePicker, make_picker, swap_picked
+from .mesh.bake import BakeConfig, FaceTexture, bake
+from .mesh.mesh_tracking import TrackConfig, Tracks, follow, load_tracks
+from .mesh.per_picture import MeshConfig, swap_mesh
+from .mesh.shape_transfer import toward_source
+from .mesh.triangulate import FitConfig, fit_face
+from .mesh.uv import RenderConfig, render_swap
 from .result import SwapResult
-from .shape import toward_source
 from .source import SourceFace
-from .tracked import TrackConfig, Tracks, follow, load_tracks
-from .triangulate import FitConfig, fit_face
-from .uv import RenderConfig, render_swap
 from .video_faces import Clip, VideoFrame, fit_to_video, load_faces, video_camera
 
 # Views looked at for fitting the mesh; more bring no accuracy (0.7 % of the face width was measured

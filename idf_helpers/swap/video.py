@@ -16,15 +16,16 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from .. import backends, provenance
-from ..clips import VideoIndex, index_video, join_parts, read_frames, write_part
+from .. import catalogue as backends
+from .. import provenance
+from ..data.clips import VideoIndex, index_video, join_parts, read_frames, write_part
+from ..data.media import video_info
 from ..errors import IdfError, shorten
-from ..files import sha256_file, write_json
-from ..media import video_info
-from ..parallel import pmap
-from ..runs import RunFolder
+from ..runtime.files import sha256_file, write_json
+from ..runtime.parallel import pmap
+from ..runtime.runs import RunFolder
 from .config import SwapConfig, VideoConfig
-from .run import Report, identity, notes, read_sources, silent
+from .dataset import Report, identity, notes, read_sources, silent
 from .swappers import PREPARED, Swapper
 from .video_faces import (
     Clip,

@@ -16,17 +16,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..cameras import Camera
-from ..clips import VideoIndex, read_frames
-from ..face.model import FaceModel
+from ..data.cameras import Camera
+from ..data.clips import VideoIndex, read_frames
+from ..face.head_model import FaceModel
+from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.mesh import FaceMesh, load_arrays, save_arrays, vertex_normals
 from ..face.pose import fit_pose, rigid_inverse
+from ..face.smooth import steady
+from ..face.topology import POINTS
 from .config import SmoothConfig
-from .facemesh import FaceMesh, load_arrays, save_arrays, vertex_normals
-from .landmarks import FaceLandmarks, LandmarkDetector
-from .refine import RefineConfig, move_vertices
-from .smooth import steady
-from .topology import POINTS
-from .tracked import bridge
+from .mesh.mesh_tracking import bridge
+from .mesh.refine import RefineConfig, move_vertices
 
 MOST_FACES = 4  # looked at in a frame, so that one is not taken for another
 FOCAL = 1.25  # assumed focal length over the longer side of the picture: a portrait or a phone

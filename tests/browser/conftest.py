@@ -2,7 +2,7 @@
 
 import pytest
 
-from idf_helpers.doctor import find_chromium
+from idf_helpers.cli.doctor import find_chromium
 
 from ..conftest import lacking
 

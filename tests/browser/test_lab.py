@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from idf_helpers import media, samples
+from idf_helpers.data import media, samples
 
 from ..conftest import lacking
 from . import lab
@@ -112,7 +112,7 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
 
 AVATAR = """import numpy as np
 from tests.browser.talking_ball import BallScene
-from idf_helpers.view.viewers import interactive
+from idf_helpers.notebook.viewers import interactive
 viewer = interactive(BallScene(), soft_edge=False)
 viewer"""
 SECOND = """other = interactive(BallScene(300), soft_edge=False, background="white")
@@ -120,7 +120,7 @@ other"""
 MOVE = """viewer.show(np.eye(12)[0])
 viewer.camera = {"yaw": 40}"""
 TELL = """print("at", viewer.expression[1:3], viewer.camera["yaw"], viewer.camera["distance"])"""
-KERNEL = """from idf_helpers.view.orbit_viewer import OrbitViewer
+KERNEL = """from idf_helpers.notebook.orbit_viewer import OrbitViewer
 OrbitViewer(BallScene(), size=96)"""
 
 

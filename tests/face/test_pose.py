@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from idf_helpers.cameras import Camera
+from idf_helpers.data.cameras import Camera
+from idf_helpers.data.samples import dataset
 from idf_helpers.errors import IdfError
-from idf_helpers.face.model import FaceModel, rest_face
+from idf_helpers.face import topology
+from idf_helpers.face.head_model import FaceModel, rest_face
 from idf_helpers.face.pose import fit_pose, rigid_inverse, rotation
-from idf_helpers.samples import dataset
-from idf_helpers.swap import topology
 
 CAMERA = Camera.from_fov(np.eye(4), np.radians(29), 320, 240)
 # Pack centimetres to the samples' world: (x, -z, y), the face looks to -y.

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from idf_helpers import IdfError, media, samples
+from idf_helpers import IdfError
+from idf_helpers.data import media, samples
 from idf_helpers.provenance import Consent, require_consent
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from idf_helpers import IdfError, media, provenance
+from idf_helpers import IdfError, provenance
+from idf_helpers.data import media
 from idf_helpers.provenance import Consent, Mark, mark, verify
 from idf_helpers.provenance.marks import IPTC, LABEL, mark_picture_bytes, parse
 

@@ -22,7 +22,7 @@ from pack import (
 )
 from render_samples import ground_truth
 
-from idf_helpers import samples
+from idf_helpers.data import samples
 from idf_helpers.errors import IdfError
 
 EXPRESSIONS = ("jawOpen", *REST)

@@ -9,7 +9,7 @@ import pytest
 import render_samples as script
 import shots
 
-from idf_helpers import media
+from idf_helpers.data import media
 from idf_helpers.errors import IdfError
 
 

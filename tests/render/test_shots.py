@@ -11,7 +11,7 @@ import pytest
 import shots
 from pack import CENTER
 
-from idf_helpers import media, samples
+from idf_helpers.data import media, samples
 from idf_helpers.errors import IdfError
 
 REHEARSED = len(performance.rehearsed().faces)

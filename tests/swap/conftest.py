@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 
-from idf_helpers import Dataset, samples
-from idf_helpers.cameras import scene_frame, yaw_pitch
+from idf_helpers import Dataset
+from idf_helpers.data import samples
+from idf_helpers.data.cameras import scene_frame, yaw_pitch
 
 from .head_fixtures import detector, head_views, photos, view_at  # noqa: F401  (fixtures)
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from idf_helpers.cameras import Camera, look_at_matrix
-from idf_helpers.swap import topology
-from idf_helpers.swap.facemesh import FaceMesh, vertex_normals
-from idf_helpers.swap.landmarks import FaceLandmarks
-from idf_helpers.swap.raster import rasterize
+from idf_helpers.data.cameras import Camera, look_at_matrix
+from idf_helpers.face import topology
+from idf_helpers.face.landmarks import FaceLandmarks
+from idf_helpers.face.mesh import FaceMesh, vertex_normals
+from idf_helpers.face.raster import rasterize
 
 SIZE = 160
 

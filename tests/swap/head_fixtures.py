@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from idf_helpers import media
-from idf_helpers.cameras import Camera
-from idf_helpers.swap.landmarks import LandmarkDetector
+from idf_helpers.data import media
+from idf_helpers.data.cameras import Camera
+from idf_helpers.face.landmarks import LandmarkDetector
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 

@@ -6,10 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from idf_helpers import Dataset, IdfError, media, samples
+from idf_helpers import Dataset, IdfError
+from idf_helpers.data import media, samples
 from idf_helpers.evaluate import evaluate_run, evaluate_runs
-from idf_helpers.files import read_json, write_json
+from idf_helpers.face.landmarks import FaceLandmarks
+from idf_helpers.face.mesh import FaceMesh
+from idf_helpers.runtime.files import read_json, write_json
 from idf_helpers.swap.config import SwapConfig
+from idf_helpers.swap.dataset import swap_dataset
 from idf_helpers.swap.evaluate import (
     MEASURES,
     _likeness,
@@ -19,19 +23,11 @@ from idf_helpers.swap.evaluate import (
     head_yaws,
     side_by_side,
 )
-from idf_helpers.swap.facemesh import FaceMesh
-from idf_helpers.swap.landmarks import FaceLandmarks
-from idf_helpers.swap.metrics import (
-    eye_opening,
-    landmark_error,
-    mouth_opening,
-    opening_correlation,
-)
-from idf_helpers.swap.run import swap_dataset
+from idf_helpers.swap.metrics import eye_opening, landmark_error, mouth_opening, opening_correlation
 from idf_helpers.swap.swappers import MESH_FILE
 
-from . import tiny_onnx
 from .conftest import NEAR
+from .neural import tiny_onnx
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +180,7 @@ def test_correlation_of_openings():
 
 def test_moving_faces_have_openings_and_no_spread(tmp_path, monkeypatch):
     """A sequence that is 'swapped' into itself: nothing moves, correlations are 1."""
-    from idf_helpers.dataset import write_transforms
+    from idf_helpers.data.dataset import write_transforms
 
     talking = samples.dataset("head_talking")
     frames = list(talking.train)[::12]

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from idf_helpers import media
+from idf_helpers.data import media
 from idf_helpers.errors import IdfError
-from idf_helpers.swap import topology
-from idf_helpers.swap.colour import fill_rings
+from idf_helpers.face import topology
+from idf_helpers.face.color import fill_rings
 from idf_helpers.swap.source import (
     _FOREHEAD,
     MAX_FACE,

@@ -6,15 +6,17 @@ import sys
 import numpy as np
 import pytest
 
-from idf_helpers import IdfError, cli, media, samples
-from idf_helpers.clips import index_video, read_frames
-from idf_helpers.files import read_json
+from idf_helpers import IdfError
+from idf_helpers.cli import main as cli
+from idf_helpers.data import media, samples
+from idf_helpers.data.clips import index_video, read_frames
+from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.provenance import verify
+from idf_helpers.runtime.files import read_json
 from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
-from idf_helpers.swap.landmarks import LandmarkDetector
 from idf_helpers.swap.video import swap_video
 from idf_helpers.swap.video_faces import Found, VideoFaces, link, smoothed
-from tests.test_clips import ffmpeg
+from tests.data.test_clips import ffmpeg
 
 CONSENT = "Synthetic heads that show nobody."
 N = 30

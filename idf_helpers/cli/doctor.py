@@ -1,0 +1,285 @@
+"""What this machine can run, and what is missing, with the command to get it.
+
+`doctor()` is the text of `idf doctor`. `find_chromium` and `find_node` say where the programs of
+the browser and npm checks are; `python -m idf_helpers.cli.doctor --test-tools` prints whether those
+checks will run. Importing this module pulls in neither torch nor OpenCV.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import IdfError
+from ..runtime.machine import cpu_count, memory_gb
+
+CV2_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
+              "opencv-contrib-python-headless")
+BROWSER_NAMES = ("google-chrome-stable", "google-chrome", "chrome", "chromium", "chromium-browser",
+                 "microsoft-edge-stable", "microsoft-edge", "msedge")
+BROWSER_PLACES = (  # where an installer puts them outside of PATH
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    "{PROGRAMFILES}/Google/Chrome/Application/chrome.exe",
+    "{PROGRAMFILES(X86)}/Google/Chrome/Application/chrome.exe",
+    "{LOCALAPPDATA}/Google/Chrome/Application/chrome.exe",
+    "{PROGRAMFILES(X86)}/Microsoft/Edge/Application/msedge.exe")
+PLAYWRIGHT_GLOBS = ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-win*/chrome.exe",
+                    "chromium-*/chrome-mac*/*.app/Contents/MacOS/*")
+
+
+MAIN_JOB = ("swap", "splats")  # its stages
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    group: heading it stands under. name: what was looked at. value: what was found, in words.
+    fix: "" where all is well, else what to type or install. essential: without it the main job
+    does not run.
+    """
+
+    group: str
+    name: str
+    value: str
+    fix: str = ""
+    essential: bool = False
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Whether the `browser` or `npm` checks can run here.
+
+    path: the program, None where it is missing. reason: why they do not run ("" where they do).
+    required: whether IDF_REQUIRE_BROWSER=1 or IDF_REQUIRE_NPM=1 asks for them.
+    """
+
+    name: str
+    path: str | None
+    reason: str
+    required: bool
+
+
+# ---- programs -----------------------------------------------------------------------------------
+
+def find_chromium() -> str | None:
+    """Path of a Chromium, Chrome or Edge: $IDF_CHROMIUM, PATH, usual places, Playwright's own.
+
+    IdfError where IDF_CHROMIUM names something that is not there.
+    """
+    named = os.environ.get("IDF_CHROMIUM")
+    if named:
+        if not shutil.which(named):
+            raise IdfError("IDF_CHROMIUM names no program that can be run", named,
+                           "set it to the browser's path, or unset it")
+        return shutil.which(named)
+    for name in BROWSER_NAMES:
+        if shutil.which(name):
+            return shutil.which(name)
+    for pattern in BROWSER_PLACES:
+        place = pattern
+        for key in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA"):
+            place = place.replace("{" + key + "}", os.environ.get(key, "/nowhere"))
+        if Path(place).is_file():
+            return place
+    home = Path.home()
+    for base in (os.environ.get("PLAYWRIGHT_BROWSERS_PATH", ""), home / ".cache/ms-playwright",
+                 home / "Library/Caches/ms-playwright", home / "AppData/Local/ms-playwright"):
+        for pattern in PLAYWRIGHT_GLOBS if base and Path(base).is_dir() else ():
+            found = sorted(Path(base).glob(pattern))
+            if found:
+                return str(found[-1])
+    return None
+
+
+def find_node() -> str | None:
+    """Path of Node.js where npx, which comes with it, is there too."""
+    return shutil.which("node") if shutil.which("npx") else None
+
+
+def find_tool(name: str) -> Tool:
+    """The state of the "browser" or the "npm" checks. IdfError for another name."""
+    if name == "browser":
+        found = find_chromium()
+        reason = "" if found else "no Chromium, Chrome or Edge found: install one, or set " \
+                                  "IDF_CHROMIUM to its path"
+        if found and importlib.util.find_spec("playwright") is None:
+            reason = "playwright is not installed: python run.py test adds it"
+    elif name == "npm":
+        found = find_node()
+        reason = "" if found else "no Node.js with npx found: https://nodejs.org"
+    else:
+        raise IdfError("There are no such checks", name, 'ask for "browser" or "npm"')
+    required = os.environ.get(f"IDF_REQUIRE_{name.upper()}", "") not in ("", "0")
+    return Tool(name, found if not reason else None, reason, required)
+
+
+def test_tools_report() -> tuple[str, bool]:
+    """(a line for each kind of check, whether every required one can run)."""
+    tools = [find_tool("browser"), find_tool("npm")]
+    lines = [f"{t.name + ' checks':16}" + (
+        f"run, with {t.path}" if t.path else
+        ("CANNOT RUN but are required: " if t.required else "do not run: ") + t.reason)
+        for t in tools]
+    return "\n".join(lines), all(t.path or not t.required for t in tools)
+
+
+# ---- the machine --------------------------------------------------------------------------------
+
+def cv2_owners() -> list[str]:
+    """Installed wheels that all put their files into the one folder `cv2`."""
+    found = []
+    for wheel in CV2_WHEELS:
+        try:
+            found.append(f"{wheel} {importlib.metadata.version(wheel)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _first_line(command: list[str]) -> str:
+    """What a program says first; "" where it does not run."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout else ""
+
+
+def _machine() -> list[Finding]:
+    rows = [Finding("machine", "Python", f"{platform.python_version()}, {platform.system()} "
+                    f"{platform.machine()}, {sys.executable}"),
+            Finding("machine", "cores", str(cpu_count()))]
+    memory = memory_gb()
+    if memory:
+        rows.append(Finding("machine", "memory", f"{memory[0]:.1f} GB, {memory[1]:.1f} GB free",
+                            "close something: the demo takes 1.5 GB" if memory[1] < 1.5 else ""))
+    free = shutil.disk_usage(os.getcwd()).free / 1e9
+    rows.append(Finding("machine", "disk", f"{free:.1f} GB free at {os.getcwd()}",
+                        "free some: a run takes up to 0.5 GB" if free < 0.5 else ""))
+    gpu = _first_line(["nvidia-smi", "-L"]) if shutil.which("nvidia-smi") else ""
+    rows.append(Finding("machine", "NVIDIA GPU", gpu or "none seen; the embedded backends do "
+                        "without"))
+    return rows
+
+
+def _packages() -> list[Finding]:
+    rows = []
+    try:
+        import torch
+        cuda = f"CUDA {torch.version.cuda}, {torch.cuda.device_count()} device(s)" \
+            if torch.cuda.is_available() else "runs on the CPU"
+        rows.append(Finding("packages", "PyTorch", f"{torch.__version__}, {cuda}"))
+    except (ImportError, OSError) as error:  # OSError: a shared library of it is missing
+        rows.append(Finding("packages", "PyTorch", f"does not import: {str(error)[:80]}",
+                            "python run.py doctor (sets up), or pip install torch"))
+    for name, module in (("numba", "numba"), ("NumPy", "numpy")):
+        try:
+            rows.append(Finding("packages", name, importlib.import_module(module).__version__))
+        except ImportError as error:
+            rows.append(Finding("packages", name, f"does not import: {str(error)[:80]}",
+                                f"pip install {module}", True))
+    owners = cv2_owners()
+    try:
+        import cv2
+        rows.append(Finding(
+            "packages", "OpenCV", f"{cv2.__version__}, from {' and '.join(owners) or 'elsewhere'}",
+            "" if len(owners) < 2 else f"{len(owners)} wheels share the folder cv2; fine while it "
+            "imports. If it breaks: uninstall all of them, then pip install "
+            "opencv-python-headless"))
+    except ImportError as error:
+        rows.append(Finding("packages", "OpenCV", f"does not import: {str(error)[:80]}",
+                            "pip install --force-reinstall opencv-python-headless", True))
+    return rows
+
+
+def _programs() -> list[Finding]:
+    rows = []
+    try:
+        from ..data.media import ffmpeg_executable
+        ffmpeg = ffmpeg_executable()
+        said = _first_line([ffmpeg, "-version"]).split(" Copyright")[0]
+        rows.append(Finding("programs", "ffmpeg", f"{said}, {ffmpeg}"))
+    except (IdfError, ImportError) as error:
+        rows.append(Finding("programs", "ffmpeg", "none: no video can be written",
+                            getattr(error, "do", "") or "pip install imageio-ffmpeg", True))
+    for name, tool, path in (("Chromium", find_tool("browser"), find_chromium()),
+                             ("Node.js", find_tool("npm"), find_node())):
+        version = _first_line([path, "--version"]) if path else ""
+        rows.append(Finding("programs", name, f"{version}, {path}" if path else
+                            f"none; only the {tool.name} checks of the tests want it", tool.reason))
+    return rows
+
+
+def _models() -> list[Finding]:
+    from ..runtime import download
+    here = {name for name in download.MODELS if download.is_present(name)}
+    rows = [Finding("models", name, f"{'here' if name in here else 'not here'}: {model.purpose}",
+                    "" if name in here else f"idf download {name}", name == "face_landmarks")
+            for name, model in download.MODELS.items() if name in here or name == "face_landmarks"]
+    others = [name for name in download.MODELS if name not in {row.name for row in rows}]
+    return rows + [Finding("models", "to be had", ", ".join(others) + "; sizes and licences: "
+                           "idf download")] * bool(others)
+
+
+def _backends() -> list[Finding]:
+    from .. import catalogue as backends
+    rows = []
+    for stage in backends.STAGES:
+        for status in backends.available(stage):
+            rows.append(Finding("backends", f"{stage} {status.name}",
+                                ("cannot run: " if status.missing else "ready: ") + status.summary,
+                                status.missing))
+        if stage in backends.ASKED_FOR:
+            continue
+        try:
+            chosen, why = backends.choose(
+                stage, offers=frozenset({backends.VIEWS, backends.SURFACE}))
+            rows.append(Finding("backends", f"{stage} auto", f"takes {why}"))
+        except IdfError as error:
+            rows.append(Finding("backends", f"{stage} auto", "nothing can run",
+                                error.found or error.do, stage in MAIN_JOB))
+    return rows
+
+
+def findings() -> list[Finding]:
+    """Everything looked at, in the order of the report. Takes some seconds (imports torch)."""
+    return _machine() + _packages() + _programs() + _models() + _backends()
+
+
+def report(rows: list[Finding]) -> str:
+    """The findings as text, one line each, what to do beneath, the verdict last."""
+    lines, group = [], ""
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        if row.group != group:
+            group = row.group
+            lines += ["", group] if lines else [group]
+        lines.append(f"  {row.name:{width}}  {row.value}")
+        if row.fix:
+            lines.append(f"  {'':{width}}  -> {row.fix}")
+    lacking = [row.name for row in rows if row.fix and row.essential]
+    return "\n".join([*lines, "", "The main job can run here." if not lacking else
+                      f"The main job cannot run here yet; missing: {', '.join(lacking)}."])
+
+
+def doctor() -> str:
+    """The report of this machine, ready to print."""
+    return report(findings())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--test-tools"]:
+        said, can_run = test_tools_report()
+        print(said, flush=True)
+        sys.exit(0 if can_run else 2)
+    print(doctor())

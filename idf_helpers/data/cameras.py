@@ -1,0 +1,219 @@
+"""Cameras: the one convention of this project, conversions at its border, rays and paths.
+
+Convention (that of `transforms.json`): OpenGL camera-to-world, +x right, +y up, the camera looks
+along -z. Pixels: x to the right, y down, the centre of the first pixel at (0.5, 0.5). Whoever
+wants another convention (OpenCV: y down, looking along +z) asks for it here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import IdfError
+
+# OpenGL <-> OpenCV camera axes: y and z change sign; the same matrix in both directions.
+GL_TO_CV = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera without distortion.
+
+    c2w: (4, 4) float64, OpenGL camera-to-world, rigid.
+    fx, fy, cx, cy: focal lengths and principal point, in pixels (both focal lengths > 0).
+    width, height: pixels.
+    """
+
+    c2w: np.ndarray
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    @classmethod
+    def from_fov(cls, c2w, fov_x: float, width: int, height: int) -> Camera:
+        """fov_x: horizontal field of view in radians, in (0, pi); square pixels, centred."""
+        f = 0.5 * width / math.tan(0.5 * fov_x)
+        return cls(np.asarray(c2w, np.float64), f, f, width / 2, height / 2, width, height)
+
+    @classmethod
+    def look_at(cls, position, target, up, fov_x: float, width: int, height: int) -> Camera:
+        """A camera at `position` (3,) looking at `target` (3,), `up` (3,) pointing up in it."""
+        return cls.from_fov(look_at_matrix(position, target, up), fov_x, width, height)
+
+    @property
+    def position(self) -> np.ndarray:
+        """(3,) camera centre in the world."""
+        return self.c2w[:3, 3]
+
+    @property
+    def forward(self) -> np.ndarray:
+        """(3,) unit viewing direction in the world."""
+        return -self.c2w[:3, 2]
+
+    @property
+    def up(self) -> np.ndarray:
+        """(3,) unit up direction in the world."""
+        return self.c2w[:3, 1]
+
+    @property
+    def fov_x(self) -> float:
+        """Horizontal field of view in radians (`camera_angle_x`)."""
+        return 2 * math.atan(0.5 * self.width / self.fx)
+
+    @property
+    def K(self) -> np.ndarray:
+        """(3, 3) intrinsic matrix, pixel centres at +0.5."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+    @cached_property
+    def w2c_cv(self) -> np.ndarray:
+        """(4, 4) world-to-camera with OpenCV axes (x right, y down, z forward)."""
+        c2w = self.c2w @ GL_TO_CV
+        R = c2w[:3, :3].T
+        out = np.eye(4)
+        out[:3, :3] = R
+        out[:3, 3] = -R @ c2w[:3, 3]
+        return out
+
+    def project(self, points) -> tuple[np.ndarray, np.ndarray]:
+        """points (N, 3) world -> pixels (N, 2), depth (N,) on the optical axis (> 0 in front)."""
+        p = np.asarray(points, np.float64) @ self.w2c_cv[:3, :3].T + self.w2c_cv[:3, 3]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            uv = p[:, :2] / p[:, 2:] * (self.fx, self.fy) + (self.cx, self.cy)
+        return uv, p[:, 2]
+
+    def rays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Origin (3,) and unit directions (H, W, 3) float64 through the pixel centres."""
+        x = (np.arange(self.width) + 0.5 - self.cx) / self.fx
+        y = (np.arange(self.height) + 0.5 - self.cy) / self.fy
+        d = np.stack(np.broadcast_arrays(x[None, :], -y[:, None], -1.0), axis=-1)
+        d = d @ self.c2w[:3, :3].T
+        return self.position, d / np.linalg.norm(d, axis=-1, keepdims=True)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view at another picture size (intrinsics scaled per axis)."""
+        sx, sy = width / self.width, height / self.height
+        return replace(self, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy,
+                       width=int(width), height=int(height))
+
+    def fitted(self, resolution: int | None) -> Camera:
+        """Scaled so that the longer side is `resolution` pixels; unchanged where None."""
+        size = fitted_size(self.width, self.height, resolution)
+        return self if size == (self.width, self.height) else self.resized(*size)
+
+
+def fitted_size(width: int, height: int, resolution: int | None) -> tuple[int, int]:
+    """(width, height) with the longer side at `resolution` pixels; each side at least 1."""
+    if not resolution:
+        return width, height
+    s = resolution / max(width, height)
+    return max(1, round(width * s)), max(1, round(height * s))
+
+
+def look_at_matrix(position, target, up) -> np.ndarray:
+    """(4, 4) OpenGL camera-to-world. Raises IdfError where the directions are degenerate."""
+    position, target, up = (np.asarray(v, np.float64) for v in (position, target, up))
+    back = position - target
+    right = np.cross(up, back)
+    if np.linalg.norm(back) < 1e-9 or np.linalg.norm(right) < 1e-9 * np.linalg.norm(back):
+        raise IdfError("This camera has no direction",
+                       f"position {position}, target {target}, up {up}",
+                       "use a target away from the position and an up not along the view")
+    back, right = back / np.linalg.norm(back), right / np.linalg.norm(right)
+    c2w = np.eye(4)
+    c2w[:3, :4] = np.stack([right, np.cross(back, right), back, position], axis=1)
+    return c2w
+
+
+@dataclass(frozen=True)
+class SceneFrame:
+    """Where the head is, found from the cameras alone.
+
+    center: (3,) the point nearest to all optical axes.
+    up: (3,) unit. front: (3,) unit, from the centre towards the mean camera, at right angles to up.
+    distance: median distance of the cameras from the centre.
+    radius: half the width seen at that distance, the project's unit of length for trainers.
+    """
+
+    center: np.ndarray
+    up: np.ndarray
+    front: np.ndarray
+    distance: float
+    radius: float
+
+
+def scene_frame(cameras) -> SceneFrame:
+    """Centre, up, front and size of what the cameras look at.
+
+    The centre solves sum_i (I - d_i d_i^T)(x - o_i) = 0 (least squares over the optical axes).
+    Parallel axes leave it undetermined; then it is put before the first camera, as far away as the
+    world's origin is (at least 1). Up: the axis about which camera 'right' vectors lie in a plane,
+    signed by the mean up.
+    """
+    cameras = list(cameras)
+    if not cameras:
+        raise IdfError("There is no camera to place a scene with", "0 frames")
+    o = np.array([c.position for c in cameras])
+    d = np.array([c.forward for c in cameras])
+    A = np.eye(3)[None] - d[:, :, None] * d[:, None, :]
+    lhs, rhs = A.sum(0), np.einsum("nij,nj->i", A, o)
+    if np.linalg.cond(lhs) < 1e6:
+        center = np.linalg.solve(lhs, rhs)
+    else:  # one camera, or all parallel
+        center = o[0] + d[0] * max(np.linalg.norm(o[0]), 1.0)
+    # 'right' vectors of upright cameras all lie in the plane normal to up.
+    right = np.array([c.c2w[:3, 0] for c in cameras])
+    mean_up = np.mean([c.up for c in cameras], axis=0)
+    w, v = np.linalg.eigh(right.T @ right)
+    up = v[:, 0] if len(cameras) > 2 and w[1] > 1e-2 * w[2] else mean_up
+    if np.linalg.norm(up) < 1e-6:
+        up = np.array([0.0, 0.0, 1.0])
+    up = up / np.linalg.norm(up) * (1.0 if up @ mean_up >= 0 else -1.0)
+    back = o - center
+    front = np.mean(back / np.maximum(np.linalg.norm(back, axis=1, keepdims=True), 1e-9), axis=0)
+    front = front - up * (front @ up)
+    if np.linalg.norm(front) < 0.05:  # cameras all round: the first one counts as the front
+        front = back[0] - up * (back[0] @ up)
+    if np.linalg.norm(front) < 1e-6:
+        front = np.cross(up, [1.0, 0.0, 0.0]) + 1e-9
+    front = front / np.linalg.norm(front)
+    distance = float(np.median(np.linalg.norm(back, axis=1)))
+    fov = float(np.median([c.fov_x for c in cameras]))
+    return SceneFrame(center, up, front, distance, distance * math.tan(0.5 * fov))
+
+
+def orbit(cameras, frames: int = 120, elevation: float = 6.0, turns: float = 1.0,
+          resolution: int | None = None, start: float = 0.0) -> list[Camera]:
+    """A path round the head that `cameras` look at, starting in front of it.
+
+    elevation, start: degrees; start is counted anticlockwise seen from above. Intrinsics are those
+    of the first camera, at `resolution` pixels on the longer side.
+    """
+    cameras = list(cameras)
+    s = scene_frame(cameras)
+    base = cameras[0].fitted(resolution)
+    side = np.cross(s.up, s.front)
+    out = []
+    for k in range(frames):
+        a = math.radians(start) + 2 * math.pi * turns * k / frames
+        e = math.radians(elevation)
+        d = math.cos(e) * (math.cos(a) * s.front + math.sin(a) * side) + math.sin(e) * s.up
+        c2w = look_at_matrix(s.center + s.distance * d, s.center, s.up)
+        out.append(replace(base, c2w=c2w))
+    return out
+
+
+def yaw_pitch(camera: Camera, scene: SceneFrame) -> tuple[float, float]:
+    """Direction from the scene's centre to the camera, degrees: yaw 0 = front, pitch up > 0."""
+    d = camera.position - scene.center
+    d = d / np.linalg.norm(d)
+    side = np.cross(scene.up, scene.front)
+    return (math.degrees(math.atan2(d @ side, d @ scene.front)),
+            math.degrees(math.asin(np.clip(d @ scene.up, -1, 1))))

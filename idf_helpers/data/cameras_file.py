@@ -1,0 +1,56 @@
+"""`cameras.json` as graphdeco's trainer leaves it beside a model; other viewers read it too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import IdfError
+from ..runtime.files import read_json, write_json
+from .cameras import GL_TO_CV, Camera
+from .dataset import Frame
+
+
+def write_cameras(path, frames: list[Frame]) -> None:
+    """One entry a frame: id, img_name, width, height, position (3,), rotation (3, 3) with OpenCV
+    axes, fy, fx (pixels). The principal point has no place in this format."""
+    rows = []
+    for i, frame in enumerate(frames):
+        c = frame.camera
+        rows.append({"id": i, "img_name": Path(frame.name).name, "width": c.width,
+                     "height": c.height, "position": c.position.tolist(),
+                     "rotation": (c.c2w @ GL_TO_CV)[:3, :3].tolist(), "fy": c.fy, "fx": c.fx})
+    write_json(path, rows)
+
+
+def read_cameras(path) -> list[Camera]:
+    """Cameras of such a file, principal point in the middle. IdfError for another content."""
+    rows = read_json(path, "camera list")
+    cameras = []
+    try:
+        for row in rows:
+            c2w = np.eye(4)
+            c2w[:3, :3], c2w[:3, 3] = row["rotation"], row["position"]
+            w, h = int(row["width"]), int(row["height"])
+            fx, fy = float(row["fx"]), float(row["fy"])
+            R = c2w[:3, :3]
+            if not (0 < w <= 65536 and 0 < h <= 65536 and 0 < fx < 1e9 and 0 < fy < 1e9
+                    and np.abs(c2w).max() < 1e9 and np.abs(R.T @ R - np.eye(3)).max() < 5e-3):
+                raise ValueError(f"entry {len(cameras)} is no camera")
+            cameras.append(Camera(c2w @ GL_TO_CV, fx, fy, w / 2, h / 2, w, h))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise IdfError(f"{path} is not a camera list as graphdeco writes it",
+                       f"{type(error).__name__}: {error}") from None
+    if not cameras:
+        raise IdfError(f"{path} lists no camera", "an empty list")
+    return cameras
+
+
+def find_cameras(model: Path) -> list[Camera]:
+    """Cameras that belong to a `.ply` file: `cameras.json` beside it or up to two folders above
+    (graphdeco's `point_cloud/iteration_N/`), else an empty list."""
+    for folder in list(model.resolve().parents)[:3]:
+        if (folder / "cameras.json").is_file():
+            return read_cameras(folder / "cameras.json")
+    return []

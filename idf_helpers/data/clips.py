@@ -1,0 +1,305 @@
+"""Long videos in pieces: an index of all frames, ranges read by frame number, parts encoded on
+their own, and all of it joined again with the sound that it had.
+
+Nothing here holds more than one frame. The index is made by decoding the video once: container
+headers lie about frame counts, and a truncated file shows only there. It keeps a checksum of every
+frame, so that a range that was reached by seeking is known to begin where it should. Parts are
+MPEG transport streams without B-frames, whose bytes may simply be strung together.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import IdfError
+from ..face.mesh import load_arrays, save_arrays
+from ..runtime.files import atomic_write
+from .media import MAX_PIXELS, VideoInfo, ffmpeg_executable, to_uint8, video_info
+
+TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
+QUIET = ("-hide_banner", "-loglevel", "error")
+# Said aloud, since players guess by the picture's size, and ffmpeg does not.
+_COLOUR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
+           "-color_range", "tv")
+_RAW = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux",
+        "-pix_fmt", "rgb24", "-c:v", "rawvideo")
+
+
+@dataclass(frozen=True, eq=False)
+class VideoIndex:
+    """Every frame of a video.
+
+    width, height: pixels as shown. times: (N,) float64 seconds from the file's start, rising.
+    checks: (N,) uint32, Adler-32 from 0 of the frame's RGB bytes. sound: whether there is a track.
+    """
+
+    width: int
+    height: int
+    times: np.ndarray
+    checks: np.ndarray
+    sound: bool
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def fps(self) -> float:
+        """Mean frames a second."""
+        if len(self) < 2:
+            return 25.0
+        return float((len(self) - 1) / max(self.times[-1] - self.times[0], 1e-6))
+
+    @property
+    def variable(self) -> bool:
+        """Whether the frames come at different intervals (beyond a clock's rounding)."""
+        step = np.diff(self.times)
+        return len(step) > 1 and float(step.max() - step.min()) > max(0.1 * np.median(step), 2e-3)
+
+    def save(self, path) -> None:
+        save_arrays(path, {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__})
+
+    @classmethod
+    def load(cls, path) -> VideoIndex:
+        """Read what `save` wrote; IdfError where it is something else."""
+        out = load_arrays(cls, path)
+        return cls(int(out.width), int(out.height), out.times, out.checks, bool(out.sound))
+
+
+def index_video(path, progress=None) -> VideoIndex:
+    """Decodes a video once. progress: called with the share done, where the length is known.
+
+    IdfError: not there, no video stream, nothing that can be decoded, a picture beyond MAX_PIXELS,
+    and a file that ends before its header says or is damaged inside.
+    """
+    path = Path(path)
+    info = video_info(path)
+    if info.width * info.height > MAX_PIXELS:
+        raise IdfError(f"The video {path} is too large", f"{info.width}x{info.height}",
+                       f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
+    command = [ffmpeg_executable(), *QUIET, "-i", str(path), *_RAW, "-f", "framecrc", "-"]
+    clock, size, rows = 1.0, None, []
+    with tempfile.TemporaryFile() as said, subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process:
+        for line in process.stdout:
+            text = line.decode("ascii", "replace")
+            if text.startswith("#tb 0:"):
+                above, _, below = text.split()[-1].partition("/")
+                clock = int(above) / int(below)
+            elif text.startswith("#dimensions 0:"):
+                size = tuple(int(n) for n in text.split()[-1].split("x"))
+            elif not text.startswith("#"):
+                _, _, pts, _, _, check = text.split(",")[:6]
+                rows.append((int(pts), int(check, 16)))
+                if progress and info.duration and len(rows) % 50 == 0:
+                    progress(min(1.0, rows[-1][0] * clock / info.duration))
+        code = process.wait()
+        said.seek(0)
+        words = said.read(2000).decode(errors="replace").strip()
+    if not rows or size is None:
+        raise IdfError(f"No frame of the video {path} can be decoded", words[-160:] or "0 frames",
+                       "save or download it again")
+    pts = np.array([r[0] for r in rows], np.float64)
+    order = np.all(np.diff(pts) > 0)
+    times = pts * clock if order else np.arange(len(pts)) / info.fps
+    index = VideoIndex(*size, times, np.array([r[1] for r in rows], np.uint32), info.sound)
+    _check_whole(path, index, info, code, words)
+    return index
+
+
+def _check_whole(path: Path, index: VideoIndex, info: VideoInfo, code: int, words: str) -> None:
+    """IdfError where decoding ended early."""
+    length = index.times[-1] + 1 / max(index.fps, 1e-3)
+    broken = re.search(r"[^\n]*(partial file|truncat|Invalid data|corrupt|missing picture|"
+                       r"decoding|ended prematurely)[^\n]*", words, re.I)
+    short = length < 0.95 * info.duration - 0.5 and _sound_length(path, info) < info.duration - 0.5
+    if code != 0 or broken or short:
+        reason = f": {broken[0].strip()[-80:]}" if broken else ""
+        raise IdfError(
+            f"The video {path} is damaged or cut off", f"{len(index)} frames, {length:.1f} of "
+            f"{info.duration:.1f} s, can be decoded{reason}",
+            "save or download it again, or keep the good part: ffmpeg -i VIDEO -t "
+            f"{max(length - 1, 0.1):.1f} good.mp4")
+
+
+def _sound_length(path: Path, info: VideoInfo) -> float:
+    """Seconds of sound that the file holds, which may be more than of pictures."""
+    if not info.sound:
+        return 0.0
+    done = subprocess.run(
+        [ffmpeg_executable(), *QUIET, "-i", str(path), "-map", "0:a:0", "-c", "copy", "-f",
+         "framecrc", "-"], stdin=subprocess.DEVNULL, capture_output=True)
+    lines = done.stdout.decode("ascii", "replace").splitlines()
+    clock = next((x.split()[-1].split("/") for x in lines if x.startswith("#tb 0:")), ("1", "1"))
+    rows = [x.split(",") for x in lines if x and not x.startswith("#")]
+    return int(rows[-1][2]) * int(clock[0]) / int(clock[1]) if rows else 0.0
+
+
+def read_frames(path, index: VideoIndex, start: int = 0, stop: int | None = None
+                ) -> Iterator[np.ndarray]:
+    """Yields frames start..stop-1 as uint8 (H, W, 3), one at a time.
+
+    Seeks, and checks that it arrived; else decodes from the beginning. IdfError where the video is
+    not the one that was indexed.
+    """
+    stop = len(index) if stop is None else stop
+    if not 0 <= start < stop <= len(index):
+        raise ValueError(f"frames {start}..{stop} of {len(index)}")
+    skip = 0
+    frames = _decode(path, index, _before(index, start))
+    first = next(frames, None)
+    if first is None or zlib.adler32(first, 0) != index.checks[start]:
+        frames.close()
+        skip = start
+        frames = _decode(path, index, None)
+        first = next(frames, None)
+    count = 0
+    try:
+        while first is not None and count < stop - start:
+            if skip:
+                skip -= 1
+            else:
+                if count == 0 and zlib.adler32(first, 0) != index.checks[start]:
+                    break
+                count += 1
+                yield np.frombuffer(first, np.uint8).reshape(index.height, index.width, 3)
+            first = next(frames, None) if count < stop - start else None
+    finally:
+        frames.close()
+    if count < stop - start:
+        raise IdfError(f"The video {path} has changed", f"frame {start + count} is not what it was",
+                       "start again with another --out")
+
+
+def _before(index: VideoIndex, frame: int) -> float | None:
+    """A moment between the frame before and this one, seconds; None = from the beginning."""
+    if frame == 0:
+        return None
+    return float(0.5 * (index.times[frame - 1] + index.times[frame]))
+
+
+def _decode(path, index: VideoIndex, start: float | None) -> Iterator[bytes]:
+    size = index.width * index.height * 3
+    seek = [] if start is None else ["-ss", f"{start:.6f}"]
+    process = subprocess.Popen(
+        [ffmpeg_executable(), *QUIET, *seek, "-i", str(path), *_RAW, "-f", "rawvideo", "-"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        bufsize=max(size, 2**16))
+    try:
+        while len(data := process.stdout.read(size)) == size:
+            yield data
+    finally:
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int = 18) -> int:
+    """Encodes a piece of a video as H.264, atomically; its size in bytes.
+
+    frames: uint8 (H, W, 3) of one size; odd sizes are padded by a repeated row or column, since
+    4:2:0 needs even ones. times: (n,) seconds, of each frame. crf: 0 (lossless) to 51. One thread
+    and no B-frames: the same bytes on every machine, and parts that can be strung together.
+    """
+    ticks = np.round(np.asarray(times, np.float64) * TICKS).astype(np.int64)
+    with atomic_write(path) as temporary, tempfile.TemporaryFile() as said:
+        process, count = None, 0
+        try:
+            for frame in frames:
+                frame = to_uint8(frame)[..., :3]
+                h, w = frame.shape[:2]
+                frame = np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+                if process is None:
+                    process = subprocess.Popen(
+                        [ffmpeg_executable(), *QUIET, "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                         "-s", f"{w + w % 2}x{h + h % 2}", "-r", "25", "-i", "-", "-an",
+                         "-vf", f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+                         f"settb=1/{TICKS},setpts={_clock(ticks)}", *_COLOUR,
+                         "-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}",
+                         "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-threads", "1",
+                         "-crf", str(crf), "-f", "mpegts",
+                         "-mpegts_copyts", "1", "-muxdelay", "0", "-muxpreload", "0",
+                         str(temporary)], stdin=subprocess.PIPE, stderr=said)
+                process.stdin.write(np.ascontiguousarray(frame).tobytes())
+                count += 1
+            if process is not None:
+                process.stdin.close()
+        except BrokenPipeError:
+            pass  # the exit code says why
+        except BaseException:
+            if process is not None:
+                process.kill()
+            raise
+        finally:
+            code = process.wait() if process is not None else 1
+        if code != 0 or count != len(ticks):
+            said.seek(0)
+            words = said.read(2000).decode(errors="replace").strip()
+            raise IdfError("A part of the video could not be encoded",
+                           words[-160:] or f"{count} of {len(ticks)} frames",
+                           "check the free disk space")
+        return temporary.stat().st_size
+
+
+def _clock(ticks: np.ndarray) -> str:
+    """ffmpeg's expression for the time of frame N: even steps as a formula, else a table."""
+    first, n = int(ticks[0]), len(ticks)
+    step = (ticks[-1] - first) / max(n - 1, 1)
+    if np.abs(ticks - np.round(first + step * np.arange(n))).max(initial=0) <= 1:
+        return f"'floor({first}+N*{step:.9f}+0.5)'"
+    return "'" + "+".join(f"eq(N\\,{k})*{int(t)}" for k, t in enumerate(ticks)) + "'"
+
+
+def without_names(stream: bytes) -> bytes:
+    """A transport stream without its table of service names (PID 17 of the 188-byte packets): the
+    ffmpeg 7.0 of imageio-ffmpeg 0.6 crashes where it reads them."""
+    packets = np.frombuffer(stream, np.uint8).reshape(-1, 188)
+    pid = (packets[:, 1].astype(np.uint16) & 31) << 8 | packets[:, 2]
+    return packets[pid != 17].tobytes()
+
+
+def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> str:
+    """One MP4 of the parts, with the sound of the video `sound_from`; what happened to the sound:
+    "copied", "encoded as AAC" (where an MP4 cannot hold it as it is), "none".
+
+    path: written as it is, so give a temporary name (`atomic_write`). Frames are counted at the
+    end: ffmpeg may end quietly on a full disk.
+    """
+    parts = list(parts)
+    # Transport streams give no durations; without its own the last frame would be cut off.
+    last = round(TICKS / max(index.fps, 1.0))
+    length = f"setts=duration='if(gt(DURATION,0),DURATION,{last})'"
+    ways = (("copied", ["-c:a", "copy"]), ("encoded as AAC", ["-c:a", "aac", "-b:a", "192k"])) \
+        if index.sound else (("none", []),)
+    words = ""
+    for how, codec in ways:
+        sound = ["-i", str(sound_from), "-map", "0:v:0", "-map", "1:a:0"] if codec else \
+            ["-map", "0:v:0"]
+        command = [ffmpeg_executable(), *QUIET, "-y", "-itsoffset", f"{index.times[0]:.6f}",
+                   "-f", "mpegts", "-i", "pipe:0", *sound, "-c:v", "copy",
+                   "-bsf:v", length, *codec, "-movflags", "+faststart", "-f", "mp4", str(path)]
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said)
+            try:
+                for part in parts:
+                    process.stdin.write(without_names(part.read_bytes()))
+                process.stdin.close()
+            except BrokenPipeError:
+                pass
+            code = process.wait()
+            said.seek(0)
+            words = said.read(2000).decode(errors="replace").strip()
+        if code == 0:
+            written = len(index_video(path))
+            if written == len(index):
+                return how
+            words = f"{written} of {len(index)} frames"
+    raise IdfError("The video could not be put together", words[-160:],
+                   "check the free disk space")

@@ -1,0 +1,152 @@
+"""What a user names in a notebook: a bundled name, a path, an upload, Drive or a URL."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import stat
+import urllib.parse
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from ..errors import IdfError
+from ..runtime.colab import in_colab
+from ..runtime.download import open_https
+from ..runtime.files import atomic_write, sha256_bytes
+from . import samples
+from .dataset import Dataset
+
+MAX_DOWNLOAD = 4 * 2**30  # bytes of an archive
+MAX_UNPACKED = 8 * 2**30
+MAX_RATIO = 200  # unpacked over packed: pictures hardly compress, a bomb's zeros do 1000-fold
+MAX_FILES = 100_000
+TIMEOUT_S = 60
+DRIVE = "/content/drive"
+
+
+def open_photo(where):
+    """Bytes (an upload), a bundled photo's name ("B", "C") or a path -> bytes or a path."""
+    if isinstance(where, (bytes, bytearray, memoryview)):
+        return bytes(where)
+    text = str(where).strip()
+    if not text:
+        raise IdfError("No source photo is chosen", "nothing uploaded and no path",
+                       "upload a photo, or type the path of one")
+    if text in samples.PHOTOS:
+        return samples.photo(text)
+    _mount_drive(text)
+    return Path(text).expanduser()
+
+
+def open_dataset(where, downloads="runs/downloads") -> Dataset:
+    """A dataset by bundled name ("head_multiview"), folder, path of a .zip, or https URL of one.
+
+    downloads: folder that keeps what was fetched and unpacked; the second time nothing is fetched.
+    IdfError: no such place, no dataset in it, an archive that is unsafe or too large.
+    """
+    text = str(where).strip()
+    if text in samples.DATASETS:
+        return samples.dataset(text)
+    if not text:
+        raise IdfError("No dataset is chosen", "an empty field",
+                       f"name a folder, a URL, or one of: {', '.join(samples.DATASETS)}")
+    downloads = Path(downloads)
+    if urllib.parse.urlsplit(text).scheme in ("http", "https"):
+        return Dataset.open(dataset_root(fetch(text, downloads)))
+    _mount_drive(text)
+    path = Path(text).expanduser()
+    if path.is_file() and zipfile.is_zipfile(path):
+        return Dataset.open(dataset_root(unpack(path, downloads / path.stem)))
+    return Dataset.open(path)
+
+
+def _mount_drive(text: str) -> None:
+    """Asks Colab for the user's Drive when a path lies on it."""
+    if text.startswith(DRIVE) and in_colab() and not Path(DRIVE, "MyDrive").is_dir():
+        from google.colab import drive
+        drive.mount(DRIVE)
+
+
+def fetch(url: str, downloads: Path) -> Path:
+    """Folder with the unpacked content of the .zip at an https URL."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" or parts.username:
+        raise IdfError(f"Datasets are only fetched over https: {url.split('?')[0]}",
+                       parts.scheme, "use an https:// address without a password in it")
+    folder = downloads / sha256_bytes(url.encode())[:12]
+    if folder.is_dir():
+        return folder
+    archive = folder.with_suffix(".zip")
+    try:
+        with open_https(url, TIMEOUT_S) as answer, \
+                atomic_write(archive) as temporary, open(temporary, "wb") as f:
+            while block := _next_block(answer, url):
+                f.write(block)
+                if f.tell() > MAX_DOWNLOAD:
+                    raise IdfError(f"The file at {url} is too large", f"over "
+                                   f"{MAX_DOWNLOAD >> 30} GB", "download it by hand")
+    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError
+        raise _not_fetched(url, error) from None
+    try:
+        return unpack(archive, folder)
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def _next_block(answer, url: str) -> bytes:
+    try:
+        return answer.read(2**20)
+    except (OSError, http.client.HTTPException) as error:  # else it would read as a full disk
+        raise _not_fetched(url, error) from None
+
+
+def _not_fetched(url: str, error: Exception) -> IdfError:
+    return IdfError(f"{url} cannot be fetched", str(error)[:160] or type(error).__name__,
+                    "check the address and the network")
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpacks a .zip into `folder` (which appears when all is there) after checking every entry."""
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as z:
+            entries = z.infolist()
+            total = sum(e.file_size for e in entries)
+            if len(entries) > MAX_FILES or total > MAX_UNPACKED:
+                raise IdfError(f"The archive {archive.name} is too large",
+                               f"{len(entries)} files, {total / 1e9:.1f} GB unpacked")
+            if total > MAX_RATIO * max(archive.stat().st_size, 2**16):
+                raise IdfError(f"The archive {archive.name} was refused",
+                               f"it unpacks to {total / archive.stat().st_size:.0f} times its size")
+            for e in entries:
+                path = PurePosixPath(e.filename.replace("\\", "/"))
+                if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]) \
+                        or stat.S_ISLNK(e.external_attr >> 16):
+                    raise IdfError(f"The archive {archive.name} was refused",
+                                   f"the entry {e.filename!r} leaves its folder")
+            z.extractall(partial)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
+            RuntimeError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise IdfError(f"{archive.name} is not a .zip file that can be unpacked",
+                       str(error)[:120]) from None
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    partial.rename(folder)
+    return folder
+
+
+def dataset_root(folder: Path) -> Path:
+    """The folder with the transforms files, or COLMAP's `sparse/`, at or up to two levels below
+    `folder`."""
+    for depth in ("", "*/", "*/*/"):
+        found = sorted(folder.glob(depth + "transforms*.json")) \
+            or [p for p in sorted(folder.glob(depth + "sparse")) if p.is_dir()]
+        if found:
+            return found[0].parent
+    return folder

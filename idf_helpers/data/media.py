@@ -1,0 +1,368 @@
+"""The only place that decodes or writes images and video: bounded reads, atomic writes.
+
+Pictures are uint8 RGB or RGBA arrays (H, W, 3 or 4). Pillow decodes (OpenCV returns a half-grey
+picture for a truncated JPEG without a word); imageio-ffmpeg's ffmpeg encodes and decodes video.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import struct
+import subprocess
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import IdfError
+from ..runtime.files import atomic_write
+
+MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# What Pillow may open: its other readers start programs (EPS: Ghostscript) or are seldom looked at.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+
+# --- images ---------------------------------------------------------------------------------------
+
+def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
+    """uint8 (H, W, 3) RGB, or (H, W, 4) where the file has transparency (alpha not premultiplied).
+
+    EXIF rotation is applied; palette, grey, CMYK and 16-bit pictures are converted; of an
+    animation the first frame is taken. IdfError: missing, empty, not an image, truncated, or more
+    than MAX_PIXELS (told from the header, before anything is decoded).
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    name, stream = _open_source(path_or_bytes, what)
+    try:
+        with _opened(stream) as image:
+            _check_size(image, what, name)
+            image.load()
+            image = ImageOps.exif_transpose(image)
+            return _to_uint8(image)
+    except IdfError:
+        raise
+    except UnidentifiedImageError:
+        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
+                       "give a PNG, JPEG or WebP file") from None
+    except Image.DecompressionBombError as error:
+        raise IdfError(f"The {what} {name} is too large", str(error)[:120],
+                       f"make it smaller than {MAX_PIXELS // 10**6} megapixels") from None
+    except DAMAGED as error:
+        raise IdfError(f"The {what} {name} is damaged or truncated", str(error)[:120] or
+                       type(error).__name__, "save or download it again") from None
+
+
+# What Pillow's readers raise for damaged files (struct.error and IndexError out of EXIF and TIFF).
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error,
+           IndexError, KeyError, TypeError, AttributeError, OverflowError, ZeroDivisionError,
+           RuntimeError)
+
+
+@contextlib.contextmanager
+def _opened(stream):
+    """The picture behind a stream, header read. Without Pillow's warnings: about its size, where
+    ours is the stricter limit, and about odd EXIF entries, which nobody here reads."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with stream, Image.open(stream, formats=FORMATS) as image:
+            yield image
+
+
+def _check_size(image, what: str, name: str) -> None:
+    w, h = image.size
+    if w * h > MAX_PIXELS:
+        raise IdfError(f"The {what} {name} is too large", f"{w}x{h} = {w * h / 1e6:.0f} megapixels",
+                       f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
+
+
+def _open_source(source, what):
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        if len(source) == 0:
+            raise IdfError(f"The {what} is empty", "0 bytes", "choose the file again")
+        return "(upload)", io.BytesIO(bytes(source))
+    path = Path(source)
+    try:
+        if not path.exists():
+            raise IdfError(f"The {what} {path} does not exist", "no such file",
+                           "check the path for typing errors")
+        if path.is_dir():
+            raise IdfError(f"The {what} {path} is a folder", "a folder", "name one file in it")
+        if not path.is_file():  # a pipe or a device would be waited for without end
+            raise IdfError(f"The {what} {path} is not a file", "a pipe or a device",
+                           "name a picture file")
+        if path.stat().st_size == 0:
+            raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
+        return str(path), open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise IdfError(f"The {what} {path} cannot be read", str(error)) from None
+
+
+def _to_uint8(image) -> np.ndarray:
+    if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit grey
+        a = np.asarray(image, np.float64)
+        top = 65535.0 if a.max(initial=0) > 255 else 255.0
+        grey = np.clip(a * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
+    return np.array(image.convert("RGBA" if transparent else "RGB"))
+
+
+def image_size(path, what: str = "picture") -> tuple[int, int]:
+    """(width, height) from the header alone, EXIF rotation considered."""
+    from PIL import Image, UnidentifiedImageError
+
+    name, stream = _open_source(path, what)
+    try:
+        with _opened(stream) as image:
+            _check_size(image, what, name)
+            w, h = image.size
+            return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
+    except UnidentifiedImageError:
+        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
+                       "give a PNG, JPEG or WebP file") from None
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise IdfError(f"The {what} {name} is not an image that can be read",
+                       str(error)[:120]) from None
+
+
+def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = None,
+                 text: dict[str, str] | None = None, quality: int = 92) -> bytes:
+    """Encoded PNG, JPEG or WebP bytes of a uint8 (H, W, 3|4) or float [0, 1] picture.
+
+    xmp: an XMP packet; text: PNG text chunks (for JPEG and WebP only the XMP travels).
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    picture = Image.fromarray(np.ascontiguousarray(to_uint8(image)))
+    out = io.BytesIO()
+    suffix = suffix.lower()
+    if suffix == ".png":
+        info = PngInfo()
+        for key, value in (text or {}).items():
+            info.add_itxt(key, value)
+        if xmp:
+            info.add_itxt("XML:com.adobe.xmp", xmp)
+        picture.save(out, "PNG", pnginfo=info, compress_level=6)
+    elif suffix in (".jpg", ".jpeg"):
+        extra = {"xmp": xmp.encode()} if xmp else {}
+        picture.convert("RGB").save(out, "JPEG", quality=quality, **extra)
+    elif suffix == ".webp":
+        extra = {"xmp": xmp.encode()} if xmp else {}
+        picture.save(out, "WEBP", quality=quality, **extra)
+    else:
+        raise IdfError(f"Pictures are not written as `{suffix}`", suffix, "use .png, .jpg or .webp")
+    return out.getvalue()
+
+
+def write_image(path, image: np.ndarray, *, xmp: str | None = None,
+                text: dict[str, str] | None = None, quality: int = 92) -> None:
+    """Atomic write; the format is told by the suffix (see `encode_image`)."""
+    data = encode_image(image, Path(path).suffix, xmp=xmp, text=text, quality=quality)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """uint8 as it is; float in [0, 1] rounded to 0..255 (values outside are clipped)."""
+    image = np.asarray(image)
+    if image.dtype == np.uint8:
+        return image
+    return (np.clip(np.nan_to_num(image), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def over(image: np.ndarray, background=(1.0, 1.0, 1.0)) -> np.ndarray:
+    """float32 (H, W, 3) in [0, 1]: a uint8 RGB(A) picture over a constant background."""
+    rgb = image[..., :3].astype(np.float32) / 255.0
+    if image.shape[2] == 3:
+        return rgb
+    a = image[..., 3:].astype(np.float32) / 255.0
+    return rgb * a + np.asarray(background, np.float32) * (1.0 - a)
+
+
+def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """uint8 picture at another size; colour is averaged premultiplied, so edges keep their hue."""
+    import cv2
+
+    if image.shape[:2] == (height, width):
+        return image
+    shrink = width < image.shape[1] or height < image.shape[0]
+    method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    if image.shape[2] == 3:
+        return cv2.resize(image, (width, height), interpolation=method)
+    a = image[..., 3:].astype(np.float32) / 255.0
+    small = cv2.resize(np.concatenate([image[..., :3].astype(np.float32) * a, a], axis=2),
+                       (width, height), interpolation=method)
+    alpha = small[..., 3:]
+    rgb = np.where(alpha > 1e-4, small[..., :3] / np.maximum(alpha, 1e-4), 0)
+    return np.clip(np.concatenate([rgb, alpha * 255], axis=2) + 0.5, 0, 255).astype(np.uint8)
+
+
+# --- video ----------------------------------------------------------------------------------------
+
+def ffmpeg_executable() -> str:
+    """imageio-ffmpeg's binary (or IMAGEIO_FFMPEG_EXE); IdfError where there is none."""
+    try:
+        import imageio_ffmpeg
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise IdfError("Video needs ffmpeg", str(error)[:120],
+                       "pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
+
+
+class VideoWriter:
+    """Appends frames to an H.264 file; see `video_writer`."""
+
+    def __init__(self, path: Path, fps: float, comment: str, crf: int):
+        self.path, self.fps, self.comment, self.crf = path, fps, comment, crf
+        self.count, self.size, self._process = 0, None, None
+
+    def append(self, frame: np.ndarray) -> None:
+        """frame: uint8 (H, W, 3) or float [0, 1], all of one size; odd sizes are padded by a
+        repeated row or column, since H.264 in 4:2:0 needs even ones."""
+        frame = to_uint8(frame)[..., :3]
+        if self.size is None:
+            self.size = frame.shape[:2]
+            self._start()
+        if frame.shape[:2] != self.size:
+            raise IdfError("The frames of a video differ in size",
+                           f"{frame.shape[:2]} after {self.size}")
+        h, w = self.size
+        frame = np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).tobytes())
+        except OSError:
+            self._fail()
+        self.count += 1
+
+    def _start(self):
+        h, w = (n + n % 2 for n in self.size)
+        command = [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-y",
+                   "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{w}x{h}", "-r", f"{self.fps:g}",
+                   "-i", "-", "-an", "-c:v", "libx264", "-preset", "veryfast",
+                   "-crf", str(self.crf), "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+        if self.comment:
+            command += ["-metadata", f"comment={self.comment}"]
+        self._process = subprocess.Popen([*command, str(self.path)], stdin=subprocess.PIPE,
+                                         stderr=subprocess.PIPE)
+
+    def _fail(self):
+        said = self._process.stderr.read().decode(errors="replace").strip()
+        self._process.wait()
+        raise IdfError("The video could not be encoded", said[-200:], "check the free disk space")
+
+    def finish(self):
+        if self._process is None:
+            raise IdfError("A video needs at least one frame", "0 frames")
+        self._process.stdin.close()
+        if self._process.wait() != 0:
+            self._fail()
+        self._process.stderr.close()
+        written = sum(1 for _ in read_video(self.path))
+        if written != self.count:  # ffmpeg may end quietly on a full disk
+            raise IdfError("The video is incomplete", f"{written} of {self.count} frames",
+                           "check the free disk space")
+
+    def abort(self):
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if self._process is not None:
+            with contextlib.suppress(OSError):  # what was buffered for the dead process
+                self._process.stdin.close()
+            self._process.stderr.close()
+
+
+@contextlib.contextmanager
+def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
+    """Context manager giving a VideoWriter; the file appears only when all frames are in it.
+
+    crf: H.264 quality, 0 (lossless) … 51. comment: the MP4 comment tag (survives re-encoding).
+    """
+    path = Path(path)
+    with atomic_write(path) as temporary:
+        temporary.touch()  # missing rights are told here; of ffmpeg's words only the last are shown
+        writer = VideoWriter(temporary, fps, comment, crf)
+        try:
+            yield writer
+            writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """width, height: pixels as shown, after the rotation that the header asks for; fps: frames a
+    second; comment: the file's comment tag; duration: seconds by the header, 0 = it does not say;
+    sound: whether there is a sound track."""
+
+    width: int
+    height: int
+    fps: float
+    comment: str
+    duration: float = 0.0
+    sound: bool = False
+
+
+def video_info(path) -> VideoInfo:
+    """Header facts of a video file. IdfError: missing, or no video stream."""
+    import re
+
+    if not Path(path).is_file():
+        raise IdfError(f"The video {path} does not exist", "no such file")
+    said = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
+                          stdin=subprocess.DEVNULL, capture_output=True).stderr.decode(
+                              errors="replace")
+    stream = re.search(r"Stream #.*?Video:.*?(\d{2,5})x(\d{2,5})", said)
+    if not stream:
+        raise IdfError(f"{path} holds no video that can be read", said.strip()[-160:])
+    width, height = int(stream[1]), int(stream[2])
+    # ffmpeg turns the frames of a video that was filmed upright; the header has them lying
+    turned = re.search(r"rotation of (-?[\d.]+) degrees", said)
+    if turned and round(float(turned[1])) % 180 == 90:
+        width, height = height, width
+    fps = re.search(r"([\d.]+) fps", said)
+    comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M)
+    length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
+    seconds = sum(float(n) * u for n, u in zip(length.groups(), (3600, 60, 1), strict=True)) \
+        if length else 0.0
+    return VideoInfo(width, height, float(fps[1]) if fps else 25.0,
+                     comment[1].strip() if comment else "", seconds,
+                     bool(re.search(r"Stream #.*?Audio:", said)))
+
+
+def read_video(path) -> Iterator[np.ndarray]:
+    """Yields uint8 (H, W, 3) frames one at a time; constant memory."""
+    info = video_info(path)
+    size = info.width * info.height * 3
+    process = subprocess.Popen(
+        [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-i", str(path),
+         "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        bufsize=max(size, 2**16))
+    try:
+        while len(data := process.stdout.read(size)) == size:
+            yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
+    finally:
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+def is_image(path) -> bool:
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
+
+
+def is_video(path) -> bool:
+    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES

@@ -1,0 +1,326 @@
+"""Faces in a picture and 468 points on each, by two small models that OpenCV runs itself.
+
+The models are MediaPipe's short-range face detector (BlazeFace) and face mesh (Apache-2.0). The
+steps follow MediaPipe's face_landmark_front graph: detector on the letterboxed picture, a rotated
+square round the face, the mesh in it, and a second pass with the square taken from the mesh.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import IdfError
+from ..runtime import download
+from . import topology
+from .mesh import vertex_normals
+
+DETECTOR_SIZE = 128  # px, the detector's input
+MESH_SIZE = 192  # px, the mesh's input
+ROI_SCALE = 1.5  # side of the square cut out for the mesh, over the longer side of the face box
+# Anchor grids of the detector: (cells a side, anchors a cell), in the order of its outputs.
+ANCHOR_GRIDS = ((16, 2), (8, 6))
+
+
+@dataclass(frozen=True, eq=False)
+class FaceLandmarks:
+    """One face.
+
+    points: (468, 3) float32; x to the right and y down in pixels of the picture, the centre of the
+        first pixel at (0.5, 0.5); z in the same pixels, smaller = nearer to the camera, 0 at about
+        the middle of the head.
+    presence: probability that the square held a face, in (0, 1), from the mesh model.
+    score: the detector's probability, in (0, 1).
+    """
+
+    points: np.ndarray
+    presence: float
+    score: float
+
+    @property
+    def xy(self) -> np.ndarray:
+        """(468, 2) float32 pixels."""
+        return self.points[:, :2]
+
+    @property
+    def box(self) -> np.ndarray:
+        """(4,) float32: x0, y0, x1, y1 of the points, pixels; may reach outside the picture."""
+        return np.concatenate([self.xy.min(0), self.xy.max(0)])
+
+    @property
+    def size(self) -> float:
+        """Longer side of `box`, pixels."""
+        b = self.box
+        return float(max(b[2] - b[0], b[3] - b[1]))
+
+    @property
+    def eye_distance(self) -> float:
+        """Distance of the outer eye corners, pixels, seen in three dimensions."""
+        p = self.points
+        return float(np.linalg.norm(p[topology.LEFT_EYE_OUTER] - p[topology.RIGHT_EYE_OUTER]))
+
+    @property
+    def yaw(self) -> float:
+        """Degrees that the head is turned, from the points; 0 = looks at the camera, positive =
+        towards the picture's right. Good to about 10 degrees up to 60, too small beyond."""
+        p = self.points
+        across = p[topology.FACE_LEFT] - p[topology.FACE_RIGHT]
+        return float(np.degrees(np.arctan2(across[2], across[0])))
+
+
+class LandmarkDetector:
+    """Finds faces and their points. Picklable; one instance may be shared by threads.
+
+    folder: where the two model files lie; None = `download.path("face_landmarks")`, which never
+    downloads and raises IdfError naming the command. The models are opened at the first picture.
+    """
+
+    def __init__(self, folder: Path | str | None = None):
+        self._folder = None if folder is None else Path(folder)
+        self._nets = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self):
+        return {"_folder": self._folder}  # nets and locks stay in their process
+
+    def __setstate__(self, state):
+        self.__init__(state["_folder"])
+
+    def detect(self, image: np.ndarray, threshold: float = 0.5, presence: float = 0.9,
+               max_faces: int = 1, zoom: bool = False) -> list[FaceLandmarks]:
+        """Faces in `image`, best detector score first.
+
+        image: (H, W, 3) RGB or (H, W, 4) RGBA uint8; RGBA is laid over mid-grey.
+        threshold: least detector score, in (0, 1). presence: a face counts only above this, in
+        (0, 1). max_faces: at least 1; the rest is left out.
+        zoom: where no face is found (the detector misses those below about 1/8 of the longer side
+        of the picture), look again through windows of 1/2, then 1/4 of it; for photos, not frames
+        (up to 60 times the work where there is no face at all).
+        Returns [] where there is no face. Raises IdfError for another kind of array.
+        """
+        rgb = _over_grey(_checked(image))
+        faces: list[FaceLandmarks] = []
+        with self._lock:
+            for level in (1, 2, 4) if zoom else (1,):
+                found = [c for window in _windows(rgb, level)
+                         for c in self._candidates(rgb, window, threshold)]
+                found.sort(key=lambda c: -c[0])
+                for score, keypoints, box in found:
+                    if len(faces) == max_faces:
+                        break
+                    if any(_inside(box, face) for face in faces):
+                        continue
+                    face = self._mesh(rgb, keypoints, box, score)
+                    if face.presence > presence and not any(_same_face(face, f) for f in faces):
+                        faces.append(face)
+                if faces:
+                    break
+        return faces
+
+    # ------------------------------------------------------------------------------ models
+
+    def _net(self, index: int):
+        if self._nets is None:
+            folder = self._folder or download.path("face_landmarks")
+            # OpenCV 5's new engine gives one output a run; the classic one gives both at once.
+            engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
+            try:
+                self._nets = tuple(
+                    cv2.dnn.readNetFromTFLite(str(Path(folder) / pin.file),
+                                              *(() if engine is None else (engine,)))
+                    for pin in download.get("face_landmarks").pins)
+            except cv2.error as e:
+                raise IdfError(f"OpenCV cannot open the face models in {folder}", str(e)[:300],
+                               "needs OpenCV 4.11 or newer and: idf download face_landmarks") from e
+        return self._nets[index]
+
+    def _forward(self, index: int, pixels: np.ndarray, names: list[str]) -> list[np.ndarray]:
+        """pixels: (1, 3, n, n) float32 -> the named outputs."""
+        net = self._net(index)
+        if set(names) <= set(net.getUnconnectedOutLayersNames()):
+            net.setInput(pixels)
+            return list(net.forward(names))
+        out = []
+        for name in names:  # an engine that lists only one of the outputs: one run for each
+            net.setInput(pixels)
+            out.append(np.array(net.forward(name)))
+        return out
+
+    def _candidates(self, rgb: np.ndarray, window, threshold: float):
+        """Faces in a square window (x, y of its corner, side; pixels), black outside the picture:
+        [(score, keypoints (6, 2) px, box (centre x, y, width, height) px)], best first."""
+        x, y, side = window
+        # picture = detector pixel * side / 128 + corner
+        M = np.array([[side / DETECTOR_SIZE, 0, x], [0, side / DETECTOR_SIZE, y]])
+        small = _warp_square(rgb, M, DETECTOR_SIZE)
+        blob = (small.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+        logits, regressors = self._forward(0, blob, ["classificators", "regressors"])
+        corner = np.array([x, y])
+        return [(score, points * side + corner,
+                 np.concatenate([box[:2] * side + corner, box[2:] * side]))
+                for score, points, box in decode_detections(logits, regressors, threshold)]
+
+    def _mesh(self, rgb, keypoints, box, score) -> FaceLandmarks:
+        # First square: along the line from the right to the left eye.
+        d = keypoints[1] - keypoints[0]
+        points, _ = self._mesh_in(rgb, box[:2], ROI_SCALE * max(box[2:]), np.arctan2(d[1], d[0]))
+        # Second: along the outer eye corners, round the points of the first.
+        d = points[topology.LEFT_EYE_OUTER, :2] - points[topology.RIGHT_EYE_OUTER, :2]
+        angle = np.arctan2(d[1], d[0])
+        R = _rotation(angle)
+        upright = points[:, :2] @ R  # R^T applied to rows: the points turned back by `angle`
+        low, high = upright.min(0), upright.max(0)
+        points, presence = self._mesh_in(rgb, R @ ((low + high) / 2),
+                                         ROI_SCALE * float(max(high - low)), angle)
+        return FaceLandmarks(points.astype(np.float32), presence, score)
+
+    def _mesh_in(self, rgb, center, side: float, angle: float):
+        """The mesh in the square at `center` turned by `angle` (radians, clockwise on screen)."""
+        # picture = R (crop - 96) side / 192 + centre
+        scale = max(side, 1.0) / MESH_SIZE
+        A = _rotation(angle) * scale
+        M = np.column_stack([A, center - A @ np.full(2, MESH_SIZE / 2)])
+        crop = _warp_square(rgb, M, MESH_SIZE)
+        blob = (crop.astype(np.float32) / 255).transpose(2, 0, 1)[None]
+        raw, logit = self._forward(1, blob, ["conv2d_21", "conv2d_31"])
+        raw = raw.reshape(topology.POINTS, 3).astype(np.float64)
+        points = np.column_stack([raw[:, :2] @ A.T + M[:, 2], raw[:, 2] * scale])
+        return points, float(_sigmoid(logit.reshape(-1)[0]))
+
+
+def vertex_facing(points: np.ndarray) -> np.ndarray:
+    """(468,) float32 cosine between each point's normal and the direction to the camera, seen
+    orthographically: 1 = faces the camera, < 0 = turned away.
+
+    points: (468, 3), x right, y down, z away from the camera, one unit. The normal is the sum of
+    the adjacent triangles' normals (weighted by area).
+    """
+    # The triangles turn anticlockwise on screen: with y down and z away from the camera their
+    # cross product points towards it, along -z.
+    return -vertex_normals(np.asarray(points, np.float64))[:, 2].astype(np.float32)
+
+
+def decode_detections(logits: np.ndarray, regressors: np.ndarray, threshold: float):
+    """The detector's outputs as [(score, keypoints (6, 2), box (cx, cy, w, h))], best first.
+
+    logits: (1, 896, 1); regressors: (1, 896, 16) in detector pixels relative to the anchor. The
+    results are fractions of the square input. Overlapping boxes (IoU > 0.3) keep the best one.
+    Keypoints: right eye, left eye, nose, mouth, right ear, left ear.
+    """
+    scores = _sigmoid(logits.reshape(-1).astype(np.float64))
+    keep = np.flatnonzero(scores >= threshold)
+    keep = keep[np.argsort(-scores[keep], kind="stable")]
+    values = regressors.reshape(-1, 8, 2)[keep].astype(np.float64) / DETECTOR_SIZE
+    anchors = detector_anchors()[keep]
+    found: list[tuple[float, np.ndarray, np.ndarray]] = []
+    for score, value, anchor in zip(scores[keep], values, anchors, strict=True):
+        box = np.concatenate([value[0] + anchor, value[1]])
+        if box[2:].min() > 0 and all(_iou(box, other) <= 0.3 for _, _, other in found):
+            found.append((float(score), value[2:] + anchor, box))
+    return found
+
+
+def detector_anchors() -> np.ndarray:
+    """(896, 2) anchor centres as fractions of the detector's input, in the order of its outputs."""
+    rows = []
+    for n, per_cell in ANCHOR_GRIDS:
+        y, x = np.mgrid[:n, :n]
+        rows.append(np.repeat(np.stack([x, y], -1).reshape(-1, 2) + 0.5, per_cell, axis=0) / n)
+    return np.concatenate(rows)
+
+
+# ---------------------------------------------------------------------------------- helpers
+
+def _windows(rgb: np.ndarray, level: int) -> list[tuple[float, float, float]]:
+    """Squares (x, y, side) to search: the letterboxed picture at level 1; at 2 and 4 windows of
+    that fraction of the longer side, overlapping by half, those that hold a part of the picture."""
+    h, w = rgb.shape[:2]
+    side = max(h, w)
+    if level == 1:
+        return [((w - side) / 2, (h - side) / 2, float(side))]
+    part = side / level
+    return [(x, y, part) for y in _starts(h, part) for x in _starts(w, part)]
+
+
+def _starts(length: float, part: float) -> list[float]:
+    """Where windows of size `part` begin along `length`, half a window apart, centred."""
+    if length <= part:
+        return [(length - part) / 2]
+    n = int(np.ceil((length - part) / (part / 2))) + 1
+    return list(np.linspace(0, length - part, n))
+
+
+def _checked(image) -> np.ndarray:
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) \
+            or min(image.shape[:2]) < 1:
+        raise IdfError("A face is looked for in an RGB or RGBA picture",
+                       f"{image.dtype} array of shape {image.shape}",
+                       "give uint8 (H, W, 3) or (H, W, 4)")
+    return image
+
+
+def _over_grey(image: np.ndarray) -> np.ndarray:
+    """RGBA over mid-grey (a face is found as well on it as on a photo); RGB as it is."""
+    if image.shape[2] == 3:
+        return image
+    a = image[..., 3:].astype(np.uint16)
+    return ((image[..., :3] * a + 128 * (255 - a) + 127) // 255).astype(np.uint8)
+
+
+def _warp_square(rgb: np.ndarray, M: np.ndarray, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: pixel centre q of the result shows the picture at M @ (q, 1); black
+    outside. A square much larger than the result is averaged down first against aliasing."""
+    scale = float(np.hypot(M[0, 0], M[1, 0]))
+    factor = int(scale)
+    if factor >= 2:
+        corners = np.array([[0, 0], [size, 0], [0, size], [size, size]]) @ M[:, :2].T + M[:, 2]
+        limit = np.array([rgb.shape[1], rgb.shape[0]])
+        low = np.clip(np.floor(corners.min(0)).astype(int), 0, limit)
+        high = np.clip(np.ceil(corners.max(0)).astype(int), 0, limit)
+        cells = -(-(high - low) // factor)
+        if cells.min() >= 1:
+            part = rgb[low[1]:high[1], low[0]:high[0]]
+            grown = cells * factor - (high - low)  # whole cells: repeat the last row and column
+            part = cv2.copyMakeBorder(part, 0, int(grown[1]), 0, int(grown[0]),
+                                      cv2.BORDER_REPLICATE)
+            rgb = cv2.resize(part, (int(cells[0]), int(cells[1])), interpolation=cv2.INTER_AREA)
+            M = np.column_stack([M[:, :2], M[:, 2] - low]) / factor
+    # OpenCV counts pixels from their centres: index = continuous - 0.5 on both sides.
+    shift = M[:, 2] + M[:, :2] @ (0.5, 0.5) - 0.5
+    return cv2.warpAffine(rgb, np.column_stack([M[:, :2], shift]), (size, size),
+                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0))
+
+
+def _rotation(angle: float) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-np.clip(x, -100, 100)))
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes (cx, cy, w, h)."""
+    low = np.maximum(a[:2] - a[2:] / 2, b[:2] - b[2:] / 2)
+    high = np.minimum(a[:2] + a[2:] / 2, b[:2] + b[2:] / 2)
+    inter = float(np.prod(np.maximum(high - low, 0)))
+    return inter / (float(a[2] * a[3] + b[2] * b[3]) - inter + 1e-12)
+
+
+def _inside(box: np.ndarray, face: FaceLandmarks) -> bool:
+    """Whether a candidate's box (cx, cy, w, h) lies on a face that was accepted already."""
+    b = face.box
+    return bool(np.all(np.abs(box[:2] - (b[:2] + b[2:]) / 2) < 0.25 * face.size)
+                and max(box[2:]) < 2 * face.size)
+
+
+def _same_face(a: FaceLandmarks, b: FaceLandmarks) -> bool:
+    """Whether two detections ended on the same face after the second pass."""
+    return float(np.median(np.linalg.norm(a.xy - b.xy, axis=1))) < 0.25 * min(a.size, b.size)

@@ -1,0 +1,103 @@
+"""The fitted face: 468 points in the world, and how it is kept."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import IdfError
+from ..runtime.files import atomic_write
+from .topology import FACE_LEFT, FACE_RIGHT, LEFT_EYE, RIGHT_EYE, TRIANGLES
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMesh:
+    """The fitted face, in the world frame of the cameras.
+
+    vertices: (468, 3) float64. normals: (468, 3) float64 unit, pointing out of the head.
+    inliers: (N,) bool, the views that the mesh was made from; N = views given to `fit_face`.
+    residuals: (N,) float64, median reprojection error in pixels, NaN where nothing was detected.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    inliers: np.ndarray
+    residuals: np.ndarray
+    triangles: np.ndarray = field(default_factory=lambda: TRIANGLES)
+
+    @property
+    def width(self) -> float:
+        """Face width, world units: between the landmarks in front of the ears."""
+        return float(np.linalg.norm(self.vertices[FACE_RIGHT] - self.vertices[FACE_LEFT]))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for `numpy.savez`; `FaceMesh(**arrays)` makes the mesh again."""
+        return {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__}
+
+    def save(self, path) -> None:
+        """Write an .npz file, atomically."""
+        save_arrays(path, self.arrays())
+
+    @classmethod
+    def load(cls, path) -> FaceMesh:
+        """Read what `save` wrote."""
+        return load_arrays(cls, path)
+
+
+def save_arrays(path, arrays: dict[str, np.ndarray]) -> None:
+    with atomic_write(path) as temporary, open(temporary, "wb") as f:
+        np.savez_compressed(f, **arrays)
+
+
+def load_arrays(cls, path):
+    """An object of `cls` from the .npz of its fields. Raises IdfError where it is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return cls(**{k: data[k] for k in data.files})
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
+                       "delete it and run the swap again") from error
+
+
+def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:
+    """(V, 3) unit normals: sum of the triangles' cross products, which weighs them by area."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    cross = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], cross)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
+# How far the eyeball stands out of the plane of the lids' rim, shares of the face's width: half way
+# to the middle, and there (a ball of 12 mm in a face of 140 mm, its front 6 mm before the rim).
+BULGE = (0.032, 0.045)
+
+
+def eye_caps(vertices, normals, triangles=TRIANGLES) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh with its eyes closed by balls that hide what lies behind them.
+
+    vertices, normals: (468, 3). Returns more vertices (468 + E, 3) and only the new triangles
+    (C, 3). Without them the side of the nose is seen through the eye from 60 degrees on.
+    triangles: the mesh's own; one whose openings are covered by them already gets none.
+    """
+    if len(triangles) > len(TRIANGLES):
+        return np.asarray(vertices, np.float64), np.zeros((0, 3), np.int32)
+    width = np.linalg.norm(vertices[FACE_RIGHT] - vertices[FACE_LEFT])
+    points, triangles = [np.asarray(vertices, np.float64)], []
+    first = len(vertices)
+    for ring in (LEFT_EYE, RIGHT_EYE):
+        rim, n = points[0][ring], len(ring)
+        middle, out = rim.mean(0), normals[ring].mean(0)
+        out = out / max(np.linalg.norm(out), 1e-12)
+        half = 0.5 * (rim + middle) + BULGE[0] * width * out
+        points += [half, (middle + BULGE[1] * width * out)[None]]
+        a, b = np.arange(n), (np.arange(n) + 1) % n
+        inner, top = first + np.arange(n), np.full(n, first + n)
+        triangles += [np.stack(t, 1) for t in ((ring[a], ring[b], inner[b]),
+                                               (ring[a], inner[b], inner[a]),
+                                               (inner[a], inner[b], top))]
+        first += n + 1
+    return np.concatenate(points), np.concatenate(triangles).astype(np.int32)

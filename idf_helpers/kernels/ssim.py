@@ -1,0 +1,368 @@
+"""SSIM and the loss's gradient row by row: two passes, each a blur down, a blur across, a formula.
+
+The formulas stand at the top of `loss.py`. STRIP rows of one colour are one item of work: most of
+the rows that the next row needs are then still near the processor that needs them. Blurred down, a
+row lies in a scratch of its own whose margins are zero, so that the blur across needs no special
+case at the ends; at the top and bottom the sum down just has fewer terms (zero padding). The last
+vector of a row is moved left to end with it: its first lanes are computed twice, with the same
+result, and left out of the sums.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+
+from .compile import inner, kernel
+from .simd import Lanes, data_pointer
+from .threads import first_item, next_item
+
+WINDOW, SIGMA = 11, 1.5
+RADIUS = WINDOW // 2
+STRIP = 16  # rows
+MARGIN = 16  # zeros on both sides of a row in the scratch, at least RADIUS and a vector's excess
+C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
+f32 = np.float32
+
+
+def gaussian_window() -> np.ndarray:
+    """(11,) float32, sums to 1."""
+    t = np.arange(WINDOW) - RADIUS
+    k = np.exp(-t**2 / (2 * SIGMA**2))
+    return (k / k.sum()).astype(np.float32)
+
+
+WEIGHTS = tuple(f32(w) for w in gaussian_window())
+
+
+def lanes_for(width: int, lanes: int) -> int:
+    """The vector width for rows of so many pixels: no wider than a row; 1 = plain loops."""
+    return next((n for n in (16, 8) if n <= min(width, lanes)), 1)
+
+
+# --- pieces of vector code ------------------------------------------------------------------------
+
+class _Row:
+    """Emits one row's blocks of L pixels; `at` is the first pixel of a block, `new` the mask of
+    the lanes that no block before had."""
+
+    def __init__(self, context, builder, signature, args, width):
+        self.L = Lanes(builder, signature.args[0].count)
+        self.builder, self.width = builder, width
+        self.pointers = [data_pointer(context, builder, signature, args, k)
+                         if isinstance(t, types.Array) else None
+                         for k, t in enumerate(signature.args)]
+
+    def number(self, x):
+        return ir.Constant(self.width.type, x)
+
+    def blocks(self):
+        b, L = self.builder, self.number(self.L.count)
+        count = b.sdiv(b.add(self.width, b.sub(L, self.number(1))), L)
+        with self.L.loop(self.number(0), count) as k:
+            start, last = b.mul(k, L), b.sub(self.width, L)
+            self.at = b.select(b.icmp_signed("<", start, last), start, last)
+            skip = self.L.splat_index(b.sub(start, self.at))
+            self.new = self.L.index().compare(">=", skip)
+            yield self
+
+    def offset(self, row):
+        """Of the block in row `row` of a C-contiguous picture, counted over all its planes."""
+        return self.builder.add(self.builder.mul(row, self.width), self.at)
+
+    def across(self, scratch, stride, plane) -> object:
+        """Sum over the window of plane `plane` of the scratch, whose rows have `stride` floats."""
+        b = self.builder
+        first = b.add(b.add(self.at, b.mul(stride, self.number(plane))),
+                      self.number(MARGIN - RADIUS))
+        taps = [self.L.load(scratch, b.add(first, self.number(k))) for k in range(WINDOW)]
+        total = taps[RADIUS] * WEIGHTS[RADIUS]
+        for k in range(RADIUS):  # the window is symmetric
+            total = (taps[k] + taps[WINDOW - 1 - k]) * WEIGHTS[k] + total
+        return total
+
+
+def _weight(L, builder, window, i, row):
+    """window[i - row + RADIUS] in every lane."""
+    k = builder.add(builder.sub(i, row), ir.Constant(i.type, RADIUS))
+    return L.splat(builder.load(builder.gep(window, [k])))
+
+
+@intrinsic
+def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width, scratch, stride):
+    """scratch (5, stride): x, x², xy, y, y² of rows start … stop-1 summed with the window's
+    weights round `row`. base: rows of all planes before this colour's."""
+    def codegen(context, builder, signature, args):
+        base, start, stop, row, width, stride = (args[k] for k in (4, 5, 6, 7, 8, 10))
+        r = _Row(context, builder, signature, args, width)
+        L, (_, x, y, window, *_, scratch, _) = r.L, r.pointers
+        for _ in r.blocks():
+            sums = [L.accumulator() for _ in range(5)]
+            with L.loop(start, stop) as i:
+                weight = _weight(L, builder, window, i, row)
+                at = r.offset(builder.add(base, i))
+                a, b = L.load(x, at), L.load(y, at)
+                wa, wb = weight * a, weight * b
+                for total, term in zip(sums, (wa, wa * a, wa * b, wb, wb * b), strict=True):
+                    total.add(term)
+            to = builder.add(r.at, r.number(MARGIN))
+            for k, total in enumerate(sums):
+                L.store(total.get(), scratch, builder.add(to, builder.mul(stride, r.number(k))))
+        return context.get_dummy_value()
+    n = types.intp
+    return types.void(lanes, x, y, window, n, n, n, n, n, scratch, n), codegen
+
+
+@intrinsic
+def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, out, total):
+    """out (3, 3, H, W) at row `row` of all rows of a colour table: g dS/dm, g dS/dE, g dS/dF,
+    `plane` rows apart. total (lanes,): sums of S."""
+    def codegen(context, builder, signature, args):
+        stride, width, g, row, plane = args[2:7]
+        r = _Row(context, builder, signature, args, width)
+        L, scratch, out, total = r.L, r.pointers[1], r.pointers[7], r.pointers[8]
+        g, sum_ = L.splat(g), L.accumulator()
+        for _ in r.blocks():
+            m, E, F, n, G = (r.across(scratch, stride, k) for k in range(5))
+            a1, a2 = 2.0 * m * n + C1, 2.0 * (F - m * n) + C2
+            b1, b2 = m * m + n * n + C1, E - m * m + G - n * n + C2
+            both = 1.0 / (b1 * b2)
+            r1, r2 = b2 * both, b1 * both  # 1/B1, 1/B2
+            s = a1 * a2 * both
+            partials = (g * 2.0 * (n * (a2 - a1) * both - m * s * (r1 - r2)), 0.0 - g * s * r2,
+                        g * 2.0 * a1 * both)
+            for k, value in enumerate(partials):
+                at = r.offset(builder.add(row, builder.mul(plane, r.number(k))))
+                L.store(value, out, at)
+            sum_.add(s.where(r.new, 0.0))
+        L.store(sum_.get(), total, r.number(0))
+        return context.get_dummy_value()
+    n = types.intp
+    return types.void(lanes, scratch, n, n, types.float32, n, n, out, total), codegen
+
+
+@intrinsic
+def _partials_down(typingctx, lanes, partials, window, base, plane, start, stop, row, width,
+                   scratch, stride):
+    """scratch (3, stride): the three tables of `_similarity_across` summed over rows."""
+    def codegen(context, builder, signature, args):
+        base, plane, start, stop, row, width, stride = (args[k] for k in (3, 4, 5, 6, 7, 8, 10))
+        r = _Row(context, builder, signature, args, width)
+        L, partials, window, scratch = r.L, r.pointers[1], r.pointers[2], r.pointers[9]
+        for _ in r.blocks():
+            sums = [L.accumulator() for _ in range(3)]
+            with L.loop(start, stop) as i:
+                weight = _weight(L, builder, window, i, row)
+                line = builder.add(base, i)
+                for k, total in enumerate(sums):
+                    at = r.offset(builder.add(line, builder.mul(plane, r.number(k))))
+                    total.add(weight * L.load(partials, at))
+            to = builder.add(r.at, r.number(MARGIN))
+            for k, total in enumerate(sums):
+                L.store(total.get(), scratch, builder.add(to, builder.mul(stride, r.number(k))))
+        return context.get_dummy_value()
+    n = types.intp
+    return types.void(lanes, partials, window, n, n, n, n, n, n, scratch, n), codegen
+
+
+@intrinsic
+def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y, out, totals):
+    """out at row `row`: weight·sign(x - y) + Bm + 2x·BE + y·BF. totals (2, lanes): sums of |x - y|
+    and (x - y)²."""
+    def codegen(context, builder, signature, args):
+        stride, width, weight, row = args[2:6]
+        r = _Row(context, builder, signature, args, width)
+        L, scratch = r.L, r.pointers[1]
+        x, y, out, totals = r.pointers[6:10]
+        weight = L.splat(weight)
+        absolute, squared = L.accumulator(), L.accumulator()
+        for _ in r.blocks():
+            m, E, F = (r.across(scratch, stride, k) for k in range(3))
+            at = r.offset(row)
+            a, b = L.load(x, at), L.load(y, at)
+            d = a - b
+            sign = weight.where(d.compare(">", 0.0), (0.0 - weight).where(d.compare("<", 0.0), 0.0))
+            L.store(sign + m + 2.0 * a * E + b * F, out, at)
+            d = d.where(r.new, 0.0)
+            absolute.add(d.maximum(0.0 - d))
+            squared.add(d * d)
+        L.store(absolute.get(), totals, r.number(0))
+        L.store(squared.get(), totals, r.number(L.count))
+        return context.get_dummy_value()
+    n = types.intp
+    return types.void(lanes, scratch, n, n, types.float32, n, x, y, out, totals), codegen
+
+
+# --- the same for one pixel at a time -------------------------------------------------------------
+
+@inner
+def _across_plain(scratch, plane, j):
+    total = f32(0)
+    for k in range(WINDOW):
+        total += WEIGHTS[k] * scratch[plane, MARGIN - RADIUS + j + k]
+    return total
+
+
+def _moments_plain(lanes, x, y, window, colour, row, scratch):
+    height, width = x.shape[1:]
+    for j in range(width):
+        s0, s1, s2, s3, s4 = f32(0), f32(0), f32(0), f32(0), f32(0)
+        for i in range(max(row - RADIUS, 0), min(row + RADIUS + 1, height)):
+            a, b, w = x[colour, i, j], y[colour, i, j], window[i - row + RADIUS]
+            s0 += w * a
+            s1 += w * a * a
+            s2 += w * a * b
+            s3 += w * b
+            s4 += w * b * b
+        to = MARGIN + j
+        scratch[0, to], scratch[1, to], scratch[2, to] = s0, s1, s2
+        scratch[3, to], scratch[4, to] = s3, s4
+
+
+def _similarity_plain(lanes, scratch, g, colour, row, out, total):
+    one, two = f32(1), f32(2)
+    total[0] = f32(0)
+    for j in range(out.shape[3]):
+        m, e, f = (_across_plain(scratch, 0, j), _across_plain(scratch, 1, j),
+                   _across_plain(scratch, 2, j))
+        n, h = _across_plain(scratch, 3, j), _across_plain(scratch, 4, j)
+        a1, a2 = two * m * n + C1, two * (f - m * n) + C2
+        b1, b2 = m * m + n * n + C1, e - m * m + h - n * n + C2
+        r1, r2 = one / b1, one / b2
+        s = a1 * a2 * r1 * r2
+        total[0] += s
+        out[0, colour, row, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
+        out[1, colour, row, j] = -g * s * r2
+        out[2, colour, row, j] = g * two * a1 * r1 * r2
+
+
+def _partials_plain(lanes, partials, window, colour, row, scratch):
+    height, width = partials.shape[2:]
+    for k in range(3):
+        for j in range(width):
+            s = f32(0)
+            for i in range(max(row - RADIUS, 0), min(row + RADIUS + 1, height)):
+                s += window[i - row + RADIUS] * partials[k, colour, i, j]
+            scratch[k, MARGIN + j] = s
+
+
+def _gradient_plain(lanes, scratch, weight, colour, row, x, y, out, totals):
+    totals[0, 0], totals[1, 0] = f32(0), f32(0)
+    for j in range(x.shape[2]):
+        a, b = x[colour, row, j], y[colour, row, j]
+        d = a - b
+        totals[0, 0] += abs(d)
+        totals[1, 0] += d * d
+        out[colour, row, j] = (weight * np.sign(d) + _across_plain(scratch, 0, j)
+                               + f32(2) * a * _across_plain(scratch, 1, j)
+                               + b * _across_plain(scratch, 2, j))
+
+
+# --- vectors or plain loops, chosen by the number of lanes when compiling -------------------------
+
+def moments_down(lanes, x, y, window, colour, row, scratch):
+    """scratch (5, ·): x, x², xy, y, y² of one colour blurred down to row `row`."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload(moments_down)
+def _compile_moments(lanes, x, y, window, colour, row, scratch):
+    if lanes.count == 1:
+        return _moments_plain
+
+    def vectors(lanes, x, y, window, colour, row, scratch):
+        height, width = x.shape[1:]
+        _moments_down(lanes, x, y, window, colour * height, max(row - RADIUS, 0),
+                      min(row + RADIUS + 1, height), row, width, scratch, scratch.shape[1])
+    return vectors
+
+
+def similarity_across(lanes, scratch, g, colour, row, out, total):
+    """out (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF of one row; total: S summed, spread over it."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload(similarity_across)
+def _compile_similarity(lanes, scratch, g, colour, row, out, total):
+    if lanes.count == 1:
+        return _similarity_plain
+
+    def vectors(lanes, scratch, g, colour, row, out, total):
+        height, width = out.shape[2:]
+        _similarity_across(lanes, scratch, scratch.shape[1], width, g, colour * height + row,
+                           3 * height, out, total)
+    return vectors
+
+
+def partials_down(lanes, partials, window, colour, row, scratch):
+    """scratch (3, ·): the three tables of one colour blurred down to row `row`."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload(partials_down)
+def _compile_partials(lanes, partials, window, colour, row, scratch):
+    if lanes.count == 1:
+        return _partials_plain
+
+    def vectors(lanes, partials, window, colour, row, scratch):
+        height, width = partials.shape[2:]
+        _partials_down(lanes, partials, window, colour * height, 3 * height,
+                       max(row - RADIUS, 0), min(row + RADIUS + 1, height), row, width, scratch,
+                       scratch.shape[1])
+    return vectors
+
+
+def gradient_across(lanes, scratch, weight, colour, row, x, y, out, totals):
+    """One row of dL/dx; totals (2, ·): |x - y| and (x - y)² summed, spread over it."""
+    raise NotImplementedError("for compiled code only")
+
+
+@overload(gradient_across)
+def _compile_gradient(lanes, scratch, weight, colour, row, x, y, out, totals):
+    if lanes.count == 1:
+        return _gradient_plain
+
+    def vectors(lanes, scratch, weight, colour, row, x, y, out, totals):
+        height, width = x.shape[1:]
+        _gradient_across(lanes, scratch, scratch.shape[1], width, weight, colour * height + row,
+                         x, y, out, totals)
+    return vectors
+
+
+# --- the two passes -------------------------------------------------------------------------------
+
+@kernel
+def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
+    """partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0]."""
+    height, width = x.shape[1:]
+    scratch = np.zeros((5, width + 2 * MARGIN), np.float32)
+    total = np.empty(len(lanes), np.float32)
+    strips = -(-height // STRIP)
+    item = first_item(counter)
+    while item < 3 * strips:
+        colour, first = item // strips, item % strips * STRIP
+        for row in range(first, min(first + STRIP, height)):
+            moments_down(lanes, x, y, window, colour, row, scratch)
+            similarity_across(lanes, scratch, g, colour, row, partials, total)
+            sums[0, colour, row] = total.sum()
+        item = next_item(counter)
+
+
+@kernel
+def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
+    """out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row."""
+    height, width = x.shape[1:]
+    scratch = np.zeros((3, width + 2 * MARGIN), np.float32)
+    totals = np.empty((2, len(lanes)), np.float32)
+    strips = -(-height // STRIP)
+    item = first_item(counter)
+    while item < 3 * strips:
+        colour, first = item // strips, item % strips * STRIP
+        for row in range(first, min(first + STRIP, height)):
+            partials_down(lanes, partials, window, colour, row, scratch)
+            gradient_across(lanes, scratch, weight, colour, row, x, y, out, totals)
+            sums[1, colour, row] = totals[0].sum()
+            sums[2, colour, row] = totals[1].sum()
+        item = next_item(counter)

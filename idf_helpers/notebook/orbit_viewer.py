@@ -1,0 +1,245 @@
+"""Looking round any scene in a notebook: the kernel renders, an Image widget shows it.
+
+For scenes that a browser cannot draw itself (radiance fields), and where it lacks WebGL2. As in
+nerfview, all it takes is something with `render(camera)`; while a slider moves, requests that come
+faster than pictures are dropped, and a slow scene is drawn at half the size until the hand rests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import ipywidgets as w
+import numpy as np
+
+from .. import provenance
+from ..data.cameras import Camera, SceneFrame, look_at_matrix, scene_frame
+from ..data.media import encode_image
+from ..errors import IdfError
+from ..export.avatar_payload import influence
+from ..export.slider_plan import Slider, full_names, slider_plan
+from ..provenance.marks import LABEL
+from ..scene import Scene
+from .widgets import RED, picture_widget
+
+PITCH_LIMIT = 85.0
+SLOW_S = 0.12   # a picture that takes longer is drawn at half the size while something moves
+REST_S = 0.35   # without a change, before the full picture is drawn
+SLIDER = {"style": {"description_width": "110px"}, "layout": w.Layout(width="330px")}
+
+
+class OrbitViewer:
+    """A picture of `scene` with sliders for the direction, and for an avatar's expression.
+
+    scene: anything with `render(camera, expression=None)`; its own `cameras` say where it is.
+    cameras: those of the dataset, where the scene does not know them. size: longer side, pixels.
+    basis: an avatar's `ExpressionBasis` (names, low, high, neutral …); the scene's own `basis`
+    where None. label: the visible word in the corner, "" leaves it out. notice: a line above it.
+
+    After a change by the hand the picture follows by itself; in a cell that sets `yaw.value`,
+    `update()` draws at once. `expression` is (E,) float32, or None for a scene without one.
+    """
+
+    def __init__(self, scene: Scene, cameras: Sequence[Camera] | None = None, *, size: int = 320,
+                 basis=None, label: str = LABEL, notice: str = ""):
+        cameras = list(getattr(scene, "cameras", ()) if cameras is None else cameras)
+        if not cameras:
+            raise IdfError("A viewer has to know where the scene is", "a scene without cameras",
+                           "give the dataset's: OrbitViewer(scene, data.cameras)")
+        self.scene, self.frame, self.label = scene, scene_frame(cameras), label
+        self.base = cameras[0].fitted(size)
+        self.yaw = w.FloatSlider(0.0, min=-180, max=180, step=1, description="Yaw",
+                                 readout_format=".0f", **SLIDER)
+        self.pitch = w.FloatSlider(6.0, min=-PITCH_LIMIT, max=PITCH_LIMIT, step=1,
+                                   description="Pitch", readout_format=".0f", **SLIDER)
+        self.distance = w.FloatSlider(1.0, min=0.4, max=3.0, step=0.05, description="Distance",
+                                      readout_format=".2f", **SLIDER)
+        self.image = picture_widget(max(self.base.width, self.base.height))
+        self.image.format = "jpeg"
+        # A draft of half the size is shown as large as the picture.
+        self.image.layout.width = f"{self.base.width}px"
+        self.status = w.HTML()
+        basis = getattr(scene, "basis", None) if basis is None else basis
+        self.face = ExpressionSliders.of(basis) if basis is not None else None
+        self.picture = LivePicture(self._draw, self._failed)
+        for slider in (self.yaw, self.pitch, self.distance):
+            slider.observe(lambda _: self.picture.request(), "value")
+        if self.face:
+            self.face.on_change = self.picture.request
+        controls = [self.yaw, self.pitch, self.distance, *([self.face.box] if self.face else [])]
+        line = [w.HTML(f"<p>{html.escape(notice)}</p>")] if notice else []
+        self.box = w.VBox([*line, w.HBox([w.VBox([self.image]), w.VBox(controls)],
+                                         layout=w.Layout(flex_flow="row wrap")), self.status])
+        self.update()
+
+    @property
+    def expression(self) -> np.ndarray | None:
+        return self.face.expression if self.face else None
+
+    @property
+    def camera(self) -> Camera:
+        """The camera that the sliders name."""
+        return orbit_camera(self.frame, self.base, math.radians(self.yaw.value),
+                            math.radians(self.pitch.value),
+                            self.frame.distance * self.distance.value)
+
+    def update(self) -> np.ndarray:
+        """Draws now, at full size; returns the picture, uint8 (H, W, 3)."""
+        self.picture.cancel()
+        return self._draw(1.0)
+
+    def _draw(self, scale: float) -> np.ndarray:
+        camera = self.camera
+        camera = camera.fitted(max(1, round(max(camera.width, camera.height) * scale)))
+        expression = self.expression
+        rgb = self.scene.render(camera) if expression is None else \
+            self.scene.render(camera, expression)
+        picture = provenance.label(rgb, self.label) if self.label else rgb
+        self.image.value = encode_image(picture, ".jpg", quality=90)
+        self.status.value = ""
+        return picture
+
+    def _failed(self, error: Exception) -> None:
+        self.status.value = f'<p style="color:{RED}">{html.escape(str(error))}</p>'
+
+    def _ipython_display_(self):
+        from IPython.display import display
+
+        display(self.box)
+
+
+def orbit_camera(frame: SceneFrame, base: Camera, yaw: float, pitch: float,
+                 distance: float | None = None, center=None) -> Camera:
+    """`base` at yaw and pitch (radians) round the frame's centre, as orbit.js turns: yaw 0 is the
+    front and grows anticlockwise seen from above."""
+    center = frame.center if center is None else np.asarray(center, np.float64)
+    side = np.cross(frame.up, frame.front)
+    flat = math.cos(yaw) * frame.front + math.sin(yaw) * side
+    back = math.cos(pitch) * flat + math.sin(pitch) * frame.up
+    position = center + (frame.distance if distance is None else distance) * back
+    return replace(base, c2w=look_at_matrix(position, center, frame.up))
+
+
+class LivePicture:
+    """Calls `draw(scale)` for the newest of many requests.
+
+    Inside a running kernel a request only leaves a note for the event loop, so that a slider's
+    messages are read faster than pictures are made; elsewhere it draws at once. draw: takes the
+    share of the full size, 1 or 1/2. failed: told what a later draw raised, which is then raised
+    into the kernel's log.
+    """
+
+    def __init__(self, draw: Callable[[float], object], failed: Callable[[Exception], None]):
+        self._call, self._failed = draw, failed
+        self._next = self._rest = None
+        self.seconds = 0.0   # the last full picture took
+
+    def request(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._now(1.0)
+            return
+        if self._rest:
+            self._rest.cancel()
+            self._rest = None
+        if self._next is None:  # a pause as long as a picture leaves time to read the messages
+            self._next = loop.call_later(min(0.1, 0.02 + 0.3 * self.seconds), self._soon, loop)
+
+    def cancel(self) -> None:
+        for timer in (self._next, self._rest):
+            if timer:
+                timer.cancel()
+        self._next = self._rest = None
+
+    def _soon(self, loop) -> None:
+        self._next = None
+        draft = self.seconds > SLOW_S
+        self._now(0.5 if draft else 1.0)
+        if draft:
+            self._rest = loop.call_later(REST_S, self._now, 1.0)
+
+    def _now(self, scale: float) -> None:
+        start = time.perf_counter()
+        try:
+            self._call(scale)
+        except Exception as error:
+            self._failed(error)
+            raise
+        if scale == 1.0:
+            self.seconds = time.perf_counter() - start
+
+
+class ExpressionSliders:
+    """Sliders of an expression basis: the telling ones, and more on request.
+
+    `expression` is the (E,) float32 that they stand at; `on_change()` is called after a change.
+    """
+
+    def __init__(self, names, low, high, neutral, influence=None):
+        self.neutral = np.asarray(neutral, np.float32).ravel()
+        self.names = full_names(tuple(names), len(self.neutral))
+        self.plan = slider_plan(self.names, low, high, neutral, influence)
+        self.low, self.high = (np.asarray(v, np.float32).ravel() for v in (low, high))
+        self._value = self.neutral.copy()
+        self.on_change: Callable[[], None] = lambda: None
+        self.sliders: dict[str, w.FloatSlider] = {}
+        self.rows = w.VBox()
+        more = [s.label for s in self.plan if not s.first]
+        self.more = w.Dropdown(options=["", *more], value="", description="More", **SLIDER)
+        self.more.observe(self._add, "value")
+        self.reset = w.Button(description="Neutral face")
+        self.reset.on_click(lambda _: self.set(self.neutral))
+        for s in self.plan:
+            if s.first:
+                self._slider(s)
+        self.box = w.VBox([self.rows, *([self.more] if more else []), self.reset])
+
+    @classmethod
+    def of(cls, basis) -> ExpressionSliders:
+        """For an `ExpressionBasis`."""
+        return cls(basis.names, basis.low, basis.high, basis.neutral, influence(basis))
+
+    @property
+    def expression(self) -> np.ndarray:
+        return self._value.copy()
+
+    def set(self, expression) -> None:
+        """Moves every slider to `expression` (E,), one change in all."""
+        value = np.asarray(expression, np.float32).ravel()
+        if value.shape != self.neutral.shape or not np.isfinite(value).all():
+            raise IdfError("This expression does not fit the avatar", f"{value.size} numbers",
+                           f"give {self.neutral.size} finite ones")
+        report, self.on_change = self.on_change, lambda: None
+        try:
+            for s in self.plan:
+                if s.label in self.sliders:
+                    self.sliders[s.label].value = float(np.mean(value[list(s.members)]))
+        finally:
+            self.on_change = report
+        self._value = value.copy()
+        self.on_change()
+
+    def _slider(self, s: Slider) -> None:
+        low, high = min(s.low), max(s.high)
+        widget = w.FloatSlider(float(np.mean(self._value[list(s.members)])), min=low, max=high,
+                               step=(high - low) / 100, description=s.label,
+                               readout_format=".2f", **SLIDER)
+        widget.observe(lambda change, s=s: self._moved(s, change["new"]), "value")
+        self.sliders[s.label] = widget
+        self.rows.children = [*self.rows.children, widget]
+
+    def _moved(self, s: Slider, value: float) -> None:
+        for m in s.members:
+            self._value[m] = np.clip(value, self.low[m], self.high[m])
+        self.on_change()
+
+    def _add(self, change) -> None:
+        found = [s for s in self.plan if s.label == change["new"]]
+        if found and found[0].label not in self.sliders:
+            self._slider(found[0])

@@ -1,0 +1,130 @@
+"""Splats and avatars in a notebook, drawn by the browser: the exported page as a widget.
+
+The same modules as the offline page (`static/`) in an anywidget, so it runs in JupyterLab, the
+classic notebook and Colab, without a network of its own. The splats are sent once; turning the
+head and moving its face ask nothing of the kernel, which is told where they have got to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import anywidget
+import numpy as np
+import traitlets as t
+
+from ..data.cameras import Camera, scene_frame
+from ..data.media import encode_image
+from ..errors import IdfError
+from ..export.avatar_payload import Blend, Track, whole
+from ..export.html import Shown, cell_html, cell_module
+from ..export.orbit import turn_limit
+from ..provenance.marks import LABEL
+from ..reconstruct.splats.gaussians import Gaussians
+from ..scene import Scene
+from .orbit_viewer import LivePicture, orbit_camera
+
+PICTURE_SIZE = 360  # longer side of what the kernel renders for a browser that cannot, pixels
+BEHIND = {False: (0.14, 0.15, 0.16), True: (1.0, 1.0, 1.0)}  # those pictures: dark or light page
+
+
+class SplatViewer(anywidget.AnyWidget):
+    """A 3D view of a scene of splats; of an avatar with the sliders of its face.
+
+    scene: a `GaussianScene`, an avatar's scene (with `avatar` and `basis`), or Gaussians.
+    cameras: those of the dataset where the scene does not know them. label, title, note: as in
+    `html.write_viewer`. height: of the widget, pixels. track: expressions for Animate.
+    The rest as in `html.write_viewer`.
+
+    Traits that go both ways: `camera`, a dict of yaw and pitch (degrees; 0, 0 is the front),
+    distance (1 = at the start) and center (3,), set with any of them; `expression`, E numbers of an
+    avatar (see `show`); `turning`, whether it turns by itself. `picture` is the last JPEG that
+    the kernel had to draw, empty where the browser has WebGL2.
+    """
+
+    _esm = cell_module()
+    data = t.Bytes().tag(sync=True)
+    page = t.Dict().tag(sync=True)
+    rig = t.Dict(allow_none=True, default_value=None).tag(sync=True)
+    html = t.Unicode().tag(sync=True)
+    height = t.Int(480).tag(sync=True)
+    background = t.Unicode("dark").tag(sync=True)
+    camera = t.Dict().tag(sync=True)
+    expression = t.List(t.Float()).tag(sync=True)
+    turning = t.Bool(False).tag(sync=True)
+    picture = t.Bytes().tag(sync=True)
+
+    def __init__(self, scene: Scene | Gaussians, cameras: Sequence[Camera] | None = None, *,
+                 title: str = "3D head", note: str = "", label: str = LABEL,
+                 height: int = 480, background: str = "dark", turning: bool = False,
+                 trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
+                 track: Track | None = None):
+        cameras = list(getattr(scene, "cameras", ()) if cameras is None else cameras)
+        blend: Blend | None = getattr(scene, "avatar", None)
+        gaussians, face = whole(blend, track) if blend is not None else (
+            getattr(scene, "gaussians", scene), None)
+        self.basis = blend.basis if blend is not None else None
+        frame = scene_frame(cameras) if len(cameras) > 1 else None
+        shown = Shown.of(gaussians, frame, background=background, trained_at=trained_at,
+                         turn=turn_limit(cameras) if frame else None, soft_edge=soft_edge,
+                         sh_degree=sh_degree, face=face)
+        neutral = [] if self.basis is None else np.asarray(self.basis.neutral, float).tolist()
+        super().__init__(data=shown.data, page=shown.page, rig=shown.rig, height=int(height),
+                         html=cell_html(title, note, label), background=background,
+                         turning=turning, expression=neutral)
+        self._scene, self._frame = scene, frame
+        self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None
+        self._wanted: dict = {}
+        self._live = LivePicture(self._draw, lambda error: None)
+        self.on_msg(self._asked)
+
+    def show(self, expression=None) -> None:
+        """Moves an avatar's face: None = neutral, E numbers, or named values such as
+        {"jawOpen": 0.6} where the basis knows names. IdfError for what it does not know."""
+        if self.basis is None:
+            raise IdfError("This scene has no expression", "splats that stand still",
+                           "show an avatar")
+        if isinstance(expression, dict) or (expression is not None
+                                            and hasattr(self.basis, "expression")):
+            expression = self.basis.expression(expression)
+        value = self.basis.neutral if expression is None else expression
+        self.expression = np.asarray(value, float).ravel().tolist()
+
+    @t.validate("camera")
+    def _named(self, proposal):
+        """What is not named stays as it is; IdfError for another name or no finite number."""
+        value = proposal["value"]
+        ok = set(value) <= {"yaw", "pitch", "distance", "center"} and np.isfinite(
+            np.concatenate([np.ravel(np.asarray(v, float)) for v in value.values()] or [[0]])).all()
+        if not ok or len(value.get("center", (0, 0, 0))) != 3:
+            raise IdfError("This is no camera of a viewer", f"{value}"[:120],
+                           "give any of yaw, pitch, distance (numbers) and center (3 of them)")
+        return self.camera | value
+
+    @t.validate("expression")
+    def _fits(self, proposal):
+        value, e = proposal["value"], 0 if self.basis is None else len(self.basis.neutral)
+        if len(value) != e or not all(map(math.isfinite, value)):
+            raise IdfError("This expression does not fit the avatar", f"{len(value)} numbers",
+                           f"give {e} finite ones")
+        return value
+
+    # --- for a browser that cannot draw: it asks for pictures -------------------------------------
+
+    def _asked(self, _widget, content, _buffers) -> None:
+        if isinstance(content, dict) and isinstance(content.get("draw"), dict):
+            self._wanted = content["draw"]
+            self._live.request()
+
+    def _draw(self, scale: float) -> None:
+        if self._frame is None or not hasattr(self._scene, "render"):
+            raise IdfError("The kernel cannot draw this model", "Gaussians without cameras",
+                           "use a browser with WebGL2, or give the dataset's cameras")
+        w = self._wanted
+        camera = orbit_camera(self._frame, self._base, float(w["yaw"]), float(w["pitch"]),
+                              float(w["distance"]), w["center"])
+        camera = camera.fitted(round(scale * PICTURE_SIZE))
+        expression = None if w.get("expression") is None else np.array(w["expression"], np.float32)
+        rgb = self._scene.render(camera, expression, BEHIND[bool(w.get("light"))])
+        self.picture = encode_image(rgb, ".jpg", quality=90)

@@ -1,0 +1,232 @@
+"""Notebook 05's panel: stylist, look or prompt, key views; `run()` restyles the views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import ipywidgets as w
+import numpy as np
+
+from .. import catalogue as backends
+from ..data.contact_sheet import before_after, contact_sheet
+from ..data.dataset import Dataset
+from ..data.media import encode_image, over, read_image, read_video
+from ..errors import IdfError
+from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
+from ..stylize.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
+from ..stylize.dataset import DEFAULT_KEYS, REPORT, stylize_dataset
+from ..stylize.key_views import choose_keys
+from ..stylize.loop import loop
+from ..stylize.stylists.preset import PRESETS
+from ..stylize.stylists.prompts import NEGATIVE, PROMPTS, ready
+from ..stylize.views import DatasetViews, in_order
+from .widgets import BLANK, LABEL, WIDE, Panel, picture_widget, png, uploaded_files
+
+STRIP = 12  # views in a strip
+KEY_COLOUR = (0.15, 0.45, 0.95)
+
+
+class DiffusionPanel(Panel):
+    """Choose who restyles the views and how, and do it.
+
+    dataset: the views. out: folder for the runs; each choice gets its own run folder below it.
+    After `run()`: `styled` (a Dataset), `report_file` (stylize_report.json), `folder`.
+    """
+
+    action = "Restyle the views"
+
+    def __init__(self, dataset: Dataset, out="runs", stylist: str = "preset",
+                 preset: str = "bronze", prompt: str = "bronze bust", keys: int = DEFAULT_KEYS,
+                 resolution: int | None = 256, depth_s: float = 60.0, exemplar: str = "",
+                 propagator: str = "auto", depth_model=None):
+        self.dataset, self.out = dataset, Path(out)
+        self.resolution, self.depth_s, self.depth_model = resolution, depth_s, depth_model
+        self.stylist = w.Dropdown(options=backends.names("stylise"), value=stylist,
+                                  description="Stylist", style=LABEL)
+        self.preset = w.Dropdown(options=list(PRESETS), value=preset, description="Look",
+                                 style=LABEL)
+        self.ready = w.Dropdown(options=["", *PROMPTS], value="", description="Ready prompt",
+                                style=LABEL)
+        self.prompt = w.Text(value=ready(prompt), description="Prompt", style=LABEL, layout=WIDE)
+        self.negative = w.Text(value=NEGATIVE, description="Not", style=LABEL, layout=WIDE)
+        self.upload = w.FileUpload(accept="image/*", multiple=False,
+                                   description="Upload a painted view",
+                                   layout=w.Layout(width="240px"))
+        self.exemplar = w.Text(value=str(exemplar), description="or its path", style=LABEL,
+                               layout=WIDE)
+        self.strength = w.FloatSlider(value=1.0, min=0.05, max=1.0, step=0.05,
+                                      description="Strength", style=LABEL)
+        self.keys = w.IntSlider(value=keys, min=1, max=min(32, len(dataset.frames)),
+                                description="Key views", style=LABEL)
+        self.propagator = w.Dropdown(options=["auto", *backends.names("propagate")],
+                                     value=propagator, description="Propagation", style=LABEL)
+        self.strip = picture_widget(960)
+        self.result = picture_widget(960)
+        self.styled: Dataset | None = None
+        self.report_file: dict = {}
+        self.folder: Path | None = None
+        super().__init__()
+        self.box.children = [*self.box.children, self.result]
+        self.ready.observe(self._take_ready, names="value")
+        self.stylist.observe(self._fit_controls, names="value")
+        self.keys.observe(self._show_strip, names="value")
+        self._fit_controls()
+
+    def controls(self) -> list:
+        return [self.stylist, self.preset, self.ready, self.prompt, self.negative,
+                w.HBox([self.upload, self.exemplar]), self.strength, self.keys, self.propagator,
+                self.strip]
+
+    def _take_ready(self, change) -> None:
+        if change["new"]:
+            self.prompt.value = PROMPTS[change["new"]]
+
+    def _fit_controls(self, change=None) -> None:
+        """Shows what the chosen stylist makes use of."""
+        name = self.stylist.value
+        used = {self.preset: name == "preset", self.upload: name == "exemplar",
+                self.exemplar: name == "exemplar", self.keys: name != "preset",
+                self.propagator: name != "preset"}
+        for widget in (self.ready, self.prompt, self.negative):
+            used[widget] = name not in ("preset", "exemplar")
+        for widget, on in used.items():
+            widget.layout.display = None if on else "none"
+        self.strength.value = 1.0 if name in ("preset", "exemplar") else 0.6
+        self._show_strip()
+
+    def key_indices(self) -> list[int]:
+        cameras = [f.camera for f in in_order(self.dataset.frames)]
+        return list(range(len(cameras))) if self.stylist.value == "preset" else \
+            choose_keys(cameras, self.keys.value)
+
+    def _show_strip(self, change=None) -> None:
+        """The views in a row; those that the stylist gets stand in a frame."""
+        self.strip.value = png(key_strip(self.dataset, self.key_indices()))
+
+    def config(self) -> StylizeConfig:
+        """Of the widgets; an uploaded exemplar is kept under `out`."""
+        name = self.stylist.value
+        exemplar = self.exemplar.value
+        files = uploaded_files(self.upload)
+        if files and name == "exemplar":
+            filename, data = next(iter(files.items()))
+            kept = self.out / "exemplars" / sha256_bytes(data)[:8] / \
+                f"{Path(filename).stem or 'painted'}.png"
+            read_image(data, "exemplar")
+            write_bytes(kept, encode_image(read_image(data, "exemplar")))
+            exemplar = str(kept)
+        return StylizeConfig(
+            prompt=self.prompt.value if name not in ("preset", "exemplar") else "",
+            negative_prompt=self.negative.value if name not in ("preset", "exemplar") else "",
+            strength=self.strength.value, preset=self.preset.value if name == "preset" else "",
+            exemplar=exemplar if name == "exemplar" else "").checked()
+
+    def row(self) -> RowConfig:
+        return RowConfig(keys=None if self.stylist.value == "preset" else self.keys.value,
+                         resolution=self.resolution, depth_s=self.depth_s)
+
+    def run(self) -> Dataset:
+        """Restyles (or reads back what is finished) and shows views before and after."""
+        self.result.value = BLANK
+        config, name = self.config(), self.stylist.value
+        propagate = PropagateConfig(propagator=self.propagator.value)
+        key = stable_hash([self.dataset.fingerprint(), name, vars(config), vars(self.row()),
+                           vars(propagate)])[:8]
+        self.folder = self.out / f"stylize-{name}-{key}"
+        self.styled = stylize_dataset(self.dataset, self.folder, name, config, row=self.row(),
+                                      propagate=propagate, model=self.depth_model,
+                                      progress=self.report)
+        self.report_file = read_json(self.folder / REPORT, "report")
+        self.result.value = png(self.sheet())
+        self.bar.value = 1.0
+        found = self.report_file
+        self.say("\n".join([f"{name}: {found['propagator']} propagation, "
+                            f"{found['seconds']:.0f} s", *measure_lines(found),
+                            f"written to {self.folder}"]))
+        return self.styled
+
+    def loop(self, out, end: int = 1, splat_s: float = 60.0, progress=None, say=print) -> Path:
+        """The loop with the panel's settings; the last video's path."""
+        return loop(self.dataset.root, self.stylist.value, self.config(),
+                    LoopConfig(end=end, splat_s=splat_s, splat_resolution=self.resolution),
+                    row=self.row(), propagate=PropagateConfig(propagator=self.propagator.value),
+                    out=out, progress=progress or self.report, say=say)
+
+    def sheet(self, views: int = 8, cell: int = 120) -> np.ndarray:
+        """Views all round, before above after; uint8 picture."""
+        if self.styled is None:
+            raise IdfError("There are no restyled views yet", "run() was not called",
+                           "press the button, or call panel.run()")
+        return styled_sheet(self.dataset, self.styled, views, cell)
+
+
+def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
+    """The views in their order, at most `2 * STRIP` of them, keys in a coloured frame."""
+    frames, chosen = in_order(dataset.frames), set(keys)
+    shown = sorted(set(np.linspace(0, len(frames) - 1, min(2 * STRIP, len(frames))).astype(int))
+                   | (chosen if len(chosen) <= STRIP else set()))
+    pictures = []
+    for i in shown:
+        picture = over(frames[i].image())
+        picture = cv2.resize(picture, (cell, round(cell * picture.shape[0] / picture.shape[1])),
+                             interpolation=cv2.INTER_AREA)
+        if i in chosen:
+            for edge in (np.s_[:3], np.s_[-3:], np.s_[:, :3], np.s_[:, -3:]):
+                picture[edge] = KEY_COLOUR
+        pictures.append(picture)
+    return contact_sheet(pictures, columns=min(STRIP, len(pictures)), cell=cell)
+
+
+def styled_sheet(before: Dataset, after: Dataset, views: int = 8, cell: int = 120) -> np.ndarray:
+    """`views` frames all round, before above after."""
+    frames, styled = in_order(before.frames), {f.name: f for f in after.frames}
+    chosen = [frames[i] for i in np.linspace(0, len(frames), views, endpoint=False).astype(int)]
+    return before_after([f.image() for f in chosen], [styled[f.name].image() for f in chosen],
+                        cell)
+
+
+def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndarray:
+    """Frames of iter0.mp4, iter1.mp4 …, one row each."""
+    rows = []
+    for n in range(iterations + 1):
+        frames = list(read_video(Path(out) / f"iter{n}.mp4"))
+        rows += [frames[i] for i in np.linspace(0, len(frames), views,
+                                                endpoint=False).astype(int)]
+    return contact_sheet(rows, columns=views, cell=cell)
+
+
+def measure_lines(report: dict) -> list[str]:
+    """The measures of a run for people; what was not measured is left out."""
+    texts = {"warp_error_neighbours": "change of a surface point between neighbours: {:.1f} of 255",
+             "warp_error_eighth": "an eighth of a turn apart: {:.1f}",
+             "sharpness_of_keys": "sharpness: {:.2f} of the key views'",
+             "mask_overlap": "overlap of the outlines: {:.3f}"}
+    return [t.format(report["measures"][k]) for k, t in texts.items()
+            if isinstance(report["measures"].get(k), float)]
+
+
+def paint(dataset: Dataset, path, frame: int | None = None) -> Path:
+    """An example for the exemplar: the front view painted over in coarse strokes, as a PNG whose
+    name says which view it is. What a hand would do in any drawing program."""
+    views = DatasetViews(dataset)
+    k = choose_keys([f.camera for f in views.frames], 1)[0] if frame is None else frame
+    view = views[k]
+    rgb = view.source()
+    grey = rgb.mean(-1)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(grey.shape).astype(np.float32)
+    size = max(view.size) / 320
+    strokes = cv2.GaussianBlur(noise, (0, 0), sigmaX=7 * size, sigmaY=1.3 * size)
+    strokes /= strokes.std() + 1e-6
+    light = np.clip((grey + 0.05 * strokes - 0.1) / 0.7, 0, 1)[..., None]
+    low, middle, high = (np.array(c, np.float32) for c in
+                         ((0.16, 0.10, 0.30), (0.86, 0.34, 0.30), (1.0, 0.90, 0.60)))
+    painted = np.where(light < 0.5, low + (middle - low) * 2 * light,
+                       middle + (high - middle) * (2 * light - 1))
+    teal = ((strokes > 1.1) & (grey > 0.2))[..., None]
+    painted = np.where(teal, 0.5 * painted + 0.5 * np.array((0.1, 0.55, 0.55)), painted)
+    a = view.mask[..., None]
+    file = Path(path) / f"{Path(view.name).name}.png"
+    write_bytes(file, encode_image((painted * a + 1 - a).astype(np.float32)))
+    return file

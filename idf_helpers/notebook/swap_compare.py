@@ -1,0 +1,80 @@
+"""The swappers that this machine has, side by side on the same views."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import catalogue as backends
+from .. import provenance
+from ..data.contact_sheet import contact_sheet
+from ..data.dataset import Dataset
+from ..errors import IdfError
+from ..export.gallery import SHEET_YAWS, frames_by_yaw
+from ..swap.config import SwapConfig
+from ..swap.dataset import read_sources
+
+
+@dataclass(frozen=True, eq=False)
+class SwapComparison:
+    """picture: uint8 sheet, the views as they are and a row for each swapper. rows: of a table,
+    one a swapper: how many of the views it swapped, CPU seconds, licence."""
+
+    picture: np.ndarray
+    rows: list[dict]
+
+
+def present_swappers(offers: frozenset[str] = frozenset({backends.VIEWS})) -> list[str]:
+    """Names of the swap backends that can run here, and the hybrids of the neural ones. Those with
+    a licence that is not for every use are among them only where the user fetched their weights."""
+    found, neural = [], []
+    for status in backends.available("swap"):
+        if not status.missing and backends.find("swap", status.name).needs <= offers:
+            found.append(status.name)
+            if not backends.find("swap", status.name).commercial:
+                neural.append(f"uv+{status.name}")
+    return found + [n for n in neural if backends.find("swap", n).needs <= offers]
+
+
+def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str] | None = None,
+                  cell: int = 130, progress: Callable[[str, float], None] | None = None
+                  ) -> SwapComparison:
+    """Swaps a few views, from one profile to the other, by every swapper.
+
+    source: a photo (path or bytes). consent: as for `swap_dataset`. names: of the swappers, None =
+    `present_swappers`. Nothing is written. A swapper that refuses these views has its reason in the
+    table; IdfError: bad photo, no consent.
+    """
+    photos, faces = read_sources(source, None)
+    provenance.require_consent(consent, photos, [f.path for f in data.frames])
+    names = list(names) if names is not None else present_swappers()
+    chosen = [frame for _, frame in frames_by_yaw(data.frames, SHEET_YAWS)]
+    before = [frame.image() for frame in chosen]
+    pictures, captions = list(before), ["as it is", *[""] * (len(before) - 1)]
+    rows = []
+    for k, name in enumerate(names):
+        backend = backends.find("swap", name)
+        row = {"swapper": backend.name, "swapped": 0, "of": len(chosen), "cpu seconds": None,
+               "licence": backend.licence, "note": ""}
+        rows.append(row)
+        started = time.process_time()
+        try:
+            swapper = backend.load().prepare(data.frames, faces, None, lambda *a: None,
+                                             SwapConfig(name))
+            results = [(swapper.of_frame(f.name) if hasattr(swapper, "of_frame") else swapper)(
+                image, f.camera) for f, image in zip(chosen, before, strict=True)]
+        except IdfError as error:
+            row["note"] = f"{error.what} ({error.found})" if error.found else error.what
+            continue
+        row["cpu seconds"] = round(time.process_time() - started, 2)
+        row["swapped"] = sum(r.status == "swapped" for r in results)
+        row["note"] = "; ".join(sorted({r.reason for r in results if r.reason}))
+        pictures += [r.image for r in results]
+        captions += [backend.name, *[r.status.replace("_", " ") if r.status != "swapped" else ""
+                                     for r in results[1:]]]
+        if progress is not None:
+            progress("comparing swappers", (k + 1) / len(names))
+    return SwapComparison(contact_sheet(pictures, len(before), cell, captions), rows)

@@ -1,0 +1,138 @@
+"""Notebook 01's panel: photo, dataset, backend, consent; `run()` swaps."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import ipywidgets as w
+
+from .. import catalogue as backends
+from ..data import samples
+from ..data.contact_sheet import before_after
+from ..data.dataset import Dataset
+from ..data.inputs import open_dataset, open_photo
+from ..data.media import read_image, resize_area
+from ..errors import IdfError
+from ..export.gallery import SHEET_YAWS, frames_by_yaw
+from ..runtime.files import read_json, stable_hash
+from ..swap.dataset import SwapConfig, swap_dataset
+from .before_after import BeforeAfter
+from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
+
+SLIDER_YAWS = tuple(range(-90, 91, 15))
+
+
+class SwapPanel(Panel):
+    """Choose a source photo and a dataset, and swap.
+
+    photo: bundled name or path. dataset: bundled name, folder, .zip or https URL. out: folder for
+    the runs; each choice of inputs gets its own run folder below it.
+    After `run()`: `target` and `swapped` (Datasets), `report` (swap_report.json).
+    """
+
+    action = "Swap the face"
+
+    def __init__(self, photo: str = "C", dataset: str = "head_multiview", out="runs",
+                 backend: str = "auto", consent: str = ""):
+        self.out = Path(out)
+        self.chooser = w.HBox()  # holds the upload button
+        # not at every key: a half-typed path on Drive would ask for Drive
+        self.photo = w.Text(value=str(photo), description="Source photo", style=LABEL, layout=WIDE,
+                            placeholder=f"{', '.join(samples.PHOTOS)} or a path",
+                            continuous_update=False)
+        self.dataset = w.Text(value=str(dataset), description="Views (dataset)", style=LABEL,
+                              layout=WIDE, placeholder="bundled name, folder, .zip or https URL")
+        self.backend = w.Dropdown(options=["auto", *backends.names("swap")], value=backend,
+                                  description="Swap backend", style=LABEL)
+        self.consent = w.Textarea(
+            value=consent, description="Consent", style=LABEL, layout=WIDE,
+            placeholder="Whose faces are these, and did they agree? Not needed for bundled heads.")
+        self.preview = picture_widget(160)
+        self.caption = w.HTML()
+        self.result = picture_widget(1000)
+        self.target: Dataset | None = None
+        self.swapped: Dataset | None = None
+        self.report_file: dict = {}
+        super().__init__()
+        self.box.children = [*self.box.children, self.result]
+        self._new_upload()
+        self.photo.observe(self._photo_typed, names="value")
+        self._show_photo()
+
+    def controls(self) -> list:
+        photo = w.VBox([self.preview, self.caption], layout=w.Layout(margin="0 0 0 12px"))
+        return [w.HBox([w.VBox([self.chooser, self.photo, self.dataset, self.backend,
+                                self.consent]), photo])]
+
+    def _new_upload(self) -> None:
+        """An empty upload button in the place of the one before (it cannot be emptied)."""
+        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Upload a photo",
+                                   layout=w.Layout(width="200px"))
+        self.upload.observe(self._show_photo, names="value")
+        self.chooser.children = [self.upload]
+
+    @property
+    def source(self):
+        """The uploaded photo's bytes, else the path or bundled photo in the text field."""
+        files = uploaded_files(self.upload)
+        return open_photo(next(iter(files.values())) if files else self.photo.value)
+
+    def _photo_typed(self, change) -> None:
+        """What was chosen last counts: a typed photo takes the place of an uploaded one."""
+        self._new_upload()
+        self._show_photo(change)
+
+    def _show_photo(self, change=None) -> None:
+        if change is not None:
+            self.bar.value = 0.0
+            self.say("")
+        name = next(iter(uploaded_files(self.upload)), None)
+        try:
+            image = read_image(self.source, "source photo")
+        except IdfError as error:  # `run()` raises it
+            self.preview.value = BLANK
+            self.caption.value = ""
+            self.say(str(error), RED)
+            return
+        height = round(160 * image.shape[0] / image.shape[1])
+        self.preview.value = png(resize_area(image, 160, height))
+        self.caption.value = html.escape(f"{name} (uploaded)" if name
+                                         else Path(self.photo.value).name)
+
+    def run(self) -> Dataset:
+        """Swaps (or reads back what is finished) and shows views before and after."""
+        self.result.value = BLANK
+        source = self.source
+        self.target = open_dataset(self.dataset.value, self.out / "downloads")
+        key = stable_hash([self.target.fingerprint(), _identity(source), self.backend.value,
+                           self.consent.value])[:8]
+        out = self.out / f"swap-{key}"
+        self.swapped = swap_dataset(self.target, source, out, SwapConfig(self.backend.value),
+                                    consent=self.consent.value, progress=self.report)
+        self.report_file = read_json(out / "swap_report.json", "report")
+        self.result.value = png(self.sheet())
+        counts = sorted(self.report_file["counts"].items(), key=lambda c: -c[1])
+        counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts)
+        self.bar.value = 1.0
+        self.say(f"{counts}\n{self.report_file['why']}\nwritten to {out}")
+        return self.swapped
+
+    def sheet(self, cell: int = 160):
+        """Views from profile to profile, before above after; uint8 picture."""
+        chosen = frames_by_yaw(self.target.frames, SHEET_YAWS)
+        swapped = {f.name: f for f in self.swapped.frames}
+        return before_after([f.image() for _, f in chosen],
+                            [swapped[f.name].image() for _, f in chosen], cell,
+                            [f"yaw {yaw:.0f}" for yaw, _ in chosen])
+
+    def slider(self, size: int = 420) -> BeforeAfter:
+        """Views from profile to profile with a line between before and after that moves."""
+        chosen = frames_by_yaw(self.target.frames, SLIDER_YAWS)
+        swapped = {f.name: f for f in self.swapped.frames}
+        return BeforeAfter([(f.image, swapped[f.name].image) for _, f in chosen],
+                           [f"yaw {yaw:.0f}" for yaw, _ in chosen], size)
+
+
+def _identity(source) -> str:
+    return stable_hash(source.hex()) if isinstance(source, bytes) else str(source)

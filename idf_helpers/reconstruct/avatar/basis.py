@@ -1,0 +1,237 @@
+"""What an avatar is on disk and for viewers: neutral Gaussians and a linear basis of changes.
+
+    Gaussians(e) = neutral + sum_k w_k delta_k,   w = (e - e_neutral) W
+
+with e (E,) the expression and W (E, K) low-rank. One array expression per parameter, so that a
+page or a widget can do it on the client: neutral splats and K bases are sent once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ...data.cameras import Camera
+from ...errors import IdfError, shorten
+from ...runtime.files import write_bytes
+from ..splats.gaussians import Gaussians
+
+FORMAT = 1
+FILE = "avatar.npz"  # in a run folder
+PARTS = ("means", "log_scales", "quats", "opacity_logits", "sh")
+SIDES = (("_L", "_R"), ("Left", "Right"))
+
+
+@dataclass(frozen=True, eq=False)
+class ExpressionBasis:
+    """From the E values of an expression to the K weights of the basis.
+
+    names: E names, from the dataset, else "e0", "e1", …
+    weights: (E, K) float32; w = (expression - neutral) @ weights.
+    mean, low, high: (E,) float32, mean and range of the training expressions.
+    neutral: (E,) float32, the face at rest: the training expression of the smallest norm.
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    neutral: np.ndarray
+
+    def __post_init__(self):
+        e = len(self.names)
+        if self.weights.ndim != 2 or len(self.weights) != e:
+            raise IdfError("This expression basis is damaged", f"weights {self.weights.shape} for "
+                           f"{e} names")
+        for name in ("mean", "low", "high", "neutral"):
+            if getattr(self, name).shape != (e,):
+                raise IdfError("This expression basis is damaged",
+                               f"`{name}` {getattr(self, name).shape} for {e} names")
+
+    @property
+    def rank(self) -> int:
+        """K."""
+        return self.weights.shape[1]
+
+    @property
+    def moving(self) -> np.ndarray:
+        """(E,) bool: values that changed in training and that the basis answers to."""
+        return (self.high - self.low > 1e-6) & (np.abs(self.weights).max(axis=1, initial=0) > 0)
+
+    def expression(self, value=None) -> np.ndarray:
+        """(E,) float32: None = neutral; a dict of names = `edit`; else E finite numbers as given.
+
+        IdfError: another number of values, NaN or infinity.
+        """
+        if value is None:
+            return self.neutral.copy()
+        if isinstance(value, dict):
+            return self.edit(value)
+        e = np.asarray(value, np.float32).reshape(-1)
+        if len(e) != len(self.names):
+            raise IdfError("This expression has another length than the avatar's",
+                           f"{len(e)} values, the avatar has {len(self.names)}",
+                           "use expressions of the tracker that made the training data")
+        if not np.isfinite(e).all():
+            raise IdfError("This expression holds NaN or infinity",
+                           shorten(self.names[i] for i in np.flatnonzero(~np.isfinite(e))))
+        return e
+
+    def edit(self, values: dict[str, float], start=None) -> np.ndarray:
+        """`start` (neutral where None) with the named values set, clamped to the trained range.
+
+        A name without its side sets both: "eyeBlink" is "eyeBlink_L" and "eyeBlink_R".
+        IdfError: a name that the avatar does not have, or a value that is no finite number.
+        """
+        out = self.expression(start)
+        for name, value in values.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) \
+                    or not np.isfinite(value):
+                raise IdfError(f"The value of `{name}` is not a finite number", repr(value)[:40])
+            for i in self.indices(name):
+                out[i] = value
+        return self.clamp(out)
+
+    def indices(self, name: str) -> list[int]:
+        """Places of a name, of both sides where it is given without. IdfError for none."""
+        wanted = [(name,), *(tuple(name + side for side in sides) for sides in SIDES)]
+        for group in wanted:
+            found = [self.names.index(n) for n in group if n in self.names]
+            if found:
+                return found
+        near = [n for n in self.names if name.lower() in n.lower()]
+        raise IdfError(f"The avatar has no expression `{name}`",
+                       shorten(near or [n for n, m in zip(self.names, self.moving, strict=True)
+                                        if m], 6), "use one of its names")
+
+    def clamp(self, expression) -> np.ndarray:
+        """Within the trained range: beyond it nothing was seen."""
+        return np.clip(np.asarray(expression, np.float32), self.low, self.high)
+
+    def coefficients(self, expression) -> np.ndarray:
+        """(E,) -> (K,) float32 weights of the basis."""
+        return ((np.asarray(expression, np.float32) - self.neutral) @ self.weights).astype(
+            np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class BlendAvatar:
+    """The part of an avatar that a viewer can do by itself.
+
+    gaussians: N of them, at the neutral expression and the reference pose, in the head's frame.
+    deltas: by the names of `Gaussians`, leading K: means (K, N, 3), log_scales (K, N, 3),
+        quats (K, N, 4), opacity_logits (K, N), sh (K, N, 3) of degree 0.
+    still: further Gaussians that no expression moves (the torso, at the reference pose), or None.
+    extra: what the renderer needs besides, arrays by name (pose-dependent colour, background, …).
+    meta: plain values: cameras, resolution, …
+    """
+
+    basis: ExpressionBasis
+    gaussians: Gaussians
+    deltas: dict[str, np.ndarray]
+    still: Gaussians | None = None
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+    meta: dict = field(default_factory=dict)
+
+    def at(self, expression=None) -> Gaussians:
+        """The head at an expression: None, E numbers, or named values (see `ExpressionBasis`)."""
+        w = self.basis.coefficients(self.basis.expression(expression))
+        out = {}
+        for name, values in self.gaussians.arrays().items():
+            change = np.tensordot(w, self.deltas[name], axes=1).astype(np.float32)
+            if name == "sh":
+                out[name] = values.copy()
+                out[name][:, 0] += change
+            else:
+                out[name] = values + change
+        return Gaussians(**out)
+
+    def frozen(self, expression=None) -> Gaussians:
+        """`at` with the still part appended: one splat model at one expression."""
+        head = self.at(expression)
+        if self.still is None or not len(self.still):
+            return head
+        k = head.sh.shape[1]
+        sh = np.zeros((len(self.still), k, 3), np.float32)
+        sh[:, :min(k, self.still.sh.shape[1])] = self.still.sh[:, :k]
+        parts = self.still.arrays() | {"sh": sh}
+        return Gaussians(**{n: np.concatenate([a, parts[n]]) for n, a in head.arrays().items()})
+
+    # --- on disk ----------------------------------------------------------------------------------
+
+    def save(self, path) -> None:
+        """One versioned npz, written atomically."""
+        arrays = {f"basis.{n}": getattr(self.basis, n)
+                  for n in ("weights", "mean", "low", "high", "neutral")}
+        arrays |= {f"neutral.{n}": a for n, a in self.gaussians.arrays().items()}
+        arrays |= {f"delta.{n}": a for n, a in self.deltas.items()}
+        if self.still is not None:
+            arrays |= {f"still.{n}": a for n, a in self.still.arrays().items()}
+        arrays |= {f"extra.{n}": a for n, a in self.extra.items()}
+        head = {"format": FORMAT, "kind": "blend avatar", "names": list(self.basis.names),
+                "meta": self.meta}
+        arrays["__head__"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path) -> BlendAvatar:
+        """path: the npz, or the run folder that holds it. IdfError: missing, damaged, or of a
+        newer version."""
+        path = Path(path)
+        path = path / FILE if path.is_dir() else path
+        if not path.is_file():
+            raise IdfError(f"{path} does not exist", "no avatar there",
+                           "give the folder named with --out when `idf avatar` ran")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                arrays = {k: data[k] for k in data.files}
+            head = json.loads(arrays.pop("__head__").tobytes())
+            if head.get("kind") != "blend avatar":
+                raise ValueError("another kind of file")
+            if head["format"] > FORMAT:
+                raise IdfError(f"The avatar {path} was written by a newer version",
+                               f"format {head['format']}, this one reads {FORMAT}",
+                               "update the program")
+            parts: dict[str, dict] = {"still": {}, "extra": {}}
+            for key, value in arrays.items():
+                part, name = key.split(".", 1)
+                parts.setdefault(part, {})[name] = value
+            basis = ExpressionBasis(tuple(head["names"]), **parts["basis"])
+            neutral = Gaussians(**parts["neutral"]).checked()
+            deltas = {n: _delta(parts["delta"][n], n, basis.rank, len(neutral)) for n in PARTS}
+            still = Gaussians(**parts["still"]).checked() if parts["still"] else None
+            return cls(basis, neutral, deltas, still, parts["extra"], head["meta"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError,
+                zipfile.BadZipFile) as error:
+            raise IdfError(f"The avatar {path} is damaged",
+                           f"{type(error).__name__}: {error}"[:160],
+                           "delete the run folder and train again") from None
+
+
+def _delta(values: np.ndarray, name: str, k: int, n: int) -> np.ndarray:
+    shape = {"means": (k, n, 3), "log_scales": (k, n, 3), "quats": (k, n, 4),
+             "opacity_logits": (k, n), "sh": (k, n, 3)}[name]
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"delta.{name} {values.shape}, expected {shape} finite numbers")
+    return np.ascontiguousarray(values, np.float32)
+
+
+# --- cameras as plain values ----------------------------------------------------------------------
+
+def camera_values(camera: Camera) -> dict:
+    """A camera for `meta`."""
+    return {"c2w": np.asarray(camera.c2w).tolist(), "fx": camera.fx, "fy": camera.fy,
+            "cx": camera.cx, "cy": camera.cy, "width": camera.width, "height": camera.height}
+
+
+def camera_from(values: dict) -> Camera:
+    return Camera(np.array(values["c2w"], np.float64), *(values[k] for k in
+                  ("fx", "fy", "cx", "cy", "width", "height")))

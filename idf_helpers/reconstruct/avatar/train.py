@@ -1,0 +1,382 @@
+"""Training an avatar on a sequence with poses and expressions: one class with a step, one function.
+
+The recipe and its schedule are those of `splats.train`; what is new is the layer that moves with
+the expression, the room behind it that does not, and what keeps the two apart.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from types import SimpleNamespace
+
+import numpy as np
+
+from ...data.cameras import scene_frame
+from ...data.training_views import TrainingViews
+from ...kernels.loss import PhotometricLoss
+from ...kernels.threads import run_on_threads
+from ...runtime.machine import peak_rss_mb
+from ..splats.gaussians import Gaussians
+from ..splats.initialize import initial_gaussians
+from ..splats.train import SAVE_EVERY
+from ..trainer import Progress, Recoverable, State, drive
+from .appearance import Appearance
+from .basis import ExpressionBasis
+from .compositing import compose, split_gradient
+from .config import AvatarConfig
+from .dynamic_mask import ErrorTable, moving
+from .expression_pca import neutral_expression, principal_weights
+from .layer import BlendLayer
+from .scene import AvatarScene, joined, left_product, pack_avatar, to_head_frame
+from .source import FrameCache, FrameSource, matte, mean_rotation, pose_features
+from .torso import initial_torso, steady_region
+
+HULL_FRAMES = 60  # that the silhouette is carved from
+KEPT_CAMERAS = 24  # in the file, for orbits and drivers
+TORSO_RANK = 3  # the shoulders follow the head's rotation a little
+MOVING_FRAMES = 150  # that are asked where the expression moves things
+
+
+class Trainer(Recoverable):
+    """State of one training. `step()` until `done`; `scene()` at any time.
+
+    source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes.
+    """
+
+    rates = "the learning rates (lr_means, lr_deltas, …)"
+
+    def __init__(self, source: FrameSource, mattes: np.ndarray, config: AvatarConfig,
+                 rasterizer=None):
+        if rasterizer is None:
+            from ..splats.rasterizer import CpuRasterizer
+
+            rasterizer = CpuRasterizer()
+        self.source, self.mattes, self.rasterizer = source, mattes, rasterizer
+        self.config = config.checked()
+        self.radius = scene_frame(source.cameras).radius
+        self.reference = mean_rotation(source.cameras)
+        self.poses = np.stack([pose_features(c, self.reference, 9) for c in source.cameras])
+        self.mean = source.expressions.mean(axis=0)
+        self.weights = principal_weights(source.expressions, config.rank)
+        self.varies = np.ptp(source.expressions, axis=0) > 1e-6
+        self.rng = np.random.default_rng(config.seed)
+        self.head, torso = self._initial()
+        self.torso: BlendLayer | None = torso
+        self.appearance = Appearance(len(source))
+        self.order = self.rng.permutation(len(source))
+        self.iteration = 0
+        self.seconds = 0.0
+        self.released = False  # whether the expression moves anything yet
+        self.mse: float | None = None
+        height, width = source.background.shape[:2]
+        self._behind = np.ascontiguousarray(
+            (source.background / np.float32(255)).transpose(2, 0, 1), np.float32)
+        self._loss = PhotometricLoss(height, width, config.lambda_dssim)
+        self._buffers = {k: np.empty((3, height, width), np.float32)
+                         for k in ("target", "shown", "d_rgb")}
+        self._d_alpha = np.empty((height, width), np.float32)
+        self._saved = self.state()
+
+    def _initial(self) -> tuple[BlendLayer, BlendLayer | None]:
+        c, source = self.config, self.source
+        chosen = np.linspace(0, len(source) - 1, min(HULL_FRAMES, len(source))).round().astype(int)
+        pixels = []
+        for i in chosen:
+            alpha = self.mattes[i]
+            colour = (source.frame(i) * (alpha[..., None] / 255)).astype(np.uint8)
+            pixels.append(np.ascontiguousarray(
+                np.concatenate([colour, alpha[..., None]], axis=2).transpose(2, 0, 1)))
+        views = TrainingViews([source.cameras[i] for i in chosen], pixels)
+        region = steady_region(views, c.torso)
+        carved = views
+        if region is not None:  # the shoulders are no part of what turns
+            carved = TrainingViews(views.cameras, [np.where(region, 0, p) for p in pixels])
+        base = initial_gaussians(carved, c.initial, c.sh_degree, self.rng, None, c.max_gaussians)
+        head = BlendLayer(base, c.rank, c.shade_rank)
+        head.moves[:] = False
+        torso = None
+        if region is not None:
+            depth = float(np.median([k.project(base.means)[1].mean() for k in views.cameras]))
+            torso = initial_torso(views, region, self.rng, c, TORSO_RANK, depth)
+        return head, torso
+
+    # --- schedule ---------------------------------------------------------------------------------
+
+    def units(self) -> dict[str, float]:
+        """Learning rates at the start."""
+        rates = {f.name: getattr(self.config, f"lr_{f.name}") for f in fields(Gaussians)}
+        rates["means"] *= self.radius
+        return rates
+
+    def learning_rates(self) -> dict[str, float]:
+        decay = self.config.lr_final**self.fraction
+        rates = {k: v * math.sqrt(decay) for k, v in self.units().items()}
+        rates["means"] *= math.sqrt(decay)
+        return {name: rate * self.rate_factor for name, rate in rates.items()}
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One frame: render, compare, move. Returns the loss.
+
+        Non-finite numbers bring back the last good state (at most 50 steps old) with half the
+        learning rates; IdfError after three times.
+        """
+        start = time.perf_counter()
+        c = self.config
+        i = int(self.order[self.iteration % len(self.source)])
+        camera = self.source.cameras[i]
+        e = self.source.expressions[i] - self.mean
+        if c.expression_noise:
+            e = e + np.where(self.varies, self.rng.normal(0, c.expression_noise, len(e)), 0)
+        z = (e @ self.weights).astype(np.float32)
+        if c.expression_dropout and c.rank and self.rng.random() < c.expression_dropout:
+            z[self.rng.integers(c.rank)] = 0
+        p = self.poses[i, :c.shade_rank]
+        degree = c.sh_degree if self.fraction > 0.3 else 0
+        g, loss, gradients, turned = self._compare(i, camera, z, degree)
+        if not math.isfinite(loss.loss):
+            self._roll_back("the loss")
+            return loss.loss
+        self.iteration += 1
+        rates, units = self.learning_rates(), self.units()
+        n = len(self.head)
+        if c.lambda_opacity:
+            o = 1 / (1 + np.exp(-g.opacity_logits))
+            gradients.opacity_logits += (c.lambda_opacity / len(o)) * o * (1 - o)
+        slopes = self.head.step(_part(gradients, slice(0, n)), gradients.visible[:n], z, p, rates,
+                                units, c.lr_deltas, c.lr_shade, c.decay,
+                                c.sparsity / n, self.iteration, (degree + 1) ** 2)
+        self.head.statistics.add(gradients.screen[:n], gradients.visible[:n])
+        if c.lr_weights and c.rank:
+            self._move_weights(e, slopes)
+        if turned is not None:
+            self.torso.step(turned, gradients.visible[n:], self.poses[i, :TORSO_RANK],
+                            np.zeros(0), rates, units, c.lr_deltas, c.lr_shade, c.decay,
+                            c.sparsity / n, self.iteration, 1)
+            self.torso.statistics.add(gradients.screen[n:], gradients.visible[n:])
+        self.mse = float(loss.mse) if self.mse is None else 0.96 * self.mse + 0.04 * loss.mse
+        self._densify_if_due()
+        if self.iteration % len(self.source) == 0:
+            self.order = self.rng.permutation(len(self.source))
+        self.seconds += time.perf_counter() - start
+        if self.iteration % SAVE_EVERY == 0 or self.done:
+            self._save_state()
+        return loss.loss
+
+    def _compare(self, i: int, camera, z, degree: int):
+        """(what was drawn, loss, gradients of all of it, those of the torso in its own frame or
+        None)."""
+        g = self._drawn(i, z)
+        render = self.rasterizer.forward(g, camera, np.zeros(3, np.float32), sh_degree=degree,
+                                         train=True)
+        b, c = self._buffers, self.config
+        gain, offset = self.appearance.of(i)
+        run_on_threads(compose, render.rgb, render.alpha, self._behind, self.source.frame(i), gain,
+                       offset, b["target"], b["shown"])
+        loss = self._loss(b["shown"], b["target"])
+        weight = np.float32(c.lambda_alpha / render.alpha.size)
+        sums = np.zeros((len(render.alpha), 6))
+        run_on_threads(split_gradient, loss.gradient, render.rgb, render.alpha, self._behind,
+                       np.asarray(self.mattes[i]), gain, weight, b["d_rgb"], self._d_alpha, sums)
+        gradients = self.rasterizer.backward(b["d_rgb"], self._d_alpha)
+        if c.appearance:
+            self.appearance.step(i, sums.sum(axis=0), self.rate_factor)
+        if self.torso is None:
+            return g, loss, gradients, None
+        own = {k: a[len(self.head):].copy() for k, a in gradients.arrays().items()}
+        R = camera.c2w[:3, :3]
+        own["means"] = np.ascontiguousarray(own["means"] @ R, np.float32)
+        own["quats"] = np.ascontiguousarray(own["quats"] @ left_product(R), np.float32)
+        own["sh"] = np.ascontiguousarray(own["sh"][:, :1])
+        return g, loss, gradients, SimpleNamespace(arrays=lambda: own)
+
+    def _move_weights(self, e: np.ndarray, slopes: np.ndarray) -> None:
+        """A step of sign descent on W: dL/dW = e slopesᵀ, in parts of the weights' size."""
+        gradient = np.outer(np.where(self.varies, e, 0), slopes)
+        size = np.abs(gradient).max()
+        if size > 0:
+            scale = self.config.lr_weights * math.sqrt(self.config.lr_final**self.fraction)
+            self.weights -= (scale * np.abs(self.weights).max() / size * gradient).astype(
+                np.float32)
+
+    def _densify_if_due(self) -> None:
+        c = self.config
+        if not self.released and self.fraction >= c.still_until:
+            self._release()
+        if (self.iteration < c.densify_from or self.iteration % c.densify_every
+                or self.fraction > c.relocate_until):
+            return
+        if c.densify_moving:
+            motion = self.head.motion()
+            scale = np.percentile(motion, 95) if len(motion) else 0
+            if scale > 0:
+                self.head.statistics.total *= (
+                    1 + c.densify_moving * np.minimum(motion / scale, 1)).astype(np.float32)
+        grow = self.fraction <= c.grow_until
+        self.head.densify(c, self.radius, grow, self.rng)
+        if self.torso is not None:
+            self.torso.densify(c, self.radius, False, self.rng)
+
+    def _release(self) -> None:
+        """Lets the expression move the Gaussians whose error follows it."""
+        c, source = self.config, self.source
+        self.released = True
+        if not c.rank:
+            return
+        if c.moving_above == 0:
+            self.head.moves[:] = True
+            return
+        chosen = np.linspace(0, len(source) - 1, min(MOVING_FRAMES, len(source))).round()
+        chosen = np.unique(chosen.astype(int))
+        table = ErrorTable(len(self.head), len(chosen))
+        z = ((source.expressions[chosen] - self.mean) @ self.weights).astype(np.float32)
+        for row, i in enumerate(chosen):
+            camera = source.cameras[i]
+            g = self._drawn(i, z[row] * 0)
+            render = self.rasterizer.forward(g, camera, np.zeros(3, np.float32), train=True)
+            shown = render.rgb + (1 - render.alpha) * self._behind
+            target = source.frame(i).transpose(2, 0, 1) / np.float32(255)
+            table.add(row, self.rasterizer, target - shown)
+        follows = table.follows(z, self.poses[chosen, :3])
+        self.head.moves[:] = moving(self.head.gaussians.means, self.head.gaussians.opacities,
+                                    follows, c.moving_above)
+
+    def _drawn(self, i: int, z: np.ndarray) -> Gaussians:
+        """All Gaussians of frame i at z, in the head's frame."""
+        g = self.head.at(z, self.poses[i, :self.config.shade_rank])
+        if self.torso is None:
+            return g
+        return joined(g, to_head_frame(self.torso.at(self.poses[i, :TORSO_RANK], np.zeros(0)),
+                                       self.source.cameras[i]))
+
+    def warm_up(self) -> None:
+        """Compiles (or loads) every kernel, so that the clock does not count it; no effect on the
+        result."""
+        saved = self._saved
+        self.step()
+        self.restore(saved)
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """A copy of everything that the rest of the run depends on."""
+        arrays = {"order": self.order.copy(), "weights": self.weights.copy(),
+                  "appearance": self.appearance.table.copy()}
+        arrays |= self.head.arrays("head.")
+        if self.torso is not None:
+            arrays |= self.torso.arrays("torso.")
+        return State(arrays, {
+            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
+            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks, "released": self.released,
+            "rng": self.rng.bit_generator.state})
+
+    def restore(self, state: State) -> None:
+        """Goes to a state of the same source and config; what follows does not change `state`."""
+        self.head = BlendLayer.from_arrays(state.arrays, "head.")
+        if self.torso is not None:
+            self.torso = BlendLayer.from_arrays(state.arrays, "torso.")
+        self.order = state.arrays["order"].copy()
+        self.weights = state.arrays["weights"].copy()
+        self.appearance.table = state.arrays["appearance"].copy()
+        meta = state.meta
+        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
+        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
+        self.released = meta["released"]
+        self.rng.bit_generator.state = meta["rng"]
+        self._saved = state
+
+    def _save_state(self) -> None:
+        state = self.state()
+        for name, values in state.arrays.items():
+            if values.dtype == np.float32 and not np.isfinite(values).all():
+                self._roll_back(f"`{name}`")
+                return
+        self._saved = state
+
+    # --- results ----------------------------------------------------------------------------------
+
+    @property
+    def num_gaussians(self) -> int:
+        return len(self.head) + (len(self.torso) if self.torso is not None else 0)
+
+    def scene(self) -> AvatarScene:
+        """What is there now, a copy."""
+        source = self.source
+        neutral = neutral_expression(source.expressions)
+        basis = ExpressionBasis(source.names, self.weights.copy(), self.mean,
+                                source.expressions.min(axis=0), source.expressions.max(axis=0),
+                                neutral)
+        step = max(1, len(source) // KEPT_CAMERAS)
+        reference = int(np.argmin(np.linalg.norm(self.poses[:, :3], axis=1)))
+        cameras = [source.cameras[reference], *source.cameras[::step]]
+        head = self.head[_visible_ever(self.head)]
+        avatar = pack_avatar(
+            basis, (neutral - self.mean) @ self.weights, head, self.torso,
+            reference=self.reference,
+            pose_range=np.stack([self.poses.min(axis=0), self.poses.max(axis=0)]),
+            cameras=cameras, background=source.background,
+            meta={"resolution": max(source.background.shape[:2])})
+        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
+                  "num_gaussians": len(avatar.frozen()), "moving": int(head.moves.sum()),
+                  "rollbacks": self.rollbacks}
+        return AvatarScene(avatar, self.rasterizer, report)
+
+    def progress(self) -> Progress:
+        def preview(camera, background=None, expression=None):
+            return self.scene().render(camera, expression, background)
+
+        return Progress(self.iteration, self.fraction, self.seconds,
+                        self.iteration / max(self.seconds, 1e-9), self.psnr_train,
+                        self.num_gaussians, peak_rss_mb(), preview)
+
+
+def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
+    """Silhouettes of all frames as (N, H, W, 1) in a cache of their own: the alpha of pictures that
+    have one, else `matte`."""
+    height, width = source.background.shape[:2]
+
+    def picture(i):
+        image = source.frames[i].image()
+        if image.shape[2] == 4:
+            import cv2
+
+            return cv2.resize(image[..., 3], (width, height),
+                              interpolation=cv2.INTER_AREA)[..., None]
+        return matte(source.frame(i), source.background)[..., None]
+
+    cache = FrameCache(folder, len(source), (height, width, 1), source.cache.key)
+    return cache.build(picture, progress)
+
+
+def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *, run=None,
+        rasterizer=None, progress: Callable[[Progress], None] | None = None,
+        progress_every_s: float = 0.5) -> AvatarScene:
+    """Trains until the iterations or the budget of `config` are used up.
+
+    run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
+    at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
+    iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
+    progress: called at most every `progress_every_s` seconds, and at the end.
+    """
+    trainer = Trainer(source, mattes, config, rasterizer)
+    trainer.warm_up()
+    checkpoint = run.latest_checkpoint() if run is not None else None
+    if checkpoint is not None:
+        trainer.restore(State(*checkpoint))
+    drive(trainer, run, progress, progress_every_s)
+    return trainer.scene()
+
+
+def _part(gradients, rows: slice):
+    arrays = {k: a[rows] for k, a in gradients.arrays().items()}
+    return SimpleNamespace(arrays=lambda: arrays)
+
+
+def _visible_ever(head: BlendLayer) -> np.ndarray:
+    """(N,) bool: not so transparent that no expression within reach shows it."""
+    reach = 3 * np.abs(head.deltas[:, :, 10]).sum(axis=1)
+    return head.gaussians.opacity_logits + reach > math.log(1 / 254)

@@ -1,0 +1,82 @@
+"""Meshes on disk: binary glTF 2.0 (`.glb`) and `.ply`, both with a colour at each vertex.
+
+glTF: +y up, metres, linear colours in COLOR_0 (Khronos glTF 2.0, §3.7.2), shown as they are by
+KHR_materials_unlit. PLY: the layout that MeshLab and Blender write, sRGB bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+
+from ..data.cameras import SceneFrame
+from ..runtime.files import write_bytes
+from .mesh import Mesh
+
+GLB_MAGIC, JSON_CHUNK, BINARY_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
+FLOAT, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5123, 5125  # glTF's component types
+ARRAY, ELEMENTS = 34962, 34963  # its buffer targets
+
+
+def write_mesh_ply(mesh: Mesh, path) -> None:
+    """Binary little-endian PLY: x y z nx ny nz red green blue, and triangles."""
+    vertex = np.empty(len(mesh.vertices), dtype=[
+        *((n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")),
+        *((n, "u1") for n in ("red", "green", "blue"))])
+    for names, values in ((("x", "y", "z"), mesh.vertices), (("nx", "ny", "nz"), mesh.normals),
+                          (("red", "green", "blue"), np.rint(255 * mesh.colours))):
+        for k, name in enumerate(names):
+            vertex[name] = values[:, k]
+    face = np.empty(len(mesh.triangles), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    face["count"], face["corners"] = 3, mesh.triangles
+    kinds = {"f4": "float", "u1": "uchar"}
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertex)}"]
+    header += [f"property {kinds[vertex.dtype[n].str[1:]]} {n}" for n in vertex.dtype.names]
+    header += [f"element face {len(face)}", "property list uchar int vertex_indices", "end_header"]
+    write_bytes(path, ("\n".join(header) + "\n").encode() + vertex.tobytes() + face.tobytes())
+
+
+def write_glb(mesh: Mesh, path, frame: SceneFrame | None = None) -> None:
+    """One node, one mesh. frame: turned so that its up is +y and its front +z, about its centre."""
+    vertices, normals = mesh.vertices, mesh.normals
+    if frame is not None:
+        axes = np.stack([np.cross(frame.up, frame.front), frame.up, frame.front])
+        vertices, normals = (vertices - frame.center) @ axes.T, normals @ axes.T
+    c = np.clip(mesh.colours, 0, 1)
+    linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)  # sRGB -> linear
+    colours = np.full((len(c), 4), 65535, np.uint16)
+    colours[:, :3] = np.rint(65535 * linear)
+    parts = [(vertices.astype("<f4"), "VEC3", FLOAT, ARRAY), (normals.astype("<f4"), "VEC3", FLOAT,
+             ARRAY), (colours, "VEC4", UNSIGNED_SHORT, ARRAY),
+             (mesh.triangles.astype("<u4").reshape(-1), "SCALAR", UNSIGNED_INT, ELEMENTS)]
+    binary, views, accessors = b"", [], []
+    for values, kind, component, target in parts:
+        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": values.nbytes,
+                      "target": target})
+        accessors.append({"bufferView": len(views) - 1, "componentType": component,
+                          "count": len(values), "type": kind})
+        binary += values.tobytes() + b"\0" * (-values.nbytes % 4)
+    accessors[0] |= {"min": parts[0][0].min(0).tolist(), "max": parts[0][0].max(0).tolist()}
+    accessors[2]["normalized"] = True
+    scene = {
+        "asset": {"version": "2.0", "generator": "idf_helpers"},
+        "extensionsUsed": ["KHR_materials_unlit"], "scene": 0, "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": "head"}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2},
+                                    "indices": 3, "material": 0}]}],
+        "materials": [{"extensions": {"KHR_materials_unlit": {}},
+                       "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}],
+        "accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": len(binary)}],
+    }
+    write_bytes(path, pack_glb(scene, binary))
+
+
+def pack_glb(scene: dict, binary: bytes) -> bytes:
+    """The two chunks of a .glb file; `binary` a multiple of four bytes."""
+    text = json.dumps(scene, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    size = 12 + 8 + len(text) + 8 + len(binary)
+    return (struct.pack("<III", GLB_MAGIC, 2, size) + struct.pack("<II", len(text), JSON_CHUNK)
+            + text + struct.pack("<II", len(binary), BINARY_CHUNK) + binary)

@@ -1,0 +1,62 @@
+"""Adam and total variation over the rows that a batch of rays has touched, no others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...kernels.adam import BETA1, BETA2
+from ...kernels.compile import kernel
+from ...kernels.threads import first_item, next_item, run_on_threads
+from .vertex_simd import adam, smooth
+
+PART = 1024  # rows that a thread takes at a time
+
+
+def add_variation(wide, grid, gradients, touched, density: float, colour: float,
+                  limit: float) -> None:
+    """Adds the slope of `sum over neighbours of Huber(row - neighbour)` to the touched rows.
+
+    density, colour: weights of the raw density and the colour. limit: the difference from which
+    on the pull towards a neighbour no longer grows (total variation instead of its square).
+    """
+    run_on_threads(_variation, wide, gradients, grid.params, touched, grid.slots, grid.vertices,
+                   np.float32(density), np.float32(colour), np.float32(limit))
+
+
+def adam_step(wide, grid, first, second, gradients, touched, density: float, colour: float,
+              step: int) -> None:
+    """Moves the touched rows of `grid.params`; clears their gradients and `touched`.
+
+    density, colour: learning rates. step: 1, 2, …, for the bias correction of all rows alike.
+    """
+    speed = 1 / (1 - BETA1**step)
+    run_on_threads(_adam, wide, grid.params, first, second, gradients, touched,
+                   np.float32(density * speed), np.float32(colour * speed),
+                   np.float32(1 / (1 - BETA2**step)))
+
+
+@kernel
+def _variation(wide, gradients, params, touched, slots, vertices, density, colour, limit, counter):
+    flat = slots.reshape(-1)
+    steps = (1, slots.shape[2], slots.shape[1] * slots.shape[2])
+    part = first_item(counter)
+    while part * PART < len(touched):
+        for row in range(part * PART, min((part + 1) * PART, len(touched))):
+            if touched[row]:
+                for step in steps:
+                    for sign in (-1, 1):
+                        other = flat[vertices[row] + sign * step]
+                        if other >= 0:
+                            smooth(wide, gradients, params, row, other, density, colour, limit)
+        part = next_item(counter)
+
+
+@kernel
+def _adam(wide, params, first, second, gradients, touched, density, colour, correction, counter):
+    part = first_item(counter)
+    while part * PART < len(touched):
+        for row in range(part * PART, min((part + 1) * PART, len(touched))):
+            if touched[row]:
+                adam(wide, params, first, second, gradients, row, density, colour, correction)
+                touched[row] = 0
+        part = next_item(counter)

@@ -1,0 +1,67 @@
+"""nerf-pytorch's checkpoints: `.tar` files that torch.save wrote, read as weights alone.
+
+global_step, network_fn_state_dict, network_fine_state_dict, optimizer_state_dict; ours add `idf`,
+which nerf-pytorch ignores: rays ("centre"), near, far.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+from ....errors import IdfError, shorten
+from ....runtime.files import atomic_write
+from .network import Field
+
+OURS = "idf"
+
+
+def save(path, field: Field, optimizer, step: int, more: dict) -> None:
+    with atomic_write(path) as temporary:
+        torch.save({"global_step": step, "network_fn_state_dict": field.coarse.state_dict(),
+                    "network_fine_state_dict": field.fine.state_dict() if field.fine else {},
+                    "optimizer_state_dict": optimizer.state_dict(), OURS: more}, temporary)
+
+
+def read(path) -> dict:
+    """The checkpoint's content on the CPU. IdfError: missing, damaged, holding more than tensors
+    and plain values (which could run code), or no checkpoint of a NeRF."""
+    path = Path(path)
+    if not path.is_file():
+        raise IdfError(f"The checkpoint {path} does not exist", "no such file",
+                       "name a .tar that nerf-pytorch or `idf nerf --backend vanilla` wrote")
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,
+            zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise IdfError(f"The checkpoint {path} cannot be read", str(error).split("\n")[0][:160],
+                       "give a .tar that nerf-pytorch wrote") from None
+    lacking = [k for k in ("global_step", "network_fn_state_dict", "network_fine_state_dict")
+               if not isinstance(data, dict) or k not in data]
+    if lacking:
+        raise IdfError(f"{path} is no checkpoint of nerf-pytorch", f"no {', '.join(lacking)}",
+                       "give a .tar that nerf-pytorch wrote")
+    return data
+
+
+def load_into(field: Field, data: dict, path) -> int:
+    """Fills both networks; returns the step. IdfError for a checkpoint of another network, naming
+    what differs."""
+    pairs = [("network_fn_state_dict", field.coarse), ("network_fine_state_dict", field.fine)]
+    for key, network in pairs:
+        if network is None:
+            continue
+        there, here = data[key], network.state_dict()
+        wrong = [f"{k} is missing" for k in here if k not in there]
+        wrong += [f"{k} is not expected" for k in there if k not in here]
+        wrong += [f"{k} {tuple(there[k].shape)} instead of {tuple(here[k].shape)}" for k in here
+                  if k in there and getattr(there[k], "shape", None) != here[k].shape]
+        if wrong:
+            raise IdfError(f"The checkpoint {path} is of another network", shorten(wrong),
+                           "give the config that it was trained with (netdepth, netwidth, "
+                           "multires, use_viewdirs, N_importance)")
+        network.load_state_dict(there)
+    return int(data["global_step"])

@@ -1,0 +1,336 @@
+"""Training the paper's NeRF: nerf-pytorch's loop, with this project's clock, checkpoints and stop.
+
+Each step: random rays of one picture (no_batching; at first of its middle) or of all, squared error
+of the fine and of the coarse colour, Adam, a rate that falls to a tenth in 1000·lrate_decay steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ....data.training_views import TrainingViews
+from ....errors import IdfError
+from ....runtime.machine import peak_rss_mb
+from ...trainer import Recoverable, State
+from ..bounds import Bounds, find_bounds
+from . import checkpoint
+from .config import DEFAULT_BUDGET_S, DEFAULT_ITERATIONS, VanillaConfig, check_depths
+from .network import Field
+from .options import PAPER, NerfOptions, read_options
+from .scene import VanillaScene
+from .volume import camera_rays, render_rays
+
+SAVE_EVERY = {"cpu": 10, "cuda": 250}  # steps between two copies of the state
+FIRST_DRAWS = 16  # of the networks' weights, at most
+BLENDER_DEPTHS = 2.0, 6.0  # nerf-pytorch's for synthetic scenes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """As `nerf.train.Progress`; parameters: numbers in the networks."""
+
+    iteration: int
+    fraction: float
+    seconds: float
+    iterations_per_s: float
+    psnr_train: float
+    parameters: int
+    memory_mb: float
+    preview: Callable
+
+    @property
+    def size(self) -> str:
+        return f"{self.parameters} parameters"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How long: iterations, or budget_s seconds, or neither: 200 000 steps on CUDA, 120 s on a CPU.
+    resolution: longer side of the training pictures in pixels, None as they are. seed: >= 0."""
+
+    iterations: int | None = None
+    budget_s: float | None = None
+    resolution: int | None = None
+    seed: int = 0
+
+
+def options_of(config: VanillaConfig, resolution: int | None) -> NerfOptions:
+    """The config file's options, or the paper's; IdfError for data that is not read here."""
+    o = read_options(config.config) if config.config else PAPER
+    if o.ndc:
+        raise IdfError(f"The config {config.config} wants normalised device coordinates",
+                       f"dataset_type = {o.dataset_type} without no_ndc",
+                       "add `no_ndc = True`: views round a head have no common front plane")
+    if resolution:
+        o = replace(o, half_res=False)  # asked for explicitly
+    return replace(o, ft_path=config.checkpoint or o.ft_path)
+
+
+def depths(config: VanillaConfig, options: NerfOptions, bounds: Bounds) -> tuple[float, float]:
+    """(near, far). IdfError where near >= far, or where the head does not lie between them."""
+    near, far = bounds.near, bounds.far
+    if config.config and options.dataset_type == "blender":
+        near, far = BLENDER_DEPTHS
+    near, far = config.near or near, config.far or far
+    check_depths(near, far)
+    if far <= bounds.near or near >= bounds.far:
+        raise IdfError("The head does not lie between `near` and `far`",
+                       f"near {near:g}, far {far:g}; the cameras see it between {bounds.near:.3g} "
+                       f"and {bounds.far:.3g}", "give `near` and `far` in the dataset's units")
+    return near, far
+
+
+class VanillaTrainer(Recoverable):
+    """State of one training, with the interface of `nerf.train.Trainer`."""
+
+    rates = "lrate"
+
+    def __init__(self, views: TrainingViews, options: NerfOptions, config: VanillaConfig,
+                 amount: Amount):
+        self.views, self.options, self.config = views, options.checked(), config.checked()
+        self.bounds = find_bounds(views)
+        self.near, self.far = depths(config, options, self.bounds)
+        self.device = torch.device(pick_device(config.device))
+        on_cuda = self.device.type == "cuda"
+        self.iterations, self.budget = amount.iterations, amount.budget_s
+        if self.iterations is None and self.budget is None:
+            self.iterations, self.budget = (DEFAULT_ITERATIONS, None) if on_cuda else \
+                (None, DEFAULT_BUDGET_S)
+        self.field = first_field(options, amount.seed, self.near, self.far, self.bounds)
+        self.field.to(self.device)
+        parameters = list(self.field.parameters())
+        self.optimizer = torch.optim.Adam(parameters, lr=options.lrate, betas=(0.9, 0.999))
+        self.offset, self.start = 0.5 if config.rays != "corner" else 0.0, 0
+        if options.ft_path:
+            self._start_from(options.ft_path)
+        self.sampler = None
+        if config.nerfacc:
+            from .nerfacc_sampler import OccupancySampler
+
+            self.sampler = OccupancySampler(self.field, self.bounds.low, self.bounds.high,
+                                            self.device)
+        self.amp = on_cuda and config.mixed_precision
+        dtype = torch.bfloat16 if on_cuda and torch.cuda.is_bf16_supported() else torch.float16
+        self.half = dtype
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.amp and dtype == torch.float16)
+        if config.compile:
+            self.field.coarse.compile()
+            if self.field.fine is not None:
+                self.field.fine.compile()
+        self._load_rays()
+        self.generator = torch.Generator().manual_seed(amount.seed)
+        self.rng = np.random.default_rng(amount.seed)
+        self.seed = amount.seed
+        self.iteration, self.seconds, self.mse = 0, 0.0, None
+        self._epoch, self._order = -1, None
+        self._saved = self.state()
+        if config.compile:
+            self.warm_up()
+
+    def warm_up(self) -> None:
+        """Compiles the networks, so that the clock does not count it; no effect on the result."""
+        saved = self._saved
+        self.step()
+        self.restore(saved)
+
+    def _start_from(self, path) -> None:
+        data = checkpoint.read(path)
+        self.start = checkpoint.load_into(self.field, data, path)
+        ours = isinstance(data.get(checkpoint.OURS), dict)
+        if self.config.rays == "auto" and not ours:
+            self.offset = 0.0  # its rays pass the pixels' corners
+        optimizer = data.get("optimizer_state_dict")
+        if isinstance(optimizer, dict):
+            with contextlib.suppress(ValueError, KeyError):  # of networks without a fine one, say
+                self.optimizer.load_state_dict(optimizer)
+
+    def _load_rays(self) -> None:
+        """Cameras as tensors, and all pictures flat, 8 bits, over the background."""
+        self.matrices = [camera_rays(c, self.offset) for c in self.views.cameras]
+        behind = np.full(3, float(self.options.white_bkgd), np.float32)
+        self.targets = [torch.from_numpy(np.ascontiguousarray(
+            self.views.target(i, behind).transpose(1, 2, 0))) for i in range(len(self.views))]
+
+    # --- schedule ---------------------------------------------------------------------------------
+
+    @property
+    def fraction(self) -> float:
+        done = self.seconds / self.budget if self.iterations is None else \
+            self.iteration / self.iterations
+        return min(done, 1.0)
+
+    @property
+    def global_step(self) -> int:
+        """Steps of this training and of the checkpoint that it began with."""
+        return self.start + self.iteration
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One batch of rays; returns the fine colour's mean squared error. Non-finite losses bring
+        back the last state with half the rate; IdfError after three times."""
+        began = time.perf_counter()
+        origins, directions, target = (t.to(self.device) for t in self._batch())
+        with torch.autocast(self.device.type, self.half, enabled=self.amp):
+            out = self._render(origins, directions)
+        error = ((out.rgb - target) ** 2).mean()
+        loss = error if out.coarse is None else error + ((out.coarse - target) ** 2).mean()
+        if not torch.isfinite(loss):
+            self._roll_back("the loss")
+            return float(loss)
+        self.optimizer.zero_grad(set_to_none=True)
+        if loss.requires_grad:  # not where every ray passes through empty cells alone
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        rate = self.options.lrate * 0.1 ** (self.global_step / (1000 * self.options.lrate_decay))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * self.rate_factor
+        self.iteration += 1
+        value = float(error.detach())
+        self.mse = value if self.mse is None else 0.96 * self.mse + 0.04 * value
+        self.seconds += time.perf_counter() - began
+        if self.iteration % SAVE_EVERY[self.device.type] == 0 or self.done:
+            self._saved = self.state()
+        return value
+
+    def _render(self, origins, directions):
+        if self.sampler is not None:
+            self.sampler.update(self.iteration)
+            return self.sampler.render(origins, directions, self.near, self.far,
+                                       white=self.options.white_bkgd, training=True)
+        return render_rays(self.field, origins, directions, self.near, self.far,
+                           white=self.options.white_bkgd, generator=self.generator)
+
+    def _batch(self):
+        """Origins, directions and colours (N_rand, 3) of this step."""
+        o = self.options
+        if o.no_batching:
+            v = int(self.rng.integers(len(self.views)))
+            camera = self.views.cameras[v]
+            rows, columns = np.arange(camera.height), np.arange(camera.width)
+            if self.global_step + 1 < o.precrop_iters:
+                rows, columns = (middle(n, o.precrop_frac) for n in (camera.height, camera.width))
+            count = min(o.N_rand, len(rows) * len(columns))
+            at = self.rng.choice(len(rows) * len(columns), count, replace=False)
+            i, j = rows[at // len(columns)], columns[at % len(columns)]
+            return self._rays_at(v, i, j)
+        sizes = np.cumsum([0] + [c.width * c.height for c in self.views.cameras])
+        per_epoch = -(-int(sizes[-1]) // o.N_rand)
+        epoch, k = divmod(self.iteration, per_epoch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng([self.seed, epoch]).permutation(int(sizes[-1]))
+        at = self._order[k * o.N_rand:(k + 1) * o.N_rand]
+        view = np.searchsorted(sizes, at, side="right") - 1
+        parts = []
+        for v in np.unique(view):
+            here = at[view == v] - sizes[v]
+            i, j = np.divmod(here, self.views.cameras[v].width)
+            parts.append(self._rays_at(v, i, j))
+        return tuple(torch.cat(p) for p in zip(*parts, strict=True))
+
+    def _rays_at(self, v: int, i, j):
+        origin, directions = self.matrices[v]
+        d = torch.from_numpy(directions[i, j])
+        return torch.from_numpy(origin).expand(len(d), 3), d, self.targets[v][i, j]
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """A copy of everything that the rest of the run depends on."""
+        arrays = {f"field.{k}": v.detach().cpu().numpy().copy()
+                  for k, v in self.field.state_dict().items()}
+        for k, values in self.optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                arrays[f"adam.{k}.{name}"] = value.detach().cpu().numpy().copy()
+        if self.sampler is not None:
+            arrays |= {f"sampler.{k}": v for k, v in self.sampler.arrays().items()}
+        arrays["generator"] = self.generator.get_state().numpy().copy()
+        return State(arrays, {
+            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
+            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
+            "lr": self.optimizer.param_groups[0]["lr"], "rng": self.rng.bit_generator.state})
+
+    def restore(self, state: State) -> None:
+        """Goes to a state of the same views and settings."""
+        a, meta = state.arrays, state.meta
+        self.field.load_state_dict({k.removeprefix("field."): torch.from_numpy(v.copy())
+                                    for k, v in a.items() if k.startswith("field.")})
+        moments: dict[int, dict] = {}
+        for key, value in a.items():
+            if key.startswith("adam."):
+                _, k, name = key.split(".")
+                moments.setdefault(int(k), {})[name] = torch.from_numpy(np.array(value))
+        whole = self.optimizer.state_dict() | {"state": moments}
+        whole["param_groups"][0]["lr"] = meta["lr"]
+        self.optimizer.load_state_dict(whole)
+        if self.sampler is not None:
+            self.sampler.restore({k.removeprefix("sampler."): v for k, v in a.items()
+                                  if k.startswith("sampler.")})
+        self.generator.set_state(torch.from_numpy(a["generator"].copy()))
+        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
+        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
+        self.rng.bit_generator.state = meta["rng"]
+        self._saved = state
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def scene(self) -> VanillaScene:
+        white = float(self.options.white_bkgd)
+        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
+                  "rollbacks": self.rollbacks, "global_step": self.global_step}
+        return VanillaScene(self.field, self.near, self.far, list(self.views.cameras),
+                            (white,) * 3, report, self.offset, self.sampler)
+
+    def progress(self) -> Progress:
+        def preview(camera, background=None):
+            small = camera.fitted(min(64, max(camera.width, camera.height)))
+            return self.scene().render(small, background=background)
+
+        count = sum(p.numel() for p in self.field.parameters())
+        return Progress(self.iteration, self.fraction, self.seconds,
+                        self.iteration / max(self.seconds, 1e-9), self.psnr_train, count,
+                        peak_rss_mb(), preview)
+
+
+def first_field(options: NerfOptions, seed: int, near: float, far: float,
+                bounds: Bounds) -> Field:
+    """Networks as they are before training. A draw whose density is nowhere positive in the box
+    would pass no gradient and stay empty for ever; then the next one is taken."""
+    probe = np.random.default_rng(0).uniform(bounds.low, bounds.high, (256, 1, 3))
+    points = torch.tensor(probe, dtype=torch.float32)
+    down = torch.tensor([[0.0, 0.0, -1.0]]).expand(len(points), 3)
+    for attempt in range(FIRST_DRAWS):
+        torch.manual_seed(seed + attempt * 1_000_003)
+        field = Field(options)
+        with torch.no_grad():
+            alive = [bool((field.query(points, down, fine)[..., 3] > 0).float().mean() > 0.05)
+                     for fine in (False, True)]
+        if all(alive):
+            break
+    return field
+
+
+def middle(n: int, share: float) -> np.ndarray:
+    """Rows or columns of a picture's middle, as precrop takes them."""
+    half = max(1, int(n // 2 * share))
+    return np.arange(n // 2 - half, n // 2 + half)
+
+
+def pick_device(name: str) -> str:
+    """"cpu" or "cuda"; IdfError where CUDA is asked for and missing."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        from ....runtime.cuda import lacks_gpu
+
+        raise IdfError("torch cannot use a GPU here", lacks_gpu() or "no CUDA device",
+                       "leave `device` at auto")
+    return name

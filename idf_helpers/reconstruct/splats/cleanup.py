@@ -1,0 +1,210 @@
+"""Crop and clean-up of a trained scene: which Gaussians are of no use to anybody who looks at it.
+
+Each rule is a function from Gaussians to a mask (N,) bool of what it removes. Lengths are in scene
+radii (`cameras.scene_frame`), pixels those of pictures of 256 pixels. Rules about what training
+views see go by the blending weights w = alpha·T summed over a view's pixels, read off the
+rasteriser's own gradient: with all colours equal to one half, d(sum of rgb)/d(sh_0) = Y_0 · Σ w.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ...data.cameras import SceneFrame
+from ...data.training_views import TrainingViews
+from ...errors import IdfError
+from .gaussians import SH_C0, Gaussians
+from .rasterizer import Rasterizer
+from .scene import GaussianScene
+
+RESOLUTION = 256  # longer side of the training pictures that the rules are measured in
+BLACK = np.zeros(3, np.float32)
+
+
+@dataclass(frozen=True)
+class CleanConfig:
+    """Thresholds; the defaults were chosen on the sample head (`benchmarks/cleanup.py`): they take
+    what frays below the bust, and held-out PSNR does not fall."""
+
+    hull_margin: float = 0.03
+    """Scene radii that a centre may lie outside the silhouettes, 0 or more."""
+    hull_views: float = 0.1
+    """Share of the views with a centre in the picture that must see it outside, in (0, 1]."""
+    min_pixels: float = 0.02
+    """Blending weight below which a Gaussian counts as unseen, pixels per view, mean, 0 or more."""
+    min_views: float = 0.05
+    """Share of all views that a Gaussian's weight must come from in effect ((Σw)²/Σw²), 0 to 1."""
+    min_inside: float = 0.4
+    """Least share of a Gaussian's weight from views whose picture holds its centre, 0 to 1: what
+    is only seen by its tail over the rim of pictures has grown without any control."""
+    min_covered: float = 0.1
+    """Least share of the views whose picture holds a Gaussian's centre, 0 to 1."""
+    lonely_distance: float = 0.08
+    """Scene radii to the fifth-nearest neighbour above which a Gaussian is isolated, > 0 …"""
+    lonely_factor: float = 4.0
+    """… if that is also this many times what is usual (the median) in the model, 1 or more."""
+    lonely_opacity: float = 0.3
+    """Opacity below which an isolated Gaussian goes, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What the training views see of each Gaussian; all (N,) float32.
+
+    pixels: blending weight per view, mean over the views, pixels. views: their effective number,
+    (Σw)²/Σw², 0 where nothing is seen. inside: share of the weight from views that hold the centre
+    in their picture. covered: share of views that hold it.
+    """
+
+    pixels: np.ndarray
+    views: np.ndarray
+    inside: np.ndarray
+    covered: np.ndarray
+
+
+def contributions(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer) -> Contributions:
+    """Renders every view once, forward and backward."""
+    grey = replace(g, sh=np.zeros((len(g), 1, 3), np.float32))
+    total, squares, inside, covered = np.zeros((4, len(g)), np.float32)
+    for camera in views.cameras:
+        rasterizer.forward(grey, camera, BLACK, sh_degree=0, train=True)
+        ones = np.zeros((3, camera.height, camera.width), np.float32)
+        ones[0] = 1
+        w = rasterizer.backward(ones).sh[:, 0, 0] / np.float32(SH_C0)
+        holds = _pixel_of(camera, g.means)[2]
+        total += w
+        squares += w * w
+        inside += w * holds
+        covered += holds
+    seen = np.maximum(total, 1e-12)
+    return Contributions(total / len(views), np.where(total > 0, total**2 / np.maximum(
+        squares, 1e-24), 0), inside / seen, covered / len(views))
+
+
+def _pixel_of(camera, points):
+    """Row, column (int, cut to the picture) of points (N, 3), and whether the picture holds it."""
+    uv, z = camera.project(points)
+    with np.errstate(invalid="ignore"):
+        holds = (z > 0) & (uv >= 0).all(1) & (uv[:, 0] < camera.width) & (uv[:, 1] < camera.height)
+    j, i = np.where(holds[:, None], uv, 0).astype(np.int64).T
+    return i, j, holds
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+def outside_hull(g: Gaussians, views: TrainingViews, config: CleanConfig) -> np.ndarray:
+    """Centres that lie outside the silhouettes (alpha < 0.1, widened by the margin) in more than
+    `hull_views` of the views that hold them; none where the pictures have no alpha."""
+    if not views.has_alpha:
+        return np.zeros(len(g), bool)
+    scene = views.scene
+    held, out = np.zeros((2, len(g)), np.int32)
+    for camera, pixels in zip(views.cameras, views.pixels, strict=True):
+        reach = config.hull_margin * scene.radius * camera.fx / scene.distance
+        size = 2 * int(np.ceil(reach)) + 1
+        alpha = cv2.dilate(pixels[3], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        i, j, holds = _pixel_of(camera, g.means)
+        held += holds
+        out += holds & (alpha[i, j] < 0.1 * 255)
+    return (out > 0) & (out >= config.hull_views * held)
+
+
+def unseen(c: Contributions, config: CleanConfig) -> np.ndarray:
+    """Gaussians whose blending weight is next to nothing: hidden inside, or out of every view."""
+    return c.pixels < config.min_pixels
+
+
+def frayed(c: Contributions, config: CleanConfig, views: int) -> np.ndarray:
+    """Gaussians that too few of the `views` views determine: seen by few in effect (at least one
+    and a half), held by few pictures, or seen mostly by their tails over the rim of pictures."""
+    return ((c.views < max(config.min_views * views, 1.5)) | (c.inside < config.min_inside)
+            | (c.covered < config.min_covered))
+
+
+def isolated(g: Gaussians, radius: float, config: CleanConfig) -> np.ndarray:
+    """Faint Gaussians far from all others. radius: the scene's, world units."""
+    if len(g) < 6:
+        return np.zeros(len(g), bool)
+    fifth = cKDTree(g.means).query(g.means, k=6)[0][:, 5]
+    far = max(config.lonely_distance * radius, config.lonely_factor * float(np.median(fifth)))
+    return (fifth > far) & (g.opacities < config.lonely_opacity)
+
+
+def outside_crop(g: Gaussians, frame: SceneFrame, crop) -> np.ndarray:
+    """Centres outside a sphere or a box round the scene's centre.
+
+    crop: (radius,), or (right0, right1, up0, up1, front0, front1): bounds along the scene's axes
+    (right as the head's viewer sees it), all in scene radii. IdfError for anything else.
+    """
+    crop = np.asarray(crop, np.float64)
+    p = (g.means - frame.center) / frame.radius
+    if crop.shape == (1,) and 0 < crop[0] < np.inf:
+        return np.linalg.norm(p, axis=1) > crop[0]
+    if crop.shape == (6,) and np.isfinite(crop).all() and (crop[::2] < crop[1::2]).all():
+        axes = np.stack([np.cross(frame.up, frame.front), frame.up, frame.front])
+        q = p @ axes.T
+        return ((q < crop[::2]) | (q > crop[1::2])).any(axis=1)
+    raise IdfError("This is no crop", f"{crop.tolist()}",
+                   "give the radius of a sphere, or six bounds: right, right, up, up, front, front "
+                   "(lower, upper), in scene radii")
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Removed:
+    """Of `total` Gaussians, how many each rule removed; the first rule that applies counts."""
+
+    total: int
+    rules: dict[str, int]
+
+    @property
+    def count(self) -> int:
+        return sum(self.rules.values())
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{n} {name}" for name, n in self.rules.items() if n)
+        return f"{self.count} of {self.total} Gaussians removed" + (f" ({parts})" if parts else "")
+
+
+def clean(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer,
+          config: CleanConfig | None = None) -> tuple[Gaussians, Removed]:
+    """Without what lies outside the hull, is unseen, frayed or isolated. views: at most 256 pixels
+    large (RESOLUTION). IdfError where nothing would be left: then views and model do not belong
+    together."""
+    config = config or CleanConfig()
+    c = contributions(g, views, rasterizer)
+    masks = {"outside the silhouettes": outside_hull(g, views, config),
+             "unseen": unseen(c, config), "frayed": frayed(c, config, len(views)),
+             "isolated": isolated(g, views.scene.radius, config)}
+    return apply(g, masks)
+
+
+def crop(g: Gaussians, frame: SceneFrame, bounds) -> tuple[Gaussians, Removed]:
+    """Without what lies outside the sphere or box of `outside_crop`."""
+    return apply(g, {"outside the crop": outside_crop(g, frame, bounds)})
+
+
+def apply(g: Gaussians, masks: dict[str, np.ndarray]) -> tuple[Gaussians, Removed]:
+    """What no mask takes away, and the count. IdfError where nothing is left."""
+    gone, rules = np.zeros(len(g), bool), {}
+    for name, mask in masks.items():
+        rules[name] = int((mask & ~gone).sum())
+        gone |= mask
+    if gone.all():
+        raise IdfError("Nothing of the model would be left", str(Removed(len(g), rules)),
+                       "check that the dataset is the one it was trained on, or widen the crop")
+    return g[~gone], Removed(len(g), rules)
+
+
+def clean_scene(scene: GaussianScene, frames, config: CleanConfig | None = None
+                ) -> tuple[GaussianScene, Removed]:
+    """`clean` for a scene and the frames that it was trained on (pictures and cameras)."""
+    size = max(max(frames[0].camera.width, frames[0].camera.height), 1) if frames else RESOLUTION
+    views = TrainingViews.load(frames, min(RESOLUTION, size))
+    g, removed = clean(scene.gaussians, views, scene.rasterizer, config)
+    return replace(scene, gaussians=g), removed

@@ -1,0 +1,214 @@
+"""What every splat rasteriser offers, and the one that runs on a CPU."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numba
+import numpy as np
+
+from ...data.cameras import Camera
+from ...errors import IdfError
+from ...kernels.compile import PLAIN_TILE_W, TILE_H, host_lanes
+from ...kernels.simd import lanes_tuple
+from ...kernels.threads import run_on_threads
+from .gaussians import Gaussians
+from .project import RECORD, pack_camera, project
+from .project_backward import project_backward
+from .raster_backward import SLOT, blend_backward
+from .raster_forward import draw
+from .tiles import count_pairs, depth_order, fill_lists, start_lists
+
+
+@dataclass
+class Render:
+    """A picture of splats, planar float32.
+
+    rgb:   (3, H, W) over the background; >= 0, not limited above.
+    alpha: (H, W) in [0, 1].
+    depth: (H, W) world units along the optical axis, sum w·z / sum w; NaN where alpha < 0.5.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+
+
+@dataclass
+class Gradients:
+    """dL/dparameter of the last training picture, float32; zero for Gaussians not drawn.
+
+    means (N, 3), log_scales (N, 3), quats (N, 4), opacity_logits (N,), sh (N, K, 3).
+    screen:  (N,) |dL/du| + |dL/dv|, u and v the screen position in pixels (for densification).
+    visible: (N,) bool, the Gaussian touched at least one tile.
+    The arrays are the rasteriser's own and hold until its next backward.
+    """
+
+    means: np.ndarray
+    log_scales: np.ndarray
+    quats: np.ndarray
+    opacity_logits: np.ndarray
+    sh: np.ndarray
+    screen: np.ndarray
+    visible: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The five gradients by the names of `Gaussians`."""
+        return {name: getattr(self, name)
+                for name in ("means", "log_scales", "quats", "opacity_logits", "sh")}
+
+
+class Rasterizer(Protocol):
+    """The door that CPU and CUDA rasterisers share."""
+
+    name: str
+    last: Render | None  # the picture whose gradient `backward` would give
+
+    def forward(self, g: Gaussians, camera: Camera, background, sh_degree: int | None = None,
+                train: bool = False) -> Render:
+        """The picture. background (3,); sh_degree limits the harmonics used; train=True keeps
+        what `backward` needs."""
+
+    def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
+        """Gradients of the last forward with train=True, from those of its Render."""
+
+
+class CpuRasterizer:
+    """3D Gaussian splatting on the CPU (arXiv 2308.04079), numba with explicit vectors.
+
+    near:  world units; Gaussians whose centre is nearer to the camera plane are not drawn.
+    lanes: vector width in floats, 16, 8, or 1 for plain loops; None = what suits this CPU.
+
+    Deterministic: the numbers do not depend on the number of threads (`numba.set_num_threads`).
+    A Gaussian with a NaN or infinite parameter of its shape is not drawn. One object serves one
+    thread at a time and keeps its buffers from call to call.
+    """
+
+    name = "cpu"
+
+    def __init__(self, near: float = 0.05, lanes: int | None = None):
+        lanes = host_lanes() if lanes is None else lanes
+        if lanes not in (1, 8, 16):
+            raise IdfError("The CPU rasteriser has no such vector width", f"lanes={lanes}",
+                           "use 16, 8 or 1")
+        if not near > 0:
+            raise IdfError("The near plane must lie in front of the camera", f"near={near}")
+        self.near, self.lanes = near, lanes
+        self._lanes = lanes_tuple(lanes)
+        self._tile_w = PLAIN_TILE_W if lanes == 1 else lanes
+        self._buffers: dict[str, np.ndarray] = {}
+        self._saved = None
+        self.last: Render | None = None
+
+    def _buffer(self, name: str, shape: tuple, dtype=np.float32) -> np.ndarray:
+        """An uninitialised array at a cache line, kept and grown from call to call."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        kept = self._buffers.get(name)
+        if kept is None or kept.size < size:
+            memory = np.empty(size + size // 4 + 64, np.uint8)
+            kept = self._buffers[name] = memory[-memory.ctypes.data % 64:]
+        return kept[:size].view(dtype).reshape(shape)
+
+    def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),
+                sh_degree: int | None = None, train: bool = False) -> Render:
+        """g's arrays and the returned ones must stay as they are until `backward`.
+
+        background: (3,) colour. sh_degree: highest degree used, None = all that g has.
+        Raises IdfError where an array has a wrong shape or the picture no size.
+        """
+        arrays = _checked(g)
+        degree = g.sh_degree if sh_degree is None else min(int(sh_degree), g.sh_degree)
+        width, height, n = camera.width, camera.height, len(g)
+        if min(width, height) < 1 or degree < 0:
+            raise IdfError("This picture cannot be drawn",
+                           f"{width} x {height} pixels, harmonics of degree {degree}")
+        tile_w = self._tile_w
+        tiles_x, tiles_y = -(-width // tile_w), -(-height // TILE_H)
+        cam = pack_camera(camera, self.near)
+        background = np.ascontiguousarray(background, np.float32).reshape(3)
+
+        records = self._buffer("records", (n, RECORD))
+        boxes = self._buffer("boxes", (n, 4), np.int32)
+        bits, hits = self._buffer("bits", (n,), np.int64), self._buffer("hits", (n,), np.int32)
+        slot_start = self._buffer("slot_start", (n + 1,), np.int64)
+        run_on_threads(project, *arrays, degree, cam, width, height, tile_w, records, boxes, bits,
+                       hits)
+        order = depth_order(records, hits, slot_start)
+        parts = 1 if numba.get_num_threads() == 1 else 2 * numba.get_num_threads()
+        rows = np.zeros((parts, tiles_x * tiles_y), np.int64)
+        starts = np.empty(tiles_x * tiles_y + 1, np.int64)
+        ids = self._buffer("ids", (slot_start[n],), np.int32)
+        slot_of = self._buffer("slot_of", (slot_start[n],), np.int32)
+        run_on_threads(count_pairs, order, records, boxes, bits, tile_w, tiles_x, rows)
+        start_lists(rows, starts)
+        run_on_threads(fill_lists, order, records, boxes, bits, slot_start, tile_w, tiles_x, rows,
+                       ids, slot_of)
+        rgb = np.empty((3, height, width), np.float32)
+        alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+        stops = np.empty(tiles_x * tiles_y, np.int64)
+        run_on_threads(draw, self._lanes, tile_w, records, starts, ids,
+                       _busiest_first(np.diff(starts)), tiles_x, background, rgb, alpha, depth,
+                       stops)
+        picture = Render(rgb, alpha, depth)
+        self._saved = (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, stops,
+                       tiles_x) if train else None
+        self.last = picture if train else None
+        return picture
+
+    def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
+        """d_rgb (3, H, W), d_alpha (H, W), d_depth (H, W): dL/d(output), None = zero.
+
+        d_depth belongs to `Render.depth`, the expected depth; its NaN pixels pass nothing.
+        Through w = alpha·T it reaches all parameters, as does alpha: both gradients are exact.
+        Raises RuntimeError without a forward(train=True) just before.
+        """
+        if self._saved is None:
+            raise RuntimeError("backward needs a forward(train=True) just before it")
+        (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, stops,
+         tiles_x) = self._saved
+        picture = self.last
+        shape = picture.alpha.shape
+        d_rgb = _image_gradient("d_rgb", d_rgb, (3, *shape))
+        d_alpha = (np.zeros(shape, np.float32) if d_alpha is None
+                   else _image_gradient("d_alpha", d_alpha, shape))
+        channels = lanes_tuple(3 if d_depth is None else 4)
+        d_depth = (picture.depth if d_depth is None  # not read with three channels
+                   else _image_gradient("d_depth", d_depth, shape))
+        slots = self._buffer("slots", (len(ids), SLOT))
+        reached = self._buffer("reached", (len(ids),), np.bool_)
+        run_on_threads(blend_backward, self._lanes, channels, self._tile_w, records, starts, ids,
+                       slot_of, stops, _busiest_first(stops - starts[:-1]), tiles_x, picture.rgb,
+                       picture.alpha, picture.depth, d_rgb, d_alpha, d_depth, slots, reached)
+        n = len(hits)
+        out = [self._buffer(f"d_{k}", array.shape) for k, array in enumerate(arrays)]
+        screen = self._buffer("screen", (n,))
+        run_on_threads(project_backward, *arrays, degree, cam, records, slot_start, slots, reached,
+                       *out, screen)
+        return Gradients(*out, screen, hits > 0)
+
+
+def _busiest_first(work: np.ndarray) -> np.ndarray:
+    """Tile order: threads take the long lists first, so that none is left with one at the end."""
+    return np.argsort(-work, kind="stable")
+
+
+def _checked(g: Gaussians) -> tuple[np.ndarray, ...]:
+    """The five arrays, contiguous float32 of matching shapes (the compiled code does not check)."""
+    arrays = tuple(np.ascontiguousarray(a, np.float32) for a in g.arrays().values())
+    n, k = len(arrays[0]), arrays[4].shape[1] if arrays[4].ndim == 3 else 0
+    for (name, _), array, shape in zip(g.arrays().items(), arrays,
+                                       ((n, 3), (n, 3), (n, 4), (n,), (n, k, 3)), strict=True):
+        if array.shape != shape or (name == "sh" and k not in (1, 4, 9, 16)):
+            raise IdfError(f"Gaussians have a wrong `{name}`", f"shape {array.shape}",
+                           f"give {shape}, with 1, 4, 9 or 16 coefficients in `sh`")
+    return arrays
+
+
+def _image_gradient(name: str, array, shape: tuple) -> np.ndarray:
+    array = np.ascontiguousarray(array, np.float32)
+    if array.shape != shape:
+        raise IdfError(f"`{name}` does not fit the picture", f"shape {array.shape}",
+                       f"give {shape}")
+    return array

@@ -1,0 +1,48 @@
+"""A trained splat scene: what viewers, exporters and metrics ask for pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...data.cameras import Camera
+from ...scene import WHITE, Rendering
+from .gaussians import Gaussians
+
+
+@dataclass(eq=False)
+class GaussianScene:
+    """Gaussians with a rasteriser.
+
+    cameras: those it was trained on (for orbits); may be empty.
+    background: (3,) in [0, 1], behind the picture where a caller names none.
+    training: iterations, seconds (of optimisation), num_gaussians, rollbacks; empty where loaded.
+    """
+
+    gaussians: Gaussians
+    rasterizer: object | None = None
+    cameras: list[Camera] = field(default_factory=list)
+    background: tuple[float, float, float] = WHITE
+    training: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.rasterizer is None:
+            from .rasterizer import CpuRasterizer  # compiles on import: only when it is needed
+
+            self.rasterizer = CpuRasterizer()
+
+    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where None.
+
+        expression: ignored, this scene stands still (it is part of every scene's signature).
+        """
+        return self.render_full(camera, expression, background).rgb
+
+    def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
+        """The same view with alpha and depth (Σ w z / Σ w over the Gaussians of a pixel)."""
+        background = np.asarray(self.background if background is None else background, np.float32)
+        out = self.rasterizer.forward(self.gaussians, camera, background, train=False)
+        rgb = np.ascontiguousarray(np.clip(out.rgb, 0, 1).transpose(1, 2, 0))
+        depth = np.where(out.alpha < 0.5, np.nan, out.depth).astype(np.float32)
+        return Rendering(rgb, np.clip(out.alpha, 0, 1), depth)

@@ -1,0 +1,254 @@
+"""Training Gaussian splats on views with known cameras: one class with a step, one function.
+
+The recipe is 3DGS (arXiv 2308.04079) with a schedule that fits any budget: every rate and threshold
+goes by the part of the run that is over, in steps or in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+
+from ...data.training_views import TrainingViews
+from ...errors import IdfError
+from ...kernels.adam import Adam
+from ...kernels.loss import PhotometricLoss
+from ...runtime.machine import peak_rss_mb
+from ..trainer import Progress, Recoverable, State, drive
+from .config import SplatConfig
+from .densify import ScreenStatistics, densify, prune_invisible
+from .gaussians import Gaussians
+from .initialize import initial_gaussians
+from .scene import GaussianScene
+from .warm_start import recoloured
+
+SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, kill or interrupt
+COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
+
+
+class Trainer(Recoverable):
+    """State of one training. `step()` until `done`; `scene()` at any time.
+
+    views: pictures and cameras. rasterizer: default `CpuRasterizer`.
+    points: optional start positions, see `initial_gaussians`.
+    start: Gaussians to begin with in place of new ones, see `start_from`; they take the colours of
+        these views.
+    """
+
+    rates = "the learning rates (lr_means, lr_log_scales, …)"
+
+    def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None,
+                 start: Gaussians | None = None):
+        if rasterizer is None:
+            from .rasterizer import CpuRasterizer
+
+            rasterizer = CpuRasterizer()
+        self.views, self.config, self.rasterizer = views, config.checked(), rasterizer
+        self.radius = views.scene.radius
+        self.background = background_mode(views, config)
+        self.rng = np.random.default_rng(config.seed)
+        if start is not None:
+            self.gaussians = recoloured(start_from(start, config), views, rasterizer)
+        else:
+            self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
+                                               points, config.max_gaussians)
+        self.adam = Adam(self.gaussians)
+        self.statistics = ScreenStatistics.empty(len(self.gaussians))
+        self.order = self.rng.permutation(len(views))
+        self.iteration = 0
+        self.seconds = 0.0
+        self.mse: float | None = None
+        self._losses: dict[tuple[int, int], PhotometricLoss] = {}
+        self._saved = self.state()
+
+    # --- schedule ---------------------------------------------------------------------------------
+
+    @property
+    def active_sh_degree(self) -> int:
+        return min(self.config.sh_degree, sum(self.fraction >= f for f in self.config.sh_steps))
+
+    def learning_rates(self) -> dict[str, float]:
+        c = self.config
+        decay = c.lr_final**self.fraction
+        rates = {f.name: getattr(c, f"lr_{f.name}") * math.sqrt(decay) for f in fields(Gaussians)}
+        rates["means"] = c.lr_means * self.radius * decay
+        return {name: rate * self.rate_factor for name, rate in rates.items()}
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One view: render, compare, move. Returns the loss.
+
+        Non-finite numbers bring back the last good state (at most 50 steps old) with half the
+        learning rates; IdfError after three times.
+        """
+        start = time.perf_counter()
+        index = int(self.order[self.iteration % len(self.views)])
+        background = self._next_background()
+        target = self.views.target(index, background)
+        degree = self.active_sh_degree
+        render = self.rasterizer.forward(self.gaussians, self.views.cameras[index], background,
+                                         sh_degree=degree, train=True)
+        loss = self._loss(target.shape[1:])(render.rgb, target)
+        if not math.isfinite(loss.loss):
+            self._roll_back("the loss")
+            return loss.loss
+        gradients = self.rasterizer.backward(loss.gradient)
+        self.iteration += 1
+        self.adam.step(self.gaussians, gradients, gradients.visible, self.learning_rates(),
+                       self.iteration, (degree + 1) ** 2)
+        self.statistics.add(gradients.screen, gradients.visible)
+        self.mse = float(loss.mse) if self.mse is None else 0.96 * self.mse + 0.04 * loss.mse
+        self._densify_if_due()
+        if self.iteration % len(self.views) == 0:
+            self.order = self.rng.permutation(len(self.views))
+        self.seconds += time.perf_counter() - start
+        if self.iteration % SAVE_EVERY == 0 or self.done:
+            self._save_state()
+        return loss.loss
+
+    def _next_background(self) -> np.ndarray:
+        if self.background == "random" and self.fraction < self.config.random_until:
+            return self.rng.random(3, np.float32)
+        return np.array(COLOURS.get(self.background, COLOURS["white"]), np.float32)
+
+    def _loss(self, size: tuple[int, int]) -> PhotometricLoss:
+        if size not in self._losses:
+            self._losses[size] = PhotometricLoss(*size, self.config.lambda_dssim)
+        return self._losses[size]
+
+    def _densify_if_due(self) -> None:
+        c = self.config
+        if (self.iteration < c.densify_from or self.iteration % c.densify_every
+                or self.fraction > c.relocate_until):
+            return
+        self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, c, self.radius,
+                                       self.fraction <= c.grow_until, self.rng)
+        self.statistics = ScreenStatistics.empty(len(self.gaussians))
+
+    def warm_up(self) -> None:
+        """Compiles (or loads) every kernel, so that the clock does not count it; no effect on the
+        result."""
+        black = np.zeros(3, np.float32)
+        target = self.views.target(0, black)
+        some = self.gaussians[:64]
+        render = self.rasterizer.forward(some, self.views.cameras[0], black, sh_degree=0,
+                                         train=True)
+        gradients = self.rasterizer.backward(
+            self._loss(target.shape[1:])(render.rgb, target).gradient)
+        rates = dict.fromkeys(some.arrays(), 0.0)
+        Adam(some).step(some, gradients, gradients.visible, rates, 1, 1)
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """A copy of everything that the rest of the run depends on."""
+        arrays = {"screen.total": self.statistics.total, "screen.count": self.statistics.count,
+                  "order": self.order}
+        arrays |= {f"gaussians.{k}": a for k, a in self.gaussians.arrays().items()}
+        arrays |= {f"first.{k}": a for k, a in self.adam.first.items()}
+        arrays |= {f"second.{k}": a for k, a in self.adam.second.items()}
+        return State({k: a.copy() for k, a in arrays.items()}, {
+            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
+            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
+            "rng": self.rng.bit_generator.state})
+
+    def restore(self, state: State) -> None:
+        """Goes to a state of the same views and config; what follows does not change `state`."""
+        def part(prefix):
+            return {k.removeprefix(prefix): a.copy() for k, a in state.arrays.items()
+                    if k.startswith(prefix)}
+
+        self.gaussians = Gaussians(**part("gaussians."))
+        self.adam = Adam(self.gaussians)
+        self.adam.first, self.adam.second = part("first."), part("second.")
+        self.statistics = ScreenStatistics(**part("screen."))
+        self.order = state.arrays["order"].copy()
+        meta = state.meta
+        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
+        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
+        self.rng.bit_generator.state = meta["rng"]
+        self._saved = state
+
+    def _save_state(self) -> None:
+        for name, values in self.gaussians.arrays().items():
+            if not np.isfinite(values).all():
+                self._roll_back(f"`{name}`")
+                return
+        self._saved = self.state()
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def scene(self) -> GaussianScene:
+        """What is there now, a copy without the Gaussians that nobody can see."""
+        colour = COLOURS.get(self.background, COLOURS["white"])
+        gaussians = prune_invisible(self.gaussians)
+        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
+                  "num_gaussians": len(gaussians), "rollbacks": self.rollbacks}
+        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), colour, report)
+
+    def progress(self) -> Progress:
+        def preview(camera, background=None):
+            return self.scene().render(camera, background=background)
+
+        return Progress(self.iteration, self.fraction, self.seconds,
+                        self.iteration / max(self.seconds, 1e-9), self.psnr_train,
+                        len(self.gaussians), peak_rss_mb(), preview)
+
+
+def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
+        progress: Callable[[Progress], None] | None = None,
+        progress_every_s: float = 0.5, points=None, start: Gaussians | None = None
+        ) -> GaussianScene:
+    """Trains on `dataset.train` until the iterations or the budget of `config` are used up.
+
+    run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
+    at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
+    iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
+    progress: called at most every `progress_every_s` seconds, and at the end.
+    points: optional (N, 3 or 6) start positions. start: Gaussians of an earlier training to go on
+    from, on other pictures of the same scene, see `start_from`. Raises IdfError: bad config,
+    no frames, silhouettes without volume, diverged training.
+    """
+    views = TrainingViews.load(dataset.train, config.checked().resolution)
+    trainer = Trainer(views, config, rasterizer, points, start)
+    checkpoint = run.latest_checkpoint() if run is not None else None
+    if checkpoint is not None:
+        trainer.restore(State(*checkpoint))
+    trainer.warm_up()
+    drive(trainer, run, progress, progress_every_s)
+    return trainer.scene()
+
+
+def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
+    """A copy of trained Gaussians to train further: those that anybody can see, the most opaque
+    `max_gaussians` of them; colour in `sh_degree` (cut, or filled up with zeros). IdfError where
+    fewer than 16 are left."""
+    kept = prune_invisible(start.checked())
+    if len(kept) < 16:
+        raise IdfError("This model cannot start a training", f"{len(kept)} visible Gaussians",
+                       "give a trained model")
+    if len(kept) > config.max_gaussians:
+        most = np.argsort(-kept.opacity_logits, kind="stable")[:config.max_gaussians]
+        kept = kept[np.sort(most)]
+    bases = (config.sh_degree + 1) ** 2
+    sh = np.zeros((len(kept), bases, 3), np.float32)
+    common = min(bases, kept.sh.shape[1])
+    sh[:, :common] = kept.sh[:, :common]
+    return Gaussians(**{k: a.copy() for k, a in (kept.arrays() | {"sh": sh}).items()}).checked()
+
+
+def background_mode(views: TrainingViews, config: SplatConfig) -> str:
+    """The mode without "auto"; IdfError where a random one cannot work."""
+    if config.background == "random" and not views.has_alpha:
+        raise IdfError("A random background needs pictures with alpha", "RGB pictures",
+                       "use background white, black or auto")
+    if config.background != "auto":
+        return config.background
+    if views.has_alpha:
+        return "random"
+    return "white" if views.border_colour().mean() > 0.5 else "black"

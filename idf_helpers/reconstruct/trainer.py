@@ -1,0 +1,122 @@
+"""What every training shares: how far it is, its state, the way back from NaN, and the loop with
+checkpoints, progress and a clean stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import IdfError
+
+MAX_ROLLBACKS = 3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimisation.
+    iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps.
+    memory_mb: most resident memory of the process so far (10^6 bytes).
+    preview: (camera, background=None) -> (H, W, 3) float32 picture of the state right now.
+    """
+
+    iteration: int
+    fraction: float
+    seconds: float
+    iterations_per_s: float
+    psnr_train: float
+    num_gaussians: int
+    memory_mb: float
+    preview: Callable
+
+
+class State(NamedTuple):
+    """arrays: numeric arrays by name. meta: counters, clock and random state, ready for JSON."""
+
+    arrays: dict[str, np.ndarray]
+    meta: dict
+
+
+class Recoverable:
+    """A trainer that keeps its last good state and can go back to it.
+
+    A subclass has `config` (with `iterations` and `budget`, one of them None), `iteration`,
+    `seconds`, `mse`, `step()`, `progress()`, `state()` and `restore(state)`, which also sets
+    `_saved`; it multiplies its learning rates by `rate_factor`, sets `_saved` where the state is
+    good, and calls `_roll_back` where it is not.
+
+    rates: what its users can lower, for the message. rate_factor: halved at each rollback.
+    """
+
+    rates = "the learning rates"
+    rate_factor = 1.0
+    rollbacks = 0
+    _saved: State
+
+    @property
+    def fraction(self) -> float:
+        """Part of the run that is over, in [0, 1]."""
+        c = self.config
+        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
+        return min(done, 1.0)
+
+    @property
+    def done(self) -> bool:
+        return self.fraction >= 1.0
+
+    @property
+    def psnr_train(self) -> float:
+        """dB over the last steps, NaN before the first."""
+        return math.nan if self.mse is None else -10 * math.log10(max(float(self.mse), 1e-10))
+
+    @property
+    def saved_state(self) -> State:
+        """The last good state: what a checkpoint holds. A run that goes on from it takes the same
+        path as one that was never stopped, rollbacks included."""
+        return self._saved
+
+    def _roll_back(self, where: str) -> None:
+        """To the last good state with half the learning rates; IdfError after three times.
+
+        where: what holds NaN or infinity.
+        """
+        at, rollbacks, factor = self.iteration, self.rollbacks, self.rate_factor
+        if rollbacks == MAX_ROLLBACKS:
+            raise IdfError(f"The training diverged at step {at}",
+                           f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
+                           "halved learning rates", f"lower {self.rates}")
+        self.restore(self._saved)
+        self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
+        self._saved = self.state()
+
+
+def drive(trainer: Recoverable, run=None, progress: Callable[[Progress], None] | None = None,
+          progress_every_s: float = 0.5) -> None:
+    """Steps until the trainer is done.
+
+    run: a `RunFolder`; the last good state becomes a checkpoint by time, and at an interrupt
+    (KeyboardInterrupt is passed on), which can come in the middle of a step.
+    progress: called at most every `progress_every_s` seconds, and at the end.
+    """
+    told, written = -math.inf, trainer.saved_state
+    try:
+        while not trainer.done:
+            trainer.step()
+            if progress is not None and time.monotonic() - told >= progress_every_s:
+                progress(trainer.progress())
+                told = time.monotonic()
+            if run is not None and trainer.saved_state is not written and run.checkpoint_due():
+                written = trainer.saved_state
+                run.save_checkpoint(written.meta["iteration"], *written)
+    except KeyboardInterrupt:
+        if run is not None:
+            run.save_checkpoint(trainer.saved_state.meta["iteration"], *trainer.saved_state)
+        raise
+    if progress is not None:
+        progress(trainer.progress())

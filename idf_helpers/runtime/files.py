@@ -1,0 +1,137 @@
+"""Atomic file writes, and JSON read with suspicion."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from ..errors import IdfError
+
+MAX_JSON_BYTES = 64 * 2**20
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Yields a temporary path beside `path` (same suffix); on success it replaces `path`.
+
+    The content is flushed to disk before the rename, so a kill leaves the old file or the new one,
+    never half of one; on any error the temporary file is removed. A full or unwritable disk
+    becomes an IdfError. Parent folders are made, and removed again where nothing came into them.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.{secrets.token_hex(4)}"
+                               f".part{path.suffix}")
+    made: list[Path] = []
+    try:
+        made = [p for p in path.parents if not p.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as f:
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+        made = []
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):  # the first that holds something else ends it
+            temporary.unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
+
+
+def write_error(path, error: OSError) -> IdfError:
+    """The IdfError for a failed write: full disk, missing rights, or what the system said."""
+    path = Path(path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        parent = next(p for p in path.absolute().parents if p.is_dir())
+        free = shutil.disk_usage(parent).free
+        return IdfError(f"The disk is full: {path.name} was not written", f"{free / 1e6:.0f} MB "
+                        f"free at {parent}", "free some space, then run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return IdfError(f"{path} cannot be written", error.strerror or str(error),
+                        "choose another --out, or change the rights of that folder")
+    return IdfError(f"{path} cannot be written", str(error), "choose another --out")
+
+
+def write_bytes(path, data: bytes) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path, value) -> None:
+    """Indented JSON; NaN and infinity are refused (other readers choke on them)."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, default=_plain) + "\n")
+
+
+def _plain(value):
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def read_json(path, what: str = "JSON file"):
+    """The parsed file, or IdfError: missing, too large, not UTF-8, malformed (line and column),
+    NaN or infinity, nested too deeply."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise IdfError(f"The {what} {path} is too large", f"{size / 1e6:.0f} MB",
+                           f"the limit is {MAX_JSON_BYTES / 1e6:.0f} MB")
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise IdfError(f"The {what} {path} does not exist") from None
+    except UnicodeDecodeError:
+        raise IdfError(f"The {what} {path} is not UTF-8 text") from None
+    except OSError as error:
+        raise IdfError(f"The {what} {path} cannot be read", str(error)) from error
+
+    def reject(constant):
+        raise IdfError(f"The {what} {path} holds a value that is no number", constant,
+                       "replace NaN and Infinity by finite numbers")
+
+    try:
+        return json.loads(text, parse_constant=reject)
+    except json.JSONDecodeError as error:
+        raise IdfError(f"The {what} {path} is not valid JSON",
+                       f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise IdfError(f"The {what} {path} is nested too deeply") from None
+    except ValueError as error:  # e.g. an integer of thousands of digits
+        raise IdfError(f"The {what} {path} is not valid JSON", str(error)[:120]) from None
+
+
+def read_record(path, keys=(), what: str = "JSON file") -> dict:
+    """`read_json` of an object that must hold `keys`; IdfError where it does not."""
+    value = read_json(path, what)
+    lacking = [k for k in keys if k not in value] if isinstance(value, dict) else ["{ }"]
+    if lacking:
+        raise IdfError(f"The {what} {path} is damaged", f"no {', '.join(lacking)}",
+                       "delete its folder and run that stage again")
+    return value
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def stable_hash(value) -> str:
+    """SHA-256 of a JSON-able value, independent of the order of keys."""
+    return sha256_bytes(json.dumps(value, sort_keys=True, default=_plain).encode())

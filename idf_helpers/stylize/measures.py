@@ -1,0 +1,161 @@
+"""How well a restyled row of views holds together, without any model to judge it.
+
+warp error: what two views show of the same surface, in levels of 0-255. loop closure: the same from
+the last view of a ring to the first, against neighbours elsewhere. sharpness: Laplacian variance
+against the key views' (blur lowers the warp error, too: read the two together). mask overlap: of
+the outlines before and after. CLIP direction similarity only where a CLIP model is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..data.cameras import scene_frame
+from ..errors import IdfError
+from .config import PropagateConfig
+from .reproject import Key, reproject
+from .stylist import View, as_float
+from .surface import SOLID
+
+TRUSTED = 0.3  # cosine to the surface from which on a pixel is compared
+SAMPLES = 12  # pairs of views that a mean is taken over
+
+
+def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int,
+               closed: bool = True, tolerance: float = PropagateConfig().tolerance,
+               pairs: Sequence[tuple[int, int]] | None = None) -> float:
+    """Mean absolute difference in levels of 0-255 between view i and view i + `apart` carried over
+    to it, on the surface that both see well; NaN where none do. views: with depth. pictures:
+    (H, W, 3). Both may be dicts, with pairs: certain ones, in place of some spread over the row.
+    """
+    count = len(views)
+    if pairs is None:
+        last = count if closed else count - apart
+        starts = np.unique(np.linspace(0, max(0, last - 1), min(SAMPLES, max(1, last))).astype(int))
+        pairs = [(int(i), int(i + apart) % count) for i in starts if closed or i + apart < count]
+    cameras = (views.values() if isinstance(views, dict) else views)
+    radius = scene_frame([v.camera for v in cameras]).radius
+    found = []
+    for i, j in pairs:
+        key = Key.of(views[j], pictures[j], tolerance * radius)
+        warped = reproject(views[i], [key], tolerance * radius)
+        both = (warped.cosine > TRUSTED) & (views[i].mask >= SOLID)
+        if both.any():
+            found.append(255 * float(np.abs(warped.rgb - as_float(pictures[i]))[both].mean()))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def loop_closure(views: Sequence[View], pictures: Sequence[np.ndarray]) -> float:
+    """Warp error from the last view to the first, over that of neighbours elsewhere; 1 = the seam
+    of the ring is like any other place."""
+    seam = warp_error(views, pictures, 1, pairs=[(0, len(views) - 1)])
+    elsewhere = warp_error(views, pictures, 1, closed=False)
+    return seam / elsewhere if elsewhere > 0 else float("nan")
+
+
+def sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
+    """Variance of the Laplacian of the grey picture well inside the mask, levels²."""
+    inside = cv2.erode((mask >= SOLID).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    if not inside.any():
+        return float("nan")
+    grey = cv2.cvtColor(as_float(picture), cv2.COLOR_RGB2GRAY) * 255
+    return float(cv2.Laplacian(grey, cv2.CV_32F)[inside].var())
+
+
+def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two masks (H, W) at one half; 1 for two empty ones."""
+    a, b = a > 0.5, b > 0.5
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 1.0
+
+
+def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source: np.ndarray
+                      ) -> int:
+    """Pixels well inside the mask with exactly the background's colour, where the source has
+    another one. background: (3,) in [0, 1]."""
+    colour = np.asarray(background, np.float32)
+    plain = (np.abs(as_float(picture) - colour).max(-1) < 2 / 255) & \
+        (np.abs(as_float(source) - colour).max(-1) > 8 / 255)
+    return int((plain & (mask >= SOLID)).sum())
+
+
+def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndarray],
+                   source_text: str, target_text: str) -> float | str:
+    """Cosine between the change of the pictures and the change of the words in CLIP's space
+    (StyleGAN-NADA, Gal et al. 2021; as InstructPix2Pix and Instruct-NeRF2NeRF report it), mean
+    over the views; or "not measured: …".
+
+    folder: local folder of a CLIP model in transformers' layout; nothing is downloaded.
+    """
+    if not str(folder or "").strip():
+        return "not measured: no CLIP model given (--clip FOLDER)"
+    if not target_text.strip():
+        return "not measured: there is no prompt"
+    try:
+        import torch
+        from transformers import CLIPModel, CLIPProcessor
+    except ImportError as error:
+        return f"not measured: {error.name} is not installed (pip install transformers)"
+    if not Path(folder).is_dir():
+        raise IdfError(f"The CLIP folder {folder} does not exist", "no such folder",
+                       "give a local folder with config.json and weights, or leave --clip out")
+    try:
+        model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+        processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise IdfError(f"The CLIP folder {folder} is incomplete", str(error)[:160],
+                       "download it again") from None
+
+    def features(pictures):
+        pixels = processor(images=[(as_float(p) * 255).astype(np.uint8) for p in pictures],
+                           return_tensors="pt")["pixel_values"]
+        out = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+        return torch.nn.functional.normalize(out, dim=-1)
+
+    with torch.no_grad():
+        words = processor(text=[source_text, target_text], return_tensors="pt", padding=True,
+                          truncation=True)
+        text = model.text_projection(model.text_model(
+            input_ids=words["input_ids"],
+            attention_mask=words["attention_mask"]).pooler_output)
+        text = torch.nn.functional.normalize(text, dim=-1)
+        change = features(after) - features(before)
+        direction = (text[1] - text[0])[None]
+        similarity = torch.nn.functional.cosine_similarity(change, direction)
+    return float(similarity.mean())
+
+
+def row_measures(views: Sequence[View], pictures: Sequence[np.ndarray],
+                 alphas: Sequence[np.ndarray], keys: Sequence[int], closed: bool,
+                 background=(1.0, 1.0, 1.0)) -> dict:
+    """The measures of a row, ready for JSON; what cannot be measured is a sentence.
+
+    pictures: (H, W, 3), as made. alphas: (H, W) in [0, 1]. keys: indices of the styled views.
+    """
+    out: dict = {}
+    if all(views[i].depth is not None for i in (0, len(views) // 2)):
+        step = max(1, round(len(views) / 8))
+        out["warp_error_neighbours"] = warp_error(views, pictures, 1, closed)
+        out["warp_error_eighth"] = warp_error(views, pictures, step, closed)
+        out["loop_closure"] = loop_closure(views, pictures) if closed else \
+            "not measured: the views are no ring"
+    else:
+        out["warp_error"] = "not measured: no depth"
+    some = np.unique(np.linspace(0, len(views) - 1, min(SAMPLES, len(views))).astype(int))
+    rest = [i for i in some if i not in set(keys)]
+    sharp = {i: sharpness(pictures[i], views[i].mask) for i in {*some, *list(keys)[:SAMPLES]}}
+    at_keys = np.mean([sharp[k] for k in list(keys)[:SAMPLES]]) if len(keys) else float("nan")
+    if rest and at_keys > 0:
+        out["sharpness_of_keys"] = float(np.mean([sharp[i] for i in rest]) / at_keys)
+    before = np.mean([sharpness(views[i].source(), views[i].mask) for i in some])
+    out["sharpness_of_source"] = float(np.mean([sharp[i] for i in some]) / before) \
+        if before > 0 else float("nan")
+    out["mask_overlap"] = float(np.mean([mask_overlap(alphas[i], views[i].mask) for i in some]))
+    out["background_pixels"] = sum(background_pixels(pictures[i], views[i].mask, background,
+                                                     views[i].source()) for i in some)
+    return {k: (round(v, 4) if np.isfinite(v) else "not measured: nothing to compare")
+            if isinstance(v, float) else v for k, v in out.items()}

@@ -1,0 +1,183 @@
+"""What every stylist offers: one view in, the same view restyled out.
+
+Modes (`modes.py`: independent, grid, anchored) are no concern of a stylist: in grid mode it gets
+one large view made of several, in anchored mode a view that says what to start from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from ..data.cameras import Camera
+from ..data.media import to_uint8
+from ..errors import IdfError
+from .config import StylizeConfig
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One view to restyle, all arrays of one height and width.
+
+    rgb:    (H, W, 3) uint8, or float32 in [0, 1]; the head over a plain background.
+    mask:   (H, W) float32 in [0, 1], how much of each pixel is head; all 1 where it is not known.
+    depth:  (H, W) float32 world units along the optical axis, NaN off the head; None = not known.
+    normal: (H, W, 3) float32 unit normals in camera axes (x right, y up, z towards the camera), 0
+            off the head; None = not known.
+    camera: None for a sheet of several views.
+    name:   of the frame, e.g. "train_main/r_0"; for messages and file names.
+    start:  (H, W, 3) float32 in [0, 1], what an image-to-image stylist starts from in place of
+            `rgb` (control pictures are always made from the view itself); None = from `rgb`.
+    known:  (H, W) float32 in [0, 1], how far `start` already shows the style; None with `start`.
+    """
+
+    rgb: np.ndarray
+    mask: np.ndarray
+    depth: np.ndarray | None = None
+    normal: np.ndarray | None = None
+    camera: Camera | None = None
+    name: str = ""
+    start: np.ndarray | None = None
+    known: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.rgb.shape[1], self.rgb.shape[0]
+
+    def picture(self) -> np.ndarray:
+        """(H, W, 3) uint8: what an image-to-image stylist starts from."""
+        return to_uint8(self.rgb if self.start is None else self.start)[..., :3]
+
+    def source(self) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1]: the view as it is, whatever to start from."""
+        return as_float(self.rgb)
+
+    def resized(self, width: int, height: int) -> View:
+        """The same view at another size; depth and normals keep their edges."""
+        import cv2
+
+        if (width, height) == self.size:
+            return self
+        shrink = width <= self.size[0]
+        smooth = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+
+        def scaled(image, method):
+            return None if image is None else \
+                cv2.resize(np.asarray(image, np.float32), (width, height), interpolation=method)
+
+        def colour(image):
+            return None if image is None else \
+                np.clip(scaled(as_float(image), smooth), 0, 1).astype(np.float32)
+
+        camera = None if self.camera is None else self.camera.resized(width, height)
+        return replace(
+            self, rgb=to_uint8(colour(self.rgb)) if self.rgb.dtype == np.uint8
+            else colour(self.rgb), mask=np.clip(scaled(self.mask, smooth), 0, 1),
+            depth=scaled(self.depth, cv2.INTER_NEAREST),
+            normal=scaled(self.normal, cv2.INTER_NEAREST), camera=camera,
+            start=colour(self.start), known=scaled(self.known, cv2.INTER_NEAREST))
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """An already styled view of the same head. picture: (H, W, 3) float32 in [0, 1]."""
+
+    view: View
+    picture: np.ndarray
+
+
+class Stylist(Protocol):
+    """Made by `cls(config)` from a `StylizeConfig`; IdfError there where something is missing.
+
+    name:        as in `backends`.
+    source_type: IPTC digital source type of its pictures, see `provenance.marks.SOURCE_TYPES`.
+    reads_prompt: whether the prompt has any influence; where it has none, nobody pretends.
+    size:        longer side in pixels it works best at, None = any. multiple: width and height
+                 that it gets are multiples of this.
+
+    Optional class attributes, with what holds where they are missing: pointwise (False): a pixel's
+    colour depends on nothing but that pixel, so every frame is styled and none propagated.
+    preferred_mode ("independent"): what mode "auto" means. reads_references (False): it keeps to
+    the references by itself. from_first (False): the loop gives it the first views in every
+    iteration, not its own results. default_strength (0.6).
+    """
+
+    name: str
+    source_type: str
+    reads_prompt: bool
+    size: int | None
+    multiple: int
+
+    def settings(self) -> dict:
+        """What decides its output beyond view, prompt, seed and strength, ready for JSON: model,
+        scheduler, control models and weights … No password, no address."""
+        ...
+
+    def prepare(self, views: Sequence[View]) -> None:
+        """Sees all key views once, before the first `stylise`, so that what it measures of them is
+        the same for all; optional."""
+        ...
+
+    def stylise(self, view: View, prompt: str, seed: int, strength: float,
+                references: Sequence[Reference] = ()) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1] of the view's size; the same for the same arguments.
+
+        references: already styled views, nearest first, for stylists that can look at them.
+        IdfError: no answer, a refused or black picture, another size.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back memory and connections; optional."""
+        ...
+
+
+def stylist_class(name: str, config: StylizeConfig):
+    """The class of the stylist of that name. IdfError: none of that name ("" too: it is never
+    chosen for the user), something missing for it, or a prompt that it needs and lacks."""
+    from .. import catalogue as backends
+
+    if not name:
+        raise IdfError("It is not said who is to style the views", "no stylist",
+                       "name one with --stylist: " + "; ".join(
+                           f"{s.name} ({s.summary})" for s in backends.available("stylise")))
+    kind = backends.get("stylise", name)
+    if kind.reads_prompt and not config.prompt.strip():
+        raise IdfError(f"The stylist `{name}` needs a prompt", "an empty prompt",
+                       'say what the head is to become, e.g. "a bronze bust"')
+    return kind
+
+
+def open_stylist(name: str, config: StylizeConfig) -> Stylist:
+    """A stylist of that name, told `config`. IdfError as for `stylist_class`, and from itself."""
+    return stylist_class(name, config)(config.checked())
+
+
+def as_float(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1] of a uint8 or float picture; a fourth channel is dropped."""
+    image = np.asarray(image)[..., :3]
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) / 255.0
+    return np.asarray(image, np.float32)
+
+
+def checked_picture(picture: np.ndarray, view: View, who: str) -> np.ndarray:
+    """A stylist's answer as (H, W, 3) float32 in [0, 1], or IdfError: other size, NaN, or black
+    where the view is not (what a safety checker leaves)."""
+    picture = as_float(picture)
+    if picture.shape != (view.size[1], view.size[0], 3):
+        raise IdfError(f"The stylist `{who}` gave a picture of another size for {view.name}",
+                       f"{picture.shape[1]}x{picture.shape[0]}" if picture.ndim == 3 else
+                       f"shape {picture.shape}", f"expected {view.size[0]}x{view.size[1]}")
+    if not np.isfinite(picture).all():
+        raise IdfError(f"The stylist `{who}` gave NaN for {view.name}", "not a picture",
+                       "use float32 in place of half precision, or another model")
+    if picture.max() < 4 / 255 and view.source().max() > 16 / 255:
+        raise IdfError(f"The stylist `{who}` gave a black picture for {view.name}",
+                       "all pixels below 4 of 255: most often the model's safety checker",
+                       "change prompt or seed")
+    return np.clip(picture, 0.0, 1.0)

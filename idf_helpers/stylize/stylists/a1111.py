@@ -1,0 +1,244 @@
+"""The stylist `a1111`: image-to-image by a Stable Diffusion web UI that the user runs with --api.
+
+The routes are those of AUTOMATIC1111's web UI 1.x (modules/api/api.py) and of the extension
+sd-webui-controlnet 1.1 (internal_controlnet/args.py); Forge and reForge offer the same. The server
+ignores keys that it does not know, so every name is compared with the server's own lists first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from ...data import media
+from ...errors import IdfError, shorten
+from ..config import StylizeConfig
+from ..stylist import View, as_float, checked_picture
+from .controls import control_picture
+from .server import AUTH, Server
+
+ADDRESS = "http://127.0.0.1:7860"
+PROGRAM = "The Stable Diffusion web UI"
+START = "start it with its API: webui.sh --api (webui-user.bat: set COMMANDLINE_ARGS=--api)"
+NO_API = "it runs without its API: start it with --api"
+NO_CONTROLNET = ("the extension sd-webui-controlnet is not installed there: install it in the tab "
+                 "Extensions, or use --controlnet with no name")
+SAMPLER = "DPM++ 2M Karras"
+CONTROLNETS = {"canny": "control_v11p_sd15_canny", "depth": "control_v11f1p_sd15_depth",
+               "normal": "control_v11p_sd15_normalbae"}
+UNREADABLE = "look at the picture in the web UI's own window; a restart of it may help"
+
+
+class A1111Stylist:
+    """`stylist.Stylist` on `/sdapi/v1/img2img`.
+
+    Of the config it takes negative_prompt, steps, guidance, model (a checkpoint's title or name;
+    "" = the one that is loaded), controlnet, controlnet_models, control_weight, sampler, server,
+    allow_remote, timeout_s. Nothing is sent before `ready` or the first `stylise`.
+
+    progress: called with (fraction, words) while a picture is made; may be set by the caller.
+    used: after a picture, what the server says that it used (seed, sampler, checkpoint).
+    """
+
+    name = "a1111"
+    source_type = "compositeWithTrainedAlgorithmicMedia"
+    reads_prompt = True
+    size: int | None = 512
+    multiple = 8
+
+    def __init__(self, config: StylizeConfig):
+        self.config = config.checked()
+        self.progress: Callable[[float, str], None] | None = None
+        self.used: dict = {}
+        self._server = Server(config.server or ADDRESS, PROGRAM, START, config.allow_remote,
+                              os.environ.get(AUTH, ""), config.timeout_s)
+        self._names: dict | None = None
+
+    def settings(self) -> dict:
+        c = self.config
+        return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
+                "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER,
+                "controlnet": dict(zip(c.controlnet, self._wanted_models(), strict=True)),
+                "control_weight": c.control_weight}
+
+    def ready(self) -> None:
+        """Asks the server once whether it is there and has everything by name; IdfError if not."""
+        if self._names is not None:
+            return
+        names = {**self._sampler(), "model": self._checkpoint()}
+        names["controls"] = self._control_models()
+        self._names = names
+
+    def prepare(self, views) -> None:
+        """`ready`, before the first picture."""
+        self.ready()
+
+    def stylise(self, view: View, prompt: str, seed: int, strength: float,
+                references=()) -> np.ndarray:
+        """See `Stylist.stylise`; references are not looked at."""
+        self.ready()
+        answer = self._server.post_watched(
+            "/sdapi/v1/img2img", self.payload(view, prompt, seed, strength), self._tell,
+            self._interrupt)
+        return checked_picture(self._picture(answer, view), view, self.name)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    # ---- the request
+
+    def payload(self, view: View, prompt: str, seed: int, strength: float) -> dict:
+        """The JSON of one request; `ready` must have run."""
+        c, names = self.config, self._names
+        width, height = view.size
+        payload = {
+            "init_images": [_base64(view.picture())], "prompt": prompt,
+            "negative_prompt": c.negative_prompt, "seed": int(seed), "steps": c.steps,
+            "cfg_scale": c.guidance, "denoising_strength": float(strength), "width": width,
+            "height": height, "sampler_name": names["sampler"], "batch_size": 1, "n_iter": 1,
+            "resize_mode": 0, "include_init_images": False, "send_images": True,
+            "save_images": False}
+        if names["scheduler"]:
+            payload["scheduler"] = names["scheduler"]
+        if names["model"]:
+            payload["override_settings"] = {"sd_model_checkpoint": names["model"]}
+            payload["override_settings_restore_afterwards"] = True
+        if names["controls"]:
+            payload["alwayson_scripts"] = {"controlnet": {"args": [
+                self._unit(view, kind, model) for kind, model in names["controls"].items()]}}
+        return payload
+
+    def _unit(self, view: View, kind: str, model: str) -> dict:
+        """One ControlNet unit. The picture is made by us, so no module works on it; `enabled` has
+        to be said, and without `save_detected_map` the control picture would come back too."""
+        return {"enabled": True, "module": "none", "model": model,
+                "weight": self.config.control_weight, "image": _base64(control_picture(view, kind)),
+                "resize_mode": "Just Resize", "control_mode": "Balanced", "guidance_start": 0.0,
+                "guidance_end": 1.0, "processor_res": -1, "threshold_a": -1, "threshold_b": -1,
+                "pixel_perfect": False, "low_vram": False, "save_detected_map": False}
+
+    # ---- names, against the server's lists
+
+    def _sampler(self) -> dict:
+        """Sampler and scheduler as the server calls them. Since 1.9 they are two: "DPM++ 2M
+        Karras" is "DPM++ 2M" with "Karras"; before, it is one name, and there is no such list."""
+        wanted = self.config.sampler or SAMPLER
+        listed = _listed(self._server.get_json("/sdapi/v1/samplers", lacking=NO_API), "name",
+                         "aliases")
+        if wanted.lower() in listed:
+            return {"sampler": listed[wanted.lower()], "scheduler": ""}
+        try:
+            schedulers = _listed(self._server.get_json("/sdapi/v1/schedulers"), "label", "name")
+        except IdfError:
+            schedulers = {}
+        for scheduler, label in schedulers.items():
+            sampler = wanted.lower().removesuffix(scheduler).strip()
+            if wanted.lower().endswith(scheduler) and sampler in listed:
+                return {"sampler": listed[sampler], "scheduler": label}
+        raise IdfError(f"The server has no sampler {wanted!r}",
+                       _all(listed) + (f"; schedulers: {_all(schedulers)}" if schedulers else ""),
+                       "give one of these with --sampler, a scheduler behind it: "
+                       '"Euler a", "DPM++ 2M Karras"')
+
+    def _checkpoint(self) -> str:
+        wanted = self.config.model
+        if not wanted:
+            return ""
+        found = self._server.get_json("/sdapi/v1/sd-models", lacking=NO_API)
+        titles = [m["title"] for m in _dicts(found) if isinstance(m.get("title"), str)]
+        for m in _dicts(found):
+            names = {str(m.get(k)) for k in ("title", "model_name", "hash", "sha256")}
+            if wanted in names or wanted == str(m.get("title")).split(" [")[0]:
+                return m["title"]
+        raise IdfError(f"The server has no checkpoint {wanted!r}", shorten(titles, 20) or "none",
+                       "give one of these with --model, or leave it out for the one that is loaded")
+
+    def _wanted_models(self) -> list[str]:
+        c = self.config
+        return list(c.controlnet_models) or [CONTROLNETS[kind] for kind in c.controlnet]
+
+    def _control_models(self) -> dict[str, str]:
+        """kind -> the model's name with its hash, as the server lists it."""
+        if not self.config.controlnet:
+            return {}
+        answer = self._server.get_json("/controlnet/model_list", lacking=NO_CONTROLNET)
+        models = answer.get("model_list") if isinstance(answer, dict) else None
+        models = [m for m in models or [] if isinstance(m, str)]
+        chosen = {}
+        for kind, wanted in zip(self.config.controlnet, self._wanted_models(), strict=True):
+            fitting = [m for m in models if wanted in (m, m.split(" [")[0])]
+            if not fitting:
+                raise IdfError(f"The server has no ControlNet model {wanted!r}",
+                               shorten(models, 20) or "no ControlNet model at all",
+                               "give one of these with --controlnet-models, put the file into its "
+                               "folder models/ControlNet, or use another --controlnet")
+            chosen[kind] = fitting[0]
+        return chosen
+
+    # ---- meanwhile and afterwards
+
+    def _tell(self) -> None:
+        if self.progress is None:
+            return
+        state = self._server.get_json("/sdapi/v1/progress", {"skip_current_image": "true"})
+        if isinstance(state, dict) and isinstance(state.get("progress"), (int, float)):
+            step = state["state"] if isinstance(state.get("state"), dict) else {}
+            self.progress(min(max(float(state["progress"]), 0.0), 1.0),
+                          f"step {step.get('sampling_step', '?')} of "
+                          f"{step.get('sampling_steps', '?')}")
+
+    def _interrupt(self) -> None:
+        self._server.post_json("/sdapi/v1/interrupt", {})
+
+    def _picture(self, answer, view: View) -> np.ndarray:
+        """The first picture of the answer: others are maps of extensions."""
+        pictures = answer.get("images") if isinstance(answer, dict) else None
+        if not isinstance(pictures, list) or not pictures or not isinstance(pictures[0], str):
+            raise IdfError(f"{PROGRAM} sent no picture for {view.name}",
+                           f"an answer with {shorten(answer) if isinstance(answer, dict) else '?'}",
+                           UNREADABLE)
+        self.used = _used(answer.get("info"))
+        try:
+            data = base64.b64decode(pictures[0].rpartition(",")[2], validate=True)
+        except (binascii.Error, ValueError):
+            raise IdfError(f"{PROGRAM} sent something that is no picture for {view.name}",
+                           repr(pictures[0][:40]), UNREADABLE) from None
+        return as_float(media.read_image(data, f"answer for {view.name}"))
+
+
+def _used(info) -> dict:
+    """What the info string of an answer tells of how it was made; {} where it is not readable."""
+    try:
+        told = json.loads(info)
+    except (TypeError, ValueError):
+        return {}
+    keys = ("seed", "sampler_name", "sd_model_name", "sd_model_hash", "version")
+    return {k: told[k] for k in keys if k in told} if isinstance(told, dict) else {}
+
+
+def _base64(picture: np.ndarray) -> str:
+    return base64.b64encode(media.encode_image(picture)).decode()
+
+
+def _dicts(value) -> list[dict]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def _listed(value, key: str, others: str) -> dict[str, str]:
+    """Lower-case names and aliases -> the name as the server has it, its own order."""
+    names = {}
+    for item in _dicts(value):
+        if isinstance(item.get(key), str):
+            more = item.get(others) or []
+            for name in [item[key], *(more if isinstance(more, list) else [more])]:
+                names.setdefault(str(name).lower(), item[key])
+    return names
+
+
+def _all(listed: dict[str, str]) -> str:
+    return shorten(dict.fromkeys(listed.values()), 30)

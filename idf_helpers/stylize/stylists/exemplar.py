@@ -1,0 +1,124 @@
+"""The stylist `exemplar`: one view that somebody painted over, carried to the other views.
+
+Where another view sees the same surface it takes the painted colour from there; where it does not,
+colours come in patches from places of the painted view whose source looks alike (see
+`patchmatch.py`). It works view after view (mode anchored), each seeing those before it, so that the
+back of the head is made up once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...data.cameras import scene_frame
+from ...data.media import over, read_image
+from ...errors import IdfError
+from ...runtime.files import sha256_file
+from ..config import PropagateConfig, StylizeConfig
+from ..propagators.geometry import fill_holes
+from ..reproject import Key, reproject
+from ..stylist import Reference, View, as_float
+from ..surface import SOLID, nearest_fill
+
+# On the back of a head neither place nor direction are like those of the painted side.
+GUIDING = {"normal_weight": 0.05, "place_weight": 0.12, "ratios": True, "even": 0.008}
+SHAPE = 0.02  # the exemplar's aspect ratio may differ by this share
+
+
+class ExemplarStylist:
+    """See the module. `strength` mixes the painting with the view; prompt and seed have no effect
+    on the colours that the painted view shows."""
+
+    name = "exemplar"
+    source_type = "compositeSynthetic"
+    reads_prompt = False
+    preferred_mode = "anchored"
+    reads_references = True
+    from_first = True
+    default_strength = 1.0
+    size: int | None = None
+    multiple = 1
+
+    def __init__(self, config: StylizeConfig):
+        if not config.exemplar:
+            raise IdfError("The stylist `exemplar` needs a painted view", "no exemplar",
+                           "paint over one of the dataset's pictures and give it with --exemplar")
+        if config.mode == "grid":
+            raise IdfError("The stylist `exemplar` works on one view after the other", "mode grid",
+                           "leave --mode out")
+        self.path = Path(config.exemplar)
+        self.image = read_image(self.path, "exemplar")
+        self.frame_name = config.exemplar_frame
+        self.view: View | None = None
+        self.picture: np.ndarray | None = None
+        self._key: Key | None = None
+
+    def settings(self) -> dict:
+        return {"exemplar_sha256": sha256_file(self.path), "frame": self.frame_name}
+
+    def wanted_key(self, names: Sequence[str]) -> str | None:
+        """Name of the frame that the exemplar shows, out of all; None = the frame in front.
+
+        Told by the setting, else by the file's name. IdfError for a setting that fits none.
+        """
+        if self.frame_name:
+            fitting = [n for n in names if n == self.frame_name] or \
+                [n for n in names if Path(n).name == Path(self.frame_name).stem]
+            if not fitting:
+                raise IdfError("The exemplar's frame is not one of the dataset",
+                               repr(self.frame_name), f"give a name such as {names[0]}")
+            return fitting[0]
+        return next((n for n in names if Path(n).name == self.path.stem), None)
+
+    def prepare(self, views: Sequence[View]) -> None:
+        """The first view is the one that the exemplar shows."""
+        self.view = view = views[0]
+        w, h = view.size
+        got_w, got_h = self.image.shape[1], self.image.shape[0]
+        if abs(got_w / got_h - w / h) > SHAPE * w / h:
+            raise IdfError(f"The exemplar {self.path} has another shape than the view {view.name}",
+                           f"{got_w}x{got_h}, the view {w}x{h}",
+                           "paint on the view itself, uncropped")
+        painted = as_float(over(self.image))
+        if (got_w, got_h) != (w, h):
+            import cv2
+            painted = cv2.resize(painted, (w, h), interpolation=cv2.INTER_AREA if got_w > w
+                                 else cv2.INTER_CUBIC)
+        self.picture = np.clip(painted, 0, 1)
+        self.scene = scene_frame([v.camera for v in views]) if view.camera is not None else None
+        self.tolerance = PropagateConfig().tolerance * (self.scene.radius if self.scene else 1)
+        if view.depth is not None:
+            self._key = Key.of(view, self.picture, self.tolerance)
+
+    def stylise(self, view: View, prompt: str = "", seed: int = 0, strength: float = 1.0,
+                references: Sequence[Reference] = ()) -> np.ndarray:
+        if self.view is None:
+            raise IdfError("The stylist `exemplar` has not seen the views", "no prepare() before",
+                           "call prepare(views), the painted one first")
+        rgb = view.source()
+        if view.name == self.view.name:
+            styled = self.picture
+        else:
+            styled = self._carried(view, seed, references)
+        return rgb + np.float32(strength) * (styled - rgb)
+
+    def _carried(self, view: View, seed: int, references) -> np.ndarray:
+        head = view.mask > 0
+        keys = [] if self._key is None else [self._key]
+        keys += [Key.of(r.view, r.picture, self.tolerance) for r in references
+                 if r.view.name != self.view.name and r.view.depth is not None]
+        if view.depth is None or not keys:
+            rgb, hole = np.zeros_like(view.source()), head
+        else:
+            # the painting itself counts alone where it is seen well; what was made up after it
+            first = reproject(view, keys[:1], self.tolerance)
+            rest = reproject(view, keys, self.tolerance)
+            trust = np.clip((first.cosine - 0.25) / 0.35, 0, 1)[..., None]
+            rgb, hole = trust * first.rgb + (1 - trust) * rest.rgb, head & ~rest.known
+        bank = [(self.view, nearest_fill(self.picture, self.view.mask >= SOLID),
+                 self.view.mask >= SOLID)]
+        filled = fill_holes(view, rgb, hole, bank, self.scene, seed, **GUIDING)
+        return np.where(head[..., None], nearest_fill(filled, head), view.source())

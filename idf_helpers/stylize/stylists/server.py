@@ -1,0 +1,280 @@
+"""One HTTP door to the picture servers that a user runs: A1111's web UI, ComfyUI.
+
+Pictures of a head are sent, so: http and https only, an address on this machine unless leave is
+given, no redirects, no password in the address; every answer has a time limit and a size limit.
+Only the standard library is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+import http.client
+import ipaddress
+import json
+import re
+import secrets
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit
+
+from ...errors import IdfError
+
+QUICK_S = 20.0  # for an answer that takes no computing: lists, uploads, the state of the work
+MAX_BYTES = 256 * 2**20  # of one answer
+BLOCK = 1 << 16
+AUTH = "IDF_SERVER_AUTH"  # environment variable: user:password
+
+
+class Server:
+    """Requests to one base address.
+
+    url: e.g. http://127.0.0.1:7860. program: its name for messages. start: how to start it, for
+    the message where nothing answers. allow_remote: leave for an address that is not on this
+    machine. auth: "user:password" or "". timeout_s: for an answer that takes computing.
+
+    Every method raises IdfError: not running, no answer in time, refused, an error that the server
+    tells, an answer that is not what was asked for.
+    """
+
+    def __init__(self, url: str, program: str, start: str, allow_remote: bool = False,
+                 auth: str = "", timeout_s: float = 600.0):
+        self.url, local = check_url(url, program, allow_remote)
+        self.program, self.start, self.timeout_s = program, start, timeout_s
+        self._headers = {"User-Agent": "idf_helpers"}
+        self._has_auth = bool(auth)
+        if auth:
+            if ":" not in auth:
+                raise IdfError(f"{AUTH} is not of the form user:password", "no colon in it",
+                               f"export {AUTH}=user:password")
+            self._headers["Authorization"] = "Basic " + base64.b64encode(auth.encode()).decode()
+        handlers: list = [_NoRedirect]
+        if self.url.startswith("https"):
+            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+        if local:  # a proxy has no business between two programs on this machine
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def get(self, path: str, query: dict | None = None, lacking: str = "") -> bytes:
+        """The bytes at `path`. lacking: what a 404 means here and what to do."""
+        query = f"?{urlencode(query)}" if query else ""
+        return self._ask(path + query, None, {}, QUICK_S, lacking)
+
+    def get_json(self, path: str, query: dict | None = None, lacking: str = ""):
+        return self._parsed(self.get(path, query, lacking), path)
+
+    def post_json(self, path: str, value, quick: bool = True, lacking: str = ""):
+        """The parsed answer to a JSON object; None where it is empty. quick: whether the answer
+        needs no computing."""
+        data = self._ask(path, json.dumps(value).encode(), {"Content-Type": "application/json"},
+                         QUICK_S if quick else self.timeout_s, lacking)
+        return self._parsed(data, path) if data.strip() else None
+
+    def upload(self, path: str, name: str, data: bytes, fields: dict[str, str]):
+        """The parsed answer to a form with a PNG as its field `image` and further fields."""
+        boundary = secrets.token_hex(16)
+        parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+                 .encode() for key, value in fields.items()]
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="image"; '
+                     f'filename="{name}"\r\nContent-Type: image/png\r\n\r\n'.encode()
+                     + data + b"\r\n")
+        body = b"".join(parts) + f"--{boundary}--\r\n".encode()
+        return self._parsed(self._ask(
+            path, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}, QUICK_S, ""),
+            path)
+
+    def post_watched(self, path: str, value, watch: Callable[[], None],
+                     interrupt: Callable[[], None], every_s: float = 0.5):
+        """`post_json` of long work, `watch` called meanwhile; errors of `watch` are its own.
+
+        Ctrl-C and the time limit call `interrupt`, so that the server does not go on with work
+        that nobody waits for.
+        """
+        result: dict = {}
+
+        def work():
+            try:
+                result["answer"] = self.post_json(path, value, quick=False)
+            except BaseException as error:
+                result["error"] = error
+
+        worker = threading.Thread(target=work, daemon=True)  # does not hold up the end of Python
+        worker.start()
+        try:
+            while True:
+                worker.join(every_s)
+                if not worker.is_alive():
+                    break
+                with contextlib.suppress(IdfError):  # the work itself tells what is wrong
+                    watch()
+        except BaseException:
+            self.quietly(interrupt)
+            raise
+        if isinstance(result.get("error"), TimedOut):
+            self.quietly(interrupt)
+        if "error" in result:
+            raise result["error"]
+        return result["answer"]
+
+    @staticmethod
+    def quietly(action: Callable[[], None]) -> None:
+        """Does it where it can be done; for cleaning up behind another error."""
+        with contextlib.suppress(IdfError):
+            action()
+
+    # ---- one request
+
+    def _ask(self, path: str, data: bytes | None, headers: dict, timeout: float,
+             lacking: str) -> bytes:
+        request = urllib.request.Request(self.url + path, data=data,
+                                         headers={**self._headers, **headers})
+        end = time.monotonic() + timeout
+        try:
+            with self._opener.open(request, timeout=timeout) as reply:
+                return self._read(reply, path, end)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refused(error, path, lacking) from None
+        except TimeoutError:
+            raise self._late(path, timeout) from None
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, TimeoutError):
+                raise self._late(path, timeout) from None
+            raise IdfError(f"{self.program} does not answer at {self.url}",
+                           str(reason)[:200] or type(reason).__name__, self.start) from None
+
+    def _read(self, reply, path: str, end: float) -> bytes:
+        """All of it; bytes that come one by one do not stretch the time limit."""
+        blocks, size = [], 0
+        while block := reply.read1(BLOCK):
+            size += len(block)
+            if size > MAX_BYTES:
+                raise IdfError(f"The answer of {self.program} is too large",
+                               f"more than {MAX_BYTES / 1e6:.0f} MB from {path}",
+                               "check what runs at that address")
+            if time.monotonic() > end:
+                raise TimeoutError
+            blocks.append(block)
+        return b"".join(blocks)
+
+    def _late(self, path: str, timeout: float) -> TimedOut:
+        return TimedOut(f"{self.program} at {self.url} did not answer in time",
+                        f"nothing within {timeout:g} s for {path.split('?')[0]}",
+                        "look at its own window; a slow machine needs a longer --timeout-s, or "
+                        "fewer steps")
+
+    def _refused(self, error: urllib.error.HTTPError, path: str, lacking: str) -> IdfError:
+        body = b""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            body = error.read(BLOCK)
+        path, said = path.split("?")[0], _words(body)
+        found = f"{error.code} {error.reason}: {said}".rstrip(": ")
+        if error.code in (401, 403):
+            return IdfError(f"{self.program} at {self.url} wants another user or password"
+                            if self._has_auth else
+                            f"{self.program} at {self.url} wants a user and a password", found,
+                            f"export {AUTH}=user:password, as the server was started with")
+        if 300 <= error.code < 400:
+            return IdfError(f"{self.program} at {self.url} redirects elsewhere", found,
+                            "give the address that it really runs at")
+        if error.code == 404 and lacking:
+            return IdfError(f"{self.program} at {self.url} has no {path}", found, lacking)
+        if error.code in (400, 404, 405, 422):
+            return IdfError(f"{self.program} refused the request {path}", found,
+                            "see its own window; it may be another version, or lack an extension")
+        return IdfError(f"{self.program} failed at {path}", found,
+                        "see its own window; when memory ran out: a smaller --size")
+
+    def _parsed(self, data: bytes, path: str):
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            raise IdfError(f"The answer of {self.url}{path} is no JSON",
+                           repr(data[:60].decode(errors='replace')),
+                           f"check that {self.program} runs at that address") from None
+
+
+class TimedOut(IdfError):
+    """No answer within the time limit."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        return None  # becomes an HTTPError
+
+
+def check_url(url: str, program: str, allow_remote: bool) -> tuple[str, bool]:
+    """(the address without a slash at its end, whether it is on this machine), or IdfError."""
+    do = "e.g. --server http://127.0.0.1:7860"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise IdfError(f"This is no address of a server: {url}", str(error), do) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise IdfError(f"{program} is reached over http or https only", repr(url), do)
+    if parts.username or parts.password:
+        raise IdfError("A password does not belong into an address", f"one for {host}",
+                       f"export {AUTH}=user:password and leave it out of --server")
+    if parts.query or parts.fragment:
+        raise IdfError("The address of a server ends with its path", url, do)
+    local = is_local(host)
+    if not local and not allow_remote:
+        raise IdfError(f"{host} is not this machine, and pictures would be sent to it", url,
+                       "add --allow-remote if that is what you want")
+    if _is_link_local(host):  # where clouds keep their machines' passwords
+        raise IdfError("No picture server runs at a link-local address", url, do)
+    return url.rstrip("/"), local
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name or address means this machine, without asking the network."""
+    with contextlib.suppress(ValueError):
+        return _address(host).is_loopback
+    return host.lower().rstrip(".") == "localhost"
+
+
+def _is_link_local(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return _address(host).is_link_local
+    return False
+
+
+def _address(host: str):
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _words(body: bytes) -> str:
+    """What an error page or object says, in one line: FastAPI's `detail`, A1111's `errors`,
+    ComfyUI's `error.message`, or the text of a page."""
+    text = body.decode(errors="replace")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())[:300]
+    said = []
+
+    def collect(part):
+        if isinstance(part, dict):
+            where = part.get("loc")
+            if where and "msg" in part:
+                said.append(f"{'.'.join(map(str, where))}: {part['msg']}")
+                return
+            for key in ("detail", "errors", "error", "message", "details"):
+                if key in part:
+                    collect(part[key])
+        elif isinstance(part, list):
+            for item in part[:5]:
+                collect(item)
+        elif isinstance(part, str) and part.strip() and part.strip() not in said:
+            said.append(part.strip())
+
+    collect(value)
+    return "; ".join(said)[:500]

@@ -1,0 +1,101 @@
+"""Move a face's colours onto another skin and into another light, keeping hair as dark as it is.
+
+Adding the difference of two skins to every pixel greys black brows when a dark face meets a light
+one; multiplying brightens stubble and burns highlights. Here skin is added, darkness is
+multiplied, and highlights are compressed, each against a smooth field of the skin's own colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...face.color import masked_blur, smoothstep
+
+
+@dataclass(frozen=True)
+class RelightConfig:
+    """How the source's colours are moved to the target's.
+
+    low_frequency: share of the target's light and shading that is taken over, in [0, 1].
+    sigma: smoothness of "light and shading", share of the face's width.
+    dark: lightness, as a share of the skin's, by which a pixel must be darker to count fully as
+        hair, crease or lash, in (0, 1].
+    lift: share of the skin's change in colour that hair takes part in, in [0, 1]; 0 leaves black
+        black, 1 makes it grey on a lighter skin.
+    contrast: bounds of the ratio of fine contrast target/source.
+    """
+
+    low_frequency: float = 0.8
+    sigma: float = 0.10
+    dark: float = 0.5
+    lift: float = 0.6
+    contrast: tuple[float, float] = (0.7, 1.25)
+
+
+def _stats(lab, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (3,) and standard deviation (3,) under `weight` (H, W)."""
+    w = weight.reshape(-1).astype(np.float64)
+    x = lab.reshape(-1, 3)
+    mean = w @ x / w.sum()
+    return mean, np.sqrt(w @ (x - mean) ** 2 / w.sum())
+
+
+def skin_field(lab, skin, sigma: float) -> np.ndarray:
+    """(H, W, 3) smooth colour of the skin, carried on under brows, beard and holes.
+
+    A masked blur of width `sigma` (pixels) that falls back, where it sees little skin, on one four
+    times as wide, and that on the mean.
+    """
+    mean, _ = _stats(lab, skin)
+    field = np.broadcast_to(mean.astype(np.float32), lab.shape)
+    for s in (4 * sigma, sigma):
+        m = masked_blur(skin, np.ones_like(skin), s)[..., None]
+        trust = m / (m + 0.03)
+        field = trust * masked_blur(lab, skin, s) * (1 + 1e-4 / (m + 1e-4)) + (1 - trust) * field
+    return field.astype(np.float32)
+
+
+def relight(source, target, source_skin, target_skin, size: float,
+            config: RelightConfig = RelightConfig()) -> np.ndarray:  # frozen, so shareable
+    """The source's Lab picture in the target's skin colour and light.
+
+    source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. source_skin, target_skin: (H, W)
+    weights of bare skin (no hair, lips or eyes). size: face width in pixels.
+    Returns (H, W, 3) float32 Lab; the source itself where one of the two shows no skin.
+
+    With skin fields S and T, d = source - S, k = how dark the pixel is against S:
+        skin   T + g d, lightness above T squeezed into the room below white
+        hair   L T_L / S_L (black stays black), a and b its own; then `lift` of the way to "skin"
+    """
+    source_skin, target_skin = (np.asarray(m, np.float32) for m in (source_skin, target_skin))
+    if source_skin.sum() < 1 or target_skin.sum() < 1:
+        return source
+    sigma = config.sigma * size
+    mean_s, _ = _stats(source, source_skin)
+    mean_t, _ = _stats(target, target_skin)
+    S = skin_field(source, source_skin, sigma)
+    T = skin_field(target, target_skin, sigma)
+    # The share of the source's own shading that stays.
+    T = config.low_frequency * T + (1 - config.low_frequency) * (S - mean_s + mean_t)
+    T, S = T.astype(np.float32), np.maximum(S, (1, -128, -128)).astype(np.float32)
+    d = source - S
+    _, fine_s = _stats(d, source_skin)
+    _, fine_t = _stats(target - skin_field(target, target_skin, sigma), target_skin)
+    g = np.clip(fine_t / np.maximum(fine_s, 1e-3), *config.contrast).astype(np.float32)
+
+    skin = d * g
+    room = np.maximum(0.8 * (100 - T[..., 0]), 1)
+    up = np.maximum(skin[..., 0], 0)
+    skin[..., 0] = np.where(skin[..., 0] > 0, room * (1 - np.exp(-up / room)), skin[..., 0])
+    skin += T
+    hair = source.copy()
+    hair[..., 0] *= T[..., 0] / S[..., 0]
+    # Lifted hair takes the tint of the skin in shade; the skin's rule would turn black to blue.
+    L = hair[..., 0] + config.lift * (skin[..., 0] - hair[..., 0])
+    shade = T[..., 1:] * (L / np.maximum(T[..., 0], 1))[..., None]
+    hair[..., 1:] += config.lift * (shade - hair[..., 1:])
+    hair[..., 0] = L
+    k = smoothstep(-d[..., 0] / (config.dark * S[..., 0]))[..., None]
+    return (skin * (1 - k) + hair * k).astype(np.float32)

@@ -1,0 +1,200 @@
+"""The view-consistent swap: one fitted face, one texture, painted into every view.
+
+    mesh = fit_face(frames, landmarks)      # once a head
+    texture = bake(mesh, frames, source)    # once a source
+    result = render_swap(image, camera, mesh, texture)  # every frame; no detection needed
+
+All three results are plain arrays in frozen dataclasses: they pickle, and `save`/`load` them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ...face.color import blur, masked_blur
+from ...face.mesh import FaceMesh, eye_caps, vertex_normals
+from ...face.raster import rasterize
+from ...kernels.compile import exact_kernel
+from ..result import SwapResult
+from .bake import BakeConfig, FaceTexture, bake
+from .shape_transfer import bend
+from .triangulate import FitConfig, fit_face
+
+__all__ = ["BakeConfig", "FaceMesh", "FaceTexture", "FitConfig", "RenderConfig", "SwapResult",
+           "bake", "fit_face", "render_swap"]
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How the texture is painted into a view.
+
+    supersample: samples per pixel and axis; smooths the outline of the nose.
+    facing: cosine between normal and direction to the camera where the swap begins to show, and
+        where it shows fully; hides texture that is stretched along the outline.
+    occluder: a frame's pixel differs from the target's mean skin by more than this share of its
+        brightness: hair or a hand lies in front and stays.
+    exposure: deviation of a frame's overall brightness from the mean, per channel, that is not
+        followed; what exceeds it is (cameras that set their own exposure).
+    light: share of a frame's own smooth light and shade that is followed, in [0, 1]; 0 keeps the
+        texture's everywhere, which is what makes views agree.
+    min_share: share of the frontal face's area that must show for a frame to count as swapped.
+    """
+
+    supersample: int = 2
+    facing: tuple[float, float] = (0.02, 0.25)
+    occluder: float = 0.4
+    exposure: float = 0.08
+    light: float = 0.0
+    min_share: float = 0.01
+
+
+def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
+                config: RenderConfig = RenderConfig(), shape=None) -> SwapResult:
+    """Paint the texture into one view.
+
+    shape: (468, 3) motion of the vertices toward the source's proportions (`shape.toward_source`),
+    which the frame follows; None = the target's own. With it alpha bends as well.
+
+    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel
+    where the mask is 0 is the input's.
+    Status "no_face" with the input unchanged where the face is turned away or outside the picture.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"image {image.shape} {image.dtype}; expected (H, W, 3|4) uint8")
+    if image.shape[:2] != (camera.height, camera.width):
+        raise ValueError(f"image {image.shape[1]}x{image.shape[0]} but camera "
+                         f"{camera.width}x{camera.height}")
+    if shape is not None:
+        moved = replace(mesh, vertices=mesh.vertices + shape,
+                        normals=vertex_normals(mesh.vertices + shape))
+        bent, changed = bend(image, camera, mesh, moved)
+        result = render_swap(bent, camera, moved, texture, config)
+        if result.status != "swapped":
+            return SwapResult.unchanged(image, result.status, result.reason)
+        # What was only bent is changed too: the mask says so with the least weight it can.
+        return replace(result, mask=np.maximum(result.mask, changed * np.float32(1 / 255)))
+    vertices, caps = eye_caps(mesh.vertices, mesh.normals, mesh.triangles)
+    xy, z = camera.project(vertices)
+    n = len(mesh.vertices)
+    view = camera.position - mesh.vertices
+    facing = (view * mesh.normals).sum(1) / np.linalg.norm(view, axis=1)
+    if (z <= 0).any():
+        return SwapResult.unchanged(image, "no_face", "the face is behind the camera")
+    lo = np.maximum(np.floor(xy[:n].min(0)).astype(int) - 1, 0)
+    hi = np.minimum(np.ceil(xy[:n].max(0)).astype(int) + 1, (camera.width, camera.height))
+    if (hi - lo < 2).any():
+        return SwapResult.unchanged(image, "no_face", "the face is outside the picture")
+
+    box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
+    old = image[box]
+    colour, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi, config)
+    if old.shape[2] == 4:
+        alpha = alpha * (old[..., 3] > 0)
+    hidden, gain = _compare(old, alpha, skin, config)
+    if config.light > 0:
+        size = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
+        gain = _follow_light(old, alpha * (1 - hidden), skin, gain, size, config.light)
+    alpha, colour = alpha * (1 - hidden), np.minimum(colour * gain, 255)
+    alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
+    # What the same face would cover if it looked at this camera: width times 1.3 widths.
+    pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
+    if alpha.sum() < config.min_share * 1.3 * pixels**2:
+        return SwapResult.unchanged(image, "no_face", "the face is turned away or out of view")
+
+    out, mask = image.copy(), np.zeros(image.shape[:2], np.float32)
+    mask[box] = alpha
+    rgb = old[..., :3].astype(np.float32)
+    # out = alpha * texture + (1 - alpha) * frame
+    new = np.rint(rgb + alpha[..., None] * (colour - rgb))
+    out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
+    return SwapResult(out, mask, "swapped")
+
+
+def _paint(mesh, caps, texture, xy, z, facing, lo, hi, config):
+    """Texture colours (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
+    (h, w, 4) uint8, in the box lo..hi of the view."""
+    s = config.supersample
+    w, h = hi - lo
+    # Triangles that look away are left out: they would shine through along the outline.
+    p = xy[mesh.triangles]
+    a, b = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+    front = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0  # y points down
+    attributes = np.zeros((len(xy), 3))
+    attributes[:len(facing)] = np.concatenate([texture.uv, facing[:, None]], axis=1)
+    shown = mesh.triangles[front]
+    attr, ids, _ = rasterize(np.concatenate([shown, caps]), (xy - lo) * s, z, attributes,
+                             h * s, w * s, perspective=True)
+    ids[ids >= len(shown)] = -1  # the eyes are the frame's own
+    rgba = np.empty((h, w, 4), np.float32)
+    _shade(attr, ids, texture.rgba, s, config.facing[0], config.facing[1], rgba)
+    middle = (slice(s // 2, None, s), slice(s // 2, None, s))
+    at = attr[middle][..., :2] - np.float32(0.5)
+    at[ids[middle] < 0] = -9
+    skin = cv2.remap(texture.target, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return rgba[..., :3], rgba[..., 3], skin
+
+
+@exact_kernel
+def _shade(attr, ids, texture, s, low, high, out):
+    """Texture and facing fade per sample (bilinear), averaged over the s x s samples of a pixel,
+    colours weighted by alpha."""
+    height, width = texture.shape[:2]
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            red = green = blue = total = 0.0
+            for j in range(y * s, y * s + s):
+                for i in range(x * s, x * s + s):
+                    fade = (attr[j, i, 2] - low) / (high - low)
+                    if ids[j, i] < 0 or fade <= 0:
+                        continue
+                    u, v = attr[j, i, 0] - 0.5, attr[j, i, 1] - 0.5
+                    u0 = min(max(int(np.floor(u)), 0), width - 2)
+                    v0 = min(max(int(np.floor(v)), 0), height - 2)
+                    p, q = u - u0, v - v0
+                    a, b, c, d = (1 - p) * (1 - q), p * (1 - q), (1 - p) * q, p * q
+                    t00, t10 = texture[v0, u0], texture[v0, u0 + 1]
+                    t01, t11 = texture[v0 + 1, u0], texture[v0 + 1, u0 + 1]
+                    alpha = (a * t00[3] + b * t10[3] + c * t01[3] + d * t11[3]) / 255.0
+                    alpha *= min(fade, 1.0)
+                    red += alpha * (a * t00[0] + b * t10[0] + c * t01[0] + d * t11[0])
+                    green += alpha * (a * t00[1] + b * t10[1] + c * t01[1] + d * t11[1])
+                    blue += alpha * (a * t00[2] + b * t10[2] + c * t01[2] + d * t11[2])
+                    total += alpha
+            scale = 1.0 / max(total, 1e-6)
+            out[y, x, 0], out[y, x, 1], out[y, x, 2] = red * scale, green * scale, blue * scale
+            out[y, x, 3] = total / (s * s)
+
+
+def _compare(frame, alpha, skin, config):
+    """What hides the face, (h, w) in [0, 1], and how bright the frame is against the mean, (3,)."""
+    known = (skin[..., 3] > 250) & (alpha > 0.02)
+    if known.sum() < 64:
+        return np.float32(0), np.ones(3, np.float32)
+    a, b = frame[..., :3][known].astype(np.float32) + 1, skin[..., :3][known] + np.float32(1)
+    some = slice(None, None, max(1, len(a) // 2000))  # enough for a median
+    ratio = np.median(a[some] / b[some], axis=0)
+    gain = np.exp(np.sign(np.log(ratio)) * np.maximum(np.abs(np.log(ratio)) - config.exposure, 0))
+    differs = np.zeros(alpha.shape, np.uint8)
+    differs[known] = np.abs(a - b * ratio).mean(1) > config.occluder * (b * ratio).mean(1)
+    # Single pixels are edges that do not quite meet; an occluder is thicker, and has soft rims.
+    block = np.ones((3, 3), np.uint8)
+    differs = cv2.morphologyEx(differs, cv2.MORPH_OPEN, block)
+    if not differs.any():
+        return np.float32(0), gain.astype(np.float32)
+    hidden = cv2.blur(cv2.dilate(differs, block, iterations=2).astype(np.float32), (3, 3))
+    return hidden, gain.astype(np.float32)
+
+
+def _follow_light(frame, alpha, skin, gain, size: float, share: float):
+    """(h, w, 3) how bright the frame is against the mean, smoothly from place to place: the ratio
+    of both blurred over their common bare skin, `share` of the way (in its logarithm)."""
+    known = ((skin[..., 3] > 250) & (alpha > 0.02)).astype(np.float32)
+    sigma = 0.1 * size
+    a, b = (masked_blur(x[..., :3].astype(np.float32) + 1, known, sigma) for x in (frame, skin))
+    m = blur(known, sigma)[..., None]
+    trust = m / (m + 0.05)
+    local = np.log(np.clip((a + 1e-3) / (b + 1e-3), 0.3, 3.0))
+    return np.exp(trust * share * local + (1 - trust) * np.log(gain)).astype(np.float32)

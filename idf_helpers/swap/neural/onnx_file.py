@@ -1,0 +1,190 @@
+"""ONNX files: opened with suspicion, run by onnxruntime, and one array read without it."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import IdfError, shorten
+
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An input as a network must have it. shape: sizes, None where any will do."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
+class OnnxNet:
+    """One file, opened at the first call; picklable, one instance may be shared by threads.
+
+    path: the file. wants: its inputs; one whose name is "" may be called anything.
+    """
+
+    def __init__(self, path, wants: tuple[Slot, ...]):
+        self.path, self.wants = Path(path), wants
+        self._session = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self):
+        return {"path": self.path, "wants": self.wants}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
+    @property
+    def provider(self) -> str:
+        """Where it runs: "CPUExecutionProvider", "CUDAExecutionProvider". Opens the file."""
+        return self.open().get_providers()[0]
+
+    def open(self):
+        """The session. IdfError: no onnxruntime, no file, not ONNX, data outside its folder, other
+        inputs than `wants`."""
+        with self._lock:
+            if self._session is None:
+                session = open_session(self.path)
+                self._inputs = _match(self.path, session, self.wants)
+                self._session = session
+            return self._session
+
+    def __call__(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """values: by the names of `wants`. Returns the first output as float32. IdfError where it
+        is not finite (half precision on some processors)."""
+        session = self.open()
+        feed = {}
+        for name, value in values.items():
+            real, dtype = self._inputs[name]
+            feed[real] = np.ascontiguousarray(value, dtype)
+        out = np.asarray(session.run(None, feed)[0], np.float32)
+        if not np.isfinite(out).all():
+            raise IdfError(f"The network {self.path.name} gave values that are no numbers",
+                           f"on {session.get_providers()[0]}",
+                           "use its full-precision (fp32) file")
+        return out
+
+
+def open_session(path):
+    """An onnxruntime session, on the GPU where that works. IdfError as `OnnxNet.open`."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise IdfError("ONNX files are run by onnxruntime, which is not installed", "",
+                       "pip install onnxruntime (with an NVIDIA GPU: onnxruntime-gpu)") from None
+    path = Path(path)
+    if not path.is_file():
+        raise IdfError(f"The ONNX file {path} does not exist")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; a warning says that constants may be folded
+    there = onnxruntime.get_available_providers()
+    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors share no class of their own
+        said = " ".join(str(error).split())
+        if "external" in said.lower():
+            raise IdfError(f"The ONNX file {path} keeps its weights in another file that cannot be "
+                           "used", said[:300],
+                           "external data must lie in the folder of the .onnx file") from None
+        raise IdfError(f"{path} cannot be opened as an ONNX file", said[:300],
+                       "fetch it again, or use the file that the table names") from None
+
+
+def _match(path, session, wants):
+    """name -> (name in the file, dtype); IdfError where the inputs are others."""
+    have = session.get_inputs()
+    said = shorten((f"{i.name} {tuple(i.shape)} {i.type}" for i in have), 6) or "none"
+    asked = ", ".join(f"{w.name or '(any name)'} {w.shape}" for w in wants)
+    wrong = IdfError(f"The network {path} has other inputs than its row in the table says", said,
+                     f"wanted: {asked}")
+    names = {w.name or have[0].name: w for w in wants} if have else {}
+    if len(have) != len(wants) or {i.name for i in have} != set(names):
+        raise wrong
+    out = {}
+    for i in have:
+        want = names[i.name]
+        if i.type not in _TYPES or len(i.shape) != len(want.shape):
+            raise wrong
+        for size, wanted in zip(i.shape, want.shape, strict=True):
+            if isinstance(size, int) and wanted is not None and size != wanted:
+                raise wrong
+        out[want.name] = (i.name, _TYPES[i.type])
+    return out
+
+
+def last_initializer(path) -> np.ndarray:
+    """The last constant of an ONNX file's graph, float32: InSwapper keeps the matrix there that
+    its embeddings are multiplied with.
+
+    Read by the protobuf wire format: ModelProto.graph = 7, GraphProto.initializer = 5, and of
+    TensorProto dims = 1, data_type = 2 (1 float, 10 half), float_data = 4, raw_data = 9.
+    IdfError where there is none, or it is kept in another file.
+    """
+    path = Path(path)
+    wrong = IdfError(f"The ONNX file {path} holds no matrix for embeddings",
+                     "no constant in its graph", "use the file that the table names")
+    try:
+        with open(path, "rb") as file, \
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            graph = [value for number, value in _message(data, 0, len(data)) if number == 7]
+            constants = [value for number, value in _message(data, *graph[-1]) if number == 5]
+            return _tensor(data, *constants[-1])
+    except (IndexError, TypeError, ValueError, KeyError):
+        raise wrong from None
+
+
+def _varint(data, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint")
+
+
+def _message(data, at: int, end: int):
+    """(field number, value): an int, or (start, end) of bytes."""
+    while at < end:
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+        elif kind in (1, 5):
+            value, at = (at, at + (8 if kind == 1 else 4)), at + (8 if kind == 1 else 4)
+        elif kind == 2:
+            length, at = _varint(data, at)
+            value, at = (at, at + length), at + length
+        else:
+            raise ValueError("wire type")
+        if at > end:
+            raise ValueError("truncated")
+        yield key >> 3, value
+
+
+def _tensor(data, start: int, end: int) -> np.ndarray:
+    dims, kind, raw = [], 1, b""
+    for number, value in _message(data, start, end):
+        if number == 1 and isinstance(value, int):
+            dims.append(value)
+        elif number == 1:  # packed
+            at = value[0]
+            while at < value[1]:
+                size, at = _varint(data, at)
+                dims.append(size)
+        elif number == 2:
+            kind = value
+        elif number in (4, 9):
+            raw += data[value[0]:value[1]]
+    dtype = {1: "<f4", 10: "<f2"}[kind]
+    return np.frombuffer(raw, dtype).reshape(dims).astype(np.float32)

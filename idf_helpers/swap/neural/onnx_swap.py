@@ -1,0 +1,219 @@
+"""Face swap by an ONNX network from the table of `onnx_models.py`, each picture by itself.
+
+Steps as in facefusion 3.8.1 (33cc6b40, face_swapper/core.py): an upright crop by five points, the
+network, the crop back. The mask is its box mask and, so that hair and background stay, the oval of
+our own landmarks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...errors import IdfError
+from ...face import topology
+from ...face.color import blur, fill_rings
+from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...runtime import download
+from ...runtime.files import sha256_file
+from ..face_selection import FacePicker, Recognised, make_picker, swap_picked
+from ..result import SwapResult
+from ..source import SourceFace
+from .align import box_mask, crop, deinterleave, five_points, interleave, paste, template_matrix
+from .onnx_file import OnnxNet, Slot, last_initializer
+from .onnx_models import RECOGNISER, OnnxModel
+
+EMBEDDING = 512
+
+
+@dataclass(frozen=True)
+class NeuralConfig:
+    """What all neural swappers share. Lengths are shares of the face's size.
+
+    max_yaw: degrees as told by the landmarks; beyond it the frame is left as it is (networks
+        trained on frontal faces smear profiles).
+    mask_blur: width of the fade at the crop's border, [0, 1], facefusion's default.
+    grow: how far the mask reaches beyond the face's oval. soft: width of its fade.
+    """
+
+    max_yaw: float = 70.0
+    mask_blur: float = 0.3
+    grow: float = 0.03
+    soft: float = 0.04
+
+
+def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
+    """(512,) float32 embedding of a face, not normalised. image: (H, W, 3|4) uint8."""
+    M = template_matrix(five_points(face.points), "arcface_112_v2", 112)
+    square = crop(np.ascontiguousarray(image[..., :3]), M, 112).astype(np.float32)
+    out = net({"": planes(square / np.float32(127.5) - 1)}).ravel()
+    if out.size != EMBEDDING:
+        raise IdfError(f"The network {net.path} is no recogniser of this kind",
+                       f"{out.size} output values", f"wanted {EMBEDDING} values for a face of 112")
+    return out
+
+
+def recogniser_net(path=None) -> OnnxNet:
+    """The network that makes embeddings; path: a user's own, None = the download `arcface`."""
+    if path is None or not str(path):
+        model = download.get(RECOGNISER)
+        path = download.path(model) / model.pins[0].file
+    return OnnxNet(path, (Slot("", (None, 3, 112, 112)),))
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """`embed` by one network; picklable."""
+
+    net: OnnxNet
+
+    def __call__(self, image, face) -> np.ndarray:
+        return embed(self.net, image, face)
+
+
+def planes(rgb: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (1, 3, H, W) float32."""
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32)
+
+
+def face_mask(points: np.ndarray, size: int, config: NeuralConfig) -> np.ndarray:
+    """(size, size) float32: the face's oval, grown and softened. points: (468, 2), crop pixels with
+    centres at +0.5."""
+    oval = points[topology.FACE_OVAL]
+    extent = float(np.ptp(oval, axis=0).max())
+    mask = fill_rings([oval], size, size)
+    if (k := round(config.grow * extent)) > 0:
+        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1,) * 2))
+    return np.clip(blur(mask, config.soft * extent), 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxSwapper:
+    """A prepared network: what it is told of each source is computed once.
+
+    sources: one array each, as the input `source` takes it. boost: crop over the network's size.
+    """
+
+    model: OnnxModel
+    net: OnnxNet
+    sources: tuple[np.ndarray, ...]
+    picker: FacePicker
+    detector: LandmarkDetector
+    boost: int = 1
+    note: str = ""
+    config: NeuralConfig = NeuralConfig()
+
+    source_type = "compositeWithTrainedAlgorithmicMedia"
+
+    @property
+    def name(self) -> str:
+        return self.model.backend
+
+    def __call__(self, image, camera) -> SwapResult:
+        return swap_picked(image, self.picker, self.detector, self.swap_face)
+
+    def swap_face(self, image: np.ndarray, face: FaceLandmarks, k: int = 0) -> SwapResult:
+        """One face of a (H, W, 3|4) uint8 picture; k: number of its source."""
+        if abs(face.yaw) > self.config.max_yaw:
+            return too_far_turned(image, face, self.config.max_yaw)
+        size = self.model.size * self.boost
+        M = template_matrix(five_points(face.points), self.model.template, size)
+        square = crop(np.ascontiguousarray(image[..., :3]), M, size)
+        new = np.stack([self._run(part, k) for part in deinterleave(square, self.boost)])
+        points = (face.xy - 0.5) @ M[:, :2].T + M[:, 2] + 0.5
+        mask = np.minimum(box_mask(size, self.config.mask_blur),
+                          face_mask(points, size, self.config))
+        out, share = paste(image, interleave(new, self.boost), mask, M)
+        if not share.any():
+            return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
+        return SwapResult(out, share, "swapped")
+
+    def _run(self, square: np.ndarray, k: int) -> np.ndarray:
+        """(size, size, 3) uint8 -> the same, 0 to 255 float32."""
+        mean, std = (np.array(v, np.float32) for v in (self.model.mean, self.model.std))
+        target = (square.astype(np.float32) / 255 - mean) / std
+        out = self.net({"source": self.sources[k], "target": planes(target)})
+        if out.shape[-3:] != (3, self.model.size, self.model.size):
+            raise IdfError(f"The network {self.net.path} gives no picture of the size in its row",
+                           f"{out.shape}", f"wanted (1, 3, {self.model.size}, {self.model.size})")
+        rgb = out.reshape(3, self.model.size, self.model.size).transpose(1, 2, 0)
+        if self.model.restore:
+            rgb = rgb * std + mean
+        return np.clip(rgb, 0, 1) * 255
+
+
+def too_far_turned(image: np.ndarray, face: FaceLandmarks, limit: float) -> SwapResult:
+    return SwapResult.unchanged(image, "extreme_pose", f"the head is turned by about "
+                                f"{abs(face.yaw):.0f} degrees, more than {limit:.0f}")
+
+
+class OnnxMethod:
+    """The backend `onnx:NAME`: prepares an `OnnxSwapper` for a row of the table."""
+
+    def __init__(self, model: OnnxModel):
+        self.model = model
+
+    def settings(self) -> dict:
+        return {"onnx": asdict(self.model), "neural": asdict(NeuralConfig()),
+                "sha256": {p.name: sha256_file(p) for p in self.files()}}
+
+    def files(self) -> list[Path]:
+        """The network, and the converter where there is one; IdfError where one is missing."""
+        paths = [self._path(self.model.file, self.model.tag, self.model.backend)]
+        if self.model.converter:
+            stem = self.model.converter.removesuffix(".onnx")
+            paths.append(self._path(self.model.converter, self.model.converter_tag, stem))
+        for path in paths:
+            if not path.is_file():
+                raise IdfError(f"The ONNX file {path} does not exist", "",
+                               "see the row of that model")
+        return paths
+
+    @staticmethod
+    def _path(file: str, tag: str, name: str) -> Path:
+        return download.path(name) / file if tag else Path(file)
+
+    def prepare(self, frames, sources: Sequence[SourceFace], folder, progress, config
+                ) -> OnnxSwapper:
+        m, files = self.model, self.files()
+        slot = Slot("source", (None, 3, m.source_size, m.source_size)) if m.source == "image" \
+            else Slot("source", (None, EMBEDDING))
+        net = OnnxNet(files[0], (slot, Slot("target", (None, 3, m.size, m.size))))
+        net.open()
+        recognise = recogniser_net(m.recogniser) if m.needs_embedding else _recogniser_if_there()
+        progress("looking at the source", 0.0)
+        told = tuple(self._tell(s, files, recognise) for s in sources)
+        progress("looking at the source", 1.0)
+        known = Recognised(Embedder(recognise), "ArcFace") if recognise else None
+        detector = LandmarkDetector()
+        picker = make_picker(config, len(sources), detector, known)
+        note = "; ".join(filter(None, (f"{m.backend} runs on {net.provider}, licence: {m.licence}",
+                                       picker.words)))
+        return OnnxSwapper(m, net, told, picker, detector, config.pixel_boost, note)
+
+    def _tell(self, source: SourceFace, files: list[Path], recognise: OnnxNet | None):
+        """The input `source` for one photo."""
+        m = self.model
+        if m.source == "image":
+            M = template_matrix(five_points(source.landmarks.points), m.source_template,
+                                m.source_size)
+            return planes(crop(source.image, M, m.source_size) / np.float32(255))
+        e = embed(recognise, source.image, source.landmarks)[None]
+        if m.source.startswith("converted"):
+            e = OnnxNet(files[1], (Slot("", (None, EMBEDDING)),))({"": e}).reshape(1, -1)
+            return e if m.source == "converted" else e / np.linalg.norm(e)
+        if m.source == "emap":
+            matrix = last_initializer(files[0])
+            if matrix.shape != (EMBEDDING, EMBEDDING):
+                raise IdfError(f"The last constant of {files[0]} is not the matrix for embeddings",
+                               f"shape {matrix.shape}", f"wanted {EMBEDDING} x {EMBEDDING}")
+            return e @ matrix / np.linalg.norm(e)
+        return e / np.linalg.norm(e) if m.source == "normed" else e
+
+
+def _recogniser_if_there() -> OnnxNet | None:
+    return recogniser_net() if download.is_present(RECOGNISER) else None

@@ -1,0 +1,450 @@
+"""Pose and expression of a face in every frame of a clip, its shape shared by all of them.
+
+Gauss-Newton on the landmarks: six numbers of the pose are free, the weights of the expressions lie
+in [0, 1] and cost a little each (least squares with bounds, ridge and an l1 term), so that noise
+and shapes that resemble each other do not switch everything on. The identity is found on a few
+frames spread over the clip, alternating with their poses and expressions; what the modes cannot
+say is a small offset of every point, common to all frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import IdfError
+from ..face.head_model import FaceModel, toward, view_terms
+from ..face.pose import fit_pose, project, project_jacobian, rotation
+from ..face.topology import FACE_LEFT, FACE_RIGHT, POINTS
+from .brows import BrowSight, sights
+from .config import TrackConfig
+from .solve import bounded_quadratic, normal_equations, smooth
+
+NOISE = 0.15  # cm, of a landmark: the unit of the data term
+POINTS_EACH = 4.0  # neighbouring landmarks err together: so many count as one
+# What faces do all the time, and what they seldom do or landmarks tell badly: standard deviation
+# of a weight, and cost of a weight of 1 (in units of half a squared standard error).
+USUAL = ("browDown", "browInnerUp", "browOuterUp", "eyeBlink", "jawOpen", "mouthFunnel",
+         "mouthPucker", "mouthSmile")
+RIDGE, RIDGE_RARE = 0.6, 0.35
+SPARSE, SPARSE_RARE = 0.5, 1.5
+SIDES = 0.25  # standard deviation of a weight's difference between left and right
+OFFSET = 0.12  # cm, standard deviation of a point's own offset
+OWN_TERMS, OWN_TURN = 5, 0.2  # terms up to squares that are fitted to one face, cm per unit
+ROBUST = 3.0  # NOISE: error at which a landmark's weight is halved
+KEYFRAMES = 32
+STEPS = (0.8, 0.01, 0.08)  # what smoothing may move: degrees, share of the distance, weight
+ALIKE = 4.0  # frames of one clip count as so many that err independently
+FOVS = (14.0, 20.0, 28.0, 38.0, 50.0, 65.0)  # degrees tried where it is not given
+FOV_PRIOR = (40.0, 0.5)  # degrees, and standard deviation of its logarithm
+
+
+@dataclass(frozen=True)
+class Lens:
+    """Focal lengths and principal point, pixels."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    @classmethod
+    def of(cls, fov: float, width: int, height: int) -> Lens:
+        """fov: horizontal, degrees; square pixels, centred."""
+        f = 0.5 * width / np.tan(np.radians(fov) / 2)
+        return cls(f, f, width / 2, height / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A clip, fitted.
+
+    lens: see `Lens`. fov: horizontal field of view, degrees.
+    neutral: (468, 3) float64 cm, this face without expression, in the model's frame.
+    identity: (I,) coefficients. names: the expressions, all of the model's.
+    poses: (N, 4, 4) float64 head to camera (cm, OpenGL axes), NaN where there is no face.
+    expressions: (N, E) float32 in [0, 1]. resting: (E,) float32, the face's usual state: mean of
+        the tenth of the frames with the least expression.
+    errors: (N,) float64 median distance of landmarks and model, % of the face's width; NaN
+        where there is no face. used: (N,) bool, frames that may be trained on.
+    brows: how far the brows' heights in the pictures could be trusted, mean over the used frames,
+        in [0, 1]; 0 where they were not taken.
+    """
+
+    lens: Lens
+    fov: float
+    neutral: np.ndarray
+    identity: np.ndarray
+    names: tuple[str, ...]
+    poses: np.ndarray
+    expressions: np.ndarray
+    resting: np.ndarray
+    errors: np.ndarray
+    used: np.ndarray
+    brows: float = 0.0
+
+
+class FrameFitter:
+    """Pose and expression of one frame at a time.
+
+    neutral: (468, 3) cm. sparsity: see `TrackConfig`. turned: (5, 468, 3) cm, this face's own terms
+    of what the landmark model makes of it when it turns, beside those of all faces.
+    """
+
+    def __init__(self, model: FaceModel, lens: Lens, neutral=None, sparsity: float = 1.0,
+                 turned=None):
+        self.model, self.lens = model, lens
+        self.turned = np.zeros((OWN_TERMS, POINTS, 3)) if turned is None else turned
+        self.neutral = np.asarray(model.rest if neutral is None else neutral, np.float64)
+        self.columns = np.array([n in model.seen for n in model.expression_names])
+        self.shapes = model.expression[self.columns].astype(np.float64)
+        self._flat = np.ascontiguousarray(self.shapes.transpose(1, 2, 0))  # (468, 3, S)
+        self.brow_shapes = model.brows[self.columns].astype(np.float64).transpose(1, 0, 2)
+        self._with_brows = np.concatenate([self._flat, self.brow_shapes.transpose(0, 2, 1)])
+        self.weights = 1 / (model.point_noise.astype(np.float64) ** 2 + NOISE**2)
+        names = model.seen
+        usual = np.array([n.removesuffix("_L").removesuffix("_R") in USUAL for n in names])
+        self.l1 = np.where(usual, SPARSE, SPARSE_RARE) * sparsity
+        self.prior = np.diag(1 / np.where(usual, RIDGE, RIDGE_RARE) ** 2)
+        for i, n in enumerate(names):
+            if n.endswith("_L") and n[:-1] + "R" in names:
+                j = names.index(n[:-1] + "R")
+                self.prior[[i, j], [i, j]] += 1 / SIDES**2
+                self.prior[[i, j], [j, i]] -= 1 / SIDES**2
+        self.f = np.array([lens.fx, lens.fy])
+        self.c = np.array([lens.cx, lens.cy])
+
+    def shape(self, weights, pose=None) -> np.ndarray:
+        """(468, 3) cm; weights: (S,) of the expressions that are seen. With a pose: as the
+        landmark model sees it from there (`FaceModel.displacement`)."""
+        v = self.neutral + self._flat @ weights
+        if pose is None:
+            return v
+        own = np.tensordot(view_terms(toward(pose))[:OWN_TERMS], self.turned, 1)
+        return v + self.model.displacement(pose) + own
+
+    def project(self, weights, pose) -> np.ndarray:
+        """(468, 2) pixels where the landmark model should see the face."""
+        return project(pose, self.shape(weights, pose), self.f, self.c)
+
+    def fit(self, points, pose=None, weights=None, rounds: int = 6,
+            brow: BrowSight | None = None):
+        """points: (468, 2) pixels -> (pose (4, 4), weights (S,), errors (468,) pixels).
+
+        pose, weights: where to start, e.g. of the frame before. brow: what the picture says of the
+        brows. IdfError as `fit_pose`.
+        """
+        p = np.asarray(points, np.float64)[:, :2]
+        x = np.zeros(len(self.shapes)) if weights is None else np.array(weights, np.float64)
+        if pose is None:
+            pose = fit_pose(p, self.lens, self.shape(x), model=self.model).pose
+        low, high = np.zeros(len(x)), np.ones(len(x))
+        for _ in range(rounds):
+            v = self.shape(x, pose)
+            turned = v @ pose[:3, :3].T
+            q = turned + pose[:3, 3]
+            if q[:, 2].max() >= 0:
+                raise IdfError("No pose of a head explains these landmarks", "behind the camera")
+            r = project(pose, v, self.f, self.c) - p
+            unit = self.f.mean() / -pose[2, 3]  # pixels of a centimetre at the head
+            w = self.data_weights((r**2).sum(1) / unit**2 * self.weights, unit)
+            w, flat = np.stack([w, 0 * w, w], 1), self._flat
+            if brow is not None:
+                flat = self._with_brows
+                r2, w2, turned2 = self._brow_terms(brow, x, pose, unit)
+                r, w, turned = (np.concatenate(p) for p in ((r, r2), (w, w2), (turned, turned2)))
+            H, g = normal_equations(pose[:3, :3].copy(), pose[:3, 3].copy(), turned, flat, r, w,
+                                    *self.f)
+            # the pose is free: eliminate it (Schur complement), solve for the weights, put back
+            pp, pe = H[:6, :6] + 1e-9 * np.diag(np.diag(H[:6, :6])), H[:6, 6:]
+            solved = np.linalg.solve(pp, np.column_stack([pe, g[:6]]))
+            S = H[6:, 6:] - pe.T @ solved[:, :-1]
+            b = g[6:] - pe.T @ solved[:, -1]
+            # in terms of the new weights y = x + dx: y'(S + ridge) y / 2 - (b + S x - l1)' y
+            y = bounded_quadratic(S + self.prior, b + S @ x - self.l1, x, low, high, 60)
+            step = solved[:, -1] - solved[:, :-1] @ (y - x)
+            change = np.abs(y - x).max(initial=0.0)
+            x = y
+            new = np.eye(4)
+            new[:3, :3] = rotation(step[:3]) @ pose[:3, :3]
+            new[:3, 3] = pose[:3, 3] + step[3:]
+            pose = new
+            if change < 2e-3 and np.abs(step[:3]).max() < 1e-4:
+                break
+        return pose, x, np.linalg.norm(self.project(x, pose) - p, axis=1)
+
+    def data_weights(self, e2, unit: float) -> np.ndarray:
+        """(468,) weights of squared pixels. e2: (468,) squared errors over their variance; unit:
+        pixels of a centimetre at the head. Cauchy's loss; neighbours err together."""
+        return self.weights / (1 + e2 / ROBUST**2) / (unit**2 * POINTS_EACH)
+
+    def brow_seen(self, brow: BrowSight, weights, pose) -> np.ndarray:
+        """(6, 2) pixels where the brows should be; weights as for `shape`."""
+        return project(pose, brow.centre + self._with_brows[POINTS:] @ weights, self.f, self.c)
+
+    def _brow_terms(self, brow: BrowSight, weights, pose, unit: float):
+        """Residuals (6, 2), their weights (6, 3) and turned points (6, 3) of followed brows."""
+        v = brow.centre + self._with_brows[POINTS:] @ weights
+        r = self.brow_seen(brow, weights, pose) - brow.seen
+        e2 = (r @ brow.up) ** 2 / unit**2 * brow.weight
+        w = brow.weight / (1 + e2 / ROBUST**2) / unit**2
+        a, b = brow.up
+        return r, w[:, None] * (a * a, a * b, b * b), v @ pose[:3, :3].T
+
+    def full(self, weights) -> np.ndarray:
+        """(E,) with zeros for the expressions that are not seen."""
+        out = np.zeros(len(self.columns))
+        out[self.columns] = weights
+        return out
+
+
+def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
+             model: FaceModel | None = None,
+             progress: Callable[[str, float], None] | None = None,
+             pictures: Callable[[int], np.ndarray] | None = None) -> Track:
+    """Fit a clip.
+
+    points: (N, 468, 2 or 3) landmarks in pixels, rows of NaN where there is no face.
+    width, height: of the frames, pixels.
+    pictures: number of a row of `points` -> that frame (height, width, 3) uint8 RGB, in which the
+        brows are followed; None, or a config without `brows`, goes by the landmarks alone.
+
+    Raises IdfError where fewer than three frames show a face.
+    """
+    config, model = config or TrackConfig(), model or FaceModel.load()
+    tell = progress or (lambda step, fraction: None)
+    xy = np.asarray(points, np.float64)[..., :2]
+    there = np.isfinite(xy).all((1, 2))
+    if there.sum() < 3:
+        raise IdfError("A clip needs a face in at least three frames",
+                       f"{there.sum()} of {len(xy)} frames show one",
+                       "check that the video shows one face, larger than about 64 pixels")
+    keys = _keyframes(xy, there, KEYFRAMES)
+    fov = config.fov or _find_fov(xy[keys], width, height, model, config, tell)
+    lens = Lens.of(fov, width, height)
+    identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, tell)
+    fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
+
+    n = len(xy)
+    poses = np.full((n, 4, 4), np.nan)
+    weights = np.zeros((n, len(fitter.shapes)))
+    scale = np.full(n, np.nan)  # pixels of the face's width
+    pose = x = None
+    for i in range(n):
+        if not there[i]:
+            pose = None
+            continue
+        try:
+            pose, x, _ = fitter.fit(xy[i], pose, x)
+            if not np.isfinite(pose).all():
+                raise IdfError("No pose of a head explains these landmarks")
+        except IdfError:
+            there[i], pose, x = False, None, None
+            continue
+        poses[i], weights[i] = pose, x
+        scale[i] = lens.fx / -pose[2, 3] * _width(neutral)
+        if i % 50 == 49:
+            tell("fitting frames", (i + 1) / n)
+    if there.sum() < 3:
+        raise IdfError("A clip needs a face in at least three frames",
+                       f"the model fits {there.sum()} of {len(xy)} frames",
+                       "check that the video shows one face, larger than about 64 pixels")
+    errors = _errors(fitter, xy, poses, weights, there, scale)
+    used = there & (errors < config.max_error)
+    if not used.any():
+        raise IdfError("The landmarks of no frame fit the face model",
+                       f"median error {np.nanmedian(errors):.1f} % of the face's width",
+                       f"the limit is {config.max_error:g} %; a wrong --fov is one cause")
+    followed = 0.0  # share of what could be seen of the brows
+    if pictures is not None and config.brows:
+        tell("following the brows", 0.0)
+        for i, brow in sights(fitter, pictures, xy, poses, weights, used).items():
+            try:
+                pose, x, _ = fitter.fit(xy[i], poses[i], weights[i], brow=brow)
+            except IdfError:
+                continue  # the frame keeps what its landmarks said, and does not count as followed
+            if np.isfinite(pose).all():
+                poses[i], weights[i] = pose, x
+                followed += float(brow.trust.mean()) / used.sum()
+    if config.smoothing > 0:
+        poses, weights = _smoothed(poses, weights, used, config.smoothing)
+    errors = _errors(fitter, xy, poses, weights, there, scale)
+    full = np.zeros((n, len(model.expression_names)), np.float32)
+    full[:, fitter.columns] = weights
+    quiet = np.argsort(np.where(used, weights.sum(1), np.inf))[:max(1, int(used.sum()) // 10)]
+    return Track(lens, float(fov), neutral, identity, model.expression_names,
+                 np.where(used[:, None, None], poses, np.nan), full, full[quiet].mean(0), errors,
+                 used, followed)
+
+
+# --- identity and focal length --------------------------------------------------------------------
+
+def _keyframes(xy, there, count: int) -> np.ndarray:
+    """Numbers of frames that differ as much as can be: the farthest of the aligned landmarks from
+    those taken already."""
+    index = np.flatnonzero(there)
+    if len(index) > 1500:
+        index = index[np.linspace(0, len(index) - 1, 1500).astype(int)]
+    p = xy[index, ::6]
+    p = p - p.mean(1, keepdims=True)
+    p = (p / np.sqrt((p**2).sum((1, 2), keepdims=True))).reshape(len(index), -1)
+    taken = [int(np.linalg.norm(p - np.median(p, axis=0), axis=1).argmin())]
+    distance = np.linalg.norm(p - p[taken[0]], axis=1)
+    while len(taken) < min(count, len(index)):
+        # of the farthest few per cent none: those are wrong landmarks rather than rare faces
+        limit = np.quantile(distance, 0.97)
+        k = int(np.where(distance <= limit, distance, -1).argmax())
+        if distance[k] <= 0:
+            break
+        taken.append(k)
+        distance = np.minimum(distance, np.linalg.norm(p - p[k], axis=1))
+    return index[sorted(taken)]
+
+
+def _fit_identity(xy, lens, model, config, tell=None, rounds: int = 6):
+    """identity (I,), the neutral face (468, 3), its own turned terms and what the fit costs (minus
+    log likelihood up to a constant) of some frames (K, 468, 2)."""
+    fitter = FrameFitter(model, lens, None, config.sparsity)
+    identity, total = np.zeros(len(model.identity)), np.inf
+    poses, weights = [None] * len(xy), [None] * len(xy)
+    for k in range(rounds if config.identity else 0):
+        rows = []
+        for i, p in enumerate(xy):
+            try:
+                poses[i], weights[i], _ = fitter.fit(p, poses[i], weights[i],
+                                                     5 if poses[i] is None else 2)
+                rows.append(i)
+            except IdfError:
+                poses[i] = weights[i] = None
+        if not rows:
+            break
+        identity, neutral, turned, total = shape_step(
+            model, [(xy[i], poses[i], weights[i], fitter) for i in rows])
+        fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
+        if tell:
+            tell("fitting the face's shape", (k + 1) / rounds)
+    return identity, fitter.neutral, fitter.turned, total
+
+
+def shape_step(model: FaceModel, views):
+    """One step of least squares for the face's shape, poses and expressions kept.
+
+    views: (points (468, 2), pose, weights, fitter) of each frame, the fitters sharing one face.
+    Returns identity (I,), neutral (468, 3), turned terms (5, 468, 3) and minus the log likelihood,
+    up to a constant, of the views before the step and the identity after it.
+
+    What the identity modes cannot say is an offset of every point, and one that follows the
+    direction of the camera, both small (`OFFSET`, `OWN_TURN`).
+    """
+    total, n = 0.0, 3 * (1 + OWN_TERMS)
+    M = model.identity.astype(np.float64)
+    per_point, per_rhs = np.zeros((POINTS, n, n)), np.zeros((POINTS, n))
+    fitter = views[0][3]
+    now = np.concatenate([(fitter.neutral - model.rest)[None], fitter.turned])  # (1 + 5, 468, 3)
+    now = now.transpose(1, 0, 2).reshape(POINTS, n)
+    for p, pose, x, fitter in views:
+        unit = fitter.f.mean() / -pose[2, 3]
+        r = fitter.project(x, pose) - p
+        e2 = (r**2).sum(1) / unit**2 * fitter.weights
+        total += 0.5 * ROBUST**2 * np.log1p(e2 / ROBUST**2).sum() / POINTS_EACH
+        total += 0.5 * x @ fitter.prior @ x + fitter.l1 @ x
+        # expressions that are on may be taken for identity: quiet frames count more
+        w = fitter.data_weights(e2, unit) / (1 + x.sum())
+        q = fitter.shape(x, pose) @ pose[:3, :3].T + pose[:3, 3]
+        J = project_jacobian(q, fitter.f) @ pose[:3, :3]  # (468, 2, 3) pixels per cm
+        phi = np.concatenate([[1.0], view_terms(toward(pose))[:OWN_TERMS]])
+        A = (phi[:, None] * J[:, :, None]).reshape(POINTS, 2, n)
+        wA = A * w[:, None, None]
+        per_point += wA.transpose(0, 2, 1) @ A
+        per_rhs -= (wA.transpose(0, 2, 1) @ r[..., None])[..., 0]
+    share = ALIKE / max(len(views), ALIKE)  # frames of one clip err alike
+    rhs = per_rhs + (per_point @ now[..., None])[..., 0]
+    # the modes, by the offset's part of the equations with the other terms as they are
+    own = now.copy()
+    own[:, :3] = 0
+    left = (rhs - (per_point @ own[..., None])[..., 0])[:, :3]
+    MP = np.einsum("avi,vij->avj", M, per_point[:, :3, :3], optimize=True)
+    identity = np.linalg.solve(
+        share * np.einsum("avj,bvj->ab", MP, M, optimize=True) + np.eye(len(M)),
+        share * np.einsum("avi,vi->a", M, left, optimize=True))
+    shape = np.tensordot(identity, M, 1)
+    rest = rhs - (per_point[:, :, :3] @ shape[..., None])[..., 0]
+    ridge = np.repeat([1 / OFFSET**2] + [1 / OWN_TURN**2] * OWN_TERMS, 3)
+    each = share * POINTS_EACH
+    own = np.linalg.solve(each * per_point + np.diag(ridge), each * rest[..., None])[..., 0]
+    own = own.reshape(POINTS, 1 + OWN_TERMS, 3).transpose(1, 0, 2)
+    return identity, model.rest + shape + own[0], own[1:], \
+        total + 0.5 * float((identity**2).sum())
+
+
+def _find_fov(xy, width, height, model, config, tell) -> float:
+    """Degrees, horizontal: the field of view under which identity, poses and expressions of the
+    key frames explain the landmarks best, with what cameras usually have as a prior."""
+    some = xy[np.linspace(0, len(xy) - 1, min(len(xy), 10)).astype(int)]
+
+    def cost(fov):
+        *_, total = _fit_identity(some, Lens.of(fov, width, height), model,
+                                  replace(config, identity=True), rounds=3)
+        return total + 0.5 * ((np.log(fov) - np.log(FOV_PRIOR[0])) / FOV_PRIOR[1]) ** 2
+
+    costs = []
+    for k, fov in enumerate(FOVS):
+        costs.append(cost(fov))
+        tell("finding the field of view", (k + 1) / len(FOVS))
+    k = int(np.clip(np.argmin(costs), 1, len(FOVS) - 2))
+    x = np.log(FOVS[k - 1:k + 2])
+    a, b, _ = np.polyfit(x, costs[k - 1:k + 2], 2)  # a parabola through the best three
+    best = -b / (2 * a) if a > 0 else np.log(FOVS[int(np.argmin(costs))])
+    return float(np.exp(np.clip(best, x[0], x[2])))
+
+
+# --- over time ------------------------------------------------------------------------------------
+
+def _smoothed(poses, weights, used, frames: float):
+    """Poses and weights smoothed over about `frames` frames; gaps are bridged.
+
+    What is taken is noise, which is small: nothing moves further than STEPS from where its own
+    frame had it, so that a blink or a quick turn keeps its height.
+    """
+    stiffness = frames**4 / 4
+    w = used.astype(np.float64)
+    first = poses[np.flatnonzero(used)[0], :3, :3]
+    raw = np.zeros((len(poses), 6))
+    for i in np.flatnonzero(used):  # turns away from one of the rotations: short, so unambiguous
+        raw[i, :3] = rotation_vector(poses[i, :3, :3] @ first.T)
+        raw[i, 3:] = poses[i, :3, 3]
+    moved = smooth(raw, w, stiffness)
+    far = float(np.median(-raw[used, 5]))
+    for part, limit in ((slice(0, 3), np.radians(STEPS[0])), (slice(3, 6), STEPS[1] * far)):
+        step = moved[used, part] - raw[used, part]
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        moved[used, part] = raw[used, part] + step * np.minimum(1, limit / np.maximum(length, 1e-9))
+    out = np.tile(np.eye(4), (len(poses), 1, 1))
+    for i in range(len(poses)):
+        out[i, :3, :3] = rotation(moved[i, :3]) @ first
+        out[i, :3, 3] = moved[i, 3:]
+    soft = smooth(weights, w, stiffness / 4)
+    soft[used] = weights[used] + np.clip(soft[used] - weights[used], -STEPS[2], STEPS[2])
+    return out, np.clip(soft, 0, 1)
+
+
+def rotation_vector(R) -> np.ndarray:
+    """(3,) rotation vector of a rotation matrix, radians in [0, pi]."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_matrix(R).as_rotvec()
+
+
+def _errors(fitter, xy, poses, weights, there, scale) -> np.ndarray:
+    """(N,) median distance of landmarks and model, % of the face's width."""
+    out = np.full(len(xy), np.nan)
+    for i in np.flatnonzero(there):
+        uv = fitter.project(weights[i], poses[i])
+        out[i] = 100 * np.median(np.linalg.norm(uv - xy[i], axis=1)) / scale[i]
+    return out
+
+
+def _width(vertices) -> float:
+    return float(np.linalg.norm(vertices[FACE_LEFT] - vertices[FACE_RIGHT]))

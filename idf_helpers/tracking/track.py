@@ -1,0 +1,197 @@
+"""`idf track`: a video of a face becomes a NeRFace dataset.
+
+Frames and landmarks are written one by one, then the face model is fitted to the whole clip, and
+the head's pose in every frame becomes a camera that moves about a head at rest: NeRFace's
+`transform_matrix`, with the median distance of the camera at 0.5. The world is that of the bundled
+sequence: z up, the face looks to -y, the origin in the middle of the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .. import provenance
+from ..data.cameras import Camera
+from ..data.dataset import Dataset, Frame, write_transforms
+from ..data.media import encode_image, read_image, resize_area
+from ..errors import IdfError, shorten
+from ..face.head_model import CENTER, FaceModel
+from ..face.pose import project, rigid_inverse
+from ..runtime.files import write_bytes, write_json
+from ..runtime.runs import RunFolder
+from .config import TrackConfig
+from .fit import Track, fit_clip
+from .frames import Source, extract, picture_name, read_landmarks
+
+DISTANCE = 0.5  # world units, of the camera from the head: NeRFace renders from 0.2 to 0.8
+EXPRESSIONS_LONG = 76  # width built into NeRFace's networks; longer vectors keep their length
+TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # head's frame -> z up, face to -y
+FILES = ("transforms_train.json", "transforms_test.json", "track.npz", "track_report.json")
+
+
+def _silent(step: str, fraction: float) -> None:
+    pass
+
+
+def track_video(source, out, config: TrackConfig | None = None, *, task=None, background=None,
+                model: FaceModel | None = None, resume: bool = True,
+                progress: Callable[[str, float], None] = _silent) -> Dataset:
+    """Tracks the face in `source` (a video, or a folder of pictures).
+
+    out: run folder, itself a dataset afterwards: frames/, transforms_*.json, track.npz (see
+        `Track`; with the numbers of its frames), track_report.json, overlay.mp4, overlay.jpg.
+    task: a MediaPipe face_landmarker.task of yours, whose 52 scores and pose matrix are taken
+        instead of the embedded model's (needs the package mediapipe).
+    background: a picture of the room without the person, for NeRFace's bg/.
+
+    Frames without a face, and those that the model does not fit, stay out of the dataset and stand
+    in the report. IdfError: no video, no face in three frames, a bad model or task file.
+    """
+    config = (config or TrackConfig()).checked()
+    source = Source(source)
+    model = model or FaceModel.load()
+    backdrop = read_image(background, "background")[..., :3] if background else None
+    if task is not None and config.fov:
+        raise IdfError("The field of view is part of a .task file's poses", f"fov {config.fov:g}",
+                       "leave --fov out")
+    landmarker = _landmarker(task)
+    inputs = source.fingerprint() | (landmarker.fingerprint() if landmarker else {})
+    if backdrop is not None:
+        inputs["background"] = str(background)
+    backend = "task" if landmarker else "landmarks"
+    with RunFolder(out, stage="track", backend=backend, config=config, inputs=inputs,
+                   resume=resume) as run:
+        if run.finished and all((run.path / name).is_file() for name in FILES):
+            progress("already done", 1.0)
+            return Dataset.open(run.path)
+        if not run.resumed:
+            for name in ("landmarks.f32", "scores.f32"):
+                (run.path / name).unlink(missing_ok=True)
+        if landmarker:
+            landmarker.open(run.path)
+        try:
+            width, height = extract(source, run.path, config, landmarker, progress)
+            numbers, points = read_landmarks(run.path / "landmarks.f32")
+            if landmarker:
+                track = landmarker.track(points, width, height, config)
+            else:
+                track = fit_clip(points, width, height, config, model, progress, lambda i:
+                                 read_image(run.path / f"{picture_name(int(numbers[i]))}.png"))
+        except IdfError:
+            run.discard()
+            raise
+        finally:
+            if landmarker:
+                landmarker.close()
+        frames = dataset_frames(run.path, track, numbers, points, width, height, config)
+        if backdrop is not None:
+            write_bytes(run.path / "bg" / "00050.png",
+                        encode_image(resize_area(backdrop, width, height)))
+        save_track(run.path / "track.npz", track, numbers)
+        write_transforms(run.path, frames, expression_names=track.names)
+        report = _report(track, numbers, points, config, backend)
+        write_json(run.path / "track_report.json", report)
+        if config.overlay:
+            from .overlay import overlay_video
+
+            what = provenance.Mark(run.run_id, "face mesh drawn over a video")
+            overlay_video(run.path, track, numbers, points, what, source.fps / config.every, model,
+                          progress)
+        run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")})
+    return Dataset.open(out)
+
+
+def to_world(track: Track) -> tuple[np.ndarray, float]:
+    """c2w (N, 4, 4) in the dataset's world, and world units of a centimetre. NaN stays NaN."""
+    c2w = np.full_like(track.poses, np.nan)
+    for i in np.flatnonzero(np.isfinite(track.poses).all((1, 2))):
+        c2w[i] = rigid_inverse(track.poses[i])
+    position = c2w[:, :3, 3] - CENTER
+    unit = DISTANCE / float(np.median(np.linalg.norm(position[track.used], axis=1)))
+    c2w[:, :3, :3] = TO_WORLD @ c2w[:, :3, :3]
+    c2w[:, :3, 3] = unit * position @ TO_WORLD.T
+    return c2w, unit
+
+
+def dataset_frames(folder, track: Track, numbers, points, width: int, height: int,
+                   config: TrackConfig) -> list[Frame]:
+    """The frames that can be trained on, the last of them for testing."""
+    c2w, _ = to_world(track)
+    used = np.flatnonzero(track.used)
+    test = min(max(1, len(used) // 5), 1000) if config.test < 0 else config.test
+    test = min(test, len(used) - 1)
+    val = min(config.val, len(used) - test - 1)
+    lens = track.lens
+    padding = max(0, EXPRESSIONS_LONG - len(track.names))
+    out = []
+    for k, i in enumerate(used):
+        split = "test" if k >= len(used) - test else \
+            "val" if k >= len(used) - test - val else "train"
+        camera = Camera(c2w[i], lens.fx, lens.fy, lens.cx, lens.cy, width, height)
+        expression = np.concatenate([track.expressions[i], np.zeros(padding, np.float32)])
+        name = picture_name(int(numbers[i]))
+        out.append(Frame(name, Path(folder) / f"{name}.png", camera, split, expression,
+                         _head_box(points[i], width, height)))
+    return out
+
+
+def _head_box(points, width: int, height: int) -> np.ndarray:
+    """NeRFace's [top, bottom, left, right] as fractions: the face, and room for hair and chin."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    w, h = high - low
+    box = np.array([low[1] - 0.45 * h, high[1] + 0.15 * h, low[0] - 0.25 * w, high[0] + 0.25 * w])
+    return np.clip(box / (height, height, width, width), 0, 1).astype(np.float32)
+
+
+def save_track(path, track: Track, numbers) -> None:
+    """An .npz of a track; lens as [fx, fy, cx, cy]."""
+    from ..face.mesh import save_arrays
+
+    save_arrays(path, {
+        "numbers": np.asarray(numbers), "lens": np.array(list(asdict(track.lens).values())),
+        "neutral": track.neutral.astype(np.float32), "identity": track.identity,
+        "names": np.array(track.names), "poses": track.poses, "expressions": track.expressions,
+        "resting": track.resting, "errors": track.errors, "used": track.used})
+
+
+def _report(track: Track, numbers, points, config, backend: str) -> dict:
+    lost = [int(n) for n, p in zip(numbers, points, strict=True) if not np.isfinite(p).all()]
+    unfit = [int(n) for n, u, e in zip(numbers, track.used, track.errors, strict=True)
+             if not u and int(n) not in set(lost)]
+    rest = {n: round(float(v), 4) for n, v in zip(track.names, track.resting, strict=True) if v}
+    return {
+        "frames": len(numbers), "used": int(track.used.sum()), "without_face": lost,
+        "not_fitting": unfit, "method": backend, "fov": round(track.fov, 2),
+        "fov_from": "given" if config.fov else
+        "the task file" if backend == "task" else "estimated over the clip",
+        "error_percent": round(float(np.nanmedian(track.errors)), 3),
+        "brows_followed": round(track.brows, 3),
+        "resting_expression": rest,
+        "about": "error_percent: median distance of landmarks and model, % of the face's width. "
+                 "brows_followed: how far the brows could be followed in the pictures, from 0 (not "
+                 "taken: the landmarks alone tell) to 1. "
+                 "resting_expression: mean of the tenth of the frames with the least expression, "
+                 "what to take as this face's neutral when another drives it. Left out were "
+                 f"frames without a face ({shorten(lost) or 'none'}) and frames that do not fit "
+                 f"({shorten(unfit) or 'none'})."}
+
+
+def reproject(track: Track, i: int, model: FaceModel) -> np.ndarray:
+    """(468, 2) pixels of the fitted face in frame `i`."""
+    vertices = track.neutral + np.tensordot(track.expressions[i].astype(np.float64),
+                                            model.expression, 1)
+    lens = track.lens
+    return project(track.poses[i], vertices, np.array([lens.fx, lens.fy]),
+                   np.array([lens.cx, lens.cy]))
+
+
+def _landmarker(task):
+    if task is None:
+        return None
+    from .mediapipe_task import TaskLandmarker
+
+    return TaskLandmarker(task)

@@ -1,0 +1,74 @@
+"""The main job end to end, small: swap, splats, view; a second call; a call after a kill."""
+
+import subprocess
+import sys
+
+import pytest
+
+from idf_helpers.cli.demo import demo
+from idf_helpers.data import media
+from idf_helpers.export.model import ExportConfig
+from idf_helpers.provenance import verify
+from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.runtime.files import read_json
+
+SMALL = SplatConfig(iterations=150, resolution=64, initial=1500, max_gaussians=2500)
+VIEW = ExportConfig(resolution=96, frames=8)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    lines = []
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return out, demo(out, config=SMALL, view=VIEW, say=lines.append), lines
+
+
+def test_everything_is_there_and_marked(made):
+    out, result, lines = made
+    assert sorted(p.name for p in out.iterdir()) == ["splats", "swap", "view"]
+    assert set(result.files) == {"avatar.ply", "avatar.png", "viewer.html", "orbit.mp4", "swap.png"}
+    run_id = read_json(out / "splats/run.json")["run_id"]
+    for name, path in result.files.items():
+        v = verify(path)
+        assert v.synthetic and v.consent.basis == "synthetic" and not v.problems, name
+        if name != "swap.png":
+            assert v.fields["run_id"] == run_id and "swapped views" in v.fields["made"]
+    assert len(lines) == 3 and result.metrics["psnr"] > 20
+    assert len(list(media.read_video(result.files["orbit.mp4"]))) == 8
+
+
+def test_second_call_does_nothing(made):
+    out, _, _ = made
+    stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    again = demo(out, config=SMALL, view=VIEW, say=lambda line: None)
+    assert stamps == {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    assert again.seconds < 10
+
+
+CHILD = """
+import sys
+from idf_helpers.cli.demo import demo
+from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.export.model import ExportConfig
+demo(sys.argv[1], config=SplatConfig(iterations=150, resolution=64, initial=1500,
+     max_gaussians=2500), view=ExportConfig(resolution=96, frames=8),
+     say=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.parametrize("stage", ["2/3", "3/3"])
+def test_killed_and_called_again(made, tmp_path, stage):
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "out")],
+                             stdout=subprocess.PIPE, text=True)
+    for line in child.stdout:
+        if line.startswith(stage):
+            child.kill()
+            break
+    assert child.wait() != 0
+    child.stdout.close()
+    result = demo(tmp_path / "out", config=SMALL, view=VIEW, say=lambda line: None)
+    assert all(verify(p).synthetic for p in result.files.values())
+    # given in iterations, so the same to the bit as the run that was left alone
+    assert {k: v for k, v in result.metrics.items() if k not in ("seconds", "peak_rss_mb")} == \
+        {k: v for k, v in made[1].metrics.items() if k not in ("seconds", "peak_rss_mb")}
+    assert not list((tmp_path / "out").rglob("*.part*"))

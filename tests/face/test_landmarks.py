@@ -1,0 +1,283 @@
+"""The landmark pipeline: its arithmetic exactly, and the two models on the sample head."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from idf_helpers.errors import IdfError
+from idf_helpers.face import landmarks as L
+from idf_helpers.face import topology
+from tests.swap.head_fixtures import SAMPLES
+
+# iBUG-68 numbers and the mesh points that mean the same place: eye and mouth corners.
+SAME_POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 48: 61, 54: 291}
+
+
+def apart(a, b):
+    """Mean distance of the points of two faces, as a share of the eye distance."""
+    return np.linalg.norm(a.xy - b.xy, axis=1).mean() / a.eye_distance
+
+
+# ------------------------------------------------------------------------------------ arithmetic
+
+def test_anchors():
+    anchors = L.detector_anchors()
+    assert anchors.shape == (896, 2)
+    assert np.allclose(anchors[:4], np.array([[.5, .5], [.5, .5], [1.5, .5], [1.5, .5]]) / 16)
+    assert np.allclose(anchors[32], np.array([0.5, 1.5]) / 16)  # rows come one after the other
+    assert np.allclose(anchors[512:518], np.array([0.5, 0.5]) / 8)
+    assert np.allclose(anchors[-1], np.array([7.5, 7.5]) / 8)
+
+
+def outputs(entries):
+    logits = np.full((1, 896, 1), -100, np.float32)
+    regressors = np.zeros((1, 896, 16), np.float32)
+    for anchor, logit, values in entries:
+        logits[0, anchor, 0], regressors[0, anchor] = logit, values
+    return logits, regressors
+
+
+def test_decode_adds_the_anchor_and_orders_by_score():
+    values = [4, -8, 32, 64] + [k for p in range(6) for k in (p, -p)]
+    found = L.decode_detections(*outputs([(34, 1.0, values), (700, 3.0, values)]), 0.5)
+    anchors = L.detector_anchors()
+    assert [round(f[0], 6) for f in found] == [round(float(1 / (1 + np.exp(-x))), 6)
+                                               for x in (3.0, 1.0)]
+    score, keypoints, box = found[1]
+    assert np.allclose(box, [*(anchors[34] + (4 / 128, -8 / 128)), 0.25, 0.5])
+    assert np.allclose(keypoints, anchors[34] + np.array([(p, -p) for p in range(6)]) / 128)
+    assert L.decode_detections(*outputs([(34, -0.1, values)]), 0.5) == []
+
+
+def test_overlapping_detections_become_one():
+    box = [0, 0, 40, 40] + [0] * 12
+    found = L.decode_detections(*outputs([(0, 2.0, box), (2, 4.0, box), (510, 1.0, box)]), 0.5)
+    assert len(found) == 2 and np.allclose(found[0][2][:2], L.detector_anchors()[2])
+
+
+def test_boxes_without_a_size_are_dropped():
+    assert L.decode_detections(*outputs([(0, 9.0, [0, 0, -5, 40] + [0] * 12)]), 0.5) == []
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.7, 2.6, 5.3])
+@pytest.mark.parametrize("angle", [0.0, 0.6])
+def test_warp_keeps_pixel_centres(scale, angle):
+    """On a picture whose value is a ramp in x and y, the crop shows the ramp at M @ centre."""
+    h, w = 700, 900
+    y, x = np.mgrid[:h, :w] + 0.5
+    ramp = np.stack([x, y, 0 * x], -1).astype(np.float32)
+    A = L._rotation(angle) * scale
+    size = 96
+    M = np.column_stack([A, np.array([440, 350]) - A @ np.full(2, size / 2)])
+    crop = L._warp_square(ramp, M, size).astype(np.float64)
+    v, u = np.mgrid[:size, :size] + 0.5
+    at = np.stack([u, v], -1) @ A.T + M[:, 2]
+    inside = (at > 8).all(-1) & (at[..., 0] < w - 8) & (at[..., 1] < h - 8)
+    assert inside.sum() > 1000
+    # warpAffine places samples to 1/32 px
+    assert np.abs(crop[..., :2] - at)[inside].max() < max(1.0, scale) / 16
+
+
+def test_warp_is_black_outside():
+    white = np.full((50, 60, 3), 255, np.uint8)
+    for side in (30, 300):
+        M = np.array([[side / 32, 0, -side / 2], [0, side / 32, -side / 2]])
+        crop = L._warp_square(white, M, 32)
+        assert (crop[:15, :] == 0).all() and (crop[:, :15] == 0).all()
+        assert crop[17, 17].min() == 255
+
+
+def test_windows_cover_the_picture():
+    picture = np.zeros((300, 1000, 3), np.uint8)
+    assert L._windows(picture, 1) == [(0.0, -350.0, 1000.0)]
+    for level in (2, 4):
+        seen = np.zeros(picture.shape[:2], int)
+        for x, y, side in L._windows(picture, level):
+            assert side == 1000 / level
+            seen[max(0, int(np.ceil(y))):int(y + side), max(0, int(np.ceil(x))):int(x + side)] += 1
+        assert seen.min() >= 1
+        # a face of half a window lies whole in one of them
+        starts = sorted({x for x, _, _ in L._windows(picture, level)})
+        assert np.diff(starts).max() <= 1000 / level / 2 + 1e-9
+
+
+# ------------------------------------------------------------------------------------ the models
+
+@pytest.fixture(scope="module")
+def face_b(detector, photos):
+    return detector.detect(photos["B"])[0]
+
+
+def test_a_photo(face_b, photos, detector):
+    assert face_b.points.shape == (468, 3) and face_b.points.dtype == np.float32
+    assert face_b.presence > 0.99 and face_b.score > 0.8
+    x0, y0, x1, y1 = face_b.box
+    assert 90 < x0 < 160 and 350 < x1 < 410 and 90 < y0 < 150 and 400 < y1 < 450
+    assert abs(face_b.yaw) < 8
+    turned = detector.detect(photos["B_three_quarter"])[0]
+    assert turned.yaw > 10  # looks towards the picture's right
+    # nose nearer than the ears
+    assert face_b.points[topology.NOSE_TIP, 2] < face_b.points[topology.FACE_LEFT, 2]
+
+
+def test_facing(face_b):
+    # seen from the front nearly the whole face looks at the camera
+    assert (L.vertex_facing(face_b.points) > 0).mean() > 0.9
+    flat = face_b.points * (1, 1, 0)
+    assert np.allclose(np.abs(L.vertex_facing(flat)), 1, atol=1e-5)
+    for angle in (0.3, 1.0, 2.5):  # the flattened face turned about the vertical
+        turned = flat @ np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [0, 0, 0]])
+        assert np.allclose(L.vertex_facing(turned)[topology.NOSE_TIP], np.cos(angle), atol=1e-5)
+
+
+def test_named_points_lie_on_the_known_places(head_views):
+    """Against the sample's exact geometry: eye and mouth corners, views up to 45 degrees."""
+    truth = np.load(SAMPLES / "head_multiview" / "ground_truth.npz")["landmarks68"]
+    errors = []
+    for v in head_views:
+        if abs(v.yaw) > 45:
+            continue
+        pixels, _ = v.camera.project(truth)
+        face = v.faces[0]
+        for ibug, mesh in SAME_POINTS.items():
+            errors.append(np.linalg.norm(face.xy[mesh] - pixels[ibug]) / face.eye_distance)
+    assert len(errors) > 200
+    assert np.mean(errors) < 0.045 and np.percentile(errors, 95) < 0.10
+
+
+def test_found_up_to_60_degrees_and_never_from_behind(head_views):
+    front = [v for v in head_views if abs(v.yaw) <= 60]
+    back = [v for v in head_views if abs(v.yaw) >= 110]
+    assert len(front) > 60 and len(back) >= 20
+    assert np.mean([len(v.faces) == 1 for v in front]) >= 0.95
+    assert sum(len(v.faces) for v in back) == 0
+
+
+def test_the_presence_gate_is_what_keeps_the_back_clean(head_views, detector):
+    back = [v for v in head_views if abs(v.yaw) >= 110]
+    without = [f for v in back for f in detector.detect(v.image, threshold=0.1, presence=0.0)]
+    assert without and max(f.presence for f in without) < 0.9
+
+
+def test_yaw_follows_the_camera(head_views):
+    pairs = np.array([(v.yaw, -v.faces[0].yaw) for v in head_views if abs(v.yaw) < 55])
+    assert np.abs(pairs[:, 0] - pairs[:, 1]).max() < 10
+    assert np.corrcoef(pairs.T)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("dx,dy", [(37, 0), (0, 23), (-41, -18)])
+def test_moving_the_picture_moves_the_points(detector, photos, face_b, dx, dy):
+    moved = np.roll(photos["B"], (dy, dx), (0, 1))
+    face = detector.detect(moved)[0]
+    shift = (face.xy - face_b.xy).mean(0)
+    assert np.abs(shift - (dx, dy)).max() < 0.6
+    assert np.linalg.norm(face.xy - face_b.xy - (dx, dy), axis=1).mean() / face.eye_distance < 0.01
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 3.0, 4.0])
+def test_pixel_centres_under_scaling(detector, photos, face_b, scale):
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    face = detector.detect(cv2.resize(photos["B"], None, fx=scale, fy=scale,
+                                      interpolation=method))[0]
+    # With centres at +0.5 scaling is x -> s x; counting whole pixels would leave (s - 1) / 2.
+    # Half a pixel of the smaller picture is what a mistake would show; the models' own noise
+    # between sizes is about a quarter of a pixel.
+    assert np.abs((face.xy / scale - face_b.xy).mean(0)).max() < 0.3 / min(scale, 1)
+    assert np.linalg.norm(face.xy / scale - face_b.xy, axis=1).mean() / face_b.eye_distance < 0.01
+
+
+def test_mirrored_picture(detector, photos, face_b):
+    face = detector.detect(np.ascontiguousarray(photos["B"][:, ::-1]))[0]
+    back = face.xy[topology.MIRROR] * (-1, 1) + (512, 0)
+    assert np.linalg.norm(back - face_b.xy, axis=1).mean() / face_b.eye_distance < 0.03
+
+
+def test_rgba_lies_over_grey(detector, view_at):
+    v = view_at(0)
+    alpha = v.image[..., 3:].astype(np.float64) / 255
+    grey = np.round(v.image[..., :3] * alpha + 128 * (1 - alpha)).astype(np.uint8)
+    assert apart(detector.detect(grey)[0], v.faces[0]) < 0.003
+    hidden = v.image.copy()
+    hidden[hidden[..., 3] == 0, :3] = (255, 0, 255)  # invisible colours must not count
+    assert np.array_equal(detector.detect(hidden)[0].points, v.faces[0].points)
+
+
+def test_several_faces(detector, photos):
+    strip = np.concatenate([photos["B"], np.full((512, 200, 3), 90, np.uint8), photos["C"]], 1)
+    faces = detector.detect(strip, max_faces=5)
+    assert len(faces) == 2
+    b, c = sorted(faces, key=lambda f: f.box[0])
+    assert b.box[2] < 512 and c.box[0] > 712
+    assert len(detector.detect(strip, max_faces=1)) == 1
+
+
+def test_small_faces_need_zoom(detector, photos, face_b):
+    large = np.full((3000, 4000, 3), 110, np.uint8)
+    large[1800:2312, 2500:3012] = photos["B"]
+    assert detector.detect(large) == []
+    face, = detector.detect(large, zoom=True, max_faces=4)
+    assert np.linalg.norm(face.xy - (2500, 1800) - face_b.xy, axis=1).mean() \
+        < 0.01 * face_b.eye_distance
+
+
+def test_no_face_where_there_is_none(detector):
+    rng = np.random.default_rng(0)
+    for picture in (np.zeros((64, 48, 3), np.uint8), np.full((300, 300, 4), 255, np.uint8),
+                    rng.integers(0, 256, (240, 320, 3), np.uint8), np.zeros((1, 1, 3), np.uint8),
+                    np.zeros((2, 900, 3), np.uint8)):
+        assert detector.detect(picture, zoom=True) == []
+
+
+@pytest.mark.parametrize("picture", [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32),
+                                     np.zeros((8, 8, 2), np.uint8), np.zeros((0, 8, 3), np.uint8)])
+def test_other_arrays_are_refused(detector, picture):
+    with pytest.raises(IdfError, match="looked for in an RGB"):
+        detector.detect(picture)
+
+
+def test_pickles_and_serves_threads(detector, photos, face_b):
+    copy = pickle.loads(pickle.dumps(detector))
+    assert np.array_equal(copy.detect(photos["B"])[0].points, face_b.points)
+    with ThreadPoolExecutor(4) as pool:
+        out = list(pool.map(copy.detect, [photos["B"], photos["C"]] * 4))
+    for k in range(0, 8, 2):
+        assert np.array_equal(out[k][0].points, face_b.points)
+        assert np.array_equal(out[k + 1][0].points, out[1][0].points)
+
+
+def test_one_output_at_a_time_gives_the_same(detector, photos, face_b, monkeypatch):
+    """OpenCV engines that list only one of two outputs are asked once for each."""
+    class OneOutput:
+        def __init__(self, net):
+            self.net = net
+
+        def getUnconnectedOutLayersNames(self):
+            return self.net.getUnconnectedOutLayersNames()[:1]
+
+        def setInput(self, blob):
+            self.net.setInput(blob)
+
+        def forward(self, name):
+            assert isinstance(name, str)
+            return self.net.forward(name)
+
+    other = L.LandmarkDetector()
+    detector.detect(photos["B"])
+    other._nets = tuple(OneOutput(n) for n in detector._nets)
+    assert np.abs(other.detect(photos["B"])[0].points - face_b.points).max() < 1e-3
+
+
+def test_missing_models_name_the_command(tmp_path, monkeypatch, photos):
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path))
+    monkeypatch.delenv("IDF_FACE_MODELS", raising=False)
+    with pytest.raises(IdfError) as error:
+        L.LandmarkDetector().detect(photos["B"])
+    assert "idf download face_landmarks" in error.value.do
+    for name in ("face_detection_short_range.tflite", "face_landmark.tflite"):
+        Path(tmp_path / name).write_bytes(b"not a model")
+    with pytest.raises(IdfError, match="cannot open the face models"):
+        L.LandmarkDetector(tmp_path).detect(photos["B"])

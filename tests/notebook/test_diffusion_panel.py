@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from idf_helpers import Dataset, IdfError
+from idf_helpers.data import samples
+from idf_helpers.data.dataset import write_transforms
+from idf_helpers.data.media import encode_image, read_image, resize_area, write_image
+from idf_helpers.notebook.stylize_panel import DiffusionPanel, key_strip, paint
+from idf_helpers.stylize.stylists.prompts import NEGATIVE, PROMPTS, ready
+
+
+@pytest.fixture(scope="module")
+def turntable(tmp_path_factory):
+    """Every sixth view of the bundled turntable, 40 pixels."""
+    from dataclasses import replace
+    root = tmp_path_factory.mktemp("turn")
+    frames = [f for f in samples.dataset("head_turntable").frames
+              if int(f.name.split("_")[-1]) % 6 == 0]
+    for f in frames:
+        write_image(root / f"{f.name}.png", resize_area(f.image(), 40, 40))
+    write_transforms(root, [replace(f, camera=f.camera.resized(40, 40),
+                                    split="test" if f.name.endswith("_24") else "train")
+                            for f in frames])
+    return Dataset.open(root)
+
+
+def test_a_look_by_the_button(turntable, tmp_path):
+    panel = DiffusionPanel(turntable, tmp_path, resolution=None)
+    panel.button.click()
+    assert len(panel.styled.frames) == 8 and panel.report_file["propagator"] == "none"
+    assert "overlap of the outlines: 1.000" in panel.status.value
+    assert len(panel.result.value) > 2000
+    first = panel.folder
+    panel.preset.value = "gold"
+    panel.run()
+    assert panel.folder != first and panel.sheet(4, 30).shape == (60, 120, 3)
+
+
+def test_only_what_counts_is_shown(turntable, tmp_path):
+    panel = DiffusionPanel(turntable, tmp_path)
+    assert panel.prompt.layout.display == "none" and panel.preset.layout.display is None
+    assert panel.config().prompt == "" and panel.config().preset == "bronze"
+    panel.stylist.value = "a1111"
+    assert panel.prompt.layout.display is None and panel.preset.layout.display == "none"
+    panel.ready.value = "elf"
+    config = panel.config()
+    assert config.prompt == PROMPTS["elf"] and config.negative_prompt == NEGATIVE
+    assert config.strength == 0.6 and config.preset == "" and panel.row().keys == 8
+    panel.keys.value = 3
+    assert len(panel.key_indices()) == 3
+
+
+def test_keys_stand_in_frames(turntable):
+    plain, marked = key_strip(turntable, []), key_strip(turntable, [0, 4])
+    blue = (np.abs(marked.astype(int) - (38, 115, 242)).max(-1) < 3).sum()
+    assert plain.shape == marked.shape and blue > 500
+    assert (np.abs(plain.astype(int) - (38, 115, 242)).max(-1) < 3).sum() == 0
+
+
+def test_an_uploaded_painting(turntable, tmp_path):
+    file = paint(turntable, tmp_path / "painting")
+    assert file.stem in {f.name.split("/")[-1] for f in turntable.frames}
+    assert read_image(file).shape == (40, 40, 3)
+    panel = DiffusionPanel(turntable, tmp_path, "exemplar", keys=2, resolution=None,
+                           propagator="flow")
+    with pytest.raises(IdfError, match="painted view"):
+        panel.run()
+    data = encode_image(read_image(file))
+    name = f"{file.stem}.png"
+    panel.upload.value = {name: {"content": data}} if isinstance(panel.upload.value, dict) else \
+        ({"name": name, "type": "image/png", "size": len(data), "content": data,
+          "last_modified": __import__("datetime").datetime(2026, 1, 1)},)
+    config = panel.config()
+    assert config.exemplar.endswith(name)
+    np.testing.assert_array_equal(read_image(config.exemplar), read_image(file))
+    with pytest.raises(IdfError, match="no restyled views"):
+        panel.sheet()
+
+
+def test_ready_prompts():
+    assert ready("Bronze bust ") == PROMPTS["bronze bust"] and ready("a teapot") == "a teapot"

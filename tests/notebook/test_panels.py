@@ -1,0 +1,224 @@
+"""Panels are tested by what their buttons call, and by the buttons themselves."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from idf_helpers import IdfError
+from idf_helpers.data import media, samples
+from idf_helpers.data.cameras import orbit
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.notebook import default_inputs as stages
+from idf_helpers.notebook import widgets
+from idf_helpers.notebook.before_after import BeforeAfter, split
+from idf_helpers.notebook.compare import cleaned_picture, compare_backends
+from idf_helpers.notebook.landmark_picture import source_picture
+from idf_helpers.notebook.splat_panel import SplatPanel
+from idf_helpers.notebook.swap_panel import SwapPanel
+from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
+
+from ..conftest import make_dataset
+from ..swap.conftest import small_head  # noqa: F401
+
+
+class Upload:
+    """FileUpload's value as ipywidgets 7 and 8 give it."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def test_uploads_of_both_versions_of_ipywidgets():
+    seven = Upload({"me.png": {"metadata": {"name": "me.png"}, "content": b"abc"}})
+    eight = Upload(({"name": "me.png", "type": "image/png", "content": memoryview(b"abc")},))
+    for upload in (seven, eight):
+        assert widgets.uploaded_files(upload) == {"me.png": b"abc"}
+    assert widgets.uploaded_files(Upload({})) == widgets.uploaded_files(Upload(())) == {}
+
+
+def picture_of(widget):
+    return np.array(Image.open(io.BytesIO(widget.value)))
+
+
+def picture_of_array(image):
+    return np.array(Image.open(io.BytesIO(widgets.png(image))))
+
+
+@pytest.fixture(scope="module")
+def swapped_panel(small_head, tmp_path_factory):  # noqa: F811
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path_factory.mktemp("runs"))
+    panel.button.click()
+    return panel
+
+
+def test_swap_button_swaps_and_shows(swapped_panel):
+    p = swapped_panel
+    assert p.bar.value == 1.0 and "swapped" in p.status.value and not p.button.disabled
+    assert p.swapped.root.parent == p.out and (p.swapped.root / "swap_report.json").is_file()
+    assert picture_of(p.result).shape[1] > 400
+    assert picture_of(p.preview).shape[1] == 160  # the source photo
+
+
+def test_second_click_reads_back_and_other_choices_get_their_own_folder(swapped_panel):
+    p = swapped_panel
+    first = p.swapped.root
+    p.button.click()
+    assert p.swapped.root == first
+    p.photo.value = "B"
+    assert p.run().root != first
+
+
+def test_errors_reach_the_status_line_and_the_caller(small_head, tmp_path):  # noqa: F811
+    panel = SwapPanel(dataset=str(tmp_path / "<none>"), out=tmp_path)
+    with pytest.raises(IdfError):  # ipywidgets itself only logs what a handler raises
+        panel._clicked(panel.button)
+    assert "does not exist" in panel.status.value and "&lt;none&gt;" in panel.status.value
+    assert not panel.button.disabled
+
+
+def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_path,  # noqa: F811
+                                                              monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    image = media.read_image(samples.photo("C"))
+    image[0, 0] ^= 1
+    data = media.encode_image(image)
+    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files", lambda w: {"me.png": data})
+    assert panel.source == data
+    with pytest.raises(IdfError, match="consent"):
+        panel.run()
+    panel.consent.value = "A face that I made up."
+    assert panel.run().root.is_dir()
+
+
+def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,  # noqa: F811
+                                                                    tmp_path, monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    uploads = {panel.upload: {"me & <b>.png": samples.photo("B").read_bytes()}}
+    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files", lambda w: uploads.get(w, {}))
+    panel._show_photo()
+    assert panel.caption.value == "me &amp; &lt;b&gt;.png (uploaded)" and panel.source
+    uploads[panel.upload] = {"notes.txt": b"hello"}
+    panel._show_photo()
+    assert "not an image" in panel.status.value and picture_of(panel.preview).shape[:2] == (1, 1)
+    first = panel.upload
+    panel.photo.value = "B"  # typed after the upload
+    assert panel.upload is not first and panel.chooser.children == (panel.upload,)
+    assert panel.source == samples.photo("B") and panel.caption.value == "B"
+    assert "not an image" not in panel.status.value
+    panel.photo.value = "/no/such.png"
+    assert "does not exist" in panel.status.value and panel.caption.value == ""
+
+
+def test_stop_and_a_bug_are_told_in_the_status_line(tmp_path, monkeypatch):
+    panel = SplatPanel(samples.dataset("head_turntable"), out=tmp_path)
+    for error, words in ((KeyboardInterrupt(), "stopped"), (ZeroDivisionError("<x>"),
+                                                            "ZeroDivisionError: &lt;x&gt;")):
+        def fails(error=error):
+            raise error
+        monkeypatch.setattr(panel, "run", fails)
+        with pytest.raises(type(error)):
+            panel._clicked(panel.button)
+        assert words in panel.status.value and not panel.button.disabled
+
+
+def test_previews_show_a_scene_of_opaque_pictures_over_its_own_background(tmp_path):
+    root = make_dataset(tmp_path / "data", size=(32, 32), alpha=False)
+    panel = SplatPanel(Dataset.open(root), out=tmp_path / "runs", iterations=20, resolution=32)
+    scene = panel.run()
+    front = orbit(panel.data.cameras, 1, resolution=256)[0]
+    assert scene.background == (0.0, 0.0, 0.0)
+    assert np.array_equal(picture_of(panel.preview), picture_of_array(scene.render(front)))
+
+
+def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
+    data = samples.dataset("head_turntable")
+    panel = SplatPanel(data, out=tmp_path, iterations=30, resolution=64)
+    panel.button.click()
+    assert panel.metrics["iterations"] == 30 and "held-out" in panel.status.value
+    assert picture_of(panel.preview).std() > 10 and picture_of(panel.plot).shape == (260, 400, 3)
+    assert len(panel.curve) and panel.curve[-1, 1] > 5
+    folder, stamp = panel.folder, (panel.folder / "point_cloud.ply").stat().st_mtime_ns
+    panel.run()
+    assert panel.folder == folder
+    assert (folder / "point_cloud.ply").stat().st_mtime_ns == stamp
+    rows = compare_backends(data, tmp_path, panel.config)  # nothing is trained a second time
+    assert rows[-1]["backend"] == "cpu" and rows[-1]["psnr"] == panel.metrics["psnr"]
+    assert [p.name for p in tmp_path.glob("splats-*")] == [folder.name]
+    panel.unit.value, panel.amount.value = "seconds", 1
+    assert panel.config.budget_s == 1.0 and panel.config.iterations is None
+
+
+def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_folder):
+    assert stages.swapped_views("", swapped_panel.out).root.parent == swapped_panel.out
+    assert stages.swapped_views(str(dataset_folder), tmp_path).root == dataset_folder
+
+
+def test_source_picture_and_table():
+    assert source_picture(samples.photo("B"), 120).shape[1] == 240
+    html = widgets.html_table([{"a": "<b>", "c": 0.5}, {"a": 1, "c": None}], limit=1).data
+    assert "&lt;b&gt;" in html and "0.500" in html and "1 more" in html
+
+
+def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
+    from idf_helpers.export.config import ExportConfig
+    from idf_helpers.export.model import Model
+    from idf_helpers.reconstruct.splats.config import SplatConfig
+
+    config = SplatConfig(iterations=60, resolution=64, initial=800, max_gaussians=1200)
+    data = samples.dataset("head_turntable")
+    rows = compare_backends(data, tmp_path, config)
+    assert [r["backend"] for r in rows][-1] == "cpu" and rows[-1]["iterations"] == 60
+    assert compare_backends(data, tmp_path, config) == rows  # read back
+    model = Model.open(next(tmp_path.glob("splats-*")))
+    cleaned = model.trimmed(ExportConfig(clean=True))
+    assert len(cleaned.scene.gaussians) <= len(model.scene.gaussians) and cleaned.report
+    assert cleaned_picture(model.scene, cleaned.scene, 64).shape == (160, 192, 3)
+
+
+def test_the_line_between_before_and_after():
+    before, after = np.full((40, 60, 3), 200, np.uint8), np.full((40, 60, 3), 20, np.uint8)
+    half = split(before, after, 0.5)
+    assert (half[:, :29] == 200).all() and (half[:, 31:] == 20).all() and (half[:, 30] == 255).all()
+    assert (split(before, after, 0.0) == 20).all() and (split(before, after, 1.0) == 200).all()
+    with pytest.raises(ValueError, match="alike"):
+        split(before, after[:9], 0.5)
+    read = []
+
+    def pair(level):
+        return (lambda: read.append(level) or np.full((40, 60, 3), level, np.uint8),
+                lambda: np.full((40, 60, 3), 255 - level, np.uint8))
+
+    slider = BeforeAfter([pair(10), pair(20), pair(30)], ["a", "b", "c"], size=60)
+    assert read == [20] and slider.which.label == "b"
+    slider.which.value = 2
+    slider.line.value = 1.0
+    assert read == [20, 30] and (picture_of(slider.picture) == 30).all()
+
+
+def test_the_swapped_views_have_a_slider(swapped_panel):
+    slider = swapped_panel.slider(size=120)
+    assert len(slider.pairs) >= 5 and picture_of(slider.picture).shape[1] == 120
+    slider.which.value, slider.line.value = 0, 0.0
+    shown = picture_of(slider.picture)
+    slider.line.value = 1.0
+    assert (shown != picture_of(slider.picture)).any()
+
+
+def test_the_video_of_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setattr("idf_helpers.notebook.video_panel.fast", lambda: True)
+    asked = {}
+
+    def record(clip, source, out, config, options, **more):
+        asked.update(more, clip=clip, out=out)
+        return clip
+
+    monkeypatch.setattr("idf_helpers.notebook.video_panel.swap_video", record)
+    clip, result = swap_clip("", "C", tmp_path)
+    assert clip.is_file() and asked["consent"] and asked["out"].parent == tmp_path
+    assert clip_sheet(clip, result, columns=3, cell=40).shape == (80, 120, 3)
+    own = tmp_path / "mine.png"
+    own.write_bytes(samples.photo("C").read_bytes() + b"x")
+    swap_clip("", own, tmp_path)
+    assert asked["consent"] == ""  # a photo of one's own: the user has to say it

