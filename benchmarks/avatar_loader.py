@@ -53,8 +53,8 @@ def write_sequence(root: Path, frames: int, size: int) -> None:
         (root / split).mkdir(parents=True)
         entries = []
         for i in range(count):
-            colour = rng.integers(0, 256, 3, np.uint8)
-            picture = np.broadcast_to(colour, (size, size, 3))
+            color = rng.integers(0, 256, 3, np.uint8)
+            picture = np.broadcast_to(color, (size, size, 3))
             (root / split / f"f_{i:04d}.png").write_bytes(
                 encode_image(np.ascontiguousarray(picture)))
             c2w = np.eye(4)

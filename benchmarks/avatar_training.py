@@ -34,7 +34,7 @@ class Options:
     resolution: int = 128
     """Side of the pictures."""
     budget_s: float = 180.0
-    """Seconds of optimisation, for each of the two models."""
+    """Seconds of optimization, for each of the two models."""
     iterations: int | None = None
     """Steps instead of seconds: for a machine that others use, too."""
     dataset: Path | None = None
@@ -58,7 +58,7 @@ def main(options: Options) -> None:
     static = AvatarScene(BlendAvatar.load(kept / STATIC)) if options.baseline else None
     noisy = evaluate_avatar(scene, data.test, options.resolution, noise=0.05).summary()
     print(f"{cpu_name()}, {cpu_count()} cores; {options.resolution}², {m['iterations']} iterations "
-          f"in {m['seconds']:.0f} s of optimisation, {m['num_gaussians']} Gaussians of which "
+          f"in {m['seconds']:.0f} s of optimization, {m['num_gaussians']} Gaussians of which "
           f"{m['moving']} move; both models and evaluation: {cpu:.0f} CPU s, {wall:.0f} s wall\n")
     print(f"{'':34s} {'full':>8s} {'head box':>9s} {'moves':>8s}   dB, {m['views']} frames")
     table = {"avatar": m} | {k: m[k] for k in ("static", "shuffled") if k in m} | {

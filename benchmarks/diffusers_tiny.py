@@ -46,11 +46,11 @@ def child(folder: Path) -> None:
     view = View(rgb, np.ones((SIZE, SIZE), np.float32), depth, name="view")
     stylist = DiffusersStylist(StylizeConfig(prompt="x", model=str(model), steps=STEPS,
                                              controlnet_models=nets))
-    first = stylist.stylise(view, "a bronze bust", 7, STRENGTH)
+    first = stylist.stylize(view, "a bronze bust", 7, STRENGTH)
     loaded = time.process_time()
-    second = stylist.stylise(view, "a bronze bust", 7, STRENGTH)
+    second = stylist.stylize(view, "a bronze bust", 7, STRENGTH)
     again = time.process_time() - loaded
-    other = stylist.stylise(view, "a bronze bust", 8, STRENGTH)
+    other = stylist.stylize(view, "a bronze bust", 8, STRENGTH)
     print("RESULT", built, loaded - built, again, time.process_time(), peak_rss_mb(),
           np.abs(second - first).max(), np.abs(other - first).mean())
 

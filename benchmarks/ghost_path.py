@@ -104,11 +104,11 @@ def nets_of(options: Options) -> GhostNets:
         return small_nets(options.seed)
     torch.manual_seed(options.seed)
     generator = generator_class(options.clone)("unet", num_blocks=2, c_id=512).eval()
-    recogniser = IResNet().eval()
-    for module in generator.modules():  # as initialised every picture comes out mid grey
+    recognizer = IResNet().eval()
+    for module in generator.modules():  # as initialized every picture comes out mid gray
         if isinstance(module, torch.nn.Linear):
             torch.nn.init.normal_(module.weight, 0, 0.05)
-    return GhostNets(generator, recogniser)
+    return GhostNets(generator, recognizer)
 
 
 def main(options: Options) -> None:
@@ -149,7 +149,7 @@ def main(options: Options) -> None:
     golden["crop"] = crops[1][::8, ::8]
     start = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
-        done = core.model_inference([bgr[1]], [source[:, :, ::-1]], [target], nets.recognise,
+        done = core.model_inference([bgr[1]], [source[:, :, ::-1]], [target], nets.recognize,
                                     nets.generate, points, False, half=False)
     theirs_s = time.process_time() - start
     l106 = points_106((faces[1].xy - 0.5) @ M[:, :2].T + M[:, 2])
@@ -175,7 +175,7 @@ def main(options: Options) -> None:
         out, _, _ = blend(frame, new, M, moved, l106)
         output_gap = max(output_gap, np.abs(out.astype(int) - picture).max())
     checks += [("masks (four widths), largest difference", mask_gap, 0.0),
-               ("output picture, grey levels", output_gap, 1.0)]
+               ("output picture, gray levels", output_gap, 1.0)]
     golden |= {"landmarks": l106, "masks": np.stack([np.rint(c[1] * 255) for c in cases]
                                                     ).astype(np.uint8),
                "params": np.array([c[2] for c in cases]),

@@ -65,7 +65,7 @@ def write_colmap(folder: Path, dataset: Dataset, initial: int) -> np.ndarray:
     frames = sorted(dataset.frames, key=lambda f: f.name)
     views = TrainingViews.load(frames, None)
     g = initial_gaussians(views, initial, 0, np.random.default_rng(0))
-    colours = np.rint(255 * np.clip(0.5 + SH_C0 * g.sh[:, 0], 0, 1)).astype(np.uint8)
+    colors = np.rint(255 * np.clip(0.5 + SH_C0 * g.sh[:, 0], 0, 1)).astype(np.uint8)
     sparse = folder / "sparse/0"
     sparse.mkdir(parents=True)
     c = views.cameras[0]
@@ -80,9 +80,9 @@ def write_colmap(folder: Path, dataset: Dataset, initial: int) -> np.ndarray:
         images += f"{i:05d}.png".encode() + b"\0" + struct.pack("<Q", 0)
     (sparse / "images.bin").write_bytes(images)
     (sparse / "points3D.bin").write_bytes(struct.pack("<Q", len(g)) + b"".join(
-        struct.pack("<Q3d3BdQ", k, *map(float, place), *map(int, colour), 0.0, 0)
-        for k, (place, colour) in enumerate(zip(g.means, colours, strict=True))))
-    return np.concatenate([g.means, colours / np.float32(255)], axis=1)
+        struct.pack("<Q3d3BdQ", k, *map(float, place), *map(int, color), 0.0, 0)
+        for k, (place, color) in enumerate(zip(g.means, colors, strict=True))))
+    return np.concatenate([g.means, colors / np.float32(255)], axis=1)
 
 
 def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:

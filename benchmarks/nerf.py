@@ -147,7 +147,7 @@ def gradients() -> dict:
     truth = exact.grad.numpy()
     return {name: float(np.abs(trainer.gradients[:, lanes] - truth[:, lanes]).max()
                         / np.abs(truth[:, lanes]).max())
-            for name, lanes in (("density", slice(0, 1)), ("colour", slice(1, 13)))}
+            for name, lanes in (("density", slice(0, 1)), ("color", slice(1, 13)))}
 
 
 def call(options: Options, part: str) -> dict:

@@ -3,9 +3,9 @@
 python benchmarks/propagation.py [--no-splats]      about six minutes on two cores
 
 Analytic head of the test suite, 48 views of 256 x 256 with exact depth and poses, a painted style
-that clings to the surface and has nothing to do with the source's colours. Measured half-way
+that clings to the surface and has nothing to do with the source's colors. Measured half-way
 between the keys, inside the mask. EbSynth is measured where EBSYNTH_BIN or the PATH has it (with
-one colour guide, fades between both keys; the first frame only where it is slow).
+one color guide, fades between both keys; the first frame only where it is slow).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def splat_views(scene, budget_s):
 
 
 def drift(scene, step, seed=0):
-    """Keys whose colours drift: gain 0.8 to 1.2, offset -12 to 12 of 255, per channel."""
+    """Keys whose colors drift: gain 0.8 to 1.2, offset -12 to 12 of 255, per channel."""
     rng = np.random.default_rng(seed)
     return {k: np.clip(scene.styled[k] * rng.uniform(0.8, 1.2, 3)
                        + rng.uniform(-12, 12, 3) / 255, 0, 1).astype(np.float32)
@@ -121,7 +121,7 @@ def main() -> None:
     rows.append(("patchmatch, 8 keys", measure(PatchmatchPropagator, scene.views, scene.styled, 6,
                                                limit=2)))
     if program():
-        rows.append(("EbSynth, colour guide, 8 keys",
+        rows.append(("EbSynth, color guide, 8 keys",
                      measure(EbsynthPropagator, scene.views, scene.styled, 6, limit=2)))
         rows.append(("geometry, 8 keys, the same frames",
                      measure(GeometryPropagator, scene.views, scene.styled, 6, limit=2)))
@@ -140,13 +140,13 @@ def main() -> None:
         print("EbSynth: not measured, no program (EBSYNTH_BIN)")
 
     keys = drift(scene, 6)
-    print("\nkeys with colour drift          45 degree warp error   sharpness of the keys'")
+    print("\nkeys with color drift          45 degree warp error   sharpness of the keys'")
     plain = np.mean([sharpness(scene.styled[k], scene.views[k].mask) for k in range(3, COUNT, 6)])
     for name, kind, config in (
             ("nearest key", Nearest, PropagateConfig()), ("flow", FlowPropagator,
                                                          PropagateConfig()),
-            ("geometry, as they are", GeometryPropagator, PropagateConfig(harmonise=False)),
-            ("geometry, harmonised", GeometryPropagator, PropagateConfig())):
+            ("geometry, as they are", GeometryPropagator, PropagateConfig(harmonize=False)),
+            ("geometry, harmonized", GeometryPropagator, PropagateConfig())):
         p = kind(scene.views, keys, config)
         frames = {k: p.frame(k).rgb for k in range(3, COUNT, 6)}
         error = warp_error(scene.views, [frames.get(k) for k in range(COUNT)], 6,
@@ -164,7 +164,7 @@ def main() -> None:
         ("4 keys: PSNR", g4["psnr"], ">=", 30.0),
         ("8 keys: above flow, dB", g8["psnr"] - found["flow, 8 keys"]["psnr"], ">=", 5.0),
         ("4 keys: above flow, dB", g4["psnr"] - found["flow, 4 keys"]["psnr"], ">=", 5.0),
-        ("harmonised: warp error", found["drift, geometry, harmonised"], "<=", 3.5),
+        ("harmonized: warp error", found["drift, geometry, harmonized"], "<=", 3.5),
         ("background pixels in the mask", g8["background"] + g4["background"], "<=", 0),
         ("CPU seconds a frame", max(g8["s"], g4["s"]), "<=", 0.5)]
     if "--no-splats" not in sys.argv:

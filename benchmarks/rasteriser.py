@@ -1,6 +1,6 @@
-"""The CPU rasteriser: exactness, speed, compile time.
+"""The CPU rasterizer: exactness, speed, compile time.
 
-    python benchmarks/rasteriser.py [--sizes 100:10000 256:10000 256:30000] [--repeats 30]
+    python benchmarks/rasterizer.py [--sizes 100:10000 256:10000 256:30000] [--repeats 30]
 
 1. Relative L2 error of every gradient against the double-precision reference, SH degree 0 to 3.
 2. Milliseconds of a forward and a backward pass of a synthetic ball, SH degree 3. With one
@@ -108,7 +108,7 @@ def pass_times(side: int, n: int, logit: float, threads: int, options: Options):
 def first_calls(cache: str, lanes: int | None) -> str:
     """CPU seconds of the first forward and backward in a fresh process."""
     code = (f"import sys, time; sys.path[:0] = {sys.path!r}\n"
-            "import numpy as np\nfrom rasteriser import ball, camera, CpuRasterizer\n"
+            "import numpy as np\nfrom rasterizer import ball, camera, CpuRasterizer\n"
             f"r = CpuRasterizer(lanes={lanes!r}); g = ball(100, 0.0)\n"
             "t = time.process_time(); w = time.perf_counter()\n"
             "p = r.forward(g, camera(64, 64), train=True); r.backward(np.ones_like(p.rgb))\n"

@@ -5,7 +5,7 @@
 Every row changes one thing of the default recipe. The trainer's clock is replaced by the processor
 time of all threads over the number of threads, so that other programs on the machine do not decide
 the outcome. Alternatives that are not part of the library (3DGS's densification by thresholds,
-3DGS-MCMC, an image pyramid, regularisers) are written here, after their papers. Metrics: held-out
+3DGS-MCMC, an image pyramid, regularizers) are written here, after their papers. Metrics: held-out
 views, over white, at training resolution; `far` is the mean alpha that shows outside the head in
 views from three times the distance and from above, where floaters would stand (in 1/1000).
 """
@@ -25,7 +25,7 @@ from idf_helpers.data.cameras import Camera
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.evaluate import evaluate_scene
-from idf_helpers.reconstruct.splats import initialize as initialise
+from idf_helpers.reconstruct.splats import initialize as initialize
 from idf_helpers.reconstruct.splats import train
 from idf_helpers.reconstruct.splats.config import SplatConfig
 from idf_helpers.reconstruct.splats.densify import ScreenStatistics
@@ -135,7 +135,7 @@ class PyramidTrainer(Trainer):
             self.views = full
 
 
-class RegularisedTrainer(Trainer):
+class RegularizedTrainer(Trainer):
     """Adds weight·mean(opacity) and weight·mean(scale/radius) to the loss."""
 
     opacity, scale = 0.01, 0.01
@@ -148,7 +148,7 @@ class RegularisedTrainer(Trainer):
 
 
 class _Pressure:
-    """A rasteriser whose gradients carry the regularisers'."""
+    """A rasterizer whose gradients carry the regularizers'."""
 
     def __init__(self, inner, trainer):
         self.inner, self.trainer, self.name = inner, trainer, inner.name
@@ -189,13 +189,13 @@ def rows(base: SplatConfig) -> list[Row]:
         Row("relocation only", {"growth": 0.0}),
         Row("thresholds, as 3DGS", {}, ThresholdTrainer),
         Row("MCMC", {"growth": 0.05}, McmcTrainer),
-        Row("colour degree 0", {"sh_degree": 0}),
-        Row("colour degree 3", {"sh_degree": 3}),
+        Row("color degree 0", {"sh_degree": 0}),
+        Row("color degree 3", {"sh_degree": 3}),
         Row("full degree from the start", {"sh_steps": (0.0, 0.0, 0.0)}),
         Row("pyramid: half size first", {}, PyramidTrainer),
         Row("learning rates constant", {"lr_final": 1.0}),
         Row("shape and opacity rates / 3", rates),
-        Row("opacity and scale pressure", {}, RegularisedTrainer),
+        Row("opacity and scale pressure", {}, RegularizedTrainer),
         Row("no SSIM", {"lambda_dssim": 0.0}),
         Row("white background throughout", {"background": "white"}),
         Row("random background throughout", {"random_until": 1.0}),
@@ -233,7 +233,7 @@ def outside(scene, views: TrainingViews, test) -> float:
 
 def run(row: Row, base: SplatConfig, data: Dataset, views: TrainingViews) -> dict:
     config = replace(base, **row.changes)
-    points = np.concatenate(initialise.random_cube(
+    points = np.concatenate(initialize.random_cube(
         views, config.initial, np.random.default_rng(config.seed)), axis=1) if row.cube else None
     trainer = row.trainer(views, config, points=points)
     if isinstance(trainer, PyramidTrainer):

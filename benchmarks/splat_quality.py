@@ -38,7 +38,7 @@ class Options:
     dataset: Path = SAMPLE
     """A dataset folder."""
     at: tuple[float, ...] = (20.0, 60.0, 120.0)
-    """Seconds of optimisation after which to look."""
+    """Seconds of optimization after which to look."""
     separate: bool = False
     """A run for each time instead of one that is looked at on the way."""
     pictures: Path | None = None

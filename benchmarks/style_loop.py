@@ -76,14 +76,14 @@ def main() -> None:
             m = json.loads((out / "iter1" / "report.json").read_text())["measures"]
             rows.append((name, seconds[name], m))
             loop_sheet(out, 1)  # both videos can be read
-        print("look           seconds  splats dB  neighbours  eighth of a turn  outline  "
+        print("look           seconds  splats dB  neighbors  eighth of a turn  outline  "
               "background")
         for name, s, m in rows:
             def cell(key, width, digits, m=m):
                 v = m.get(key)
                 return f"{v:{width}.{digits}f}" if isinstance(v, float) else " " * (width - 1) + "-"
             print(f"{name:14s} {s:7.0f}  {cell('splats_psnr', 9, 2)}  "
-                  f"{cell('warp_error_neighbours', 10, 2)}  {cell('warp_error_eighth', 16, 2)}  "
+                  f"{cell('warp_error_neighbors', 10, 2)}  {cell('warp_error_eighth', 16, 2)}  "
                   f"{cell('mask_overlap', 7, 3)}  {m['background_pixels']:10d}")
         kills, made, twice = killed(base / "killed", *looks["bronze"])
         print("\nwhat                                     measured   limit")

@@ -2,7 +2,7 @@
 
     python benchmarks/uv_swap.py [--sources B C] [--sheet FOLDER]
 
-Times are process CPU time, compiled code warm. Spread: how much the colour of a point of the true
+Times are process CPU time, compiled code warm. Spread: how much the color of a point of the true
 surface changes between the views within +-60 degrees, over points inside the swapped region that
 face the camera (cosine > 0.45), are not hidden and are seen in at least 5 views; the same points
 and views for the original, the per-frame (mesh) and the uv swap; within +-90 degrees for the
@@ -99,7 +99,7 @@ def onto_surface(mesh, truth, width):
 
 
 def wide_spread(frames, images, yaw, mesh, source, truth) -> list[float]:
-    """Colour spread of the original and of the uv swap within 90 degrees."""
+    """Color spread of the original and of the uv swap within 90 degrees."""
     texture = bake(mesh, frames, source)
     views = []
     for i in np.flatnonzero(np.abs(yaw) <= 90):
@@ -108,7 +108,7 @@ def wide_spread(frames, images, yaw, mesh, source, truth) -> list[float]:
                                         truth["surface_normals"], mesh.vertices, mesh.triangles)
         k = np.clip(np.nan_to_num(at), 0, np.array(images[i].shape[1::-1]) - 1).astype(int)
         views.append((images[i], result.image, at, ok & (result.mask[k[:, 1], k[:, 0]] > 0.9)))
-    return [metrics.colour_spread((v[p], *v[2:]) for v in views) for p in (0, 1)]
+    return [metrics.color_spread((v[p], *v[2:]) for v in views) for p in (0, 1)]
 
 
 def measure(name, frames, images, yaw, mesh, found, truth, detector, before_s, sheet) -> None:
@@ -128,7 +128,7 @@ def measure(name, frames, images, yaw, mesh, found, truth, detector, before_s, s
                                         truth["surface_normals"], mesh.vertices, mesh.triangles)
         inside = np.clip(np.nan_to_num(at), 0, np.array(images[i].shape[1::-1]) - 1).astype(int)
         seen.append((at, ok & (uv[i].mask[inside[:, 1], inside[:, 0]] > 0.9)))
-    spread = [metrics.colour_spread((pictures[i], *s) for i, s in zip(near, seen, strict=True))
+    spread = [metrics.color_spread((pictures[i], *s) for i, s in zip(near, seen, strict=True))
               for pictures in (images, [r and r.image for r in flat], [r.image for r in uv])]
 
     closer, gain = [], []

@@ -6,7 +6,7 @@ Frontal clip: the bundled talking head, 256², as a video without its cameras. L
 distance of the 468 points found in the swapped frame from those found in the target's, over the
 eye distance; mouth and eyes: correlation of the openings of both over the frames. Shake: how far
 points at rest (forehead, temples, bridge of the nose) of what is painted move against the mean of
-their neighbours in time, after the head's own motion is taken out.
+their neighbors in time, after the head's own motion is taken out.
 Memory: peak of this process while it swaps 512² videos of one and of four parts of --frames frames;
 flat means that the longer one takes no more. Times on a shared machine are upper bounds.
 """
@@ -36,7 +36,7 @@ from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
 from idf_helpers.swap.dataset import swap_dataset
 from idf_helpers.swap.mesh.mesh_tracking import Tracks
-from idf_helpers.swap.metrics import border_edges, colour_spread, visible_points
+from idf_helpers.swap.metrics import border_edges, color_spread, visible_points
 from idf_helpers.swap.swappers import MESH_FILE, TRACKS_FILE
 from idf_helpers.swap.video import swap_video
 
@@ -114,7 +114,7 @@ def followed(folder: Path, sheet: Path | None) -> None:
 
 
 def sequence(folder: Path) -> None:
-    """The bundled NeRFace sequence: how much the colour of a point of the moving face changes from
+    """The bundled NeRFace sequence: how much the color of a point of the moving face changes from
     frame to frame, before and after."""
     data = samples.dataset("head_talking")
     out = swap_dataset(data, samples.photo("C"), folder / "sequence")
@@ -131,8 +131,8 @@ def sequence(folder: Path) -> None:
         solid = cv2.erode(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((5, 5))),
                           np.ones((9, 9))) > 0
         views.append((before, after, at, ok & solid[k[:, 1], k[:, 0]]))
-    spread = [colour_spread((v[p], *v[2:]) for v in views) for p in (0, 1)]
-    print(f"\nNeRFace sequence, {len(data.frames)} frames: colour spread of points of the face "
+    spread = [color_spread((v[p], *v[2:]) for v in views) for p in (0, 1)]
+    print(f"\nNeRFace sequence, {len(data.frames)} frames: color spread of points of the face "
           f"{spread[0]:.2f} before, {spread[1]:.2f} after")
 
 

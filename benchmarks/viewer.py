@@ -59,7 +59,7 @@ def head(n: int, bases: int, share: float, coefficients: int = 76, seed: int = 0
 
 def expressions() -> dict[str, np.ndarray]:
     """Neutral, one coefficient at its limit, ten of them at random, and all: a face that no tracker
-    reports, with colours beyond what a canvas holds."""
+    reports, with colors beyond what a canvas holds."""
     r = np.random.default_rng(2)
     one, ten = np.zeros(76), np.zeros(76)
     one[3], ten[r.choice(76, 10, replace=False)] = 1.0, r.uniform(0, 1, 10)

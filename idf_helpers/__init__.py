@@ -12,10 +12,10 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "IdfError": ".errors",
-    "Camera": ".cameras",
-    "orbit": ".cameras",
-    "Dataset": ".dataset",
-    "RunFolder": ".runs",
+    "Camera": ".data.cameras",
+    "orbit": ".data.cameras",
+    "Dataset": ".data.dataset",
+    "RunFolder": ".runtime.runs",
     "Rendering": ".scene",
     "Scene": ".scene",
 }

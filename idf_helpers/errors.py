@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class IdfError(Exception):
     """Bad input or a machine that lacks something; never a bug of ours.
@@ -36,3 +39,9 @@ def shorten(items, limit: int = 3) -> str:
     items = [str(i) for i in items]
     head = ", ".join(items[:limit])
     return head if len(items) <= limit else f"{head} and {len(items) - limit} more"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean `x`?" for the known name that is nearest, "" where none is near."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,14 +26,61 @@ class Rendering:
     depth: np.ndarray
 
 
+@runtime_checkable
 class Scene(Protocol):
-    """Gaussian splats, a radiance field or an avatar."""
+    """Gaussian splats, a radiance field or an avatar.
+
+    cameras: some of those it was trained on, for orbits; may be empty. background: (3,) in [0, 1],
+    behind the picture where a caller names none. training: iterations, seconds (of optimization)
+    and what else its trainer reports; empty where the scene was read from disk.
+    """
+
+    cameras: list[Camera]
+    background: tuple[float, float, float]
+    training: dict
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]. `expression` only matters to an avatar. background: (3,),
-        None = the scene's own (white where it was trained on transparent pictures)."""
+        """Return (H, W, 3) float32 in [0, 1].
+
+        expression: only matters to an `Expressive` scene. background: (3,), None = the scene's own
+        (white where it was trained on transparent pictures).
+        """
         ...
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
-        """The same view with alpha and depth."""
+        """Return the same view with alpha and depth."""
+        ...
+
+
+@runtime_checkable
+class HasGaussians(Protocol):
+    """A scene that consists of Gaussians, which a page can draw by itself."""
+
+    @property
+    def gaussians(self):
+        """Return them at rest: `reconstruct.splats.gaussians.Gaussians`."""
+        ...
+
+
+@runtime_checkable
+class Expressive(Protocol):
+    """A scene whose expression can be changed, by a linear basis with names and ranges."""
+
+    @property
+    def basis(self):
+        """Return `reconstruct.avatar.basis.Basis`."""
+        ...
+
+    @property
+    def avatar(self):
+        """Return `reconstruct.avatar.basis.BlendAvatar`: head, bases and torso."""
+        ...
+
+
+@runtime_checkable
+class HasNormals(Protocol):
+    """A scene that knows its surface."""
+
+    def normals(self, camera: Camera) -> np.ndarray:
+        """Return (H, W, 3) float32 unit normals toward the camera; NaN where there is none."""
         ...

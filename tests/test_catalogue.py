@@ -1,15 +1,14 @@
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers import catalogue as backends
-from idf_helpers.catalogue import Backend
+from idf_helpers.catalogue import STAGES, Backend
 
 
 @pytest.fixture
 def registry(monkeypatch):
     monkeypatch.setattr(backends, "_REGISTRY", {})
     made = [Backend("swap", "best", "math:sin", "best", 30, lambda: "no GPU: buy one"),
-            Backend("swap", "closed", "math:cos", "closed", 25, licence="research only",
+            Backend("swap", "closed", "math:cos", "closed", 25, license="research only",
                     commercial=False),
             Backend("swap", "views", "math:tan", "views", 20, needs=frozenset({"cameras"})),
             Backend("swap", "plain", "math:sqrt", "plain", 10)]
@@ -18,30 +17,30 @@ def registry(monkeypatch):
 
 
 def test_auto_takes_the_best_that_runs_and_says_why(registry):
-    b, why = backends.choose("swap", offers=frozenset({"cameras"}))
+    b, why = STAGES["swap"].choose(offers=frozenset({"cameras"}))
     assert b.name == "views"
     assert "best: no GPU: buy one" in why and "closed is research only" in why
-    assert backends.choose("swap")[0].name == "plain"
+    assert STAGES["swap"].choose()[0].name == "plain"
 
 
 def test_asked_by_name(registry):
     import math
-    assert backends.get("swap", "plain") is math.sqrt
-    assert backends.choose("swap", "closed")[0].name == "closed"  # the user may
+    assert STAGES["swap"].load("plain") is math.sqrt
+    assert STAGES["swap"].choose("closed")[0].name == "closed"  # the user may
     with pytest.raises(IdfError, match="needs cameras") as error:
-        backends.choose("swap", "views")
+        STAGES["swap"].choose("views")
     assert error.value.do == "use one of: best, closed, plain"  # not the one that does not fit
     with pytest.raises(IdfError, match="buy one"):
-        backends.get("swap", "best")
+        STAGES["swap"].load("best")
     with pytest.raises(IdfError, match="best, closed, views, plain"):
-        backends.choose("swap", "worst")
+        STAGES["swap"].choose("worst")
 
 
 def test_nothing_runs(registry, monkeypatch):
     monkeypatch.setattr(backends, "_REGISTRY", {k: v for k, v in backends._REGISTRY.items()
                                                 if k[1] in ("best", "closed")})
     with pytest.raises(IdfError, match="No swap backend"):
-        backends.choose("swap")
+        STAGES["swap"].choose()
 
 
 def test_the_real_ones_load():

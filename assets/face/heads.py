@@ -1,4 +1,4 @@
-"""Heads of the head pack drawn in software: further identities, vertex colours, shaded pictures.
+"""Heads of the head pack drawn in software: further identities, vertex colors, shaded pictures.
 
 Not for looking at: the pictures are there for the landmark models, which need a face's tones and
 edges (brows, lashes, lips, irises, a light from somewhere), not its pores. About 40 ms a picture.
@@ -32,7 +32,7 @@ HAIR = ((38, 26, 20), (64, 44, 30), (112, 80, 50), (26, 22, 22), (150, 120, 84))
 IRIS = ((79, 106, 82), (84, 58, 38), (74, 98, 130), (52, 38, 30))
 CORNEA = 0.55  # cm: the sclera's bulge in front of the iris is glass and is left out
 PUPIL = 0.195  # cm
-GREY = 128  # behind the head
+GRAY = 128  # behind the head
 
 
 class DrawnHeads:
@@ -121,7 +121,7 @@ class DrawnHeads:
         out[on_face] = mask[y, x][on_face]
         return out
 
-    def colours(self, look: Look) -> np.ndarray:
+    def colors(self, look: Look) -> np.ndarray:
         """(V, 3) float32 sRGB 0-255 before light."""
         pack, n = self.pack, len(self.pack.base)
         rng = np.random.default_rng(look.seed)
@@ -129,9 +129,9 @@ class DrawnHeads:
         smooth = rng.normal(0, 1, n).astype(np.float32)
         out *= 1 + 0.035 * smooth[:, None]
 
-        def paint(mask, colour, weight):
+        def paint(mask, color, weight):
             w = (mask * weight)[:, None]
-            out[:] = out * (1 - w) + np.asarray(colour, np.float32) * w
+            out[:] = out * (1 - w) + np.asarray(color, np.float32) * w
 
         for name, weight in (("cheek", 0.3), ("nose", 0.3), ("ear", 0.25), ("chin", 0.1)):
             paint(pack.mask(name), np.multiply(look.tone, (0.98, 0.72, 0.70)), weight)
@@ -140,10 +140,10 @@ class DrawnHeads:
         paint(pack.mask("browz"), look.hair, 0.25)
         paint(self._lips, np.multiply(look.tone, (0.80, 0.48, 0.52)), 0.85)
         paint(pack.mask(f"scalp_{look.hairline}"), look.hair, 1.0)
-        for name, colour in (("mouth", (70, 24, 24)), ("socket", (150, 90, 80)),
+        for name, color in (("mouth", (70, 24, 24)), ("socket", (150, 90, 80)),
                              ("gum", (120, 56, 54)), ("teeth", (205, 196, 180)),
                              ("scl", (218, 212, 206)), ("scr", (218, 212, 206))):
-            out[pack.part(name).vertex_ids] = colour
+            out[pack.part(name).vertex_ids] = color
         for name in ("irl", "irr"):
             ids = pack.part(name).vertex_ids
             v = pack.base[ids]
@@ -177,13 +177,13 @@ class DrawnHeads:
             d = np.asarray(direction, np.float64)
             cosine = normals @ (d / np.linalg.norm(d))
             light += strength * np.clip((cosine + 0.25) / 1.25, 0, None)  # skin scatters: wrapped
-        # colours were given in sRGB: light acts on their square, as gamma 2 has it
-        base = (self._colours_of(look) / 255) ** 2
+        # colors were given in sRGB: light acts on their square, as gamma 2 has it
+        base = (self._colors_of(look) / 255) ** 2
         return (255 * np.sqrt(np.clip(base * light[:, None], 0, 1))).astype(np.float32)
 
-    def _colours_of(self, look: Look) -> np.ndarray:
+    def _colors_of(self, look: Look) -> np.ndarray:
         if getattr(self, "_painted", None) is None or self._painted[0] != look:
-            self._painted = (look, self.colours(look))
+            self._painted = (look, self.colors(look))
         return self._painted[1]
 
     def _draw_brows(self, rgb, depth, vertices, camera, look, s):
@@ -204,7 +204,7 @@ class DrawnHeads:
 
 @dataclass(frozen=True)
 class Look:
-    """What a head looks like; colours are sRGB 0-255.
+    """What a head looks like; colors are sRGB 0-255.
 
     brows, hairline: of which of the pack's heads. beard: weight of its shadow. lights: directions
     toward the light in the head's frame and strengths. seed: of the skin's mottle.
@@ -218,12 +218,12 @@ class Look:
     beard: float = 0.0
     ambient: float = 0.35
     lights: tuple = (((0.3, 0.35, 1.0), 0.75),)
-    background: tuple = (GREY, GREY, GREY)
+    background: tuple = (GRAY, GRAY, GRAY)
     seed: int = 0
 
 
 def draw_look(seed: int) -> Look:
-    """Colours and lights of a made-up head."""
+    """Colors and lights of a made-up head."""
     rng = np.random.default_rng([seed, 77])
     man = rng.random() < 0.5
     key = (float(rng.uniform(-0.9, 0.9)), float(rng.uniform(0.1, 0.7)), 1.0)

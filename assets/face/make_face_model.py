@@ -36,7 +36,7 @@ from idf_helpers.runtime.files import atomic_write  # noqa: E402
 from idf_helpers.runtime.parallel import pmap  # noqa: E402
 from idf_helpers.swap.mesh.refine import RefineConfig  # noqa: E402
 from idf_helpers.swap.mesh.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
-from idf_helpers.tracking.brows import OPPOSITE, REACH, centres  # noqa: E402
+from idf_helpers.tracking.brows import OPPOSITE, REACH, centers  # noqa: E402
 
 # Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.
 VIEWS = ((0, 0), (-18, 0), (18, 0), (-36, 0), (36, 0), (0, -12), (0, 14), (-22, 12), (22, 12))
@@ -240,7 +240,7 @@ def brow_shapes(heads: DrawnHeads, rest, names) -> np.ndarray:
     skin = np.unique(heads.pack.part("skin").vertex_ids)
     base = heads.pack.base[skin].astype(np.float64)
     out = np.zeros((len(names), len(OPPOSITE), 3))
-    for k, middle in enumerate(centres(rest)):
+    for k, middle in enumerate(centers(rest)):
         off = np.abs(base - middle)
         near = (off[:, 0] < REACH[0]) & (off[:, 1] < REACH[1]) & (off[:, 2] < 2)
         for e, name in enumerate(names):

@@ -11,9 +11,9 @@ import bpy
 import numpy as np
 
 
-def linear(hex_colour: str) -> tuple[float, float, float, float]:
+def linear(hex_color: str) -> tuple[float, float, float, float]:
     """sRGB "rrggbb" -> linear RGBA in [0, 1] (IEC 61966-2-1)."""
-    c = np.array([int(hex_colour[i:i + 2], 16) for i in (0, 2, 4)]) / 255
+    c = np.array([int(hex_color[i:i + 2], 16) for i in (0, 2, 4)]) / 255
     c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     return (*c.tolist(), 1.0)
 
@@ -68,15 +68,15 @@ class Graph:
         return self.node("MapRange", {"Value": x, "To Min": low, "To Max": high}).outputs[0]
 
     def mix(self, a, b, factor):
-        """Colours: a at factor 0, b at factor 1."""
+        """Colors: a at factor 0, b at factor 1."""
         n = self.node("Mix", data_type="RGBA", clamp_factor=True)
         for index, value in ((0, factor), (6, a), (7, b)):
             self.put(n.inputs[index], value)
         return n.outputs[2]
 
-    def scaled(self, colour, factor):
-        """Colour times a scalar."""
-        return self.node("VectorMath", {0: colour, "Scale": factor}, operation="SCALE").outputs[0]
+    def scaled(self, color, factor):
+        """Color times a scalar."""
+        return self.node("VectorMath", {0: color, "Scale": factor}, operation="SCALE").outputs[0]
 
     def noise(self, vector, scale: float):
         return self.node("TexNoise", {"Vector": vector, "Scale": scale}).outputs["Fac"]
@@ -106,7 +106,7 @@ class Graph:
 
 
 def skin(look: dict, lips_mask: str):
-    """Skin with subsurface scattering; `lips_mask` is a grey picture in face UV."""
+    """Skin with subsurface scattering; `lips_mask` is a gray picture in face UV."""
     g = Graph("skin")
     rest = g.attribute("rest", "Vector")
 
@@ -157,11 +157,11 @@ def skin(look: dict, lips_mask: str):
         "Subsurface Radius": (1.0, 0.32, 0.16), "Normal": g.bump(height, 0.22, 0.012)}))
 
 
-def strands(name: str, hex_colour: str):
-    """Hair, brows, stubble. Principled: the hair shader turned grey at silhouettes."""
+def strands(name: str, hex_color: str):
+    """Hair, brows, stubble. Principled: the hair shader turned gray at silhouettes."""
     g = Graph(name)
     info = g.node("HairInfo")
-    c = g.scaled(linear(hex_colour)[:3], g.span(info.outputs["Random"], 0.65, 1.55))
+    c = g.scaled(linear(hex_color)[:3], g.span(info.outputs["Random"], 0.65, 1.55))
     c = g.mix(c, g.scaled(c, 2.1), g.mul(info.outputs["Intercept"], 0.35))
     return g.finish(g.principled({"Base Color": c, "Roughness": 0.6, "Specular IOR Level": 0.10}))
 
@@ -206,11 +206,11 @@ def tear_film():
     return g.finish(g.clear_gloss(1.33, 0.05))
 
 
-def wet(name: str, hex_colour: str, roughness: float, coat: float, subsurface: float):
+def wet(name: str, hex_color: str, roughness: float, coat: float, subsurface: float):
     """Teeth, gums, mouth and eye sockets."""
     g = Graph(name)
     return g.finish(g.principled({
-        "Base Color": linear(hex_colour), "Roughness": roughness, "Coat Weight": coat,
+        "Base Color": linear(hex_color), "Roughness": roughness, "Coat Weight": coat,
         "Subsurface Weight": subsurface, "Subsurface Scale": 0.03,
         "Subsurface Radius": (1.0, 0.32, 0.16)}))
 
@@ -228,11 +228,11 @@ def lashes():
     return g.finish(g.mix_shader(clear, dark, g.mul(hair, g.mul(a, 0.9))))
 
 
-def cloth(hex_colour: str):
+def cloth(hex_color: str):
     g = Graph("cloth")
     position = g.node("TexCoord").outputs["Object"]
     weave = g.noise(position, 60)
-    c = linear(hex_colour)
+    c = linear(hex_color)
     return g.finish(g.principled({
         "Base Color": g.mix(g.scaled(c[:3], 0.75), c, weave), "Roughness": 0.9,
         "Specular IOR Level": 0.15, "Sheen Weight": 0.15,

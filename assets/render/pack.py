@@ -1,9 +1,9 @@
 """The head pack in numpy: neutral heads, expressions, attached strands, the samples' world frame.
 
 A head pack is a folder with `head_core.npz` (mesh, 53 expressions, landmark ids, vertex masks),
-`strands_{A,B,C}.npz` (hair, brows, stubble), `look_{A,B,C}.json` (colours) and `lips_mask.png`.
+`strands_{A,B,C}.npz` (hair, brows, stubble), `look_{A,B,C}.json` (colors) and `lips_mask.png`.
 Its geometry derives from ICT-FaceKit (https://github.com/ICT-VGL/ICT-FaceKit, MIT). Lengths are
-centimetres, y points up, the face looks to +z and x is the head's own left.
+centimeters, y points up, the face looks to +z and x is the head's own left.
 
 Needs numpy alone, so that whatever wants exact geometry can use it without Blender.
 """
@@ -22,7 +22,7 @@ from idf_helpers.errors import IdfError
 # Resting face: a bare neutral looks sullen.
 REST = {"mouthSmile_L": 0.30, "mouthSmile_R": 0.30, "cheekSquint_L": 0.12, "cheekSquint_R": 0.12}
 
-BLENDER_SCALE = 0.1  # Blender units per centimetre
+BLENDER_SCALE = 0.1  # Blender units per centimeter
 CENTER = np.array([0.0, -0.18, 0.12])  # what the cameras look at, Blender units
 CAMERA_DISTANCE = 6.3  # of every camera from CENTER, Blender units
 
@@ -31,13 +31,13 @@ _CORE_KEYS = ("base", "face_len", "face_flat", "face_uv_flat", "uv", "part_names
 
 
 def to_blender(cm) -> np.ndarray:
-    """(..., 3) pack centimetres -> Blender units: (x, -z, y) * 0.1, z up, face looks to -y."""
+    """(..., 3) pack centimeters -> Blender units: (x, -z, y) * 0.1, z up, face looks to -y."""
     cm = np.asarray(cm, np.float64)
     return np.stack([cm[..., 0], -cm[..., 2], cm[..., 1]], axis=-1) * BLENDER_SCALE
 
 
 def to_world(cm, distance: float = 4.0) -> np.ndarray:
-    """(..., 3) pack centimetres -> a sample's world, where cameras stand `distance` from 0."""
+    """(..., 3) pack centimeters -> a sample's world, where cameras stand `distance` from 0."""
     return (to_blender(cm) - CENTER) * (distance / CAMERA_DISTANCE)
 
 
@@ -183,7 +183,7 @@ class HeadPack:
         return out
 
     def look(self, identity: str) -> dict:
-        """Colours (sRGB hex) and weights of the materials."""
+        """Colors (sRGB hex) and weights of the materials."""
         return json.loads((self.folder / f"look_{identity}.json").read_text(encoding="utf-8"))
 
     def strands(self, identity: str) -> dict[str, np.ndarray]:

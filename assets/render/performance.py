@@ -45,7 +45,7 @@ class Moves:
     """What the head does, one entry a frame.
 
     faces: expression weights by name, 0..1, zeros left out. yaw, pitch, roll: (F,) degrees of the
-    head in the room. shift: (F, 3) of its centre, Blender units.
+    head in the room. shift: (F, 3) of its center, Blender units.
     """
 
     faces: list[dict[str, float]]
@@ -54,11 +54,11 @@ class Moves:
     roll: np.ndarray
     shift: np.ndarray
 
-    def head(self, t: int, centre: np.ndarray) -> np.ndarray:
-        """(4, 4) pose of the head in the room at frame t, turning about `centre` (3,)."""
+    def head(self, t: int, center: np.ndarray) -> np.ndarray:
+        """(4, 4) pose of the head in the room at frame t, turning about `center` (3,)."""
         out = np.eye(4)
         out[:3, :3] = _turn(2, self.yaw[t]) @ _turn(0, self.pitch[t]) @ _turn(1, self.roll[t])
-        out[:3, 3] = centre + self.shift[t] - out[:3, :3] @ centre
+        out[:3, 3] = center + self.shift[t] - out[:3, :3] @ center
         return out
 
 
@@ -123,7 +123,7 @@ def _expressions(rng, frames: int, yaw: np.ndarray) -> list[dict[str, float]]:
         lid = max(0.0, 1.0 - np.abs(blinks - t).min() / 3)
         if lid:
             w |= both(eyeBlink=round(lid, 5))
-        # The eyes turn against the head, towards the camera, by part of its yaw: a head turned to
+        # The eyes turn against the head, toward the camera, by part of its yaw: a head turned to
         # its left (yaw > 0) looks right, with the left eye inwards and the right eye outwards.
         inward, outward = ("L", "R") if yaw[t] > 0 else ("R", "L")
         gaze = round(min(1.0, abs(float(yaw[t])) / GAZE_DEGREES), 5)

@@ -11,7 +11,7 @@ from idf_helpers.runtime.files import atomic_write
 
 
 def over(rgba: np.ndarray, background) -> np.ndarray:
-    """(H, W, 4) uint8 straight alpha over a colour (3,) or picture (H, W, 3) -> (H, W, 3) uint8.
+    """(H, W, 4) uint8 straight alpha over a color (3,) or picture (H, W, 3) -> (H, W, 3) uint8.
 
     c = a f + (1 - a) b, in sRGB values, as a compositing browser or Pillow does.
     """
@@ -21,7 +21,7 @@ def over(rgba: np.ndarray, background) -> np.ndarray:
 
 
 def save(path: Path, picture: np.ndarray) -> None:
-    """Optimised PNG, written whole or not at all."""
+    """Optimized PNG, written whole or not at all."""
     with atomic_write(path) as part:
         Image.fromarray(picture).save(part, "PNG", optimize=True)
 
@@ -41,8 +41,8 @@ def room(size: int) -> np.ndarray:
     d.rectangle(box(0, 0.335, 0.16, 0.35), fill=(84, 72, 64))
     books = [(110, 90, 84), (124, 70, 66), (86, 116, 104), (168, 142, 74), (96, 104, 140),
              (130, 72, 70)]
-    for k, colour in enumerate(books):
-        d.rectangle(box(0.01 + 0.025 * k, 0.12, 0.034 + 0.025 * k, 0.335), fill=colour)
+    for k, color in enumerate(books):
+        d.rectangle(box(0.01 + 0.025 * k, 0.12, 0.034 + 0.025 * k, 0.335), fill=color)
     d.rectangle(box(0.74, 0.10, 0.95, 0.40), fill=(220, 222, 216))
     d.rectangle(box(0.765, 0.125, 0.925, 0.375), fill=(128, 150, 150))
     image = image.filter(ImageFilter.GaussianBlur(0.006 * big))

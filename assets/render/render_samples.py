@@ -53,9 +53,9 @@ def arguments(argv=None) -> argparse.Namespace:
 
 
 def background(a: argparse.Namespace, folder: Path):
-    """None (keep alpha), a colour, or the room's picture, which is put into the set."""
+    """None (keep alpha), a color, or the room's picture, which is put into the set."""
     if a.name == "source_photos":
-        return shots.GREY
+        return shots.GRAY
     if a.name != "head_talking":
         return None
     path = folder / "bg" / "00050.png"
@@ -94,11 +94,11 @@ def ground_truth(pack: HeadPack, seed: int = 0) -> dict[str, np.ndarray]:
     # The face: no hair on it, in front of the ears, above the neck, facing forwards (-y).
     tri = part.vertex_ids[quads]
     marks = pack.landmarks(v)
-    centre = v[tri].mean(1)
+    center = v[tri].mean(1)
     hairless = pack.mask("scalp_A")[tri].max(1) < 0.05
     forward = np.cross(v[tri[:, 1]] - v[tri[:, 0]], v[tri[:, 2]] - v[tri[:, 0]])[:, 1] < 0
-    tri = tri[hairless & forward & (centre[:, 1] < marks[[0, 16], 1].min())
-              & (centre[:, 2] > marks[8, 2] - 0.03)]
+    tri = tri[hairless & forward & (center[:, 1] < marks[[0, 16], 1].min())
+              & (center[:, 2] > marks[8, 2] - 0.03)]
     a, b, c = v[tri[:, 0]], v[tri[:, 1]], v[tri[:, 2]]
     normal = np.cross(b - a, c - a)
     area = np.linalg.norm(normal, axis=1)

@@ -19,7 +19,7 @@ from mathutils import Matrix, Vector
 from pack import HeadPack, to_blender
 from shots import FOV_X
 
-# Area lights aimed at LIGHT_TARGET, unseen by the camera: location, size, watts, linear colour.
+# Area lights aimed at LIGHT_TARGET, unseen by the camera: location, size, watts, linear color.
 LIGHT_TARGET = (0.0, -0.3, 0.2)
 LIGHTS = {
     "key": ((2.6, -4.2, 2.6), 2.2, 260, (1, 0.955, 0.90)),
@@ -29,7 +29,7 @@ LIGHTS = {
     "top": ((0, 0.3, 4.5), 2.5, 40, (1, 1, 1)),
     "under": ((0, -2.2, -2.6), 2.0, 18, (1, 1, 1)),
 }
-WORLD = ((0.75, 0.82, 0.92, 1), 0.30)  # colour, strength
+WORLD = ((0.75, 0.82, 0.92, 1), 0.30)  # color, strength
 
 # Parts that are drawn; eyeblend and eyeocclusion are not.
 PARTS = ("skin", "mouth", "socket", "gum", "teeth", "scl", "irl", "scr", "irr", "lac", "lash")
@@ -112,9 +112,9 @@ class Studio:
         s.view_settings.exposure = 0.2
 
     def _lights(self) -> None:
-        for name, (location, size, watts, colour) in LIGHTS.items():
+        for name, (location, size, watts, color) in LIGHTS.items():
             light = bpy.data.lights.new(name, "AREA")
-            light.size, light.energy, light.color = size, watts, colour
+            light.size, light.energy, light.color = size, watts, color
             obj = bpy.data.objects.new(name, light)
             aim = Vector(LIGHT_TARGET) - Vector(location)
             obj.location = location
@@ -198,11 +198,11 @@ class Studio:
             self._curves("bun", to_blender(s["bun"]), 0.0045, 1.0, hair)
         kinds = {"brow": (look.get("browrad", 0.0024), 0.30, look["browcol"]),
                  "stubble": (0.0028, 0.40, look["haircol"])}
-        for kind, (radius, tip, colour) in kinds.items():
+        for kind, (radius, tip, color) in kinds.items():
             points = self.pack.attached(who, kind, vertices)
             if points is not None:
                 data = self._curves(kind, to_blender(points), radius, tip,
-                                    materials.strands(kind, colour))
+                                    materials.strands(kind, color))
                 self._moving.append((data, lambda v, kind=kind: to_blender(
                     self.pack.attached(who, kind, v)).reshape(-1, 3)))
 

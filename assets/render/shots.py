@@ -20,7 +20,7 @@ from idf_helpers.runtime.files import read_json
 
 FOV_X = math.radians(29.0)  # of every camera
 SETS = {"head_multiview": 320, "head_turntable": 320, "head_talking": 256, "source_photos": 512}
-GREY = (176, 184, 190)  # behind the source photos, sRGB
+GRAY = (176, 184, 190)  # behind the source photos, sRGB
 EXPRESSIONS_LONG = 76  # NeRFace's networks have this width built in; the rest is zeros
 
 # Multiview: two low-discrepancy sequences (steps 1/golden ratio and 1/plastic number, the first

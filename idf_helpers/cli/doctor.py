@@ -227,23 +227,22 @@ def _models() -> list[Finding]:
                     "" if name in here else f"idf download {name}", name == "face_landmarks")
             for name, model in download.MODELS.items() if name in here or name == "face_landmarks"]
     others = [name for name in download.MODELS if name not in {row.name for row in rows}]
-    return rows + [Finding("models", "to be had", ", ".join(others) + "; sizes and licences: "
+    return rows + [Finding("models", "to be had", ", ".join(others) + "; sizes and licenses: "
                            "idf download")] * bool(others)
 
 
 def _backends() -> list[Finding]:
-    from .. import catalogue as backends
+    from ..catalogue import OFFERS, STAGES
     rows = []
-    for stage in backends.STAGES:
-        for status in backends.available(stage):
+    for stage, methods in STAGES.items():
+        for status in methods.available():
             rows.append(Finding("backends", f"{stage} {status.name}",
                                 ("cannot run: " if status.missing else "ready: ") + status.summary,
                                 status.missing))
-        if stage in backends.ASKED_FOR:
+        if not methods.automatic:
             continue
         try:
-            chosen, why = backends.choose(
-                stage, offers=frozenset({backends.VIEWS, backends.SURFACE}))
+            chosen, why = methods.choose(offers=OFFERS)
             rows.append(Finding("backends", f"{stage} auto", f"takes {why}"))
         except IdfError as error:
             rows.append(Finding("backends", f"{stage} auto", "nothing can run",

@@ -19,7 +19,7 @@ def doctor() -> None:
 
 def download(name: Positional[str | None] = None,
              from_: Annotated[Path | None, arg(name="from")] = None) -> None:
-    """Fetch a model by name; without a name, list them with size, licence, source and hash.
+    """Fetch a model by name; without a name, list them with size, license, source and hash.
 
     Args:
         name: what to fetch.
@@ -34,7 +34,7 @@ def download(name: Positional[str | None] = None,
                            "name that folder in the settings: --model, --controlnet-models")
         row = models.HUB_MODELS[name]
         print(f"{name}: about {row.gigabytes:g} GB from huggingface.co/{row.repo}\n"
-              f"  licence: {row.licence}", flush=True)
+              f"  license: {row.license}", flush=True)
         print(f"{name} is in {models.fetch(name)}")
         return
     if name is None:
@@ -51,7 +51,7 @@ def download(name: Positional[str | None] = None,
     def show(model) -> bool:
         size = download.size_to_fetch(model)
         print(f"{model.name}: {size / 1e6:.1f} MB from {model.source.where}\n"
-              f"  licence: {model.licence}", flush=True)
+              f"  license: {model.license}", flush=True)
         if any(not pin.sha256 for pin in model.pins):
             print(f"  {download.NOT_PINNED}", flush=True)
         return True

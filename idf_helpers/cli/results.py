@@ -76,7 +76,7 @@ def eval_(model: Positional[tuple[Path, ...]], dataset: Path | None = None,
             original video.
         resolution: longer side in pixels; default: as the run was trained.
         source: a swap's source photo, to measure how like it the faces became.
-        arcface: ONNX file of a recogniser; default: the download of that name, where it is there.
+        arcface: ONNX file of a recognizer; default: the download of that name, where it is there.
     """
     from ..evaluate import evaluate_runs
 

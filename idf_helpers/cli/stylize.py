@@ -58,7 +58,7 @@ def loop(main_folder: Annotated[Positional[Path | None], arg(metavar="MAIN_FOLDE
          resolution: int | None = None, output_resolution: int | None = None,
          border_frames: int | None = None,
          ebsynth_mode: Literal["true", "false", "True", "False", "1", "0"] = "true",
-         background: Literal["white", "grey", "black"] = "white", depth_s: float = 60.0,
+         background: Literal["white", "gray", "black"] = "white", depth_s: float = 60.0,
          clip: str = "") -> None:
     """Restyle, fit splats, render, and restyle that again: `idf loop MAIN_FOLDER "PROMPT"`, or
     with --main_folder and --prompt. Flags of the original scripts keep their meaning.
@@ -121,7 +121,7 @@ def loop(main_folder: Annotated[Positional[Path | None], arg(metavar="MAIN_FOLDE
 
 
 def _measures(measures: dict) -> str:
-    named = {"warp_error_neighbours": "warp error between neighbours {:.2f} levels",
+    named = {"warp_error_neighbors": "warp error between neighbors {:.2f} levels",
              "warp_error_eighth": "an eighth of the turn apart {:.2f}",
              "sharpness_of_keys": "sharpness {:.2f} of the key views'",
              "splats_psnr": "splats {:.1f} dB on held-out views"}

@@ -1,7 +1,7 @@
 """Cameras: the one convention of this project, conversions at its border, rays and paths.
 
 Convention (that of `transforms.json`): OpenGL camera-to-world, +x right, +y up, the camera looks
-along -z. Pixels: x to the right, y down, the centre of the first pixel at (0.5, 0.5). Whoever
+along -z. Pixels: x to the right, y down, the center of the first pixel at (0.5, 0.5). Whoever
 wants another convention (OpenCV: y down, looking along +z) asks for it here.
 """
 
@@ -38,7 +38,7 @@ class Camera:
 
     @classmethod
     def from_fov(cls, c2w, fov_x: float, width: int, height: int) -> Camera:
-        """fov_x: horizontal field of view in radians, in (0, pi); square pixels, centred."""
+        """fov_x: horizontal field of view in radians, in (0, pi); square pixels, centered."""
         f = 0.5 * width / math.tan(0.5 * fov_x)
         return cls(np.asarray(c2w, np.float64), f, f, width / 2, height / 2, width, height)
 
@@ -49,7 +49,7 @@ class Camera:
 
     @property
     def position(self) -> np.ndarray:
-        """(3,) camera centre in the world."""
+        """(3,) camera center in the world."""
         return self.c2w[:3, 3]
 
     @property
@@ -69,7 +69,7 @@ class Camera:
 
     @property
     def K(self) -> np.ndarray:
-        """(3, 3) intrinsic matrix, pixel centres at +0.5."""
+        """(3, 3) intrinsic matrix, pixel centers at +0.5."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
     @cached_property
@@ -90,7 +90,7 @@ class Camera:
         return uv, p[:, 2]
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Origin (3,) and unit directions (H, W, 3) float64 through the pixel centres."""
+        """Origin (3,) and unit directions (H, W, 3) float64 through the pixel centers."""
         x = (np.arange(self.width) + 0.5 - self.cx) / self.fx
         y = (np.arange(self.height) + 0.5 - self.cy) / self.fy
         d = np.stack(np.broadcast_arrays(x[None, :], -y[:, None], -1.0), axis=-1)
@@ -137,8 +137,8 @@ class SceneFrame:
     """Where the head is, found from the cameras alone.
 
     center: (3,) the point nearest to all optical axes.
-    up: (3,) unit. front: (3,) unit, from the centre towards the mean camera, at right angles to up.
-    distance: median distance of the cameras from the centre.
+    up: (3,) unit. front: (3,) unit, from the center toward the mean camera, at right angles to up.
+    distance: median distance of the cameras from the center.
     radius: half the width seen at that distance, the project's unit of length for trainers.
     """
 
@@ -150,9 +150,9 @@ class SceneFrame:
 
 
 def scene_frame(cameras) -> SceneFrame:
-    """Centre, up, front and size of what the cameras look at.
+    """Center, up, front and size of what the cameras look at.
 
-    The centre solves sum_i (I - d_i d_i^T)(x - o_i) = 0 (least squares over the optical axes).
+    The center solves sum_i (I - d_i d_i^T)(x - o_i) = 0 (least squares over the optical axes).
     Parallel axes leave it undetermined; then it is put before the first camera, as far away as the
     world's origin is (at least 1). Up: the axis about which camera 'right' vectors lie in a plane,
     signed by the mean up.
@@ -193,7 +193,7 @@ def orbit(cameras, frames: int = 120, elevation: float = 6.0, turns: float = 1.0
           resolution: int | None = None, start: float = 0.0) -> list[Camera]:
     """A path round the head that `cameras` look at, starting in front of it.
 
-    elevation, start: degrees; start is counted anticlockwise seen from above. Intrinsics are those
+    elevation, start: degrees; start is counted counterclockwise seen from above. Intrinsics are those
     of the first camera, at `resolution` pixels on the longer side.
     """
     cameras = list(cameras)
@@ -211,7 +211,7 @@ def orbit(cameras, frames: int = 120, elevation: float = 6.0, turns: float = 1.0
 
 
 def yaw_pitch(camera: Camera, scene: SceneFrame) -> tuple[float, float]:
-    """Direction from the scene's centre to the camera, degrees: yaw 0 = front, pitch up > 0."""
+    """Direction from the scene's center to the camera, degrees: yaw 0 = front, pitch up > 0."""
     d = camera.position - scene.center
     d = d / np.linalg.norm(d)
     side = np.cross(scene.up, scene.front)

@@ -27,7 +27,7 @@ from .media import MAX_PIXELS, VideoInfo, ffmpeg_executable, to_uint8, video_inf
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
 QUIET = ("-hide_banner", "-loglevel", "error")
 # Said aloud, since players guess by the picture's size, and ffmpeg does not.
-_COLOUR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
+_COLOR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
            "-color_range", "tv")
 _RAW = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux",
         "-pix_fmt", "rgb24", "-c:v", "rawvideo")
@@ -221,7 +221,7 @@ def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int =
                         [ffmpeg_executable(), *QUIET, "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
                          "-s", f"{w + w % 2}x{h + h % 2}", "-r", "25", "-i", "-", "-an",
                          "-vf", f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
-                         f"settb=1/{TICKS},setpts={_clock(ticks)}", *_COLOUR,
+                         f"settb=1/{TICKS},setpts={_clock(ticks)}", *_COLOR,
                          "-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}",
                          "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-threads", "1",
                          "-crf", str(crf), "-f", "mpegts",

@@ -43,7 +43,7 @@ class Lens:
     parameters: tuple[float, ...]
 
     def intrinsics(self) -> tuple[float, float, float, float, tuple[float, ...] | None]:
-        """fx, fy, cx, cy in pixels (pixel centres at +0.5 as here), and OpenCV's k1, k2, p1, p2 or
+        """fx, fy, cx, cy in pixels (pixel centers at +0.5 as here), and OpenCV's k1, k2, p1, p2 or
         None where all are zero."""
         p = self.parameters
         if self.model in ("PINHOLE", "OPENCV"):
@@ -152,7 +152,7 @@ def _camera(pose: Pose, lens: Lens, picture: Path, where: str):
             and 1e-3 < fx / lens.width < 1e6 and 1e-3 < fy / lens.height < 1e6
             and abs(cx) < 1e3 * lens.width and abs(cy) < 1e3 * lens.height):
         raise IdfError(f"The camera of {where} makes no sense",
-                       f"focal lengths {fx:g}, {fy:g}, centre {cx:g}, {cy:g}, size "
+                       f"focal lengths {fx:g}, {fy:g}, center {cx:g}, {cy:g}, size "
                        f"{lens.width:.3g}x{lens.height:.3g} pixels")
     w, h = media.image_size(picture, "picture")
     if abs(lens.width / lens.height - w / h) > 0.02 * w / h:
@@ -240,7 +240,7 @@ def read_points(path: Path) -> np.ndarray:
     bad = ~np.isfinite(out).all(axis=1) | (out[:, 3:] < 0).any(1) | (out[:, 3:] > 1).any(1)
     if bad.any():
         raise IdfError(f"{path} holds points that make no sense", f"{bad.sum()} of {len(out)} with "
-                       f"NaN, infinity or a colour outside 0 to 255, the first is number "
+                       f"NaN, infinity or a color outside 0 to 255, the first is number "
                        f"{int(np.argmax(bad))}", "export the reconstruction again")
     return out
 

@@ -56,7 +56,7 @@ class Frame:
         if self.distortion:
             import cv2
             K = self.camera.K
-            K[:2, 2] -= 0.5  # OpenCV puts pixel centres at whole numbers
+            K[:2, 2] -= 0.5  # OpenCV puts pixel centers at whole numbers
             image = cv2.undistort(image, K, np.array(self.distortion))
         return image
 
@@ -352,7 +352,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
     if not (1e-3 * w < camera.fx < 1e6 * w and 1e-3 * h < camera.fy < 1e6 * h
             and abs(camera.cx) < 1e3 * w and abs(camera.cy) < 1e3 * h):
         raise IdfError(f"The intrinsics of {where} belong to no camera",
-                       f"focal length {camera.fx:.4g}, {camera.fy:.4g}, centre {camera.cx:.4g}, "
+                       f"focal length {camera.fx:.4g}, {camera.fy:.4g}, center {camera.cx:.4g}, "
                        f"{camera.cy:.4g} pixels in a picture of {w}x{h}",
                        "check their unit: pixels, angles in radians")
     distortion = tuple(get(k) or 0.0 for k in ("k1", "k2", "p1", "p2"))

@@ -1,6 +1,6 @@
 """The only place that decodes or writes images and video: bounded reads, atomic writes.
 
-Pictures are uint8 RGB or RGBA arrays (H, W, 3 or 4). Pillow decodes (OpenCV returns a half-grey
+Pictures are uint8 RGB or RGBA arrays (H, W, 3 or 4). Pillow decodes (OpenCV returns a half-gray
 picture for a truncated JPEG without a word); imageio-ffmpeg's ffmpeg encodes and decodes video.
 """
 
@@ -34,7 +34,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
     """uint8 (H, W, 3) RGB, or (H, W, 4) where the file has transparency (alpha not premultiplied).
 
-    EXIF rotation is applied; palette, grey, CMYK and 16-bit pictures are converted; of an
+    EXIF rotation is applied; palette, gray, CMYK and 16-bit pictures are converted; of an
     animation the first frame is taken. IdfError: missing, empty, not an image, truncated, or more
     than MAX_PIXELS (told from the header, before anything is decoded).
     """
@@ -108,11 +108,11 @@ def _open_source(source, what):
 
 
 def _to_uint8(image) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit grey
+    if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit gray
         a = np.asarray(image, np.float64)
         top = 65535.0 if a.max(initial=0) > 255 else 255.0
-        grey = np.clip(a * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        gray = np.clip(a * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
     transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
     return np.array(image.convert("RGBA" if transparent else "RGB"))
 
@@ -191,7 +191,7 @@ def over(image: np.ndarray, background=(1.0, 1.0, 1.0)) -> np.ndarray:
 
 
 def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 picture at another size; colour is averaged premultiplied, so edges keep their hue."""
+    """uint8 picture at another size; color is averaged premultiplied, so edges keep their hue."""
     import cv2
 
     if image.shape[:2] == (height, width):

@@ -1,6 +1,6 @@
 """The bundled synthetic heads by name: datasets and source photos that show no real person.
 
-They lie in `assets/samples` of a clone (README there: how they were made, licence); an installed
+They lie in `assets/samples` of a clone (README there: how they were made, license); an installed
 package has no assets. `checksums.json` beside them lists every picture, so that the consent
 question knows a bundled face from a person's; `python -m idf_helpers.data.samples` writes it anew.
 """

@@ -70,7 +70,7 @@ class TrainingViews:
         run_on_threads(composite, pixels, np.asarray(background, np.float32), out)
         return out
 
-    def border_colour(self) -> np.ndarray:
+    def border_color(self) -> np.ndarray:
         """(3,) float in [0, 1], the mean of all pictures' outermost pixels."""
         rims = [np.concatenate([p[:3, 0], p[:3, -1], p[:3, :, 0], p[:3, :, -1]], axis=1)
                 for p in self.pixels]
@@ -90,7 +90,7 @@ def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
     memory = memory_gb()
     if memory is None or not cameras:
         return
-    # All pictures stay in memory; one of them is decoded; loss and rasteriser work on one.
+    # All pictures stay in memory; one of them is decoded; loss and rasterizer work on one.
     sizes = [c.fitted(resolution) for c in cameras]
     working = max(c.width * c.height for c in sizes)
     needed = (sum(4 * c.width * c.height for c in sizes) + BYTES_PER_PIXEL * working
@@ -102,9 +102,9 @@ def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
 
 
 def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Picture (H, W, 3 or 4) uint8 -> (height, width, 3 or 4) uint8, colour times alpha.
+    """Picture (H, W, 3 or 4) uint8 -> (height, width, 3 or 4) uint8, color times alpha.
 
-    Resized after the multiplication, so that the colour of transparent pixels does not leak in;
+    Resized after the multiplication, so that the color of transparent pixels does not leak in;
     each output pixel is the mean over its area (linear interpolation where it grows).
     """
     image = image.astype(np.float32)
@@ -125,12 +125,12 @@ def composite(pixels, background, out, counter):
     item = first_item(counter)
     while item < 3 * strips:
         c, rows = item // strips, slice(item % strips * STRIP, (item % strips + 1) * STRIP)
-        colour, to = pixels[c, rows].reshape(-1), out[c, rows].reshape(-1)
+        color, to = pixels[c, rows].reshape(-1), out[c, rows].reshape(-1)
         if channels == 4:
             alpha = pixels[3, rows].reshape(-1)
             for j in range(len(to)):
-                to[j] = (np.float32(colour[j]) + np.float32(255 - alpha[j]) * background[c]) * scale
+                to[j] = (np.float32(color[j]) + np.float32(255 - alpha[j]) * background[c]) * scale
         else:
             for j in range(len(to)):
-                to[j] = np.float32(colour[j]) * scale
+                to[j] = np.float32(color[j]) * scale
         item = next_item(counter)

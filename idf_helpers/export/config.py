@@ -19,7 +19,7 @@ class ExportConfig:
     label: the visible word in pictures' and the viewer's corner; on unless a user turns it off.
     clean: take away Gaussians that the training views say nothing about, see `splats.cleanup`; it
     needs the dataset that the model was trained on. crop: nothing, the radius of a sphere, or six
-    bounds of a box (right, right, up, up, front, front), round the scene's centre in scene radii
+    bounds of a box (right, right, up, up, front, front), round the scene's center in scene radii
     (half the width that the cameras see there).
     """
 

@@ -35,7 +35,7 @@ def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFr
     """Writes the page (one HTML file of about 60 bytes a Gaussian) and returns its path.
 
     scene_frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
-        None: guessed from the Gaussians, z up and the face towards -y.
+        None: guessed from the Gaussians, z up and the face toward -y.
     label: the visible mark in the corner; there is no button to take it away. "" leaves it out.
     note: a line of small print under the title. meta: names and contents of further meta tags.
     background: "dark" or "white", what the page starts with.
@@ -45,7 +45,7 @@ def write_viewer(gaussians: Gaussians, path, *, title: str, scene_frame: SceneFr
         that, the Gaussians keep the width they were trained with.
     soft_edge: fade out what lies below the pictures that the splats were made from, where nothing
         held them in place (`fade_below`); needs `scene_frame`.
-    sh_degree: highest degree of view-dependent colour to keep, 0 to 3.
+    sh_degree: highest degree of view-dependent color to keep, 0 to 3.
     face: what moves an avatar's face (see `rig.whole`): the page gets sliders for its expression;
         `gaussians` are the neutral face.
     Raises IdfError where there is nothing to show or the file cannot be written.
@@ -144,7 +144,7 @@ def _label(text: str) -> str:
 
 def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0,
                end: float = 1.14) -> Gaussians:
-    """A copy whose opacity falls to zero between `start` and `end` radii below the centre.
+    """A copy whose opacity falls to zero between `start` and `end` radii below the center.
 
     A bust runs out of the pictures at the bottom; what was trained beyond their edge is a smear
     that a tall window or a raised view would show.
@@ -164,22 +164,6 @@ def _faded(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0, end: flo
     logits = np.log(opacity[kept] / np.maximum(1 - opacity[kept], 1e-7))
     out.opacity_logits = np.where(t[kept] > 0, logits, out.opacity_logits).astype(np.float32)
     return out, kept
-
-
-def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),
-                fov: float = DEFAULT_FOV) -> SceneFrame:
-    """A frame round the bulk of the Gaussians, for files that came without cameras.
-
-    The centre is the opacity-weighted median; the radius holds 98 % of them, plus a margin.
-    """
-    means, weights = gaussians.means.astype(np.float64), gaussians.opacities
-    keep = weights > 0.1 if (weights > 0.1).any() else np.ones(len(means), bool)
-    lo, hi = np.percentile(means[keep], [2, 98], axis=0)
-    center = 0.5 * (lo + hi)
-    off = np.linalg.norm(means[keep] - center, axis=1)
-    radius = max(1.1 * float(np.percentile(off, 98)), 1e-6)
-    return SceneFrame(center, np.asarray(up, np.float64), np.asarray(front, np.float64),
-                      radius / math.tan(0.5 * fov), radius)
 
 
 def module_text(*names: str) -> str:

@@ -5,7 +5,7 @@ sections that the JSON lists, each at a multiple of 4 bytes from the start; litt
     {"count": N, "sh_degree": d, "chunk": 256,
      "sections": {name: {"type": "u8" | "u16", "columns": D, "codes": at, "ranges": at}, …,
                   "quats": {"type": "u32", "columns": 1, "codes": at}}}
-Gaussians follow a Morton curve, so that neighbours in space are neighbours in the file, and every
+Gaussians follow a Morton curve, so that neighbors in space are neighbors in the file, and every
 256 of them share a range per column: value = lo + code · (hi − lo) / (2^bits − 1), codes column
 by column, ranges as float32 (chunks, D, 2). Sections: `means` (u16 × 3), `log_scales` (u8 × 3),
 `opacities` (u8, after the sigmoid), `colors` (u8 × 3, the degree-0 coefficients), `sh` (u8 × 3K,
@@ -17,7 +17,7 @@ An avatar's pack says "bases": K and "moving": M besides. Its first M Gaussians 
 sections have M rows instead of N: `logits` (u16, the opacity before the sigmoid) and `delta_means`
 (u16 × 3K), `delta_log_scales` (u8 × 3K), `delta_quats` (u8 × 4K, in the units of the unit
 quaternion), `delta_logits` (u8 × K), `delta_colors` (u8 × 3K), one basis after the other. What is
-shown at weights w is value + sum_k w_k delta_k, before exp, sigmoid and normalising: 19 + 17 K
+shown at weights w is value + sum_k w_k delta_k, before exp, sigmoid and normalizing: 19 + 17 K
 bytes for each Gaussian that moves.
 """
 
@@ -48,9 +48,9 @@ DELTAS = {
 
 def pack(gaussians: Gaussians, sh_degree: int = 3, deltas: Mapping[str, np.ndarray] | None = None,
          reach=None) -> bytes:
-    """Gaussians, quantised and put in order; those too faint to see are left out.
+    """Gaussians, quantized and put in order; those too faint to see are left out.
 
-    sh_degree: highest degree of view-dependent colour to keep, 0 to 3.
+    sh_degree: highest degree of view-dependent color to keep, 0 to 3.
     deltas: means (K, N, 3), log_scales (K, N, 3), quats (K, N, 4), opacity_logits (K, N) and sh
         (K, N, 3; degree 0), what the K basis weights add. reach: (K,) largest |weight|, 1 if None;
         what opens up within it is kept, what it does not move is stored once.
@@ -72,12 +72,12 @@ def pack(gaussians: Gaussians, sh_degree: int = 3, deltas: Mapping[str, np.ndarr
     g = g[index]
     degree = min(sh_degree, g.sh_degree)
     log_scales = np.maximum(g.log_scales, np.median(g.log_scales) + np.log(THINNEST))
-    sections = {"means": _quantise(g.means, "u16"), "log_scales": _quantise(log_scales, "u8"),
-                "opacities": _quantise(g.opacities[:, None], "u8"),
-                "colors": _quantise(g.sh[:, 0], "u8")}
+    sections = {"means": _quantize(g.means, "u16"), "log_scales": _quantize(log_scales, "u8"),
+                "opacities": _quantize(g.opacities[:, None], "u8"),
+                "colors": _quantize(g.sh[:, 0], "u8")}
     if degree:
         sh = g.sh[:, 1:(degree + 1) ** 2].reshape(len(g), -1)
-        sections["sh"] = _quantise(sh, "u8")
+        sections["sh"] = _quantize(sh, "u8")
     sections["quats"] = {"type": "u32", "columns": 1, "codes": pack_quats(g.quats)[:, None]}
     if columns is not None and head["moving"]:
         sections |= _delta_sections(g[:head["moving"]], columns, index[:head["moving"]])
@@ -122,13 +122,13 @@ def _delta_sections(g: Gaussians, columns: _Columns, index: np.ndarray) -> dict:
     unit = np.linalg.norm(g.quats, axis=1)
     largest = g.quats[np.arange(len(g)), np.argmax(np.abs(g.quats), axis=1)]
     turn = np.where(largest < 0, -1, 1) / unit  # as `pack_quats` turns the quaternion itself
-    sections = {"logits": _quantise(np.clip(g.opacity_logits, -12, 12)[:, None], "u16")}
+    sections = {"logits": _quantize(np.clip(g.opacity_logits, -12, 12)[:, None], "u16")}
     for section, width, _, kind in DELTAS.values():
         value = columns.values[section][:, index]  # (K, M, D)
         if section == "delta_quats":
             value = value * turn[None, :, None]
         flat = value.transpose(1, 0, 2).reshape(len(g), columns.bases * width)
-        sections[section] = _quantise(flat, kind)
+        sections[section] = _quantize(flat, kind)
     return {name: {**s, "rows": len(g)} for name, s in sections.items()}
 
 
@@ -205,7 +205,7 @@ def unpack_quats(codes: np.ndarray) -> np.ndarray:
     return q
 
 
-def _quantise(values: np.ndarray, kind: str) -> dict:
+def _quantize(values: np.ndarray, kind: str) -> dict:
     """(N, D) -> codes (N, D) and ranges (chunks, D, 2) of every 256 rows."""
     n, columns = values.shape
     top = 256 ** CODES[kind].itemsize - 1

@@ -1,4 +1,4 @@
-"""Colour and border work that both mesh swaps share: Lab, masked blurs, matching, feathers.
+"""Color and border work that both mesh swaps share: Lab, masked blurs, matching, feathers.
 
 All pictures here are float32. Lab is CIE L*a*b* of sRGB under D65 as OpenCV computes it: L in
 [0, 100], a and b about [-100, 100]. Masks are weights in [0, 1].
@@ -13,15 +13,15 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class ColourConfig:
-    """How the source's colours are moved to the target's.
+class ColorConfig:
+    """How the source's colors are moved to the target's.
 
     gain_min, gain_max: bounds of the contrast ratio target/source per Lab channel, > 0.
     low_frequency: share of the remaining smooth difference (light, shading) that is taken over,
         in [0, 1].
     sigma: width of "smooth", as a fraction of the face size, > 0.
     black_lift: share of the skin's change in lightness that black takes part in, in [0, 1]; 0
-        keeps dark hair as dark as it was, 1 is a plain shift (which makes it grey).
+        keeps dark hair as dark as it was, 1 is a plain shift (which makes it gray).
     """
 
     gain_min: float = 0.6
@@ -39,7 +39,7 @@ def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 Lab -> float32 sRGB in [0, 1] (colours outside sRGB are clipped)."""
+    """(H, W, 3) float32 Lab -> float32 sRGB in [0, 1] (colors outside sRGB are clipped)."""
     return np.clip(cv2.cvtColor(np.ascontiguousarray(lab, np.float32), cv2.COLOR_Lab2RGB), 0, 1)
 
 
@@ -47,7 +47,7 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur of (H, W) or (H, W, C) float32, sigma in pixels; zeros outside the picture.
 
     Wide blurs run on a smaller copy (cells averaged, enlarged linearly): at sigma >= 4 cells the
-    difference is far below a grey level, and the cost falls with the square of the cell.
+    difference is far below a gray level, and the cost falls with the square of the cell.
     """
     values = np.ascontiguousarray(values, np.float32)
     if sigma <= 0.2:
@@ -56,7 +56,7 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
     cell = int(min(sigma // 4, min(h, w) // 8))
     pad = int(np.ceil(3 * sigma))
     if cell >= 2:
-        # One more cell on each side, so that the enlarging has something to run towards.
+        # One more cell on each side, so that the enlarging has something to run toward.
         rows, columns = -(-h // cell) + 2, -(-w // cell) + 2
         grown = cv2.copyMakeBorder(values, cell, (rows - 1) * cell - h, cell,
                                    (columns - 1) * cell - w, cv2.BORDER_CONSTANT,
@@ -83,7 +83,7 @@ def masked_blur(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarra
 
 @dataclass(frozen=True, eq=False)
 class SkinStats:
-    """Colour of the skin under a mask, from medians, so that beard, brows and lips do not count
+    """Color of the skin under a mask, from medians, so that beard, brows and lips do not count
     as long as most of the mask is skin. mean, std: (3,) float32 Lab."""
 
     mean: np.ndarray
@@ -112,9 +112,9 @@ def skin_stats(lab: np.ndarray, mask: np.ndarray, most: int = 5_000) -> SkinStat
     return SkinStats(mean.astype(np.float32), std.astype(np.float32))
 
 
-def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
-                 config: ColourConfig = ColourConfig()) -> np.ndarray:  # frozen, so shareable
-    """The source's Lab picture in the target's colours and light.
+def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
+                 config: ColorConfig = ColorConfig()) -> np.ndarray:  # frozen, so shareable
+    """The source's Lab picture in the target's colors and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. mask: (H, W) weight of the
     pixels where both show the face. size: the face's size in pixels (how smooth "light" is).
@@ -123,8 +123,8 @@ def match_colour(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size:
         w1 = (w - mean_w) clip(std_t / std_w, gain_min, gain_max) + mean_t
         w2 = w1 + low_frequency B(t - w1),   B = masked blur, sigma = config.sigma * size
 
-    A constant added to black hair would make it grey. So below the skin's range lightness goes
-    down in proportion (nearly to 0 at black) and the shift of the colours fades out with it; B
+    A constant added to black hair would make it gray. So below the skin's range lightness goes
+    down in proportion (nearly to 0 at black) and the shift of the colors fades out with it; B
     sees only pixels that are skin on both sides, so that a beard is not taken for shade. Likewise
     lightness more than two deviations above the target's skin is squeezed into the room that is
     left below white.
@@ -171,7 +171,7 @@ def feather(inside: np.ndarray, width: float) -> np.ndarray:
 def fill_rings(rings, height: int, width: int, origin=(0, 0)) -> np.ndarray:
     """(height, width) float32 in [0, 1], 1 inside the closed polygons.
 
-    rings: list of (N, 2) pixels (centres at +0.5); origin: (x, y) of the window's first pixel.
+    rings: list of (N, 2) pixels (centers at +0.5); origin: (x, y) of the window's first pixel.
     """
     out = np.zeros((height, width), np.float32)
     fine = 4  # fillPoly also paints the pixels that its outline touches: on a grid 4x as fine

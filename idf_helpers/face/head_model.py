@@ -13,7 +13,7 @@ toward the camera, the far brow lags behind. T(view), a cubic in the direction o
 what that looks like: 2 to 8 mm at 20 to 50 degrees, of which it leaves half. Fits add it, so that
 it is not taken for a turn of the head or an expression; the face itself is without it.
 
-Frame: centimetres, x to the head's own left, y up, the face looks to +z; the origin lies inside
+Frame: centimeters, x to the head's own left, y up, the face looks to +z; the origin lies inside
 the head, about 13 cm behind the tip of the nose. Left (`_L`) and right (`_R`) are the head's own.
 """
 
@@ -154,7 +154,7 @@ def view_terms(direction) -> np.ndarray:
 
 
 def rest_face() -> np.ndarray:
-    """(468, 3) float32, centimetres: the mean neutral face in the order of the landmarks; x to the
+    """(468, 3) float32, centimeters: the mean neutral face in the order of the landmarks; x to the
     head's own left, y up, looking to +z (see the module)."""
     return FaceModel.load().rest.copy()
 

@@ -30,7 +30,7 @@ ANCHOR_GRIDS = ((16, 2), (8, 6))
 class FaceLandmarks:
     """One face.
 
-    points: (468, 3) float32; x to the right and y down in pixels of the picture, the centre of the
+    points: (468, 3) float32; x to the right and y down in pixels of the picture, the center of the
         first pixel at (0.5, 0.5); z in the same pixels, smaller = nearer to the camera, 0 at about
         the middle of the head.
     presence: probability that the square held a face, in (0, 1), from the mesh model.
@@ -66,7 +66,7 @@ class FaceLandmarks:
     @property
     def yaw(self) -> float:
         """Degrees that the head is turned, from the points; 0 = looks at the camera, positive =
-        towards the picture's right. Good to about 10 degrees up to 60, too small beyond."""
+        toward the picture's right. Good to about 10 degrees up to 60, too small beyond."""
         p = self.points
         across = p[topology.FACE_LEFT] - p[topology.FACE_RIGHT]
         return float(np.degrees(np.arctan2(across[2], across[0])))
@@ -94,7 +94,7 @@ class LandmarkDetector:
                max_faces: int = 1, zoom: bool = False) -> list[FaceLandmarks]:
         """Faces in `image`, best detector score first.
 
-        image: (H, W, 3) RGB or (H, W, 4) RGBA uint8; RGBA is laid over mid-grey.
+        image: (H, W, 3) RGB or (H, W, 4) RGBA uint8; RGBA is laid over mid-gray.
         threshold: least detector score, in (0, 1). presence: a face counts only above this, in
         (0, 1). max_faces: at least 1; the rest is left out.
         zoom: where no face is found (the detector misses those below about 1/8 of the longer side
@@ -102,7 +102,7 @@ class LandmarkDetector:
         (up to 60 times the work where there is no face at all).
         Returns [] where there is no face. Raises IdfError for another kind of array.
         """
-        rgb = _over_grey(_checked(image))
+        rgb = _over_gray(_checked(image))
         faces: list[FaceLandmarks] = []
         with self._lock:
             for level in (1, 2, 4) if zoom else (1,):
@@ -152,7 +152,7 @@ class LandmarkDetector:
 
     def _candidates(self, rgb: np.ndarray, window, threshold: float):
         """Faces in a square window (x, y of its corner, side; pixels), black outside the picture:
-        [(score, keypoints (6, 2) px, box (centre x, y, width, height) px)], best first."""
+        [(score, keypoints (6, 2) px, box (center x, y, width, height) px)], best first."""
         x, y, side = window
         # picture = detector pixel * side / 128 + corner
         M = np.array([[side / DETECTOR_SIZE, 0, x], [0, side / DETECTOR_SIZE, y]])
@@ -180,7 +180,7 @@ class LandmarkDetector:
 
     def _mesh_in(self, rgb, center, side: float, angle: float):
         """The mesh in the square at `center` turned by `angle` (radians, clockwise on screen)."""
-        # picture = R (crop - 96) side / 192 + centre
+        # picture = R (crop - 96) side / 192 + center
         scale = max(side, 1.0) / MESH_SIZE
         A = _rotation(angle) * scale
         M = np.column_stack([A, center - A @ np.full(2, MESH_SIZE / 2)])
@@ -199,8 +199,8 @@ def vertex_facing(points: np.ndarray) -> np.ndarray:
     points: (468, 3), x right, y down, z away from the camera, one unit. The normal is the sum of
     the adjacent triangles' normals (weighted by area).
     """
-    # The triangles turn anticlockwise on screen: with y down and z away from the camera their
-    # cross product points towards it, along -z.
+    # The triangles turn counterclockwise on screen: with y down and z away from the camera their
+    # cross product points toward it, along -z.
     return -vertex_normals(np.asarray(points, np.float64))[:, 2].astype(np.float32)
 
 
@@ -225,7 +225,7 @@ def decode_detections(logits: np.ndarray, regressors: np.ndarray, threshold: flo
 
 
 def detector_anchors() -> np.ndarray:
-    """(896, 2) anchor centres as fractions of the detector's input, in the order of its outputs."""
+    """(896, 2) anchor centers as fractions of the detector's input, in the order of its outputs."""
     rows = []
     for n, per_cell in ANCHOR_GRIDS:
         y, x = np.mgrid[:n, :n]
@@ -247,7 +247,7 @@ def _windows(rgb: np.ndarray, level: int) -> list[tuple[float, float, float]]:
 
 
 def _starts(length: float, part: float) -> list[float]:
-    """Where windows of size `part` begin along `length`, half a window apart, centred."""
+    """Where windows of size `part` begin along `length`, half a window apart, centered."""
     if length <= part:
         return [(length - part) / 2]
     n = int(np.ceil((length - part) / (part / 2))) + 1
@@ -264,8 +264,8 @@ def _checked(image) -> np.ndarray:
     return image
 
 
-def _over_grey(image: np.ndarray) -> np.ndarray:
-    """RGBA over mid-grey (a face is found as well on it as on a photo); RGB as it is."""
+def _over_gray(image: np.ndarray) -> np.ndarray:
+    """RGBA over mid-gray (a face is found as well on it as on a photo); RGB as it is."""
     if image.shape[2] == 3:
         return image
     a = image[..., 3:].astype(np.uint16)
@@ -273,7 +273,7 @@ def _over_grey(image: np.ndarray) -> np.ndarray:
 
 
 def _warp_square(rgb: np.ndarray, M: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: pixel centre q of the result shows the picture at M @ (q, 1); black
+    """(size, size, 3) uint8: pixel center q of the result shows the picture at M @ (q, 1); black
     outside. A square much larger than the result is averaged down first against aliasing."""
     scale = float(np.hypot(M[0, 0], M[1, 0]))
     factor = int(scale)
@@ -290,7 +290,7 @@ def _warp_square(rgb: np.ndarray, M: np.ndarray, size: int) -> np.ndarray:
                                       cv2.BORDER_REPLICATE)
             rgb = cv2.resize(part, (int(cells[0]), int(cells[1])), interpolation=cv2.INTER_AREA)
             M = np.column_stack([M[:, :2], M[:, 2] - low]) / factor
-    # OpenCV counts pixels from their centres: index = continuous - 0.5 on both sides.
+    # OpenCV counts pixels from their centers: index = continuous - 0.5 on both sides.
     shift = M[:, 2] + M[:, :2] @ (0.5, 0.5) - 0.5
     return cv2.warpAffine(rgb, np.column_stack([M[:, :2], shift]), (size, size),
                           flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -40,7 +40,7 @@ def fit_pose(points, camera, vertices=None, weights=None, start=None,
              model: FaceModel | None = None) -> PoseFit:
     """The pose under which `vertices` project to `points` best.
 
-    points: (468, 2 or more) landmarks in pixels (x right, y down, the first pixel's centre at 0.5),
+    points: (468, 2 or more) landmarks in pixels (x right, y down, the first pixel's center at 0.5),
         or an object with such `.points`; rows that are not finite do not count.
     camera: anything with fx, fy, cx, cy in pixels, e.g. `cameras.Camera` (its pose is not used).
     vertices: (468, 3) in the head's frame, cm; None = the measured rest face. What the landmark
@@ -50,7 +50,7 @@ def fit_pose(points, camera, vertices=None, weights=None, start=None,
     model: where rest face, weights and displacements come from; None = the bundled one.
     start: (4, 4) head-to-camera nearby, e.g. of the frame before; None finds one.
 
-    Minimises sum w rho(|project(R v + t) - p|) with Cauchy's rho, by Gauss-Newton steps that are
+    Minimizes sum w rho(|project(R v + t) - p|) with Cauchy's rho, by Gauss-Newton steps that are
     taken only where they help. Raises IdfError with fewer than six usable points or where no pose
     in front of the camera explains them.
     """

@@ -1,7 +1,7 @@
-"""A z-buffered triangle rasteriser for small meshes, in numba.
+"""A z-buffered triangle rasterizer for small meshes, in numba.
 
 It serves the face swap: a few hundred triangles drawn into the box round a face, with any number
-of values interpolated over them (texture coordinates, facing, colours).
+of values interpolated over them (texture coordinates, facing, colors).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def rasterize(triangles, points, depth, attributes, height: int, width: int,
     """Draw triangles into a (height, width) window, the nearest one winning in every pixel.
 
     triangles: (T, 3) int vertex numbers, either winding (cull before, where that is wanted).
-    points: (V, 2) pixels, centre of the first pixel at (0.5, 0.5).
+    points: (V, 2) pixels, center of the first pixel at (0.5, 0.5).
     depth: (V,) distance along the optical axis, smaller is nearer. Triangles with a vertex that is
         not finite are left out; with `perspective` also those with a depth <= 0.
     attributes: (V, A) values to interpolate.
@@ -27,8 +27,8 @@ def rasterize(triangles, points, depth, attributes, height: int, width: int,
     Returns attr (H, W, A) float32 (0 where nothing is drawn), triangle_id (H, W) int32
     (-1 where nothing is drawn), zbuf (H, W) float32 (inf where nothing is drawn).
 
-    A pixel belongs to a triangle when its centre lies inside or on an edge, so neighbours leave
-    no hole between them; a centre on a shared edge goes to the nearer, else to the first triangle.
+    A pixel belongs to a triangle when its center lies inside or on an edge, so neighbors leave
+    no hole between them; a center on a shared edge goes to the nearer, else to the first triangle.
     """
     triangles = np.ascontiguousarray(triangles, np.int32).reshape(-1, 3)
     points = np.ascontiguousarray(points, np.float32).reshape(-1, 2)
@@ -61,7 +61,7 @@ def _fill(triangles, points, depth, attributes, ox, oy, perspective, attr, ids, 
             continue
         if perspective and (za <= 0 or zb <= 0 or zc <= 0):
             continue
-        # Pixel column c has its centre at c + 0.5.
+        # Pixel column c has its center at c + 0.5.
         x0 = max(0, int(np.ceil(min(ax, bx, cx) - 0.5 - 1e-6)))
         x1 = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5 + 1e-6)))
         y0 = max(0, int(np.ceil(min(ay, by, cy) - 0.5 - 1e-6)))
@@ -70,7 +70,7 @@ def _fill(triangles, points, depth, attributes, ox, oy, perspective, attr, ids, 
             py = y + 0.5
             for x in range(x0, x1 + 1):
                 px = x + 0.5
-                # Barycentric weights: the part of the area that each edge spans with the centre.
+                # Barycentric weights: the part of the area that each edge spans with the center.
                 wa = ((bx - px) * (cy - py) - (by - py) * (cx - px)) / area
                 wb = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) / area
                 wc = 1.0 - wa - wb

@@ -25,7 +25,7 @@ def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(V,) standard deviation of the noise of each point, per coordinate.
 
     values: (N, V, C), NaN where unknown; times: (N,) int, in order. From what is left of a point
-    when the mean of its two neighbours in time is taken away (variance 3/2 of the noise's), by the
+    when the mean of its two neighbors in time is taken away (variance 3/2 of the noise's), by the
     median, so that quick true motion counts little. 0 where there are no three frames in a row.
     """
     rows = np.flatnonzero((np.diff(times[:-1]) == 1) & (np.diff(times[1:]) == 1)) + 1

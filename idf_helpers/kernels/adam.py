@@ -32,7 +32,7 @@ class Adam:
 
         gradients: its `arrays()` has one for each tensor of `gaussians`, in its shape.
         visible: (N,) bool, rows to move. rates: learning rate of each tensor. step: 1, 2, …
-        coefficients: how many of the K colour coefficients take part, the others have no gradient.
+        coefficients: how many of the K color coefficients take part, the others have no gradient.
         """
         if not len(gaussians):
             return

@@ -1,7 +1,7 @@
 """The loss of 3DGS, (1 - λ)·L1 + λ·(1 - SSIM), and its gradient by the chain rule.
 
 SSIM of Wang et al. 2004 as 3DGS uses it (arXiv 2308.04079, eq. 7): Gaussian window of 11 pixels,
-σ = 1.5, zero padding, colours in [0, 1]. With B the blur, x the render and y the target:
+σ = 1.5, zero padding, colors in [0, 1]. With B the blur, x the render and y the target:
 
     m = Bx  n = By  E = B(x²)  G = B(y²)  F = B(xy)
     A1 = 2mn + C1   A2 = 2(F - mn) + C2   B1 = m² + n² + C1   B2 = E - m² + G - n² + C2
@@ -42,7 +42,7 @@ class PhotometricLoss:
         self._lanes = lanes_tuple(lanes_for(width, host_lanes() if lanes is None else lanes))
         self._window = gaussian_window()
         self._partials = np.empty((3, 3, height, width), np.float32)  # g dS/dm, dS/dE, dS/dF
-        self._sums = np.zeros((3, 3, height))  # of S, |x - y|, (x - y)², by colour and row
+        self._sums = np.zeros((3, 3, height))  # of S, |x - y|, (x - y)², by color and row
         self._gradient = np.empty(self.shape, np.float32)
 
     def __call__(self, render: np.ndarray, target: np.ndarray) -> LossValue:

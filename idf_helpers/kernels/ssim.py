@@ -1,6 +1,6 @@
 """SSIM and the loss's gradient row by row: two passes, each a blur down, a blur across, a formula.
 
-The formulas stand at the top of `loss.py`. STRIP rows of one colour are one item of work: most of
+The formulas stand at the top of `loss.py`. STRIP rows of one color are one item of work: most of
 the rows that the next row needs are then still near the processor that needs them. Blurred down, a
 row lies in a scratch of its own whose margins are zero, so that the blur across needs no special
 case at the ends; at the top and bottom the sum down just has fewer terms (zero padding). The last
@@ -93,7 +93,7 @@ def _weight(L, builder, window, i, row):
 @intrinsic
 def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width, scratch, stride):
     """scratch (5, stride): x, x², xy, y, y² of rows start … stop-1 summed with the window's
-    weights round `row`. base: rows of all planes before this colour's."""
+    weights round `row`. base: rows of all planes before this color's."""
     def codegen(context, builder, signature, args):
         base, start, stop, row, width, stride = (args[k] for k in (4, 5, 6, 7, 8, 10))
         r = _Row(context, builder, signature, args, width)
@@ -117,7 +117,7 @@ def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width,
 
 @intrinsic
 def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, out, total):
-    """out (3, 3, H, W) at row `row` of all rows of a colour table: g dS/dm, g dS/dE, g dS/dF,
+    """out (3, 3, H, W) at row `row` of all rows of a color table: g dS/dm, g dS/dE, g dS/dF,
     `plane` rows apart. total (lanes,): sums of S."""
     def codegen(context, builder, signature, args):
         stride, width, g, row, plane = args[2:7]
@@ -205,12 +205,12 @@ def _across_plain(scratch, plane, j):
     return total
 
 
-def _moments_plain(lanes, x, y, window, colour, row, scratch):
+def _moments_plain(lanes, x, y, window, color, row, scratch):
     height, width = x.shape[1:]
     for j in range(width):
         s0, s1, s2, s3, s4 = f32(0), f32(0), f32(0), f32(0), f32(0)
         for i in range(max(row - RADIUS, 0), min(row + RADIUS + 1, height)):
-            a, b, w = x[colour, i, j], y[colour, i, j], window[i - row + RADIUS]
+            a, b, w = x[color, i, j], y[color, i, j], window[i - row + RADIUS]
             s0 += w * a
             s1 += w * a * a
             s2 += w * a * b
@@ -221,7 +221,7 @@ def _moments_plain(lanes, x, y, window, colour, row, scratch):
         scratch[3, to], scratch[4, to] = s3, s4
 
 
-def _similarity_plain(lanes, scratch, g, colour, row, out, total):
+def _similarity_plain(lanes, scratch, g, color, row, out, total):
     one, two = f32(1), f32(2)
     total[0] = f32(0)
     for j in range(out.shape[3]):
@@ -233,100 +233,100 @@ def _similarity_plain(lanes, scratch, g, colour, row, out, total):
         r1, r2 = one / b1, one / b2
         s = a1 * a2 * r1 * r2
         total[0] += s
-        out[0, colour, row, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
-        out[1, colour, row, j] = -g * s * r2
-        out[2, colour, row, j] = g * two * a1 * r1 * r2
+        out[0, color, row, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
+        out[1, color, row, j] = -g * s * r2
+        out[2, color, row, j] = g * two * a1 * r1 * r2
 
 
-def _partials_plain(lanes, partials, window, colour, row, scratch):
+def _partials_plain(lanes, partials, window, color, row, scratch):
     height, width = partials.shape[2:]
     for k in range(3):
         for j in range(width):
             s = f32(0)
             for i in range(max(row - RADIUS, 0), min(row + RADIUS + 1, height)):
-                s += window[i - row + RADIUS] * partials[k, colour, i, j]
+                s += window[i - row + RADIUS] * partials[k, color, i, j]
             scratch[k, MARGIN + j] = s
 
 
-def _gradient_plain(lanes, scratch, weight, colour, row, x, y, out, totals):
+def _gradient_plain(lanes, scratch, weight, color, row, x, y, out, totals):
     totals[0, 0], totals[1, 0] = f32(0), f32(0)
     for j in range(x.shape[2]):
-        a, b = x[colour, row, j], y[colour, row, j]
+        a, b = x[color, row, j], y[color, row, j]
         d = a - b
         totals[0, 0] += abs(d)
         totals[1, 0] += d * d
-        out[colour, row, j] = (weight * np.sign(d) + _across_plain(scratch, 0, j)
+        out[color, row, j] = (weight * np.sign(d) + _across_plain(scratch, 0, j)
                                + f32(2) * a * _across_plain(scratch, 1, j)
                                + b * _across_plain(scratch, 2, j))
 
 
 # --- vectors or plain loops, chosen by the number of lanes when compiling -------------------------
 
-def moments_down(lanes, x, y, window, colour, row, scratch):
-    """scratch (5, ·): x, x², xy, y, y² of one colour blurred down to row `row`."""
+def moments_down(lanes, x, y, window, color, row, scratch):
+    """scratch (5, ·): x, x², xy, y, y² of one color blurred down to row `row`."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload(moments_down)
-def _compile_moments(lanes, x, y, window, colour, row, scratch):
+def _compile_moments(lanes, x, y, window, color, row, scratch):
     if lanes.count == 1:
         return _moments_plain
 
-    def vectors(lanes, x, y, window, colour, row, scratch):
+    def vectors(lanes, x, y, window, color, row, scratch):
         height, width = x.shape[1:]
-        _moments_down(lanes, x, y, window, colour * height, max(row - RADIUS, 0),
+        _moments_down(lanes, x, y, window, color * height, max(row - RADIUS, 0),
                       min(row + RADIUS + 1, height), row, width, scratch, scratch.shape[1])
     return vectors
 
 
-def similarity_across(lanes, scratch, g, colour, row, out, total):
+def similarity_across(lanes, scratch, g, color, row, out, total):
     """out (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF of one row; total: S summed, spread over it."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload(similarity_across)
-def _compile_similarity(lanes, scratch, g, colour, row, out, total):
+def _compile_similarity(lanes, scratch, g, color, row, out, total):
     if lanes.count == 1:
         return _similarity_plain
 
-    def vectors(lanes, scratch, g, colour, row, out, total):
+    def vectors(lanes, scratch, g, color, row, out, total):
         height, width = out.shape[2:]
-        _similarity_across(lanes, scratch, scratch.shape[1], width, g, colour * height + row,
+        _similarity_across(lanes, scratch, scratch.shape[1], width, g, color * height + row,
                            3 * height, out, total)
     return vectors
 
 
-def partials_down(lanes, partials, window, colour, row, scratch):
-    """scratch (3, ·): the three tables of one colour blurred down to row `row`."""
+def partials_down(lanes, partials, window, color, row, scratch):
+    """scratch (3, ·): the three tables of one color blurred down to row `row`."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload(partials_down)
-def _compile_partials(lanes, partials, window, colour, row, scratch):
+def _compile_partials(lanes, partials, window, color, row, scratch):
     if lanes.count == 1:
         return _partials_plain
 
-    def vectors(lanes, partials, window, colour, row, scratch):
+    def vectors(lanes, partials, window, color, row, scratch):
         height, width = partials.shape[2:]
-        _partials_down(lanes, partials, window, colour * height, 3 * height,
+        _partials_down(lanes, partials, window, color * height, 3 * height,
                        max(row - RADIUS, 0), min(row + RADIUS + 1, height), row, width, scratch,
                        scratch.shape[1])
     return vectors
 
 
-def gradient_across(lanes, scratch, weight, colour, row, x, y, out, totals):
+def gradient_across(lanes, scratch, weight, color, row, x, y, out, totals):
     """One row of dL/dx; totals (2, ·): |x - y| and (x - y)² summed, spread over it."""
     raise NotImplementedError("for compiled code only")
 
 
 @overload(gradient_across)
-def _compile_gradient(lanes, scratch, weight, colour, row, x, y, out, totals):
+def _compile_gradient(lanes, scratch, weight, color, row, x, y, out, totals):
     if lanes.count == 1:
         return _gradient_plain
 
-    def vectors(lanes, scratch, weight, colour, row, x, y, out, totals):
+    def vectors(lanes, scratch, weight, color, row, x, y, out, totals):
         height, width = x.shape[1:]
-        _gradient_across(lanes, scratch, scratch.shape[1], width, weight, colour * height + row,
+        _gradient_across(lanes, scratch, scratch.shape[1], width, weight, color * height + row,
                          x, y, out, totals)
     return vectors
 
@@ -342,11 +342,11 @@ def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
     strips = -(-height // STRIP)
     item = first_item(counter)
     while item < 3 * strips:
-        colour, first = item // strips, item % strips * STRIP
+        color, first = item // strips, item % strips * STRIP
         for row in range(first, min(first + STRIP, height)):
-            moments_down(lanes, x, y, window, colour, row, scratch)
-            similarity_across(lanes, scratch, g, colour, row, partials, total)
-            sums[0, colour, row] = total.sum()
+            moments_down(lanes, x, y, window, color, row, scratch)
+            similarity_across(lanes, scratch, g, color, row, partials, total)
+            sums[0, color, row] = total.sum()
         item = next_item(counter)
 
 
@@ -359,10 +359,10 @@ def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
     strips = -(-height // STRIP)
     item = first_item(counter)
     while item < 3 * strips:
-        colour, first = item // strips, item % strips * STRIP
+        color, first = item // strips, item % strips * STRIP
         for row in range(first, min(first + STRIP, height)):
-            partials_down(lanes, partials, window, colour, row, scratch)
-            gradient_across(lanes, scratch, weight, colour, row, x, y, out, totals)
-            sums[1, colour, row] = totals[0].sum()
-            sums[2, colour, row] = totals[1].sum()
+            partials_down(lanes, partials, window, color, row, scratch)
+            gradient_across(lanes, scratch, weight, color, row, x, y, out, totals)
+            sums[1, color, row] = totals[0].sum()
+            sums[2, color, row] = totals[1].sum()
         item = next_item(counter)

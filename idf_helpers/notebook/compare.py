@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import catalogue as backends
 from ..data.cameras import Camera, scene_frame
 from ..data.contact_sheet import before_after
 from ..data.dataset import Dataset
+from ..reconstruct.methods import SPLATS
 from ..reconstruct.splats.config import SplatConfig
 from ..reconstruct.splats.run import train_splats
 from ..reconstruct.splats.scene import GaussianScene
@@ -28,9 +28,9 @@ def compare_backends(data: Dataset, out, config: SplatConfig,
     test oracle (`reference`) and non-commercial backends are left out; ask for those by name.
     """
     rows = []
-    for status in backends.available("splats"):
+    for status in SPLATS.available():
         if status.missing or status.name == "reference" \
-                or not backends.find("splats", status.name).commercial:
+                or not SPLATS.find(status.name).commercial:
             continue
         key = stable_hash([data.fingerprint(), str(config), status.name])[:8]
         folder = Path(out) / f"splats-{key}"

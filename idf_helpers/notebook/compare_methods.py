@@ -84,8 +84,8 @@ def curves_plot(contests: list[Contest]) -> np.ndarray:
     figure = Figure(figsize=(6.0, 3.2), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for c, colour in zip(contests, ("#c2571a", "#3366aa", "#2a8c4a"), strict=False):
-        axes.plot(c.curve[:, 0], c.curve[:, 1], "o-", markersize=3, color=colour, label=c.name)
+    for c, color in zip(contests, ("#c2571a", "#3366aa", "#2a8c4a"), strict=False):
+        axes.plot(c.curve[:, 0], c.curve[:, 1], "o-", markersize=3, color=color, label=c.name)
     axes.set(xlabel="seconds of training", ylabel="PSNR on held-out views, dB")
     axes.grid(alpha=0.3)
     axes.legend()
@@ -121,8 +121,8 @@ def geometry_picture(scene, dataset: Dataset, resolution: int | None, views: int
     for r in full:
         near, far = (np.nanmin(r.depth), np.nanmax(r.depth)) if np.isfinite(r.depth).any() \
             else (0, 1)
-        grey = np.nan_to_num(1 - 0.9 * (r.depth - near) / max(far - near, 1e-9), nan=0.0)
-        depths.append(np.repeat(grey[..., None], 3, axis=2))
+        gray = np.nan_to_num(1 - 0.9 * (r.depth - near) / max(far - near, 1e-9), nan=0.0)
+        depths.append(np.repeat(gray[..., None], 3, axis=2))
     normals = [np.nan_to_num(0.5 + 0.5 * scene.normals(c), nan=1.0) for c in cameras]
     return contact_sheet([*(r.rgb for r in full), *depths, *normals], columns=len(cameras),
                          cell=cell)

@@ -69,7 +69,7 @@ class NerfPanel(TrainingPanel):
 class HeldOut:
     """PSNR over time on a few held-out views, for a progress callback: `look(progress)`.
 
-    curve: (N, 2) seconds of optimisation, mean dB. The training's clock stands still meanwhile.
+    curve: (N, 2) seconds of optimization, mean dB. The training's clock stands still meanwhile.
     """
 
     def __init__(self, dataset: Dataset, resolution: int | None):

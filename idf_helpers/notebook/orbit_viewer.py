@@ -115,8 +115,8 @@ class OrbitViewer:
 
 def orbit_camera(frame: SceneFrame, base: Camera, yaw: float, pitch: float,
                  distance: float | None = None, center=None) -> Camera:
-    """`base` at yaw and pitch (radians) round the frame's centre, as orbit.js turns: yaw 0 is the
-    front and grows anticlockwise seen from above."""
+    """`base` at yaw and pitch (radians) round the frame's center, as orbit.js turns: yaw 0 is the
+    front and grows counterclockwise seen from above."""
     center = frame.center if center is None else np.asarray(center, np.float64)
     side = np.cross(frame.up, frame.front)
     flat = math.cos(yaw) * frame.front + math.sin(yaw) * side

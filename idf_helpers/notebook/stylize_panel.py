@@ -8,7 +8,6 @@ import cv2
 import ipywidgets as w
 import numpy as np
 
-from .. import catalogue as backends
 from ..data.contact_sheet import before_after, contact_sheet
 from ..data.dataset import Dataset
 from ..data.media import encode_image, over, read_image, read_video
@@ -18,13 +17,14 @@ from ..stylize.config import LoopConfig, PropagateConfig, RowConfig, StylizeConf
 from ..stylize.dataset import DEFAULT_KEYS, REPORT, stylize_dataset
 from ..stylize.key_views import choose_keys
 from ..stylize.loop import loop
+from ..stylize.methods import PROPAGATORS, STYLISTS
 from ..stylize.stylists.preset import PRESETS
 from ..stylize.stylists.prompts import NEGATIVE, PROMPTS, ready
 from ..stylize.views import DatasetViews, in_order
 from .widgets import BLANK, LABEL, WIDE, Panel, picture_widget, png, uploaded_files
 
 STRIP = 12  # views in a strip
-KEY_COLOUR = (0.15, 0.45, 0.95)
+KEY_COLOR = (0.15, 0.45, 0.95)
 
 
 class DiffusionPanel(Panel):
@@ -42,7 +42,7 @@ class DiffusionPanel(Panel):
                  propagator: str = "auto", depth_model=None):
         self.dataset, self.out = dataset, Path(out)
         self.resolution, self.depth_s, self.depth_model = resolution, depth_s, depth_model
-        self.stylist = w.Dropdown(options=backends.names("stylise"), value=stylist,
+        self.stylist = w.Dropdown(options=STYLISTS.names(), value=stylist,
                                   description="Stylist", style=LABEL)
         self.preset = w.Dropdown(options=list(PRESETS), value=preset, description="Look",
                                  style=LABEL)
@@ -59,7 +59,7 @@ class DiffusionPanel(Panel):
                                       description="Strength", style=LABEL)
         self.keys = w.IntSlider(value=keys, min=1, max=min(32, len(dataset.frames)),
                                 description="Key views", style=LABEL)
-        self.propagator = w.Dropdown(options=["auto", *backends.names("propagate")],
+        self.propagator = w.Dropdown(options=["auto", *PROPAGATORS.names()],
                                      value=propagator, description="Propagation", style=LABEL)
         self.strip = picture_widget(960)
         self.result = picture_widget(960)
@@ -162,7 +162,7 @@ class DiffusionPanel(Panel):
 
 
 def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
-    """The views in their order, at most `2 * STRIP` of them, keys in a coloured frame."""
+    """The views in their order, at most `2 * STRIP` of them, keys in a colored frame."""
     frames, chosen = in_order(dataset.frames), set(keys)
     shown = sorted(set(np.linspace(0, len(frames) - 1, min(2 * STRIP, len(frames))).astype(int))
                    | (chosen if len(chosen) <= STRIP else set()))
@@ -173,7 +173,7 @@ def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
                              interpolation=cv2.INTER_AREA)
         if i in chosen:
             for edge in (np.s_[:3], np.s_[-3:], np.s_[:, :3], np.s_[:, -3:]):
-                picture[edge] = KEY_COLOUR
+                picture[edge] = KEY_COLOR
         pictures.append(picture)
     return contact_sheet(pictures, columns=min(STRIP, len(pictures)), cell=cell)
 
@@ -198,7 +198,7 @@ def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndar
 
 def measure_lines(report: dict) -> list[str]:
     """The measures of a run for people; what was not measured is left out."""
-    texts = {"warp_error_neighbours": "change of a surface point between neighbours: {:.1f} of 255",
+    texts = {"warp_error_neighbors": "change of a surface point between neighbors: {:.1f} of 255",
              "warp_error_eighth": "an eighth of a turn apart: {:.1f}",
              "sharpness_of_keys": "sharpness: {:.2f} of the key views'",
              "mask_overlap": "overlap of the outlines: {:.3f}"}
@@ -213,18 +213,18 @@ def paint(dataset: Dataset, path, frame: int | None = None) -> Path:
     k = choose_keys([f.camera for f in views.frames], 1)[0] if frame is None else frame
     view = views[k]
     rgb = view.source()
-    grey = rgb.mean(-1)
+    gray = rgb.mean(-1)
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal(grey.shape).astype(np.float32)
+    noise = rng.standard_normal(gray.shape).astype(np.float32)
     size = max(view.size) / 320
     strokes = cv2.GaussianBlur(noise, (0, 0), sigmaX=7 * size, sigmaY=1.3 * size)
     strokes /= strokes.std() + 1e-6
-    light = np.clip((grey + 0.05 * strokes - 0.1) / 0.7, 0, 1)[..., None]
+    light = np.clip((gray + 0.05 * strokes - 0.1) / 0.7, 0, 1)[..., None]
     low, middle, high = (np.array(c, np.float32) for c in
                          ((0.16, 0.10, 0.30), (0.86, 0.34, 0.30), (1.0, 0.90, 0.60)))
     painted = np.where(light < 0.5, low + (middle - low) * 2 * light,
                        middle + (high - middle) * (2 * light - 1))
-    teal = ((strokes > 1.1) & (grey > 0.2))[..., None]
+    teal = ((strokes > 1.1) & (gray > 0.2))[..., None]
     painted = np.where(teal, 0.5 * painted + 0.5 * np.array((0.1, 0.55, 0.55)), painted)
     a = view.mask[..., None]
     file = Path(path) / f"{Path(view.name).name}.png"

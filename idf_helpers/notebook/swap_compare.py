@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import catalogue as backends
 from .. import provenance
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
@@ -16,27 +15,28 @@ from ..errors import IdfError
 from ..export.gallery import SHEET_YAWS, frames_by_yaw
 from ..swap.config import SwapConfig
 from ..swap.dataset import read_sources
+from ..swap.methods import SWAPPERS, VIEWS
 
 
 @dataclass(frozen=True, eq=False)
 class SwapComparison:
     """picture: uint8 sheet, the views as they are and a row for each swapper. rows: of a table,
-    one a swapper: how many of the views it swapped, CPU seconds, licence."""
+    one a swapper: how many of the views it swapped, CPU seconds, license."""
 
     picture: np.ndarray
     rows: list[dict]
 
 
-def present_swappers(offers: frozenset[str] = frozenset({backends.VIEWS})) -> list[str]:
+def present_swappers(offers: frozenset[str] = frozenset({VIEWS})) -> list[str]:
     """Names of the swap backends that can run here, and the hybrids of the neural ones. Those with
-    a licence that is not for every use are among them only where the user fetched their weights."""
+    a license that is not for every use are among them only where the user fetched their weights."""
     found, neural = [], []
-    for status in backends.available("swap"):
-        if not status.missing and backends.find("swap", status.name).needs <= offers:
+    for status in SWAPPERS.available():
+        if not status.missing and SWAPPERS.find(status.name).needs <= offers:
             found.append(status.name)
-            if not backends.find("swap", status.name).commercial:
+            if not SWAPPERS.find(status.name).commercial:
                 neural.append(f"uv+{status.name}")
-    return found + [n for n in neural if backends.find("swap", n).needs <= offers]
+    return found + [n for n in neural if SWAPPERS.find(n).needs <= offers]
 
 
 def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str] | None = None,
@@ -56,9 +56,9 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
     pictures, captions = list(before), ["as it is", *[""] * (len(before) - 1)]
     rows = []
     for k, name in enumerate(names):
-        backend = backends.find("swap", name)
+        backend = SWAPPERS.find(name)
         row = {"swapper": backend.name, "swapped": 0, "of": len(chosen), "cpu seconds": None,
-               "licence": backend.licence, "note": ""}
+               "license": backend.license, "note": ""}
         rows.append(row)
         started = time.process_time()
         try:

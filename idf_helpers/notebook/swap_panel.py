@@ -7,7 +7,6 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from .. import catalogue as backends
 from ..data import samples
 from ..data.contact_sheet import before_after
 from ..data.dataset import Dataset
@@ -17,6 +16,7 @@ from ..errors import IdfError
 from ..export.gallery import SHEET_YAWS, frames_by_yaw
 from ..runtime.files import read_json, stable_hash
 from ..swap.dataset import SwapConfig, swap_dataset
+from ..swap.methods import SWAPPERS
 from .before_after import BeforeAfter
 from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
 
@@ -43,7 +43,7 @@ class SwapPanel(Panel):
                             continuous_update=False)
         self.dataset = w.Text(value=str(dataset), description="Views (dataset)", style=LABEL,
                               layout=WIDE, placeholder="bundled name, folder, .zip or https URL")
-        self.backend = w.Dropdown(options=["auto", *backends.names("swap")], value=backend,
+        self.backend = w.Dropdown(options=["auto", *SWAPPERS.names()], value=backend,
                                   description="Swap backend", style=LABEL)
         self.consent = w.Textarea(
             value=consent, description="Consent", style=LABEL, layout=WIDE,

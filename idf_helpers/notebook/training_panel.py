@@ -9,7 +9,7 @@ from pathlib import Path
 import ipywidgets as w
 import numpy as np
 
-from .. import catalogue as backends
+from ..catalogue import STAGES
 from ..data.cameras import Camera
 from ..data.dataset import Dataset
 from ..runtime.files import stable_hash
@@ -43,7 +43,7 @@ class TrainingPanel(Panel):
         self.resolution = w.IntSlider(value=resolution, min=self.smallest, max=512, step=32,
                                       description="Resolution", style=LABEL,
                                       layout=w.Layout(width="450px"))
-        self.backend = w.Dropdown(options=["auto", *backends.names(self.stage)], value=backend,
+        self.backend = w.Dropdown(options=["auto", *STAGES[self.stage].names()], value=backend,
                                   description="Backend", style=LABEL)
         self.amount_box = self.make_amount(budget_s, iterations)
         self.preview = picture_widget(PREVIEW_SIZE)
@@ -81,7 +81,7 @@ class TrainingPanel(Panel):
     def choose(self, *more) -> tuple[str, str]:
         """(name of the backend, why it); sets `folder`, one for each choice. more: what else tells
         two runs apart. "auto" is no other run than the backend that it takes."""
-        chosen, why = backends.choose(self.stage, self.backend.value)
+        chosen, why = STAGES[self.stage].choose(self.backend.value)
         key = stable_hash([self.data.fingerprint(), str(self.config), chosen.name, *more])[:8]
         self.folder = self.out / f"{self.stage}-{key}"
         return chosen.name, why

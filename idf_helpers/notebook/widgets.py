@@ -86,9 +86,9 @@ class Panel:
         finally:
             self.button.disabled = False
 
-    def say(self, text: str, colour: str = "inherit") -> None:
+    def say(self, text: str, color: str = "inherit") -> None:
         """Text of the status line (escaped)."""
-        self.status.value = (f'<div style="color:{colour};white-space:pre-wrap;line-height:1.5;'
+        self.status.value = (f'<div style="color:{color};white-space:pre-wrap;line-height:1.5;'
                              f'max-width:640px">{html.escape(text)}</div>')
 
     def report(self, step: str, fraction: float) -> None:

@@ -14,18 +14,18 @@ import numpy as np
 
 from ..errors import IdfError
 from ..runtime.settings import check_range
-from .surface import fuse, rendered_views, seen_colours, slope_of, volume_around
+from .surface import fuse, rendered_views, seen_colors, slope_of, volume_around
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """vertices (V, 3) float32 world units, normals (V, 3) float32 unit, outward, colours (V, 3)
+    """vertices (V, 3) float32 world units, normals (V, 3) float32 unit, outward, colors (V, 3)
     float32 in [0, 1] (sRGB, as pictures), triangles (T, 3) int32, counter-clockwise from outside.
     """
 
     vertices: np.ndarray
     normals: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     triangles: np.ndarray
 
 
@@ -97,7 +97,7 @@ def extract_mesh(scene, cells: int = 128, views: int = 40, largest: float = 0.01
     vertices, triangles = _without_crumbs(vertices, triangles, largest)
     normals = slope_of(volume, vertices, 1.0)
     vertices = (origin + voxel * (vertices - 1)).astype(np.float32)
-    return Mesh(vertices, normals, seen_colours(seen, vertices, normals, 2 * voxel), triangles)
+    return Mesh(vertices, normals, seen_colors(seen, vertices, normals, 2 * voxel), triangles)
 
 
 def _without_crumbs(vertices, triangles, share: float):

@@ -1,6 +1,6 @@
-"""Meshes on disk: binary glTF 2.0 (`.glb`) and `.ply`, both with a colour at each vertex.
+"""Meshes on disk: binary glTF 2.0 (`.glb`) and `.ply`, both with a color at each vertex.
 
-glTF: +y up, metres, linear colours in COLOR_0 (Khronos glTF 2.0, §3.7.2), shown as they are by
+glTF: +y up, meters, linear colors in COLOR_0 (Khronos glTF 2.0, §3.7.2), shown as they are by
 KHR_materials_unlit. PLY: the layout that MeshLab and Blender write, sRGB bytes.
 """
 
@@ -26,7 +26,7 @@ def write_mesh_ply(mesh: Mesh, path) -> None:
         *((n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")),
         *((n, "u1") for n in ("red", "green", "blue"))])
     for names, values in ((("x", "y", "z"), mesh.vertices), (("nx", "ny", "nz"), mesh.normals),
-                          (("red", "green", "blue"), np.rint(255 * mesh.colours))):
+                          (("red", "green", "blue"), np.rint(255 * mesh.colors))):
         for k, name in enumerate(names):
             vertex[name] = values[:, k]
     face = np.empty(len(mesh.triangles), dtype=[("count", "u1"), ("corners", "<i4", 3)])
@@ -39,17 +39,17 @@ def write_mesh_ply(mesh: Mesh, path) -> None:
 
 
 def write_glb(mesh: Mesh, path, frame: SceneFrame | None = None) -> None:
-    """One node, one mesh. frame: turned so that its up is +y and its front +z, about its centre."""
+    """One node, one mesh. frame: turned so that its up is +y and its front +z, about its center."""
     vertices, normals = mesh.vertices, mesh.normals
     if frame is not None:
         axes = np.stack([np.cross(frame.up, frame.front), frame.up, frame.front])
         vertices, normals = (vertices - frame.center) @ axes.T, normals @ axes.T
-    c = np.clip(mesh.colours, 0, 1)
+    c = np.clip(mesh.colors, 0, 1)
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)  # sRGB -> linear
-    colours = np.full((len(c), 4), 65535, np.uint16)
-    colours[:, :3] = np.rint(65535 * linear)
+    colors = np.full((len(c), 4), 65535, np.uint16)
+    colors[:, :3] = np.rint(65535 * linear)
     parts = [(vertices.astype("<f4"), "VEC3", FLOAT, ARRAY), (normals.astype("<f4"), "VEC3", FLOAT,
-             ARRAY), (colours, "VEC4", UNSIGNED_SHORT, ARRAY),
+             ARRAY), (colors, "VEC4", UNSIGNED_SHORT, ARRAY),
              (mesh.triangles.astype("<u4").reshape(-1), "SCALAR", UNSIGNED_INT, ELEMENTS)]
     binary, views, accessors = b"", [], []
     for values, kind, component, target in parts:

@@ -31,7 +31,7 @@ class View:
     depth: np.ndarray
 
     def points(self) -> np.ndarray:
-        """(N, 6) float32: world position and colour of every pixel with a depth."""
+        """(N, 6) float32: world position and color of every pixel with a depth."""
         origin, directions = self.camera.rays()
         seen = np.isfinite(self.depth)
         along = self.depth[seen] / (directions[seen] @ self.camera.forward)
@@ -116,11 +116,11 @@ def _fuse(origin, voxel, cameras, depths, offsets, enough, volume, counter):
         i = next_item(counter)
 
 
-def seen_colours(views: list[View], points: np.ndarray, normals: np.ndarray,
+def seen_colors(views: list[View], points: np.ndarray, normals: np.ndarray,
                  within: float) -> np.ndarray:
-    """(N, 3) float32 colours of surface points (N, 3): the mean over the views that see them,
+    """(N, 3) float32 colors of surface points (N, 3): the mean over the views that see them,
     weighted by the squared cosine to their normals. within: difference of depth that still counts
-    as seen, world units. What hardly a view sees takes the colour of the nearest that is seen."""
+    as seen, world units. What hardly a view sees takes the color of the nearest that is seen."""
     from scipy.spatial import cKDTree
 
     total, weight = np.zeros((len(points), 3)), np.zeros(len(points))
@@ -129,8 +129,8 @@ def seen_colours(views: list[View], points: np.ndarray, normals: np.ndarray,
         c = view.camera
         inside = (z > 0) & (uv >= 0).all(1) & (uv[:, 0] < c.width) & (uv[:, 1] < c.height)
         j, i = np.where(inside[:, None], uv, 0).astype(np.int64).T
-        towards = c.position - points
-        cosine = (normals * towards).sum(1) / np.linalg.norm(towards, axis=1)
+        toward = c.position - points
+        cosine = (normals * toward).sum(1) / np.linalg.norm(toward, axis=1)
         with np.errstate(invalid="ignore"):
             seen = inside & (np.abs(view.depth[i, j] - z) < within) & (cosine > 0.1)
         total[seen] += view.rgb[i, j][seen] * cosine[seen, None] ** 2
@@ -138,15 +138,15 @@ def seen_colours(views: list[View], points: np.ndarray, normals: np.ndarray,
     known = weight > min(1.0, 0.25 * weight.max(initial=0))  # a single view may see a blurred rim
     if not known.any():
         return np.full((len(points), 3), 0.5, np.float32)
-    colours = total / np.maximum(weight, 1e-9)[:, None]
+    colors = total / np.maximum(weight, 1e-9)[:, None]
     nearest = cKDTree(points[known]).query(points[~known])[1] if not known.all() else []
-    colours[~known] = colours[known][nearest]
-    return np.clip(colours, 0, 1).astype(np.float32)
+    colors[~known] = colors[known][nearest]
+    return np.clip(colors, 0, 1).astype(np.float32)
 
 
 def surface_points(scene, count: int = 20_000, views: int = 40, seed: int = 0) -> np.ndarray:
     """(N, 6) float32 with N <= count: random points of the surface that the scene's depth pictures
-    show, world position and colour in [0, 1]; what Gaussians can start from. One point at most
+    show, world position and color in [0, 1]; what Gaussians can start from. One point at most
     in each cell of a grid, so that no part is crowded."""
     seen = rendered_views(scene, views)
     points = np.concatenate([v.points() for v in seen])
@@ -174,8 +174,8 @@ def slope_of(volume: np.ndarray, points: np.ndarray, smooth: float) -> np.ndarra
 
 
 def normals_of_depth(camera: Camera, depth: np.ndarray, smooth: float = 1.0) -> np.ndarray:
-    """(H, W, 3) float32 unit normals of a depth picture (H, W), towards the camera; NaN where there
-    is no depth and where a neighbour has none. smooth: pixels, standard deviation of a blur."""
+    """(H, W, 3) float32 unit normals of a depth picture (H, W), toward the camera; NaN where there
+    is no depth and where a neighbor has none. smooth: pixels, standard deviation of a blur."""
     from scipy import ndimage
 
     seen = np.isfinite(depth)

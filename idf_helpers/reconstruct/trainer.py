@@ -20,7 +20,7 @@ MAX_ROLLBACKS = 3
 class Progress:
     """How far a training is.
 
-    iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimisation.
+    iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimization.
     iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps.
     memory_mb: most resident memory of the process so far (10^6 bytes).
     preview: (camera, background=None) -> (H, W, 3) float32 picture of the state right now.

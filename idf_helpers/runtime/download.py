@@ -39,7 +39,7 @@ MODELS: dict[str, ModelFile] = {m.name: m for m in (
     ModelFile(
         name="face_landmarks",
         purpose="finds a face and 468 points on it (swap, track)",
-        licence="Apache-2.0, Google MediaPipe",
+        license="Apache-2.0, Google MediaPipe",
         source=Wheel("mediapipe==0.10.21", "3.11", "manylinux_2_28_x86_64", 35_622_638),
         pins=(
             Pin("face_detection_short_range.tflite",
@@ -106,9 +106,9 @@ def path(name: str | ModelFile) -> Path:
 
 
 def offer(model: ModelFile) -> str:
-    """Size, where published, and licence, for people."""
+    """Size, where published, and license, for people."""
     size = _download_size(model)
-    return ", ".join([_mb(size)] * bool(size) + [model.licence])
+    return ", ".join([_mb(size)] * bool(size) + [model.license])
 
 
 def is_present(name: str | ModelFile) -> bool:
@@ -124,7 +124,7 @@ def is_present(name: str | ModelFile) -> bool:
 def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
     """`path(name)`, fetched first where it is missing.
 
-    ask: called with the row before anything is fetched (to show size and licence); False leaves
+    ask: called with the row before anything is fetched (to show size and license); False leaves
     everything as it was and raises IdfError. Only call this on a user's explicit request.
     """
     model = get(name)
@@ -203,10 +203,10 @@ def install_from(name: str | ModelFile, source: Path | str) -> Path:
 
 
 def describe() -> list[dict]:
-    """One row per download: name, present, size (bytes fetched), kept (bytes on disk), licence,
+    """One row per download: name, present, size (bytes fetched), kept (bytes on disk), license,
     source, purpose, sha256 (file -> hash), folder. What `idf download` prints without a name."""
     return [{"name": m.name, "present": is_present(m), "size": _download_size(m),
-             "kept": sum(p.size for p in m.pins), "licence": m.licence,
+             "kept": sum(p.size for p in m.pins), "license": m.license,
              "source": m.source.where, "needs": m.needs, "commercial": m.commercial,
              "purpose": m.purpose, "sha256": {p.file: p.sha256 for p in m.pins},
              "folder": str(_folder(m))} for m in MODELS.values()]
@@ -217,9 +217,9 @@ def listing() -> str:
     lines = [f"cache folder: {cache_dir()}   (change it with IDF_CACHE)"]
     for row in describe():
         lines += [f"{row['name']}  [{'here' if row['present'] else 'not here'}]  {row['purpose']}",
-                  f"    {_mb(row['size'])} to fetch, {_mb(row['kept'])} kept; {row['licence']}; "
+                  f"    {_mb(row['size'])} to fetch, {_mb(row['kept'])} kept; {row['license']}; "
                   f"from {row['source']}" if row["size"] else
-                  f"    {row['licence']}; from {row['source']}"]
+                  f"    {row['license']}; from {row['source']}"]
         lines += [f"    with {', '.join(row['needs'])}"] * bool(row["needs"])
         seen = {p.file: _locked(get(row["name"]), p).sha256 for p in MODELS[row["name"]].pins}
         lines += [f"    {file}  " + (f"sha256 {digest}" if digest else NOT_PINNED if not seen[file]

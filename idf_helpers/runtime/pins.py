@@ -96,15 +96,15 @@ class Checkout:
 class ModelFile:
     """What can be asked for by name.
 
-    pins: the files that come of it. source: where from. licence: of the files. purpose: one line.
+    pins: the files that come of it. source: where from. license: of the files. purpose: one line.
     env: variable naming a user's own copy (a folder, a wheel), "" = none. needs: names of other
     rows without which this one is of no use; they are fetched with it. commercial: whether the
-    licence allows any use.
+    license allows any use.
     """
 
     name: str
     purpose: str
-    licence: str
+    license: str
     source: Wheel | Url | Release | Checkout
     pins: tuple[Pin, ...]
     env: str = ""

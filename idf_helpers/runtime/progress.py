@@ -10,25 +10,37 @@ EVERY_S = 10.0  # between two lines where there is no terminal
 REFRESH_S = 0.2
 
 
-class Line:
-    """Shows `step: 42 %  details` on stderr."""
+class Reporter:
+    """Takes word of a running stage: this one is silent, subclasses show it."""
+
+    def step(self, what: str, fraction: float, details: str = "") -> None:
+        """Take how much of a step is done. fraction: of this step, in [0, 1]."""
+
+    def training(self, progress) -> None:
+        """Take a `reconstruct.trainer.Progress`."""
+
+    def note(self, text: str) -> None:
+        """Take one line for people, such as what is odd about the input."""
+
+
+class Line(Reporter):
+    """Shows `step: 42 %  details` on stderr, notes on stdout."""
 
     def __init__(self, stream=None):
         self.stream = stream or sys.stderr
         self._live = self.stream.isatty()
         self._step, self._told, self._width = "", -1e9, 0
 
-    def __call__(self, step: str, fraction: float, details: str = "") -> None:
-        """fraction: of this step, in [0, 1]."""
+    def step(self, what: str, fraction: float, details: str = "") -> None:
         now = time.monotonic()
-        new = step != self._step
+        new = what != self._step
         pause = REFRESH_S if self._live else EVERY_S
         if not new and now - self._told < pause and fraction < 1:
             return
         if new and self._step:
             self._end()
-        self._step, self._told = step, now
-        text = f"  {step}: {100 * fraction:3.0f} %  {details}".rstrip()
+        self._step, self._told = what, now
+        text = f"  {what}: {100 * fraction:3.0f} %  {details}".rstrip()
         if self._live:
             self.stream.write("\r" + text.ljust(self._width))
             self._width = len(text)
@@ -45,7 +57,13 @@ class Line:
         self._end()
         self._step = ""
 
+    __call__ = step
+
     def training(self, p) -> None:
-        """For `splats.train.fit`'s progress."""
-        self("training", p.fraction, f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second,"
-             f" {p.psnr_train:.1f} dB, {p.num_gaussians} Gaussians, {p.memory_mb:.0f} MB")
+        self.step("training", p.fraction,
+                  f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
+                  f"{p.psnr_train:.1f} dB, {p.size}, {p.memory_mb:.0f} MB")
+
+    def note(self, text: str) -> None:
+        self._end()
+        print(f"  note: {text}", flush=True)

@@ -37,7 +37,7 @@ export class OrbitControls {
     this._wake();
   }
 
-  /** Yaw and pitch in radians (0, 0 is the front), distance, centre: goes there smoothly. */
+  /** Yaw and pitch in radians (0, 0 is the front), distance, center: goes there smoothly. */
   setView(goal, {jump = false} = {}) {
     Object.assign(this.goal, goal);
     this._limit();

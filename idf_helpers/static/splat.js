@@ -8,15 +8,15 @@
 //
 // An avatar's pack holds the bases of its expression, too: view.setWeights([…]) moves the face.
 //
-// The picture is that of 3D Gaussian splatting (arXiv 2308.04079) and of the rasterisers in
+// The picture is that of 3D Gaussian splatting (arXiv 2308.04079) and of the rasterizers in
 // idf_helpers/splats: perspective covariance + 0.3 px², alpha = min(0.99, opacity exp(-sigma)),
-// nothing below 1/255, depth order along the optical axis, colour max(0, 0.5 + SH(direction)).
-// The canvas has 8 bits a channel: it cuts colours above 1 before they are blended.
+// nothing below 1/255, depth order along the optical axis, color max(0, 0.5 + SH(direction)).
+// The canvas has 8 bits a channel: it cuts colors above 1 before they are blended.
 
 import {Blend} from './blend.js';
 
 const CUTOFF = 255;            // a Gaussian ends where its alpha falls below 1 / CUTOFF
-const BASE_TEXELS = 4;         // mean + opacity, quaternion, scales, colour
+const BASE_TEXELS = 4;         // mean + opacity, quaternion, scales, color
 const MANY = 200000;           // more Gaussians than this are not sorted anew in every frame
 const BATCH = 128;             // quads an instance: instances of a single quad are slow everywhere
 const ORDER_WIDTH = 1024;      // of the texture that holds the depth order
@@ -37,7 +37,7 @@ export function unpack(data) {
   const text = new TextDecoder().decode(new Uint8Array(buffer, start + 12, ints.getUint32(8, true)));
   const head = JSON.parse(text);
   const n = head.count;
-  const section = name => dequantise(coded(buffer, start, head, head.sections[name]));
+  const section = name => dequantize(coded(buffer, start, head, head.sections[name]));
   const out = {count: n, degree: head.sh_degree, chunk: head.chunk, means: section('means'),
     scales: section('log_scales').map(Math.exp), opacities: section('opacities'),
     colors: section('colors'), sh: head.sh_degree ? section('sh') : new Float32Array(0)};
@@ -53,7 +53,7 @@ export function unpack(data) {
 }
 
 // Codes column by column, ranges (chunks, columns, 2): value = lo + code (hi - lo) / top, lo and hi
-// shared by a chunk of neighbours.
+// shared by a chunk of neighbors.
 function coded(buffer, start, {count, chunk}, {type, columns, rows = count, codes, ranges}) {
   const Code = {u8: Uint8Array, u16: Uint16Array}[type];
   return {rows, columns, chunk, top: type === 'u8' ? 255 : 65535,
@@ -61,7 +61,7 @@ function coded(buffer, start, {count, chunk}, {type, columns, rows = count, code
     ranges: new Float32Array(buffer, start + ranges, 2 * columns * Math.ceil(rows / chunk))};
 }
 
-function dequantise({rows, columns, chunk, top, codes, ranges}) {
+function dequantize({rows, columns, chunk, top, codes, ranges}) {
   const out = new Float32Array(rows * columns);
   for (let c = 0; c < columns; c++) {
     for (let i = 0; i < rows; i++) {
@@ -395,7 +395,7 @@ export class SplatView {
     this.requestRender();
   }
 
-  // The first n Gaussians without the view-dependent part of their colour.
+  // The first n Gaussians without the view-dependent part of their color.
   _upload(n) {
     const {gl, splats, _base: base} = this;
     for (let i = 0, j = 0; i < n; i++, j += 16) {

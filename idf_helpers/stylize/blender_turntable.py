@@ -6,7 +6,7 @@
 MODEL is a .blend, .glb, .gltf or .obj. FOLDER gets train/r_0.png … (RGBA, transparent behind the
 model) and transforms.json; with --paper the names of the paper's scripts, train_main/ and
 transforms_train_main.json. The camera circles the model once, the first view is its front (-y in
-Blender), anticlockwise seen from above. A view that is there is not rendered again, so a stopped
+Blender), counterclockwise seen from above. A view that is there is not rendered again, so a stopped
 run goes on; the JSON follows the last view. Poses are written with the model at the origin and the
 camera at distance 4, whatever the model's unit is.
 
@@ -28,9 +28,9 @@ MODELS = (".blend", ".glb", ".gltf", ".obj")
 DISTANCE = 4.0  # of the cameras from the origin, as written
 MARGIN = 1.06  # farther away than where the model just fits into every view
 RECORD = "turntable.json"
-COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "grey": (0.5, 0.5, 0.5)}
+COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "gray": (0.5, 0.5, 0.5)}
 # Lights where the model brings none; fixed to the model, so that every view sees it lit the same:
-# direction they come from, angle of the sun's disc in degrees, strength in watts a square metre.
+# direction they come from, angle of the sun's disc in degrees, strength in watts a square meter.
 SUNS = {"key": ((0.6, -0.9, 0.7), 20, 1.5), "fill": ((-0.9, -0.6, 0.2), 60, 0.5),
         "back": ((0.1, 1.0, 0.6), 40, 0.8)}
 AMBIENT = 0.35
@@ -61,7 +61,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     p.add_argument("--gpu", action="store_true",
                    help="Cycles on the GPU that Blender's preferences name")
     p.add_argument("--background", default="transparent",
-                   help="transparent (default), white, grey, black, or R,G,B of 0 to 1")
+                   help="transparent (default), white, gray, black, or R,G,B of 0 to 1")
     p.add_argument("--object", action="append", default=[], metavar="NAME",
                    help="show and frame only this object and what hangs on it; may be repeated")
     p.add_argument("--lights", choices=("auto", "own", "ours"), default="auto",
@@ -81,23 +81,23 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     if not a.model.is_file():
         raise Refused(f"The model {a.model} does not exist", "no such file",
                       "check the path for typing errors")
-    a.colour = _colour(a.background)
+    a.color = _color(a.background)
     return a
 
 
-def _colour(text: str) -> tuple[float, float, float] | None:
+def _color(text: str) -> tuple[float, float, float] | None:
     """Linear or display values alike: what is behind is composited as written. None = alpha."""
     if text == "transparent":
         return None
-    if text in COLOURS:
-        return COLOURS[text]
+    if text in COLORS:
+        return COLORS[text]
     try:
         rgb = tuple(float(x) for x in text.split(","))
     except ValueError:
         rgb = ()
     if len(rgb) != 3 or not all(0 <= x <= 1 for x in rgb):
         raise Refused("There is no such background", text,
-                      "use transparent, white, grey, black, or three numbers such as 0.2,0.4,0.8")
+                      "use transparent, white, gray, black, or three numbers such as 0.2,0.4,0.8")
     return rgb
 
 
@@ -106,7 +106,7 @@ def _colour(text: str) -> tuple[float, float, float] | None:
 def ring(views: int, elevation: float, start: float) -> list[list[list[float]]]:
     """Camera-to-world matrices (4x4, OpenGL axes, z up) at DISTANCE from the origin, looking at it.
 
-    View k is turned by start + 360 k / views degrees from the front, anticlockwise seen from above.
+    View k is turned by start + 360 k / views degrees from the front, counterclockwise seen from above.
     elevation, start: degrees.
     """
     matrices = []
@@ -130,16 +130,16 @@ def framing(points, fov: float, elevation: float) -> tuple[tuple[float, ...], fl
     import numpy as np
 
     low, high = points.min(0), points.max(0)
-    centre = (low + high) / 2
-    r, z = np.hypot(*(points - centre)[:, :2].T), np.abs(points[:, 2] - centre[2])
+    center = (low + high) / 2
+    r, z = np.hypot(*(points - center)[:, :2].T), np.abs(points[:, 2] - center[2])
     half, e = math.radians(fov) / 2, math.radians(abs(elevation))
     tall = (z * math.cos(e) + r * math.sin(e)) / math.tan(half) + r * math.cos(e) + z * math.sin(e)
-    return tuple(map(float, centre)), MARGIN * float(max((r / math.sin(half)).max(), tall.max()))
+    return tuple(map(float, center)), MARGIN * float(max((r / math.sin(half)).max(), tall.max()))
 
 
-def placed(matrix, centre, unit: float) -> list[list[float]]:
+def placed(matrix, center, unit: float) -> list[list[float]]:
     """A matrix of `ring` in the model's own coordinates: 1 there is `unit` of the model's."""
-    rows = [[*row[:3], row[3] * unit + centre[i]] for i, row in enumerate(matrix[:3])]
+    rows = [[*row[:3], row[3] * unit + center[i]] for i, row in enumerate(matrix[:3])]
     return [*rows, [0.0, 0.0, 0.0, 1.0]]
 
 
@@ -151,7 +151,7 @@ def record_of(a: argparse.Namespace) -> dict:
     with open(a.model, "rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
-    settings = {k: v for k, v in vars(a).items() if k not in ("model", "out", "gpu", "colour")}
+    settings = {k: v for k, v in vars(a).items() if k not in ("model", "out", "gpu", "color")}
     return {"model": a.model.name, "sha256": digest.hexdigest(), **settings}
 
 
@@ -268,29 +268,29 @@ def light(bpy, choice: str) -> None:
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs[0].default_value = (1, 1, 1, 1)
     world.node_tree.nodes["Background"].inputs[1].default_value = AMBIENT
-    for name, (towards, angle, strength) in SUNS.items():
+    for name, (toward, angle, strength) in SUNS.items():
         data = bpy.data.lights.new(f"turntable {name}", "SUN")
         data.angle, data.energy = math.radians(angle), strength
         o = bpy.data.objects.new(f"turntable {name}", data)
-        o.matrix_world = _matrix(bpy, _aimed(towards))
+        o.matrix_world = _matrix(bpy, _aimed(toward))
         scene.collection.objects.link(o)
 
 
 def _shines(world) -> bool:
-    """Whether a world lights a model well: Blender's own grey (0.05) does not."""
+    """Whether a world lights a model well: Blender's own gray (0.05) does not."""
     if world is None:
         return False
     node = world.node_tree.nodes.get("Background") if world.use_nodes and world.node_tree else None
     if node is None:
         return max(world.color) >= 0.2
-    colour, strength = node.inputs[0], node.inputs[1]
-    return colour.is_linked or max(colour.default_value[:3]) * strength.default_value >= 0.2
+    color, strength = node.inputs[0], node.inputs[1]
+    return color.is_linked or max(color.default_value[:3]) * strength.default_value >= 0.2
 
 
-def _aimed(towards) -> list[list[float]]:
-    """A rotation whose +z points along `towards`: a lamp shines along its -z."""
-    n = math.sqrt(sum(c * c for c in towards))
-    z = [c / n for c in towards]
+def _aimed(toward) -> list[list[float]]:
+    """A rotation whose +z points along `toward`: a lamp shines along its -z."""
+    n = math.sqrt(sum(c * c for c in toward))
+    z = [c / n for c in toward]
     x = [-z[1], z[0], 0.0]
     n = math.hypot(*x)
     x = [c / n for c in x]
@@ -322,7 +322,7 @@ def set_render(bpy, a: argparse.Namespace, imported: bool) -> None:
     r.resolution_x = r.resolution_y = a.size
     r.resolution_percentage = 100
     r.pixel_aspect_x = r.pixel_aspect_y = 1.0
-    r.film_transparent = True  # a colour is put behind afterwards, so that it is exactly that
+    r.film_transparent = True  # a color is put behind afterwards, so that it is exactly that
     r.use_persistent_data = True
     r.use_border = r.use_compositing = r.use_sequencer = False
     r.image_settings.file_format = "PNG"
@@ -341,8 +341,8 @@ def add_camera(bpy, fov: float, unit: float):
     return o
 
 
-def put_behind(bpy, file: Path, colour) -> None:
-    """The colour behind the transparent picture in `file`, whose alpha then is 1."""
+def put_behind(bpy, file: Path, color) -> None:
+    """The color behind the transparent picture in `file`, whose alpha then is 1."""
     import numpy as np
 
     image = bpy.data.images.load(str(file))
@@ -351,7 +351,7 @@ def put_behind(bpy, file: Path, colour) -> None:
         image.pixels.foreach_get(pixels)  # of an 8-bit file: values as in it, alpha straight
         rgba = pixels.reshape(-1, 4)
         alpha = rgba[:, 3:].copy()
-        rgba[:, :3] = rgba[:, :3] * alpha + np.float32(colour) * (1 - alpha)
+        rgba[:, :3] = rgba[:, :3] * alpha + np.float32(color) * (1 - alpha)
         rgba[:, 3] = 1
         image.pixels.foreach_set(pixels)
         image.filepath_raw, image.file_format = str(file), "PNG"
@@ -373,7 +373,7 @@ def turn(bpy, a: argparse.Namespace, say=print) -> Path:
     if missing:
         open_model(bpy, a.model.resolve())
         points = surface_points(bpy, shown_objects(bpy, a.object))
-        centre, distance = framing(points, a.fov, a.elevation)
+        center, distance = framing(points, a.fov, a.elevation)
         if not 0 < distance < math.inf:
             raise Refused("The model has no size", f"{len(points)} points, all in one place",
                           "look at it in Blender")
@@ -388,15 +388,15 @@ def turn(bpy, a: argparse.Namespace, say=print) -> Path:
             raise Refused(f"The folder {a.out} cannot be written", str(error)[:200],
                           "choose another --out") from None
         for done, k in enumerate(missing):
-            camera.matrix_world = _matrix(bpy, placed(matrices[k], centre, unit))
+            camera.matrix_world = _matrix(bpy, placed(matrices[k], center, unit))
             part = files[k].with_name(f".r_{k}.{os.getpid()}.part.png")
             bpy.context.scene.render.filepath = str(part)
             try:
                 bpy.ops.render.render(write_still=True)
                 if not part.is_file() or part.stat().st_size == 0:
                     raise RuntimeError("no picture was written")
-                if a.colour is not None:
-                    put_behind(bpy, part, a.colour)
+                if a.color is not None:
+                    put_behind(bpy, part, a.color)
                 os.replace(part, files[k])
             except (RuntimeError, OSError) as error:
                 raise Refused(f"View {k} could not be rendered", str(error).strip()[:300],

@@ -38,11 +38,11 @@ class StylizeConfig:
     mode: Literal["auto", "independent", "grid", "anchored"] = "auto"
     """auto: anchored for `exemplar`, else independent. independent: each key view by itself.
     grid: `grid` x `grid` of them in one picture, so that they share attention. anchored: one after
-    the other, each starting from what the styled neighbours show of it."""
+    the other, each starting from what the styled neighbors show of it."""
     grid: int = 2
     """Key views on a side of the sheet, 1 to 8."""
     anchor: float = 0.75
-    """In anchored mode, how much of what the neighbours show is kept, 0 to 1."""
+    """In anchored mode, how much of what the neighbors show is kept, 0 to 1."""
 
     preset: str = ""
     """Name of a look for the stylist `preset`."""
@@ -119,7 +119,7 @@ class RowConfig:
     """Which one of such a batch."""
     resolution: int | None = None
     """Longer side of the pictures in pixels, 16 to 8192; None = as they are."""
-    background: Literal["white", "grey", "black"] = "white"
+    background: Literal["white", "gray", "black"] = "white"
     """What lies behind the head in what the stylist gets."""
     depth_s: float = 60.0
     """Seconds of training for the splats that give the depth, where it is needed and no model is
@@ -145,10 +145,10 @@ class PropagateConfig:
     """How far depths of two views may differ at one surface point, scene radii, 0.001 to 0.5."""
     power: float = 4.0
     """Exponent of the cosine that weights the keys, 0 to 32; high = the best key alone."""
-    harmonise: bool = True
-    """Whether the keys are brought to one colour where they see the same surface."""
+    harmonize: bool = True
+    """Whether the keys are brought to one color where they see the same surface."""
     closed: bool | None = None
-    """Whether the last view is the neighbour of the first; None = told from the cameras."""
+    """Whether the last view is the neighbor of the first; None = told from the cameras."""
     ebsynth: str = ""
     """With `ebsynth`: "" = its program (EBSYNTH_BIN, or on the PATH); a folder = hand-over to the
     program with windows: keys/, frames/ are written there, out_*/ read back."""

@@ -1,4 +1,4 @@
-"""The stage `stylise`: dataset in, dataset out. Key views are styled, all views made from them.
+"""The stage `stylize`: dataset in, dataset out. Key views are styled, all views made from them.
 
 A run folder holds keys_in/ (what the stylist got), keys_out/ (what it gave), the styled pictures
 under the names of the originals with their cameras, and stylize_report.json.
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import catalogue as backends
 from .. import provenance
 from ..data.dataset import Dataset, write_transforms
 from ..data.media import encode_image, read_image, to_uint8
@@ -25,6 +24,7 @@ from . import measures
 from .config import PropagateConfig, RowConfig, StylizeConfig
 from .key_styling import mode_of, style_keys
 from .key_views import choose_keys
+from .methods import PROPAGATORS, STYLISTS, SURFACE
 from .propagators.ebsynth import Waiting
 from .propagators.propagator import Propagated, is_closed
 from .stylist import Stylist, as_float, stylist_class
@@ -48,7 +48,7 @@ def stylize_dataset(dataset: Dataset, out, stylist: str, config: StylizeConfig |
                     model=None, resume: bool = True, progress: Report = _silent) -> Dataset:
     """Restyles all views of `dataset` into the run folder `out`, itself a dataset afterwards.
 
-    stylist: a name of the stage `stylise`. model: a reconstruction of the same head (run folder or
+    stylist: a name of the stage `stylize`. model: a reconstruction of the same head (run folder or
     model file, any stage) that gives the depth; None = splats are trained for it where it is
     needed. progress: called with the step's name and its fraction done.
 
@@ -70,7 +70,7 @@ def stylize_dataset(dataset: Dataset, out, stylist: str, config: StylizeConfig |
     if config.exemplar:
         asked["stylist"]["exemplar"] = Path(config.exemplar).name
         inputs["exemplar_sha256"] = sha256_file(config.exemplar)
-    with RunFolder(out, stage="stylise", backend=stylist, config=asked, inputs=inputs,
+    with RunFolder(out, stage="stylize", backend=stylist, config=asked, inputs=inputs,
                    resume=resume) as run:
         if run.finished and _is_whole(run, dataset):
             progress("already done", 1.0)
@@ -123,7 +123,7 @@ def _propagator(propagate: PropagateConfig, pointwise: bool) -> tuple[str, str]:
     name = propagate.propagator
     if name == "ebsynth" and propagate.ebsynth:
         return name, "ebsynth: by its folders"
-    backend, why = backends.choose("propagate", name, frozenset({backends.SURFACE}))
+    backend, why = PROPAGATORS.choose(name, frozenset({SURFACE}))
     backend.load()  # what it lacks is said before anything is styled
     return backend.name, why
 
@@ -134,7 +134,7 @@ def _needs_depth(propagator: str, stylist: str, config: StylizeConfig) -> bool:
 
 def mode_of_needs_depth(stylist: str, config: StylizeConfig) -> bool:
     """Whether key views cannot be put to this stylist without their depth."""
-    kind = backends.get("stylise", stylist)
+    kind = STYLISTS.load(stylist)
     controlled = kind.reads_prompt and {"depth", "normal"} & set(config.controlnet)
     return bool(controlled) or mode_of(kind, config) == "anchored"
 
@@ -261,7 +261,7 @@ class _Job:
             self.asker.prepare([self.views[k] for k in range(0, len(self.views), step)])
 
         def frame(k: int) -> Propagated:
-            return Propagated(self.asker.stylise(self.views[k], self.config.prompt,
+            return Propagated(self.asker.stylize(self.views[k], self.config.prompt,
                                                  self.config.seed, self.strength))
 
         return self._frames(frame, "styling", done)
@@ -275,8 +275,8 @@ class _Job:
         def frame(k: int) -> Propagated:
             if not made:  # only where there is something to do
                 # EbSynth's program need not be there where its folders are used
-                kind = backends.find("propagate", name)
-                load = kind.load if not config.ebsynth else lambda: backends._import(kind.target)
+                kind = PROPAGATORS.find(name)
+                load = kind.load_unchecked if config.ebsynth else kind.load
                 made.append(load()(self.views, pictures, config))
             return made[0].frame(k)
 
@@ -333,7 +333,7 @@ class _Job:
 
 
 class _Written:
-    """The written pictures by index: (H, W, 3) colours, or with channels=1 (H, W) alpha."""
+    """The written pictures by index: (H, W, 3) colors, or with channels=1 (H, W) alpha."""
 
     def __init__(self, root: Path, views: DatasetViews, channels: int):
         self.root, self.views, self.channels = root, views, channels

@@ -1,5 +1,5 @@
 """How key views are put to a stylist: each by itself, several in one picture, or one after the
-other, each starting from what its styled neighbours show. Every stylist gets all modes."""
+other, each starting from what its styled neighbors show. Every stylist gets all modes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .reproject import Key, reproject
 from .stylist import Reference, Stylist, View, as_float, checked_picture
 from .surface import nearest_fill
 
-WELL_SEEN = (0.2, 0.5)  # cosine from which, and above which fully, a neighbour's picture is kept
+WELL_SEEN = (0.2, 0.5)  # cosine from which, and above which fully, a neighbor's picture is kept
 REFERENCES = 3
 
 
@@ -53,9 +53,9 @@ def style_keys(stylist: Stylist, views: Sequence[View], config: StylizeConfig,
 def _ask(stylist: Stylist, view: View, config: StylizeConfig, strength: float, references
          ) -> np.ndarray:
     """One request, at the stylist's working size and back; in 256 levels, as files keep it, so
-    that a run that was stopped goes on from the same colours."""
+    that a run that was stopped goes on from the same colors."""
     asked = view.resized(*working_size(stylist, view.size, config.size))
-    picture = stylist.stylise(asked, config.prompt, config.seed, strength, references)
+    picture = stylist.stylize(asked, config.prompt, config.seed, strength, references)
     picture = checked_picture(picture, asked, stylist.name)
     return as_float(to_uint8(_scaled(picture, *view.size)))
 
@@ -93,7 +93,7 @@ def _grid(stylist, views, config, strength, done):
         width, height = (max(step, step * round(s / step)) for s in (width, height))
         cells = [c.resized(width // n, height // n) for c in cells]
         whole = sheet(cells, n, f"{cells[0].name} and {len(part) - 1} more")
-        picture = stylist.stylise(whole, config.prompt, config.seed, strength, ())
+        picture = stylist.stylize(whole, config.prompt, config.seed, strength, ())
         picture = checked_picture(picture, whole, stylist.name)
         for i, k in enumerate(part):
             y, x = (i // n) * (height // n), (i % n) * (width // n)

@@ -194,7 +194,7 @@ def _size(frame, row: RowConfig) -> tuple[int, int]:
 
 
 def _likeness(video, data: Dataset, row: RowConfig) -> float:
-    """Mean PSNR of the video's frames and the pictures over white, black or grey, the best."""
+    """Mean PSNR of the video's frames and the pictures over white, black or gray, the best."""
     frames = in_order(data.frames)
     wanted = set(np.linspace(0, len(frames) - 1, 6).astype(int).tolist())
     found: dict[str, list[float]] = {name: [] for name in BACKGROUNDS}
@@ -202,8 +202,8 @@ def _likeness(video, data: Dataset, row: RowConfig) -> float:
         if i in wanted:
             image = frames[i].image()
             shown = resize_area(picture, image.shape[1], image.shape[0]).astype(np.float32) / 255
-            for name, colour in BACKGROUNDS.items():
-                found[name].append(min(60.0, psnr(shown, over(image, colour))))
+            for name, color in BACKGROUNDS.items():
+                found[name].append(min(60.0, psnr(shown, over(image, color))))
     return max(float(np.mean(v)) for v in found.values())
 
 
@@ -274,7 +274,7 @@ def _derived(data: Dataset, frames: Sequence, folder: Path, made: str, inputs: d
 
 def write_turn(model, data: Dataset, path: Path, fps: float, row: RowConfig,
                progress: Report = _silent) -> Path:
-    """The splats at `model` from every camera of `data`, in order, as a marked, labelled video."""
+    """The splats at `model` from every camera of `data`, in order, as a marked, labeled video."""
     scene, what = load_scene(model), mark_of_model(model)
     frames = in_order(data.frames)
     background = BACKGROUNDS[row.background]

@@ -1,7 +1,7 @@
 """How well a restyled row of views holds together, without any model to judge it.
 
 warp error: what two views show of the same surface, in levels of 0-255. loop closure: the same from
-the last view of a ring to the first, against neighbours elsewhere. sharpness: Laplacian variance
+the last view of a ring to the first, against neighbors elsewhere. sharpness: Laplacian variance
 against the key views' (blur lowers the warp error, too: read the two together). mask overlap: of
 the outlines before and after. CLIP direction similarity only where a CLIP model is given.
 """
@@ -50,7 +50,7 @@ def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int
 
 
 def loop_closure(views: Sequence[View], pictures: Sequence[np.ndarray]) -> float:
-    """Warp error from the last view to the first, over that of neighbours elsewhere; 1 = the seam
+    """Warp error from the last view to the first, over that of neighbors elsewhere; 1 = the seam
     of the ring is like any other place."""
     seam = warp_error(views, pictures, 1, pairs=[(0, len(views) - 1)])
     elsewhere = warp_error(views, pictures, 1, closed=False)
@@ -58,12 +58,12 @@ def loop_closure(views: Sequence[View], pictures: Sequence[np.ndarray]) -> float
 
 
 def sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
-    """Variance of the Laplacian of the grey picture well inside the mask, levels²."""
+    """Variance of the Laplacian of the gray picture well inside the mask, levels²."""
     inside = cv2.erode((mask >= SOLID).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     if not inside.any():
         return float("nan")
-    grey = cv2.cvtColor(as_float(picture), cv2.COLOR_RGB2GRAY) * 255
-    return float(cv2.Laplacian(grey, cv2.CV_32F)[inside].var())
+    gray = cv2.cvtColor(as_float(picture), cv2.COLOR_RGB2GRAY) * 255
+    return float(cv2.Laplacian(gray, cv2.CV_32F)[inside].var())
 
 
 def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -75,11 +75,11 @@ def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source: np.ndarray
                       ) -> int:
-    """Pixels well inside the mask with exactly the background's colour, where the source has
+    """Pixels well inside the mask with exactly the background's color, where the source has
     another one. background: (3,) in [0, 1]."""
-    colour = np.asarray(background, np.float32)
-    plain = (np.abs(as_float(picture) - colour).max(-1) < 2 / 255) & \
-        (np.abs(as_float(source) - colour).max(-1) > 8 / 255)
+    color = np.asarray(background, np.float32)
+    plain = (np.abs(as_float(picture) - color).max(-1) < 2 / 255) & \
+        (np.abs(as_float(source) - color).max(-1) > 8 / 255)
     return int((plain & (mask >= SOLID)).sum())
 
 
@@ -139,7 +139,7 @@ def row_measures(views: Sequence[View], pictures: Sequence[np.ndarray],
     out: dict = {}
     if all(views[i].depth is not None for i in (0, len(views) // 2)):
         step = max(1, round(len(views) / 8))
-        out["warp_error_neighbours"] = warp_error(views, pictures, 1, closed)
+        out["warp_error_neighbors"] = warp_error(views, pictures, 1, closed)
         out["warp_error_eighth"] = warp_error(views, pictures, step, closed)
         out["loop_closure"] = loop_closure(views, pictures) if closed else \
             "not measured: the views are no ring"

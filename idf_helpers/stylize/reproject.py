@@ -24,7 +24,7 @@ MIN_COSINE = 0.12  # surface seen more aslant than this counts as not seen
 class Key:
     """A styled view ready to be sampled.
 
-    picture: (H, W, 3) float32, colours carried beyond the silhouette. depth: (H, W) float32, NaN
+    picture: (H, W, 3) float32, colors carried beyond the silhouette. depth: (H, W) float32, NaN
     off the head. cosine: (H, W) float32 to the surface. trust: (H, W) float32, see
     `surface.edge_trust`; 0 = not to be used. pose: (3, 4) float64 world to OpenCV camera.
     intrinsics: fx, fy, cx, cy.
@@ -95,7 +95,7 @@ def _gather(depth, to_world, fx, fy, cx, cy, picture, key_depth, key_cosine, key
             kfx, kfy, kcx, kcy, tolerance, power, rgb, weight, best):
     height, width = depth.shape
     kh, kw = key_depth.shape
-    colour = np.zeros(3, np.float32)
+    color = np.zeros(3, np.float32)
     for i in range(height):
         for j in range(width):
             z = depth[i, j]
@@ -116,18 +116,18 @@ def _gather(depth, to_world, fx, fy, cx, cy, picture, key_depth, key_cosine, key
             cosine, trust = _visible(key_depth, key_cosine, key_trust, u, v, pz, tolerance)
             if cosine < MIN_COSINE or trust <= 0:
                 continue
-            _cubic(picture, u, v, colour)
+            _cubic(picture, u, v, color)
             share = np.float32(cosine**power * trust)
             weight[i, j] += share
             for c in range(3):
-                rgb[i, j, c] += share * colour[c]
+                rgb[i, j, c] += share * color[c]
             if cosine > best[i, j]:
                 best[i, j] = cosine
 
 
 @inner
 def _visible(depth, cosine, trust, u, v, z, tolerance):
-    """Cosine and trust at (u, v), interpolated over the neighbours on the surface at depth z;
+    """Cosine and trust at (u, v), interpolated over the neighbors on the surface at depth z;
     0, 0 where none is on it."""
     x0, y0 = int(math.floor(u)), int(math.floor(v))
     total, total_cosine, total_trust = 0.0, 0.0, 0.0

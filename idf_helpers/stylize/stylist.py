@@ -25,7 +25,7 @@ class View:
     rgb:    (H, W, 3) uint8, or float32 in [0, 1]; the head over a plain background.
     mask:   (H, W) float32 in [0, 1], how much of each pixel is head; all 1 where it is not known.
     depth:  (H, W) float32 world units along the optical axis, NaN off the head; None = not known.
-    normal: (H, W, 3) float32 unit normals in camera axes (x right, y up, z towards the camera), 0
+    normal: (H, W, 3) float32 unit normals in camera axes (x right, y up, z toward the camera), 0
             off the head; None = not known.
     camera: None for a sheet of several views.
     name:   of the frame, e.g. "train_main/r_0"; for messages and file names.
@@ -69,17 +69,17 @@ class View:
             return None if image is None else \
                 cv2.resize(np.asarray(image, np.float32), (width, height), interpolation=method)
 
-        def colour(image):
+        def color(image):
             return None if image is None else \
                 np.clip(scaled(as_float(image), smooth), 0, 1).astype(np.float32)
 
         camera = None if self.camera is None else self.camera.resized(width, height)
         return replace(
-            self, rgb=to_uint8(colour(self.rgb)) if self.rgb.dtype == np.uint8
-            else colour(self.rgb), mask=np.clip(scaled(self.mask, smooth), 0, 1),
+            self, rgb=to_uint8(color(self.rgb)) if self.rgb.dtype == np.uint8
+            else color(self.rgb), mask=np.clip(scaled(self.mask, smooth), 0, 1),
             depth=scaled(self.depth, cv2.INTER_NEAREST),
             normal=scaled(self.normal, cv2.INTER_NEAREST), camera=camera,
-            start=colour(self.start), known=scaled(self.known, cv2.INTER_NEAREST))
+            start=color(self.start), known=scaled(self.known, cv2.INTER_NEAREST))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Stylist(Protocol):
                  that it gets are multiples of this.
 
     Optional class attributes, with what holds where they are missing: pointwise (False): a pixel's
-    colour depends on nothing but that pixel, so every frame is styled and none propagated.
+    color depends on nothing but that pixel, so every frame is styled and none propagated.
     preferred_mode ("independent"): what mode "auto" means. reads_references (False): it keeps to
     the references by itself. from_first (False): the loop gives it the first views in every
     iteration, not its own results. default_strength (0.6).
@@ -118,11 +118,11 @@ class Stylist(Protocol):
         ...
 
     def prepare(self, views: Sequence[View]) -> None:
-        """Sees all key views once, before the first `stylise`, so that what it measures of them is
+        """Sees all key views once, before the first `stylize`, so that what it measures of them is
         the same for all; optional."""
         ...
 
-    def stylise(self, view: View, prompt: str, seed: int, strength: float,
+    def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: Sequence[Reference] = ()) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1] of the view's size; the same for the same arguments.
 
@@ -139,13 +139,13 @@ class Stylist(Protocol):
 def stylist_class(name: str, config: StylizeConfig):
     """The class of the stylist of that name. IdfError: none of that name ("" too: it is never
     chosen for the user), something missing for it, or a prompt that it needs and lacks."""
-    from .. import catalogue as backends
+    from .methods import STYLISTS
 
     if not name:
         raise IdfError("It is not said who is to style the views", "no stylist",
                        "name one with --stylist: " + "; ".join(
-                           f"{s.name} ({s.summary})" for s in backends.available("stylise")))
-    kind = backends.get("stylise", name)
+                           f"{s.name} ({s.summary})" for s in STYLISTS.available()))
+    kind = STYLISTS.load(name)
     if kind.reads_prompt and not config.prompt.strip():
         raise IdfError(f"The stylist `{name}` needs a prompt", "an empty prompt",
                        'say what the head is to become, e.g. "a bronze bust"')

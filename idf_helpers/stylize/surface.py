@@ -1,4 +1,4 @@
-"""What a view shows of the surface: normals out of depth, trust at each pixel, colours carried
+"""What a view shows of the surface: normals out of depth, trust at each pixel, colors carried
 beyond the silhouette so that nothing of the background is ever sampled."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def points(depth: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def normals(depth: np.ndarray, camera: Camera, smooth: float = 1.0) -> np.ndarray:
-    """(H, W, 3) float32 unit normals in OpenGL camera axes (z towards the camera), 0 where the
+    """(H, W, 3) float32 unit normals in OpenGL camera axes (z toward the camera), 0 where the
     depth is NaN. smooth: Gaussian in pixels over the depth first, not across its edges."""
     there = np.isfinite(depth)
     if not there.any():
@@ -35,7 +35,7 @@ def normals(depth: np.ndarray, camera: Camera, smooth: float = 1.0) -> np.ndarra
     dx, dy = cv2.Scharr(p, cv2.CV_32F, 1, 0), cv2.Scharr(p, cv2.CV_32F, 0, 1)
     n = np.cross(dx, dy) * (1.0, -1.0, -1.0)  # OpenCV's axes to OpenGL's
     n /= np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-12)
-    n[n[..., 2] < 0] *= -1  # towards the camera
+    n[n[..., 2] < 0] *= -1  # toward the camera
     return np.where(there[..., None], n, 0).astype(np.float32)
 
 
@@ -52,7 +52,7 @@ def facing(normal: np.ndarray, camera: Camera) -> np.ndarray:
 
 def edge_trust(depth: np.ndarray, mask: np.ndarray, jump: float) -> np.ndarray:
     """(H, W) float32 in {0} ∪ [LEAST, 1]: 0 off the head, rising from silhouettes and from depth
-    edges (neighbours more than `jump` apart beyond what slope explains) to 1."""
+    edges (neighbors more than `jump` apart beyond what slope explains) to 1."""
     inside = np.isfinite(depth) & (mask >= SOLID)
     d = nearest_fill(depth, inside) if inside.any() else np.zeros(depth.shape, np.float32)
     bend = np.abs(cv2.Laplacian(d, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE))

@@ -21,9 +21,9 @@ from .surface import SOLID, nearest_fill, normals
 
 KEPT = 64  # views in memory
 OFFSETS = (-0.01, -0.005, 0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05)  # scene radii
-PAIRS = 5  # of neighbours that offsets of the depth are tried on
+PAIRS = 5  # of neighbors that offsets of the depth are tried on
 WORTH = 0.97  # share of the error that an offset must come below
-BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.5, 0.5, 0.5), "black": (0.0, 0.0, 0.0)}
+BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "gray": (0.5, 0.5, 0.5), "black": (0.0, 0.0, 0.0)}
 
 
 def in_order(frames: Sequence[Frame]) -> list[Frame]:
@@ -41,7 +41,7 @@ class DatasetViews(Sequence):
     """views[i] is frame i in `order`, as a `View` over a plain background.
 
     scene: reconstruction that gives depth and normals, None = none. resolution: longer side in
-    pixels, None = as the pictures are. bare: colours of half-covered pixels as they are in the
+    pixels, None = as the pictures are. bare: colors of half-covered pixels as they are in the
     file, carried beyond the outline, in place of a background (for pointwise stylists).
     """
 
@@ -61,13 +61,13 @@ class DatasetViews(Sequence):
         on; the offset in world units.
 
         The depth of splats is a mean over half-transparent ones, most of which lie under the
-        surface. Carried to a neighbour by a depth that is right, the source pictures agree best.
+        surface. Carried to a neighbor by a depth that is right, the source pictures agree best.
         """
         if self.scene is None or len(self) < 3:
             return 0.0
         frame = scene_frame([f.camera for f in self.frames])
         steps = np.array(OFFSETS) * frame.radius
-        pairs = self._neighbours(frame.center)
+        pairs = self._neighbors(frame.center)
         views = {k: self[k] for pair in pairs for k in pair}
         errors = []
         for offset in steps:
@@ -80,7 +80,7 @@ class DatasetViews(Sequence):
             self._kept.clear()
         return self.depth_offset
 
-    def _neighbours(self, center) -> list[tuple[int, int]]:
+    def _neighbors(self, center) -> list[tuple[int, int]]:
         """A few pairs of views some 30 degrees apart."""
         d = np.array([f.camera.position - center for f in self.frames])
         d /= np.linalg.norm(d, axis=1, keepdims=True)

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from .. import catalogue as backends
 from .. import provenance
 from ..data.dataset import SPLITS, Dataset, Frame, write_transforms
 from ..data.media import encode_image, read_image
@@ -20,6 +19,7 @@ from ..runtime.parallel import pmap
 from ..runtime.runs import RunFolder
 from .config import SwapConfig
 from .face_selection import unmatched
+from .methods import SWAPPERS, VIEWS
 from .source import SourceFace, load_source
 from .swappers import PREPARED, Swapper
 
@@ -47,8 +47,8 @@ def swap_dataset(dataset: Dataset, source, out, config: SwapConfig | None = None
     """
     config = (config or SwapConfig()).checked()
     photos, faces = read_sources(source, config.face)
-    backend, why = backends.choose("swap", config.backend,
-                                   frozenset({backends.VIEWS}) if config.one_head else frozenset())
+    backend, why = SWAPPERS.choose(config.backend,
+                                   frozenset({VIEWS}) if config.one_head else frozenset())
     record = provenance.require_consent(consent, photos, [f.path for f in dataset.frames])
     inputs = dataset.fingerprint() | identity(photos, config) | {"consent": record.statement}
     method = backend.load()
@@ -153,7 +153,7 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
     picture = Path(picture)
     image = read_image(picture)
     photos, faces = read_sources(source, config.face)
-    backend, why = backends.choose("swap", config.backend)
+    backend, why = SWAPPERS.choose(config.backend)
     record = provenance.require_consent(consent, photos, [picture])
     inputs = {"picture_sha256": sha256_bytes(picture.read_bytes()),
               "consent": record.statement} | identity(photos, config)

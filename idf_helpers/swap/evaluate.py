@@ -1,7 +1,7 @@
 """Measures of a finished swap, beside the pictures it was made from.
 
 Geometry, consistency and what must not change are measured without any weights. Who the face looks
-like needs a recogniser (an ArcFace ONNX, `idf download arcface`); without one that is said.
+like needs a recognizer (an ArcFace ONNX, `idf download arcface`); without one that is said.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .mesh.mesh_tracking import Tracks
 from .mesh.uv_atlas import head_axes
 from .metrics import (
     border_edges,
-    colour_spread,
+    color_spread,
     eye_opening,
     hog_similarity,
     landmark_error,
@@ -33,7 +33,7 @@ from .metrics import (
     opening_correlation,
     visible_points,
 )
-from .neural.onnx_models import RECOGNISER
+from .neural.onnx_models import RECOGNIZER
 from .source import SourceFace, load_source
 from .swappers import MESH_FILE, TRACKS_FILE, fit_views
 
@@ -52,14 +52,14 @@ MEASURES = {
     "refound": "face found again in swapped frames, %",
     "mouth_correlation": "mouth opening, correlation with the target's",
     "eye_correlation": "eye opening, correlation with the target's",
-    "colour_spread_original": "colour from view to view, levels, before",
-    "colour_spread_swapped": "colour from view to view, levels, after",
+    "color_spread_original": "color from view to view, levels, before",
+    "color_spread_swapped": "color from view to view, levels, after",
     "changed_pixels": "share of pixels changed",
     "outside_mask": "pixels changed outside the mask", "alpha_changed": "alpha values changed",
     "hog_before": "inner face like the source (HOG cosine), before",
     "hog_after": "inner face like the source (HOG cosine), after",
-    "identity_before": "recognised as the source (cosine), before",
-    "identity_after": "recognised as the source (cosine), after",
+    "identity_before": "recognized as the source (cosine), before",
+    "identity_after": "recognized as the source (cosine), after",
     "retrieval": "nearer to the source than to the target, % of frames",
 }
 
@@ -70,8 +70,8 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
 
     original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
     fitted face mesh, whose inner vertices are the surface points. shapes: the vertices in each
-    frame where the face moves, (V, 3) or None = no face there. Returns the colour spread (levels of
-    0-255, see `swap.metrics.colour_spread`) of both, and the share of changed pixels.
+    frame where the face moves, (V, 3) or None = no face there. Returns the color spread (levels of
+    0-255, see `swap.metrics.color_spread`) of both, and the share of changed pixels.
     """
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
     yaws = head_yaws(original, vertices)
@@ -82,10 +82,10 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
     seen = [visible_points(a.camera, v[inner], vertex_normals(v, triangles)[inner], v, triangles)
             for a, _, v in near]
     changed = [float((a.image() != b.image()).any(axis=2).mean()) for a, b in pairs]
-    spread = [colour_spread((pair[k].image()[..., :3], *s)
+    spread = [color_spread((pair[k].image()[..., :3], *s)
                             for pair, s in zip(pairs, seen, strict=True)) for k in (0, 1)]
-    return {"colour_spread_original": round(spread[0], 3),
-            "colour_spread_swapped": round(spread[1], 3),
+    return {"color_spread_original": round(spread[0], 3),
+            "color_spread_swapped": round(spread[1], 3),
             "changed_pixels": round(float(np.mean(changed)), 4) if changed else 0.0,
             "views": len(changed), "max_yaw": max_yaw}
 
@@ -116,7 +116,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     """One table row for a run folder of the swap stage beside `data`, the dataset it was made from.
 
     source: the source photo (path or bytes), None = a bundled one where its hash says so. arcface:
-    an ONNX recogniser, None = the download `arcface` where it is there. What could not be measured
+    an ONNX recognizer, None = the download `arcface` where it is there. What could not be measured
     is None, and `notes` says why by the measure's name. IdfError: frames that are missing, another
     photo than the run's.
     """
@@ -133,7 +133,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     report = read_record(run / "swap_report.json", ("frames",), "report")
     rows = {r.get("name"): r for r in report["frames"] if isinstance(r, dict)}
     photo = _source_of(run, source, notes)
-    recogniser = _recogniser(arcface, photo, notes)
+    recognizer = _recognizer(arcface, photo, notes)
     mesh = _mesh_of(run, data, notes)
     yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if mesh is not None else \
         np.full(len(pairs), np.nan)
@@ -142,7 +142,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     visible = np.zeros(len(pairs), bool)
     for i, (a, b) in enumerate(pairs):
         visible[i] = _measure(a.image(), b.image(), swapped[i], yaws[i], sums, detector, photo,
-                              recogniser)
+                              recognizer)
     near = np.abs(yaws) <= NEAR if mesh is not None else visible
     back = BACK_OF_MESH if (run / MESH_FILE).is_file() else BACK
     unseen = np.abs(yaws) >= back if mesh is not None else ~visible
@@ -151,7 +151,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4) if sums.changed else 0.0
     out["outside_mask"] = _outside([rows.get(a.name, {}) for a, _ in pairs], notes)
     out["alpha_changed"] = sums.alpha
-    out |= _likeness(sums, photo, recogniser)
+    out |= _likeness(sums, photo, recognizer)
     return [out | {"notes": notes}]
 
 
@@ -176,22 +176,22 @@ def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
     for row in report["frames"]:
         done[row["from"]:row["to"] + 1] = row["status"] == "swapped"
     photo = _source_of(run, source, notes)
-    recogniser = _recogniser(arcface, photo, notes)
+    recognizer = _recognizer(arcface, photo, notes)
     sums, detector, step = _Sums(), LandmarkDetector(), -(-len(index) // MOST_FRAMES)
     visible = []
     for i, (a, b) in enumerate(zip(read_frames(video, index), read_frames(result, found),
                                    strict=True)):
         if i % step == 0:  # an odd size was padded
             visible.append(_measure(a, b[:a.shape[0], :a.shape[1]], done[i], np.nan, sums,
-                                    detector, photo, recogniser))
+                                    detector, photo, recognizer))
     swapped, seen = done[::step], np.array(visible)
     notes["lost_near"] = "yaw is not known; frames that show a face count"
     out = _geometry(run, report, swapped, seen, ~seen, sums, notes)
-    unknown = ("colour_spread_original", "colour_spread_swapped", "changed_pixels", "outside_mask",
+    unknown = ("color_spread_original", "color_spread_swapped", "changed_pixels", "outside_mask",
                "alpha_changed")
     notes |= dict.fromkeys(unknown[:2], "the face moves")
     notes |= dict.fromkeys(unknown[2:], "the codec changes every pixel")
-    out |= dict.fromkeys(unknown) | _likeness(sums, photo, recogniser)
+    out |= dict.fromkeys(unknown) | _likeness(sums, photo, recognizer)
     return [out | {"notes": notes}]
 
 
@@ -212,7 +212,7 @@ def _geometry(run: Path, report: dict, swapped, near, unseen, sums: _Sums, notes
     return out
 
 
-def _measure(before, after, swapped: bool, yaw: float, sums: _Sums, detector, photo, recogniser
+def _measure(before, after, swapped: bool, yaw: float, sums: _Sums, detector, photo, recognizer
              ) -> bool:
     """Adds one frame's pictures to the sums; whether its original shows a face."""
     found = detector.detect(before)
@@ -236,8 +236,8 @@ def _measure(before, after, swapped: bool, yaw: float, sums: _Sums, detector, ph
         sums.hog.append(tuple(hog_similarity(image, face.points, photo.image,
                                              photo.landmarks.points)
                               for image, face in ((before, old), (after, new))))
-        if recogniser is not None:
-            sums.embeddings.append((recogniser(before, old), recogniser(after, new)))
+        if recognizer is not None:
+            sums.embeddings.append((recognizer(before, old), recognizer(after, new)))
     return True
 
 
@@ -250,13 +250,13 @@ def _outside(rows: list[dict], notes: dict) -> int | None:
     return int(sum(counts))
 
 
-def _likeness(sums: _Sums, photo, recogniser) -> dict:
+def _likeness(sums: _Sums, photo, recognizer) -> dict:
     names = ("hog_before", "hog_after", "identity_before", "identity_after", "retrieval")
     out: dict = dict.fromkeys(names)
     if sums.hog:
         out["hog_before"], out["hog_after"] = (_round(v) for v in np.mean(sums.hog, axis=0))
-    if recogniser is not None and sums.embeddings:
-        source = _unit(recogniser(photo.image, photo.landmarks))
+    if recognizer is not None and sums.embeddings:
+        source = _unit(recognizer(photo.image, photo.landmarks))
         was, now = (_unit(np.stack(e)) for e in zip(*sums.embeddings, strict=True))
         own = _unit(was.mean(0))
         out["identity_before"] = _round(float((was @ source).mean()))
@@ -271,7 +271,7 @@ def _unit(e: np.ndarray) -> np.ndarray:
 
 
 def _consistency(pairs, mesh, data: Dataset, notes: dict, run: Path) -> dict:
-    names = ("colour_spread_original", "colour_spread_swapped")
+    names = ("color_spread_original", "color_spread_swapped")
     moves, shapes = any(f.expression is not None for f in data.frames), None
     if moves and mesh is not None and (run / TRACKS_FILE).is_file():  # along its way, then
         tracks = Tracks.load(run / TRACKS_FILE)
@@ -317,17 +317,17 @@ def _source_of(run: Path, source, notes: dict) -> SourceFace | None:
     return face
 
 
-def _recogniser(arcface, photo, notes: dict):
+def _recognizer(arcface, photo, notes: dict):
     """(image, face) -> embedding, or None and the reason."""
     if photo is None:
         return None
-    if arcface is None and not download.is_present(RECOGNISER):
-        notes["identity_after"] = "no recogniser: --arcface FILE.onnx, or idf download " \
-            f"{RECOGNISER} ({download.get(RECOGNISER).licence})"
+    if arcface is None and not download.is_present(RECOGNIZER):
+        notes["identity_after"] = "no recognizer: --arcface FILE.onnx, or idf download " \
+            f"{RECOGNIZER} ({download.get(RECOGNIZER).license})"
         return None
-    from .neural.onnx_swap import Embedder, recogniser_net
+    from .neural.onnx_swap import Embedder, recognizer_net
 
-    net = recogniser_net(arcface)
+    net = recognizer_net(arcface)
     net.open()
     return Embedder(net)
 

@@ -1,7 +1,7 @@
 """Which faces of a picture get which source: one, all, by number, or those of reference photos.
 
-The k-th source goes to the k-th target. A face is known from a reference by a recogniser's
-embedding where a backend has one; without, by skin colour and the inner face's gradients, which
+The k-th source goes to the k-th target. A face is known from a reference by a recognizer's
+embedding where a backend has one; without, by skin color and the inner face's gradients, which
 tell people of other looks apart but not brothers, and is said aloud.
 """
 
@@ -24,7 +24,7 @@ from .source import SourceFace
 MOST_FACES = 16
 # Cosine of two embeddings above which they are one person: GHOST's own threshold (its
 # `--similarity_th`), of which it takes the best face only, as is done here.
-RECOGNISED = 0.15
+RECOGNIZED = 0.15
 # Of `Looks`: on renders and photos of three heads, within 50 degrees, pairs of one head reached
 # 0.63 to 0.97 and pairs of two 0.16 to 0.50.
 LOOKS_ALIKE = 0.56
@@ -34,14 +34,14 @@ Describe = Callable[[np.ndarray, FaceLandmarks], np.ndarray]
 
 @dataclass(frozen=True)
 class Looks:
-    """A face by its looks, where there is no recogniser: (V,) skin's Lab and HOG of the inner face.
+    """A face by its looks, where there is no recognizer: (V,) skin's Lab and HOG of the inner face.
 
     similarity = 0.6 exp(-(e / 4)^2) + 0.4 max(0, (c - 0.4) / 0.6), e = |(0.3 dL, da, db)| of the
     skins, c = cosine of the HOGs.
     """
 
     threshold = LOOKS_ALIKE
-    words = "told apart by looks (skin colour, gradients): no recogniser is at hand"
+    words = "told apart by looks (skin color, gradients): no recognizer is at hand"
 
     def __call__(self, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
         lab = rgb_to_lab(np.ascontiguousarray(image[..., :3]))
@@ -57,12 +57,12 @@ class Looks:
 
 
 @dataclass(frozen=True, eq=False)
-class Recognised:
-    """A face by a recogniser's embedding. embed: (image, face) -> (512,)."""
+class Recognized:
+    """A face by a recognizer's embedding. embed: (image, face) -> (512,)."""
 
     embed: Describe
-    name: str = "a recogniser"
-    threshold = RECOGNISED
+    name: str = "a recognizer"
+    threshold = RECOGNIZED
 
     @property
     def words(self) -> str:
@@ -93,7 +93,7 @@ class FacePicker:
     min_size: float = 0.0
     min_confidence: float = 0.9
     references: tuple[np.ndarray, ...] = ()
-    describe: Looks | Recognised | None = None
+    describe: Looks | Recognized | None = None
     threshold: float = 0.0
 
     @property
@@ -167,7 +167,7 @@ def parse_target(text: str) -> str | tuple[int, ...]:
 
 
 def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
-                recogniser: Recognised | None = None) -> FacePicker:
+                recognizer: Recognized | None = None) -> FacePicker:
     """The picker that `config` asks for.
 
     sources: how many source photos there are. IdfError: settings that contradict each other,
@@ -185,7 +185,7 @@ def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
                        f"{sources} source photos, one target",
                        "name the targets with --target 0,1 or --reference PHOTO PHOTO; several "
                        "photos of one person are taken by the backend uv")
-    describe = recogniser or Looks()
+    describe = recognizer or Looks()
     looks = []
     for path in references:
         face: SourceFace = load_source(path, detector)

@@ -91,12 +91,12 @@ def visible_points(camera, points, normals, vertices=None, triangles=None,
     return uv, visible
 
 
-def colour_spread(views, min_views: int = 5) -> float:
-    """How much the colour of a surface point changes from view to view, in levels of 0-255.
+def color_spread(views, min_views: int = 5) -> float:
+    """How much the color of a surface point changes from view to view, in levels of 0-255.
 
     views: an iterable of (image (H, W, 3) uint8, pixels (N, 2), visible (N,) bool), the same N
-    points in each. The colour is sampled bilinearly. The standard deviation over the views that see
-    a point is averaged over the colour channels and over the points seen in >= `min_views` views.
+    points in each. The color is sampled bilinearly. The standard deviation over the views that see
+    a point is averaged over the color channels and over the points seen in >= `min_views` views.
     NaN when there is no such point.
     """
     count = total = square = None
@@ -113,14 +113,14 @@ def colour_spread(views, min_views: int = 5) -> float:
 
 
 def sample(image, uv) -> np.ndarray:
-    """(N, 3) float32 bilinear colours of an image (H, W, >= 3) at pixels (N, 2), centres +0.5."""
+    """(N, 3) float32 bilinear colors of an image (H, W, >= 3) at pixels (N, 2), centers +0.5."""
     xy = np.nan_to_num(np.asarray(uv)).astype(np.float32) - np.float32(0.5)
     out = cv2.remap(np.ascontiguousarray(image[..., :3]), xy[None, :, 0], xy[None, :, 1],
                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return out[0].astype(np.float32)
 
 
-# Eye, eye and mouth centre of the aligned inner face, pixels of a 128 x 128 picture.
+# Eye, eye and mouth center of the aligned inner face, pixels of a 128 x 128 picture.
 ALIGNED = np.array([[38.0, 48.0], [90.0, 48.0], [64.0, 100.0]])
 _EYE_RIGHT = [33, 133, 159, 145]
 _EYE_LEFT = [362, 263, 386, 374]
@@ -128,30 +128,30 @@ _MOUTH = [61, 291, 13, 14]
 
 
 def aligned_face(image, landmarks) -> np.ndarray:
-    """(128, 128) uint8 grey inner face: eye and mouth centres moved to `ALIGNED` (affine).
+    """(128, 128) uint8 gray inner face: eye and mouth centers moved to `ALIGNED` (affine).
 
-    image: (H, W, 3 or 4) uint8 RGB(A), alpha over mid grey. landmarks: (468, >= 2) pixels.
+    image: (H, W, 3 or 4) uint8 RGB(A), alpha over mid gray. landmarks: (468, >= 2) pixels.
     """
     p = np.asarray(landmarks, np.float64)[:, :2]
-    centres = np.stack([p[k].mean(0) for k in (_EYE_RIGHT, _EYE_LEFT, _MOUTH)]) - 0.5
-    M = cv2.getAffineTransform(centres.astype(np.float32), ALIGNED.astype(np.float32))
+    centers = np.stack([p[k].mean(0) for k in (_EYE_RIGHT, _EYE_LEFT, _MOUTH)]) - 0.5
+    M = cv2.getAffineTransform(centers.astype(np.float32), ALIGNED.astype(np.float32))
     rgb = image[..., :3].astype(np.float32)
     if image.shape[2] == 4:
         a = image[..., 3:] / np.float32(255)
         rgb = rgb * a + 128 * (1 - a)
-    grey = cv2.cvtColor(np.clip(rgb, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-    return cv2.warpAffine(grey, M, (128, 128), flags=cv2.INTER_AREA,
+    gray = cv2.cvtColor(np.clip(rgb, 0, 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    return cv2.warpAffine(gray, M, (128, 128), flags=cv2.INTER_AREA,
                           borderMode=cv2.BORDER_REPLICATE)
 
 
-def hog(grey, cell: int = 16, block: int = 2, bins: int = 9) -> np.ndarray:
-    """Histogram of oriented gradients of a grey picture (Dalal and Triggs 2005).
+def hog(gray, cell: int = 16, block: int = 2, bins: int = 9) -> np.ndarray:
+    """Histogram of oriented gradients of a gray picture (Dalal and Triggs 2005).
 
-    Unsigned orientations in `bins` bins shared linearly between neighbours, `cell` pixels a cell,
-    `block` x `block` cells a block at one cell's stride, L2-hys normalisation (clipped at 0.2).
+    Unsigned orientations in `bins` bins shared linearly between neighbors, `cell` pixels a cell,
+    `block` x `block` cells a block at one cell's stride, L2-hys normalization (clipped at 0.2).
     Returns a flat float64 vector.
     """
-    g = grey.astype(np.float64)
+    g = gray.astype(np.float64)
     gx, gy = np.zeros_like(g), np.zeros_like(g)
     gx[:, 1:-1] = g[:, 2:] - g[:, :-2]
     gy[1:-1] = g[2:] - g[:-2]

@@ -191,11 +191,11 @@ _LEFT_UPPER_CHEEK = topology.MIRROR[_RIGHT_UPPER_CHEEK]
 
 def occluders(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     """(H, W) float32 in [0, 1]: 1 where something lies before the middle of the face: the frame of
-    glasses, a strand of hair, a hand or an object of another colour.
+    glasses, a strand of hair, a hand or an object of another color.
 
     From the brows down to the tip of the nose: what looks unlike the skin, reaches the bridge of
     the nose or an upper cheek, and is larger than a mole. Eyes, brows and nostrils do not count,
-    nor does a shadow of the skin's own colour. Clear lenses and hands of the same skin are not
+    nor does a shadow of the skin's own color. Clear lenses and hands of the same skin are not
     seen.
 
     rgb: (H, W, 3) uint8; face: landmarks in its pixels.
@@ -247,7 +247,7 @@ def _unlike_skin(rgb: np.ndarray, face: FaceLandmarks):
     """How unlike the face's skin each pixel round it is, (h, w) in its standard deviations, and the
     window's first pixel (x, y); None where there is too little face.
 
-    The skin's colour is learned from cheeks and nose (median and robust spread in Lab).
+    The skin's color is learned from cheeks and nose (median and robust spread in Lab).
     """
     size, xy = face.size, face.xy
     low = np.maximum(np.floor(xy.min(0) - 0.05 * size).astype(int), 0)
@@ -266,7 +266,7 @@ def _unlike_skin(rgb: np.ndarray, face: FaceLandmarks):
     # even or a half shadowed face from making the test too strict or too lax.
     spread = np.clip(1.48 * np.median(np.abs(skin - median), axis=0), (6, 3, 3), (11, 6, 6))
     difference = lab - median
-    # A highlight adds white light: brighter, smooth, and less coloured in proportion. There
+    # A highlight adds white light: brighter, smooth, and less colored in proportion. There
     # lightness counts half, and up to 0.8 of its gain may be missing in chroma.
     rough = _roughness(lab[..., 0], 0.012 * size)
     shine = (difference[..., 0] > 0) & (rough < max(2.5 * float(np.median(rough[patches])), 2.5))

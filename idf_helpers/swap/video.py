@@ -16,7 +16,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from .. import catalogue as backends
 from .. import provenance
 from ..data.clips import VideoIndex, index_video, join_parts, read_frames, write_part
 from ..data.media import video_info
@@ -26,6 +25,7 @@ from ..runtime.parallel import pmap
 from ..runtime.runs import RunFolder
 from .config import SwapConfig, VideoConfig
 from .dataset import Report, identity, notes, read_sources, silent
+from .methods import SWAPPERS, VIEWS
 from .swappers import PREPARED, Swapper
 from .video_faces import (
     Clip,
@@ -63,8 +63,8 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
     video = Path(video)
     video_info(video)  # says what is wrong with it
     photos, faces = read_sources(source, config.face)
-    offers = frozenset({backends.VIEWS}) if config.one_head else frozenset()
-    backend, why = backends.choose("swap", config.backend, offers)
+    offers = frozenset({VIEWS}) if config.one_head else frozenset()
+    backend, why = SWAPPERS.choose(config.backend, offers)
     record = provenance.require_consent(consent, photos, [video])
     inputs = {"video_sha256": sha256_file(video), "consent": record.statement} \
         | identity(photos, config)
@@ -108,7 +108,7 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
             **notes(swapper, [{"sources": s} for _, _, s in rows], len(faces)),
             "source_sha256": inputs["source_sha256"], "counts": dict(counts), "sound": sound,
             "variable_frame_rate": index.variable, "fps": round(index.fps, 3),
-            "padded": [index.width % 2, index.height % 2], "labelled": options.label,
+            "padded": [index.width % 2, index.height % 2], "labeled": options.label,
             "seconds": round(seconds, 3), "frames": _runs(rows)})
         run.finish({"frames": len(rows), **counts, "seconds": round(seconds, 3)}, why=why,
                    consent=record.digest, source_type=swapper.source_type)

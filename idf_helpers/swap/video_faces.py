@@ -129,23 +129,23 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
     was. A face that jumps by more than a third of its size between two frames is a cut."""
     points = np.full((frames, POINTS, 3), np.nan, np.float32)
     times, cuts = np.arange(frames), 0
-    last = None  # (frame, centre, size)
+    last = None  # (frame, center, size)
     for part in found:
         for n in np.unique(part.frame):
             these = part.points[part.frame == n]
-            centres = these[..., :2].mean(1)
+            centers = these[..., :2].mean(1)
             sizes = np.ptp(these[..., :2], axis=1).max(1)
             best = 0
             if last is not None and len(these) > 1:
-                best = int(np.linalg.norm(centres - last[1], axis=1).argmin())
+                best = int(np.linalg.norm(centers - last[1], axis=1).argmin())
             if last is not None:
-                moved = np.linalg.norm(centres[best] - last[1]) / max(sizes[best], 1e-6)
+                moved = np.linalg.norm(centers[best] - last[1]) / max(sizes[best], 1e-6)
                 grown = abs(np.log(max(sizes[best], 1e-6) / max(last[2], 1e-6)))
                 if max(moved, grown) > 0.34 * (n - last[0]) ** 0.5:
                     cuts += 1
             times[n:] = np.arange(n, frames) + 1000 * cuts
             points[n] = these[best]
-            last = (n, centres[best], sizes[best])
+            last = (n, centers[best], sizes[best])
     return VideoFaces(points, np.isfinite(points).all((1, 2)), times)
 
 
@@ -172,7 +172,7 @@ def _smoothed(faces: VideoFaces, config: SmoothConfig, gap: int) -> VideoFaces:
     mean = p[known[0], :, :2] - p[known[0], :, :2].mean(0)
     mean /= np.linalg.norm(mean, axis=1).mean()
     shape = np.full_like(p, np.nan)
-    frame = np.full((len(p), 2, 2), np.nan)  # the centre, and a point one size beside it
+    frame = np.full((len(p), 2, 2), np.nan)  # the center, and a point one size beside it
     for i in known:
         c = p[i, :, :2].mean(0)
         q = p[i, :, :2] - c

@@ -4,11 +4,11 @@ The landmark model shows a third to a half of a raised or lowered brow and errs 
 the picture a brow can be followed to a fraction of a pixel. A fit to the landmarks says where the
 head is; the strip of every frame above the eyes is unwrapped onto the face at rest, where only
 expression moves anything; six stretches of the brows are followed up and down against what they
-look like in the clip's quiet frames (normalised correlation, which does not mind the light's
+look like in the clip's quiet frames (normalized correlation, which does not mind the light's
 strength). A second fit takes those heights as measurements beside the landmarks.
 
 A height counts as far as it can be trusted: how well a stretch is met again, whether it faces the
-camera, how many pixels a centimetre has; and over the clip each brow must follow what the landmarks
+camera, how many pixels a centimeter has; and over the clip each brow must follow what the landmarks
 say of it. Where a fringe or glasses hide it it does not, and the landmarks alone tell.
 """
 
@@ -36,7 +36,7 @@ TEMPLATE_FRAMES = 120  # at most
 ROUNDS = 2  # the template is aligned to itself so many times
 MET = (0.6, 0.9)  # correlation from which a height counts, and from which it counts fully
 FACING = (0.25, 0.5)  # cosine, the same
-CONTRAST = 1.0  # grey levels, least standard deviation of a template
+CONTRAST = 1.0  # gray levels, least standard deviation of a template
 # Least correlation over the clip with what the landmarks say of the same brow. Heights and
 # landmarks share the pose's error: what sticks to the head (a fringe, thick frames) has up to 0.66,
 # brows that are seen mostly 0.8 and more.
@@ -50,13 +50,13 @@ REST_FRAMES, REST_ROUNDS, REST_ROBUST = 64, 2, 0.15  # frames that tell where th
 class BrowHeights:
     """What was followed in a clip of N frames.
 
-    centre: (6, 3) float64 cm in the head's frame, the stretches of this face at rest.
+    center: (6, 3) float64 cm in the head's frame, the stretches of this face at rest.
     height: (N, 6) cm above where they are in the clip's quiet frames, along the head's y, under the
         poses that they were unwrapped with; 0 where trust is.
     trust: (N, 6) in [0, 1].
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     height: np.ndarray
     trust: np.ndarray
 
@@ -65,12 +65,12 @@ class BrowHeights:
 class BrowSight:
     """What one frame's picture says of the brows, for `fit.FrameFitter`.
 
-    centre: (6, 3) cm, where the stretches are at rest. seen: (6, 2) pixels, where they are now; up:
+    center: (6, 3) cm, where the stretches are at rest. seen: (6, 2) pixels, where they are now; up:
     (2,) unit vector, the direction in the image along which that counts. weight: (6,) 1 / cm^2, of
     a squared error along it. trust: (6,) in [0, 1].
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     seen: np.ndarray
     up: np.ndarray
     weight: np.ndarray
@@ -88,16 +88,16 @@ def sights(fitter, pictures, xy, poses, weights, used) -> dict[int, BrowSight]:
     expected = weights @ fitter.brow_shapes[..., 1].T
     believed = np.repeat(agreement(found, expected) >= AGREEMENT, 3)
     found = replace(found, trust=found.trust * believed)
-    scale = fitter.f.mean() / -poses[:, 2, 3]  # pixels of a centimetre
+    scale = fitter.f.mean() / -poses[:, 2, 3]  # pixels of a centimeter
     weight = found.trust / (ERROR**2 + (PIXELS / scale[:, None]) ** 2)
     index = np.flatnonzero(np.asarray(used) & (found.trust.sum(1) > 0))
 
     def sight(i, rest):
-        now = found.centre + np.outer(found.height[i], (0, 1, 0))
+        now = found.center + np.outer(found.height[i], (0, 1, 0))
         q = now @ poses[i, :3, :3].T + poses[i, :3, 3]
         seen = fitter.c + fitter.f * q[:, :2] / -q[:, 2:] * (1, -1)
         up = poses[i, :2, 1] * (1, -1)  # the head's y
-        return BrowSight(found.centre + np.outer(rest, (0, 1, 0)), seen,
+        return BrowSight(found.center + np.outer(rest, (0, 1, 0)), seen,
                          up / max(float(np.linalg.norm(up)), 1e-9), weight[i], found.trust[i])
 
     # The heights are those over the clip's quiet frames, in which the brows need not be at rest:
@@ -121,7 +121,7 @@ def sights(fitter, pictures, xy, poses, weights, used) -> dict[int, BrowSight]:
     return {int(i): sight(i, rest) for i in index}
 
 
-def centres(vertices) -> np.ndarray:
+def centers(vertices) -> np.ndarray:
     """(6, 3) cm: the middles of the stretches on a face (468, 3)."""
     return np.stack([np.asarray(vertices, np.float64)[list(k)].mean(0) for k in STRETCHES])
 
@@ -155,7 +155,7 @@ def measure(pictures: Callable[[int], np.ndarray], poses, used, quietness, lens,
     expression. lens: with fx, fy, cx, cy in pixels. neutral: (468, 3) cm, the face at rest.
     """
     index = np.flatnonzero(used)
-    middle = centres(neutral)
+    middle = centers(neutral)
     n = len(poses)
     height, trust = np.zeros((n, len(middle))), np.zeros((n, len(middle)))
     if not len(index):
@@ -210,7 +210,7 @@ class Strip:
         return int(round((self.y[0] - y) / CELL)), int(round((x - self.x[0]) / CELL))
 
     def unwrap(self, picture, pose, lens) -> np.ndarray:
-        """(rows, columns) uint8 grey: what `picture` shows of the strip under a pose."""
+        """(rows, columns) uint8 gray: what `picture` shows of the strip under a pose."""
         q = self.grid.reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3]
         u = (lens.cx - lens.fx * q[:, 0] / q[:, 2] - 0.5).reshape(self.grid.shape[:2])
         v = (lens.cy + lens.fy * q[:, 1] / q[:, 2] - 0.5).reshape(self.grid.shape[:2])
@@ -218,11 +218,11 @@ class Strip:
         x0, y0 = (int(np.clip(np.floor(a.min()) - 8, 0, s - 1)) for a, s in ((u, w), (v, h)))
         x1, y1 = (int(np.clip(np.ceil(a.max()) + 9, b + 1, s))
                   for a, b, s in ((u, x0, w), (v, y0, h)))
-        grey = cv2.cvtColor(np.ascontiguousarray(picture[y0:y1, x0:x1, :3]), cv2.COLOR_RGB2GRAY)
+        gray = cv2.cvtColor(np.ascontiguousarray(picture[y0:y1, x0:x1, :3]), cv2.COLOR_RGB2GRAY)
         cell = int(lens.fx / -np.median(q[:, 2]) * CELL)  # pixels of a cell: averaged over
         if cell >= 2:
-            grey = cv2.blur(grey, (cell, cell))
-        return cv2.remap(grey, (u - x0).astype(np.float32), (v - y0).astype(np.float32),
+            gray = cv2.blur(gray, (cell, cell))
+        return cv2.remap(gray, (u - x0).astype(np.float32), (v - y0).astype(np.float32),
                          cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def facing(self, pose) -> np.ndarray:

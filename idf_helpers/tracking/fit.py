@@ -23,7 +23,7 @@ from .config import TrackConfig
 from .solve import bounded_quadratic, normal_equations, smooth
 
 NOISE = 0.15  # cm, of a landmark: the unit of the data term
-POINTS_EACH = 4.0  # neighbouring landmarks err together: so many count as one
+POINTS_EACH = 4.0  # neighboring landmarks err together: so many count as one
 # What faces do all the time, and what they seldom do or landmarks tell badly: standard deviation
 # of a weight, and cost of a weight of 1 (in units of half a squared standard error).
 USUAL = ("browDown", "browInnerUp", "browOuterUp", "eyeBlink", "jawOpen", "mouthFunnel",
@@ -52,7 +52,7 @@ class Lens:
 
     @classmethod
     def of(cls, fov: float, width: int, height: int) -> Lens:
-        """fov: horizontal, degrees; square pixels, centred."""
+        """fov: horizontal, degrees; square pixels, centered."""
         f = 0.5 * width / np.tan(np.radians(fov) / 2)
         return cls(f, f, width / 2, height / 2)
 
@@ -148,7 +148,7 @@ class FrameFitter:
             if q[:, 2].max() >= 0:
                 raise IdfError("No pose of a head explains these landmarks", "behind the camera")
             r = project(pose, v, self.f, self.c) - p
-            unit = self.f.mean() / -pose[2, 3]  # pixels of a centimetre at the head
+            unit = self.f.mean() / -pose[2, 3]  # pixels of a centimeter at the head
             w = self.data_weights((r**2).sum(1) / unit**2 * self.weights, unit)
             w, flat = np.stack([w, 0 * w, w], 1), self._flat
             if brow is not None:
@@ -177,16 +177,16 @@ class FrameFitter:
 
     def data_weights(self, e2, unit: float) -> np.ndarray:
         """(468,) weights of squared pixels. e2: (468,) squared errors over their variance; unit:
-        pixels of a centimetre at the head. Cauchy's loss; neighbours err together."""
+        pixels of a centimeter at the head. Cauchy's loss; neighbors err together."""
         return self.weights / (1 + e2 / ROBUST**2) / (unit**2 * POINTS_EACH)
 
     def brow_seen(self, brow: BrowSight, weights, pose) -> np.ndarray:
         """(6, 2) pixels where the brows should be; weights as for `shape`."""
-        return project(pose, brow.centre + self._with_brows[POINTS:] @ weights, self.f, self.c)
+        return project(pose, brow.center + self._with_brows[POINTS:] @ weights, self.f, self.c)
 
     def _brow_terms(self, brow: BrowSight, weights, pose, unit: float):
         """Residuals (6, 2), their weights (6, 3) and turned points (6, 3) of followed brows."""
-        v = brow.centre + self._with_brows[POINTS:] @ weights
+        v = brow.center + self._with_brows[POINTS:] @ weights
         r = self.brow_seen(brow, weights, pose) - brow.seen
         e2 = (r @ brow.up) ** 2 / unit**2 * brow.weight
         w = brow.weight / (1 + e2 / ROBUST**2) / unit**2

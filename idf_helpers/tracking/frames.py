@@ -123,7 +123,7 @@ def extract(source: Source, folder: Path, config: TrackConfig,
             f.truncate(len(done) * RECORD * 4)  # half a record of a killed process
             f.seek(0, 2)
             for count, (number, picture) in enumerate(source.frames(config)):
-                rgb = np.ascontiguousarray(_over_grey(picture))
+                rgb = np.ascontiguousarray(_over_gray(picture))
                 h, w = rgb.shape[:2]
                 if config.size:
                     w, h = fitted_size(w, h, min(config.size, max(w, h)))
@@ -188,7 +188,7 @@ def _natural(path: Path) -> list:
     return [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", path.name)]
 
 
-def _over_grey(picture: np.ndarray) -> np.ndarray:
+def _over_gray(picture: np.ndarray) -> np.ndarray:
     if picture.shape[2] == 3:
         return picture
     a = picture[..., 3:].astype(np.uint16)

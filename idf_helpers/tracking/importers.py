@@ -61,7 +61,7 @@ def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
     if not frames:
         raise IdfError(f"The dataset {folder} has no frames", shorten(p.name for p in
                                                                       tables.values()))
-    frames = _normalised(_unique(frames))
+    frames = _normalized(_unique(frames))
     inputs = {"folder": str(folder.resolve()),
               "json": {p.name: sha256_file(p) for p in tables.values()},
               "files": stable_hash([f.name for f in frames])}
@@ -193,7 +193,7 @@ def _unique(frames: list[Frame]) -> list[Frame]:
     return list(last.values())
 
 
-def _normalised(frames: list[Frame]) -> list[Frame]:
+def _normalized(frames: list[Frame]) -> list[Frame]:
     """Cameras with OpenGL axes in the bundled sequence's world, median distance 0.5; expressions
     filled up to the width that NeRFace's networks have."""
     position = np.stack([f.camera.position for f in frames])

@@ -147,7 +147,7 @@ def _own_fits(model, cameras, points):
 
 
 def _pose(camera, similarity) -> np.ndarray:
-    """Head to camera in centimetres, from world = s R head + t.
+    """Head to camera in centimeters, from world = s R head + t.
 
     p_camera = w2c (s R v + t); divided by s the picture stays the same and lengths are cm."""
     s, R, t = similarity
@@ -272,14 +272,14 @@ def _jaw_correlation(dataset, frames, weights, fitters) -> float:
 
 # --- pictures -------------------------------------------------------------------------------------
 
-def draw_mesh(picture: np.ndarray, points, colour=(80, 255, 160)) -> np.ndarray:
+def draw_mesh(picture: np.ndarray, points, color=(80, 255, 160)) -> np.ndarray:
     """A copy of a uint8 RGB picture with the face mesh over it; points: (468, 2) pixels."""
     import cv2
 
     out = np.ascontiguousarray(to_uint8(picture)[..., :3]).copy()
     corners = [np.round((np.asarray(points)[t] - 0.5) * 16).astype(np.int32) for t in TRIANGLES]
     lines = out.copy()
-    cv2.polylines(lines, corners, True, colour, 1, cv2.LINE_AA, shift=4)
+    cv2.polylines(lines, corners, True, color, 1, cv2.LINE_AA, shift=4)
     return cv2.addWeighted(lines, 0.45, out, 0.55, 0)
 
 

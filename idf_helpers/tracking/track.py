@@ -106,7 +106,7 @@ def track_video(source, out, config: TrackConfig | None = None, *, task=None, ba
 
 
 def to_world(track: Track) -> tuple[np.ndarray, float]:
-    """c2w (N, 4, 4) in the dataset's world, and world units of a centimetre. NaN stays NaN."""
+    """c2w (N, 4, 4) in the dataset's world, and world units of a centimeter. NaN stays NaN."""
     c2w = np.full_like(track.poses, np.nan)
     for i in np.flatnonzero(np.isfinite(track.poses).all((1, 2))):
         c2w[i] = rigid_inverse(track.poses[i])

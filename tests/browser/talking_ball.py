@@ -9,7 +9,7 @@ from idf_helpers.reconstruct.splats.gaussians import SH_C0, Gaussians
 NAMES = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeBlink_L", "eyeBlink_R", "browInnerUp",
          "cheekPuff", "jawLeft", "mouthPucker", "noseSneer_L", "noseSneer_R", "tongueOut")
 BASES = 5
-MOUTH = np.array([0.0, -0.68, -0.3])  # the face looks towards -y
+MOUTH = np.array([0.0, -0.68, -0.3])  # the face looks toward -y
 
 
 def talking_ball(n: int = 3000, still: int = 400, seed: int = 3) -> SimpleNamespace:

@@ -29,7 +29,7 @@ def pixels(widget) -> tuple[int, int]:
     return tuple(widget.evaluate("e => [e.naturalWidth, e.naturalHeight]"))
 
 
-def colours(canvas) -> int:
+def colors(canvas) -> int:
     """How many a small copy of the canvas has."""
     return canvas.evaluate(
         "c => { c.view.render(); const d = document.createElement('canvas');"
@@ -101,7 +101,7 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
         widget.locator(".page.ready").wait_for(timeout=60_000)
         widget.scroll_into_view_if_needed()
         assert widget.locator("#view").bounding_box()["height"] > 300
-        assert colours(widget.locator("#view")) > 200  # a head, not one colour
+        assert colors(widget.locator("#view")) > 200  # a head, not one color
         assert "SYNTHETIC" in widget.locator("#label").inner_text()
 
         book.field("Train for").fill("2")

@@ -22,7 +22,7 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 def three() -> Gaussians:
-    """Red in front (towards -y), green in the middle, blue behind, overlapping on the screen."""
+    """Red in front (toward -y), green in the middle, blue behind, overlapping on the screen."""
     rgb = np.array([[0.9, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.9]])
     return Gaussians(
         np.array([[-0.2, -0.5, 0], [0, 0, 0.15], [0.2, 0.5, 0]]),
@@ -32,7 +32,7 @@ def three() -> Gaussians:
 
 
 def cloud(n=4000, degree=3) -> Gaussians:
-    """A ball with a coloured shell, needles and plates among it, every degree of harmonics."""
+    """A ball with a colored shell, needles and plates among it, every degree of harmonics."""
     r = np.random.default_rng(5)
     d = r.normal(size=(n, 3))
     d /= np.linalg.norm(d, axis=1, keepdims=True)
@@ -116,10 +116,10 @@ def test_three_gaussians_as_computed_by_hand(requires_chromium, tmp_path, positi
         assert psnr(draw(g, camera, WHITE), flipped) < 25
 
 
-def test_view_dependent_colour_turns_with_the_camera(requires_chromium, tmp_path):
+def test_view_dependent_color_turns_with_the_camera(requires_chromium, tmp_path):
     g = three()
     sh = np.zeros((3, 4, 3), np.float32)
-    # Within 0…1: the canvas cuts brighter colours before they are blended.
+    # Within 0…1: the canvas cuts brighter colors before they are blended.
     sh[:, 0], sh[:, 1] = g.sh[:, 0], [[0.1, -0.3, 0], [0, 0.3, -0.5], [0.3, 0.3, -0.1]]
     g = Gaussians(g.means, g.log_scales, g.quats, g.opacity_logits, sh).checked()
     with opened(requires_chromium, page_of(tmp_path, g)) as page:
@@ -132,8 +132,8 @@ def test_view_dependent_colour_turns_with_the_camera(requires_chromium, tmp_path
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_the_picture_is_that_of_our_rasteriser(requires_chromium, tmp_path, degree):
-    """Same camera, same background; oblong picture, principal point off the centre."""
+def test_the_picture_is_that_of_our_rasterizer(requires_chromium, tmp_path, degree):
+    """Same camera, same background; oblong picture, principal point off the center."""
     from dataclasses import replace
 
     from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
@@ -148,8 +148,8 @@ def test_the_picture_is_that_of_our_rasteriser(requires_chromium, tmp_path, degr
         assert psnr(ours, np.roll(ours, 1, axis=1)) < 38  # one pixel off shows
 
 
-def test_quantising_costs_little(tmp_path):
-    """The packed splats, unpacked, against the originals, in the same rasteriser."""
+def test_quantizing_costs_little(tmp_path):
+    """The packed splats, unpacked, against the originals, in the same rasterizer."""
     from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
 
     g, camera = cloud(), looking_from(2.5, -3, 0.8)

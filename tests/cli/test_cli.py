@@ -169,7 +169,7 @@ def test_swap_a_dataset_and_a_picture_then_evaluate(small_head, tmp_path, capsys
     main(["eval", str(out)])
     said = capsys.readouterr().out
     assert "swapped (uv)" in said and "landmarks moved, mean, % of eye distance" in said
-    assert "not measured: no recogniser" in said
+    assert "not measured: no recognizer" in said
     main(["swap", str(small_head / "test/r_0.png"), "--source", str(samples.photo("C")), "--out",
           str(tmp_path / "one"), "--backend", "mesh"])
     written = tmp_path / "one/r_0.png"

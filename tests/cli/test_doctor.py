@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from idf_helpers import catalogue as backends
 from idf_helpers.cli import doctor
 from idf_helpers.errors import IdfError
 from idf_helpers.runtime import download

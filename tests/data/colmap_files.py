@@ -14,7 +14,7 @@ MODELS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "RADIAL": 3, "O
 @dataclass
 class Model:
     """lenses: id -> (model, width, height, parameters). poses: (name, c2w OpenGL, lens id).
-    points: (N, 6), positions and colours 0 to 255."""
+    points: (N, 6), positions and colors 0 to 255."""
 
     lenses: dict
     poses: list

@@ -25,7 +25,7 @@ def test_axes_right_is_plus_x_up_is_minus_row():
     assert uv[1, 1] < 24 and abs(uv[1, 0] - 32) < 1e-9  # world +z is up
 
 
-def test_rays_pass_through_pixel_centres():
+def test_rays_pass_through_pixel_centers():
     c = camera(size=(9, 7))
     origin, d = c.rays()
     uv, _ = c.project(origin + 3.0 * d.reshape(-1, 3))
@@ -42,7 +42,7 @@ def test_resizing_keeps_the_view():
     assert half.fov_x == pytest.approx(c.fov_x)
 
 
-def test_scene_frame_finds_centre_up_front():
+def test_scene_frame_finds_center_up_front():
     target = np.array([0.3, -0.2, 0.1])
     ring = [Camera.look_at(target + 4 * np.array([math.sin(a), -math.cos(a), 0.2]), target,
                            (0, 0, 1), 0.7, 64, 48) for a in np.linspace(-1, 1, 9)]
@@ -56,7 +56,7 @@ def test_scene_frame_finds_centre_up_front():
     assert pitch == pytest.approx(math.degrees(math.atan(0.2)), abs=1e-6)
 
 
-def test_orbit_starts_in_front_looks_at_the_centre_and_closes():
+def test_orbit_starts_in_front_looks_at_the_center_and_closes():
     ring = [camera((4 * math.sin(a), -4 * math.cos(a), 0)) for a in np.linspace(-1, 1, 5)]
     path = orbit(ring, 8, elevation=0)
     s = scene_frame(ring)

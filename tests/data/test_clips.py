@@ -75,7 +75,7 @@ def test_there_and_back(clips, tmp_path, name):
     for a, b in zip(read_frames(clips / name, index), read_frames(tmp_path / "out.mp4", again),
                     strict=True):
         near = np.abs(a.astype(int) - b[:index.height, :index.width]).mean()
-        assert near < 12  # 4:2:0 blurs this picture's hard colours
+        assert near < 12  # 4:2:0 blurs this picture's hard colors
 
 
 def test_sound_is_the_same_packets(clips, tmp_path):

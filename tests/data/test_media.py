@@ -21,7 +21,7 @@ def saved(path, image, **options):
     return path
 
 
-def test_png_round_trip_keeps_colour_under_transparent_pixels(tmp_path):
+def test_png_round_trip_keeps_color_under_transparent_pixels(tmp_path):
     rgba = RNG.integers(0, 256, (9, 7, 4), np.uint8)
     media.write_image(tmp_path / "a.png", rgba)
     assert (media.read_image(tmp_path / "a.png") == rgba).all()
@@ -86,7 +86,7 @@ def test_missing_file_and_folder(tmp_path):
         media.read_image(tmp_path)
 
 
-def test_resizing_does_not_bleed_the_colour_of_transparent_pixels():
+def test_resizing_does_not_bleed_the_color_of_transparent_pixels():
     image = np.zeros((8, 8, 4), np.uint8)
     image[:, :4] = (200, 100, 50, 255)
     image[:, 4:, :3] = (0, 255, 0)  # green, fully transparent

@@ -1,4 +1,4 @@
-"""The bundled heads: known by hash, cameras true to the geometry, splits, size, licence."""
+"""The bundled heads: known by hash, cameras true to the geometry, splits, size, license."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_talking_sequence_is_continuous():
             assert not head[:200, :8].any()  # the room stands still
 
 
-def test_size_and_licence():
+def test_size_and_license():
     files = [p for p in samples.ROOT.rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < LIMIT_MB * 1e6
     notice = (samples.ROOT / "LICENSE-ICT-FaceKit.txt").read_text(encoding="utf-8")
@@ -222,7 +222,7 @@ def test_size_and_licence():
 
 
 def test_principal_points_lie_in_the_middle():
-    """Blender's pictures are centred; NeRFace's whole-pixel convention must not shift them."""
+    """Blender's pictures are centered; NeRFace's whole-pixel convention must not shift them."""
     for name in samples.DATASETS:
         camera = samples.dataset(name).frames[0].camera
         assert (camera.cx, camera.cy) == (camera.width / 2, camera.height / 2), name

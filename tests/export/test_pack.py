@@ -1,4 +1,4 @@
-"""The pack: what quantising keeps, what it leaves out, and that nothing else moves."""
+"""The pack: what quantizing keeps, what it leaves out, and that nothing else moves."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_quaternions_turn_by_less_than_a_quarter_of_a_degree():
     np.testing.assert_allclose(np.linalg.norm(back, axis=1), 1, atol=1e-6)
 
 
-def test_the_invisible_is_left_out_and_an_outlier_harms_only_its_neighbours():
+def test_the_invisible_is_left_out_and_an_outlier_harms_only_its_neighbors():
     g = visible(2000)
     g.opacity_logits[:500] = -9
     g.means[700] = [1e4, 0, 0]

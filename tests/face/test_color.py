@@ -1,4 +1,4 @@
-"""Colour matching and border work, against their formulas and on pictures with known answers."""
+"""Color matching and border work, against their formulas and on pictures with known answers."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ def patch(lab, h=60, w=80, noise=0.0, seed=0):
     return out + np.random.default_rng(seed).normal(0, noise, out.shape).astype(np.float32)
 
 
-def test_lab_of_known_colours_and_back():
+def test_lab_of_known_colors_and_back():
     rgb = np.array([[[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 0, 255]]], np.uint8)
     lab = C.rgb_to_lab(rgb)[0]
     # CIE L*a*b* of the sRGB primaries under D65 (published to two digits)
@@ -47,7 +47,7 @@ def test_masked_blur_does_not_see_what_is_masked():
 
 def test_match_moves_skin_to_skin():
     source, target = patch((40, 15, 20), noise=1.5), patch((70, 10, 14), noise=1.5, seed=3)
-    out = C.match_colour(source, target, np.ones(source.shape[:2], np.float32), 60)
+    out = C.match_color(source, target, np.ones(source.shape[:2], np.float32), 60)
     assert np.abs(out.mean((0, 1)) - target.mean((0, 1))).max() < 0.5
     # the texture stays the source's own
     assert np.corrcoef(out[..., 0].ravel(), source[..., 0].ravel())[0, 1] > 0.95
@@ -59,17 +59,17 @@ def test_match_takes_over_smooth_light():
     ramp = np.linspace(-12, 12, 200, dtype=np.float32)
     target[..., 0] += ramp
     mask = np.ones((200, 200), np.float32)
-    out = C.match_colour(source, target, mask, 200)
+    out = C.match_color(source, target, mask, 200)
     slope = np.polyfit(np.arange(60, 140), out[100, 60:140, 0], 1)[0]
     assert slope == pytest.approx(0.85 * 24 / 199, rel=0.1)
-    none = C.match_colour(source, target, mask, 200, C.ColourConfig(low_frequency=0.0))
+    none = C.match_color(source, target, mask, 200, C.ColorConfig(low_frequency=0.0))
     assert np.ptp(none[..., 0]) < 1e-3
 
 
-def test_black_hair_stays_dark_and_colourless():
+def test_black_hair_stays_dark_and_colorless():
     source, target = patch((40, 15, 20), noise=1.0), patch((70, 10, 14), noise=1.0, seed=3)
     source[10:20, 10:40] = (4, 0, 0)  # a brow
-    out = C.match_colour(source, target, np.ones(source.shape[:2], np.float32), 60)
+    out = C.match_color(source, target, np.ones(source.shape[:2], np.float32), 60)
     assert out[10:20, 10:40, 0].max() < 20  # a plain shift would give 34
     assert np.abs(out[10:20, 10:40, 1:]).max() < 3.5
     assert abs(out[40:, :, 0].mean() - 70) < 1  # and it is not taken for shade
@@ -78,25 +78,25 @@ def test_black_hair_stays_dark_and_colourless():
 def test_match_is_monotone_in_lightness():
     source, target = patch((50, 15, 20), noise=2.0), patch((65, 10, 14), noise=1.0, seed=3)
     source[:10] = np.linspace(0, 95, 80, dtype=np.float32)[None, :, None] * (1, 0, 0)
-    config = C.ColourConfig(low_frequency=0.0)
+    config = C.ColorConfig(low_frequency=0.0)
     mask = np.ones(source.shape[:2], np.float32)
     mask[:10] = 0
-    out = C.match_colour(source, target, mask, 60, config)
+    out = C.match_color(source, target, mask, 60, config)
     assert (np.diff(out[0, :, 0]) > 0).all()
 
 
 def test_match_of_a_picture_with_itself_and_empty_masks():
     source = patch((50, 15, 20), noise=3.0)
     mask = np.ones(source.shape[:2], np.float32)
-    assert np.abs(C.match_colour(source, source, mask, 60) - source).max() < 2.0
-    assert np.median(np.abs(C.match_colour(source, source, mask, 60) - source)) < 0.05
-    assert np.array_equal(C.match_colour(source, source + 9, mask * 0, 60), source)
+    assert np.abs(C.match_color(source, source, mask, 60) - source).max() < 2.0
+    assert np.median(np.abs(C.match_color(source, source, mask, 60) - source)) < 0.05
+    assert np.array_equal(C.match_color(source, source + 9, mask * 0, 60), source)
 
 
 def test_gain_is_bounded():
     source, target = patch((50, 10, 10), noise=1.0), patch((50, 10, 10), noise=8.0, seed=4)
     mask = np.ones(source.shape[:2], np.float32)
-    out = C.match_colour(source, target, mask, 60, C.ColourConfig(low_frequency=0.0))
+    out = C.match_color(source, target, mask, 60, C.ColorConfig(low_frequency=0.0))
     inner = np.abs(source[..., 0] - 50) < 1.5  # above the knee
     ratio = np.std(out[..., 0][inner]) / np.std(source[..., 0][inner])
     assert ratio == pytest.approx(1.6, abs=0.12)
@@ -114,7 +114,7 @@ def test_feather():
     assert np.array_equal(C.feather(inside, 0), inside.astype(np.float32))
 
 
-def test_fill_rings_in_pixels_with_centres_at_a_half():
+def test_fill_rings_in_pixels_with_centers_at_a_half():
     square = np.array([[10.0, 4.0], [20.0, 4.0], [20.0, 9.0], [10.0, 9.0]])
     mask = C.fill_rings([square], 20, 30)
     assert (mask[5:8, 11:19] == 1).all()

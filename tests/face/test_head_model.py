@@ -12,7 +12,7 @@ from idf_helpers.face.head_model import BUNDLED, FaceModel, rest_face
 from idf_helpers.face.mesh import vertex_normals
 
 
-def test_rest_face_is_a_symmetric_face_in_centimetres():
+def test_rest_face_is_a_symmetric_face_in_centimeters():
     v = rest_face()
     assert v.shape == (468, 3) and v.dtype == np.float32
     np.testing.assert_allclose(v, v[topology.MIRROR] * (-1, 1, 1), atol=1e-4)
@@ -30,7 +30,7 @@ def test_rest_face_lies_on_the_bundled_head():
     with np.load(path("head_multiview") / "ground_truth.npz") as z:
         surface = z["surface_points"] * 15.75  # world units to cm
     surface = np.stack([surface[:, 0], surface[:, 2], -surface[:, 1]], 1)  # y up, looking to +z
-    v = rest_face() - (0, 1.2, 1.8)  # the samples' centre
+    v = rest_face() - (0, 1.2, 1.8)  # the samples' center
     distance = np.sqrt(((v[:, None] - surface) ** 2).sum(-1).min(1))
     assert np.median(distance) < 0.6  # another person's face, 14 cm wide
 
@@ -54,7 +54,7 @@ def test_vertices_are_linear_in_identity_and_expression():
         m.vertices(np.zeros(99))
 
 
-def test_licence_travels_with_the_model():
+def test_license_travels_with_the_model():
     text = (BUNDLED.parent / "LICENSE-ICT-FaceKit.txt").read_text(encoding="utf-8")
     assert "USC Institute for Creative Technologies" in text
     assert BUNDLED.stat().st_size < 600_000

@@ -65,8 +65,8 @@ def test_boxes_without_a_size_are_dropped():
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 1.7, 2.6, 5.3])
 @pytest.mark.parametrize("angle", [0.0, 0.6])
-def test_warp_keeps_pixel_centres(scale, angle):
-    """On a picture whose value is a ramp in x and y, the crop shows the ramp at M @ centre."""
+def test_warp_keeps_pixel_centers(scale, angle):
+    """On a picture whose value is a ramp in x and y, the crop shows the ramp at M @ center."""
     h, w = 700, 900
     y, x = np.mgrid[:h, :w] + 0.5
     ramp = np.stack([x, y, 0 * x], -1).astype(np.float32)
@@ -119,7 +119,7 @@ def test_a_photo(face_b, photos, detector):
     assert 90 < x0 < 160 and 350 < x1 < 410 and 90 < y0 < 150 and 400 < y1 < 450
     assert abs(face_b.yaw) < 8
     turned = detector.detect(photos["B_three_quarter"])[0]
-    assert turned.yaw > 10  # looks towards the picture's right
+    assert turned.yaw > 10  # looks toward the picture's right
     # nose nearer than the ears
     assert face_b.points[topology.NOSE_TIP, 2] < face_b.points[topology.FACE_LEFT, 2]
 
@@ -179,11 +179,11 @@ def test_moving_the_picture_moves_the_points(detector, photos, face_b, dx, dy):
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 3.0, 4.0])
-def test_pixel_centres_under_scaling(detector, photos, face_b, scale):
+def test_pixel_centers_under_scaling(detector, photos, face_b, scale):
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     face = detector.detect(cv2.resize(photos["B"], None, fx=scale, fy=scale,
                                       interpolation=method))[0]
-    # With centres at +0.5 scaling is x -> s x; counting whole pixels would leave (s - 1) / 2.
+    # With centers at +0.5 scaling is x -> s x; counting whole pixels would leave (s - 1) / 2.
     # Half a pixel of the smaller picture is what a mistake would show; the models' own noise
     # between sizes is about a quarter of a pixel.
     assert np.abs((face.xy / scale - face_b.xy).mean(0)).max() < 0.3 / min(scale, 1)
@@ -196,13 +196,13 @@ def test_mirrored_picture(detector, photos, face_b):
     assert np.linalg.norm(back - face_b.xy, axis=1).mean() / face_b.eye_distance < 0.03
 
 
-def test_rgba_lies_over_grey(detector, view_at):
+def test_rgba_lies_over_gray(detector, view_at):
     v = view_at(0)
     alpha = v.image[..., 3:].astype(np.float64) / 255
-    grey = np.round(v.image[..., :3] * alpha + 128 * (1 - alpha)).astype(np.uint8)
-    assert apart(detector.detect(grey)[0], v.faces[0]) < 0.003
+    gray = np.round(v.image[..., :3] * alpha + 128 * (1 - alpha)).astype(np.uint8)
+    assert apart(detector.detect(gray)[0], v.faces[0]) < 0.003
     hidden = v.image.copy()
-    hidden[hidden[..., 3] == 0, :3] = (255, 0, 255)  # invisible colours must not count
+    hidden[hidden[..., 3] == 0, :3] = (255, 0, 255)  # invisible colors must not count
     assert np.array_equal(detector.detect(hidden)[0].points, v.faces[0].points)
 
 

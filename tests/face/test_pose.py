@@ -13,7 +13,7 @@ from idf_helpers.face.head_model import FaceModel, rest_face
 from idf_helpers.face.pose import fit_pose, rigid_inverse, rotation
 
 CAMERA = Camera.from_fov(np.eye(4), np.radians(29), 320, 240)
-# Pack centimetres to the samples' world: (x, -z, y), the face looks to -y.
+# Pack centimeters to the samples' world: (x, -z, y), the face looks to -y.
 TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 

@@ -1,4 +1,4 @@
-"""The rasteriser against a per-pixel brute force in numpy, and its promises one by one."""
+"""The rasterizer against a per-pixel brute force in numpy, and its promises one by one."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from idf_helpers.face.raster import rasterize
 def brute_force(triangles, points, depth, attributes, height, width, origin, perspective):
     """Every pixel against every triangle, all in float64."""
     ys, xs = np.mgrid[:height, :width]
-    centre = np.stack([xs + 0.5 + origin[0], ys + 0.5 + origin[1]], -1)
+    center = np.stack([xs + 0.5 + origin[0], ys + 0.5 + origin[1]], -1)
     best = np.full((height, width), np.inf)
     ids = np.full((height, width), -1)
     attr = np.zeros((height, width, attributes.shape[1]))
     for t, tri in enumerate(triangles):
         M = np.vstack([points[tri].T.astype(float), np.ones(3)])
-        b = np.concatenate([centre, np.ones((height, width, 1))], -1) @ np.linalg.inv(M).T
+        b = np.concatenate([center, np.ones((height, width, 1))], -1) @ np.linalg.inv(M).T
         inside = (b >= 0).all(-1)
         z = depth[tri].astype(float)
         if perspective:
@@ -44,7 +44,7 @@ def test_matches_brute_force(perspective):
     assert attr.dtype == np.float32 and ids.dtype == np.int32 and z.dtype == np.float32
     assert (ids0 >= 0).mean() > 0.5  # the comparison has something to compare
     same = ids == ids0
-    assert same.mean() > 0.999  # a centre within 1e-6 of an edge may fall either way
+    assert same.mean() > 0.999  # a center within 1e-6 of an edge may fall either way
     np.testing.assert_allclose(attr[same], attr0[same], atol=2e-4)
     np.testing.assert_allclose(z[same], z0[same], rtol=1e-4)
 
@@ -65,7 +65,7 @@ def test_a_grid_has_no_holes_and_interpolates_position():
     np.testing.assert_allclose(attr, np.stack([xs, ys], -1), atol=1e-3)
 
 
-def test_centres_exactly_on_a_shared_edge_are_filled():
+def test_centers_exactly_on_a_shared_edge_are_filled():
     points = np.array([[0.5, 0], [0.5, 8], [-6, 4], [7, 4]])  # the edge runs through column 0
     _, ids, _ = rasterize([[0, 1, 2], [0, 1, 3]], points, np.ones(4), points, 8, 8)
     assert (ids[:, 0] >= 0).all()

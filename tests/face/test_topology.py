@@ -34,7 +34,7 @@ def test_852_triangles_over_all_468_points():
 
 def test_oriented_and_manifold():
     edges = directed_edges()
-    # No directed edge twice: neighbours turn the same way, and no edge has three triangles.
+    # No directed edge twice: neighbors turn the same way, and no edge has three triangles.
     assert len(np.unique(edges, axis=0)) == len(edges)
     undirected = len(np.unique(np.sort(edges, axis=1), axis=0))
     # Euler: V - E + F = 2 - (number of borders) for a sphere with four holes.

@@ -53,7 +53,7 @@ def test_unseen_rows_stay_with_their_moments():
         assert (a[visible] != before[name][visible]).all()
 
 
-def test_colour_coefficients_above_the_active_degree_stay():
+def test_color_coefficients_above_the_active_degree_stay():
     rng = np.random.default_rng(2)
     g = random_gaussians(rng)
     before = g.sh.copy()

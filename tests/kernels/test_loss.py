@@ -64,7 +64,7 @@ def test_equal_pictures_have_no_loss_and_no_slope(pictures):
 
 
 def test_planes_do_not_leak_into_each_other(pictures):
-    """They lie stacked in one buffer; a change in one colour must not move the others' slopes."""
+    """They lie stacked in one buffer; a change in one color must not move the others' slopes."""
     x, y = (p.astype(np.float32) for p in pictures)
     loss = PhotometricLoss(19, 23)
     before = loss(x, y).gradient.copy()

@@ -27,7 +27,7 @@ def basis(names=NAMES, extra=1):
 
 
 class Recorder:
-    """A scene that remembers what it was asked for; its picture is the direction as a colour."""
+    """A scene that remembers what it was asked for; its picture is the direction as a color."""
 
     def __init__(self, **extra):
         self.asked = []
@@ -35,8 +35,8 @@ class Recorder:
 
     def render(self, camera, expression=None, background=None):
         self.asked.append((camera, expression))
-        colour = 0.5 + 0.5 * camera.forward
-        return np.broadcast_to(colour.astype(np.float32), (camera.height, camera.width, 3))
+        color = 0.5 + 0.5 * camera.forward
+        return np.broadcast_to(color.astype(np.float32), (camera.height, camera.width, 3))
 
 
 def picture_of(viewer):
@@ -109,7 +109,7 @@ def test_errors_are_shown_and_raised_and_the_label_is_on():
         raise IdfError("The scene is gone", "<nothing>")
 
     viewer = OrbitViewer(Recorder(), CAMERAS, size=80)
-    assert np.ptp(picture_of(viewer)) > 100  # one colour, and the word in the corner
+    assert np.ptp(picture_of(viewer)) > 100  # one color, and the word in the corner
     viewer.scene.render = fails
     with pytest.raises(IdfError):
         viewer.picture.request()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.notebook.swap_compare import compare_swaps, present_swappers
 from idf_helpers.swap.neural import onnx_models
@@ -22,7 +22,7 @@ def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):  # no
     names = present_swappers()
     assert names[:2] == ["uv", "mesh"] and names[-1] == "uv+onnx:tiny" and "onnx:tiny" in names
     for name in names:
-        assert backends.find("swap", name).missing() is None
+        assert STAGES["swap"].find(name).missing() is None
     data = Dataset.open(small_head)
     said = []
     names = ["mesh", "onnx:tiny", "uv+onnx:tiny"]
@@ -30,7 +30,7 @@ def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):  # no
                          progress=lambda step, part: said.append(part))
     assert [r["swapper"] for r in done.rows] == names and said[-1] == 1 and len(said) == 3
     assert all(r["swapped"] > 2 and r["cpu seconds"] > 0 for r in done.rows)
-    assert done.rows[1]["licence"] == "made by a test"
+    assert done.rows[1]["license"] == "made by a test"
     assert done.picture.dtype == np.uint8 and done.picture.shape[1] == 96 * done.rows[0]["of"]
     rows = np.split(done.picture, 4)
     redness = [(r[..., 0].astype(int) - r[..., 1] > 150).sum() for r in rows]

@@ -63,7 +63,7 @@ def tiny(tmp_path):
     return HeadPack(tmp_path), delta
 
 
-def test_expressions_are_weighted_sums_of_quantised_deltas(tiny):
+def test_expressions_are_weighted_sums_of_quantized_deltas(tiny):
     pack, delta = tiny
     half_step = 0.5 * np.abs(delta).max() / 32767
     got = pack.vertices("B", {"jawOpen": 0.5, "mouthSmile_L": 1.0})
@@ -157,7 +157,7 @@ def test_attached_strands_of_a_pack(tiny):
 
 
 def test_world_frame():
-    # The head's left (+x), its front (+z) and its top (+y), in centimetres.
+    # The head's left (+x), its front (+z) and its top (+y), in centimeters.
     np.testing.assert_allclose(to_blender([[1, 2, 3]]), [[0.1, -0.3, 0.2]])
     at_center = [CENTER[0] * 10, CENTER[2] * 10, -CENTER[1] * 10]
     np.testing.assert_allclose(to_world(at_center), 0, atol=1e-12)

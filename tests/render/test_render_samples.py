@@ -45,7 +45,7 @@ def test_a_folder_holds_one_kind_of_picture(tmp_path):
 
 def test_backgrounds(tmp_path):
     assert script.background(asked(tmp_path, "--set", "head_multiview"), tmp_path) is None
-    assert script.background(asked(tmp_path, "--set", "source_photos"), tmp_path) == shots.GREY
+    assert script.background(asked(tmp_path, "--set", "source_photos"), tmp_path) == shots.GRAY
     a = asked(tmp_path, "--set", "head_talking")
     got = script.background(a, tmp_path / "same")
     np.testing.assert_array_equal(got, media.read_image(a.poses / "bg" / "00050.png"))

@@ -126,11 +126,11 @@ def test_bad_poses_and_names(tmp_path):
         shots.plan("head_spinning", None, 320, None, None)
 
 
-def test_photos_stand_on_their_grey():
+def test_photos_stand_on_their_gray():
     plan = shots.plan("source_photos", None, 512, None, None)
     assert {s.file.removesuffix(".png") for s in plan.shots} == set(samples.PHOTOS)
     for name in samples.PHOTOS:
-        assert tuple(media.read_image(samples.photo(name))[-200, 2]) == shots.GREY
+        assert tuple(media.read_image(samples.photo(name))[-200, 2]) == shots.GRAY
 
 
 def test_pictures(tmp_path):

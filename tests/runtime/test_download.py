@@ -61,7 +61,7 @@ def left_over(folder):
 
 def test_the_table_is_pinned():
     for name, model in download.MODELS.items():
-        assert name == model.name and model.licence and model.purpose and model.pins
+        assert name == model.name and model.license and model.purpose and model.pins
         for p in model.pins:
             if not p.sha256:  # nobody published it; none is invented
                 assert isinstance(model.source, Release) and p.size == 0
@@ -317,14 +317,14 @@ def test_the_first_download_is_recorded_and_another_content_refused_after(cache,
     assert (download.ensure(LOOSE) / "net.onnx").read_bytes() == b"weights"
 
 
-def test_the_command_shows_size_and_licence_before_it_fetches(cache, monkeypatch, capsys):
+def test_the_command_shows_size_and_license_before_it_fetches(cache, monkeypatch, capsys):
     from idf_helpers.cli.machine import download as command
 
     serve(monkeypatch, net=bytes(2_000_000), map=b"m")
     command("demo:loose")
     out = capsys.readouterr().out
     shown, done = out.index("demo:loose: 2.0 MB from https://example.org/r"), out.index(" is in ")
-    assert shown < out.index("licence: research only") < out.index("not pinned") < done
+    assert shown < out.index("license: research only") < out.index("not pinned") < done
     methods = [m for m, _ in FakeOpener.asked]
     assert methods == ["HEAD", "HEAD", "GET", "GET"]
     serve(monkeypatch, net=urllib.error.URLError("no route to host"), map=b"")

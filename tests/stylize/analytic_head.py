@@ -1,5 +1,5 @@
 """A head made of ellipsoids, seen from a turntable: exact depth, normals, poses, and a painted
-style that clings to the surface. Rays are met in closed form; colours are averaged over 4 x 4 rays
+style that clings to the surface. Rays are met in closed form; colors are averaged over 4 x 4 rays
 a pixel, so that edges and strokes do not alias."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from idf_helpers.data.cameras import Camera
 from idf_helpers.kernels.compile import inner, kernel
 from idf_helpers.stylize.stylist import View
 
-# centre x, y, z, radii x, y, z, material; the face looks along -y, z is up.
+# center x, y, z, radii x, y, z, material; the face looks along -y, z is up.
 PARTS = np.array([
     (0.00, 0.05, 0.25, 0.62, 0.75, 0.68, 1),  # cranium: hair, skin on the forehead
     (0.00, -0.18, -0.22, 0.50, 0.50, 0.60, 0),  # face
@@ -62,7 +62,7 @@ def _noise(x, y, z):
 
 
 @inner
-def _colour(x, y, z, nx, ny, nz, material, styled, out):
+def _color(x, y, z, nx, ny, nz, material, styled, out):
     light = 0.35 + 0.65 * max(0.0, -0.35 * nx - 0.75 * ny + 0.56 * nz)
     if styled:
         metal = 0.25 + 0.75 * light
@@ -97,7 +97,7 @@ def _colour(x, y, z, nx, ny, nz, material, styled, out):
 
 
 @kernel
-def _render(parts, c2w, fx, fy, cx, cy, samples, styled, colour, alpha, depth, normal):
+def _render(parts, c2w, fx, fy, cx, cy, samples, styled, color, alpha, depth, normal):
     height, width = alpha.shape
     out = np.zeros(3)
     ox, oy, oz = c2w[0, 3], c2w[1, 3], c2w[2, 3]
@@ -105,9 +105,9 @@ def _render(parts, c2w, fx, fy, cx, cy, samples, styled, colour, alpha, depth, n
         for j in range(width):
             hits = 0
             for s in range(samples * samples + 1):
-                centre = s == samples * samples
-                u = j + (0.5 if centre else (s % samples + 0.5) / samples)
-                v = i + (0.5 if centre else (s // samples + 0.5) / samples)
+                center = s == samples * samples
+                u = j + (0.5 if center else (s % samples + 0.5) / samples)
+                v = i + (0.5 if center else (s // samples + 0.5) / samples)
                 lx, ly = (u - cx) / fx, -(v - cy) / fy
                 dx = c2w[0, 0] * lx + c2w[0, 1] * ly - c2w[0, 2]
                 dy = c2w[1, 0] * lx + c2w[1, 1] * ly - c2w[1, 2]
@@ -121,19 +121,19 @@ def _render(parts, c2w, fx, fy, cx, cy, samples, styled, colour, alpha, depth, n
                 nz = (z - parts[k, 2]) / parts[k, 5] ** 2
                 m = 1 / math.sqrt(nx * nx + ny * ny + nz * nz)
                 nx, ny, nz = nx * m, ny * m, nz * m
-                if centre:
+                if center:
                     depth[i, j] = t  # the direction has length 1 along the optical axis
                     for a in range(3):
                         normal[i, j, a] = nx * c2w[0, a] + ny * c2w[1, a] + nz * c2w[2, a]
                     continue
                 hits += 1
-                _colour(x, y, z, nx, ny, nz, int(parts[k, 6]), styled, out)
+                _color(x, y, z, nx, ny, nz, int(parts[k, 6]), styled, out)
                 for c in range(3):
-                    colour[i, j, c] += out[c]
+                    color[i, j, c] += out[c]
             if hits:
                 alpha[i, j] = hits / (samples * samples)
                 for c in range(3):
-                    colour[i, j, c] /= hits
+                    color[i, j, c] /= hits
 
 
 def turntable(count: int, size: int, elevation: float = 6.0) -> list[Camera]:
@@ -146,14 +146,14 @@ def turntable(count: int, size: int, elevation: float = 6.0) -> list[Camera]:
 
 
 def render(camera: Camera, styled: bool):
-    """colour (H, W, 3) float32, not premultiplied; alpha (H, W); depth (H, W), NaN off the head;
+    """color (H, W, 3) float32, not premultiplied; alpha (H, W); depth (H, W), NaN off the head;
     normal (H, W, 3) in camera axes."""
     shape = (camera.height, camera.width)
-    colour, alpha = np.zeros((*shape, 3)), np.zeros(shape)
+    color, alpha = np.zeros((*shape, 3)), np.zeros(shape)
     depth, normal = np.full(shape, np.nan), np.zeros((*shape, 3))
     _render(PARTS, np.ascontiguousarray(camera.c2w), camera.fx, camera.fy, camera.cx, camera.cy,
-            SAMPLES, styled, colour, alpha, depth, normal)
-    return (colour.astype(np.float32), alpha.astype(np.float32), depth.astype(np.float32),
+            SAMPLES, styled, color, alpha, depth, normal)
+    return (color.astype(np.float32), alpha.astype(np.float32), depth.astype(np.float32),
             normal.astype(np.float32))
 
 

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 
-from idf_helpers import catalogue as backends
 from idf_helpers.catalogue import Backend
 from idf_helpers.data import media
 
@@ -52,7 +51,7 @@ class Painter:
     def settings(self):
         return {"painter": 1}
 
-    def stylise(self, view, prompt, seed, strength, references=()):
+    def stylize(self, view, prompt, seed, strength, references=()):
         if type(self).fail_at == len(self.asked):
             type(self).fail_at = None
             raise KeyboardInterrupt
@@ -66,6 +65,6 @@ class Painter:
 def painter(monkeypatch):
     """`Painter`, registered as a stylist; forgets what earlier tests asked."""
     monkeypatch.setattr(backends, "_REGISTRY", dict(backends._REGISTRY))
-    backends.register(Backend("stylise", "painter", f"{__name__}:Painter", "of the tests", 1))
+    backends.register(Backend("stylize", "painter", f"{__name__}:Painter", "of the tests", 1))
     Painter.asked, Painter.configs, Painter.fail_at = [], [], None
     return Painter

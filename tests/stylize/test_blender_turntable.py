@@ -50,7 +50,7 @@ def test_a_turn_is_a_dataset_round_the_model(run, tmp_path):
     assert np.allclose(scene.center, 0, atol=1e-9) and np.allclose(scene.up, (0, 0, 1))
     assert scene.distance == pytest.approx(4)
     assert math.degrees(frames[0].camera.fov_x) == pytest.approx(29)
-    # from the front (-y), then anticlockwise seen from above, 6 degrees up
+    # from the front (-y), then counterclockwise seen from above, 6 degrees up
     assert np.allclose(frames[0].camera.position, (0, -4 * math.cos(math.radians(6)),
                                                    4 * math.sin(math.radians(6))))
     assert frames[1].camera.position[0] > 3 and frames[1].camera.position[1] < 0
@@ -67,11 +67,11 @@ def test_the_model_just_fits_into_every_view():
     rng = np.random.default_rng(0)
     for shape in ((1, 1, 1), (3, 1, 0.5), (0.3, 0.3, 4)):
         points = rng.normal(size=(500, 3)) * shape + (5, -2, 1)
-        centre, distance = turntable.framing(points, 29, 20)
+        center, distance = turntable.framing(points, 29, 20)
         from idf_helpers.data.cameras import Camera
         widest = 0.0
         for matrix in turntable.ring(48, 20, 0):
-            c2w = np.array(turntable.placed(matrix, centre, distance / turntable.DISTANCE))
+            c2w = np.array(turntable.placed(matrix, center, distance / turntable.DISTANCE))
             uv, _ = Camera.from_fov(c2w, math.radians(29), 100, 100).project(points)
             widest = max(widest, np.abs(uv - 50).max())
         assert 38 < widest < 50, (shape, widest)

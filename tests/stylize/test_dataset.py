@@ -74,7 +74,7 @@ def test_keys_are_styled_and_carried(head_folder, tmp_path, painter, exact):
         "compositeWithTrainedAlgorithmicMedia" or painter.source_type == "trainedAlgorithmicMedia"
     report = json.loads((tmp_path / "o" / "stylize_report.json").read_text())
     assert report["measures"]["background_pixels"] == 0
-    assert report["measures"]["warp_error_neighbours"] < 12
+    assert report["measures"]["warp_error_neighbors"] < 12
     assert "geometry" in report["why"]
 
 
@@ -162,9 +162,9 @@ def test_an_exemplar_goes_round_the_head(head, head_folder, tmp_path, exact):
     painted = cv2.resize(head.styled[4], (64, 64), interpolation=cv2.INTER_AREA) * 255
     assert np.abs(frames["2"][..., :3] - painted)[solid].mean() < 4
     back = frames["8"]
-    colours = back[back[..., 3] == 255][:, :3]
-    assert not (np.abs(colours.astype(int) - 255).max(1) < 12).any()  # no background
-    assert (colours[:, 1] > colours[:, 0] + 5).mean() > 0.05  # the paint's green is there too
+    colors = back[back[..., 3] == 255][:, :3]
+    assert not (np.abs(colors.astype(int) - 255).max(1) < 12).any()  # no background
+    assert (colors[:, 1] > colors[:, 0] + 5).mean() > 0.05  # the paint's green is there too
     report = json.loads((tmp_path / "o" / "stylize_report.json").read_text())
     assert report["mode"] == "anchored" and report["keys"][0] == "train_main/r_2"
 
@@ -228,7 +228,7 @@ def test_a_damaged_key_is_styled_again(head_folder, tmp_path, painter):
 def test_views_of_a_dataset(head_folder):
     data = Dataset.open(head_folder)
     assert [f.name for f in in_order(data.frames)] == [f"train_main/r_{k}" for k in range(12)]
-    views = DatasetViews(data, ExactScene(), resolution=32, background="grey")
+    views = DatasetViews(data, ExactScene(), resolution=32, background="gray")
     view = views[3]
     assert view.rgb.shape == (32, 32, 3) and len(views) == 12 and view is views[3]
     assert (view.rgb[view.mask == 0] == 128).all()

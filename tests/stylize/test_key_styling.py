@@ -43,16 +43,16 @@ def test_sheets_tile_everything(head):
     assert whole.camera is None
 
 
-def test_anchored_views_start_from_their_neighbours(head, painter):
+def test_anchored_views_start_from_their_neighbors(head, painter):
     config = StylizeConfig(prompt="elf", mode="anchored", strength=1.0, anchor=1.0)
     views = [head.views[k] for k in (0, 3, 21, 12)]
     seen = []
-    painter.stylise_before = painter.stylise
+    painter.stylize_before = painter.stylize
 
     class Watcher(painter):
-        def stylise(self, view, *args):
+        def stylize(self, view, *args):
             seen.append(view)
-            return painter.stylise(self, view, *args)
+            return painter.stylize(self, view, *args)
 
     made = keys(Watcher(config), views, config)
     assert [a[5] for a in painter.asked] == [0, 1, 2, 3]  # references

@@ -47,7 +47,7 @@ def test_what_cannot_be_measured_says_so(head):
     assert measures.clip_direction("", [], [], "", "").startswith("not measured: no CLIP")
     full = measures.row_measures(head.views, head.styled, [v.mask for v in head.views], [0, 12],
                                  False)
-    assert full["loop_closure"].startswith("not measured") and full["warp_error_neighbours"] < 4
+    assert full["loop_closure"].startswith("not measured") and full["warp_error_neighbors"] < 4
 
 
 def test_clip_by_a_local_folder(head, tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 
 from idf_helpers.evaluate import psnr
-from idf_helpers.stylize.propagators.harmonize import colour_corrections
+from idf_helpers.stylize.propagators.harmonize import color_corrections
 from idf_helpers.stylize.reproject import Key, reproject
 from idf_helpers.stylize.surface import edge_trust, facing, nearest_fill, normals
 
@@ -64,7 +64,7 @@ def test_no_background_gets_in(head):
         assert not ((warped.rgb[..., 1] > 0.7) & (warped.rgb[..., 0] < 0.4)).any()
 
 
-def test_colours_that_drift_are_brought_together(head):
+def test_colors_that_drift_are_brought_together(head):
     rng = np.random.default_rng(3)
     index = range(0, 24, 3)
     views = [head.views[k] for k in index]
@@ -73,7 +73,7 @@ def test_colours_that_drift_are_brought_together(head):
     pictures = [(head.styled[k] * 0.75 + 0.1) * g + b for k, g, b in
                 zip(index, gain, bias, strict=True)]
     keys = [Key.of(v, p, TOLERANCE) for v, p in zip(views, pictures, strict=True)]
-    found, offset = colour_corrections(views, keys, pictures, TOLERANCE)
+    found, offset = color_corrections(views, keys, pictures, TOLERANCE)
     together = found * gain  # all alike but for a common factor
     assert np.ptp(together / together.mean(0), axis=0).max() < 0.12
     assert abs(np.log(found).mean(0)).max() < 0.05  # nothing fades away
@@ -83,7 +83,7 @@ def test_colours_that_drift_are_brought_together(head):
 
 def test_a_lone_key_stays_as_it_is(head):
     key = Key.of(head.views[0], head.styled[0], TOLERANCE)
-    gain, offset = colour_corrections([head.views[0]], [key], [head.styled[0]], TOLERANCE)
+    gain, offset = color_corrections([head.views[0]], [key], [head.styled[0]], TOLERANCE)
     assert (gain == 1).all() and (offset == 0).all()
 
 

@@ -10,7 +10,7 @@ def test_none_is_chosen_for_the_user():
     with pytest.raises(IdfError, match="who is to style") as error:
         stylist_class("", StylizeConfig(prompt="a bust"))
     assert "preset" in error.value.do and "exemplar" in error.value.do
-    with pytest.raises(IdfError, match="no stylise backend"):
+    with pytest.raises(IdfError, match="no stylize backend"):
         stylist_class("midnight", StylizeConfig())
 
 

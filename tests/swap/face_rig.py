@@ -19,7 +19,7 @@ SIZE = 160
 
 def layout() -> np.ndarray:
     """(468, 2): oval, eyes and an open mouth on ellipses, every other point at the mean of its
-    neighbours (Tutte 1963)."""
+    neighbors (Tutte 1963)."""
     n = topology.POINTS
     A = np.zeros((n, n))
     for t in topology.TRIANGLES:
@@ -27,8 +27,8 @@ def layout() -> np.ndarray:
             A[t[i], t[j]] = A[t[j], t[i]] = 1
     A = np.diag(A.sum(1)) - A
     b = np.zeros((n, 2))
-    # ring, centre, half axes, angle of its first point, sense
-    for ring, centre, axes, start, sense in (
+    # ring, center, half axes, angle of its first point, sense
+    for ring, center, axes, start, sense in (
             (topology.FACE_OVAL, (0, 0), (0.5, 0.65), np.pi / 2, -1),
             (topology.LEFT_EYE, (0.2, 0.12), (0.09, 0.04), 0, -1),
             (topology.RIGHT_EYE, (-0.2, 0.12), (0.09, 0.04), np.pi, 1),
@@ -36,7 +36,7 @@ def layout() -> np.ndarray:
         angle = start + sense * 2 * np.pi * np.arange(len(ring)) / len(ring)
         A[ring] = 0
         A[ring, ring] = 1
-        b[ring] = np.add(centre, np.multiply(axes, np.stack([np.cos(angle), np.sin(angle)], 1)))
+        b[ring] = np.add(center, np.multiply(axes, np.stack([np.cos(angle), np.sin(angle)], 1)))
     return np.linalg.solve(A, b)
 
 
@@ -59,7 +59,7 @@ def camera(yaw: float, pitch: float = 0.0, size: int = SIZE, distance: float = 4
 
 
 def paint(seed: int, tone) -> np.ndarray:
-    """(468, 3) colours 0-255 of the points: a skin tone with patches as fine as the mesh."""
+    """(468, 3) colors 0-255 of the points: a skin tone with patches as fine as the mesh."""
     rng = np.random.default_rng(seed)
     return np.clip(np.asarray(tone) + rng.normal(0, 14, (topology.POINTS, 1)), 5, 250)
 
@@ -75,15 +75,15 @@ class RigFrame:
         return self.picture
 
 
-def render(mesh: FaceMesh, colours, cam: Camera, alpha: bool = True) -> np.ndarray:
+def render(mesh: FaceMesh, colors, cam: Camera, alpha: bool = True) -> np.ndarray:
     """(H, W, 4 or 3) uint8: the face before a dark ball (the head), openings in blue."""
     xy, z = cam.project(mesh.vertices)
     s = 2
     h, w = cam.height * s, cam.width * s
-    rgb, ids, _ = rasterize(mesh.triangles, xy * s, z, colours, h, w, perspective=True)
+    rgb, ids, _ = rasterize(mesh.triangles, xy * s, z, colors, h, w, perspective=True)
     head = np.zeros((h, w), np.uint8)
-    centre, _ = cam.project(np.array([[0, 0.25, 0.05]]))
-    middle = tuple(int(v) for v in np.round(centre[0] * s))
+    center, _ = cam.project(np.array([[0, 0.25, 0.05]]))
+    middle = tuple(int(v) for v in np.round(center[0] * s))
     cv2.circle(head, middle, int(0.62 / 4 * cam.fx * s), 255, -1)
     seen = xy[(mesh.normals * (cam.position - mesh.vertices)).sum(1) > 0]
     if len(seen) > 2:
@@ -100,16 +100,16 @@ def render(mesh: FaceMesh, colours, cam: Camera, alpha: bool = True) -> np.ndarr
     return picture if alpha else np.ascontiguousarray(picture[..., :3])
 
 
-def make_frames(mesh, colours, yaws, pitches=(0.0,)) -> list[RigFrame]:
+def make_frames(mesh, colors, yaws, pitches=(0.0,)) -> list[RigFrame]:
     cameras = [camera(y, p) for p in pitches for y in yaws]
-    return [RigFrame(c, render(mesh, colours, c)) for c in cameras]
+    return [RigFrame(c, render(mesh, colors, c)) for c in cameras]
 
 
-def make_source(mesh, colours, size: int = 200, yaw: float = 0.0) -> SimpleNamespace:
-    """A photo of the same geometry with other colours: what `bake` uses of a SourceFace."""
+def make_source(mesh, colors, size: int = 200, yaw: float = 0.0) -> SimpleNamespace:
+    """A photo of the same geometry with other colors: what `bake` uses of a SourceFace."""
     cam = camera(yaw, size=size)
     xy, z = cam.project(mesh.vertices)
     points = np.column_stack([xy, (z - z.mean()) * size]).astype(np.float32)
-    image = render(mesh, colours, cam, alpha=False)
+    image = render(mesh, colors, cam, alpha=False)
     return SimpleNamespace(image=image, landmarks=FaceLandmarks(points, 1.0, 1.0),
                            skin=np.ones((size, size), np.float32))

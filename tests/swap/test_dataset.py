@@ -228,7 +228,7 @@ def test_evaluation_of_the_swap_beside_the_unswapped_views(swapped):
     from idf_helpers.evaluate import evaluate_run
 
     row, = evaluate_run(swapped[1].root)
-    assert 0 < row["colour_spread_swapped"] < row["colour_spread_original"]
+    assert 0 < row["color_spread_swapped"] < row["color_spread_original"]
     assert 0.02 < row["changed_pixels"] < 0.4 and row["views"] >= 8
 
 

@@ -48,15 +48,15 @@ def test_swaps_side_by_side(runs, measured):
     uv, mesh = measured
     assert uv["swapped"] == NEAR and uv["lost_near"] == 0 == uv["false_faces"]
     assert uv["outside_mask"] == 0 == uv["alpha_changed"] == mesh["outside_mask"]
-    assert uv["colour_spread_swapped"] < uv["colour_spread_original"]
-    assert uv["colour_spread_swapped"] < mesh["colour_spread_swapped"]
+    assert uv["color_spread_swapped"] < uv["color_spread_original"]
+    assert uv["color_spread_swapped"] < mesh["color_spread_swapped"]
     assert 0 < mesh["landmark_error"] < 3 and 0 < uv["landmark_error"] < 6
     assert uv["hog_after"] > uv["hog_before"] and mesh["refound"] > 90
     assert mesh["landmark_error"] <= mesh["landmark_error_p95"]
     table, notes = side_by_side(measured)
     assert [set(line) for line in table] == [{"measure", "uv (uv)", "mesh (mesh)"}] * len(MEASURES)
-    assert any("not measured: no recogniser" in n and "idf download arcface" in n for n in notes)
-    identity = next(line for line in table if line["measure"].startswith("recognised as"))
+    assert any("not measured: no recognizer" in n and "idf download arcface" in n for n in notes)
+    identity = next(line for line in table if line["measure"].startswith("recognized as"))
     assert identity["uv (uv)"] == "not measured"
 
 
@@ -112,8 +112,8 @@ def test_reports_of_before_say_nothing_of_the_outside():
         notes["outside_mask"]
 
 
-def test_identity_with_a_recogniser(runs, tmp_path):
-    net = tiny_onnx.recogniser(tmp_path / "embed.onnx")
+def test_identity_with_a_recognizer(runs, tmp_path):
+    net = tiny_onnx.recognizer(tmp_path / "embed.onnx")
     row, = evaluate(runs[1], runs[0], arcface=net)
     assert -1 <= row["identity_after"] <= 1 and row["identity_before"] != row["identity_after"]
     assert 0 <= row["retrieval"] <= 100 and "identity_after" not in row["notes"]
@@ -198,5 +198,5 @@ def test_moving_faces_have_openings_and_no_spread(tmp_path, monkeypatch):
     row, = evaluate(tmp_path / "run", SimpleNamespace(
         frames=Dataset.open(tmp_path / "data").frames, root=tmp_path / "data"))
     assert row["landmark_error"] == 0 and row["mouth_correlation"] == pytest.approx(1)
-    assert row["colour_spread_swapped"] is None and row["changed_pixels"] == 0
+    assert row["color_spread_swapped"] is None and row["changed_pixels"] == 0
     assert "--source" in row["notes"]["identity_after"]

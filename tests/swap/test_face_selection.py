@@ -11,7 +11,7 @@ from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swap.config import SwapConfig
 from idf_helpers.swap.dataset import swap_dataset, swap_image
-from idf_helpers.swap.face_selection import FacePicker, Looks, Recognised, make_picker, parse_target
+from idf_helpers.swap.face_selection import FacePicker, Looks, Recognized, make_picker, parse_target
 from idf_helpers.swap.result import SwapResult
 
 
@@ -65,7 +65,7 @@ def test_the_face_of_a_reference_photo(pair, tmp_path, name, changed):
     out = tmp_path / "o"
     after = swapped(pair[1], out, reference=(samples.photo(name),))
     assert halves(pair[0], after) == changed
-    assert "no recogniser" in read_json(out / "run.json")["note"]
+    assert "no recognizer" in read_json(out / "run.json")["note"]
 
 
 def test_a_reference_that_matches_nobody(small_head, tmp_path):
@@ -134,11 +134,11 @@ def fake_faces(*xs):
                             vector=np.eye(4)[x // 100]) for x in xs]
 
 
-def test_references_by_a_recogniser():
+def test_references_by_a_recognizer():
     """Two references that want the same face: the better one gets it; embeddings by cosine."""
     faces = fake_faces(0, 100, 200)
     detector = SimpleNamespace(detect=lambda *a, **k: faces)
-    describe = Recognised(lambda image, face: face.vector)
+    describe = Recognized(lambda image, face: face.vector)
     image = np.zeros((8, 8, 3), np.uint8)
 
     def pick(*references, threshold=0.15):

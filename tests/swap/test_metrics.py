@@ -18,19 +18,19 @@ def test_surface_distance():
     assert len(metrics.border_edges(triangles)) == 5
 
 
-def test_colour_spread_is_the_standard_deviation():
+def test_color_spread_is_the_standard_deviation():
     at = np.array([[2.5, 2.5], [7.5, 7.5]])
     views = []
     for k in range(6):
         image = np.full((10, 10, 3), 100 + 10 * k, np.uint8)
         views.append((image, at, np.array([True, k < 3])))
-    assert metrics.colour_spread(views) == pytest.approx(10 * np.std(range(6)), abs=1e-4)
-    assert np.isnan(metrics.colour_spread(views[:4]))
-    assert metrics.colour_spread(views, min_views=3) == pytest.approx(
+    assert metrics.color_spread(views) == pytest.approx(10 * np.std(range(6)), abs=1e-4)
+    assert np.isnan(metrics.color_spread(views[:4]))
+    assert metrics.color_spread(views, min_views=3) == pytest.approx(
         10 * (np.std(range(6)) + np.std(range(3))) / 2, abs=1e-4)
 
 
-def test_sampling_uses_pixel_centres():
+def test_sampling_uses_pixel_centers():
     image = np.zeros((4, 6, 3), np.uint8)
     image[1, 2] = 200
     np.testing.assert_allclose(metrics.sample(image, [[2.5, 1.5], [3.0, 1.5], [0.5, 0.5]])[:, 0],

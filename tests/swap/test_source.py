@@ -18,10 +18,10 @@ from idf_helpers.swap.source import (
 )
 
 HAIR = {"black": (20, 15, 12), "brown": (70, 45, 25), "blond": (200, 165, 100),
-        "red": (150, 60, 30), "grey": (190, 190, 190)}
+        "red": (150, 60, 30), "gray": (190, 190, 190)}
 
 
-def paint_fringe(image, face, colour, seed=0):
+def paint_fringe(image, face, color, seed=0):
     """Strands from above the forehead down to the brows; returns the picture and where it is."""
     rng = np.random.default_rng(seed)
     out, p = image.copy(), face.xy
@@ -31,7 +31,7 @@ def paint_fringe(image, face, colour, seed=0):
         x = (p[127] + rng.uniform(-0.05, 1.05) * across)[0]
         top = np.array([x, p[topology.FOREHEAD, 1] - 0.1 * height])
         end = top + (rng.normal(0, 0.03) * across[0], 0.25 * height * rng.uniform(0.6, 1.05))
-        shade = np.clip(np.array(colour) + rng.normal(0, 12), 0, 255)
+        shade = np.clip(np.array(color) + rng.normal(0, 12), 0, 255)
         cv2.line(out, tuple(int(v) for v in top), tuple(int(v) for v in end),
                  tuple(float(v) for v in shade), 2, cv2.LINE_AA)
     return out, np.abs(out.astype(int) - image).sum(-1) > 30
@@ -166,17 +166,17 @@ def test_a_bare_forehead_stays(sources, name):
     assert (face.skin[middle] < 0.5).mean() < 0.002
 
 
-@pytest.mark.parametrize("colour", HAIR)
+@pytest.mark.parametrize("color", HAIR)
 @pytest.mark.parametrize("name", ["B", "C"])
-def test_a_fringe_is_found(sources, detector, name, colour):
+def test_a_fringe_is_found(sources, detector, name, color):
     bare = sources[name]
-    picture, painted = paint_fringe(bare.image, bare.landmarks, HAIR[colour])
+    picture, painted = paint_fringe(bare.image, bare.landmarks, HAIR[color])
     face = from_image(picture, detector)
     forehead = fill_rings([bare.landmarks.xy[_FOREHEAD[:19]]], *painted.shape) > 0.5
     brow = bare.landmarks.xy[[105, 334]][:, 1].min()
     forehead[int(brow - 0.02 * bare.landmarks.size):] = False
     shown = face.weight[forehead & painted]
-    assert (shown > 0.5).mean() < (0.2 if colour == "grey" else 0.03)
+    assert (shown > 0.5).mean() < (0.2 if color == "gray" else 0.03)
     # the lower face is as usable as before
     nose = int(bare.landmarks.xy[topology.NOSE_TIP, 1])
     assert np.abs(face.weight[nose:] - bare.weight[nose:]).mean() < 0.02

@@ -67,7 +67,7 @@ def test_the_mouth_and_the_rest_stay(clip, swapped):
     assert face > 5
 
 
-def test_it_is_labelled_and_marked(clip, swapped, tmp_path):
+def test_it_is_labeled_and_marked(clip, swapped, tmp_path):
     v = verify(swapped)
     assert v.synthetic and v.fields["made"] == "face swap of a video (uv)"
     assert pixels(swapped)[:, 232:246, 12:80].mean() < 130  # the plate
@@ -149,12 +149,12 @@ def test_from_the_shell(clip, tmp_path, capsys, monkeypatch):
 
 # --------------------------------------------------------------------------------------- linking
 
-def faces_at(centres, size=40.0):
+def faces_at(centers, size=40.0):
     """`Found` of one part: {frame: [x of each face]}."""
     rng = np.random.default_rng(0)
     shape = np.column_stack([rng.uniform(-0.5, 0.5, (468, 2)), np.zeros(468)]) * size
-    frame = [n for n, xs in centres.items() for _ in xs]
-    points = [shape + (x, 100, 0) for xs in centres.values() for x in xs]
+    frame = [n for n, xs in centers.items() for _ in xs]
+    points = [shape + (x, 100, 0) for xs in centers.values() for x in xs]
     n = len(frame)
     return Found(np.array(frame), np.float32(points), np.ones(n), np.ones(n))
 

@@ -55,7 +55,7 @@ def paint(poses, weights, identity, fov: float = 30.0, cover=None, seed: int = 0
     the weights. cover: "bare" leaves the brows out; "fringe" hangs hair over them that stays."""
     rng, lens = np.random.default_rng(seed), Lens.of(fov, SIZE, SIZE)
     neutral = FaceModel.load().vertices(identity).astype(np.float64)
-    middle, motion = brows.centres(neutral), brow_motion(weights)
+    middle, motion = brows.centers(neutral), brow_motion(weights)
     hairs = []  # start, end (cm at rest), its brow
     for side in (0, 3):
         inner, outer = middle[side], middle[side + 2]
@@ -76,9 +76,9 @@ def paint(poses, weights, identity, fov: float = 30.0, cover=None, seed: int = 0
     for i, pose in enumerate(poses):
         picture = np.full((SIZE, SIZE), 185.0, np.float32)
 
-        def lines(points, grey, pose=pose, picture=picture):
+        def lines(points, gray, pose=pose, picture=picture):
             uv = project(pose, points.reshape(-1, 3), f, c).reshape(-1, 2, 2)
-            cv2.polylines(picture, list(np.rint((uv - 0.5) * 16).astype(np.int32)), False, grey, 1,
+            cv2.polylines(picture, list(np.rint((uv - 0.5) * 16).astype(np.int32)), False, gray, 1,
                           cv2.LINE_AA, shift=4)
 
         for e in project(pose, eyes, f, c):

@@ -69,7 +69,7 @@ def test_heights_are_found(clip, pictures):
 
 
 def test_a_small_face(clip, pictures):
-    """A quarter of the size: 2.5 pixels a centimetre."""
+    """A quarter of the size: 2.5 pixels a centimeter."""
     _, poses, weights, _, neutral = clip
     small = [resize_area(p, SIZE // 4, SIZE // 4) for p in pictures]
     found = brows.measure(small.__getitem__, poses, np.ones(48, bool), weights.sum(1),
@@ -115,7 +115,7 @@ def test_brows_that_cannot_be_seen_leave_the_fit_as_it_was(clip, alone, cover):
 def test_a_large_picture_says_the_same(clip, pictures):
     """The strip is averaged, not sampled, where a cell covers many pixels."""
     _, poses, _, _, neutral = clip
-    middle = brows.centres(neutral)
+    middle = brows.centers(neutral)
     strip = brows.Strip(neutral, middle)
     big = np.repeat(np.repeat(pictures[0], 5, 0), 5, 1)
     a = strip.unwrap(pictures[0], poses[0], LENS).astype(float)
@@ -131,7 +131,7 @@ def test_a_sight_is_met_by_the_fit():
     pose[2, 3] = -60.0
     fitter = FrameFitter(m, LENS)
     rest = fitter.project(np.zeros(len(fitter.shapes)), pose)
-    middle = brows.centres(m.rest)
+    middle = brows.centers(m.rest)
     raise_ = m.brows[[m.expression_names.index(f"browInnerUp_{s}") for s in "LR"]].sum(0)
     seen = LENS.fx * (middle + 0.6 * raise_)[:, :2] / (60.0 - middle[:, 2:]) * (1, -1) + SIZE / 2
     for aside in (0.0, 3.0):

@@ -39,8 +39,8 @@ def test_pose_and_expression_of_a_clip_are_found():
     # the identity: nearer to the true face than the mean face is
     m = FaceModel.load()
     true = m.vertices(make_clip(1)[3])
-    centred = [v - v.mean(0) for v in (true, track.neutral, m.rest)]
-    assert np.abs(centred[1] - centred[0]).mean() < 0.7 * np.abs(centred[2] - centred[0]).mean()
+    centered = [v - v.mean(0) for v in (true, track.neutral, m.rest)]
+    assert np.abs(centered[1] - centered[0]).mean() < 0.7 * np.abs(centered[2] - centered[0]).mean()
 
 
 def test_field_of_view_is_estimated(monkeypatch):

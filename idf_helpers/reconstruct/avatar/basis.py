@@ -128,7 +128,7 @@ class BlendAvatar:
     deltas: by the names of `Gaussians`, leading K: means (K, N, 3), log_scales (K, N, 3),
         quats (K, N, 4), opacity_logits (K, N), sh (K, N, 3) of degree 0.
     still: further Gaussians that no expression moves (the torso, at the reference pose), or None.
-    extra: what the renderer needs besides, arrays by name (pose-dependent colour, background, …).
+    extra: what the renderer needs besides, arrays by name (pose-dependent color, background, …).
     meta: plain values: cameras, resolution, …
     """
 

@@ -9,7 +9,7 @@ from typing import Literal
 from ...errors import IdfError
 from ...runtime.settings import budget, check_amount, check_ranges
 
-DEFAULT_BUDGET_S = 180.0  # of optimisation, on a CPU
+DEFAULT_BUDGET_S = 180.0  # of optimization, on a CPU
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class AvatarConfig:
     iterations: int | None = None
     """Training steps, 1 or more; such a run is bit-identical for a seed, also after kills."""
     budget_s: float | None = None
-    """Seconds of optimisation (loading, compiling, checkpoints not counted), > 0. Without
+    """Seconds of optimization (loading, compiling, checkpoints not counted), > 0. Without
     iterations and budget: 180."""
     resolution: int | None = 256
     """Longer side of the training pictures in pixels, 16 or more; None: as they are."""
@@ -35,7 +35,7 @@ class AvatarConfig:
     test split."""
     background: Literal["file", "median", "white", "black"] = "file"
     """What lies behind the head: the picture under bg/, the median of the frames (for a head that
-    moves enough), or a plain colour. Pictures with alpha need none and are put over it."""
+    moves enough), or a plain color. Pictures with alpha need none and are put over it."""
     torso: Literal["auto", "on", "off"] = "auto"
     """A layer of Gaussians that stays in the room while the head turns. auto: where the pictures
     show something in front of the background that does not turn with the head."""
@@ -49,7 +49,7 @@ class AvatarConfig:
     rank: int = 24
     """Bases of the expression, 0 (a head that does not move) to 64."""
     shade_rank: int = 9
-    """How colour may follow the head's rotation in a light that stays in the room: 0 not, 3
+    """How color may follow the head's rotation in a light that stays in the room: 0 not, 3
     linearly, 9 also with its squares and products."""
     initial: int = 6_000
     """Gaussians at the start, 16 to max_gaussians."""
@@ -57,7 +57,7 @@ class AvatarConfig:
     """Gaussians of the head at most, 16 or more; sets time per step, memory and size of the file.
     """
     sh_degree: int = 0
-    """Degree of the view-dependent colour, 0 or 1."""
+    """Degree of the view-dependent color, 0 or 1."""
     lambda_dssim: float = 0.2
     """Weight of 1 - SSIM in the loss, 0 to 1; the rest is the mean absolute error."""
     lambda_alpha: float = 0.1
@@ -80,7 +80,7 @@ class AvatarConfig:
     """Part of the run in which the head is trained as if it had no expression, so that its shape
     comes from the poses; then what follows the expression is let loose."""
     moving_above: float = 0.01
-    """Colour error that must follow the expression, of 1, for a Gaussian to move; 0: all move."""
+    """Color error that must follow the expression, of 1, for a Gaussian to move; 0: all move."""
     appearance: bool = True
     """Whether each training frame has a brightness and tint of its own (gain and offset by
     channel, of the whole frame, so that they cannot hold an expression)."""
@@ -94,11 +94,11 @@ class AvatarConfig:
     lr_opacity_logits: float = 0.1
     """The same for the logits of opacity."""
     lr_sh: float = 5e-3
-    """The same for the colour."""
+    """The same for the color."""
     lr_deltas: float = 1.0
     """Rates of the changes, as a factor on those above, > 0."""
     lr_shade: float = 0.2
-    """The same for the colour that follows the pose."""
+    """The same for the color that follows the pose."""
     lr_weights: float = 0.0
     """Learning rate of the expression's weights, as a part of their size per step, 0 (they stay at
     the principal directions of the training expressions) or more."""

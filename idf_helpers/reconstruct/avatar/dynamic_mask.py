@@ -1,9 +1,9 @@
-"""Which Gaussians the expression may move: those whose colour error follows it.
+"""Which Gaussians the expression may move: those whose color error follows it.
 
 A monocular sequence mixes head pose and expression: eyes look back at the camera when the head
 turns, people smile to one side. A basis that may move everything learns the pose a second time,
 through the expression, and comes apart on frames where the two go other ways. So the head is
-trained still first. Then every Gaussian is asked what colour error the frames leave on it, and
+trained still first. Then every Gaussian is asked what color error the frames leave on it, and
 whether the expression explains that error once the pose has explained what it can. Only those where
 it does get deltas.
 """
@@ -15,12 +15,12 @@ from scipy.spatial import cKDTree
 
 from ..splats.gaussians import SH_C0
 
-NEIGHBOURS = 9
+NEIGHBORS = 9
 LEAST_SEEN = 4  # frames in which a Gaussian must show for a word about it
 
 
 class ErrorTable:
-    """Signed colour error on each Gaussian in each frame.
+    """Signed color error on each Gaussian in each frame.
 
     errors: (N, F, 3) mean of picture - render over the pixels where it shows, weighted as it is
     drawn. seen: (N, F) sum of those weights, pixels.
@@ -33,18 +33,18 @@ class ErrorTable:
     def add(self, frame: int, rasterizer, residual: np.ndarray) -> None:
         """After a forward(train=True) of the frame. residual: (3, H, W) picture - render.
 
-        The gradient of sum(residual · picture) by a Gaussian's colour is the sum of its blending
-        weights times the residual: the rasteriser's own backward, at one more pass for the weights.
+        The gradient of sum(residual · picture) by a Gaussian's color is the sum of its blending
+        weights times the residual: the rasterizer's own backward, at one more pass for the weights.
         """
         sums = rasterizer.backward(np.ascontiguousarray(residual)).sh[:, 0].copy()
         ones = rasterizer.backward(np.ones_like(residual)).sh[:, 0]
         n = len(self.errors)
-        weight = ones[:n].max(axis=1)  # a channel at the lower end of the colours passes nothing
+        weight = ones[:n].max(axis=1)  # a channel at the lower end of the colors passes nothing
         self.seen[:, frame] = weight / SH_C0
         self.errors[:, frame] = sums[:n] / np.maximum(weight, 1e-6)[:, None]
 
     def follows(self, z: np.ndarray, pose: np.ndarray) -> np.ndarray:
-        """(N,) amplitude of the colour error, in [0, 1], that z (F, K) explains beyond pose (F, P).
+        """(N,) amplitude of the color error, in [0, 1], that z (F, K) explains beyond pose (F, P).
 
         Least squares; what as many random regressors would explain of the same error is taken off.
         """
@@ -71,10 +71,10 @@ def moving(means: np.ndarray, opacities: np.ndarray, follows: np.ndarray,
            threshold: float) -> np.ndarray:
     """(N,) bool: Gaussians whose surroundings follow the expression by more than `threshold`.
 
-    Every Gaussian takes the mean over its neighbours, weighted by opacity: movement has extent, a
+    Every Gaussian takes the mean over its neighbors, weighted by opacity: movement has extent, a
     stray one does not move alone, and what lies behind lips must be free to come out.
     """
-    k = min(NEIGHBOURS, len(means))
+    k = min(NEIGHBORS, len(means))
     _, near = cKDTree(means).query(means, k=k, workers=1)
     near = near.reshape(len(means), k)
     weight = opacities[near] + 1e-3

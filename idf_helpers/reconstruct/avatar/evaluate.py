@@ -17,7 +17,7 @@ from ...errors import IdfError
 from ...evaluate import Target, psnr, ssim
 from .scene import AvatarScene
 
-MOVES = 0.05  # change of colour from the neutral face, of 1, above which a pixel counts as moving
+MOVES = 0.05  # change of color from the neutral face, of 1, above which a pixel counts as moving
 MODELS = ("avatar", "static", "shuffled")
 LEAST_PIXELS = 20  # that move in a frame, for it to count
 

@@ -11,10 +11,10 @@ def principal_weights(expressions: np.ndarray, rank: int) -> np.ndarray:
     """(E, rank) float32: principal directions of (N, E) expressions, scaled so that the first
     weight has unit variance. Values that never change get no weight; a rank above that of the
     expressions leaves zeros."""
-    centred = expressions - expressions.mean(axis=0)
+    centered = expressions - expressions.mean(axis=0)
     out = np.zeros((expressions.shape[1], rank), np.float64)
     if rank and len(expressions) > 1:
-        _, s, vt = np.linalg.svd(centred, full_matrices=False)
+        _, s, vt = np.linalg.svd(centered, full_matrices=False)
         k = min(rank, int((s > 1e-6 * max(s[0], 1e-12)).sum()))
         sign = np.sign(vt[np.arange(k), np.abs(vt[:k]).argmax(axis=1)])  # the same on every machine
         out[:, :k] = (sign[:, None] * vt[:k]).T / max(s[0] / math.sqrt(len(expressions)), 1e-9)

@@ -1,9 +1,9 @@
 """Gaussians that change linearly with a few driving numbers, and Adam for those changes.
 
-    row_i(z, p) = base_i + sum_k z_k D_ik   (all parameters)  + sum_j p_j S_ij   (colour alone)
+    row_i(z, p) = base_i + sum_k z_k D_ik   (all parameters)  + sum_j p_j S_ij   (color alone)
 
-z drives shape and colour (the expression's weights; for the torso the head's pose), p only the
-colour (the head's pose, for light that stays in the room). One row holds the 14 numbers of a
+z drives shape and color (the expression's weights; for the torso the head's pose), p only the
+color (the head's pose, for light that stays in the room). One row holds the 14 numbers of a
 Gaussian in the order means 3, log_scales 3, quats 4, opacity_logits 1, sh of degree 0 3.
 """
 

@@ -17,7 +17,7 @@ from .source import pose_features
 
 @dataclass(eq=False)
 class AvatarScene:
-    """An avatar with a rasteriser.
+    """An avatar with a rasterizer.
 
     avatar: head, bases, torso. rasterizer: any of the splats stage; None = the CPU's.
     training: iterations, seconds, num_gaussians, rollbacks; empty where loaded.
@@ -49,7 +49,7 @@ class AvatarScene:
 
     @property
     def background(self) -> tuple[float, float, float]:
-        """Mean colour of the room, for pages that have no picture behind the head."""
+        """Mean color of the room, for pages that have no picture behind the head."""
         if self._picture is None:
             return (1.0, 1.0, 1.0)
         return tuple(float(c) for c in self._picture.reshape(-1, 3).mean(axis=0) / 255)

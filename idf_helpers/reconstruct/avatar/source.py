@@ -306,7 +306,7 @@ def matte(picture: np.ndarray, background: np.ndarray, threshold: int = 12) -> n
     """(H, W) uint8, 255 where the picture shows something before the background.
 
     Differences above `threshold` of 255 in any channel, small gaps closed, holes filled, specks
-    dropped: a first guess of the silhouette, where head and room differ in colour.
+    dropped: a first guess of the silhouette, where head and room differ in color.
     """
     import cv2
 

@@ -16,8 +16,8 @@ from .layer import BlendLayer
 
 RIM = 0.04  # of the height, where shoulders leave the picture
 SWEPT = 0.25  # of the rim's foreground that may be uncertain for shoulders that stay
-STEADY = 0.06  # standard deviation of a colour, of 1, that still counts as the same
-WIDTH = 0.7  # standard deviation in distances between neighbours
+STEADY = 0.06  # standard deviation of a color, of 1, that still counts as the same
+WIDTH = 0.7  # standard deviation in distances between neighbors
 
 
 def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
@@ -37,8 +37,8 @@ def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
     swept = (there & (rim < 0.95)).sum() / there.sum()
     if mode == "auto" and swept > SWEPT:
         return None
-    colours = np.stack([p[:3] for p in views.pixels]).astype(np.float32) / 255
-    steady = (often > 0.95) & (colours.std(axis=0).max(axis=0) < STEADY)
+    colors = np.stack([p[:3] for p in views.pixels]).astype(np.float32) / 255
+    steady = (often > 0.95) & (colors.std(axis=0).max(axis=0) < STEADY)
     return _reaching_down(steady)
 
 
@@ -55,7 +55,7 @@ def _reaching_down(mask: np.ndarray) -> np.ndarray | None:
 def initial_torso(views: TrainingViews, region: np.ndarray, rng: np.random.Generator, config,
                   rank: int, depth: float) -> BlendLayer:
     """A layer in the camera's frame that shows `region` (H, W) bool: a sheet that is a little
-    thick, `depth` from the camera, in the mean colour of the frames."""
+    thick, `depth` from the camera, in the mean color of the frames."""
     rows, columns = np.nonzero(region)
     count = int(np.clip(config.initial // 4, 64, 8 * len(rows)))
     pick = rng.integers(len(rows), size=count)
@@ -64,12 +64,12 @@ def initial_torso(views: TrainingViews, region: np.ndarray, rng: np.random.Gener
     u, v = columns[pick] + rng.random(count), rows[pick] + rng.random(count)
     x, y = (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
     means = np.stack([x * z, -y * z, -z], axis=1)
-    colours = np.stack([p[:3] for p in views.pixels]).mean(axis=0)[:, rows, columns].T[pick] / 255
+    colors = np.stack([p[:3] for p in views.pixels]).mean(axis=0)[:, rows, columns].T[pick] / 255
     spacing = WIDTH * depth / camera.fx * np.sqrt(len(rows) / count) * 1.5
     quats = np.zeros((count, 4), np.float32)
     quats[:, 0] = 1
     g = Gaussians(means.astype(np.float32),
                   np.full((count, 3), np.log(spacing), np.float32), quats,
                   np.full(count, np.log(0.1 / 0.9), np.float32),
-                  ((colours - 0.5) / SH_C0)[:, None].astype(np.float32))
+                  ((colors - 0.5) / SH_C0)[:, None].astype(np.float32))
     return BlendLayer(g, rank)

@@ -86,9 +86,9 @@ class Trainer(Recoverable):
         pixels = []
         for i in chosen:
             alpha = self.mattes[i]
-            colour = (source.frame(i) * (alpha[..., None] / 255)).astype(np.uint8)
+            color = (source.frame(i) * (alpha[..., None] / 255)).astype(np.uint8)
             pixels.append(np.ascontiguousarray(
-                np.concatenate([colour, alpha[..., None]], axis=2).transpose(2, 0, 1)))
+                np.concatenate([color, alpha[..., None]], axis=2).transpose(2, 0, 1)))
         views = TrainingViews([source.cameras[i] for i in chosen], pixels)
         region = steady_region(views, c.torso)
         carved = views

@@ -51,7 +51,7 @@ def find_bounds(views: TrainingViews) -> Bounds:
                        "give pictures whose alpha is 255 on the head, or pictures without alpha")
     half = CUBE * scene.radius
     voxel = 2 * half / SEARCH
-    # what few views have in the picture may reach far towards them: it has no say in the box
+    # what few views have in the picture may reach far toward them: it has no say in the box
     mask = carve(views, scene.center - half, voxel, (SEARCH + 1,) * 3,
                  enough=max(1, len(views) // 3))
     if not mask.any():

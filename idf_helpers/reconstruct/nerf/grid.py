@@ -26,7 +26,7 @@ class VoxelGrid:
     slots: (nx, ny, nz) int32, the row of each vertex, -1 where there is none; the outermost layer
     is empty. vertices: (N,) int32, each row's vertex as an index into the flat `slots`, in bricks.
     params: (N, 16 or 32) float32, see `rows`: raw density, then red's (sh_degree + 1)²
-    coefficients, green's, blue's. Colour = Y(direction) · coefficients, 0.5 at the start.
+    coefficients, green's, blue's. Color = Y(direction) · coefficients, 0.5 at the start.
     """
 
     origin: np.ndarray
@@ -73,7 +73,7 @@ class VoxelGrid:
         return out.reshape(self.slots.shape)
 
     def occupied_cells(self) -> np.ndarray:
-        """(nx, ny, nz) bool: whole cells with some density at a corner, and their neighbours."""
+        """(nx, ny, nz) bool: whole cells with some density at a corner, and their neighbors."""
         cells = _cells(self.raw_density() > EMPTY_RAW, np.logical_or)
         return ndimage.binary_dilation(cells, np.ones((3, 3, 3))) & self.whole_cells
 

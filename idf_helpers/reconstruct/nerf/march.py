@@ -4,7 +4,7 @@ All lengths are in voxels: a grid vertex has whole coordinates, a ray advances o
 Sample i of a ray, from near to far, with raw density r (interpolated between eight vertices):
     kept_i = 1 - alpha_i = exp(-softplus(r_i)) = 1/(1 + exp(r_i))
     w_i = T_i·(1 - kept_i),  T_{i+1} = T_i·kept_i,  T_0 = 1
-and, colour being linear in its coefficients k_i (Y: the harmonics of the ray's direction),
+and, color being linear in its coefficients k_i (Y: the harmonics of the ray's direction),
     C = Y · (sum_i w_i·k_i) + T_end·background,
 so that the harmonics are evaluated once a ray. With g = dL/dC:
     dL/dk_i = w_i·(Y ⊗ g)
@@ -45,7 +45,7 @@ def density_exp(raw):
 
 @inlined
 def pixel_ray(pose, x, y, ray):
-    """ray[0:3] origin, ray[3:6] unit direction, in voxels; x, y: pixels, centres at +0.5."""
+    """ray[0:3] origin, ray[3:6] unit direction, in voxels; x, y: pixels, centers at +0.5."""
     u = (x - pose[14]) / pose[12]
     v = (pose[15] - y) / pose[13]
     n = f32(1) / np.sqrt(u * u + v * v + f32(1))
@@ -99,8 +99,8 @@ def walk(ray, t, last, skip, where):
 
 
 @inner
-def colour_of(total, Y, n, c):
-    """Y · coefficients of colour c in a row `total`, n harmonics."""
+def color_of(total, Y, n, c):
+    """Y · coefficients of color c in a row `total`, n harmonics."""
     value = f32(0)
     for b in range(n):
         value += Y[b] * total[1 + c * n + b]
@@ -109,7 +109,7 @@ def colour_of(total, Y, n, c):
 
 @inner
 def shade(wide, degree, params, slots, skip, ray, first_t, background, where, value, total, Y, out):
-    """One ray to its end: out[0:3] colour, out[3] alpha, out[4] mean distance along the ray.
+    """One ray to its end: out[0:3] color, out[3] alpha, out[4] mean distance along the ray.
 
     where (1,) int64, value, total (row,) and Y (16,): memory to work in.
     """
@@ -129,7 +129,7 @@ def shade(wide, degree, params, slots, skip, ray, first_t, background, where, va
         t = walk(ray, t + f32(STEP), last, skip, where)
     sh_basis(degree, ray[3], ray[4], ray[5], Y)
     for c in range(3):
-        out[c] = colour_of(total, Y, (degree + 1) ** 2, c) + T * background[c]
+        out[c] = color_of(total, Y, (degree + 1) ** 2, c) + T * background[c]
     out[3] = f32(1) - T
     out[4] = far / max(out[3], f32(1e-6))
 
@@ -171,11 +171,11 @@ def mark_hits(skip, poses, view, width, height, first_t, hits, counter):
 
 
 @kernel
-def trace(wide, degree, params, slots, skip, poses, first_t, views, columns, rows, colours,
+def trace(wide, degree, params, slots, skip, poses, first_t, views, columns, rows, colors,
           background, jitter, capacity, records, cells, owners, rays, used, slabs, loss, counter):
     """Forward and backward of a batch of N rays, in parts of RAYS; gradients stay with the samples.
 
-    views, columns, rows (N,): the pixels. colours (N, 4) uint8 premultiplied. background (N, 3),
+    views, columns, rows (N,): the pixels. colors (N, 4) uint8 premultiplied. background (N, 3),
     jitter (N,) in [0, 1). Part p writes its samples to records[p·capacity …] (RECORD floats),
     cells and owners (cell's and ray's number); used[p] of them, -1 where capacity was too small.
     rays (N, row): Y ⊗ dL/dC as a row. slabs (parts, slabs): samples in each slab of SLAB cells.
@@ -223,9 +223,9 @@ def trace(wide, degree, params, slots, skip, poses, first_t, views, columns, row
             rays[r] = f32(0)
             behind = f32(0)
             for c in range(3):
-                covered = f32(255 - colours[r, 3]) * background[r, c]
-                difference[c] = colour_of(total[0], Y, n, c) + T * background[r, c] \
-                    - (f32(colours[r, c]) + covered) * f32(1 / 255)
+                covered = f32(255 - colors[r, 3]) * background[r, c]
+                difference[c] = color_of(total[0], Y, n, c) + T * background[r, c] \
+                    - (f32(colors[r, c]) + covered) * f32(1 / 255)
                 error += float(difference[c] * difference[c])
                 g[c] = to_gradient * difference[c]
                 behind += T * background[r, c] * g[c]
@@ -272,7 +272,7 @@ def add_gradients(wide, gradients, touched, slots, records, cells, owners, rays,
                   parity, counter):
     """Adds the samples' gradients to their rows, slab by slab: even slabs, or odd ones.
 
-    A slab's cells share vertices with its two neighbours only, so that threads on slabs of one
+    A slab's cells share vertices with its two neighbors only, so that threads on slabs of one
     parity never meet, and every sum has one order for any number of threads.
     """
     slab = 2 * first_item(counter) + parity

@@ -12,31 +12,31 @@ from .vertex_simd import adam, smooth
 PART = 1024  # rows that a thread takes at a time
 
 
-def add_variation(wide, grid, gradients, touched, density: float, colour: float,
+def add_variation(wide, grid, gradients, touched, density: float, color: float,
                   limit: float) -> None:
-    """Adds the slope of `sum over neighbours of Huber(row - neighbour)` to the touched rows.
+    """Adds the slope of `sum over neighbors of Huber(row - neighbor)` to the touched rows.
 
-    density, colour: weights of the raw density and the colour. limit: the difference from which
-    on the pull towards a neighbour no longer grows (total variation instead of its square).
+    density, color: weights of the raw density and the color. limit: the difference from which
+    on the pull toward a neighbor no longer grows (total variation instead of its square).
     """
     run_on_threads(_variation, wide, gradients, grid.params, touched, grid.slots, grid.vertices,
-                   np.float32(density), np.float32(colour), np.float32(limit))
+                   np.float32(density), np.float32(color), np.float32(limit))
 
 
-def adam_step(wide, grid, first, second, gradients, touched, density: float, colour: float,
+def adam_step(wide, grid, first, second, gradients, touched, density: float, color: float,
               step: int) -> None:
     """Moves the touched rows of `grid.params`; clears their gradients and `touched`.
 
-    density, colour: learning rates. step: 1, 2, …, for the bias correction of all rows alike.
+    density, color: learning rates. step: 1, 2, …, for the bias correction of all rows alike.
     """
     speed = 1 / (1 - BETA1**step)
     run_on_threads(_adam, wide, grid.params, first, second, gradients, touched,
-                   np.float32(density * speed), np.float32(colour * speed),
+                   np.float32(density * speed), np.float32(color * speed),
                    np.float32(1 / (1 - BETA2**step)))
 
 
 @kernel
-def _variation(wide, gradients, params, touched, slots, vertices, density, colour, limit, counter):
+def _variation(wide, gradients, params, touched, slots, vertices, density, color, limit, counter):
     flat = slots.reshape(-1)
     steps = (1, slots.shape[2], slots.shape[1] * slots.shape[2])
     part = first_item(counter)
@@ -47,16 +47,16 @@ def _variation(wide, gradients, params, touched, slots, vertices, density, colou
                     for sign in (-1, 1):
                         other = flat[vertices[row] + sign * step]
                         if other >= 0:
-                            smooth(wide, gradients, params, row, other, density, colour, limit)
+                            smooth(wide, gradients, params, row, other, density, color, limit)
         part = next_item(counter)
 
 
 @kernel
-def _adam(wide, params, first, second, gradients, touched, density, colour, correction, counter):
+def _adam(wide, params, first, second, gradients, touched, density, color, correction, counter):
     part = first_item(counter)
     while part * PART < len(touched):
         for row in range(part * PART, min((part + 1) * PART, len(touched))):
             if touched[row]:
-                adam(wide, params, first, second, gradients, row, density, colour, correction)
+                adam(wide, params, first, second, gradients, row, density, color, correction)
                 touched[row] = 0
         part = next_item(counter)

@@ -23,7 +23,7 @@ class VoxelScene:
 
     cameras: those it was trained on (for orbits); may be empty.
     background: (3,) in [0, 1], behind the picture where a caller names none.
-    training: iterations, seconds (of optimisation), num_voxels, rollbacks; empty where loaded.
+    training: iterations, seconds (of optimization), num_voxels, rollbacks; empty where loaded.
     """
 
     grid: VoxelGrid
@@ -55,6 +55,6 @@ class VoxelScene:
                          depth * np.float32(g.voxel))
 
     def normals(self, camera: Camera) -> np.ndarray:
-        """(H, W, 3) float32 unit normals in the world of the surface that the depth shows, towards
+        """(H, W, 3) float32 unit normals in the world of the surface that the depth shows, toward
         the camera; NaN where alpha < 0.5 and at the rim."""
         return normals_of_depth(camera, self.render_full(camera).depth)

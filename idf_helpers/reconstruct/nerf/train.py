@@ -18,7 +18,7 @@ from ...data.training_views import TrainingViews
 from ...errors import IdfError
 from ...kernels.threads import run_on_threads
 from ...runtime.machine import peak_rss_mb
-from ..splats.train import COLOURS, background_mode
+from ..splats.train import COLORS, background_mode
 from ..trainer import Recoverable, State, drive
 from .bounds import MARGIN, Bounds, carve, find_bounds
 from .config import VoxelConfig
@@ -56,16 +56,16 @@ class Progress:
 
 
 class Pixels:
-    """All training pixels whose ray passes the field, flat: view, column, row, colour."""
+    """All training pixels whose ray passes the field, flat: view, column, row, color."""
 
     def __init__(self, views: TrainingViews):
         rgba = [p if len(p) == 4 else np.concatenate([p, np.full_like(p[:1], 255)])
                 for p in views.pixels]
-        self.colours = np.concatenate([p.reshape(4, -1).T for p in rgba])
+        self.colors = np.concatenate([p.reshape(4, -1).T for p in rgba])
         sizes = [p[0].size for p in views.pixels]
         self.offsets = np.cumsum([0, *sizes])
         self.widths = np.array([p.shape[2] for p in views.pixels])
-        self.chosen = np.arange(len(self.colours))
+        self.chosen = np.arange(len(self.colors))
 
     def choose(self, grid: VoxelGrid, skip: np.ndarray, views: TrainingViews) -> None:
         """Leaves out the pixels that see nothing but background, whatever the field becomes."""
@@ -79,18 +79,18 @@ class Pixels:
         self.chosen = np.flatnonzero(np.concatenate(hits))
 
     def draw(self, rng: np.random.Generator, count: int):
-        """(views, columns, rows) int32 and colours (count, 4) uint8 of random pixels."""
+        """(views, columns, rows) int32 and colors (count, 4) uint8 of random pixels."""
         at = self.chosen[rng.integers(0, len(self.chosen), count)]
         view = np.searchsorted(self.offsets, at, side="right") - 1
         row, column = np.divmod(at - self.offsets[view], self.widths[view])
         return (view.astype(np.int32), column.astype(np.int32), row.astype(np.int32),
-                self.colours[at])
+                self.colors[at])
 
 
 class Trainer(Recoverable):
     """State of one training. `step()` until `done`; `scene()` at any time."""
 
-    rates = "lr_density and lr_colour"
+    rates = "lr_density and lr_color"
 
     def __init__(self, views: TrainingViews, config: VoxelConfig):
         self.views, self.config = views, config.checked()
@@ -135,9 +135,9 @@ class Trainer(Recoverable):
     # --- schedule ---------------------------------------------------------------------------------
 
     def learning_rates(self) -> tuple[float, float]:
-        """Of the raw density and of the colour."""
+        """Of the raw density and of the color."""
         factor = self.config.lr_final**self.fraction * self.rate_factor
-        return self.config.lr_density * factor, self.config.lr_colour * factor
+        return self.config.lr_density * factor, self.config.lr_color * factor
 
     # --- one step ---------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Trainer(Recoverable):
             self._roll_back("the loss")
             return loss
         add_variation(self.grid.wide, self.grid, self.gradients, self.touched,
-                      c.tv_density / c.rays, c.tv_colour / c.rays, c.tv_limit)
+                      c.tv_density / c.rays, c.tv_color / c.rays, c.tv_limit)
         self.iteration += 1
         self.level_steps += 1
         adam_step(self.grid.wide, self.grid, self.first, self.second, self.gradients, self.touched,
@@ -175,9 +175,9 @@ class Trainer(Recoverable):
         n = self.config.rays
         if self.background == "random":
             return self.rng.random((n, 3), np.float32)
-        return np.tile(np.array(COLOURS[self.background], np.float32), (n, 1))
+        return np.tile(np.array(COLORS[self.background], np.float32), (n, 1))
 
-    def _gradients(self, views, columns, rows, colours, background, jitter) -> float:
+    def _gradients(self, views, columns, rows, colors, background, jitter) -> float:
         """Fills `gradients` and `touched`; returns the mean of |C - target|² over the rays."""
         grid, n = self.grid, len(views)
         parts = -(-n // RAYS)
@@ -187,7 +187,7 @@ class Trainer(Recoverable):
         counts = np.empty((parts, slabs), np.int64)
         while True:
             run_on_threads(trace, grid.wide, grid.sh_degree, grid.params, grid.slots, self.skip,
-                           self.poses, np.float32(0), views, columns, rows, colours,
+                           self.poses, np.float32(0), views, columns, rows, colors,
                            background, jitter, self._capacity, self.records, self.cells,
                            self.owners, self.rays, used, counts, loss)
             if used.min() >= 0:
@@ -315,7 +315,7 @@ class Trainer(Recoverable):
         report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
                   "num_voxels": len(g), "rollbacks": self.rollbacks, "voxel": g.voxel}
         return VoxelScene(copy, list(self.views.cameras),
-                          COLOURS.get(self.background, COLOURS["white"]), report)
+                          COLORS.get(self.background, COLORS["white"]), report)
 
     def progress(self) -> Progress:
         def preview(camera, background=None):
@@ -327,7 +327,7 @@ class Trainer(Recoverable):
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """The mask and its 26 neighbours."""
+    """The mask and its 26 neighbors."""
     from scipy import ndimage
 
     return ndimage.binary_dilation(mask, np.ones((3, 3, 3)))

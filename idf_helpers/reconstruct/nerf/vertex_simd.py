@@ -1,6 +1,6 @@
 """What the kernels do with a row: all numbers of one grid vertex, in vectors of 16 floats.
 
-A row holds the raw density in lane 0 and behind it the colour's coefficients, red first: 13 floats
+A row holds the raw density in lane 0 and behind it the color's coefficients, red first: 13 floats
 for degree 1 (one vector), 28 for degree 2 (two). The number of vectors comes from the *type* of the
 argument `wide` (`splats.simd.lanes_tuple(n)`), so that it is part of numba's cache key. LLVM splits
 the vectors for processors with narrower ones.
@@ -22,7 +22,7 @@ F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
 def vectors(sh_degree: int) -> int:
-    """Vectors of a row for a colour of this degree."""
+    """Vectors of a row for a color of this degree."""
     return -(-(1 + 3 * (sh_degree + 1) ** 2) // LANES)
 
 
@@ -169,16 +169,16 @@ def dot(typingctx, wide, a, i, b, j):
 
 
 @intrinsic
-def smooth(typingctx, wide, gradients, params, row, neighbour, density, colour, limit):
-    """gradients[row] += λ · clip(params[row] - params[neighbour], ±limit), λ = `density` in lane 0
-    and `colour` elsewhere: the slope of a Huber norm of the difference."""
+def smooth(typingctx, wide, gradients, params, row, neighbor, density, color, limit):
+    """gradients[row] += λ · clip(params[row] - params[neighbor], ±limit), λ = `density` in lane 0
+    and `color` elsewhere: the slope of a Huber norm of the difference."""
     def codegen(context, builder, signature, args):
         R = _Rows(builder, signature.args[0].count)
         gradients, params = (data_pointer(context, builder, signature, args, k) for k in (1, 2))
-        density, colour, limit = (R.lanes.splat(a) for a in args[5:8])
+        density, color, limit = (R.lanes.splat(a) for a in args[5:8])
         rest = [a + b for a, b in zip(
             [density * u for u in R.density_lane(1.0)],
-            [colour * u for u in R.density_lane(0.0, 1.0)], strict=True)]
+            [color * u for u in R.density_lane(0.0, 1.0)], strict=True)]
         out = []
         for g, a, b, weight in zip(R.load(gradients, args[3]), R.load(params, args[3]),
                                    R.load(params, args[4]), rest, strict=True):
@@ -190,10 +190,10 @@ def smooth(typingctx, wide, gradients, params, row, neighbour, density, colour, 
 
 
 @intrinsic
-def adam(typingctx, wide, params, first, second, gradients, row, density, colour, correction):
+def adam(typingctx, wide, params, first, second, gradients, row, density, color, correction):
     """One step of Adam (arXiv 1412.6980) on a row, and its gradient back to zero.
 
-    density, colour: learning rates of lane 0 and of the others, divided by 1 - β1ᵗ;
+    density, color: learning rates of lane 0 and of the others, divided by 1 - β1ᵗ;
     correction: 1 / (1 - β2ᵗ).
     """
     def codegen(context, builder, signature, args):
@@ -201,8 +201,8 @@ def adam(typingctx, wide, params, first, second, gradients, row, density, colour
         params, first, second, gradients = (
             data_pointer(context, builder, signature, args, k) for k in (1, 2, 3, 4))
         row = args[5]
-        density, colour, correction = (R.lanes.splat(a) for a in args[6:9])
-        rates = [density * u + colour * o for u, o in zip(
+        density, color, correction = (R.lanes.splat(a) for a in args[6:9])
+        rates = [density * u + color * o for u, o in zip(
             R.density_lane(1.0), R.density_lane(0.0, 1.0), strict=True)]
         G = R.load(gradients, row)
         # m = β1·m + (1-β1)·g,  v = β2·v + (1-β2)·g²,  p -= lr·m̂ / (√v̂ + ε)

@@ -1,1 +1,1 @@
-"""Gaussian splats: the model on disk and in memory, rasterisers, training."""
+"""Gaussian splats: the model on disk and in memory, rasterizers, training."""

@@ -1,4 +1,4 @@
-"""The CPU rasteriser as a differentiable torch function."""
+"""The CPU rasterizer as a differentiable torch function."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class _Render(torch.autograd.Function):
     def backward(ctx, d_rgb, d_alpha, d_depth):
         tensors = ctx.saved_tensors  # raises where a parameter was changed in place since
         if ctx.rasterizer.last is not ctx.picture:
-            raise RuntimeError("The rasteriser has drawn another picture since this one; "
-                               "give each render() whose gradient you want its own rasteriser")
+            raise RuntimeError("The rasterizer has drawn another picture since this one; "
+                               "give each render() whose gradient you want its own rasterizer")
         if d_rgb is None:
             d_rgb = torch.zeros(ctx.picture.rgb.shape)
         numpy = [None if d is None else d.numpy() for d in (d_rgb, d_alpha, d_depth)]
         gradients = ctx.rasterizer.backward(*numpy).arrays()
-        # copies: the rasteriser keeps its buffers
+        # copies: the rasterizer keeps its buffers
         return (None, None, None, None,
                 *(torch.from_numpy(gradients[name].copy()).to(t.device, t.dtype)
                   for name, t in zip(NAMES, tensors, strict=True)))

@@ -3,7 +3,7 @@
 Each rule is a function from Gaussians to a mask (N,) bool of what it removes. Lengths are in scene
 radii (`cameras.scene_frame`), pixels those of pictures of 256 pixels. Rules about what training
 views see go by the blending weights w = alpha·T summed over a view's pixels, read off the
-rasteriser's own gradient: with all colours equal to one half, d(sum of rgb)/d(sh_0) = Y_0 · Σ w.
+rasterizer's own gradient: with all colors equal to one half, d(sum of rgb)/d(sh_0) = Y_0 · Σ w.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class CleanConfig:
     what frays below the bust, and held-out PSNR does not fall."""
 
     hull_margin: float = 0.03
-    """Scene radii that a centre may lie outside the silhouettes, 0 or more."""
+    """Scene radii that a center may lie outside the silhouettes, 0 or more."""
     hull_views: float = 0.1
-    """Share of the views with a centre in the picture that must see it outside, in (0, 1]."""
+    """Share of the views with a center in the picture that must see it outside, in (0, 1]."""
     min_pixels: float = 0.02
     """Blending weight below which a Gaussian counts as unseen, pixels per view, mean, 0 or more."""
     min_views: float = 0.05
     """Share of all views that a Gaussian's weight must come from in effect ((Σw)²/Σw²), 0 to 1."""
     min_inside: float = 0.4
-    """Least share of a Gaussian's weight from views whose picture holds its centre, 0 to 1: what
+    """Least share of a Gaussian's weight from views whose picture holds its center, 0 to 1: what
     is only seen by its tail over the rim of pictures has grown without any control."""
     min_covered: float = 0.1
-    """Least share of the views whose picture holds a Gaussian's centre, 0 to 1."""
+    """Least share of the views whose picture holds a Gaussian's center, 0 to 1."""
     lonely_distance: float = 0.08
-    """Scene radii to the fifth-nearest neighbour above which a Gaussian is isolated, > 0 …"""
+    """Scene radii to the fifth-nearest neighbor above which a Gaussian is isolated, > 0 …"""
     lonely_factor: float = 4.0
     """… if that is also this many times what is usual (the median) in the model, 1 or more."""
     lonely_opacity: float = 0.3
@@ -56,7 +56,7 @@ class Contributions:
     """What the training views see of each Gaussian; all (N,) float32.
 
     pixels: blending weight per view, mean over the views, pixels. views: their effective number,
-    (Σw)²/Σw², 0 where nothing is seen. inside: share of the weight from views that hold the centre
+    (Σw)²/Σw², 0 where nothing is seen. inside: share of the weight from views that hold the center
     in their picture. covered: share of views that hold it.
     """
 
@@ -68,10 +68,10 @@ class Contributions:
 
 def contributions(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer) -> Contributions:
     """Renders every view once, forward and backward."""
-    grey = replace(g, sh=np.zeros((len(g), 1, 3), np.float32))
+    gray = replace(g, sh=np.zeros((len(g), 1, 3), np.float32))
     total, squares, inside, covered = np.zeros((4, len(g)), np.float32)
     for camera in views.cameras:
-        rasterizer.forward(grey, camera, BLACK, sh_degree=0, train=True)
+        rasterizer.forward(gray, camera, BLACK, sh_degree=0, train=True)
         ones = np.zeros((3, camera.height, camera.width), np.float32)
         ones[0] = 1
         w = rasterizer.backward(ones).sh[:, 0, 0] / np.float32(SH_C0)
@@ -97,7 +97,7 @@ def _pixel_of(camera, points):
 # --- rules ----------------------------------------------------------------------------------------
 
 def outside_hull(g: Gaussians, views: TrainingViews, config: CleanConfig) -> np.ndarray:
-    """Centres that lie outside the silhouettes (alpha < 0.1, widened by the margin) in more than
+    """Centers that lie outside the silhouettes (alpha < 0.1, widened by the margin) in more than
     `hull_views` of the views that hold them; none where the pictures have no alpha."""
     if not views.has_alpha:
         return np.zeros(len(g), bool)
@@ -135,7 +135,7 @@ def isolated(g: Gaussians, radius: float, config: CleanConfig) -> np.ndarray:
 
 
 def outside_crop(g: Gaussians, frame: SceneFrame, crop) -> np.ndarray:
-    """Centres outside a sphere or a box round the scene's centre.
+    """Centers outside a sphere or a box round the scene's center.
 
     crop: (radius,), or (right0, right1, up0, up1, front0, front1): bounds along the scene's axes
     (right as the head's viewer sees it), all in scene radii. IdfError for anything else.

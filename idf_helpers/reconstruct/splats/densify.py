@@ -18,7 +18,7 @@ from ...kernels.threads import first_item, next_item, run_on_threads
 from .config import SplatConfig
 from .gaussians import Gaussians
 
-INVISIBLE = 1.0 / 255.0  # opacity below which no rasteriser draws a Gaussian
+INVISIBLE = 1.0 / 255.0  # opacity below which no rasterizer draws a Gaussian
 
 
 @dataclass

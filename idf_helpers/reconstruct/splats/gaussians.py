@@ -19,8 +19,8 @@ class Gaussians:
     log_scales:     (N, 3) natural log of the standard deviation along each local axis.
     quats:          (N, 4) rotation w, x, y, z; need not be of unit length.
     opacity_logits: (N,)   opacity = sigmoid(logit).
-    sh:             (N, K, 3) real spherical harmonics of the colour, K = (degree + 1)²,
-                    colour = max(0, 0.5 + sum_k Y_k(view direction) sh_k).
+    sh:             (N, K, 3) real spherical harmonics of the color, K = (degree + 1)²,
+                    color = max(0, 0.5 + sum_k Y_k(view direction) sh_k).
     """
 
     means: np.ndarray

@@ -1,4 +1,4 @@
-"""diff_gaussian_rasterization, the CUDA rasteriser of 3DGS, behind our door.
+"""diff_gaussian_rasterization, the CUDA rasterizer of 3DGS, behind our door.
 
 Written against graphdeco-inria/diff-gaussian-rasterization at 59f5f77 (main) and 9c5c202 (the one
 that gaussian-splatting pins: a thirteenth setting `antialiasing`, inverse depth as third output).
@@ -34,7 +34,7 @@ class GraphdecoRasterizer(TorchRasterizer):
         extra = {"antialiasing": self.antialiased} \
             if "antialiasing" in dgr.GaussianRasterizationSettings._fields else {}
 
-        def rasterize(bg, **colours):
+        def rasterize(bg, **colors):
             settings = dgr.GaussianRasterizationSettings(
                 image_height=camera.height, image_width=camera.width,
                 tanfovx=0.5 * camera.width / camera.fx, tanfovy=0.5 * camera.height / camera.fy,
@@ -45,14 +45,14 @@ class GraphdecoRasterizer(TorchRasterizer):
                 means3D=means, means2D=screen, scales=tensors["log_scales"].exp(),
                 opacities=tensors["opacity_logits"].sigmoid()[:, None],
                 # it expects unit quaternions
-                rotations=torch.nn.functional.normalize(tensors["quats"], dim=-1), **colours)
+                rotations=torch.nn.functional.normalize(tensors["quats"], dim=-1), **colors)
 
         screen = torch.zeros_like(means, requires_grad=means.requires_grad)  # takes its gradient
         rgb, radii, *_ = rasterize(background, shs=sh)
-        # It gives no alpha: a second picture with 1 and the depth as colours over black
+        # It gives no alpha: a second picture with 1 and the depth as colors over black
         z = means @ view[:3, 2] + view[3, 2]
-        colours = torch.stack([torch.ones_like(z), z, torch.zeros_like(z)], 1)
-        alpha, weighted, _ = rasterize(torch.zeros_like(background), colors_precomp=colours)[0]
+        colors = torch.stack([torch.ones_like(z), z, torch.zeros_like(z)], 1)
+        alpha, weighted, _ = rasterize(torch.zeros_like(background), colors_precomp=colors)[0]
         # its gradient is by x and y in [-1, 1]
         pixels = 2 / torch.tensor([camera.width, camera.height], device=means.device)
         return Drawn(rgb, alpha, weighted / alpha.clamp_min(1e-6),

@@ -25,7 +25,7 @@ class GsplatConfig:
     """How Gaussians are added and removed: default (3DGS: clone, split, prune, reset opacities) or
     mcmc (arXiv 2404.09591: relocate dead ones, grow by 5 % up to max_gaussians, noise)."""
     packed: bool = False
-    """Rasterise only what a camera sees: less memory, a little slower."""
+    """Rasterize only what a camera sees: less memory, a little slower."""
     antialiased: bool = False
     """Opacities compensated for the 0.3 px dilation (Mip-Splatting); viewers that do not
     compensate then show the model too dark."""
@@ -44,7 +44,7 @@ class GsplatConfig:
     lr_opacity_logits: float = 5e-2
     """The same for the logits of opacity."""
     lr_sh: float = 2.5e-3
-    """The same for the colour's base; a twentieth of it for the view-dependent part."""
+    """The same for the color's base; a twentieth of it for the view-dependent part."""
     opacity_reg: float | None = None
     """Weight of the mean opacity in the loss, 0 or more. None: 0.01 with mcmc, else 0."""
     scale_reg: float | None = None
@@ -54,7 +54,7 @@ class GsplatConfig:
     """Steps between two copies of the state (in main memory) to go back to on NaN, a full memory,
     a kill or an interrupt, 1 or more."""
 
-    def regularisers(self) -> tuple[float, float]:
+    def regularizers(self) -> tuple[float, float]:
         """(opacity, scale) weights."""
         default = 0.01 if self.strategy == "mcmc" else 0.0
         return (default if self.opacity_reg is None else self.opacity_reg,

@@ -1,7 +1,7 @@
-"""gsplat (nerfstudio-project/gsplat, Apache-2.0) as a rasteriser: its CUDA kernels, our door.
+"""gsplat (nerfstudio-project/gsplat, Apache-2.0) as a rasterizer: its CUDA kernels, our door.
 
 Written against gsplat 1.5.3 (gsplat/rendering.py); the arguments used here are the same in 1.6.0.
-It differs from the other rasterisers where alpha is largest: gsplat limits it to 0.999 instead of
+It differs from the other rasterizers where alpha is largest: gsplat limits it to 0.999 instead of
 0.99.
 """
 
@@ -70,7 +70,7 @@ def compile_kernels() -> None:
 
 
 def camera_tensors(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1, 4, 4) world-to-camera with OpenCV axes, and (1, 3, 3) intrinsics with pixel centres at
+    """(1, 4, 4) world-to-camera with OpenCV axes, and (1, 3, 3) intrinsics with pixel centers at
     +0.5, both as gsplat has them, float32."""
     return tuple(torch.as_tensor(np.asarray(m, np.float32), device=device)[None]
                  for m in (camera.w2c_cv, camera.K))

@@ -1,4 +1,4 @@
-"""Training on a GPU with gsplat: its rasteriser and its strategies, our loss, data and run folder.
+"""Training on a GPU with gsplat: its rasterizer and its strategies, our loss, data and run folder.
 
 Follows the recipe of gsplat 1.5.3's examples/simple_trainer.py (Apache-2.0; no code taken), with
 pictures over random backgrounds where they have alpha, and started in the visual hull.
@@ -31,16 +31,16 @@ from .gsplat_rasterizer import GsplatRasterizer, camera_tensors, rasterize
 from .initialize import WIDTH, initial_gaussians
 from .scene import GaussianScene
 from .torch_loss import PictureLoss
-from .train import COLOURS, background_mode
+from .train import COLORS, background_mode
 
 # gsplat's strategies ask for these names; ours beside them
 OF_GSPLAT = {"means": "means", "scales": "log_scales", "quats": "quats",
              "opacities": "opacity_logits"}
 LOOK_EVERY = 100  # steps between two looks at the loss, which make the processor wait for the GPU
 WARM_UP, MEASURED = 20, 100  # steps before and while a budget's number of steps is estimated
-SH_EVERY = 1000  # steps of 30 000 between two degrees of the colour
+SH_EVERY = 1000  # steps of 30 000 between two degrees of the color
 # Of the start, as gsplat's trainer sets them: opacity, and standard deviation as a share of the
-# distance to the neighbours
+# distance to the neighbors
 START = {"default": (0.1, 1.0), "mcmc": (0.5, 0.1)}
 
 
@@ -59,16 +59,16 @@ class GsplatTrainer(Recoverable):
         self.rasterizer, self.device = rasterizer, rasterizer.device
         self.packed, self.cap, self.halved = options.packed, options.max_gaussians, False
         self.background = background_mode(views, config)
-        self._behind = torch.tensor(COLOURS.get(self.background, COLOURS["white"]),
+        self._behind = torch.tensor(COLORS.get(self.background, COLORS["white"]),
                                     device=self.device)
         self.rng = np.random.default_rng(config.seed)
         torch.manual_seed(config.seed)  # the strategies draw from it
         self.pixels = [torch.as_tensor(p, device=self.device) for p in views.pixels]
         self.cameras = [camera_tensors(c, self.device) for c in views.cameras]
         self._loss = PictureLoss(config.lambda_dssim, self.device, (p.shape for p in self.pixels))
-        centres = np.array([c.position for c in views.cameras])
+        centers = np.array([c.position for c in views.cameras])
         # as 3DGS: 1.1 times the cameras' largest distance from their mean
-        self.extent = 1.1 * max(float(np.linalg.norm(centres - centres.mean(0), axis=1).max()),
+        self.extent = 1.1 * max(float(np.linalg.norm(centers - centers.mean(0), axis=1).max()),
                                 1e-3 * views.scene.radius)
         self._set_parameters(_start(views, config, options, self.rng, points))
         self.iteration, self.seconds = 0, 0.0
@@ -166,7 +166,7 @@ class GsplatTrainer(Recoverable):
         self.strategy.step_pre_backward(self.params, self.adams, self.strategy_state,
                                         self.iteration, info)
         loss, mse = self._loss(picture[0].permute(2, 0, 1), self.pixels[index], background)
-        of_opacity, of_scale = self.options.regularisers()
+        of_opacity, of_scale = self.options.regularizers()
         if of_opacity:
             loss = loss + of_opacity * self.params["opacities"].sigmoid().mean()
         if of_scale:
@@ -305,12 +305,12 @@ class GsplatTrainer(Recoverable):
 
     def scene(self) -> GaussianScene:
         """What is there now, without the Gaussians that nobody can see."""
-        colour = COLOURS.get(self.background, COLOURS["white"])
+        color = COLORS.get(self.background, COLORS["white"])
         gaussians = prune_invisible(self.gaussians())
         report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
                   "num_gaussians": len(gaussians), "rollbacks": self.rollbacks,
                   "halved": self.halved}
-        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), colour, report)
+        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color, report)
 
     def progress(self) -> Progress:
         def preview(camera, background=None):

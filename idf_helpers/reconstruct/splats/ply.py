@@ -114,7 +114,7 @@ def read_ply(path) -> Gaussians:
                        + shorten(missing, len(REQUIRED)), _hint(header, names))
     rest = sum(n.startswith("f_rest_") for n in names)
     if rest not in (0, 9, 24, 45) or any(f"f_rest_{i}" not in names for i in range(rest)):
-        raise IdfError(f"{path} has an odd set of colour coefficients", f"{rest} f_rest properties",
+        raise IdfError(f"{path} has an odd set of color coefficients", f"{rest} f_rest properties",
                        "3DGS files hold f_rest_0 to f_rest_8, _23 or _44, or none")
 
     def columns(*wanted) -> np.ndarray:
@@ -270,7 +270,22 @@ def _hint(header: Header, names) -> str:
     if "packed_position" in names:
         return f"it is a compressed .ply: {CONVERT}"
     if "red" in names:
-        return "it is a coloured point cloud: train splats from it, or give the trained file"
+        return "it is a colored point cloud: train splats from it, or give the trained file"
     if "scale_1" in names and "scale_2" not in names:
         return "it holds 2D Gaussians (surfels), which cannot be shown as 3D ones"
     return "give a file written by a 3D Gaussian splatting trainer"
+
+
+def write_points(path: Path, points: np.ndarray) -> None:
+    """(N, 6) points with RGB in [0, 1] as graphdeco's colored point cloud (storePly)."""
+    kind = np.dtype([(n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")]
+                    + [(n, "u1") for n in ("red", "green", "blue")])
+    out = np.zeros(len(points), kind)
+    for name, column in zip("xyz", points.T[:3], strict=True):
+        out[name] = column
+    for name, column in zip(("red", "green", "blue"), points.T[3:], strict=True):
+        out[name] = np.rint(255 * np.clip(column, 0, 1))
+    words = {"<f4": "float", "|u1": "uchar"}
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(out)}",
+              *(f"property {words[kind[n].str]} {n}" for n in kind.names), "end_header", ""]
+    path.write_bytes("\n".join(header).encode("ascii") + out.tobytes())

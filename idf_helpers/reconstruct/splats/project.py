@@ -1,4 +1,4 @@
-"""From a Gaussian in the world to an ellipse with a colour on the screen (forward).
+"""From a Gaussian in the world to an ellipse with a color on the screen (forward).
 
 One parallel loop over the Gaussians writes all that the tiles need: a record of 12 floats, the
 depth, the box of tiles and which of them the ellipse truly touches.
@@ -35,10 +35,10 @@ MASK_BITS = 63  # boxes of up to so many tiles keep their hits as bits; larger o
 
 
 def pack_camera(camera, near: float) -> np.ndarray:
-    """(24,) float32: world-to-camera rotation and translation, centre, intrinsics, limits of J.
+    """(24,) float32: world-to-camera rotation and translation, center, intrinsics, limits of J.
 
     J is evaluated at x/z clamped to 1.3 times the half field of view (3DGS); for a principal
-    point off the centre: the picture's edge plus 0.3 of the half width (gsplat's form of it).
+    point off the center: the picture's edge plus 0.3 of the half width (gsplat's form of it).
     """
     w2c = camera.w2c_cv
     half_x, half_y = 0.5 * camera.width / camera.fx, 0.5 * camera.height / camera.fy
@@ -113,7 +113,7 @@ def covariance(u):
 
 @inner
 def touches(records, i, tile_x, tile_y, tile_w):
-    """Whether the ellipse s <= ln(255·op) meets the pixel centres' rectangle of a tile: exact.
+    """Whether the ellipse s <= ln(255·op) meets the pixel centers' rectangle of a tile: exact.
 
     The largest t = -s/8 on the rectangle lies at the mean if that is inside, else on an edge that
     faces the mean, where it is a parabola.
@@ -162,7 +162,7 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     # half extents of the ellipse s = s_max, a hair wider than exact against rounding
     ex = math.sqrt(f32(2) * s_max * A) * f32(1.0001) + f32(0.01)
     ey = math.sqrt(f32(2) * s_max * C) * f32(1.0001) + f32(0.01)
-    # pixel centres at +0.5: columns [u - ex - 0.5, u + ex - 0.5]
+    # pixel centers at +0.5: columns [u - ex - 0.5, u + ex - 0.5]
     x_low, x_high = max(u - ex - half, f32(0)), min(u + ex - half, f32(width - 1))
     y_low, y_high = max(v - ey - half, f32(0)), min(v + ey - half, f32(height - 1))
     if not (x_low <= x_high and y_low <= y_high):
@@ -180,7 +180,7 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     records[i, B8] = B / det * f32(1 / 8)
     records[i, C8] = -A / det * f32(1 / 16)
     records[i, T_MIN], records[i, OPACITY] = -s_max * f32(1 / 8), opacity
-    # colour = max(0, 0.5 + sum_k Y_k(direction) sh_k)
+    # color = max(0, 0.5 + sum_k Y_k(direction) sh_k)
     dx, dy, dz = mx - cam[CENTER], my - cam[CENTER + 1], mz - cam[CENTER + 2]
     inv = one / math.sqrt(dx * dx + dy * dy + dz * dz)
     sh_basis(degree, dx * inv, dy * inv, dz * inv, Y)

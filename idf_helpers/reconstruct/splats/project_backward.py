@@ -1,7 +1,7 @@
 """From the gradients on the screen to those of the Gaussians' parameters.
 
 The chain of `project.py` backwards, one Gaussian at a time: its slots are added up, then
-colour -> harmonics and view direction; conic -> screen covariance -> scale, rotation, J;
+color -> harmonics and view direction; conic -> screen covariance -> scale, rotation, J;
 screen position, depth and J -> mean.
 """
 
@@ -39,8 +39,8 @@ f32 = np.float32
 
 
 @inlined
-def colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh):
-    """dL/dsh = Y_k·dL/dcolour, and the share of the mean through the view direction.
+def color_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh):
+    """dL/dsh = Y_k·dL/dcolor, and the share of the mean through the view direction.
 
     A channel that was clamped at 0 passes nothing.
     """
@@ -188,7 +188,7 @@ def project_backward(means, log_scales, quats, logits, sh, degree, cam, records,
             if not sum_slots(slot_start[i], slot_start[i + 1], slots, reached, total):
                 clear(i, d_means, d_log_scales, d_quats, d_logits, d_sh, screen)
                 continue
-            colour_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh)
+            color_backward(i, means, sh, degree, cam, records, total, Y, s, d_means, d_sh)
             screen[i] = shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r,
                                        d_means, d_log_scales, d_quats)
             # alpha = op·exp(-s), op = sigmoid(logit): dL/dlogit = -m0·(1 - op)

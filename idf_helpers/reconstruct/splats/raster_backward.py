@@ -137,8 +137,8 @@ def _gradients_plain(lanes, channels, planes, records, i, slots, j, x0, y0, star
 def gradients(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
     """Takes one Gaussian off the tile's T and A and writes its ten sums to slots[j] (16,).
 
-    The number of lanes chooses vectors or plain loops, the number of channels (3 = colour, 4 =
-    colour and depth) what the loss depends on; both are known when compiling.
+    The number of lanes chooses vectors or plain loops, the number of channels (3 = color, 4 =
+    color and depth) what the loss depends on; both are known when compiling.
     """
     raise NotImplementedError("for compiled code only")
 
@@ -159,7 +159,7 @@ def load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left
 
     The loss gradient with respect to depth D/alpha (D = sum w·z) goes into D and alpha:
         dL/dD = d_depth/alpha,  dL/dalpha = d_alpha - d_depth·depth/alpha
-    and alpha = 1 - T_end acts like a background of colour -1:
+    and alpha = 1 - T_end acts like a background of color -1:
         A = d_rgb·rgb + dL/dD·D - dL/dalpha·T_end
     """
     height, width = alpha.shape

@@ -2,8 +2,8 @@
 
 Per pixel, over the tile's Gaussians from near to far, with s = d^T conic d / 2:
     alpha = min(0.99, op·exp(-s)), 0 where op·exp(-s) < 1/255
-    w = alpha·T;  colour += w·rgb;  depth += w·z;  T *= 1 - alpha
-and at the end colour += T·background. A tile stops once T < 1e-4 in all its pixels.
+    w = alpha·T;  color += w·rgb;  depth += w·z;  T *= 1 - alpha
+and at the end color += T·background. A tile stops once T < 1e-4 in all its pixels.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _blend_plain(lanes, planes, records, i, x0, y0, start, stop):
 
 
 def blend(lanes, planes, records, i, x0, y0, start, stop):
-    """Adds one Gaussian to rows start … stop-1 of the tile whose first pixel centre is (x0, y0).
+    """Adds one Gaussian to rows start … stop-1 of the tile whose first pixel center is (x0, y0).
 
     The number of lanes, known when compiling, chooses vectors or plain loops.
     """
@@ -181,7 +181,7 @@ def aligned_planes(count, tile_w):
 
 @inner
 def rows_of(records, i, y0):
-    """Rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel centre."""
+    """Rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel center."""
     top = max(records[i, V] - records[i, HALF_H] - y0, f32(0))
     bottom = min(records[i, V] + records[i, HALF_H] - y0, f32(TILE_H - 1))
     return ceil_index(top), (int(bottom) + 1 if bottom >= f32(0) else 0)

@@ -1,4 +1,4 @@
-"""What every splat rasteriser offers, and the one that runs on a CPU."""
+"""What every splat rasterizer offers, and the one that runs on a CPU."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Gradients:
     means (N, 3), log_scales (N, 3), quats (N, 4), opacity_logits (N,), sh (N, K, 3).
     screen:  (N,) |dL/du| + |dL/dv|, u and v the screen position in pixels (for densification).
     visible: (N,) bool, the Gaussian touched at least one tile.
-    The arrays are the rasteriser's own and hold until its next backward.
+    The arrays are the rasterizer's own and hold until its next backward.
     """
 
     means: np.ndarray
@@ -61,7 +61,7 @@ class Gradients:
 
 
 class Rasterizer(Protocol):
-    """The door that CPU and CUDA rasterisers share."""
+    """The door that CPU and CUDA rasterizers share."""
 
     name: str
     last: Render | None  # the picture whose gradient `backward` would give
@@ -78,7 +78,7 @@ class Rasterizer(Protocol):
 class CpuRasterizer:
     """3D Gaussian splatting on the CPU (arXiv 2308.04079), numba with explicit vectors.
 
-    near:  world units; Gaussians whose centre is nearer to the camera plane are not drawn.
+    near:  world units; Gaussians whose center is nearer to the camera plane are not drawn.
     lanes: vector width in floats, 16, 8, or 1 for plain loops; None = what suits this CPU.
 
     Deterministic: the numbers do not depend on the number of threads (`numba.set_num_threads`).
@@ -91,7 +91,7 @@ class CpuRasterizer:
     def __init__(self, near: float = 0.05, lanes: int | None = None):
         lanes = host_lanes() if lanes is None else lanes
         if lanes not in (1, 8, 16):
-            raise IdfError("The CPU rasteriser has no such vector width", f"lanes={lanes}",
+            raise IdfError("The CPU rasterizer has no such vector width", f"lanes={lanes}",
                            "use 16, 8 or 1")
         if not near > 0:
             raise IdfError("The near plane must lie in front of the camera", f"near={near}")
@@ -103,7 +103,7 @@ class CpuRasterizer:
         self.last: Render | None = None
 
     def _buffer(self, name: str, shape: tuple, dtype=np.float32) -> np.ndarray:
-        """An uninitialised array at a cache line, kept and grown from call to call."""
+        """An uninitialized array at a cache line, kept and grown from call to call."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         kept = self._buffers.get(name)
         if kept is None or kept.size < size:
@@ -115,7 +115,7 @@ class CpuRasterizer:
                 sh_degree: int | None = None, train: bool = False) -> Render:
         """g's arrays and the returned ones must stay as they are until `backward`.
 
-        background: (3,) colour. sh_degree: highest degree used, None = all that g has.
+        background: (3,) color. sh_degree: highest degree used, None = all that g has.
         Raises IdfError where an array has a wrong shape or the picture no size.
         """
         arrays = _checked(g)

@@ -49,15 +49,15 @@ def reached(u, v, cov, px, py, tile: int) -> torch.Tensor:
     """(N, H, W) bool: pixels in the tiles that touch the square of half side ceil(3 sigma) about a
     Gaussian, sigma its longer standard deviation: where diff-gaussian-rasterization draws it.
 
-    It rounds in whole tiles, with the centre half a pixel lower (cuda_rasterizer: getRect).
+    It rounds in whole tiles, with the center half a pixel lower (cuda_rasterizer: getRect).
     """
     middle = 0.5 * (cov[:, 0, 0] + cov[:, 1, 1])
     longer = middle + (middle**2 - torch.linalg.det(cov)).clamp_min(0.1).sqrt()
     radius = torch.ceil(3 * longer.sqrt())
 
-    def inside(centre, pixels):
-        first = torch.floor((centre - 0.5 - radius) / tile)
-        end = torch.floor((centre - 0.5 + radius + tile - 1) / tile)
+    def inside(center, pixels):
+        first = torch.floor((center - 0.5 - radius) / tile)
+        end = torch.floor((center - 0.5 + radius + tile - 1) / tile)
         at = torch.floor(pixels / tile)
         return (at >= first[:, None]) & (at < end[:, None])
     return inside(v, py)[:, :, None] & inside(u, px)[:, None, :]
@@ -70,7 +70,7 @@ def render_reference(params: dict[str, torch.Tensor], camera: Camera, background
 
     params: the five tensors by the names of `Gaussians`. shift: (N, 2) pixels added to the screen
     positions; zeros whose gradient is that of the screen positions. tile: None, or side in pixels
-    of the tiles of a rasteriser that cuts Gaussians off, see `reached`.
+    of the tiles of a rasterizer that cuts Gaussians off, see `reached`.
     """
     means, log_scales, quats, logits, sh = (params[k].double() for k in (
         "means", "log_scales", "quats", "opacity_logits", "sh"))
@@ -102,7 +102,7 @@ def render_reference(params: dict[str, torch.Tensor], camera: Camera, background
 
     direction = torch.nn.functional.normalize(means - torch.tensor(camera.position), dim=-1)
     basis = sh_basis(direction, degree)
-    colour = torch.clamp_min(0.5 + (basis[..., None] * sh[:, :basis.shape[1]]).sum(1), 0)
+    color = torch.clamp_min(0.5 + (basis[..., None] * sh[:, :basis.shape[1]]).sum(1), 0)
 
     px = torch.arange(camera.width, dtype=torch.float64) + 0.5
     py = torch.arange(camera.height, dtype=torch.float64) + 0.5
@@ -117,7 +117,7 @@ def render_reference(params: dict[str, torch.Tensor], camera: Camera, background
     before = torch.cat([torch.ones_like(through[:1]), through[:-1]])
     w = alpha * before
     rest = through[-1] if len(order) else torch.ones(camera.height, camera.width).double()
-    rgb = (torch.einsum("nhw,nc->chw", w, colour)
+    rgb = (torch.einsum("nhw,nc->chw", w, color)
            + rest * torch.as_tensor(background, dtype=torch.float64)[:, None, None])
     total = 1 - rest
     depth = torch.where(total >= 0.5, (w * z[:, None, None]).sum(0) / total.clamp_min(0.5),

@@ -51,7 +51,7 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
 
     gsplat: further settings of that backend, not used by others. start: splat run folder or model
     file whose Gaussians the training goes on from (the trainers of other programs begin with
-    their places and colours). surface: run folder of a scene, such as a radiance field, on
+    their places and colors). surface: run folder of a scene, such as a radiance field, on
     whose surface the Gaussians begin. A finished run of the same inputs and settings is read back.
     IdfError: see `fit`, `RunFolder`.
     """
@@ -69,7 +69,7 @@ def train_splats(dataset: Dataset, out, config: SplatConfig | None = None, *,
             own["start"] = earlier
         else:
             points = np.concatenate([earlier.means, 0.5 + SH_C0 * earlier.sh[:, 0]], axis=1)
-            why += "; begun with places and colours of an earlier model"
+            why += "; begun with places and colors of an earlier model"
     if surface is not None:
         settings["points"] = read_manifest(surface)["run_id"]
     with RunFolder(out, stage="splats", backend=chosen.name, config=settings,

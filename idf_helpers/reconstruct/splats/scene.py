@@ -13,11 +13,11 @@ from .gaussians import Gaussians
 
 @dataclass(eq=False)
 class GaussianScene:
-    """Gaussians with a rasteriser.
+    """Gaussians with a rasterizer.
 
     cameras: those it was trained on (for orbits); may be empty.
     background: (3,) in [0, 1], behind the picture where a caller names none.
-    training: iterations, seconds (of optimisation), num_gaussians, rollbacks; empty where loaded.
+    training: iterations, seconds (of optimization), num_gaussians, rollbacks; empty where loaded.
     """
 
     gaussians: Gaussians

@@ -1,8 +1,8 @@
 """Splats as `.splat`: 32 bytes a Gaussian, as the web viewers after antimatter15/splat read them.
 
 Record (little endian): position 3 x float32, scale 3 x float32 (standard deviations, not their
-logarithms), colour RGB and opacity 4 x uint8, rotation w, x, y, z 4 x uint8 as round(128 q + 128).
-No header, no view-dependent colour, no place for a mark of origin.
+logarithms), color RGB and opacity 4 x uint8, rotation w, x, y, z 4 x uint8 as round(128 q + 128).
+No header, no view-dependent color, no place for a mark of origin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RECORD = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), (
 
 def write_splat(gaussians: Gaussians, path) -> Path:
     """Writes `gaussians`, the most visible (opacity x volume) first, as viewers that show a file
-    while it loads expect it. Colours are cut to [0, 1]. Returns the path."""
+    while it loads expect it. Colors are cut to [0, 1]. Returns the path."""
     g = gaussians.checked()
     scales = np.exp(g.log_scales)
     g_order = np.argsort(-g.opacities * scales.prod(axis=1), kind="stable")

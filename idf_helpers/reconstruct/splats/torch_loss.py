@@ -40,7 +40,7 @@ def _filters(dtype, device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def over(pixels: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
-    """(3, H, W) in [0, 1] of a stored picture, uint8 (3, H, W), or (4, H, W) with its colours
+    """(3, H, W) in [0, 1] of a stored picture, uint8 (3, H, W), or (4, H, W) with its colors
     multiplied by its alpha, over background (3,)."""
     values = pixels.float() / 255
     if len(values) == 3:

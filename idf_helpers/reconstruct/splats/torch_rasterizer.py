@@ -1,4 +1,4 @@
-"""Rasterisers that torch differentiates, behind the same door as the CPU's: numpy in and out."""
+"""Rasterizers that torch differentiates, behind the same door as the CPU's: numpy in and out."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class TorchRasterizer:
         if min(camera.width, camera.height) < 1 or degree < 0:
             raise IdfError("This picture cannot be drawn", f"{camera.width} x {camera.height} "
                            f"pixels, harmonics of degree {degree}")
-        colour = torch.as_tensor(np.asarray(background, np.float32).reshape(3), device=self.device)
-        return self._twice(lambda: self._forward(g, camera, colour, degree, train), g, camera)
+        color = torch.as_tensor(np.asarray(background, np.float32).reshape(3), device=self.device)
+        return self._twice(lambda: self._forward(g, camera, color, degree, train), g, camera)
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
         """As `CpuRasterizer.backward`. RuntimeError without a forward(train=True) before it."""
@@ -155,7 +155,7 @@ def gradient(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class ReferenceRasterizer(TorchRasterizer):
-    """The test oracle of `reference.py` as a rasteriser: exact, O(N · pixels), on any machine."""
+    """The test oracle of `reference.py` as a rasterizer: exact, O(N · pixels), on any machine."""
 
     name = "reference"
     cuda = False

@@ -24,10 +24,10 @@ from .densify import ScreenStatistics, densify, prune_invisible
 from .gaussians import Gaussians
 from .initialize import initial_gaussians
 from .scene import GaussianScene
-from .warm_start import recoloured
+from .warm_start import recolored
 
 SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, kill or interrupt
-COLOURS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
+COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
 class Trainer(Recoverable):
@@ -35,7 +35,7 @@ class Trainer(Recoverable):
 
     views: pictures and cameras. rasterizer: default `CpuRasterizer`.
     points: optional start positions, see `initial_gaussians`.
-    start: Gaussians to begin with in place of new ones, see `start_from`; they take the colours of
+    start: Gaussians to begin with in place of new ones, see `start_from`; they take the colors of
         these views.
     """
 
@@ -52,7 +52,7 @@ class Trainer(Recoverable):
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
         if start is not None:
-            self.gaussians = recoloured(start_from(start, config), views, rasterizer)
+            self.gaussians = recolored(start_from(start, config), views, rasterizer)
         else:
             self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
                                                points, config.max_gaussians)
@@ -114,7 +114,7 @@ class Trainer(Recoverable):
     def _next_background(self) -> np.ndarray:
         if self.background == "random" and self.fraction < self.config.random_until:
             return self.rng.random(3, np.float32)
-        return np.array(COLOURS.get(self.background, COLOURS["white"]), np.float32)
+        return np.array(COLORS.get(self.background, COLORS["white"]), np.float32)
 
     def _loss(self, size: tuple[int, int]) -> PhotometricLoss:
         if size not in self._losses:
@@ -185,11 +185,11 @@ class Trainer(Recoverable):
 
     def scene(self) -> GaussianScene:
         """What is there now, a copy without the Gaussians that nobody can see."""
-        colour = COLOURS.get(self.background, COLOURS["white"])
+        color = COLORS.get(self.background, COLORS["white"])
         gaussians = prune_invisible(self.gaussians)
         report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
                   "num_gaussians": len(gaussians), "rollbacks": self.rollbacks}
-        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), colour, report)
+        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color, report)
 
     def progress(self) -> Progress:
         def preview(camera, background=None):
@@ -226,7 +226,7 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
 
 def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
     """A copy of trained Gaussians to train further: those that anybody can see, the most opaque
-    `max_gaussians` of them; colour in `sh_degree` (cut, or filled up with zeros). IdfError where
+    `max_gaussians` of them; color in `sh_degree` (cut, or filled up with zeros). IdfError where
     fewer than 16 are left."""
     kept = prune_invisible(start.checked())
     if len(kept) < 16:
@@ -251,4 +251,4 @@ def background_mode(views: TrainingViews, config: SplatConfig) -> str:
         return config.background
     if views.has_alpha:
         return "random"
-    return "white" if views.border_colour().mean() > 0.5 else "black"
+    return "white" if views.border_color().mean() > 0.5 else "black"

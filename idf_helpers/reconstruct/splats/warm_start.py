@@ -1,4 +1,4 @@
-"""Splats of a scene given the colours of other pictures of it: the shape stays, so that a training
+"""Splats of a scene given the colors of other pictures of it: the shape stays, so that a training
 on restyled views has only the rest to learn."""
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from ...data.training_views import TrainingViews
 from .gaussians import SH_C0, Gaussians
 
 NEAR = 0.06  # scene radii between a Gaussian and the surface seen there that still count as on it
-SOLID = 230  # alpha, of 255, from which a pixel's colour is taken
-PROBES = 4  # views on which old and new colours are compared
+SOLID = 230  # alpha, of 255, from which a pixel's color is taken
+PROBES = 4  # views on which old and new colors are compared
 
 
-def recoloured(g: Gaussians, views: TrainingViews, rasterizer) -> Gaussians:
-    """A copy of `g` whose colours are the mean of what the pictures show at each Gaussian that a
+def recolored(g: Gaussians, views: TrainingViews, rasterizer) -> Gaussians:
+    """A copy of `g` whose colors are the mean of what the pictures show at each Gaussian that a
     view sees (its depth is that of the surface there), the same from all sides; or `g` itself where
-    its own colours are nearer to the pictures."""
+    its own colors are nearer to the pictures."""
     black = np.zeros(3, np.float32)
     total, count = np.zeros((len(g), 3)), np.zeros(len(g))
     near = NEAR * views.scene.radius

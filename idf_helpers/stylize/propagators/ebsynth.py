@@ -1,7 +1,7 @@
 """Propagation by EbSynth (Jamriška et al., SIGGRAPH 2019), where it is there: its program for
 the command line, or the one with windows by way of the folders that it reads and writes.
 
-The first is called once for each frame and neighbouring key (EBSYNTH_BIN, or `ebsynth` on the
+The first is called once for each frame and neighboring key (EBSYNTH_BIN, or `ebsynth` on the
 PATH). For the second `keys/` and `frames/` are written; what comes back in `out_<key>/` is
 cross-faded. Nothing blocks meanwhile: the stage says that it waits, and goes on when it is called
 again.
@@ -23,7 +23,7 @@ from ..config import PropagateConfig
 from ..stylist import View, as_float
 from ..surface import nearest_fill
 from .ebsynth_program import lacks_program, program
-from .propagator import Propagated, is_closed, neighbours
+from .propagator import Propagated, is_closed, neighbors
 
 TIMEOUT_S = 900.0  # for one frame
 
@@ -60,7 +60,7 @@ class EbsynthPropagator:
         view = self.views[index]
         if index in self.keys:
             return Propagated(self.keys[index])
-        before, after, t = neighbours(index, self.index, len(self.views), self.closed)
+        before, after, t = neighbors(index, self.index, len(self.views), self.closed)
         parts = [(w, self._one(index, k)) for w, k in ((1 - t, before), (t, after)) if w > 0]
         total = sum(w * p for w, p in parts) / sum(w for w, _ in parts)
         return Propagated(nearest_fill(total.astype(np.float32), view.mask > 0.5))
@@ -119,7 +119,7 @@ class EbsynthPropagator:
         wanted = set()
         for i in range(count):
             if i not in self.keys:
-                before, after, t = neighbours(i, self.index, count, self.closed)
+                before, after, t = neighbors(i, self.index, count, self.closed)
                 wanted |= {(k, i) for w, k in ((1 - t, before), (t, after)) if w > 0}
         lacking = sorted(wanted - set(found))
         if lacking:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ..stylist import View, as_float
-from .propagator import Propagated, is_closed, neighbours
+from .propagator import Propagated, is_closed, neighbors
 
 KEPT = 24  # flow fields in memory
 
@@ -30,9 +30,9 @@ class Chain:
     def step(self, a: int, b: int) -> np.ndarray:
         """(H, W, 2) float32: where in frame b each pixel of frame a lies, relative, x and y."""
         if (a, b) not in self._fields:
-            grey = [cv2.cvtColor((self.views[k].source() * 255).astype(np.uint8),
+            gray = [cv2.cvtColor((self.views[k].source() * 255).astype(np.uint8),
                                  cv2.COLOR_RGB2GRAY) for k in (a, b)]
-            self._fields[a, b] = self._dis.calc(grey[0], grey[1], None)
+            self._fields[a, b] = self._dis.calc(gray[0], gray[1], None)
             while len(self._fields) > KEPT:
                 self._fields.popitem(last=False)
         self._fields.move_to_end((a, b))
@@ -73,7 +73,7 @@ class FlowPropagator:
     def frame(self, index: int) -> Propagated:
         if index in self.keys:
             return Propagated(self.keys[index])
-        before, after, t = neighbours(index, sorted(self.keys), len(self.views), self.closed)
+        before, after, t = neighbors(index, sorted(self.keys), len(self.views), self.closed)
         parts = [(1 - t, before, -1), (t, after, +1)]
         total = sum(w * self.chain.carried(self.keys[k], k, index, d) for w, k, d in parts if w > 0)
         return Propagated(np.clip(total, 0, 1).astype(np.float32))

@@ -1,5 +1,5 @@
-"""Propagation through the scene's depth: every frame takes its colours from the key views that see
-the same surface; what none sees is synthesised from patches of the keys.
+"""Propagation through the scene's depth: every frame takes its colors from the key views that see
+the same surface; what none sees is synthesized from patches of the keys.
 
 Where a stylist drew beyond the head's outline there is no depth. There the pictures' optical flow
 carries what it drew, its outline included, to the frames near that key.
@@ -19,16 +19,16 @@ from ..reproject import Key, reproject
 from ..stylist import View, as_float
 from ..surface import SOLID, extended, nearest_fill, normals, points
 from .flow import Chain
-from .harmonize import colour_corrections
-from .patchmatch import EVEN, Source, synthesise
-from .propagator import Propagated, is_closed, neighbours
+from .harmonize import color_corrections
+from .patchmatch import EVEN, Source, synthesize
+from .propagator import Propagated, is_closed, neighbors
 from .silhouette import outline
 
 SOURCES = 2  # keys that holes are filled from: the nearest ones
 TINY = 12  # pixels of a hole that is filled with what lies beside it
-NORMAL_WEIGHT = 0.25  # of the guides, against a source colour's 1
+NORMAL_WEIGHT = 0.25  # of the guides, against a source color's 1
 PLACE_WEIGHT = 0.5  # per scene radius
-DARKEST = 0.06  # added to colours before their logarithm
+DARKEST = 0.06  # added to colors before their logarithm
 
 
 class GeometryPropagator:
@@ -53,8 +53,8 @@ class GeometryPropagator:
         self.pictures = [as_float(keys[k]) for k in self.index]
         self.outlines = [outline(v, p) for v, p in zip(self.key_views, self.pictures, strict=True)]
         self.keys = self._made(self.pictures)
-        if config.harmonise and len(self.keys) > 1:
-            gain, offset = colour_corrections(self.key_views, self.keys, self.pictures,
+        if config.harmonize and len(self.keys) > 1:
+            gain, offset = color_corrections(self.key_views, self.keys, self.pictures,
                                               self.tolerance)
             self.pictures = [np.clip(p * g + o, 0, 1).astype(np.float32)
                              for p, g, o in zip(self.pictures, gain, offset, strict=True)]
@@ -67,7 +67,7 @@ class GeometryPropagator:
                 zip(self.key_views, pictures, self.outlines, strict=True)]
 
     def frame(self, index: int) -> Propagated:
-        """The frame in the style. A key view comes out as it was styled, in the common colour."""
+        """The frame in the style. A key view comes out as it was styled, in the common color."""
         view = self.views[index]
         if index in self.index:
             k = self.index.index(index)
@@ -87,18 +87,18 @@ class GeometryPropagator:
 
     def _sources(self, view: View) -> list[tuple[View, np.ndarray, np.ndarray]]:
         """The nearest keys by viewing direction: (view, styled picture, usable)."""
-        towards = [float(view.camera.forward @ v.camera.forward) for v in self.key_views]
-        nearest = sorted(range(len(self.keys)), key=lambda k: -towards[k])[:SOURCES]
+        toward = [float(view.camera.forward @ v.camera.forward) for v in self.key_views]
+        nearest = sorted(range(len(self.keys)), key=lambda k: -toward[k])[:SOURCES]
         return [(self.key_views[k], self.keys[k].picture, self.keys[k].trust > 0)
                 for k in sorted(nearest)]
 
     def _with_growth(self, index: int, made: Propagated) -> Propagated:
-        """What the two neighbouring keys have beyond their outline, carried by flow."""
+        """What the two neighboring keys have beyond their outline, carried by flow."""
         if not self.grown:
             return made
         view = self.views[index]
-        a, b, t = neighbours(index, self.index, len(self.views), self.chain.closed)
-        total, colour = np.zeros(view.mask.shape, np.float32), np.zeros_like(made.rgb)
+        a, b, t = neighbors(index, self.index, len(self.views), self.chain.closed)
+        total, color = np.zeros(view.mask.shape, np.float32), np.zeros_like(made.rgb)
         for key, share, direction in ((a, 1 - t, -1), (b, t, +1)):
             k = self.index.index(key)
             grown = self.outlines[k].grown
@@ -108,10 +108,10 @@ class GeometryPropagator:
             there = cv2.remap(grown, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
             inked = nearest_fill(self.pictures[k], (grown > 0.5) | (self.key_views[k].mask > 0.5))
             total += share * there
-            colour += (share * there)[..., None] * cv2.remap(inked, at[..., 0], at[..., 1],
+            color += (share * there)[..., None] * cv2.remap(inked, at[..., 0], at[..., 1],
                                                              cv2.INTER_LINEAR)
         extra = np.clip((total - 0.25) * 2, 0, 1) * (1 - view.mask)
-        rgb = np.where((extra > 0)[..., None], colour / np.maximum(total, 1e-6)[..., None],
+        rgb = np.where((extra > 0)[..., None], color / np.maximum(total, 1e-6)[..., None],
                        made.rgb)
         return Propagated(np.clip(rgb, 0, 1).astype(np.float32),
                           np.clip(view.mask + extra, 0, 1).astype(np.float32), made.seen)
@@ -129,8 +129,8 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
                sources: list[tuple[View, np.ndarray, np.ndarray]], scene, seed: int = 0,
                even: float = EVEN, **guiding) -> np.ndarray:
     """rgb (H, W, 3) with the pixels of `hole` (H, W) bool made from patches of `sources`: (view,
-    its styled picture, its usable pixels). Specks take the colour beside them. even: see
-    `synthesise`. guiding: how `guide_of` weighs."""
+    its styled picture, its usable pixels). Specks take the color beside them. even: see
+    `synthesize`. guiding: how `guide_of` weighs."""
     head = view.mask > 0
     if not hole.any():
         return rgb
@@ -146,15 +146,15 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
     target = np.where((head & ~wanted)[..., None], rgb, np.nan).astype(np.float32)
     bank = [Source(p, guide_of(v, scene, **guiding), (v.mask >= SOLID) & ok)
             for v, p, ok in sources]
-    made = synthesise(bank, guide_of(view, scene, **guiding), target, wanted, seed,
+    made = synthesize(bank, guide_of(view, scene, **guiding), target, wanted, seed,
                       even=even)
     return np.where(wanted[..., None], made, rgb).astype(np.float32)
 
 
 def guide_of(view: View, scene, normal_weight: float = NORMAL_WEIGHT,
              place_weight: float = PLACE_WEIGHT, ratios: bool = False) -> np.ndarray:
-    """(H, W, 9) float32: the source's colour; where the surface looks, and where it lies, in the
-    world; without depth (H, W, 3). Places are in scene radii. ratios: colours are compared by
+    """(H, W, 9) float32: the source's color; where the surface looks, and where it lies, in the
+    world; without depth (H, W, 3). Places are in scene radii. ratios: colors are compared by
     their ratios, so that skin in the shade is nearer to skin in the light than to dark hair."""
     solid = view.mask >= SOLID
     rgb = nearest_fill(view.source(), solid) if solid.any() else view.source()

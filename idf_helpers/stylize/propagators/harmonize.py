@@ -1,9 +1,9 @@
-"""Key views brought to one colour: a gain and an offset for each key and channel.
+"""Key views brought to one color: a gain and an offset for each key and channel.
 
 A stylist that draws each key anew gets the bronze a little redder here, a little darker there.
 Where two keys see the same surface they should agree; gains and offsets are the least-squares
 answer to that over all pairs. Gains come from the ratio of the standard deviations (a joint fit of
-gain and offset to the colours themselves has an answer with all gains 0), held at 1 on average.
+gain and offset to the colors themselves has an answer with all gains 0), held at 1 on average.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOLD = 0.02  # weight of "leave it as it is", against 1 for all overlaps togethe
 GAINS = (0.5, 2.0)  # limits
 
 
-def colour_corrections(views: Sequence[View], keys: Sequence[Key], pictures: Sequence[np.ndarray],
+def color_corrections(views: Sequence[View], keys: Sequence[Key], pictures: Sequence[np.ndarray],
                        tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """gains (K, 3) and offsets (K, 3) float64 so that gain·picture + offset agree where they meet.
 

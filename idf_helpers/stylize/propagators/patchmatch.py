@@ -3,7 +3,7 @@ styled pictures whose source looks alike.
 
 Patch correspondences by PatchMatch (Barnes et al., SIGGRAPH 2009), its propagation by jump
 flooding, so that the result does not depend on an order of visits; the target by expectation
-maximisation over a pyramid (Wexler et al., PAMI 2007), guided as in image analogies (Hertzmann et
+maximization over a pyramid (Wexler et al., PAMI 2007), guided as in image analogies (Hertzmann et
 al., SIGGRAPH 2001) and StyLit (Fišer et al., SIGGRAPH 2016). The latter's price for using the same
 patch over and over is taken, too: without it large areas end up as one flat patch. Only patches
 that lie wholly on the head serve as sources, so that no background can get in.
@@ -35,13 +35,13 @@ class Source:
     valid: np.ndarray
 
 
-def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, wanted: np.ndarray,
+def synthesize(sources: list[Source], guide: np.ndarray, known: np.ndarray, wanted: np.ndarray,
                seed: int = 0, style_weight: float = 1.0, even: float = EVEN) -> np.ndarray:
     """(H, W, 3) float32: `known` with the pixels of `wanted` made.
 
     guide: (H, W, G) float32 of the target, weighted like the sources'. known: (H, W, 3) float32.
     wanted: (H, W) bool, to be made; a pixel that is neither wanted nor finite in `known` is off
-    the head and does not count. style_weight: of the agreement of neighbouring patches, against
+    the head and does not count. style_weight: of the agreement of neighboring patches, against
     the guides'. even: price of using a source often, see EVEN. Returned unchanged where no source
     has a whole patch of head.
     """
@@ -49,8 +49,8 @@ def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
         return known
     levels = _pyramid(sources, guide, known, wanted)
     match = made = None
-    for style, source_guide, centres, target, target_guide, fill, counts in reversed(levels):
-        places = np.ascontiguousarray(np.argwhere(centres).astype(np.int32))
+    for style, source_guide, centers, target, target_guide, fill, counts in reversed(levels):
+        places = np.ascontiguousarray(np.argwhere(centers).astype(np.int32))
         if not len(places):
             continue
         pixels = np.ascontiguousarray(np.argwhere(fill).astype(np.int32))
@@ -66,20 +66,20 @@ def synthesise(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
             match[..., 1] += np.arange(w)[None, :] % 2
         match = np.ascontiguousarray(match, np.int32)
         cost = np.full((h, w), np.inf, np.float32)
-        _start(pixels, match, centres, places, seed, fresh)
+        _start(pixels, match, centers, places, seed, fresh)
         if fresh:
             target[fill] = nearest_fill(target, counts & ~fill)[fill] if (counts & ~fill).any() \
-                else style[centres].mean(0)
+                else style[centers].mean(0)
         else:
             target[fill] = cv2.resize(made, (w, h), interpolation=cv2.INTER_LINEAR)[fill]
         rate = np.float32(even * len(places) / len(pixels))
-        use = _use(pixels, match, centres.shape)
+        use = _use(pixels, match, centers.shape)
         for round_ in range(ROUNDS):
             weight = 0.0 if fresh and round_ == 0 else style_weight
             _measure(pixels, match, cost, style, source_guide, target, target_guide, counts,
                      weight)
             for jump in (4, 1) if round_ < 2 else (1,):
-                _search(pixels, match.copy(), match, cost, style, source_guide, centres, target,
+                _search(pixels, match.copy(), match, cost, style, source_guide, centers, target,
                         target_guide, counts, use, rate, fill, jump,
                         seed + 101 * round_ + jump, weight)
             out = target.copy()
@@ -108,9 +108,9 @@ def _pyramid(sources, guide, known, wanted):
         parts = []
         for style, g, valid in zip(styles, guides, valids, strict=True):
             parts.append((style, g, _whole(valid)))
-        style, source_guide, centres = (np.ascontiguousarray(np.concatenate(p)) for p in
+        style, source_guide, centers = (np.ascontiguousarray(np.concatenate(p)) for p in
                                         zip(*parts, strict=True))
-        levels.append((style, source_guide, centres, target, guide, wanted, counts))
+        levels.append((style, source_guide, centers, target, guide, wanted, counts))
         if min(wanted.shape) < 2 * SMALLEST or min(styles[0].shape[:2]) < 2 * SMALLEST:
             return levels
         for i in range(len(styles)):
@@ -186,13 +186,13 @@ def _distance(style, source_guide, target, target_guide, counts, y, x, sy, sx, w
 
 
 @kernel
-def _start(pixels, match, centres, places, seed, fresh):
+def _start(pixels, match, centers, places, seed, fresh):
     """Every pixel gets a match that is a source: its own where that is one, else a random one."""
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]
         sy, sx = match[y, x, 0], match[y, x, 1]
-        if fresh or not (0 <= sy < centres.shape[0] and 0 <= sx < centres.shape[1]
-                         and centres[sy, sx]):
+        if fresh or not (0 <= sy < centers.shape[0] and 0 <= sx < centers.shape[1]
+                         and centers[sy, sx]):
             r = _random(y, x, seed, 7) % places.shape[0]
             match[y, x, 0], match[y, x, 1] = places[r, 0], places[r, 1]
 
@@ -206,33 +206,33 @@ def _measure(pixels, match, cost, style, source_guide, target, target_guide, cou
 
 
 @kernel
-def _search(pixels, before, match, cost, style, source_guide, centres, target, target_guide,
+def _search(pixels, before, match, cost, style, source_guide, centers, target, target_guide,
             counts, use, rate, fill, jump, seed, weight):
-    """Matches of four neighbours at `jump`, shifted; then random ones, nearer and nearer."""
+    """Matches of four neighbors at `jump`, shifted; then random ones, nearer and nearer."""
     h, w = fill.shape
-    sh, sw = centres.shape
+    sh, sw = centers.shape
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]
         for n in range(4):
             dy, dx = ((n == 0) - (n == 1)) * jump, ((n == 2) - (n == 3)) * jump
             ny, nx = y + dy, x + dx
             if 0 <= ny < h and 0 <= nx < w and fill[ny, nx]:
-                _try(match, cost, style, source_guide, centres, target, target_guide, counts, use,
+                _try(match, cost, style, source_guide, centers, target, target_guide, counts, use,
                      rate, y, x, before[ny, nx, 0] - dy, before[ny, nx, 1] - dx, weight)
         radius, step = max(sh, sw), 0
         while radius >= 1:
             ry = _random(y, x, seed, step) % (2 * radius + 1) - radius
             rx = _random(x, y, seed, step + 31) % (2 * radius + 1) - radius
-            _try(match, cost, style, source_guide, centres, target, target_guide, counts, use, rate,
+            _try(match, cost, style, source_guide, centers, target, target_guide, counts, use, rate,
                  y, x, match[y, x, 0] + ry, match[y, x, 1] + rx, weight)
             radius, step = radius // 2, step + 1
 
 
 @inner
-def _try(match, cost, style, source_guide, centres, target, target_guide, counts, use, rate, y, x,
+def _try(match, cost, style, source_guide, centers, target, target_guide, counts, use, rate, y, x,
          sy, sx, weight):
     """Takes the source (sy, sx) where distance and price together are less."""
-    if not (0 <= sy < centres.shape[0] and 0 <= sx < centres.shape[1] and centres[sy, sx]):
+    if not (0 <= sy < centers.shape[0] and 0 <= sx < centers.shape[1] and centers[sy, sx]):
         return
     oy, ox = match[y, x, 0], match[y, x, 1]
     limit = cost[y, x] + rate * (use[oy, ox] - use[sy, sx])  # for the distance alone
@@ -255,7 +255,7 @@ def _spread(use, y, x, amount):
 
 @kernel
 def _vote(pixels, match, cost, style, fill, out):
-    """Each pixel: mean of what the patches of its neighbourhood say of it, better ones more."""
+    """Each pixel: mean of what the patches of its neighborhood say of it, better ones more."""
     h, w = fill.shape
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]

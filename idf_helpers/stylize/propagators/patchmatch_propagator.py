@@ -13,8 +13,8 @@ from ..config import PropagateConfig
 from ..stylist import View, as_float
 from ..surface import SOLID, nearest_fill
 from .geometry import guide_of
-from .patchmatch import Source, synthesise
-from .propagator import Propagated, is_closed, neighbours
+from .patchmatch import Source, synthesize
+from .propagator import Propagated, is_closed, neighbors
 from .silhouette import outline
 
 
@@ -35,7 +35,7 @@ class PatchmatchPropagator:
         view = self.views[index]
         if index in self.keys:
             return Propagated(nearest_fill(self.keys[index], view.mask >= SOLID))
-        before, after, t = neighbours(index, sorted(self.keys), len(self.views), self.closed)
+        before, after, t = neighbors(index, sorted(self.keys), len(self.views), self.closed)
         parts = [(1 - t, before), (t, after)]
         total = sum(w * self._made(view, k) for w, k in parts if w > 0)
         return Propagated(np.clip(total, 0, 1).astype(np.float32))
@@ -50,5 +50,5 @@ class PatchmatchPropagator:
 
     def _made(self, view: View, key: int) -> np.ndarray:
         blank = np.full((*view.mask.shape, 3), np.nan, np.float32)
-        made = synthesise([self._source(key)], guide_of(view, self.scene), blank, view.mask > 0)
+        made = synthesize([self._source(key)], guide_of(view, self.scene), blank, view.mask > 0)
         return nearest_fill(made, view.mask > 0)

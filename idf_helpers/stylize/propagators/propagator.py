@@ -33,7 +33,7 @@ def is_closed(views: Sequence, closed: bool | None = None) -> bool:
     return bool(np.linalg.norm(last - first) < 1.7 * np.linalg.norm(second - first))
 
 
-def neighbours(index: int, keys: Sequence[int], count: int, closed: bool) -> tuple[int, int, float]:
+def neighbors(index: int, keys: Sequence[int], count: int, closed: bool) -> tuple[int, int, float]:
     """(key before, key after, how far between in [0, 1]) of frame `index`. keys: rising. At the
     ends of an open row the one key counts alone."""
     if not keys:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..stylist import View, as_float
 
-APART = 0.11  # colour distance (of 0 to 1) from which on a pixel is not background
+APART = 0.11  # color distance (of 0 to 1) from which on a pixel is not background
 PLAIN = 0.05  # spread of the background that still counts as plain
 BAND = 0.08  # how far inside the outline, in head heights, a loss is looked for
 SMALL = 0.002  # share of the head below which a change is noise
@@ -41,11 +41,11 @@ def outline(view: View, picture: np.ndarray) -> Outline:
     outside = ~near
     if outside.sum() < 50 or not head.any():
         return none
-    colour = np.median(picture[outside], axis=0)
-    spread = np.median(np.abs(picture[outside] - colour).max(-1))
+    color = np.median(picture[outside], axis=0)
+    spread = np.median(np.abs(picture[outside] - color).max(-1))
     if spread > PLAIN:
         return none
-    backdrop = np.abs(picture - colour).max(-1) < APART
+    backdrop = np.abs(picture - color).max(-1) < APART
     least = max(8, SMALL * head.sum())
     grown = _touching(~backdrop & ~head, head, least)
     # a loss starts at the outline and is as plain as the background

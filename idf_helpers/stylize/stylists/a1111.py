@@ -39,7 +39,7 @@ class A1111Stylist:
 
     Of the config it takes negative_prompt, steps, guidance, model (a checkpoint's title or name;
     "" = the one that is loaded), controlnet, controlnet_models, control_weight, sampler, server,
-    allow_remote, timeout_s. Nothing is sent before `ready` or the first `stylise`.
+    allow_remote, timeout_s. Nothing is sent before `ready` or the first `stylize`.
 
     progress: called with (fraction, words) while a picture is made; may be set by the caller.
     used: after a picture, what the server says that it used (seed, sampler, checkpoint).
@@ -78,9 +78,9 @@ class A1111Stylist:
         """`ready`, before the first picture."""
         self.ready()
 
-    def stylise(self, view: View, prompt: str, seed: int, strength: float,
+    def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references=()) -> np.ndarray:
-        """See `Stylist.stylise`; references are not looked at."""
+        """See `Stylist.stylize`; references are not looked at."""
         self.ready()
         answer = self._server.post_watched(
             "/sdapi/v1/img2img", self.payload(view, prompt, seed, strength), self._tell,

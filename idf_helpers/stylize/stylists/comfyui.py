@@ -40,7 +40,7 @@ class ComfyStylist:
     `workflow`). The built-in workflow takes steps, guidance, model (a checkpoint's file name; "" =
     the first), sampler, controlnet, controlnet_models and control_weight of the config as well; a
     workflow of the user's own keeps what it says, but where a title asks for one of them. Nothing
-    is sent before `ready` or the first `stylise`.
+    is sent before `ready` or the first `stylize`.
 
     progress: called with (fraction, words) while a picture is made; may be set by the caller.
     """
@@ -99,9 +99,9 @@ class ComfyStylist:
         """`ready`, before the first picture."""
         self.ready()
 
-    def stylise(self, view: View, prompt: str, seed: int, strength: float,
+    def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: tuple[Reference, ...] = ()) -> np.ndarray:
-        """See `Stylist.stylise`; the nearest reference goes to "idf:reference" where there is
+        """See `Stylist.stylize`; the nearest reference goes to "idf:reference" where there is
         one."""
         self.ready()
         values = dict(self._fixed) | {"idf:prompt": prompt, "idf:seed": int(seed),

@@ -11,8 +11,8 @@ from ...data.media import to_uint8
 from ...errors import IdfError
 from ..stylist import View
 
-CANNY = (100, 200)  # hysteresis thresholds of the grey levels' gradient, those of ControlNet's demo
-FARTHEST = 80  # grey of the head's farthest part; what lies behind is 0
+CANNY = (100, 200)  # hysteresis thresholds of the gray levels' gradient, those of ControlNet's demo
+FARTHEST = 80  # gray of the head's farthest part; what lies behind is 0
 KINDS = ("canny", "depth", "normal")
 
 
@@ -31,26 +31,26 @@ def _canny(view: View) -> np.ndarray:
     """White edges on black (Canny 1986) of the view as it is, not of what a picture starts from."""
     import cv2
 
-    grey = cv2.cvtColor(np.ascontiguousarray(to_uint8(view.source())), cv2.COLOR_RGB2GRAY)
-    return np.repeat(cv2.Canny(grey, *CANNY)[..., None], 3, axis=2)
+    gray = cv2.cvtColor(np.ascontiguousarray(to_uint8(view.source())), cv2.COLOR_RGB2GRAY)
+    return np.repeat(cv2.Canny(gray, *CANNY)[..., None], 3, axis=2)
 
 
 def _depth(view: View) -> np.ndarray:
     """Near is white, as MiDaS has it and ControlNets were trained on: inverse depth, the head's own
     range (1st to 99th percentile) stretched over FARTHEST to 255."""
     seen = np.isfinite(view.depth) & (view.depth > 0)
-    grey = np.zeros(view.depth.shape, np.float32)
+    gray = np.zeros(view.depth.shape, np.float32)
     if seen.any():
         near = 1.0 / view.depth[seen]
         low, high = np.percentile(near, (1, 99))
         scaled = np.clip((near - low) / max(high - low, 1e-9), 0, 1)
-        grey[seen] = FARTHEST + (255 - FARTHEST) * scaled
-    return np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
+        gray[seen] = FARTHEST + (255 - FARTHEST) * scaled
+    return np.repeat(np.rint(gray).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _normal(view: View) -> np.ndarray:
-    """The colours of ScanNet's normals, on which `normalbae` was trained: red to the left, green
-    up, blue towards the camera; (0.5, 0.5, 1) where nothing is known."""
+    """The colors of ScanNet's normals, on which `normalbae` was trained: red to the left, green
+    up, blue toward the camera; (0.5, 0.5, 1) where nothing is known."""
     known = np.linalg.norm(view.normal, axis=-1, keepdims=True) > 0.5
     n = np.where(known, view.normal * np.float32([-1, 1, 1]), np.float32([0, 0, 1]))
     return to_uint8(0.5 * n + 0.5)

@@ -76,7 +76,7 @@ class DiffusersStylist:
     control_weight, sampler (a name of SAMPLERS; "" = the model's own), lora, offload,
     safety_checker, device. Editors take no ControlNet; those with an image guidance
     (InstructPix2Pix) get it from the strength, 2 at 0 to 1 at 1, the others do not know how far
-    to go. Editors that see several pictures get the nearest styled neighbour as the second.
+    to go. Editors that see several pictures get the nearest styled neighbor as the second.
 
     The model is looked for and checked at once, and loaded with the first picture. Nothing is ever
     downloaded. progress: called with (fraction, words) after each step; may be set by the caller.
@@ -113,9 +113,9 @@ class DiffusersStylist:
             "controlnet": {kind: found.fingerprint() for kind, found in self._controls.items()},
             "control_weight": c.control_weight}
 
-    def stylise(self, view: View, prompt: str, seed: int, strength: float,
+    def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: Sequence[Reference] = ()) -> np.ndarray:
-        """See `Stylist.stylise`. A picture that the safety checker blackens is tried again with
+        """See `Stylist.stylize`. A picture that the safety checker blackens is tried again with
         other seeds, the same ones every time; then it is an error."""
         pipeline = self._load()
         arguments = self._arguments(pipeline, view, prompt, strength, references)

@@ -1,7 +1,7 @@
 """The stylist `exemplar`: one view that somebody painted over, carried to the other views.
 
-Where another view sees the same surface it takes the painted colour from there; where it does not,
-colours come in patches from places of the painted view whose source looks alike (see
+Where another view sees the same surface it takes the painted color from there; where it does not,
+colors come in patches from places of the painted view whose source looks alike (see
 `patchmatch.py`). It works view after view (mode anchored), each seeing those before it, so that the
 back of the head is made up once.
 """
@@ -30,7 +30,7 @@ SHAPE = 0.02  # the exemplar's aspect ratio may differ by this share
 
 class ExemplarStylist:
     """See the module. `strength` mixes the painting with the view; prompt and seed have no effect
-    on the colours that the painted view shows."""
+    on the colors that the painted view shows."""
 
     name = "exemplar"
     source_type = "compositeSynthetic"
@@ -93,7 +93,7 @@ class ExemplarStylist:
         if view.depth is not None:
             self._key = Key.of(view, self.picture, self.tolerance)
 
-    def stylise(self, view: View, prompt: str = "", seed: int = 0, strength: float = 1.0,
+    def stylize(self, view: View, prompt: str = "", seed: int = 0, strength: float = 1.0,
                 references: Sequence[Reference] = ()) -> np.ndarray:
         if self.view is None:
             raise IdfError("The stylist `exemplar` has not seen the views", "no prepare() before",

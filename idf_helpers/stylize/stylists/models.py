@@ -33,7 +33,7 @@ class HubModel:
     repo: str
     kind: str
     gigabytes: float
-    licence: str
+    license: str
     purpose: str
 
     @property
@@ -142,8 +142,8 @@ def how_to_get(model: str) -> str:
     """The command that fetches a model: ours for the table's, else the hub's own."""
     named = next((m for m in HUB_MODELS.values() if model in (m.name, m.repo)), None)
     if named:
-        return f"idf download {named.name}   (about {named.gigabytes:g} GB; {named.licence})"
-    return f"hf download {model}   (look at its licence first), or give the folder of yours"
+        return f"idf download {named.name}   (about {named.gigabytes:g} GB; {named.license})"
+    return f"hf download {model}   (look at its license first), or give the folder of yours"
 
 
 def _checked_pipeline(model: str, folder: Path) -> Folder:
@@ -221,12 +221,12 @@ def _weights(folder: Path) -> tuple[str | None, str]:
 # ---- the network, on request -----------------------------------------------------------------
 
 def listing() -> str:
-    """Name, purpose, size, licence and source of each, and whether it is here; for a terminal."""
+    """Name, purpose, size, license and source of each, and whether it is here; for a terminal."""
     lines = ["models for `idf stylize --stylist diffusers`, from the Hugging Face hub into its own "
              "cache (HF_HOME);", "checked by the hub's hashes, not pinned by this project:"]
     for m in HUB_MODELS.values():
         lines += [f"{m.name}  [{'here' if is_present(m.name) else 'not here'}]  {m.purpose}",
-                  f"    about {m.gigabytes:g} GB; {m.licence}; from {m.repo}"]
+                  f"    about {m.gigabytes:g} GB; {m.license}; from {m.repo}"]
     return "\n".join(lines)
 
 

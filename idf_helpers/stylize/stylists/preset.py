@@ -1,7 +1,7 @@
-"""The stylist `preset`: looks made by a function of each pixel's colour.
+"""The stylist `preset`: looks made by a function of each pixel's color.
 
 No model, nothing to download, and no understanding of words: it knows its presets and nothing else.
-Since a pixel's new colour depends on its old colour alone, views that agree before agree after.
+Since a pixel's new color depends on its old color alone, views that agree before agree after.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ..config import StylizeConfig
 from ..stylist import Reference, View
 
 CROWN = 0.12  # share of a head's height that counts as its crown, where hair is looked for
-SHADE = 0.7  # exponent on the lightness of recoloured hair
+SHADE = 0.7  # exponent on the lightness of recolored hair
 TOO_MUCH_HAIR = 0.8  # share of all pixels above which hair was not told from skin
 
 
 @dataclass(frozen=True)
 class GradientMap:
-    """Lightness of a pixel -> colour. stops: (lightness in [0, 1], red, green, blue in 0..255),
+    """Lightness of a pixel -> color. stops: (lightness in [0, 1], red, green, blue in 0..255),
     rising. gamma: exponent on lightness first; below 1 it brings hair nearer to skin, as one
     material has it. keep: share of the own chroma kept."""
 
@@ -34,7 +34,7 @@ class GradientMap:
 
 
 @dataclass(frozen=True)
-class HairColour:
+class HairColor:
     """Hair gets this hue and chroma (Lab a, b); its lightness, raised in the shade by an exponent,
     times `gain`."""
 
@@ -44,7 +44,7 @@ class HairColour:
     gain: float
 
 
-PRESETS: dict[str, GradientMap | HairColour] = {
+PRESETS: dict[str, GradientMap | HairColor] = {
     "bronze": GradientMap("a bust of patinated bronze", (
         (0.00, 8, 16, 15), (0.28, 40, 52, 42), (0.50, 78, 60, 38), (0.70, 122, 82, 44),
         (0.80, 164, 112, 60), (0.88, 214, 164, 98), (1.00, 255, 242, 206))),
@@ -64,9 +64,9 @@ PRESETS: dict[str, GradientMap | HairColour] = {
     "graphite": GradientMap("a drawing in graphite", (
         (0.00, 28, 28, 32), (0.35, 96, 96, 102), (0.70, 196, 196, 198), (1.00, 252, 252, 250)),
         0.8),
-    "red_hair": HairColour("the same head with copper-red hair", 46.0, 42.0, 1.1),
-    "blond_hair": HairColour("the same head with blond hair", 5.0, 25.0, 2.5),
-    "blue_hair": HairColour("the same head with blue hair", 4.0, -48.0, 1.05),
+    "red_hair": HairColor("the same head with copper-red hair", 46.0, 42.0, 1.1),
+    "blond_hair": HairColor("the same head with blond hair", 5.0, 25.0, 2.5),
+    "blue_hair": HairColor("the same head with blue hair", 4.0, -48.0, 1.05),
 }
 
 
@@ -97,17 +97,17 @@ class PresetStylist:
         return {"preset": self.preset}
 
     def prepare(self, views: Sequence[View]) -> None:
-        if not isinstance(self.look, HairColour):
+        if not isinstance(self.look, HairColor):
             return
-        self._crown = crown_colour(views)
+        self._crown = crown_color(views)
         share = np.mean([hairness(rgb_to_lab(v.source()), self._crown)[v.mask > 0.5].mean()
                          for v in views if (v.mask > 0.5).any()])
         if share > TOO_MUCH_HAIR:
             raise IdfError(f"The preset `{self.preset}` cannot tell hair from skin here",
-                           f"{100 * share:.0f} % of the head has the colour of its crown",
+                           f"{100 * share:.0f} % of the head has the color of its crown",
                            "use a head with hair, or another preset")
 
-    def stylise(self, view: View, prompt: str = "", seed: int = 0, strength: float = 1.0,
+    def stylize(self, view: View, prompt: str = "", seed: int = 0, strength: float = 1.0,
                 references: Sequence[Reference] = ()) -> np.ndarray:
         rgb = view.source()
         if isinstance(self.look, GradientMap):
@@ -115,12 +115,12 @@ class PresetStylist:
         else:
             if self._crown is None:
                 self.prepare([view])
-            styled = recolour(rgb, self.look, self._crown)
+            styled = recolor(rgb, self.look, self._crown)
         return rgb + np.float32(strength) * (styled - rgb)
 
 
 def gradient_map(rgb: np.ndarray, look: GradientMap) -> np.ndarray:
-    """rgb (H, W, 3) float32 in [0, 1] -> the look's colour at each pixel's lightness."""
+    """rgb (H, W, 3) float32 in [0, 1] -> the look's color at each pixel's lightness."""
     lab = rgb_to_lab(rgb)
     light = np.clip(lab[..., 0] / 100, 0, 1) ** look.gamma
     table = np.array(look.stops, np.float32)
@@ -133,7 +133,7 @@ def gradient_map(rgb: np.ndarray, look: GradientMap) -> np.ndarray:
     return np.clip(out, 0, 1)
 
 
-def crown_colour(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
+def crown_color(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
     """Lab mean (3,) and spread (3,) of the tops of the heads in all views: hair, if there is any.
 
     The lightness "mean" is the 90th percentile: hair in the shade is darker than any of it, and
@@ -147,7 +147,7 @@ def crown_colour(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
         top = rows[0] + max(2, round(CROWN * (rows[-1] - rows[0])))
         found.append(rgb_to_lab(view.source())[:top][view.mask[:top] > 0.9])
     if not found or sum(map(len, found)) < 8:
-        raise IdfError("No view shows a head to recolour", f"{len(views)} views",
+        raise IdfError("No view shows a head to recolor", f"{len(views)} views",
                        "use pictures with alpha, the head uncut at the top")
     lab = np.concatenate(found)
     middle, light = np.median(lab, axis=0), np.percentile(lab[:, 0], 90)
@@ -156,15 +156,15 @@ def crown_colour(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hairness(lab: np.ndarray, crown: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(H, W) float32 in [0, 1]: how far each pixel has the crown's colour, or a darker one."""
-    centre, spread = crown
-    above = smoothstep(1 - (lab[..., 0] - centre[0]) / (3 * spread[0]))
-    off = ((lab[..., 1:] - centre[1:]) / (2.5 * spread[1:])) ** 2
+    """(H, W) float32 in [0, 1]: how far each pixel has the crown's color, or a darker one."""
+    center, spread = crown
+    above = smoothstep(1 - (lab[..., 0] - center[0]) / (3 * spread[0]))
+    off = ((lab[..., 1:] - center[1:]) / (2.5 * spread[1:])) ** 2
     return (above * np.exp(-0.5 * off.sum(-1))).astype(np.float32)
 
 
-def recolour(rgb: np.ndarray, look: HairColour, crown) -> np.ndarray:
-    """rgb (H, W, 3) float32 in [0, 1], its hair in the look's colour."""
+def recolor(rgb: np.ndarray, look: HairColor, crown) -> np.ndarray:
+    """rgb (H, W, 3) float32 in [0, 1], its hair in the look's color."""
     lab = rgb_to_lab(rgb)
     weight = hairness(lab, crown)[..., None]
     light = np.clip(look.gain * 100 * (np.clip(lab[..., :1], 0, 100) / 100) ** SHADE, 0, 100)

@@ -1,6 +1,6 @@
 """The source's face, painted once onto the fitted mesh.
 
-The target's own views are averaged in the mesh's chart, and the source is moved to their colours
+The target's own views are averaged in the mesh's chart, and the source is moved to their colors
 and light there, once for all views: that is what makes the swap agree between views.
 """
 
@@ -17,7 +17,7 @@ from ...face.color import feather, fill_rings, lab_to_rgb, masked_blur, rgb_to_l
 from ...face.mesh import FaceMesh, load_arrays, save_arrays
 from .relight import RelightConfig, relight
 from .source_visibility import bare_skin, features, photo_attributes, photo_layer
-from .uv_atlas import load_views, make_chart, mean_colours, spread_views
+from .uv_atlas import load_views, make_chart, mean_colors, spread_views
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class BakeConfig:
     scale: texture cells per pixel of the largest face among the views; above 1 keeps
         more detail, which then flickers from view to view.
     max_face: pixels; larger faces are reduced first (bounds memory and time).
-    views: most views averaged into the target's mean colours.
+    views: most views averaged into the target's mean colors.
     border: width of the fade at the outer rim of the face, share.
     hole: width of the fade round eyes and mouth, share.
     hidden: cosine to the source's camera below which its surface counts as not seen, and above
         which it counts fully.
     mirror: fill what the photo does not show from the other side of the face.
-    colour: how the source's colours become the target's.
+    color: how the source's colors become the target's.
     """
 
     scale: float = 1.0
@@ -43,17 +43,17 @@ class BakeConfig:
     hole: float = 0.03
     hidden: tuple[float, float] = (0.15, 0.4)
     mirror: bool = True
-    colour: RelightConfig = RelightConfig()
+    color: RelightConfig = RelightConfig()
 
 
 @dataclass(frozen=True, eq=False)
 class FaceTexture:
     """What `render_swap` paints.
 
-    uv: (468, 2) float32, place of each mesh vertex in the texture, cells, first centre (0.5, 0.5).
-    rgba: (h, w, 4) uint8; colours 0-255 are defined everywhere (not premultiplied), alpha is the
+    uv: (468, 2) float32, place of each mesh vertex in the texture, cells, first center (0.5, 0.5).
+    rgba: (h, w, 4) uint8; colors 0-255 are defined everywhere (not premultiplied), alpha is the
         share of the source.
-    target: (h, w, 4) uint8, the target's mean colours there; the fourth is 255 where they are
+    target: (h, w, 4) uint8, the target's mean colors there; the fourth is 255 where they are
         bare skin, so that something else in a frame must be an occluder, else 0.
     """
 
@@ -77,7 +77,7 @@ class FaceTexture:
 
 def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shapes=None
          ) -> FaceTexture:
-    """Paint `source` onto `mesh` in the colours of `frames`.
+    """Paint `source` onto `mesh` in the colors of `frames`.
 
     frames: the frames given to `fit_face` (`.camera`, `.image()` -> (H, W, 3 or 4) uint8); only
     those that the mesh was made from are opened, at most `config.views`.
@@ -100,7 +100,7 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
     chart = make_chart(mesh, cell, np.concatenate(
         [photo_attributes(mesh, s.landmarks.points) for s in sources], axis=1))
-    target, seen = mean_colours(mesh, chart, views)
+    target, seen = mean_colors(mesh, chart, views)
     if not seen.any():
         raise _no_view(len(used))
     uv, face = chart.uv, chart.face
@@ -114,11 +114,11 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
         layers = [photo_layer(mesh, chart, s, mirrored, config.hidden, k)
                   for k, s in enumerate(sources)]
         matched = [255 * lab_to_rgb(relight(layer.lab, target_lab, layer.skin, skin, face,
-                                            config.colour)) for layer in layers]
-        colour, share = _merge(layers, matched, chart.covered, face)
-        # Where neither shows anything the target's own colours stand in, so that no interpolated
+                                            config.color)) for layer in layers]
+        color, share = _merge(layers, matched, chart.covered, face)
+        # Where neither shows anything the target's own colors stand in, so that no interpolated
         # cell along the rim brings in hair or background.
-        rgb = rgb + share[..., None] * (colour - rgb)
+        rgb = rgb + share[..., None] * (color - rgb)
         taken = taken + share * (1 - taken)
     alpha = _alpha(mesh, uv, chart.covered.astype(np.float32), taken, face, config)
     rgb = _grow(rgb, seen)
@@ -127,18 +127,18 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
     return FaceTexture(uv, _bytes(rgba), _bytes(guard))
 
 
-def _merge(layers, colours, covered, face: float):
+def _merge(layers, colors, covered, face: float):
     """One picture (h, w, 3) and its share (h, w) of several photos' layers: a mean that the
     straightest look dominates, with soft borders between photos."""
     if len(layers) == 1:
-        return colours[0], layers[0].taken
+        return colors[0], layers[0].taken
     best = np.max([layer.straight * (layer.taken > 0.05) for layer in layers], axis=0)
     some = covered.astype(np.float32)
-    total, weight = np.zeros_like(colours[0]), np.zeros(covered.shape, np.float32)
-    for layer, colour in zip(layers, colours, strict=True):
+    total, weight = np.zeros_like(colors[0]), np.zeros(covered.shape, np.float32)
+    for layer, color in zip(layers, colors, strict=True):
         w = np.exp((layer.straight - best) / 0.04) * (layer.taken > 0.05)
         w = masked_blur(w.astype(np.float32), some, 0.03 * face) * layer.taken
-        total += w[..., None] * colour
+        total += w[..., None] * color
         weight += w
     share = np.max([layer.taken for layer in layers], axis=0)
     return total / np.maximum(weight, 1e-6)[..., None], share * (weight > 1e-6)
@@ -172,7 +172,7 @@ def _alpha(mesh, uv, covered, taken, face, config):
 
 
 def _grow(rgb, known):
-    """Colours carried outward from `known` cells, so that filtering at a border stays clean."""
+    """Colors carried outward from `known` cells, so that filtering at a border stays clean."""
     out = rgb * known[..., None]
     for sigma in (1.5, 6, 24):
         near = masked_blur(out, known.astype(np.float32), sigma)

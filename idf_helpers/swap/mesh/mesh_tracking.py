@@ -205,14 +205,14 @@ def turn_bias(offsets: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def mobile() -> np.ndarray:
-    """(468,) in [0, 1]: 1 at lips, lids, brows and chin, falling off over the neighbours. There a
+    """(468,) in [0, 1]: 1 at lips, lids, brows and chin, falling off over the neighbors. There a
     sequence's expressions may go with the turn by chance, and landmarks are sharp anyway."""
     own = np.zeros(len(MIRROR))
     for ring in (OUTER_LIPS, INNER_MOUTH, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, [CHIN, 175]):
         own[ring] = 1
     out = own
     for _ in range(4):
-        out = np.maximum(own, 0.5 * out + 0.5 * neighbour_mean(out))
+        out = np.maximum(own, 0.5 * out + 0.5 * neighbor_mean(out))
     out = np.minimum(1, 1.5 * out)
     out.setflags(write=False)
     return out
@@ -220,7 +220,7 @@ def mobile() -> np.ndarray:
 
 def trust(offsets: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(468,) in [0, 1]: the share of each point's motion that is no noise, the mean of the face's
-    two sides, carried on to neighbours.
+    two sides, carried on to neighbors.
 
         share = max(0, 1 - noise^2 / variance)
     """
@@ -231,7 +231,7 @@ def trust(offsets: np.ndarray, times: np.ndarray) -> np.ndarray:
     share = 0.5 * (share + share[MIRROR])
     even = share
     for _ in range(2):
-        even = 0.5 * even + 0.5 * neighbour_mean(even)
+        even = 0.5 * even + 0.5 * neighbor_mean(even)
     return np.maximum(share, even)  # what moves keeps its motion, what lies beside it comes along
 
 
@@ -242,8 +242,8 @@ def _edges() -> np.ndarray:
     return np.unique(edges, axis=0)
 
 
-def neighbour_mean(values: np.ndarray) -> np.ndarray:
-    """(468, ...): the mean of each point's neighbours in the mesh."""
+def neighbor_mean(values: np.ndarray) -> np.ndarray:
+    """(468, ...): the mean of each point's neighbors in the mesh."""
     i, j = _edges().T
     total, count = np.zeros_like(values, dtype=np.float64), np.zeros(len(values))
     for a, b in ((i, j), (j, i)):

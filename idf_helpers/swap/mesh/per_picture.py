@@ -14,13 +14,13 @@ import numpy as np
 
 from ...errors import IdfError
 from ...face.color import (
-    ColourConfig,
+    ColorConfig,
     blur,
     feather,
     fill_rings,
     lab_to_rgb,
     masked_blur,
-    match_colour,
+    match_color,
     rgb_to_lab,
     smoothstep,
 )
@@ -42,7 +42,7 @@ class MeshConfig:
     max_yaw: degrees as told by the landmarks (`FaceLandmarks.yaw`, which reads some 10 % low);
         beyond it the frame is left as it is.
     keep_target_hair: leave the target's own fringe in front of the new forehead.
-    colour: how the source's colours are moved to the target's.
+    color: how the source's colors are moved to the target's.
     """
 
     feather: float = 0.10
@@ -52,7 +52,7 @@ class MeshConfig:
     facing_blur: float = 0.04
     max_yaw: float = 57.0
     keep_target_hair: bool = True
-    colour: ColourConfig = ColourConfig()
+    color: ColorConfig = ColorConfig()
 
 
 def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector,
@@ -107,7 +107,7 @@ def _draw(window, target: FaceLandmarks, source: SourceFace, origin, config: Mes
                               h, w, origin)
     covered = ids >= 0
     size = float(np.sqrt(max(covered.sum(), 1)))
-    # OpenCV counts from pixel centres.
+    # OpenCV counts from pixel centers.
     x, y = (np.ascontiguousarray(drawn[..., k] - 0.5) for k in (0, 1))
     warped = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.remap(weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * covered
@@ -121,8 +121,8 @@ def _draw(window, target: FaceLandmarks, source: SourceFace, origin, config: Mes
     if config.keep_target_hair:
         usable &= _target_hair(window[..., :3], target, origin) < 0.5
 
-    face = match_colour(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
-                        usable * weight * (1 - holes), size, config.colour)
+    face = match_color(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
+                        usable * weight * (1 - holes), size, config.color)
 
     # Eyes and mouth belong to the inside, else the border would feather round them too.
     inside = (usable | (holes > 0.5)) & solid

@@ -1,7 +1,7 @@
 """Correct the fitted mesh by what the pictures show.
 
 Landmark models place a cheek or a lid by the look of the whole face, and are wrong in the same way
-in every turned view, so that triangulation keeps the error. Here the face's mean colours, painted
+in every turned view, so that triangulation keeps the error. Here the face's mean colors, painted
 onto the mesh and drawn into each view, are compared with the picture itself by optical flow: what
 moved tells where the surface really is. Detection is not needed, so profiles help too.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from ...face.mesh import FaceMesh, vertex_normals
 from ...face.raster import rasterize
-from .uv_atlas import head_axes, load_views, make_chart, mean_colours, spread_views
+from .uv_atlas import head_axes, load_views, make_chart, mean_colors, spread_views
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class RefineConfig:
     views: most pictures compared.
     max_angle: degrees between the face's front and a camera up to which a view is compared.
     detail: width of the high-pass that takes light and highlights out before comparing.
-    texture: grey levels of detail at which a point's flow is trusted half.
+    texture: gray levels of detail at which a point's flow is trusted half.
     far: flow at which a point's weight is halved.
-    stiffness: how much neighbours move together, relative to the pictures' own say.
+    stiffness: how much neighbors move together, relative to the pictures' own say.
     max_face: pixels; larger faces are reduced first.
     """
 
@@ -49,7 +49,7 @@ def refine_face(mesh: FaceMesh, frames, config: RefineConfig = RefineConfig()) -
 
         min_D sum_views w |project(X + D) - (project(X) + flow)|^2 + stiffness |laplacian D|^2
 
-    with the projection linearised as in `triangulate`. Needs at least three usable views; with
+    with the projection linearized as in `triangulate`. Needs at least three usable views; with
     fewer it returns the mesh as it is (flow in one plane says nothing about depth).
     """
     cameras = [f.camera for f in frames]
@@ -67,10 +67,10 @@ def refine_face(mesh: FaceMesh, frames, config: RefineConfig = RefineConfig()) -
     for _ in range(config.rounds):
         cell = 1 / max(v.scale for v in views)
         chart = make_chart(mesh, cell)
-        # Steep views see the colours too blurred to paint with, but they are compared.
+        # Steep views see the colors too blurred to paint with, but they are compared.
         steady = [v for v in views if cosine[v.index] > 0.5]
-        colours, seen = mean_colours(mesh, chart, steady)
-        rgba = np.dstack([colours, 255 * seen]).astype(np.float32)
+        colors, seen = mean_colors(mesh, chart, steady)
+        rgba = np.dstack([colors, 255 * seen]).astype(np.float32)
         P, xy, weight = (np.stack(a) for a in zip(*(
             _observe(mesh, chart, rgba, v, flow, config) for v in views), strict=True))
         vertices = mesh.vertices + move_vertices(mesh, P, xy, weight, config)
@@ -114,14 +114,14 @@ _GAIN = 3  # of the high-pass, so that faint detail uses the 8 bits that the flo
 
 
 def _detail(rgb, sigma):
-    """(H, W) uint8: grey without its smooth part."""
-    grey = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2GRAY)
-    high = 128 + _GAIN * (grey - cv2.GaussianBlur(grey, (0, 0), max(sigma, 1.0)))
+    """(H, W) uint8: gray without its smooth part."""
+    gray = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2GRAY)
+    high = 128 + _GAIN * (gray - cv2.GaussianBlur(gray, (0, 0), max(sigma, 1.0)))
     return np.clip(high, 0, 255).astype(np.uint8)
 
 
 def move_vertices(mesh, P, xy, weight, config):
-    """(468, 3) displacement: weighted observations and a membrane between neighbours."""
+    """(468, 3) displacement: weighted observations and a membrane between neighbors."""
     rows = np.concatenate([xy[..., :1, None] * P[:, None, 2:3] - P[:, None, 0:1],
                            xy[..., 1:, None] * P[:, None, 2:3] - P[:, None, 1:2]], axis=2)
     A = rows[..., :3]

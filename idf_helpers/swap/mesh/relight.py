@@ -1,8 +1,8 @@
-"""Move a face's colours onto another skin and into another light, keeping hair as dark as it is.
+"""Move a face's colors onto another skin and into another light, keeping hair as dark as it is.
 
-Adding the difference of two skins to every pixel greys black brows when a dark face meets a light
+Adding the difference of two skins to every pixel grays black brows when a dark face meets a light
 one; multiplying brightens stubble and burns highlights. Here skin is added, darkness is
-multiplied, and highlights are compressed, each against a smooth field of the skin's own colour.
+multiplied, and highlights are compressed, each against a smooth field of the skin's own color.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ...face.color import masked_blur, smoothstep
 
 @dataclass(frozen=True)
 class RelightConfig:
-    """How the source's colours are moved to the target's.
+    """How the source's colors are moved to the target's.
 
     low_frequency: share of the target's light and shading that is taken over, in [0, 1].
     sigma: smoothness of "light and shading", share of the face's width.
     dark: lightness, as a share of the skin's, by which a pixel must be darker to count fully as
         hair, crease or lash, in (0, 1].
-    lift: share of the skin's change in colour that hair takes part in, in [0, 1]; 0 leaves black
-        black, 1 makes it grey on a lighter skin.
+    lift: share of the skin's change in color that hair takes part in, in [0, 1]; 0 leaves black
+        black, 1 makes it gray on a lighter skin.
     contrast: bounds of the ratio of fine contrast target/source.
     """
 
@@ -43,7 +43,7 @@ def _stats(lab, weight) -> tuple[np.ndarray, np.ndarray]:
 
 
 def skin_field(lab, skin, sigma: float) -> np.ndarray:
-    """(H, W, 3) smooth colour of the skin, carried on under brows, beard and holes.
+    """(H, W, 3) smooth color of the skin, carried on under brows, beard and holes.
 
     A masked blur of width `sigma` (pixels) that falls back, where it sees little skin, on one four
     times as wide, and that on the mean.
@@ -59,7 +59,7 @@ def skin_field(lab, skin, sigma: float) -> np.ndarray:
 
 def relight(source, target, source_skin, target_skin, size: float,
             config: RelightConfig = RelightConfig()) -> np.ndarray:  # frozen, so shareable
-    """The source's Lab picture in the target's skin colour and light.
+    """The source's Lab picture in the target's skin color and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. source_skin, target_skin: (H, W)
     weights of bare skin (no hair, lips or eyes). size: face width in pixels.

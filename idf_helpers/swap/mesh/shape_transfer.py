@@ -16,7 +16,7 @@ from ...face import topology
 from ...face.color import blur, masked_blur, smoothstep
 from ...face.mesh import FaceMesh
 from ...face.raster import rasterize
-from .mesh_tracking import neighbour_mean
+from .mesh_tracking import neighbor_mean
 from .uv_atlas import head_axes
 
 LIMIT = 0.05  # most that a point moves, share of the face's width: beyond it looks like a mask
@@ -47,7 +47,7 @@ def toward_source(mesh: FaceMesh, sources, share: float = 1.0) -> np.ndarray:
     D = 0.5 * (D + D[topology.MIRROR] * (-1, 1, 1))
     D[:, 2] *= DEPTH
     for _ in range(4):
-        D = 0.5 * D + 0.5 * neighbour_mean(D)
+        D = 0.5 * D + 0.5 * neighbor_mean(D)
     # Lips go up or down as one: they must not open, or the target's own would show between them.
     D[topology.INNER_MOUTH, 1] = D[topology.INNER_MOUTH, 1].mean()
     D *= share * _inside(mesh)[:, None]
@@ -92,7 +92,7 @@ def bend(image: np.ndarray, camera, mesh: FaceMesh, moved: FaceMesh
     if (hi - lo < 4).any():
         return image, np.zeros(image.shape[:2], bool)
     w, h = hi - lo
-    # Where each pixel's colour came from: known on the mesh, and carried on beyond it, fading.
+    # Where each pixel's color came from: known on the mesh, and carried on beyond it, fading.
     shift, ids, _ = rasterize(mesh.triangles, after - lo, z, before - after, h, w, perspective=True)
     known = (ids >= 0).astype(np.float32)
     near = masked_blur(shift, known, 0.03 * size)
@@ -100,7 +100,7 @@ def bend(image: np.ndarray, camera, mesh: FaceMesh, moved: FaceMesh
     shift = (near * smoothstep(fade)[..., None]).astype(np.float32)
     y, x = np.mgrid[:h, :w].astype(np.float32)
     part = image[lo[1]:hi[1], lo[0]:hi[0]].astype(np.float32)
-    if image.shape[2] == 4:  # colours by their share, so that no background bleeds in
+    if image.shape[2] == 4:  # colors by their share, so that no background bleeds in
         part[..., :3] *= part[..., 3:] / 255
     part = cv2.remap(part, x + shift[..., 0], y + shift[..., 1], cv2.INTER_CUBIC,
                      borderMode=cv2.BORDER_REPLICATE)

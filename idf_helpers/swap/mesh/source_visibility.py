@@ -56,8 +56,8 @@ def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int 
     at, depth, facing = values[..., :2], values[..., 2], values[..., 3]
     h, w = chart.covered.shape
     face, covered = chart.face, chart.covered.astype(np.float32)
-    colours, hairless = _sample(source, at, chart)
-    lab = rgb_to_lab(colours / 255)
+    colors, hairless = _sample(source, at, chart)
+    lab = rgb_to_lab(colors / 255)
     low, high = hidden
     seen = smoothstep((facing - low) / (high - low)) * ~_covered_up(mesh, source, at, depth)
     taken = covered * hairless * masked_blur(seen, covered, 0.01 * face)
@@ -71,7 +71,7 @@ def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int 
 
 
 def _sample(source, at, chart):
-    """Source colours (h, w, 3) 0-255 and its `skin` (h, w), filtered to the chart's cells."""
+    """Source colors (h, w, 3) 0-255 and its `skin` (h, w), filtered to the chart's cells."""
     even = getattr(source, "even", None)
     image = np.ascontiguousarray((source.image if even is None else even)[..., :3])
     skin = np.ascontiguousarray(source.skin, np.float32)
@@ -84,9 +84,9 @@ def _sample(source, at, chart):
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         skin = cv2.resize(skin, size, interpolation=cv2.INTER_AREA)
     where = np.where(chart.covered[..., None], at - 0.5, -9).astype(np.float32)
-    colours = cv2.remap(image, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    colors = cv2.remap(image, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.remap(skin, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return colours.astype(np.float32), weight
+    return colors.astype(np.float32), weight
 
 
 def _covered_up(mesh, source, at, at_depth):
@@ -108,14 +108,14 @@ def _disc(radius: float):
 
 
 def features(uv, h: int, w: int, face: float) -> np.ndarray:
-    """(h, w) bool: brows, eyes with lids and lips, which are no measure of the skin's colour."""
+    """(h, w) bool: brows, eyes with lids and lips, which are no measure of the skin's color."""
     rings = [uv[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW, topology.LEFT_EYE,
                              topology.RIGHT_EYE, topology.OUTER_LIPS)]
     return cv2.dilate(fill_rings(rings, h, w), _disc(0.035 * face)) > 0
 
 
 def bare_skin(lab, weight, uv):
-    """(h, w) in [0, 1]: what is neither darker nor of another colour than the cheeks.
+    """(h, w) in [0, 1]: what is neither darker nor of another color than the cheeks.
 
     weight: (h, w), where to look for the cheeks.
     """

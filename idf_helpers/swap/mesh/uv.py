@@ -90,14 +90,14 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
 
     box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
     old = image[box]
-    colour, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi, config)
+    color, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi, config)
     if old.shape[2] == 4:
         alpha = alpha * (old[..., 3] > 0)
     hidden, gain = _compare(old, alpha, skin, config)
     if config.light > 0:
         size = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
         gain = _follow_light(old, alpha * (1 - hidden), skin, gain, size, config.light)
-    alpha, colour = alpha * (1 - hidden), np.minimum(colour * gain, 255)
+    alpha, color = alpha * (1 - hidden), np.minimum(color * gain, 255)
     alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
     # What the same face would cover if it looked at this camera: width times 1.3 widths.
     pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
@@ -108,13 +108,13 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     mask[box] = alpha
     rgb = old[..., :3].astype(np.float32)
     # out = alpha * texture + (1 - alpha) * frame
-    new = np.rint(rgb + alpha[..., None] * (colour - rgb))
+    new = np.rint(rgb + alpha[..., None] * (color - rgb))
     out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
     return SwapResult(out, mask, "swapped")
 
 
 def _paint(mesh, caps, texture, xy, z, facing, lo, hi, config):
-    """Texture colours (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
+    """Texture colors (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
     (h, w, 4) uint8, in the box lo..hi of the view."""
     s = config.supersample
     w, h = hi - lo
@@ -140,7 +140,7 @@ def _paint(mesh, caps, texture, xy, z, facing, lo, hi, config):
 @exact_kernel
 def _shade(attr, ids, texture, s, low, high, out):
     """Texture and facing fade per sample (bilinear), averaged over the s x s samples of a pixel,
-    colours weighted by alpha."""
+    colors weighted by alpha."""
     height, width = texture.shape[:2]
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):

@@ -1,4 +1,4 @@
-"""The face mesh unrolled onto a plane, and the target's own colours there.
+"""The face mesh unrolled onto a plane, and the target's own colors there.
 
 The chart is a cylinder round the head's upright axis, unrolled. Unlike the plane of a photo it
 neither squeezes the cheeks nor folds over under the nose, and any number of views can fill it.
@@ -45,7 +45,7 @@ def unroll(vertices) -> np.ndarray:
 class Chart:
     """The unrolled face as a picture of h x w cells.
 
-    uv: (468, 2) float32 place of each vertex in cells, first centre (0.5, 0.5). cell: its size in
+    uv: (468, 2) float32 place of each vertex in cells, first center (0.5, 0.5). cell: its size in
     world units. face: the face's width in cells. covered: (h, w) bool. place, normal: (h, w, 3)
     float32, the point of the surface in the world and its normal (not unit). extra: (h, w, A)
     float32, further values of the vertices.
@@ -78,7 +78,7 @@ class FaceView:
     """One picture of the face, cut out.
 
     image: (h, w, 4) uint8 RGBA. P: (3, 4) float64, world to pixels of `image`. eye: (3,) camera
-    centre. scale: pixels per world unit at the face. index: of the frame. shape: (468, 3) the
+    center. scale: pixels per world unit at the face. index: of the frame. shape: (468, 3) the
     face's vertices in this picture where it moves, else None.
     """
 
@@ -151,10 +151,10 @@ def spread_views(vertices, cameras, candidates, limit: int) -> np.ndarray:
     return candidates[np.sort(pick)]
 
 
-def mean_colours(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
+def mean_colors(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
     """The target's own face in the chart: sum w c / sum w, w = alpha clip((facing - 0.2) / 0.8)^3.
 
-    Returns colours (h, w, 3) float32 0-255 (0 where never seen) and seen (h, w) bool.
+    Returns colors (h, w, 3) float32 0-255 (0 where never seen) and seen (h, w) bool.
     """
     still = _points(chart)
     total, weight = np.zeros((len(still[0]), 3)), np.zeros(len(still[0]))
@@ -168,11 +168,11 @@ def mean_colours(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
         _, _, zbuf = rasterize(np.concatenate([mesh.triangles, caps]), xy, z,
                                np.zeros((len(xy), 0)), *view.image.shape[:2], perspective=True)
         _gather(X, N, view.P, view.eye, view.image, zbuf, 0.02 * mesh.width, total, weight)
-    colours = np.zeros((*chart.covered.shape, 3), np.float32)
+    colors = np.zeros((*chart.covered.shape, 3), np.float32)
     seen = np.zeros(chart.covered.shape, bool)
-    colours[chart.covered] = total / np.maximum(weight, 1e-6)[:, None]
+    colors[chart.covered] = total / np.maximum(weight, 1e-6)[:, None]
     seen[chart.covered] = weight > 1e-3
-    return colours * seen[..., None], seen
+    return colors * seen[..., None], seen
 
 
 def _points(chart: Chart) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +184,7 @@ def _points(chart: Chart) -> tuple[np.ndarray, np.ndarray]:
 
 @exact_kernel
 def _gather(X, N, P, eye, image, zbuf, tolerance, total, weight):
-    """Add one view's colours at the points X to `total` and `weight`."""
+    """Add one view's colors at the points X to `total` and `weight`."""
     height, width = image.shape[:2]
     for n in range(X.shape[0]):
         z = P[2, 0] * X[n, 0] + P[2, 1] * X[n, 1] + P[2, 2] * X[n, 2] + P[2, 3]

@@ -1,6 +1,6 @@
 """Upright square crops of a face, as the swap networks want them, and the way back.
 
-Points and matrices here are in OpenCV's coordinates, where the centre of the first pixel is at
+Points and matrices here are in OpenCV's coordinates, where the center of the first pixel is at
 (0, 0), because the networks' templates are; the rest of the package has it at (0.5, 0.5).
 """
 
@@ -29,7 +29,7 @@ TEMPLATES = {name: np.array(points) for name, points in {
 
 
 def five_points(points: np.ndarray) -> np.ndarray:
-    """(5, 2) float64: eye centres, nose tip, mouth corners; the picture's left first.
+    """(5, 2) float64: eye centers, nose tip, mouth corners; the picture's left first.
 
     points: (468, >= 2) landmarks in this package's pixels.
     """

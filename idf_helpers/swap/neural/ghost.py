@@ -20,7 +20,7 @@ from ...data.dataset import Frame
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
 from ...runtime import download
 from ...runtime.files import sha256_file
-from ..face_selection import FacePicker, Recognised, make_picker, swap_picked
+from ..face_selection import FacePicker, Recognized, make_picker, swap_picked
 from ..result import SwapResult
 from ..source import SourceFace
 from ..video_faces import VideoFrame, load_faces, video_camera
@@ -33,7 +33,7 @@ from .onnx_swap import NeuralConfig, too_far_turned
 
 @dataclass(frozen=True, eq=False)
 class Hint:
-    """What a frame of a sequence takes from its neighbours: smoothed points (5, 2), and the mask's
+    """What a frame of a sequence takes from its neighbors: smoothed points (5, 2), and the mask's
     parameters of its track. face: where it is known already (video), else None."""
 
     five: np.ndarray
@@ -95,7 +95,7 @@ class GhostSwapper:
     source_type = "compositeWithTrainedAlgorithmicMedia"
 
     def of_frame(self, name: str) -> GhostSwapper:
-        """The swapper that knows what the frame of that name takes from its neighbours."""
+        """The swapper that knows what the frame of that name takes from its neighbors."""
         hint = self.hints.get(name)
         if hint is not None and self.faces is not None:
             hint = replace(hint, face=load_faces(self.faces).face(int(name)))
@@ -146,9 +146,9 @@ class GhostMethod:
         told = tuple(look(s.image, s.landmarks) for s in sources)
         progress("loading GHOST", 1.0)
         picker = make_picker(config, len(sources), detector,
-                             Recognised(GhostEmbedder(files), "GHOST's ArcFace"))
+                             Recognized(GhostEmbedder(files), "GHOST's ArcFace"))
         note = "; ".join(filter(None, (
-            f"{self.name} runs on {nets.device}, licence: {download.get(self.name).licence}",
+            f"{self.name} runs on {nets.device}, license: {download.get(self.name).license}",
             picker.words)))
         swapper = GhostSwapper(self.name, files, told, picker, detector, note)
         if config.one_head and any(f.expression is not None for f in frames):

@@ -52,8 +52,8 @@ def smooth_points(points: Sequence[np.ndarray | None], n: int = 2, cut: float = 
     """Five points of consecutive frames, averaged over up to n frames to each side.
 
     points: (5, 2) each, None where there is no face. A track ends where the face is lost or where
-    the left eye or the nose moves by more than `cut` pixels; towards its ends the window shrinks,
-    so that it stays centred.
+    the left eye or the nose moves by more than `cut` pixels; toward its ends the window shrinks,
+    so that it stays centered.
     """
     out: list[np.ndarray | None] = []
     for track in tracks(points, cut):

@@ -38,7 +38,7 @@ def mask_params(landmarks: np.ndarray, target: np.ndarray) -> Params:
 
 def raise_brows(landmarks: np.ndarray, factor: float) -> np.ndarray:
     """(106, 2) int32: brow points moved away from the lids by factor / 2 of their distance."""
-    points = np.asarray(landmarks).astype(np.int32)  # towards zero, as everything after it
+    points = np.asarray(landmarks).astype(np.int32)  # toward zero, as everything after it
     moved = points[_BROWS] + factor * 0.5 * (points[_BROWS] - points[_LIDS])
     points[_BROWS] = moved.astype(np.int32)
     return points
@@ -71,7 +71,7 @@ _JAWS = (([1, *range(9, 17), *range(2, 9), 0],
           [127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152]),
          ([17, *range(25, 33), *range(18, 25), 0],
           [356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152]))
-# All others by their neighbours in the mesh; only brows and lids decide on the hull.
+# All others by their neighbors in the mesh; only brows and lids decide on the hull.
 _INNER = {
     35: 33, 41: 160, 40: 159, 42: 158, 39: 133, 37: 153, 33: 145, 36: 144, 34: 159, 38: 145,
     89: 362, 95: 385, 94: 386, 96: 387, 93: 263, 91: 373, 87: 374, 90: 380, 88: 386, 92: 374,

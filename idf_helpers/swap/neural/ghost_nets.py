@@ -1,4 +1,4 @@
-"""GHOST's two networks: the generator by upstream's own code, and the recogniser.
+"""GHOST's two networks: the generator by upstream's own code, and the recognizer.
 
 The code comes from a clone at ea23cce (`idf download ghost`, or the user's by IDF_GHOST); it is
 imported only where its hashes are the pinned ones.
@@ -68,17 +68,17 @@ def generator_class(code: Path):
 @dataclass(frozen=True, eq=False)
 class GhostNets:
     """generate: (target (1, 3, 256, 256), embedding (1, 512)) -> picture, all in [-1, 1], as
-    upstream's G, which returns it first of two. recognise: (B, 3, 112, 112) -> (B, 512).
+    upstream's G, which returns it first of two. recognize: (B, 3, 112, 112) -> (B, 512).
     device: "cpu" or "cuda". half: whether the generator works in half precision, as upstream's
     does on a GPU."""
 
     generate: Callable
-    recognise: Callable
+    recognize: Callable
     device: str = "cpu"
     half: bool = False
 
     def embed(self, crops: np.ndarray) -> np.ndarray:
-        """(B, 224, 224, 3) uint8 -> (B, 512) float32, not normalised: that is how the generator
+        """(B, 224, 224, 3) uint8 -> (B, 512) float32, not normalized: that is how the generator
         wants it."""
         import torch
         import torch.nn.functional as F
@@ -87,7 +87,7 @@ class GhostNets:
         x = (x.permute(0, 3, 1, 2) - 0.5) / 0.5
         with torch.no_grad():
             x = F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=True)
-            return self.recognise(x).float().cpu().numpy()
+            return self.recognize(x).float().cpu().numpy()
 
     def swap(self, crop: np.ndarray, embedding: np.ndarray) -> np.ndarray:
         """(256, 256, 3) uint8 RGB and (512,) -> the same picture with another face."""
@@ -119,12 +119,12 @@ def load_nets(files: GhostFiles, device: str = "") -> GhostNets:
     make = generator_class(files.code)
     with torch.device("meta"):  # no time is lost on random weights
         generator = make("unet", num_blocks=files.blocks, c_id=512)
-        recogniser = IResNet()
-    generator, recogniser = (_filled(net, path) for net, path in
-                             ((generator, files.generator), (recogniser, files.backbone)))
-    generator, recogniser = generator.to(device), recogniser.to(device)
+        recognizer = IResNet()
+    generator, recognizer = (_filled(net, path) for net, path in
+                             ((generator, files.generator), (recognizer, files.backbone)))
+    generator, recognizer = generator.to(device), recognizer.to(device)
     half = device == "cuda"
-    return GhostNets(generator.half() if half else generator, recogniser, device, half)
+    return GhostNets(generator.half() if half else generator, recognizer, device, half)
 
 
 def _filled(net, path: Path):

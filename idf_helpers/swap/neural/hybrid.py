@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from ... import catalogue as backends
 from ...data.dataset import Frame
 from ...errors import IdfError, shorten
 from ...face import topology
 from ...face.color import feather, fill_rings, masked_blur, rgb_to_lab
 from ...face.mesh import FaceMesh
 from ...runtime.files import write_text
+from ...runtime.registry import Entry
 from ..mesh.bake import BakeConfig, FaceTexture, _alpha
 from ..mesh.source_visibility import bare_skin, features
-from ..mesh.uv_atlas import head_axes, load_views, make_chart, mean_colours, spread_views
+from ..mesh.uv_atlas import head_axes, load_views, make_chart, mean_colors, spread_views
 from ..result import SwapResult
 from ..swappers import UvSwapper, fitted_to_video, fitted_to_views
 
@@ -57,10 +57,10 @@ class HybridSwapper(UvSwapper):
 
 
 class HybridMethod:
-    """The backend `uv+NAME`. inner: name of the neural backend."""
+    """The method `uv+NAME`. inner: the neural method's entry in the table."""
 
-    def __init__(self, inner: str):
-        self.inner = backends.find("swap", inner)
+    def __init__(self, inner: Entry):
+        self.inner = inner
         self.name = f"uv+{self.inner.name}"
 
     def settings(self) -> dict:
@@ -165,7 +165,7 @@ def bake_swapped(mesh: FaceMesh, frames: Sequence[Frame], swapped: dict[int, Swa
     moved = None if shapes is None else [shapes[i] for i in keys]
 
     def seen_as(picture):
-        """Mean colours of one kind of picture of these views."""
+        """Mean colors of one kind of picture of these views."""
         kept = [_Picture(frames[i].camera, picture(i)) for i in keys]
         return load_views(mesh, kept, range(len(kept)), config.max_face, shapes=moved)
 
@@ -174,16 +174,16 @@ def bake_swapped(mesh: FaceMesh, frames: Sequence[Frame], swapped: dict[int, Swa
         raise IdfError("No view shows the face that was fitted", f"{len(keys)} views",
                        "check that the cameras belong to the pictures")
     chart = make_chart(mesh, 1 / (config.scale * max(v.scale for v in views)))
-    colours, seen = mean_colours(mesh, chart, views)
+    colors, seen = mean_colors(mesh, chart, views)
 
     def share(i):  # the mask as a picture, with the frame's own alpha
-        grey = np.rint(255 * swapped[i].mask).astype(np.uint8)
+        gray = np.rint(255 * swapped[i].mask).astype(np.uint8)
         alpha = swapped[i].image[..., 3] if swapped[i].image.shape[2] == 4 else \
-            np.full_like(grey, 255)
-        return np.dstack([grey, grey, grey, alpha])
+            np.full_like(gray, 255)
+        return np.dstack([gray, gray, gray, alpha])
 
-    taken = mean_colours(mesh, chart, seen_as(share))[0][..., 0] / 255 * seen
-    old = mean_colours(mesh, chart, seen_as(lambda i: frames[i].image()))[0]
+    taken = mean_colors(mesh, chart, seen_as(share))[0][..., 0] / 255 * seen
+    old = mean_colors(mesh, chart, seen_as(lambda i: frames[i].image()))[0]
     face, covered = chart.face, chart.covered.astype(np.float32)
     skin = bare_skin(rgb_to_lab(old / 255), seen.astype(np.float32), chart.uv) \
         * ~features(chart.uv, *seen.shape, face)
@@ -192,7 +192,7 @@ def bake_swapped(mesh: FaceMesh, frames: Sequence[Frame], swapped: dict[int, Swa
     else:
         rim = fill_rings([chart.uv[topology.FACE_OVAL]], *seen.shape) > 0.5
         alpha = feather(rim, config.border * face) * masked_blur(taken, covered, 0.02 * face)
-    rgb = np.where(seen[..., None], colours, masked_blur(colours, seen, 0.05 * face))
+    rgb = np.where(seen[..., None], colors, masked_blur(colors, seen, 0.05 * face))
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
     guard = np.concatenate([old, 255 * (skin > 0.5)[..., None]], -1)
     return FaceTexture(chart.uv, *(np.clip(np.rint(a), 0, 255).astype(np.uint8)

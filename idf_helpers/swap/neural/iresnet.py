@@ -1,4 +1,4 @@
-"""IResNet, the network of ArcFace recognisers (Duta et al. 2020, arXiv 2004.04989).
+"""IResNet, the network of ArcFace recognizers (Duta et al. 2020, arXiv 2004.04989).
 
 Names of the tensors as in InsightFace's and GHOST's weights, so that those fit.
 """
@@ -37,7 +37,7 @@ class Block(nn.Module):
 
 
 class IResNet(nn.Module):
-    """(B, 3, 112, 112) RGB in [-1, 1] -> (B, 512) embedding, not normalised.
+    """(B, 3, 112, 112) RGB in [-1, 1] -> (B, 512) embedding, not normalized.
 
     layers: blocks in each of four stages; (3, 13, 30, 3) is iresnet100. width: channels of the
     first stage (64), each further stage doubles it.

@@ -1,4 +1,4 @@
-"""Downloads of the swap stage: ONNX swappers, their recogniser and converters, and GHOST.
+"""Downloads of the swap stage: ONNX swappers, their recognizer and converters, and GHOST.
 
 Nobody published SHA-256 hashes of these weights, so they are not pinned (see `pins.NOT_PINNED`).
 GHOST's code is: the hashes are those of commit ea23cce.
@@ -7,7 +7,8 @@ GHOST's code is: the hashes are those of commit ea23cce.
 from __future__ import annotations
 
 from ...runtime.pins import Checkout, ModelFile, Pin, Release
-from .onnx_models import ASSETS, MODELS, RECOGNISER
+from ...runtime.registry import lacks_modules
+from .onnx_models import ASSETS, MODELS, RECOGNIZER
 
 GHOST_COMMIT = "ea23cce2543a5933a22cbe98bb2973b8550a3ba1"
 GHOST_CODE, GHOST_BACKBONE = "ghost_code", "ghost_backbone"
@@ -20,7 +21,7 @@ def _converter(name: str) -> str:
 
 
 def _onnx_files() -> list[ModelFile]:
-    rows = [ModelFile(RECOGNISER, "tells people apart by a face's embedding (swap, eval)",
+    rows = [ModelFile(RECOGNIZER, "tells people apart by a face's embedding (swap, eval)",
                       "non-commercial, InsightFace", Release(f"{ASSETS}/models-3.0.0"),
                       (Pin("arcface_w600k_r50.onnx", "", 0),), commercial=False)]
     for file, tag in {m.converter: m.converter_tag for m in MODELS.values() if m.converter}.items():
@@ -28,8 +29,8 @@ def _onnx_files() -> list[ModelFile]:
                               "unknown, facefusion-assets", Release(f"{ASSETS}/{tag}"),
                               (Pin(file, "", 0),), commercial=False))
     for m in MODELS.values():
-        needs = (RECOGNISER,) * m.needs_embedding + (_converter(m.converter),) * bool(m.converter)
-        rows.append(ModelFile(m.backend, f"swaps faces: {m.summary}", m.licence,
+        needs = (RECOGNIZER,) * m.needs_embedding + (_converter(m.converter),) * bool(m.converter)
+        rows.append(ModelFile(m.backend, f"swaps faces: {m.summary}", m.license,
                               Release(f"{ASSETS}/{m.tag}"), (Pin(m.file, "", 0),), needs=needs,
                               commercial=False))
     return rows
@@ -73,13 +74,12 @@ SWAP_FILES: tuple[ModelFile, ...] = (*_ghost_files(), *_onnx_files())
 def lacks_ghost(name: str) -> str | None:
     """What this machine lacks for a variant of GHOST, and the command to get it; imports nothing
     heavy."""
-    from ...catalogue import lacks_module
     from ...runtime.download import get, is_present
 
-    if said := lacks_module("torch", "pip install torch")():
+    if said := lacks_modules(torch="torch")():
         return said
     if not is_present("face_landmarks"):
         return "the face landmark models are not downloaded: idf download face_landmarks"
     if is_present(name):
         return None
-    return f"its code and weights ({get(name).licence}) are not here: idf download {name}"
+    return f"its code and weights ({get(name).license}) are not here: idf download {name}"

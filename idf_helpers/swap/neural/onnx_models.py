@@ -1,10 +1,10 @@
-"""The table of ONNX face swappers: what each file wants of a face, and under which licence it is.
+"""The table of ONNX face swappers: what each file wants of a face, and under which license it is.
 
 A row of your own: `register(OnnxModel(...))`, or the same fields as a JSON file, with paths
 relative to it, as `--backend onnx:ROW.json`:
 
     {"name": "mine", "file": "mine.onnx", "template": "arcface_128", "size": 128,
-     "source": "emap", "licence": "for research only", "commercial": false}
+     "source": "emap", "license": "for research only", "commercial": false}
 
 Every file takes two inputs, `source` and `target`, and gives one picture: float32 RGB in planes,
 (1, 3, size, size). Values of the table: facefusion 3.8.1 (33cc6b40), face_swapper/core.py.
@@ -17,11 +17,12 @@ from pathlib import Path
 
 from ...errors import IdfError, shorten
 from ...runtime.files import read_json
+from ...runtime.registry import Entry, lacks_modules
 
 ASSETS = "https://github.com/facefusion/facefusion-assets/releases/download"
-RECOGNISER = "arcface"  # name of the download that the embeddings come from
+RECOGNIZER = "arcface"  # name of the download that the embeddings come from
 TEMPLATE_NAMES = ("arcface_112_v1", "arcface_112_v2", "arcface_128", "ffhq_512", "mtcnn_512")
-# What `source` is. e = embedding (512,) of the recogniser, c = converter's output for it:
+# What `source` is. e = embedding (512,) of the recognizer, c = converter's output for it:
 #   raw e    normed e / |e|    converted c    converted_normed c / |c|
 #   emap (e @ last initializer of the file) / |e|    image a crop of the source photo, 0 to 1
 SOURCES = ("raw", "normed", "converted", "converted_normed", "emap", "image")
@@ -35,9 +36,9 @@ class OnnxModel:
     that holds it, "" = a file of the user's. template, size: of the crop, pixels. mean, std: of
     the input, (x - mean) / std with x in [0, 1]. restore: whether the output is in these units
     too, else in [0, 1]. source: one of SOURCES. converter: ONNX file, "" = none; converter_tag: as
-    tag. source_template, source_size: of the crop where source is "image". recogniser: ONNX file
-    for embeddings, "" = the download `arcface`. licence: of the weights. commercial: whether it
-    allows any use; such a one needs the recogniser too, which is non-commercial.
+    tag. source_template, source_size: of the crop where source is "image". recognizer: ONNX file
+    for embeddings, "" = the download `arcface`. license: of the weights. commercial: whether it
+    allows any use; such a one needs the recognizer too, which is non-commercial.
     """
 
     name: str
@@ -52,9 +53,9 @@ class OnnxModel:
     converter_tag: str = ""
     source_template: str = ""
     source_size: int = 0
-    recogniser: str = ""
+    recognizer: str = ""
     tag: str = ""
-    licence: str = "unknown"
+    license: str = "unknown"
     commercial: bool = False
     summary: str = ""
 
@@ -91,60 +92,50 @@ class OnnxModel:
 _NAME = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _NON_COMMERCIAL = "non-commercial"
-_EMBED = "its embeddings come from the non-commercial recogniser `arcface`"
+_EMBED = "its embeddings come from the non-commercial recognizer `arcface`"
 
 
 def _ghost(n: int) -> OnnxModel:
     return OnnxModel(f"ghost_{n}", f"ghost_{n}_256.onnx", "arcface_112_v1", 256, "converted",
                      *_HALF, True, "crossface_ghost.onnx", "models-3.4.0", tag="models-3.0.0",
-                     licence=f"Apache-2.0, but {_EMBED}", summary=f"GHOST, {n} blocks, 256 pixels")
+                     license=f"Apache-2.0, but {_EMBED}", summary=f"GHOST, {n} blocks, 256 pixels")
 
 
 def _hyperswap(letter: str) -> OnnxModel:
     return OnnxModel(f"hyperswap_1{letter}", f"hyperswap_1{letter}_256.onnx", "arcface_128", 256,
                      "normed", *_HALF, True, tag="models-3.3.0",
-                     licence="ResearchRAIL (research only)",
+                     license="ResearchRAIL (research only)",
                      summary=f"HyperSwap 1{letter}, 256 pixels")
 
 
 MODELS: dict[str, OnnxModel] = {m.name: m.checked() for m in (
     _ghost(1), _ghost(2), _ghost(3),
     OnnxModel("inswapper", "inswapper_128.onnx", "arcface_128", 128, "emap", tag="models-3.0.0",
-              licence=_NON_COMMERCIAL, summary="InsightFace's swapper, 128 pixels"),
+              license=_NON_COMMERCIAL, summary="InsightFace's swapper, 128 pixels"),
     _hyperswap("a"), _hyperswap("b"), _hyperswap("c"),
     OnnxModel("simswap", "simswap_256.onnx", "arcface_112_v1", 256, "converted_normed",
               (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), False, "crossface_simswap.onnx",
-              "models-3.4.0", tag="models-3.0.0", licence=_NON_COMMERCIAL,
+              "models-3.4.0", tag="models-3.0.0", license=_NON_COMMERCIAL,
               summary="SimSwap, 256 pixels"),
     OnnxModel("simswap_512", "simswap_unofficial_512.onnx", "arcface_112_v1", 512,
               "converted_normed", converter="crossface_simswap.onnx",
-              converter_tag="models-3.4.0", tag="models-3.0.0", licence=_NON_COMMERCIAL,
+              converter_tag="models-3.4.0", tag="models-3.0.0", license=_NON_COMMERCIAL,
               summary="SimSwap, unofficial, 512 pixels"),
     OnnxModel("blendswap", "blendswap_256.onnx", "ffhq_512", 256, "image",
               source_template="arcface_112_v2", source_size=112, tag="models-3.0.0",
-              licence=_NON_COMMERCIAL, summary="BlendSwap, 256 pixels"),
+              license=_NON_COMMERCIAL, summary="BlendSwap, 256 pixels"),
     OnnxModel("uniface", "uniface_256.onnx", "ffhq_512", 256, "image", *_HALF, True,
               source_template="ffhq_512", source_size=256, tag="models-3.0.0",
-              licence="unknown", summary="UniFace, 256 pixels"),
+              license="unknown", summary="UniFace, 256 pixels"),
     OnnxModel("hififace", "hififace_unofficial_256.onnx", "mtcnn_512", 256, "converted_normed",
               *_HALF, True, "crossface_hififace.onnx", "models-3.4.0", tag="models-3.1.0",
-              licence="unknown", summary="HifiFace, unofficial, 256 pixels"),
+              license="unknown", summary="HifiFace, unofficial, 256 pixels"),
 )}
 
 
-def register(model: OnnxModel) -> None:
-    """Adds a row, or replaces the one of the same name; the backend is then `onnx:NAME`.
-
-    IdfError where a field cannot be. The file is looked at when the backend is prepared.
-    """
-    from ... import catalogue as backends
-
-    MODELS[model.checked().name] = model
-    backends.register(backend_of(model))
-
-
 def read_row(path) -> OnnxModel:
-    """A row from a JSON file; its paths are relative to that file's folder. IdfError as `register`,
+    """A row from a JSON file; its paths are relative to that file's folder. IdfError where a field
+    cannot be,
     and for unknown or lacking fields."""
     path = Path(path)
     data = read_json(path, "row of an ONNX model")
@@ -157,7 +148,7 @@ def read_row(path) -> OnnxModel:
         raise IdfError(f"{path} is not the row of an ONNX model", found,
                        f"fields: {', '.join(sorted(known))}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    for key in ("file", "converter", "recogniser"):
+    for key in ("file", "converter", "recognizer"):
         if values.get(key):
             values[key] = str(path.parent / str(values[key]))
     try:
@@ -166,29 +157,29 @@ def read_row(path) -> OnnxModel:
         raise IdfError(f"{path} is not the row of an ONNX model", str(error)[:200]) from None
 
 
-def backend_of(model: OnnxModel):
-    """The registry's entry for a row. Never chosen by `auto`: each needs weights that are not for
-    every use, and a swap that differs from view to view is not what a 3D head wants."""
-    from ...catalogue import Backend
+def entry_of(model: OnnxModel) -> Entry:
+    """Return the entry of a row for the table of swap methods.
 
-    return Backend("swap", model.backend, "idf_helpers.swap.neural.onnx_swap:OnnxMethod",
+    Never chosen by `auto`: each needs weights that are not for every use, and a swap that differs
+    from view to view is not what a 3D head wants.
+    """
+    return Entry(model.backend, "idf_helpers.swap.neural.onnx_swap:OnnxMethod",
                    f"{model.summary or model.file}, each picture by itself", 5,
-                   lambda: lacks(model), licence=model.licence, commercial=False,
+                   lambda: lacks(model), license=model.license, commercial=False,
                    argument=model)
 
 
 def lacks(model: OnnxModel) -> str | None:
     """What this machine lacks for a row, and the command to get it."""
-    from ...catalogue import lacks_module
     from ...runtime.download import is_present
 
-    if said := lacks_module("onnxruntime", "pip install onnxruntime")():
+    if said := lacks_modules(onnxruntime="onnxruntime")():
         return said
     if not is_present("face_landmarks"):
         return "the face landmark models are not downloaded: idf download face_landmarks"
     if model.tag:
         return None if is_present(model.backend) else \
-            f"its weights ({model.licence}) are not downloaded: idf download {model.backend}"
-    if model.needs_embedding and not model.recogniser and not is_present(RECOGNISER):
-        return f"the recogniser is not downloaded: idf download {RECOGNISER}"
+            f"its weights ({model.license}) are not downloaded: idf download {model.backend}"
+    if model.needs_embedding and not model.recognizer and not is_present(RECOGNIZER):
+        return f"the recognizer is not downloaded: idf download {RECOGNIZER}"
     return None if Path(model.file).is_file() else f"there is no {model.file}"

@@ -20,12 +20,12 @@ from ...face.color import blur, fill_rings
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
 from ...runtime import download
 from ...runtime.files import sha256_file
-from ..face_selection import FacePicker, Recognised, make_picker, swap_picked
+from ..face_selection import FacePicker, Recognized, make_picker, swap_picked
 from ..result import SwapResult
 from ..source import SourceFace
 from .align import box_mask, crop, deinterleave, five_points, interleave, paste, template_matrix
 from .onnx_file import OnnxNet, Slot, last_initializer
-from .onnx_models import RECOGNISER, OnnxModel
+from .onnx_models import RECOGNIZER, OnnxModel
 
 EMBEDDING = 512
 
@@ -47,20 +47,20 @@ class NeuralConfig:
 
 
 def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """(512,) float32 embedding of a face, not normalised. image: (H, W, 3|4) uint8."""
+    """(512,) float32 embedding of a face, not normalized. image: (H, W, 3|4) uint8."""
     M = template_matrix(five_points(face.points), "arcface_112_v2", 112)
     square = crop(np.ascontiguousarray(image[..., :3]), M, 112).astype(np.float32)
     out = net({"": planes(square / np.float32(127.5) - 1)}).ravel()
     if out.size != EMBEDDING:
-        raise IdfError(f"The network {net.path} is no recogniser of this kind",
+        raise IdfError(f"The network {net.path} is no recognizer of this kind",
                        f"{out.size} output values", f"wanted {EMBEDDING} values for a face of 112")
     return out
 
 
-def recogniser_net(path=None) -> OnnxNet:
+def recognizer_net(path=None) -> OnnxNet:
     """The network that makes embeddings; path: a user's own, None = the download `arcface`."""
     if path is None or not str(path):
-        model = download.get(RECOGNISER)
+        model = download.get(RECOGNIZER)
         path = download.path(model) / model.pins[0].file
     return OnnxNet(path, (Slot("", (None, 3, 112, 112)),))
 
@@ -82,7 +82,7 @@ def planes(rgb: np.ndarray) -> np.ndarray:
 
 def face_mask(points: np.ndarray, size: int, config: NeuralConfig) -> np.ndarray:
     """(size, size) float32: the face's oval, grown and softened. points: (468, 2), crop pixels with
-    centres at +0.5."""
+    centers at +0.5."""
     oval = points[topology.FACE_OVAL]
     extent = float(np.ptp(oval, axis=0).max())
     mask = fill_rings([oval], size, size)
@@ -184,25 +184,25 @@ class OnnxMethod:
             else Slot("source", (None, EMBEDDING))
         net = OnnxNet(files[0], (slot, Slot("target", (None, 3, m.size, m.size))))
         net.open()
-        recognise = recogniser_net(m.recogniser) if m.needs_embedding else _recogniser_if_there()
+        recognize = recognizer_net(m.recognizer) if m.needs_embedding else _recognizer_if_there()
         progress("looking at the source", 0.0)
-        told = tuple(self._tell(s, files, recognise) for s in sources)
+        told = tuple(self._tell(s, files, recognize) for s in sources)
         progress("looking at the source", 1.0)
-        known = Recognised(Embedder(recognise), "ArcFace") if recognise else None
+        known = Recognized(Embedder(recognize), "ArcFace") if recognize else None
         detector = LandmarkDetector()
         picker = make_picker(config, len(sources), detector, known)
-        note = "; ".join(filter(None, (f"{m.backend} runs on {net.provider}, licence: {m.licence}",
+        note = "; ".join(filter(None, (f"{m.backend} runs on {net.provider}, license: {m.license}",
                                        picker.words)))
         return OnnxSwapper(m, net, told, picker, detector, config.pixel_boost, note)
 
-    def _tell(self, source: SourceFace, files: list[Path], recognise: OnnxNet | None):
+    def _tell(self, source: SourceFace, files: list[Path], recognize: OnnxNet | None):
         """The input `source` for one photo."""
         m = self.model
         if m.source == "image":
             M = template_matrix(five_points(source.landmarks.points), m.source_template,
                                 m.source_size)
             return planes(crop(source.image, M, m.source_size) / np.float32(255))
-        e = embed(recognise, source.image, source.landmarks)[None]
+        e = embed(recognize, source.image, source.landmarks)[None]
         if m.source.startswith("converted"):
             e = OnnxNet(files[1], (Slot("", (None, EMBEDDING)),))({"": e}).reshape(1, -1)
             return e if m.source == "converted" else e / np.linalg.norm(e)
@@ -215,5 +215,5 @@ class OnnxMethod:
         return e / np.linalg.norm(e) if m.source == "normed" else e
 
 
-def _recogniser_if_there() -> OnnxNet | None:
-    return recogniser_net() if download.is_present(RECOGNISER) else None
+def _recognizer_if_there() -> OnnxNet | None:
+    return recognizer_net() if download.is_present(RECOGNIZER) else None

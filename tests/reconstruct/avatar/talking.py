@@ -1,4 +1,4 @@
-"""A tiny talking head for tests: a ball with a mouth, drawn by the splat rasteriser itself.
+"""A tiny talking head for tests: a ball with a mouth, drawn by the splat rasterizer itself.
 
 Its "mouth" opens by the first expression value, its "brow" rises by the second; the third never
 changes. The head turns before a fixed room; with `torso` a bar at the bottom stays in the room.
@@ -25,34 +25,34 @@ COUNT = 1500
 
 @lru_cache(1)
 def _ball():
-    """Evenly spread directions (N, 3) and resting colours."""
+    """Evenly spread directions (N, 3) and resting colors."""
     k = np.arange(COUNT) + 0.5
     z, a = 1 - 2 * k / COUNT, k * math.pi * (3 - math.sqrt(5))
     r = np.sqrt(1 - z * z)
     d = np.stack([r * np.cos(a), r * np.sin(a), z], axis=1)
     hair = 1 / (1 + np.exp(-30 * (z[:, None] - 0.5)))
     stripes = 0.06 * np.sin(9 * a % 6.28)[:, None]
-    colours = (1 - hair) * (0.85, 0.6, 0.5) + hair * (0.25, 0.12, 0.05) + stripes
-    return 0.075 * d * (1, 1, 1.1), colours, d
+    colors = (1 - hair) * (0.85, 0.6, 0.5) + hair * (0.25, 0.12, 0.05) + stripes
+    return 0.075 * d * (1, 1, 1.1), colors, d
 
 
 def head(e) -> Gaussians:
-    """The splats at an expression: face towards -y, up z."""
-    means, colours, d = _ball()
+    """The splats at an expression: face toward -y, up z."""
+    means, colors, d = _ball()
     front = d[:, 1] < -0.3
     mouth = front * np.exp(-((d[:, 2] + 0.35) / 0.2) ** 2 - (d[:, 0] / 0.25) ** 2)
     brow = front * np.exp(-((d[:, 2] - 0.25) / 0.08) ** 2 - (d[:, 0] / 0.4) ** 4)
     m = np.minimum(1.5 * mouth, 1)[:, None] * (0.15 + 0.85 * e[0])
-    colours = colours * (1 - m) + m * (0.3, 0.02, 0.05)
+    colors = colors * (1 - m) + m * (0.3, 0.02, 0.05)
     b = np.minimum(1.5 * brow, 1)[:, None]
-    colours = colours * (1 - b) + b * (0.1, 0.05, 0.02)
+    colors = colors * (1 - b) + b * (0.1, 0.05, 0.02)
     means = means + brow[:, None] * (0, 0, 0.014 * e[1]) + mouth[:, None] * (0, 0, -0.01 * e[0])
     n = len(means)
     quats = np.zeros((n, 4), np.float32)
     quats[:, 0] = 1
     return Gaussians(means.astype(np.float32), np.full((n, 3), math.log(0.005), np.float32), quats,
                      np.full(n, 3, np.float32),
-                     ((colours - 0.5) / SH_C0)[:, None].astype(np.float32))
+                     ((colors - 0.5) / SH_C0)[:, None].astype(np.float32))
 
 
 def room(size=SIZE) -> np.ndarray:

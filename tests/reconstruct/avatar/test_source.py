@@ -136,7 +136,7 @@ def test_matte_fills_the_head_and_ignores_specks():
     room = np.full((64, 64, 3), 120, np.uint8)
     picture = room.copy()
     picture[20:, 20:44] = (200, 150, 130)
-    picture[40:46, 28:36] = 120  # a mouth in the colour of the wall
+    picture[40:46, 28:36] = 120  # a mouth in the color of the wall
     picture[5, 5] = 255
     mask = matte(picture, room)
     assert mask[42, 32] == 255 and mask[30, 30] == 255 and mask[63, 30] == 255

@@ -182,7 +182,7 @@ def test_appearance_follows_the_exposure_and_nothing_else(talking, tmp_path):
         trainer.step()
     gain = trainer.appearance.table[:, :3].mean(axis=1)
     offset = trainer.appearance.table[:, 3:].mean(axis=1)
-    level = gain + 2 * offset  # of a mid grey
+    level = gain + 2 * offset  # of a mid gray
     assert level[1::2].mean() - level[::2].mean() > 0.03
 
 
@@ -194,7 +194,7 @@ def test_mean_error_is_reported(trained):
     assert load_scene(out).training == {}
 
 
-def test_another_rasteriser_trains_the_same_avatar(talking, tmp_path):
+def test_another_rasterizer_trains_the_same_avatar(talking, tmp_path):
     """Through the door that gsplat comes in by: torch's gradients, the first steps alike."""
     from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
     from idf_helpers.reconstruct.splats.torch_rasterizer import ReferenceRasterizer

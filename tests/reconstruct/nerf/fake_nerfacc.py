@@ -44,5 +44,5 @@ def rendering(t_starts, t_ends, ray_indices=None, n_rays=None, rgb_sigma_fn=None
     total = weights.sum(1, keepdim=True)
     middle = (0.5 * (t_starts + t_ends)).reshape(n_rays, count)
     depth = (weights * middle).sum(1, keepdim=True) / total.clamp(min=1e-10)
-    colour = (weights[..., None] * rgb.reshape(n_rays, count, 3)).sum(1)
-    return colour + (1 - total) * render_bkgd, total, depth, {}
+    color = (weights[..., None] * rgb.reshape(n_rays, count, 3)).sum(1)
+    return color + (1 - total) * render_bkgd, total, depth, {}

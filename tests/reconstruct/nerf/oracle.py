@@ -8,7 +8,7 @@ from idf_helpers.reconstruct.nerf.march import STEP, T_STOP
 C0, C1 = 0.28209479177387814, 0.4886025119029199
 
 
-def batch_loss(params, slots, skip, poses, views, columns, rows, colours, background, jitter):
+def batch_loss(params, slots, skip, poses, views, columns, rows, colors, background, jitter):
     """Mean over the rays of |C - target|²; params (N, 16) float64 with gradients, degree 1."""
     size = np.array(slots.shape)
     losses = []
@@ -35,9 +35,9 @@ def batch_loss(params, slots, skip, poses, views, columns, rows, colours, backgr
         Y = torch.tensor([C0, -C1 * d[1], C1 * d[2], -C1 * d[0]])
         weight = T[:-1] * (1 - passed) * live
         behind = torch.tensor(background[r].astype(np.float64))
-        colour = torch.stack([(weight * (value[:, 1 + 4 * c:5 + 4 * c] @ Y)).sum()
+        color = torch.stack([(weight * (value[:, 1 + 4 * c:5 + 4 * c] @ Y)).sum()
                               for c in range(3)]) + T[int(live.sum())] * behind
-        alpha = colours[r, 3] / 255
-        target = torch.tensor(colours[r, :3] / 255) + (1 - alpha) * behind
-        losses.append(((colour - target) ** 2).sum())
+        alpha = colors[r, 3] / 255
+        target = torch.tensor(colors[r, :3] / 255) + (1 - alpha) * behind
+        losses.append(((color - target) ** 2).sum())
     return torch.stack(losses).mean()

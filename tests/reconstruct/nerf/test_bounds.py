@@ -12,7 +12,7 @@ from idf_helpers.reconstruct.nerf.bounds import carve, find_bounds
 from idf_helpers.reconstruct.nerf.config import VoxelConfig
 from idf_helpers.reconstruct.nerf.train import fit
 
-from ..splats.ball_scene import CENTRE, RADIUS, BallDataset
+from ..splats.ball_scene import CENTER, RADIUS, BallDataset
 
 
 def load(frames):
@@ -21,23 +21,23 @@ def load(frames):
 
 def test_the_box_holds_the_ball():
     bounds = find_bounds(load(BallDataset().train))
-    assert (bounds.low < CENTRE - RADIUS).all() and (bounds.high > CENTRE + RADIUS).all()
+    assert (bounds.low < CENTER - RADIUS).all() and (bounds.high > CENTER + RADIUS).all()
     assert 0 < bounds.near < 4 - RADIUS and 4 + RADIUS < bounds.far < 8
 
 
 def test_the_hull_is_little_more_than_the_ball():
     cells = 40
     voxel = 2 / cells
-    hull = carve(load(BallDataset().train), CENTRE - 1, voxel, (cells + 1,) * 3)
-    at = CENTRE - 1 + voxel * np.argwhere(hull)
-    distance = np.linalg.norm(at - CENTRE, axis=1)
+    hull = carve(load(BallDataset().train), CENTER - 1, voxel, (cells + 1,) * 3)
+    at = CENTER - 1 + voxel * np.argwhere(hull)
+    distance = np.linalg.norm(at - CENTER, axis=1)
     ball = 4 / 3 * np.pi * RADIUS**3 / voxel**3
     assert ball * 0.98 < (distance < RADIUS + voxel).sum() and hull.sum() < 2.2 * ball
 
 
 def test_opaque_pictures_are_bounded_by_their_cameras():
     bounds = find_bounds(load(BallDataset(alpha=False).train))
-    assert np.allclose((bounds.low + bounds.high) / 2, CENTRE, atol=0.05)
+    assert np.allclose((bounds.low + bounds.high) / 2, CENTER, atol=0.05)
 
 
 @dataclass
@@ -73,7 +73,7 @@ def test_silhouettes_without_a_common_volume_are_told():
 
 def test_cameras_inside_the_object_are_told_by_name():
     frames = [Blank(f.camera.resized(48, 48), 255) for f in BallDataset().train]
-    inside = Camera.look_at(CENTRE + [0.1, 0, 0], CENTRE, [0, 0, 1], 0.36, 48, 48)
+    inside = Camera.look_at(CENTER + [0.1, 0, 0], CENTER, [0, 0, 1], 0.36, 48, 48)
     frames[3] = Blank(inside, 255)
     with pytest.raises(IdfError, match="inside the object") as error:
         find_bounds(load(frames))
@@ -82,7 +82,7 @@ def test_cameras_inside_the_object_are_told_by_name():
 
 @pytest.mark.parametrize("change", [
     {"budget_s": 3.0}, {"iterations": 0}, {"resolution": 4}, {"grid": 8}, {"sh_degree": 3},
-    {"lr_density": float("nan")}, {"tv_colour": -1.0}, {"background": "blue"},
+    {"lr_density": float("nan")}, {"tv_color": -1.0}, {"background": "blue"},
     {"levels": (0.5, 0.1)}, {"rays": 1}, {"max_memory_mb": 1}])
 def test_bad_settings(change):
     with pytest.raises(IdfError):

@@ -90,18 +90,18 @@ def test_a_small_record_buffer_grows_and_changes_nothing(views):
     assert np.array_equal(a.gradients, b.gradients) and b._capacity > 64
 
 
-def slab(raw: float, colour, n=24) -> VoxelGrid:
+def slab(raw: float, color, n=24) -> VoxelGrid:
     """A plate of constant density, eight voxels thick, across the z axis."""
     mask = np.zeros((n, n, n), bool)
     mask[1:-1, 1:-1, 8:17] = True
     grid = VoxelGrid.from_mask(mask, np.full(3, -n / 2 + 0.5) * 0.1, 0.1, 1)
     grid.params[:, 0] = raw
     for c in range(3):
-        grid.params[:, 1 + 4 * c] = colour[c] / oracle.C0
+        grid.params[:, 1 + 4 * c] = color[c] / oracle.C0
     return grid
 
 
-def test_a_plate_has_its_opacity_colour_and_depth():
+def test_a_plate_has_its_opacity_color_and_depth():
     from idf_helpers.data.cameras import Camera
 
     scene = VoxelScene(slab(-2.0, (0.2, 0.5, 0.9)))

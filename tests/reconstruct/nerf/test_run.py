@@ -21,7 +21,7 @@ from idf_helpers.reconstruct.nerf.run import FIELD, load_scene
 from idf_helpers.reconstruct.nerf.stage import train
 from idf_helpers.reconstruct.surface import surface_points
 
-from ..splats.ball_scene import CENTRE, RADIUS, BallDataset
+from ..splats.ball_scene import CENTER, RADIUS, BallDataset
 
 SHORT = VoxelConfig(iterations=150, resolution=48, grid=40, rays=1024, occupancy_every=20)
 SMALL_NERF = """netdepth = 2
@@ -127,17 +127,17 @@ def test_mesh_of_a_ball_is_closed_and_round():
 def test_mesh_and_points_of_the_trained_field_lie_on_the_ball(run):
     scene = load_scene(run)
     mesh = extract_mesh(scene, cells=40, views=12)
-    radius = np.linalg.norm(mesh.vertices - CENTRE, axis=1)
+    radius = np.linalg.norm(mesh.vertices - CENTER, axis=1)
     assert np.median(abs(radius - RADIUS)) < 0.12 and radius.std() < 0.08
-    outward = (mesh.normals * (mesh.vertices - CENTRE)).sum(1) / radius
+    outward = (mesh.normals * (mesh.vertices - CENTER)).sum(1) / radius
     assert np.median(outward) > 0.95
-    p = (mesh.vertices - CENTRE) / radius[:, None]
+    p = (mesh.vertices - CENTER) / radius[:, None]
     truth = 0.5 + 0.35 * np.stack([np.sin(4 * p[:, 0]), np.sin(4 * p[:, 1] + 1),
                                    np.cos(3 * p[:, 2])], axis=1)
-    assert np.abs(mesh.colours - truth).mean() < 0.1
+    assert np.abs(mesh.colors - truth).mean() < 0.1
     points = surface_points(scene, 500, views=12)
     assert points.shape == (500, 6) and (points[:, 3:] >= 0).all() and (points[:, 3:] <= 1).all()
-    away = np.linalg.norm(points[:, :3] - CENTRE, axis=1) - RADIUS
+    away = np.linalg.norm(points[:, :3] - CENTER, axis=1) - RADIUS
     assert np.median(abs(away)) < 0.12 and away.std() < 0.08
 
 

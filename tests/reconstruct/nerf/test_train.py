@@ -49,13 +49,13 @@ def equal(a, b) -> bool:
 
 def held_out(scene, dataset, background=1.0):
     views = TrainingViews.load(dataset.test, 32)
-    colour = np.full(3, background, np.float32)
-    return np.mean([psnr(scene.render(c, background=colour),
-                         views.target(i, colour).transpose(1, 2, 0))
+    color = np.full(3, background, np.float32)
+    return np.mean([psnr(scene.render(c, background=color),
+                         views.target(i, color).transpose(1, 2, 0))
                     for i, c in enumerate(views.cameras)])
 
 
-def test_it_learns_colour_alpha_and_depth(trained, dataset):
+def test_it_learns_color_alpha_and_depth(trained, dataset):
     assert held_out(trained, dataset) > 25 and held_out(trained, dataset, 0.0) > 24
     camera = dataset.test[0].camera
     full = trained.render_full(camera)

@@ -110,7 +110,7 @@ def test_missing_config_and_ndc(tmp_path):
         read_options(tmp_path / "none.txt")
     path = tmp_path / "fern.txt"
     path.write_text("dataset_type = llff\nfactor = 8\n")
-    with pytest.raises(IdfError, match="normalised device"):
+    with pytest.raises(IdfError, match="normalized device"):
         options_of(VanillaConfig(config=str(path)), None)
     path.write_text("dataset_type = llff\nno_ndc = True\n")
     assert options_of(VanillaConfig(config=str(path)), None).no_ndc
@@ -206,7 +206,7 @@ def test_a_checkpoint_of_nerf_pytorch_goes_on(views, tmp_path):
     assert torch.equal(trainer.field.fine.rgb_linear.weight, field.fine.rgb_linear.weight)
     trainer.step()
     checkpoint.save(tmp_path / "ours.tar", trainer.field, trainer.optimizer, trainer.global_step,
-                    {"rays": "centre"})
+                    {"rays": "center"})
     data = torch.load(tmp_path / "ours.tar", weights_only=True)
     assert data["global_step"] == 1235 and set(data) > {"network_fn_state_dict"}
     assert trainer_of(views, ft_path=str(tmp_path / "ours.tar")).offset == 0.5
@@ -239,14 +239,14 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
         checkpoint.read(path)
 
 
-def test_rays_pass_centres_or_corners():
+def test_rays_pass_centers_or_corners():
     camera = BallDataset().train[0].camera
-    _, centre = camera_rays(camera)
+    _, center = camera_rays(camera)
     _, unit = camera.rays()
-    assert np.allclose(centre / np.linalg.norm(centre, axis=-1, keepdims=True), unit, atol=1e-6)
-    assert np.allclose(centre @ camera.forward, 1, atol=1e-6)
+    assert np.allclose(center / np.linalg.norm(center, axis=-1, keepdims=True), unit, atol=1e-6)
+    assert np.allclose(center @ camera.forward, 1, atol=1e-6)
     _, corner = camera_rays(camera, 0.0)
-    assert np.allclose((centre - corner)[..., :] @ camera.c2w[:3, 0], 0.5 / camera.fx, atol=1e-6)
+    assert np.allclose((center - corner)[..., :] @ camera.c2w[:3, 0], 0.5 / camera.fx, atol=1e-6)
 
 
 def test_every_option_of_nerf_pytorch_is_known():

@@ -2,7 +2,7 @@
 
 `rasterization` has gsplat 1.5.3's signature (gsplat/rendering.py at tag v1.5.3; compared by hand,
 and by test_gsplat.py where gsplat is installed); 1.6.0 only adds arguments at the end. The
-rasteriser of diff_gaussian_rasterization has that of 9c5c202, the commit that graphdeco's trainer
+rasterizer of diff_gaussian_rasterization has that of 9c5c202, the commit that graphdeco's trainer
 pins: 13 settings and three outputs (59f5f77: 12 and two).
 """
 
@@ -224,11 +224,11 @@ class GaussianRasterizer(torch.nn.Module):
         assert abs(projection[0, 0] - 1 / s.tanfovx) < 1e-4
         assert torch.allclose(projection[3], torch.tensor([0, 0, 1, 0]).double(), atol=1e-5)
         assert torch.allclose(s.campos.double(), torch.tensor(camera.position), atol=1e-5)
-        if shs is None:  # a colour without harmonics: 0.5 + Y_0 sh
+        if shs is None:  # a color without harmonics: 0.5 + Y_0 sh
             shs = ((colors_precomp - 0.5) / 0.28209479177387814)[:, None]
         params = {"means": means3D, "log_scales": scales.log(), "quats": rotations, "sh": shs,
                   "opacity_logits": torch.logit(opacities[:, 0].double())}
-        # its gradient is by normalised coordinates: du = W/2 dx
+        # its gradient is by normalized coordinates: du = W/2 dx
         shift = means2D[:, :2].double() * torch.tensor([width / 2, height / 2]).double()
         degree = s.sh_degree if shs.shape[1] > 1 else 0
         rgb, _, depth = render_reference(params, camera, s.bg, degree, 0.2, shift)

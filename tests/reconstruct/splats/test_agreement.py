@@ -1,10 +1,10 @@
-"""Every rasteriser draws the same scene as the reference, and gives the same gradients.
+"""Every rasterizer draws the same scene as the reference, and gives the same gradients.
 
 Pictures within IMAGE at every pixel, gradients within GRADIENT in relative L2. The scene keeps
 opacities below 0.95, for gsplat limits alpha to 0.999 and the others to 0.99.
 
 diff-gaussian-rasterization draws a Gaussian only in the tiles that the square of half side
-ceil(3 sigma) touches, up to exp(-9/2) = 1.1 % of a colour less; the reference is told to do so too.
+ceil(3 sigma) touches, up to exp(-9/2) = 1.1 % of a color less; the reference is told to do so too.
 """
 
 import sys
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.reconstruct.splats.graphdeco_rasterizer import NEAR, GraphdecoRasterizer
 from idf_helpers.reconstruct.splats.gsplat_rasterizer import GsplatRasterizer
 from idf_helpers.reconstruct.splats.reference import render_reference
@@ -64,10 +64,10 @@ def agree(rasterizer, g, camera, degree=None, background=(0.2, 0.5, 0.9), tile=N
         rasterizer.backward(d_rgb)
 
 
-@pytest.mark.parametrize("name", backends.names("splats"))
+@pytest.mark.parametrize("name", STAGES["splats"].names())
 @pytest.mark.parametrize("degree", [0, 2, 3])
-def test_registered_rasterisers(name, degree):
-    backend = backends.find("splats", name)
+def test_registered_rasterizers(name, degree):
+    backend = STAGES["splats"].find(name)
     if lack := backend.missing():
         pytest.skip(f"{name} cannot run here: {lack}")
     agree(backend.load()(), scene(3), view(), degree, tile=TILE if name == "graphdeco" else None)
@@ -143,7 +143,7 @@ def test_an_empty_scene_and_one_behind_the_camera(gsplat, dgr):
     behind = scene()
     behind.means[:] = camera.position - 5 * camera.forward + 0.01 * behind.means
     for rasterizer in (GsplatRasterizer(device="cpu"), GraphdecoRasterizer(device="cpu"),
-                       backends.get("splats", "reference")()):
+                       STAGES["splats"].load("reference")()):
         for g in (scene()[:0], behind):
             picture = rasterizer.forward(g, camera, (0.1, 0.2, 0.3), train=True)
             np.testing.assert_allclose(picture.rgb[:, 3, 4], (0.1, 0.2, 0.3), atol=1e-6)

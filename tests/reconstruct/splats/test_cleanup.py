@@ -27,7 +27,7 @@ from idf_helpers.reconstruct.splats.gaussians import Gaussians
 from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruct.splats.train import fit
 
-from .ball_scene import CENTRE, RADIUS, BallDataset
+from .ball_scene import CENTER, RADIUS, BallDataset
 
 CONFIG = CleanConfig()
 
@@ -49,7 +49,7 @@ def joined(*parts):
 
 def shell(n=3000, radius=RADIUS - 0.02):
     d = np.random.default_rng(0).normal(size=(n, 3))
-    return gaussians(CENTRE + radius * d / np.linalg.norm(d, axis=1, keepdims=True), 0.05, 0.99)
+    return gaussians(CENTER + radius * d / np.linalg.norm(d, axis=1, keepdims=True), 0.05, 0.99)
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +61,22 @@ def test_contributions_are_the_blending_weights(views):
     """One Gaussian alone: Σ w over a view is its alpha; two of the same opacity in one line: the
     further one gets what the nearer one lets through."""
     raster = CpuRasterizer()
-    one = contributions(gaussians(CENTRE, 0.05), views, raster)
+    one = contributions(gaussians(CENTER, 0.05), views, raster)
     black = np.zeros(3, np.float32)
-    alphas = [raster.forward(gaussians(CENTRE, 0.05), c, black).alpha.sum() for c in views.cameras]
+    alphas = [raster.forward(gaussians(CENTER, 0.05), c, black).alpha.sum() for c in views.cameras]
     assert one.pixels[0] == pytest.approx(np.mean(alphas), rel=1e-3)
     assert one.views[0] == pytest.approx(len(views), rel=0.02)  # all at the same distance
     assert one.inside[0] == pytest.approx(1) and one.covered[0] == 1
     camera = views.cameras[0]
-    behind = CENTRE + 0.1 * camera.forward
+    behind = CENTER + 0.1 * camera.forward
     single = replace(views, cameras=[camera], pixels=views.pixels[:1])
-    two = contributions(gaussians([CENTRE, behind], 0.05), single, raster)
+    two = contributions(gaussians([CENTER, behind], 0.05), single, raster)
     assert two.pixels[1] < 0.6 * two.pixels[0] and two.views == pytest.approx([1, 1])
 
 
 def test_what_is_outside_the_silhouettes_goes(views):
-    outside = CENTRE + np.array([[0, 0, RADIUS + 0.15], [RADIUS + 0.2, 0, 0], [0, -0.9, 0]])
-    inside = CENTRE + np.array([[0, 0, RADIUS - 0.05], [0.3, 0.2, 0.1], [0, 0, 0]])
+    outside = CENTER + np.array([[0, 0, RADIUS + 0.15], [RADIUS + 0.2, 0, 0], [0, -0.9, 0]])
+    inside = CENTER + np.array([[0, 0, RADIUS - 0.05], [0.3, 0.2, 0.1], [0, 0, 0]])
     mask = outside_hull(gaussians([*outside, *inside]), views, CONFIG)
     assert mask.tolist() == [True] * 3 + [False] * 3
     opaque = TrainingViews.load(BallDataset(alpha=False).train, None)
@@ -84,8 +84,8 @@ def test_what_is_outside_the_silhouettes_goes(views):
 
 
 def test_what_nobody_sees_goes(views):
-    g = joined(shell(), gaussians(CENTRE + [[0, 0, 0], [0.1, 0, 0.1]]),  # hidden in the ball
-               gaussians(CENTRE + [0, 0, 40]))  # above every picture
+    g = joined(shell(), gaussians(CENTER + [[0, 0, 0], [0.1, 0, 0.1]]),  # hidden in the ball
+               gaussians(CENTER + [0, 0, 40]))  # above every picture
     mask = unseen(contributions(g, views, CpuRasterizer()), CONFIG)
     assert mask[-3:].all() and mask[:-3].mean() < 0.02
 
@@ -103,14 +103,14 @@ def test_what_hangs_over_the_rim_of_pictures_goes(views):
     camera = views.cameras[3]
     ring = replace(views, cameras=[camera] * 20, pixels=[views.pixels[3]] * 20)
     edge = 4 * np.tan(0.18) * camera.up
-    c = contributions(gaussians([CENTRE + 1.1 * edge, CENTRE + 0.9 * edge], 0.06), ring,
+    c = contributions(gaussians([CENTER + 1.1 * edge, CENTER + 0.9 * edge], 0.06), ring,
                       CpuRasterizer())
     assert c.inside.tolist() == [0, 1] and (c.pixels > 1).all()
     assert frayed(c, CONFIG, 20).tolist() == [True, False]
 
 
 def test_faint_and_alone_goes():
-    alone = CENTRE + [0, 0, 1.0]
+    alone = CENTER + [0, 0, 1.0]
     g = joined(shell(), gaussians(alone, opacity=0.1), gaussians(-alone, opacity=0.9))
     mask = isolated(g, 0.72, CONFIG)
     assert mask.tolist() == [False] * 3000 + [True, False]
@@ -118,7 +118,7 @@ def test_faint_and_alone_goes():
 
 def test_clean_counts_each_gaussian_once_and_keeps_the_order(views):
     ball = shell()
-    floaters = gaussians(CENTRE + [[0, 0, 1.0], [0, 0, 40.0]], opacity=0.1)
+    floaters = gaussians(CENTER + [[0, 0, 1.0], [0, 0, 40.0]], opacity=0.1)
     g, removed = clean(joined(floaters, ball), views, CpuRasterizer())
     assert removed.total == 3002 and removed.count == 3002 - len(g) < 60
     assert removed.rules["outside the silhouettes"] >= 1 and removed.rules["unseen"] >= 1
@@ -128,7 +128,7 @@ def test_clean_counts_each_gaussian_once_and_keeps_the_order(views):
 
 def test_a_model_of_another_scene_is_refused(views):
     with pytest.raises(IdfError, match="Nothing of the model would be left"):
-        clean(gaussians(CENTRE + [[0, 0, 50], [0, 50, 0]]), views, CpuRasterizer())
+        clean(gaussians(CENTER + [[0, 0, 50], [0, 50, 0]]), views, CpuRasterizer())
 
 
 def test_crop_to_a_sphere_and_a_box(views):

@@ -109,15 +109,15 @@ def test_halves_lie_along_the_rotated_axes():
     g = scene(np.random.default_rng(0), 2)
     g.log_scales[:] = [-1, -9, -9]
     q = g.quats[0].copy()
-    centre = g.means[0].copy()
-    g.means[1], g.quats[1] = centre, q
+    center = g.means[0].copy()
+    g.means[1], g.quats[1] = center, q
     _split(g, np.array([0]), np.array([1]), np.random.default_rng(5))
     needle = Rotation.from_quat(q[[1, 2, 3, 0]]).apply([1, 0, 0])
     for row, sign in ((0, -0.5), (1, 1.0)):
-        offset = g.means[row] - centre
+        offset = g.means[row] - center
         assert np.linalg.norm(np.cross(offset, needle)) < 1e-3
         assert np.linalg.norm(offset) > 0.01
-        assert np.sign(offset @ needle) == np.sign(sign * ((g.means[1] - centre) @ needle))
+        assert np.sign(offset @ needle) == np.sign(sign * ((g.means[1] - center) @ needle))
 
 
 def test_statistics_average_over_the_steps_that_saw_it():

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data.training_views import TrainingViews, composite
 from idf_helpers.kernels.loss import PhotometricLoss
 from idf_helpers.kernels.threads import run_on_threads
@@ -135,7 +135,7 @@ def test_gsplats_own_settings_go_in_proportion():
     assert full.total == 30_000 and full.strategy == fake_cuda.DefaultStrategy()
     assert trainer(options=replace(OPTIONS, absgrad=True)).strategy.grow_grad2d == 0.0008
     mcmc = trainer(options=replace(OPTIONS, strategy="mcmc"))
-    assert mcmc.strategy.cap_max == 70 and mcmc.options.regularisers() == (0.01, 0.01)
+    assert mcmc.strategy.cap_max == 70 and mcmc.options.regularizers() == (0.01, 0.01)
     assert float(mcmc.params["opacities"].detach().sigmoid()[0]) == pytest.approx(0.5)
     rates = [a.param_groups[0]["lr"] for a in full.adams.values()]
     assert rates[1:] == [5e-3, 1e-3, 5e-2, 2.5e-3, 2.5e-3 / 20]
@@ -242,7 +242,7 @@ def test_wrong_settings(wrong):
 
 def test_as_a_backend_of_the_stage(tmp_path, monkeypatch):
     """From the registry to the finished run folder; where nothing lacks, auto takes it."""
-    found = backends.find("splats", "gsplat")
+    found = STAGES["splats"].find("gsplat")
     monkeypatch.setattr(backends, "_REGISTRY", {
         **backends._REGISTRY, ("splats", "gsplat"): replace(found, missing=lambda: None)})
     monkeypatch.setattr(GsplatRasterizer, "cuda", False)

@@ -1,4 +1,4 @@
-"""First Gaussians: inside the silhouettes, coloured by the views, spaced by their neighbours."""
+"""First Gaussians: inside the silhouettes, colored by the views, spaced by their neighbors."""
 
 import math
 
@@ -11,7 +11,7 @@ from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.errors import IdfError
 from idf_helpers.reconstruct.splats.initialize import initial_gaussians, visual_hull
 
-CENTRE, RADIUS = np.array([0.3, -0.2, 0.5]), 0.6
+CENTER, RADIUS = np.array([0.3, -0.2, 0.5]), 0.6
 
 
 def ball_views(count=12, size=48, alpha=True):
@@ -21,7 +21,7 @@ def ball_views(count=12, size=48, alpha=True):
         yaw, pitch = 2 * math.pi * i / count, 0.5 * math.sin(i)
         d = np.array([math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch),
                       math.sin(pitch)])
-        camera = Camera.look_at(CENTRE + 4 * d, CENTRE, [0, 0, 1], 0.5, size, size)
+        camera = Camera.look_at(CENTER + 4 * d, CENTER, [0, 0, 1], 0.5, size, size)
         r = camera.fx * RADIUS / math.sqrt(16 - RADIUS**2)
         mask = np.zeros((size, size), np.uint8)
         y, x = np.mgrid[:size, :size] + 0.5 - size / 2
@@ -36,14 +36,14 @@ def ball_views(count=12, size=48, alpha=True):
 
 
 def test_hull_is_the_ball():
-    means, colours = visual_hull(ball_views(), 2000, np.random.default_rng(0))
-    distance = np.linalg.norm(means - CENTRE, axis=1)
+    means, colors = visual_hull(ball_views(), 2000, np.random.default_rng(0))
+    distance = np.linalg.norm(means - CENTER, axis=1)
     assert len(means) == 2000
     assert distance.max() < 1.25 * RADIUS  # a hull of 12 views bulges a little
     # as many points far out as a full ball has: it is not a shell and not a core
     assert np.median(distance) == pytest.approx(RADIUS * 0.5 ** (1 / 3), rel=0.08)
     # each point is red in half of the views, green in the others
-    np.testing.assert_allclose(colours.mean(axis=0), [0.5, 0.5, 0], atol=0.05)
+    np.testing.assert_allclose(colors.mean(axis=0), [0.5, 0.5, 0], atol=0.05)
 
 
 def test_gaussians_are_as_wide_as_their_spacing():
@@ -56,13 +56,13 @@ def test_gaussians_are_as_wide_as_their_spacing():
     assert (g.quats == [1, 0, 0, 0]).all()
 
 
-def test_without_alpha_a_cube_round_the_centre():
+def test_without_alpha_a_cube_round_the_center():
     views = ball_views(alpha=False)
     g = initial_gaussians(views, 500, 0, np.random.default_rng(0))
     radius = views.scene.radius
     assert radius == pytest.approx(4 * math.tan(0.25), rel=1e-6)
-    assert np.abs(g.means - CENTRE).max() <= radius * 1.001
-    np.testing.assert_allclose(g.means.mean(0), CENTRE, atol=0.1)
+    assert np.abs(g.means - CENTER).max() <= radius * 1.001
+    np.testing.assert_allclose(g.means.mean(0), CENTER, atol=0.1)
 
 
 def test_seed_decides():
@@ -116,7 +116,7 @@ class StubFrame:
         return self._image
 
 
-def test_load_averages_areas_without_the_hidden_colour():
+def test_load_averages_areas_without_the_hidden_color():
     image = np.zeros((8, 8, 4), np.uint8)
     image[..., 1] = 255  # transparent pixels are green and must not be seen
     image[:4, :4] = (200, 0, 0, 255)

@@ -1,4 +1,4 @@
-"""The CPU rasteriser against the double-precision reference, and its corner cases."""
+"""The CPU rasterizer against the double-precision reference, and its corner cases."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,7 +19,7 @@ NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh")
 
 
 def cloud(n: int, degree: int = 3, seed: int = 0, spread: float = 0.9) -> Gaussians:
-    """Anisotropic Gaussians in a ball, of all opacities, some of clamped colour."""
+    """Anisotropic Gaussians in a ball, of all opacities, some of clamped color."""
     rng = np.random.default_rng(seed)
     return Gaussians(
         rng.normal(size=(n, 3)) * spread * 0.6, rng.uniform(-3.5, -1.2, (n, 3)),
@@ -28,7 +28,7 @@ def cloud(n: int, degree: int = 3, seed: int = 0, spread: float = 0.9) -> Gaussi
 
 
 def view(width: int = 61, height: int = 45) -> Camera:
-    """Off-centre principal point, different focal lengths, no side a multiple of a tile."""
+    """Off-center principal point, different focal lengths, no side a multiple of a tile."""
     camera = Camera.look_at((0.8, -2.6, 0.7), (0, 0, 0), (0, 0, 1), 0.9, width, height)
     return replace(camera, fy=camera.fx * 1.1, cx=width * 0.47, cy=height * 0.55)
 
@@ -265,5 +265,5 @@ def test_a_shared_rasterizer_refuses_the_gradient_of_an_older_picture():
         old.sum().backward()
     new.sum().backward()
     assert params["means"].grad.abs().sum() > 0
-    own = [render(params, view())[0] for _ in range(2)]  # each with a rasteriser of its own
+    own = [render(params, view())[0] for _ in range(2)]  # each with a rasterizer of its own
     sum(own).sum().backward()

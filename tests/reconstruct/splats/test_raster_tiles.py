@@ -1,4 +1,4 @@
-"""Tile lists, code generation and caching of the CPU rasteriser."""
+"""Tile lists, code generation and caching of the CPU rasterizer."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ def lists():
 
 
 def largest_t(record, tile, tiles_x, step):
-    """Brute force: the largest -s/8 over a grid on the tile's pixel centres' rectangle."""
+    """Brute force: the largest -s/8 over a grid on the tile's pixel centers' rectangle."""
     x = tile % tiles_x * 16 + 0.5 + np.arange(0, 15 + step / 2, step) - record[U]
     y = (tile // tiles_x * 16 + 0.5 + np.arange(0, 15 + step / 2, step) - record[V])[:, None]
     return (record[A8] * x * x + record[B8] * x * y + record[C8] * y * y).max()
@@ -53,7 +53,7 @@ def test_every_tile_lists_what_it_must_draw_near_to_far(lists):
         assert set(must) <= set(found)
         # naive order: by depth, then by index
         assert list(found) == sorted(found, key=lambda i: (records[i, DEPTH], i))
-        for i in set(found) - set(must):  # the ellipse passes between pixel centres
+        for i in set(found) - set(must):  # the ellipse passes between pixel centers
             slack = 0.02 * abs(records[i, T_MIN]) + 1e-3
             assert hits[i] == 1 or largest_t(records[i], tile, tiles_x, 0.05) >= (
                 records[i, T_MIN] - slack)

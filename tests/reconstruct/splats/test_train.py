@@ -44,9 +44,9 @@ def psnr(scene, dataset, background):
     out = []
     views = TrainingViews.load(dataset.test, 32)
     for i, camera in enumerate(views.cameras):
-        colour = np.full(3, background, np.float32)
-        truth = views.target(i, colour).transpose(1, 2, 0)
-        error = ((scene.render(camera, background=colour) - truth) ** 2).mean()
+        color = np.full(3, background, np.float32)
+        truth = views.target(i, color).transpose(1, 2, 0)
+        error = ((scene.render(camera, background=color) - truth) ** 2).mean()
         out.append(-10 * np.log10(error))
     return np.mean(out)
 
@@ -95,14 +95,14 @@ def test_background_of_opaque_pictures_is_the_nearer_one(level, expected):
 
 def test_last_part_is_over_white(dataset):
     trainer = Trainer(TrainingViews.load(dataset.train, 32), SHORT)
-    colours = []
+    colors = []
     for trainer.iteration in (0, 1, 95, 96, 159):  # white from 60 % of 160 steps
-        colours.append(trainer._next_background().tolist())
-    assert colours[3:] == [[1, 1, 1]] * 2 and [1, 1, 1] not in colours[:3]
-    assert colours[0] != colours[1]
+        colors.append(trainer._next_background().tolist())
+    assert colors[3:] == [[1, 1, 1]] * 2 and [1, 1, 1] not in colors[:3]
+    assert colors[0] != colors[1]
 
 
-def test_budget_counts_optimisation(dataset):
+def test_budget_counts_optimization(dataset):
     seen = []
     scene = fit(dataset, replace(SHORT, iterations=None, budget_s=0.5), progress=seen.append,
                 progress_every_s=0)
@@ -283,7 +283,7 @@ def test_settings_from_a_command_line():
 
 
 def test_a_training_goes_on_from_a_model_on_other_pictures(dataset, trained):
-    """The same ball in negative: shape and place are kept, the colours are there at once."""
+    """The same ball in negative: shape and place are kept, the colors are there at once."""
     class Negative:
         def __init__(self, frame):
             self.camera, self._frame = frame.camera, frame

@@ -38,11 +38,11 @@ def main():
     device = "cpu"
     x = torch.nn.Parameter(torch.ones(2, 3))
     f(torch.relu(x)).sum().backward()
-    colour = torch.zeros(3)
+    color = torch.zeros(3)
     start = 0
     if os.path.exists(configargs.load_checkpoint):
         checkpoint = torch.load(configargs.load_checkpoint)
-        colour, start = checkpoint["colour"], checkpoint["iter"] + 1
+        color, start = checkpoint["color"], checkpoint["iter"] + 1
     ray_importance_sampling_maps = []
     for i in i_train:
         ray_importance_sampling_maps.append(np.zeros(H * W))
@@ -52,12 +52,12 @@ def main():
         index = i_train[i % len(i_train)]
         p = ray_importance_sampling_maps[index]
         assert abs(p.sum() - 1) < 1e-6 and p.shape == (H * W,)
-        colour = colour + 0.2 * (images[index].mean(dim=(0, 1)) - colour)
+        color = color + 0.2 * (images[index].mean(dim=(0, 1)) - color)
         print("[TRAIN] Iter: " + str(i) + " Loss: 0.1 BG Loss: 0 PSNR: 12.5 LatentReg: 0")
         if os.environ.get("STAND_IN_FAILS") == str(i):
             raise RuntimeError("the stand-in was told to fail")
         if i % cfg["experiment"]["save_every"] == 0 or i == cfg["experiment"]["train_iters"] - 1:
-            torch.save({"iter": i, "colour": colour},
+            torch.save({"iter": i, "color": color},
                        os.path.join(logdir, "checkpoint" + str(i).zfill(5) + ".ckpt"))
 
 
@@ -88,7 +88,7 @@ cfg = yaml.safe_load(open(configargs.config))
 images, poses, _, hwf, i_test, expressions, _, _ = load_flame_data(
     cfg["dataset"]["basedir"], half_res=cfg["dataset"]["half_res"], test=True)
 idx_map = np.load(cfg["dataset"]["basedir"] + "/index_map.npy").astype(int)
-colour = torch.load(configargs.checkpoint)["colour"]
+color = torch.load(configargs.checkpoint)["color"]
 os.makedirs(configargs.savedir, exist_ok=True)
 for i, expression in enumerate(expressions[i_test]):
     if True:
@@ -98,7 +98,7 @@ for i, expression in enumerate(expressions[i_test]):
             code = idx_map[10,1]
             assert code >= 0 and ray_directions_ablation is None
     H, W = hwf[:2]
-    picture = colour[:, None, None].expand(3, H, W) * (0.5 + 0.5 * expression[0])
+    picture = color[:, None, None].expand(3, H, W) * (0.5 + 0.5 * expression[0])
     torchvision.transforms.ToPILImage()(picture).save(
         os.path.join(configargs.savedir, f"{i:04d}.png"))
 ''',

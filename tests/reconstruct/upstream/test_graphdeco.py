@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media
 from idf_helpers.reconstruct.splats.config import SplatConfig
 from idf_helpers.reconstruct.splats.run import MODEL, train_splats
@@ -221,14 +221,14 @@ def test_what_it_cannot_do_is_said_first(stub, tmp_path):
     clear = Dataset.open(make_dataset(tmp_path / "clear"))
     fails("no random background", replace(CONFIG, background="random"), clear)
     off = make_dataset(tmp_path / "off", alpha=False, fl_x=30.0, cx=5.0)
-    fails("one centred camera", data=Dataset.open(off))
+    fails("one centered camera", data=Dataset.open(off))
 
 
 def test_auto_never_takes_it(stub, monkeypatch):
     monkeypatch.setattr(cuda, "lacks_gsplat", lambda: "no gsplat")
-    chosen, why = backends.choose("splats")
+    chosen, why = STAGES["splats"].choose()
     assert chosen.name == "cpu" and "graphdeco is for research only" in why
-    assert backends.find("splats", "graphdeco").missing() is None
+    assert STAGES["splats"].find("graphdeco").missing() is None
     import shutil
     shutil.rmtree(stub)
-    assert "no train.py" in backends.find("splats", "graphdeco").missing()
+    assert "no train.py" in STAGES["splats"].find("graphdeco").missing()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
 from idf_helpers.reconstruct.avatar.config import AvatarConfig, NerfaceConfig
@@ -53,10 +53,10 @@ def test_trained_rendered_and_resumed_from_a_clone(data, clone, tmp_path, monkey
     assert m["views"] == 2 and m["iterations"] == 40 and 3 < m["psnr"] < 40
     assert len(list((out / "renders").glob("*.png"))) == 2 and (out / "held_out.jpg").is_file()
     manifest = json.loads((out / "run.json").read_text())
-    assert manifest["source_type"] == "trainedAlgorithmicMedia" and manifest["licence"]
+    assert manifest["source_type"] == "trainedAlgorithmicMedia" and manifest["license"]
     # the checkpoint renders any camera and expression
     light = scene.render(scene.cameras[0], np.ones(10, np.float32))
-    assert light.shape == (24, 24, 3) and np.ptp(light) < 1  # one colour, see the stand-in
+    assert light.shape == (24, 24, 3) and np.ptp(light) < 1  # one color, see the stand-in
     assert light.mean() == pytest.approx(np.mean([f.image().mean() / 255 for f in data.train]),
                                          abs=0.08)
     assert type(load_scene(out)).__name__ == "UpstreamScene"
@@ -75,9 +75,9 @@ def test_another_version_and_a_budget_are_refused(data, clone, tmp_path):
 
 def test_without_a_clone_it_says_how_to_get_one(data, tmp_path, monkeypatch):
     monkeypatch.delenv(ENV, raising=False)
-    lack = backends.find("avatar", "nerface").missing()
+    lack = STAGES["avatar"].find("nerface").missing()
     assert "git clone" in lack and "CC BY-NC-SA" in lack
-    assert backends.choose("avatar")[0].name != "nerface"
+    assert STAGES["avatar"].choose()[0].name != "nerface"
     monkeypatch.setenv(ENV, str(tmp_path))
     assert "is missing" in Upstream.here().missing()
     with pytest.raises(IdfError, match="cannot run here"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data.media import read_image, write_image
 from idf_helpers.stylize.config import PropagateConfig
 from idf_helpers.stylize.propagators import ebsynth
@@ -33,11 +33,11 @@ def test_it_is_not_here(head, keys, monkeypatch):
     monkeypatch.setenv("EBSYNTH_BIN", "/nowhere/ebsynth")
     with pytest.raises(IdfError, match="not here"):
         EbsynthPropagator(head.views, keys, PropagateConfig())
-    assert "EBSYNTH_BIN" in backends.find("propagate", "ebsynth").missing()
+    assert "EBSYNTH_BIN" in STAGES["propagate"].find("ebsynth").missing()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
-def test_the_program_is_called_for_both_neighbours(head, keys, tmp_path, monkeypatch):
+def test_the_program_is_called_for_both_neighbors(head, keys, tmp_path, monkeypatch):
     program = tmp_path / "ebsynth"
     program.write_text(FAKE.format(python=sys.executable, root=ROOT))
     program.chmod(0o755)
@@ -62,8 +62,8 @@ def test_the_folders_of_the_program_with_windows(head, keys, tmp_path):
     assert len(list((tmp_path / "eb" / "frames").iterdir())) == 25
     for key, numbers in ((0, range(0, 12)), (12, range(1, 24)), (24, range(13, 24))):
         for n in numbers:
-            colour = np.full((96, 96, 3), 10 * (key % 24) + n, np.uint8)
-            write_image(tmp_path / "eb" / f"out_{key:05d}" / f"{n:05d}.png", colour)
+            color = np.full((96, 96, 3), 10 * (key % 24) + n, np.uint8)
+            write_image(tmp_path / "eb" / f"out_{key:05d}" / f"{n:05d}.png", color)
     made = EbsynthPropagator(head.views, keys, config)
     assert made.frame(3).rgb.mean() * 255 == pytest.approx(0.75 * 3 + 0.25 * 123, abs=0.6)
     assert made.frame(18).rgb.mean() * 255 == pytest.approx((18 + 138) / 2, abs=0.6)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from idf_helpers.stylize.propagators.patchmatch import Source, synthesise
+from idf_helpers.stylize.propagators.patchmatch import Source, synthesize
 
 
 def scene(h=64, w=64, seed=0):
@@ -17,10 +17,10 @@ def test_a_hole_is_filled_where_the_guide_says():
     wanted[20:40, 24:44] = True
     known[wanted] = np.nan
     source = Source(style, guide, np.ones((64, 64), bool))
-    made = synthesise([source], guide, known, wanted, even=0.0)
+    made = synthesize([source], guide, known, wanted, even=0.0)
     assert np.abs(made - style)[wanted].mean() < 0.04
     np.testing.assert_array_equal(made[~wanted], style[~wanted])
-    again = synthesise([source], guide, known, wanted, even=0.0)
+    again = synthesize([source], guide, known, wanted, even=0.0)
     np.testing.assert_array_equal(made, again)
 
 
@@ -31,7 +31,7 @@ def test_only_the_head_is_a_source():
     style[~valid] = (0, 1, 0)
     known = np.full((64, 64, 3), np.nan, np.float32)
     wanted = np.ones((64, 64), bool)
-    made = synthesise([Source(style, guide, valid)], guide, known, wanted)
+    made = synthesize([Source(style, guide, valid)], guide, known, wanted)
     assert np.isfinite(made).all()
     assert made.min() >= style[valid].min() - 1e-5
     assert not ((made[..., 1] > 0.95) & (made[..., 0] < 0.05)).any()
@@ -43,7 +43,7 @@ def test_using_a_patch_often_has_its_price():
     style = np.stack([x, y, 0 * x], -1).astype(np.float32)
     guide = (0.2 * np.hypot(x - 0.5, y - 0.5))[..., None].astype(np.float32)
     wanted, known = np.ones((48, 48), bool), np.full((48, 48, 3), np.nan, np.float32)
-    spread = [synthesise([Source(style, guide, wanted)], np.zeros_like(guide), known, wanted,
+    spread = [synthesize([Source(style, guide, wanted)], np.zeros_like(guide), known, wanted,
                          even=e).std((0, 1))[:2].mean() for e in (0.0, 0.02)]
     assert spread[1] > 2 * spread[0]
 
@@ -52,7 +52,7 @@ def test_nothing_to_take_or_to_make():
     style, guide = scene(32, 32)
     none = np.zeros((32, 32), bool)
     known = style.copy()
-    assert synthesise([Source(style, guide, ~none)], guide, known, none) is known
+    assert synthesize([Source(style, guide, ~none)], guide, known, none) is known
     wanted = ~none
     np.testing.assert_array_equal(
-        synthesise([Source(style, guide, none)], guide, known, wanted), known)
+        synthesize([Source(style, guide, none)], guide, known, wanted), known)

@@ -8,7 +8,7 @@ from idf_helpers.stylize.key_views import choose_keys, front_view
 from idf_helpers.stylize.propagators.flow import FlowPropagator
 from idf_helpers.stylize.propagators.geometry import GeometryPropagator
 from idf_helpers.stylize.propagators.patchmatch_propagator import PatchmatchPropagator
-from idf_helpers.stylize.propagators.propagator import is_closed, neighbours
+from idf_helpers.stylize.propagators.propagator import is_closed, neighbors
 from idf_helpers.stylize.propagators.silhouette import outline
 
 
@@ -41,7 +41,7 @@ def test_four_keys(head):
 
 
 def test_a_key_comes_out_as_it_went_in(head, eight):
-    made = GeometryPropagator(head.views, eight, PropagateConfig(harmonise=False)).frame(3)
+    made = GeometryPropagator(head.views, eight, PropagateConfig(harmonize=False)).frame(3)
     solid = head.views[3].mask > 0.96
     np.testing.assert_allclose(made.rgb[solid], head.styled[3][solid], atol=1e-5)
     assert made.alpha is None and made.seen == 1
@@ -79,7 +79,7 @@ def test_an_outline_that_was_left_out_is_not_taken(head):
 
 
 def test_what_was_drawn_beyond_the_outline_is_carried(head):
-    """A point put on top of the head: it has no depth, yet comes with the neighbouring frames."""
+    """A point put on top of the head: it has no depth, yet comes with the neighboring frames."""
     keys = {k: head.styled[k].copy() for k in range(0, 24, 3)}
     view = head.views[0]
     top = np.flatnonzero((view.mask > 0.5).any(1))[0]
@@ -108,14 +108,14 @@ def test_an_unchanged_outline(head):
     assert not outline(head.views[2], painted).told
 
 
-def test_drifting_keys_agree_after_harmonising(head):
+def test_drifting_keys_agree_after_harmonizing(head):
     rng = np.random.default_rng(5)
     keys = {k: np.clip(head.styled[k] * rng.uniform(0.8, 1.2, 3) + rng.uniform(-12, 12, 3) / 255,
                        0, 1).astype(np.float32) for k in range(0, 24, 3)}
     from idf_helpers.stylize.measures import warp_error
     error = {}
     for on in (False, True):
-        p = GeometryPropagator(head.views, keys, PropagateConfig(harmonise=on))
+        p = GeometryPropagator(head.views, keys, PropagateConfig(harmonize=on))
         frames = [p.frame(k).rgb for k in range(0, 24, 1)]
         error[on] = warp_error(head.views, frames, 3)
     assert error[True] < 0.75 * error[False]
@@ -129,16 +129,16 @@ def test_patches(head, eight):
     assert not (np.abs(made - 1).max(-1) < 0.03).any()
 
 
-def test_neighbours_of_a_frame():
-    assert neighbours(4, [2, 6], 10, False) == (2, 6, 0.5)
-    assert neighbours(2, [2, 6], 10, True) == (2, 2, 0.0)
-    assert neighbours(8, [2, 6], 10, True) == (6, 2, pytest.approx(1 / 3))
-    assert neighbours(1, [2, 6], 10, True) == (6, 2, pytest.approx(5 / 6))
-    assert neighbours(1, [2, 6], 10, False)[:2] == (2, 2)
-    assert neighbours(9, [2, 6], 10, False)[:2] == (6, 6)
-    assert neighbours(9, [2], 10, True)[:2] == (2, 2)
+def test_neighbors_of_a_frame():
+    assert neighbors(4, [2, 6], 10, False) == (2, 6, 0.5)
+    assert neighbors(2, [2, 6], 10, True) == (2, 2, 0.0)
+    assert neighbors(8, [2, 6], 10, True) == (6, 2, pytest.approx(1 / 3))
+    assert neighbors(1, [2, 6], 10, True) == (6, 2, pytest.approx(5 / 6))
+    assert neighbors(1, [2, 6], 10, False)[:2] == (2, 2)
+    assert neighbors(9, [2, 6], 10, False)[:2] == (6, 6)
+    assert neighbors(9, [2], 10, True)[:2] == (2, 2)
     with pytest.raises(IdfError, match="no key view"):
-        neighbours(0, [], 4, True)
+        neighbors(0, [], 4, True)
 
 
 def test_a_ring_is_told_from_its_cameras(head):

@@ -35,7 +35,7 @@ def test_depth_is_white_where_near_and_black_behind(ball):
             == picture).mean() > 0.99
 
 
-def test_normals_have_the_colours_of_scannet(ball):
+def test_normals_have_the_colors_of_scannet(ball):
     picture = control_picture(ball, "normal").astype(int)
     assert abs(picture[32, 32] - [128, 128, 255]).max() < 6
     assert picture[32, 8, 0] > 200 and picture[32, 56, 0] < 60  # red to the left

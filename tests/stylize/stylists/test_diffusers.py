@@ -8,7 +8,7 @@ import socket
 import numpy as np
 import pytest
 
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.cli.machine import download
 from idf_helpers.errors import IdfError
 from idf_helpers.runtime.machine import peak_rss_mb
@@ -71,16 +71,16 @@ def refused(action, *words):
 def test_every_part_of_the_request_has_an_influence_and_nothing_else(made, view):
     s, told = stylist(made), []
     s.progress = lambda fraction, words: told.append((fraction, words))
-    first = s.stylise(view, "a bronze bust", 7, 0.5)
+    first = s.stylize(view, "a bronze bust", 7, 0.5)
     assert first.shape == (64, 64, 3) and first.dtype == np.float32
     assert 0 <= first.min() and first.max() <= 1 and first.std() > 0.01
     assert told == [(0.5, "step 1 of 2"), (1.0, "step 2 of 2")]
-    assert (s.stylise(view, "a bronze bust", 7, 0.5) == first).all()
-    assert (stylist(made).stylise(view, "a bronze bust", 7, 0.5) == first).all(), "loaded again"
+    assert (s.stylize(view, "a bronze bust", 7, 0.5) == first).all()
+    assert (stylist(made).stylize(view, "a bronze bust", 7, 0.5) == first).all(), "loaded again"
 
     def change(**new):
         arguments = {"view": view, "prompt": "a bronze bust", "seed": 7, "strength": 0.5, **new}
-        return np.abs(s.stylise(**arguments) - first).mean()
+        return np.abs(s.stylize(**arguments) - first).mean()
 
     other = View(view.rgb[::-1].copy(), view.mask, view.depth, name="other")
     assert change(prompt="red hair") > 1e-4
@@ -104,13 +104,13 @@ def test_settings_tell_models_apart_and_load_nothing(made, view):
 
 
 def test_negative_prompt_weight_and_few_steps(made, view):
-    plain = stylist(made, controls=("depth",)).stylise(view, "bronze", 1, 0.5)
+    plain = stylist(made, controls=("depth",)).stylize(view, "bronze", 1, 0.5)
     for options in ({"negative_prompt": "red"}, {"control_weight": 0.0}, {"guidance": 1.5},
                     {"sampler": "lcm"}, {"sampler": "lightning"}):
-        changed = stylist(made, controls=("depth",), **options).stylise(view, "bronze", 1, 0.5)
+        changed = stylist(made, controls=("depth",), **options).stylize(view, "bronze", 1, 0.5)
         assert np.abs(changed - plain).mean() > 1e-5, options
     # at a low strength at least one step is left
-    few = stylist(made, controls=(), steps=1).stylise(view, "bronze", 1, 0.1)
+    few = stylist(made, controls=(), steps=1).stylize(view, "bronze", 1, 0.1)
     assert np.abs(few - plain).mean() > 1e-5
 
 
@@ -125,16 +125,16 @@ def test_every_sampler_fits_the_model(made):
 def test_stable_diffusion_xl(made, view):
     s = stylist(made, "xl", controls=("depth",))
     assert (s.family.name, s.size) == ("sdxl", 1024)
-    first = s.stylise(view, "bronze", 1, 0.5)
-    assert (s.stylise(view, "bronze", 1, 0.5) == first).all()
-    assert np.abs(stylist(made, "xl", controls=()).stylise(view, "bronze", 1, 0.5)
+    first = s.stylize(view, "bronze", 1, 0.5)
+    assert (s.stylize(view, "bronze", 1, 0.5) == first).all()
+    assert np.abs(stylist(made, "xl", controls=()).stylize(view, "bronze", 1, 0.5)
                   - first).mean() > 1e-5
 
 
 def test_an_editor_takes_the_view_and_an_instruction(made, view):
     s = stylist(made, "edit", controls=())
     assert s.family.edits
-    weak, strong = (s.stylise(view, "make it bronze", 1, x) for x in (0.2, 1.0))
+    weak, strong = (s.stylize(view, "make it bronze", 1, x) for x in (0.2, 1.0))
     assert np.abs(weak - strong).mean() > 1e-5
     default = DiffusersStylist(StylizeConfig(prompt="x", model=str(made["edit"])))
     assert default.settings()["controlnet"] == {}, "ControlNets are none of an editor's business"
@@ -157,12 +157,12 @@ def test_editors_of_other_shapes_get_what_they_take(made, view):
     s.family = diffusers_stylist.EDITORS["QwenImageEditPlusPipeline"]
     s._pipeline = Editor()
     styled = np.zeros((32, 32, 3), np.float32)
-    picture = s.stylise(view, "make it bronze", 1, 0.5, [Reference(view, styled)])
+    picture = s.stylize(view, "make it bronze", 1, 0.5, [Reference(view, styled)])
     assert picture.shape == (64, 64, 3)
     got = s._pipeline.got
     assert [i.size for i in got["image"]] == [(64, 64), (64, 64)] and got["steps"] == 4
     assert got["scale"] == 4.0 and got["negative"] == " " and got["size"] == (64, 64)
-    s.stylise(view, "make it bronze", 1, 0.5)
+    s.stylize(view, "make it bronze", 1, 0.5)
     assert got != s._pipeline.got and not isinstance(s._pipeline.got["image"], list)
 
 
@@ -176,15 +176,15 @@ def test_a_picture_that_the_checker_flags_is_tried_again_then_an_error(made, vie
     s, seeds = stylist(made, "strict", controls=()), []
     run = s._run
     s._run = lambda p, a, seed, v: seeds.append(seed) or run(p, a, seed, v)
-    refused(lambda: s.stylise(view, "bronze", 5, 0.5), "black picture", "safety checker",
+    refused(lambda: s.stylize(view, "bronze", 5, 0.5), "black picture", "safety checker",
             "3 seeds", "train/r_3")
     assert len(set(seeds)) == 3 and seeds[0] == 5
     s._run = lambda p, a, seed, v: run(p, a, seed, v) if seed == 5 else (v.source() * 0.5, False)
-    assert np.allclose(s.stylise(view, "bronze", 5, 0.5), view.source() * 0.5), "another seed"
+    assert np.allclose(s.stylize(view, "bronze", 5, 0.5), view.source() * 0.5), "another seed"
     without = stylist(made, "strict", controls=(), safety_checker=False)
-    assert without.stylise(view, "bronze", 5, 0.5).max() > 0.1
+    assert without.stylize(view, "bronze", 5, 0.5).max() > 0.1
     s._run = lambda p, a, seed, v: (np.full((64, 64, 3), np.nan, np.float32), False)
-    refused(lambda: s.stylise(view, "bronze", 5, 0.5), "black picture", "half precision")
+    refused(lambda: s.stylize(view, "bronze", 5, 0.5), "black picture", "half precision")
 
 
 def test_a_lora_is_put_in(made, view, tmp_path):
@@ -197,16 +197,16 @@ def test_a_lora_is_put_in(made, view, tmp_path):
     unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
     diffusers.StableDiffusionPipeline.save_lora_weights(
         tmp_path, unet_lora_layers=get_peft_model_state_dict(unet))
-    plain = stylist(made, controls=()).stylise(view, "bronze", 1, 0.5)
+    plain = stylist(made, controls=()).stylize(view, "bronze", 1, 0.5)
     s = stylist(made, controls=(), lora=str(tmp_path))
-    assert np.abs(s.stylise(view, "bronze", 1, 0.5) - plain).mean() > 1e-4
+    assert np.abs(s.stylize(view, "bronze", 1, 0.5) - plain).mean() > 1e-4
     assert s.settings()["lora"][1] > 100
     (tmp_path / "second.safetensors").write_bytes(b"x")
     refused(lambda: stylist(made, controls=(), lora=str(tmp_path)), "which file", "second")
     (tmp_path / "second.bin").write_bytes(b"x")
     refused(lambda: stylist(made, controls=(), lora=str(tmp_path / "second.bin")), "safetensors")
     broken = stylist(made, controls=(), lora=str(tmp_path / "second.safetensors"))
-    refused(lambda: broken.stylise(view, "bronze", 1, 0.5), "cannot be loaded")
+    refused(lambda: broken.stylize(view, "bronze", 1, 0.5), "cannot be loaded")
 
 
 @pytest.mark.parametrize("path, words", [
@@ -239,7 +239,7 @@ def test_weights_pickled_cut_off_or_in_pieces(made, tmp_path, view):
     table.unlink()
     weights.write_bytes(weights.read_bytes()[:3000])
     cut = DiffusersStylist(model)
-    refused(lambda: cut.stylise(view, "x", 0, 0.5), "cannot be loaded")
+    refused(lambda: cut.stylize(view, "x", 0, 0.5), "cannot be loaded")
     half = shutil.copytree(made["canny"], tmp_path / "half")
     file = half / "diffusion_pytorch_model.safetensors"
     file.rename(half / "diffusion_pytorch_model.fp16.safetensors")
@@ -274,7 +274,7 @@ def test_what_is_not_here_is_not_fetched_but_said_how_to_get(monkeypatch):
     refused(lambda: DiffusersStylist(StylizeConfig(prompt="x")), "sd15", "not on this machine",
             "idf download sd15", "OpenRAIL-M")
     refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model="someone/else")),
-            "hf download someone/else", "licence")
+            "hf download someone/else", "license")
     refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model="/no/such/folder")),
             "no folder", "idf download")
     monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
@@ -312,7 +312,7 @@ def test_download_lists_and_fetches_on_request_only(made, monkeypatch, capsys, t
     download()
     listed = capsys.readouterr().out
     for row in models.HUB_MODELS.values():
-        assert f"{row.name}  [not here]" in listed and row.licence in listed and row.repo in listed
+        assert f"{row.name}  [not here]" in listed and row.license in listed and row.repo in listed
     asked = []
 
     def fetched(repo, allow_patterns=None, local_files_only=False):
@@ -334,4 +334,4 @@ def test_download_lists_and_fetches_on_request_only(made, monkeypatch, capsys, t
 
 
 def test_it_stands_in_the_registry():
-    assert backends.find("stylise", "diffusers").load() is DiffusersStylist
+    assert STAGES["stylize"].find("diffusers").load() is DiffusersStylist

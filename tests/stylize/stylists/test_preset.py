@@ -17,17 +17,17 @@ def sample_views(step=12):
 @pytest.mark.parametrize("name", ["bronze", "porcelain"])
 def test_a_look_depends_on_nothing_but_the_pixel(head, name):
     view = head.views[0]
-    styled = PresetStylist(StylizeConfig(preset=name)).stylise(view)
+    styled = PresetStylist(StylizeConfig(preset=name)).stylize(view)
     order = np.random.default_rng(0).permutation(96 * 96)
     mixed = View(view.rgb.reshape(-1, 3)[order].reshape(96, 96, 3), view.mask)
-    again = PresetStylist(StylizeConfig(preset=name)).stylise(mixed)
+    again = PresetStylist(StylizeConfig(preset=name)).stylize(mixed)
     np.testing.assert_allclose(styled.reshape(-1, 3)[order], again.reshape(-1, 3), atol=1e-6)
     assert np.abs(styled - view.rgb)[view.mask > 0.5].mean() > 0.05
 
 
 def test_strength_mixes(head):
     view, look = head.views[0], PresetStylist(StylizeConfig(preset="gold"))
-    whole, half = look.stylise(view, strength=1.0), look.stylise(view, strength=0.5)
+    whole, half = look.stylize(view, strength=1.0), look.stylize(view, strength=0.5)
     np.testing.assert_allclose(half, (view.rgb + whole) / 2, atol=1e-6)
 
 
@@ -36,7 +36,7 @@ def test_red_hair_leaves_skin_and_clothes():
     look = PresetStylist(StylizeConfig(preset="red_hair"))
     look.prepare(views)
     for view in views:
-        before, after = view.source(), look.stylise(view)
+        before, after = view.source(), look.stylize(view)
         change = np.abs(after - before).max(-1)
         skin = (before[..., 0] > 0.55) & (before[..., 0] > before[..., 2] + 0.1) & (view.mask > 0.9)
         cloth = (before[..., 2] > before[..., 0] + 0.1) & (view.mask > 0.9)

@@ -182,7 +182,7 @@ def test_img2img_with_two_control_units(serve, view):
     stub = serve(WebUi)
     stylist = made(A1111Stylist, stub, negative_prompt="hair", steps=12, guidance=5.5,
                    model="v1-5-pruned-emaonly", control_weight=0.8)
-    picture = stylist.stylise(view, "a bronze bust", 7, 0.45)
+    picture = stylist.stylize(view, "a bronze bust", 7, 0.45)
     assert picture.dtype == np.float32 and np.allclose(picture, 1 - view.source(), atol=1e-6)
     (body,) = stub.calls("/sdapi/v1/img2img")
     assert body["prompt"] == "a bronze bust" and body["negative_prompt"] == "hair"
@@ -203,14 +203,14 @@ def test_starts_from_what_the_view_says_and_guides_by_the_view(serve, view):
     stub = serve(WebUi)
     start = np.full((24, 32, 3), 0.25, np.float32)
     stylist = made(A1111Stylist, stub, controlnet=("canny",))
-    picture = stylist.stylise(dataclasses.replace(view, start=start), "x", 0, 0.5)
+    picture = stylist.stylize(dataclasses.replace(view, start=start), "x", 0, 0.5)
     assert np.allclose(picture, 1 - 64 / 255, atol=1e-6)
 
 
 def test_an_older_web_ui_and_one_without_the_extension(serve, view):
     old = serve(WebUi, old=True, controlnet=False)
     refused(made(A1111Stylist, old).ready, "/controlnet/model_list", "sd-webui-controlnet")
-    made(A1111Stylist, old, controlnet=()).stylise(view, "x", 0, 0.5)
+    made(A1111Stylist, old, controlnet=()).stylize(view, "x", 0, 0.5)
     (body,) = old.calls("/sdapi/v1/img2img")
     assert body["sampler_name"] == "DPM++ 2M Karras" and "scheduler" not in body
     assert "alwayson_scripts" not in body and "override_settings" not in body
@@ -230,7 +230,7 @@ def test_names_that_the_web_ui_does_not_have(serve):
 def test_a_view_without_depth_cannot_be_guided_by_it(serve, view):
     stylist = made(A1111Stylist, serve(WebUi))
     flat = dataclasses.replace(view, depth=None)
-    refused(lambda: stylist.stylise(flat, "x", 0, 0.5), "no depth", "--controlnet canny")
+    refused(lambda: stylist.stylize(flat, "x", 0, 0.5), "no depth", "--controlnet canny")
 
 
 @pytest.mark.parametrize("answer, word", [
@@ -243,7 +243,7 @@ def test_answers_that_are_no_picture_of_the_view(serve, view, answer, word):
         answer = "data:image/png;base64," + base64.b64encode(
             encode_image(np.zeros((24, 32, 3), np.uint8))).decode()
     stylist = made(A1111Stylist, serve(WebUi, answer=answer))
-    refused(lambda: stylist.stylise(view, "x", 0, 0.5), word)
+    refused(lambda: stylist.stylize(view, "x", 0, 0.5), word)
 
 
 def test_an_answer_without_pictures(serve, view):
@@ -257,7 +257,7 @@ def test_a_slow_picture_tells_its_progress(serve, view):
     stub, told = serve(WebUi, delay_s=0.8), []
     stylist = made(A1111Stylist, stub)
     stylist.progress = lambda fraction, words: told.append((fraction, words))
-    stylist.stylise(view, "x", 0, 0.5)
+    stylist.stylize(view, "x", 0, 0.5)
     assert told and told[0] == (0.4, "step 4 of 10")
     assert not stub.calls("/sdapi/v1/interrupt")
 
@@ -265,7 +265,7 @@ def test_a_slow_picture_tells_its_progress(serve, view):
 def test_a_picture_that_takes_too_long_is_interrupted(serve, view):
     stub = serve(WebUi, delay_s=20)
     stylist = made(A1111Stylist, stub, timeout_s=0.6)
-    refused(lambda: stylist.stylise(view, "x", 0, 0.5), "in time", "--timeout-s")
+    refused(lambda: stylist.stylize(view, "x", 0, 0.5), "in time", "--timeout-s")
     assert stub.interrupted.is_set()
 
 
@@ -279,7 +279,7 @@ def test_ctrl_c_interrupts_the_server(serve, view):
 
     threading.Thread(target=press, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        stylist.stylise(view, "x", 0, 0.5)
+        stylist.stylize(view, "x", 0, 0.5)
     assert stub.interrupted.is_set()
 
 
@@ -290,7 +290,7 @@ def test_the_built_in_workflow(serve, view):
     stylist = made(ComfyStylist, stub, negative_prompt="hair", steps=12, guidance=5.5)
     told = []
     stylist.progress = lambda fraction, words: told.append(words)
-    picture = stylist.stylise(view, "a bronze bust", 7, 0.45)
+    picture = stylist.stylize(view, "a bronze bust", 7, 0.45)
     assert np.allclose(picture, 1 - view.source(), atol=1e-6) and told[0] == "at work"
     nodes = stub.orders["ticket-0"]["nodes"]
     sampler = nodes["sampler"]["inputs"]
@@ -304,7 +304,7 @@ def test_the_built_in_workflow(serve, view):
     assert sampler["positive"] == ["canny applied", 0]
     assert sampler["negative"] == ["canny applied", 1]
     assert {p.shape for p in stub.pictures.values()} == {(24, 32, 3)} and len(stub.pictures) == 3
-    stylist.stylise(view, "a bronze bust", 8, 0.45)
+    stylist.stylize(view, "a bronze bust", 8, 0.45)
     assert len(stub.pictures) == 3, "the same pictures have the same names"
 
 
@@ -321,16 +321,16 @@ def own_workflow(tmp_path, change=lambda nodes: None):
 
 def test_a_workflow_of_ones_own(serve, view, tmp_path):
     def change(nodes):
-        nodes["neighbour"] = {"class_type": "LoadImage", "inputs": {"image": ""},
+        nodes["neighbor"] = {"class_type": "LoadImage", "inputs": {"image": ""},
                               "_meta": {"title": "idf:reference"}}
     stub = serve(Comfy)
     stylist = made(ComfyStylist, stub, workflow=own_workflow(tmp_path, change), steps=40)
     other = np.full((24, 32, 3), 0.25, np.float32)
-    stylist.stylise(view, "x", 9, 0.3, (Reference(view, other),))
+    stylist.stylize(view, "x", 9, 0.3, (Reference(view, other),))
     nodes = stub.orders["ticket-0"]["nodes"]
     inputs = nodes["sampler"]["inputs"]
     assert (inputs["seed"], inputs["denoise"], inputs["steps"]) == (9, 0.3, 3)
-    assert (stub.pictures[nodes["neighbour"]["inputs"]["image"]] == 64).all()
+    assert (stub.pictures[nodes["neighbor"]["inputs"]["image"]] == 64).all()
     changed = made(ComfyStylist, stub, workflow=own_workflow(
         tmp_path, lambda n: n["sampler"]["inputs"].update(steps=4)))
     assert stylist.settings()["workflow"] != changed.settings()["workflow"]
@@ -350,7 +350,7 @@ def test_workflows_that_cannot_run(serve, view, tmp_path, change, words):
     stub = serve(Comfy)
 
     def run():
-        made(ComfyStylist, stub, workflow=own_workflow(tmp_path, change)).stylise(view, "x", 0, 0.5)
+        made(ComfyStylist, stub, workflow=own_workflow(tmp_path, change)).stylize(view, "x", 0, 0.5)
 
     refused(run, *words)
     assert not stub.orders
@@ -370,17 +370,17 @@ def test_comfyui_fails(serve, view):
     for fails, word in (("execution_error", "CUDA out of memory"),
                         ("execution_interrupted", "interrupted")):
         stylist = made(ComfyStylist, serve(Comfy, fails=fails))
-        refused(lambda stylist=stylist: stylist.stylise(view, "x", 0, 0.5), word, "train/r_3")
+        refused(lambda stylist=stylist: stylist.stylize(view, "x", 0, 0.5), word, "train/r_3")
     for answer, word in ((b"text", "not an image"), (b"", "empty"),
                          (encode_image(gradient(16, 16)), "another size")):
         stylist = made(ComfyStylist, serve(Comfy, answer=answer))
-        refused(lambda stylist=stylist: stylist.stylise(view, "x", 0, 0.5), word)
+        refused(lambda stylist=stylist: stylist.stylize(view, "x", 0, 0.5), word)
 
 
 def test_comfyui_takes_too_long_and_its_order_is_taken_back(serve, view):
     stub = serve(Comfy, polls=10**6)
     stylist = made(ComfyStylist, stub, timeout_s=0.3)
-    refused(lambda: stylist.stylise(view, "x", 0, 0.5), "train/r_3", "--timeout-s")
+    refused(lambda: stylist.stylize(view, "x", 0, 0.5), "train/r_3", "--timeout-s")
     assert stub.deleted == ["ticket-0"] and stub.calls("/interrupt") == [{"prompt_id": "ticket-0"}]
 
 

@@ -20,7 +20,7 @@ from idf_helpers.swap.mesh.mesh_tracking import (
     bent,
     bridge,
     follow,
-    neighbour_mean,
+    neighbor_mean,
 )
 from idf_helpers.swap.swappers import MESH_FILE, TRACKS_FILE
 
@@ -105,7 +105,7 @@ def test_tracks_are_kept(talking, tmp_path):
     Tracks(tracks.names, tracks.vertices[:5]).save(tmp_path / "t.npz")
     with pytest.raises(IdfError, match="no face tracks"):
         Tracks.load(tmp_path / "t.npz")
-    assert neighbour_mean(np.ones((468, 2))).max() == pytest.approx(1)
+    assert neighbor_mean(np.ones((468, 2))).max() == pytest.approx(1)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,6 @@ def test_a_talking_head_is_swapped_with_one_texture(short_talk, tmp_path):
         assert tracks.mesh(mesh, a.name) is not None
     assert np.corrcoef(before, after)[0, 1] > 0.97  # the mouth moves as the target's does
     assert np.mean(errors) < 0.04
-    # Measured along the tracks, a moving face has a colour spread too.
+    # Measured along the tracks, a moving face has a color spread too.
     row = evaluate(out.root, data)[0]
-    assert row["colour_spread_swapped"] < 0.6 * row["colour_spread_original"]
+    assert row["color_spread_swapped"] < 0.6 * row["color_spread_original"]

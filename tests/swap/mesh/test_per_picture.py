@@ -71,7 +71,7 @@ def test_the_border_is_soft_and_the_middle_solid(swapped):
     assert np.percentile(steps[away & (steps > 0)], 99) < 0.35
 
 
-def test_the_face_changes_towards_the_source(head_views, sources):
+def test_the_face_changes_toward_the_source(head_views, sources):
     """HOG of the aligned inner face, views within 30 degrees."""
     for source in sources.values():
         nearer = []
@@ -86,7 +86,7 @@ def test_the_face_changes_towards_the_source(head_views, sources):
         assert len(nearer) == 12 and np.mean(nearer) >= 0.9
 
 
-def test_the_skin_takes_the_targets_colour(view_at, sources):
+def test_the_skin_takes_the_targets_color(view_at, sources):
     view = view_at(0)
     face = view.faces[0]
     cheeks = fill_rings([face.xy[[117, 118, 101, 36, 205]], face.xy[[346, 347, 330, 266, 425]]],
@@ -112,11 +112,11 @@ def test_a_face_on_itself_changes_little(photos, detector, sources):
     assert difference.mean() < 2.0 and np.percentile(difference, 99) < 16
 
 
-@pytest.mark.parametrize("colour", ["black", "blond"])
-def test_the_sources_fringe_does_not_come_along(view_at, sources, detector, colour):
+@pytest.mark.parametrize("color", ["black", "blond"])
+def test_the_sources_fringe_does_not_come_along(view_at, sources, detector, color):
     view = view_at(0)
     face, bare = view.faces[0], sources["C"]
-    picture, _ = paint_fringe(bare.image, bare.landmarks, HAIR[colour])
+    picture, _ = paint_fringe(bare.image, bare.landmarks, HAIR[color])
     out = swap_mesh(view.image, face, from_image(picture, detector)).image.astype(int)
     plain = swap_mesh(view.image, face, bare).image.astype(int)
     ring = face.xy[[54, 103, 67, 109, 10, 338, 297, 332, 284, 334, 296, 336, 107, 66, 105]]

@@ -1,4 +1,4 @@
-"""The view-consistent swap on a head whose geometry and colours are known."""
+"""The view-consistent swap on a head whose geometry and colors are known."""
 
 import pickle
 from dataclasses import replace
@@ -13,7 +13,7 @@ from idf_helpers.face.raster import rasterize
 from idf_helpers.swap import metrics
 from idf_helpers.swap.mesh.relight import relight
 from idf_helpers.swap.mesh.uv import BakeConfig, FaceTexture, RenderConfig, bake, render_swap
-from idf_helpers.swap.mesh.uv_atlas import head_axes, make_chart, mean_colours, unroll
+from idf_helpers.swap.mesh.uv_atlas import head_axes, make_chart, mean_colors, unroll
 from idf_helpers.swap.mesh.uv_atlas import load_views as load
 from tests.swap.face_rig import (
     SIZE,
@@ -127,7 +127,7 @@ def test_the_skin_takes_the_targets_tone_and_the_sources_pattern(mesh, texture):
     assert alike(now, source) > 0.8 > 0.5 > alike(now, was)
 
 
-def test_all_views_show_the_same_colours(mesh, texture):
+def test_all_views_show_the_same_colors(mesh, texture):
     truth = true_mesh()
     points, normals = truth.vertices, truth.normals
     swapped, noisy = [], []
@@ -140,8 +140,8 @@ def test_all_views_show_the_same_colours(mesh, texture):
         swapped.append((result.image, at, ok))
         # For comparison: the same with a per-view error of two pixels, as a 2D swap makes.
         noisy.append((result.image, at + rng.normal(0, 2, 2), ok))
-    assert metrics.colour_spread(swapped) < 3.0
-    assert metrics.colour_spread(noisy) > 1.5 * metrics.colour_spread(swapped)
+    assert metrics.color_spread(swapped) < 3.0
+    assert metrics.color_spread(noisy) > 1.5 * metrics.color_spread(swapped)
 
 
 def test_eyes_and_open_mouth_stay_the_targets(mesh, texture):
@@ -239,9 +239,9 @@ def test_large_pictures_are_reduced_before_baking(mesh):
     assert all(v.scale * mesh.width == pytest.approx(256, rel=0.02) for v in views)
     for view, frame in zip(views, big, strict=True):
         xy, _ = view.project(mesh.vertices)
-        colour = metrics.sample(view.image, xy[205:206])
+        color = metrics.sample(view.image, xy[205:206])
         at = frame.camera.project(mesh.vertices[205:206])[0]
-        np.testing.assert_allclose(colour, metrics.sample(frame.picture, at), atol=6)
+        np.testing.assert_allclose(color, metrics.sample(frame.picture, at), atol=6)
     texture = bake(three, big, make_source(mesh, SOURCE))
     assert max(texture.rgba.shape) < 800  # 512 across the face, unrolled
 
@@ -257,14 +257,14 @@ def test_the_chart_does_not_fold(mesh):
     np.testing.assert_allclose([front, up, left], [[0, -1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-6)
 
 
-def test_mean_colours_are_the_targets(mesh, frames):
+def test_mean_colors_are_the_targets(mesh, frames):
     views = load(mesh, frames, range(len(frames)), 512)
     chart = make_chart(mesh, 1 / views[0].scale)
-    colours, seen = mean_colours(mesh, chart, views)
+    colors, seen = mean_colors(mesh, chart, views)
     assert seen[chart.covered].mean() > 0.9
     inner = np.setdiff1d(np.arange(468), np.concatenate(
         [topology.FACE_OVAL, topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH]))
-    error = np.abs(metrics.sample(colours, chart.uv[inner]) - TARGET[inner])
+    error = np.abs(metrics.sample(colors, chart.uv[inner]) - TARGET[inner])
     assert np.median(error) < 5
 
 

@@ -51,8 +51,8 @@ class SmallGenerator(nn.Module):
         return torch.tanh(y), (Xt,)
 
 
-class SmallRecogniser(nn.Module):
-    """(B, 3, 112, 112) -> (B, 512), by mean colours in 7 x 7 cells."""
+class SmallRecognizer(nn.Module):
+    """(B, 3, 112, 112) -> (B, 512), by mean colors in 7 x 7 cells."""
 
     def __init__(self):
         super().__init__()
@@ -63,13 +63,13 @@ class SmallRecogniser(nn.Module):
 
 
 def small_nets(seed: int = 0) -> GhostNets:
-    generator, recogniser = SmallGenerator().eval(), SmallRecogniser().eval()
+    generator, recognizer = SmallGenerator().eval(), SmallRecognizer().eval()
     rng = np.random.default_rng(seed)
     with torch.no_grad():
-        for net in (generator, recogniser):
+        for net in (generator, recognizer):
             for p in net.parameters():
                 p.copy_(torch.from_numpy(rng.normal(0, 0.2, p.shape).astype(np.float32)))
-    return GhostNets(generator, recogniser)
+    return GhostNets(generator, recognizer)
 
 
 # A stand-in for the clone: the same module and class names, and the same call, but small.
@@ -78,14 +78,14 @@ CODE = {
 import torch
 import torch.nn as nn
 from .AADLayer import *
-from network.resnet import Colour
+from network.resnet import Color
 
 
 class AEI_Net(nn.Module):
     def __init__(self, backbone, num_blocks=2, c_id=256):
         super().__init__()
         assert backbone == "unet" and c_id == 512
-        self.encoder = Colour()
+        self.encoder = Color()
         self.generator = nn.Sequential(*[Mix(c_id) for _ in range(num_blocks)])
 
     def forward(self, Xt, z_id):
@@ -110,7 +110,7 @@ class Mix(nn.Module):
 import torch.nn as nn
 
 
-class Colour(nn.Module):
+class Color(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 3, 1)

@@ -102,7 +102,7 @@ def test_paste_of_a_constant_is_its_share():
 
 
 def test_large_faces_are_averaged_down():
-    """A chequerboard of single pixels comes out grey, not as moiré."""
+    """A checkerboard of single pixels comes out gray, not as moiré."""
     image = np.indices((400, 400)).sum(0) % 2 * 255
     image = np.repeat(image[..., None], 3, 2).astype(np.uint8)
     M = np.array([[0.1, 0, -4], [0, 0.1, -4]])

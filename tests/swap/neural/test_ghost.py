@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime import download
@@ -84,7 +84,7 @@ def test_masks_are_identical(golden):
 
 
 def test_the_whole_image_path(golden, pictures):
-    """Crops, embedding, generator, mask and blend: within one grey level of upstream's picture."""
+    """Crops, embedding, generator, mask and blend: within one gray level of upstream's picture."""
     nets = small_nets()
     crops = [ghost_crop(p, pose_matrix(f)[0]) for p, f in
              zip(pictures, golden["fives"], strict=True)]
@@ -116,7 +116,7 @@ def test_profiles_mirror_each_other():
         assert np.abs(gap).max() < 0.5
 
 
-def test_window_shrinks_towards_the_ends_and_stops_at_cuts():
+def test_window_shrinks_toward_the_ends_and_stops_at_cuts():
     """By hand: frames 0 to 5 in a line, a jump of the nose, three more, a lost face."""
     at = [np.full((5, 2), float(k * k) / 8) for k in range(6)]
     points = [*at, *(a + 50 for a in at[:3]), None, at[0]]
@@ -182,7 +182,7 @@ def test_the_106_points_lie_where_2d106det_puts_them(view_at):
 
 # --- networks and weights -------------------------------------------------------------------------
 
-def test_recogniser_has_the_tensors_of_iresnet100():
+def test_recognizer_has_the_tensors_of_iresnet100():
     with torch.device("meta"):
         net = IResNet()
     state = net.state_dict()
@@ -195,7 +195,7 @@ def test_recogniser_has_the_tensors_of_iresnet100():
     assert "layer3.1.downsample.0.weight" not in state
 
 
-def test_recogniser_by_hand():
+def test_recognizer_by_hand():
     """One block of the small one, computed step by step."""
     import torch.nn.functional as F
 
@@ -227,7 +227,7 @@ class SmallIResNet(IResNet):
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """A stand-in for the user's clone with weights in it, pins to match, and the recogniser small;
+    """A stand-in for the user's clone with weights in it, pins to match, and the recognizer small;
     returns its folder."""
     monkeypatch.setenv("IDF_FACE_MODELS", str(download.path("face_landmarks")))
     monkeypatch.setenv("IDF_CACHE", str(tmp_path / "cache"))
@@ -254,7 +254,7 @@ def clone(tmp_path, monkeypatch):
 def test_from_a_users_clone_into_the_cache(clone, tmp_path):
     """`idf download ghost --from CLONE`: code by its hashes, weights into the local record."""
     assert not download.is_present("ghost")
-    assert "idf download ghost" in backends.find("swap", "ghost").missing()
+    assert "idf download ghost" in STAGES["swap"].find("ghost").missing()
     download.install_from("ghost", clone)
     assert download.is_present("ghost")
     lock = read_json(tmp_path / "cache" / "lock.json")
@@ -274,8 +274,8 @@ def test_a_users_clone_where_it_lies(clone, monkeypatch):
     files = GhostFiles.of("ghost")
     assert files == GhostFiles(clone, clone / "weights/G_unet_2blocks.pth",
                                clone / "arcface_model/backbone.pth", 2)
-    assert backends.find("swap", "ghost").missing() is None
-    assert "ghost_3blocks" in backends.find("swap", "ghost_3blocks").missing()
+    assert STAGES["swap"].find("ghost").missing() is None
+    assert "ghost_3blocks" in STAGES["swap"].find("ghost_3blocks").missing()
 
 
 def test_a_module_called_network_of_the_users_own_stays(clone):
@@ -314,7 +314,7 @@ def test_a_swap_of_the_whole_stage(clone, monkeypatch, small_head, tmp_path):
 
 
 def test_sequences_are_smoothed_and_keep_their_mask(clone, monkeypatch, tmp_path):
-    """The points of a frame are the mean over its neighbours, the mask's width that of the first
+    """The points of a frame are the mean over its neighbors, the mask's width that of the first
     frame of the track; the prepared swapper goes to worker processes."""
     monkeypatch.setenv("IDF_GHOST", str(clone))
     frames = list(samples.dataset("head_talking").frames)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data import samples
 from idf_helpers.data.cameras import scene_frame, yaw_pitch
 from idf_helpers.face import topology
@@ -74,7 +74,7 @@ def test_it_is_more_consistent_than_the_swapper_by_itself(made, tmp_path):
         if kind:
             mesh = FaceMesh.load(out.root / MESH_FILE)
         rows = evaluate_swap(list(data.frames), list(out.frames), mesh.vertices, mesh.triangles)
-        spread[kind] = rows["colour_spread_swapped"]
+        spread[kind] = rows["color_spread_swapped"]
     assert spread["uv+"] < 0.8 * spread[""]
 
 
@@ -104,7 +104,7 @@ def test_closed_openings_leave_one_border():
 @pytest.mark.parametrize("name", ["uv+mesh", "uv+uv", "uv+nonsense"])
 def test_hybrids_of_what_is_no_neural_swapper(name):
     with pytest.raises(IdfError, match="There is no swap backend"):
-        backends.find("swap", name)
+        STAGES["swap"].find(name)
 
 
 def test_a_swapper_that_swaps_no_frontal_view(made, tmp_path, monkeypatch):

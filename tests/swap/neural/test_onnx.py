@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers import catalogue as backends
+from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import verify
 from idf_helpers.runtime import download
@@ -19,7 +19,7 @@ from idf_helpers.swap.dataset import swap_dataset, swap_image
 from idf_helpers.swap.neural.align import crop, five_points, template_matrix
 from idf_helpers.swap.neural.onnx_file import OnnxNet, Slot, last_initializer
 from idf_helpers.swap.neural.onnx_models import MODELS, OnnxModel, read_row, register
-from idf_helpers.swap.neural.onnx_swap import EMBEDDING, OnnxMethod, embed, recogniser_net
+from idf_helpers.swap.neural.onnx_swap import EMBEDDING, OnnxMethod, embed, recognizer_net
 from idf_helpers.swap.source import load_source
 
 from ..conftest import BACK, NEAR
@@ -86,7 +86,7 @@ def test_channels_are_red_green_blue(tmp_path, face, view):
 @pytest.mark.parametrize("mean, std, restore", [((0, 0, 0), (1, 1, 1), False),
                                                 ((.5, .5, .5), (.5, .5, .5), True),
                                                 ((.485, .456, .406), (.229, .224, .225), False)])
-def test_normalisation(tmp_path, face, mean, std, restore):
+def test_normalization(tmp_path, face, mean, std, restore):
     """A network that gives back what it is given: exactly its own units come out."""
     model = tiny_onnx.model(tmp_path, effect="identity", mean=mean, std=std, restore=restore)
     square = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -106,7 +106,7 @@ def test_embeddings(tmp_path, face, source):
     model = tiny_onnx.model(tmp_path, effect="tell", source=source, last=matrix, **(
         {"converter": "convert.onnx"} if source.startswith("converted") else {}))
     swapper = prepared(model, face)
-    e = embed(recogniser_net(tmp_path / "embed.onnx"), face.image, face.landmarks)
+    e = embed(recognizer_net(tmp_path / "embed.onnx"), face.image, face.landmarks)
     n = np.linalg.norm(e)
     c = 2 * e + 1
     want = {"raw": e, "normed": e / n, "converted": c, "converted_normed": c / np.linalg.norm(c),
@@ -117,7 +117,7 @@ def test_embeddings(tmp_path, face, source):
 
 
 def test_the_embedding_is_of_the_aligned_face(tmp_path, face):
-    net = recogniser_net(tiny_onnx.recogniser(tmp_path / "embed.onnx"))
+    net = recognizer_net(tiny_onnx.recognizer(tmp_path / "embed.onnx"))
     M = template_matrix(five_points(face.landmarks.points), "arcface_112_v2", 112)
     x = crop(face.image, M, 112).astype(np.float64) / 127.5 - 1
     cells = x.reshape(14, 8, 14, 8, 3).mean((1, 3)).transpose(2, 0, 1).ravel()
@@ -126,7 +126,7 @@ def test_the_embedding_is_of_the_aligned_face(tmp_path, face):
 
 
 def test_a_picture_as_source(tmp_path, face, view):
-    """The mean colour of the source's crop comes out; no recogniser is needed."""
+    """The mean color of the source's crop comes out; no recognizer is needed."""
     model = tiny_onnx.model(tmp_path, effect="mean", source="image", source_size=32,
                             source_template="ffhq_512", template="ffhq_512")
     (tmp_path / "embed.onnx").unlink()
@@ -161,7 +161,7 @@ def test_a_row_in_a_file_swaps_a_dataset(small_head, tmp_path):
         assert v.synthetic and v.fields["made"] == "face swap (onnx:tiny)"
 
 
-def test_references_are_told_apart_by_the_recogniser(tmp_path):
+def test_references_are_told_apart_by_the_recognizer(tmp_path):
     row = tiny_onnx.write_row(tmp_path / "own", effect="red")
     b, c = (media.resize_area(media.read_image(samples.photo(n))[..., :3], 300, 300) for n in "BC")
     media.write_image(tmp_path / "two.png", np.concatenate([b, c], axis=1))
@@ -180,33 +180,33 @@ def test_every_model_is_complete_and_none_is_chosen_by_auto():
             "uniface", "hififace"} <= set(MODELS)
     for name, model in MODELS.items():
         model.checked()
-        backend = backends.find("swap", f"onnx:{name}")
-        assert not backend.commercial and model.licence in (backend.licence,)
+        backend = STAGES["swap"].find(f"onnx:{name}")
+        assert not backend.commercial and model.license in (backend.license,)
         row = download.get(f"onnx:{name}")
-        assert row.licence == model.licence and not row.pins[0].sha256 and not row.commercial
+        assert row.license == model.license and not row.pins[0].sha256 and not row.commercial
         assert ("arcface" in row.needs) == model.needs_embedding
-    chosen, why = backends.choose("swap")
+    chosen, why = STAGES["swap"].choose()
     assert not chosen.name.startswith("onnx")
 
 
 def test_register_a_row(tmp_path):
     tiny_onnx.write_row(tmp_path)
     register(OnnxModel("mine", str(tmp_path / "net.onnx"), "arcface_128", 64, "normed",
-                       recogniser=str(tmp_path / "embed.onnx")))
-    backend = backends.find("swap", "onnx:mine")
+                       recognizer=str(tmp_path / "embed.onnx")))
+    backend = STAGES["swap"].find("onnx:mine")
     assert backend.missing() is None and isinstance(backend.load(), OnnxMethod)
-    assert "onnx:mine" in backends.names("swap")
+    assert "onnx:mine" in STAGES["swap"].names()
     register(OnnxModel("gone", str(tmp_path / "nothing.onnx"), "arcface_128", 64, "image",
                        source_template="ffhq_512", source_size=64))
     with pytest.raises(IdfError, match="cannot run here") as error:
-        backends.get("swap", "onnx:gone")
+        STAGES["swap"].load("onnx:gone")
     assert "nothing.onnx" in error.value.found
 
 
 @pytest.mark.parametrize("change, said", [
     ({"template": "nose"}, "template 'nose'"), ({"size": 4}, "size 4"),
     ({"source": "voice"}, "source 'voice'"), ({"std": [0, 1, 1]}, "mean or std"),
-    ({"colour": 1}, "unknown colour"), ({"file": None}, ""), ({"name": "a b/c"}, "name 'a b/c'"),
+    ({"color": 1}, "unknown color"), ({"file": None}, ""), ({"name": "a b/c"}, "name 'a b/c'"),
     ({"source": "converted"}, "converter"), ({"source": "image"}, "source_template")])
 def test_a_bad_row_is_one_error(tmp_path, change, said):
     path = tiny_onnx.write_row(tmp_path)
@@ -219,7 +219,7 @@ def test_a_bad_row_is_one_error(tmp_path, change, said):
 def test_a_row_that_lacks_fields(tmp_path):
     (tmp_path / "row.json").write_text('{"name": "x"}')
     with pytest.raises(IdfError) as error:
-        backends.find("swap", f"onnx:{tmp_path / 'row.json'}")
+        STAGES["swap"].find(f"onnx:{tmp_path / 'row.json'}")
     assert "no file" in error.value.found and "no template" in error.value.found
 
 

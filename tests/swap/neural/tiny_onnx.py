@@ -28,7 +28,7 @@ def save(path: Path, nodes, inputs, output, constants=(), kind=TensorProto.FLOAT
 def swapper(path: Path, size: int, effect: str = "identity", source=(1, 512), last=None) -> Path:
     """effect, on the target in the network's own units: identity; "red": RGB (1, 0, 0); "tell":
     the first three values of the source everywhere; "shift": target + 0.5 tanh(those); "mean": the
-    mean colour of the source picture. last: a constant of no effect at the end of the list."""
+    mean color of the source picture. last: a constant of no effect at the end of the list."""
     f = np.float32
     constants = {"zero": f(0), "cut_0": np.array([0]), "cut_3": np.array([3]),
                  "axis": np.array([1]), "planes": np.array([1, 3, 1, 1]), "half": f(0.5),
@@ -51,8 +51,8 @@ def swapper(path: Path, size: int, effect: str = "identity", source=(1, 512), la
                 ("output", [1, 3, size, size]), constants)
 
 
-def recogniser(path: Path, seed: int = 0) -> Path:
-    """A face's mean colours in 14 x 14 cells, mixed by a random matrix."""
+def recognizer(path: Path, seed: int = 0) -> Path:
+    """A face's mean colors in 14 x 14 cells, mixed by a random matrix."""
     matrix = np.random.default_rng(seed).normal(0, 1, (588, 512)).astype(np.float32)
     nodes = [helper.make_node("AveragePool", ["face"], ["cells"], kernel_shape=[8, 8],
                               strides=[8, 8]),
@@ -71,15 +71,15 @@ def doubling(path: Path) -> Path:
 
 
 def write_row(folder: Path, name: str = "tiny", effect: str = "shift", **fields) -> Path:
-    """A swapper, a recogniser and the JSON row that names them; path of the row."""
+    """A swapper, a recognizer and the JSON row that names them; path of the row."""
     size = fields.pop("size", 64)
     source = (1, 512)
     if fields.get("source") == "image":
         source = (1, 3, fields["source_size"], fields["source_size"])
     swapper(folder / "net.onnx", size, effect, source, fields.pop("last", None))
-    recogniser(folder / "embed.onnx")
+    recognizer(folder / "embed.onnx")
     row = {"name": name, "file": "net.onnx", "template": "arcface_128", "size": size,
-           "source": "normed", "recogniser": "embed.onnx", "licence": "made by a test", **fields}
+           "source": "normed", "recognizer": "embed.onnx", "license": "made by a test", **fields}
     path = folder / "row.json"
     path.write_text(json.dumps(row))
     return path

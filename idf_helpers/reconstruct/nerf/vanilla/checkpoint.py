@@ -1,7 +1,7 @@
 """nerf-pytorch's checkpoints: `.tar` files that torch.save wrote, read as weights alone.
 
 global_step, network_fn_state_dict, network_fine_state_dict, optimizer_state_dict; ours add `idf`,
-which nerf-pytorch ignores: rays ("centre"), near, far.
+which nerf-pytorch ignores: rays ("center"), near, far.
 """
 
 from __future__ import annotations

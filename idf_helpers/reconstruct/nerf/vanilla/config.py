@@ -25,9 +25,9 @@ class VanillaConfig:
     else found from cameras and alpha."""
     far: float | None = None
     """Depth of the last sample, > near. None: 6 with a config for `blender`; else found."""
-    rays: Literal["auto", "centre", "corner"] = "auto"
-    """Where a pixel's ray passes: through its centre, or through its upper left corner as in
-    nerf-pytorch. auto: the corner for a checkpoint that nerf-pytorch wrote, else the centre."""
+    rays: Literal["auto", "center", "corner"] = "auto"
+    """Where a pixel's ray passes: through its center, or through its upper left corner as in
+    nerf-pytorch. auto: the corner for a checkpoint that nerf-pytorch wrote, else the center."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where torch has it."""
     mixed_precision: bool = True

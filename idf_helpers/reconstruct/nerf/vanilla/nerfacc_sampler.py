@@ -74,7 +74,7 @@ class OccupancySampler:
         def density(starts, ends, ray):
             return at(starts, ends, ray)[:, 3].relu()
 
-        def colour_and_density(starts, ends, ray):
+        def color_and_density(starts, ends, ray):
             raw = at(starts, ends, ray)
             return torch.sigmoid(raw[:, :3]), raw[:, 3].relu()
 
@@ -83,7 +83,7 @@ class OccupancySampler:
             render_step_size=self.step_size, stratified=training)
         behind = torch.full((3,), float(white), device=origins.device)
         rgb, alpha, depth, _ = self.nerfacc.rendering(
-            starts, ends, ray, n_rays=len(origins), rgb_sigma_fn=colour_and_density,
+            starts, ends, ray, n_rays=len(origins), rgb_sigma_fn=color_and_density,
             render_bkgd=behind)
         alpha = alpha[:, 0]
         z = depth[:, 0] / length[:, 0]

@@ -2,7 +2,7 @@
 
 Positions and directions are encoded as x, sin(2⁰x), cos(2⁰x), sin(2¹x), … (NeRF, eq. 4; without
 its factor π, as in the authors' code). Eight layers with ReLU, the encoded position once more
-after the fifth; density from there, colour after one more layer that sees the direction.
+after the fifth; density from there, color after one more layer that sees the direction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def encode(x: torch.Tensor, frequencies: int) -> torch.Tensor:
 
 
 class NeRF(nn.Module):
-    """(N, input_ch + input_ch_views) encoded points -> (N, 4): raw colour, raw density; without
+    """(N, input_ch + input_ch_views) encoded points -> (N, 4): raw color, raw density; without
     viewing directions (N, output_ch)."""
 
     def __init__(self, depth: int, width: int, input_ch: int, output_ch: int, input_ch_views: int,

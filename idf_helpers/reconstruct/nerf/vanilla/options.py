@@ -61,7 +61,7 @@ class NerfOptions:
     perturb: float = 1.0
     """0: no jitter of the samples while training."""
     use_viewdirs: bool = False
-    """Colour depends on the viewing direction."""
+    """Color depends on the viewing direction."""
     i_embed: int = 0
     """0: positional encoding, -1: none."""
     multires: int = 10
@@ -83,7 +83,7 @@ class NerfOptions:
     """Every N-th picture of the test set is rendered; 0 and 1: all."""
     shape: str = "greek"
     white_bkgd: bool = False
-    """Transparent pictures lie over white; else over black, as their colours are stored."""
+    """Transparent pictures lie over white; else over black, as their colors are stored."""
     half_res: bool = False
     """Train at half the pictures' size."""
     factor: int = 8
@@ -117,7 +117,7 @@ class NerfOptions:
 
     @property
     def ndc(self) -> bool:
-        """Whether nerf-pytorch would bend rays into normalised device coordinates."""
+        """Whether nerf-pytorch would bend rays into normalized device coordinates."""
         return self.dataset_type == "llff" and not self.no_ndc
 
     def text(self) -> str:

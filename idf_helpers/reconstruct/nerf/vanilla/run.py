@@ -65,7 +65,7 @@ def train_vanilla(dataset: Dataset, out, config: VanillaConfig | None = None, *,
         what = mark_of(dataset.root, run.run_id, MADE)
         with provenance.marked(run.path / f"{step:06d}.tar", what) as temporary:
             checkpoint.save(temporary, trainer.field, trainer.optimizer, step, {
-                "rays": "centre" if trainer.offset else "corner", "near": trainer.near,
+                "rays": "center" if trainer.offset else "corner", "near": trainer.near,
                 "far": trainer.far})
         write_text(run.path / "args.txt", o.text())
         if config.config:

@@ -1,7 +1,7 @@
 """Training the paper's NeRF: nerf-pytorch's loop, with this project's clock, checkpoints and stop.
 
 Each step: random rays of one picture (no_batching; at first of its middle) or of all, squared error
-of the fine and of the coarse colour, Adam, a rate that falls to a tenth in 1000·lrate_decay steps.
+of the fine and of the coarse color, Adam, a rate that falls to a tenth in 1000·lrate_decay steps.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def options_of(config: VanillaConfig, resolution: int | None) -> NerfOptions:
     """The config file's options, or the paper's; IdfError for data that is not read here."""
     o = read_options(config.config) if config.config else PAPER
     if o.ndc:
-        raise IdfError(f"The config {config.config} wants normalised device coordinates",
+        raise IdfError(f"The config {config.config} wants normalized device coordinates",
                        f"dataset_type = {o.dataset_type} without no_ndc",
                        "add `no_ndc = True`: views round a head have no common front plane")
     if resolution:
@@ -173,7 +173,7 @@ class VanillaTrainer(Recoverable):
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """One batch of rays; returns the fine colour's mean squared error. Non-finite losses bring
+        """One batch of rays; returns the fine color's mean squared error. Non-finite losses bring
         back the last state with half the rate; IdfError after three times."""
         began = time.perf_counter()
         origins, directions, target = (t.to(self.device) for t in self._batch())
@@ -209,7 +209,7 @@ class VanillaTrainer(Recoverable):
                            white=self.options.white_bkgd, generator=self.generator)
 
     def _batch(self):
-        """Origins, directions and colours (N_rand, 3) of this step."""
+        """Origins, directions and colors (N_rand, 3) of this step."""
         o = self.options
         if o.no_batching:
             v = int(self.rng.integers(len(self.views)))

@@ -1,6 +1,6 @@
 """Volume rendering of rays (NeRF, sections 4 and 5), step for step as nerf-pytorch does it.
 
-A ray is origin + z·direction, the direction not normalised: its part along the optical axis is 1,
+A ray is origin + z·direction, the direction not normalized: its part along the optical axis is 1,
 so that z is the depth there.
 """
 
@@ -29,7 +29,7 @@ class Rendered(NamedTuple):
 def camera_rays(camera: Camera, offset: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Origin (3,) and directions (H, W, 3) float32 with 1 along the optical axis.
 
-    offset: where in a pixel its ray passes, 0.5 = the centre; nerf-pytorch's pass at 0."""
+    offset: where in a pixel its ray passes, 0.5 = the center; nerf-pytorch's pass at 0."""
     x = (np.arange(camera.width) + offset - camera.cx) / camera.fx
     y = (np.arange(camera.height) + offset - camera.cy) / camera.fy
     d = np.stack(np.broadcast_arrays(x[None, :], -y[:, None], -1.0), axis=-1)
@@ -42,7 +42,7 @@ def composite(raw: torch.Tensor, z: torch.Tensor, directions: torch.Tensor, whit
     """raw (R, S, 4), z (R, S) rising -> Rendered without coarse, and weights (R, S).
 
     alpha_i = 1 - exp(-relu(raw density)·δ_i), δ_i the distance to the next sample (10¹⁰ for the
-    last); w_i = alpha_i·Π_{j<i}(1 - alpha_j); C = Σ w_i·sigmoid(raw colour) (eq. 3).
+    last); w_i = alpha_i·Π_{j<i}(1 - alpha_j); C = Σ w_i·sigmoid(raw color) (eq. 3).
     """
     distance = torch.cat([z[:, 1:] - z[:, :-1], torch.full_like(z[:, :1], 1e10)], dim=-1)
     distance = distance * directions[:, None, :].norm(dim=-1)

@@ -1,3 +1,3 @@
-"""3DGS as published (graphdeco-inria/gaussian-splatting): its rasteriser, and its trainer run as it
-is. Its licence allows research and evaluation only, so nothing of it is in this package; a user
+"""3DGS as published (graphdeco-inria/gaussian-splatting): its rasterizer, and its trainer run as it
+is. Its license allows research and evaluation only, so nothing of it is in this package; a user
 brings a clone of it (IDF_GRAPHDECO), and `auto` never takes it."""

@@ -25,7 +25,7 @@ from ...splats.gaussians import SH_C0, Gaussians
 from ...splats.initialize import initial_gaussians
 from ...splats.ply import read_ply
 from ...splats.scene import GaussianScene
-from ...splats.train import COLOURS, Progress, background_mode
+from ...splats.train import COLORS, Progress, background_mode
 from .upstream import Upstream
 
 ITERATIONS = 30_000
@@ -57,16 +57,16 @@ def fit_upstream(dataset, config: SplatConfig, *, run: RunFolder | None = None,
     if config.background == "random":
         raise IdfError("graphdeco's trainer has no random background for pictures with alpha",
                        "background random", "use white, black or auto")
-    colour = COLOURS["black" if background == "black" else "white"]
+    color = COLORS["black" if background == "black" else "white"]
     work = run.path / "graphdeco"
     start = initial_gaussians(views, INITIAL, 0, np.random.default_rng(config.seed), points)
-    write_blender(work / "data", dataset, config.resolution, colour, start)
+    write_blender(work / "data", dataset, config.resolution, color, start)
     iterations = config.iterations or ITERATIONS
     model, began = work / "model", time.perf_counter()
-    tell = _teller(progress, model, start, list(views.cameras), colour, rasterizer)
+    tell = _teller(progress, model, start, list(views.cameras), color, rasterizer)
     camera = views.cameras[0]
     for scale in (1, 2):  # the whole pictures; half of them where the memory is too small
-        words = _run(upstream, "train.py", train_arguments(work / "data", model, config, colour,
+        words = _run(upstream, "train.py", train_arguments(work / "data", model, config, color,
                                                            iterations, scale), tell)
         if words is None:
             break
@@ -81,12 +81,12 @@ def fit_upstream(dataset, config: SplatConfig, *, run: RunFolder | None = None,
     if not found.is_file():
         raise IdfError("graphdeco's trainer left no model", f"{found} is not there")
     gaussians = prune_invisible(read_ply(found))
-    return GaussianScene(gaussians, rasterizer, list(views.cameras), colour, {
+    return GaussianScene(gaussians, rasterizer, list(views.cameras), color, {
         "iterations": iterations, "seconds": round(seconds, 3), "num_gaussians": len(gaussians),
         "rollbacks": 0, "halved": scale == 2})
 
 
-def train_arguments(data: Path, model: Path, config: SplatConfig, colour, iterations: int,
+def train_arguments(data: Path, model: Path, config: SplatConfig, color, iterations: int,
                     scale: int = 1) -> list[str]:
     """The command line of train.py. Steps that its defaults count for 30 000 go in proportion;
     -r 1 keeps it from shrinking pictures wider than 1600."""
@@ -98,7 +98,7 @@ def train_arguments(data: Path, model: Path, config: SplatConfig, colour, iterat
                  "--densify_until_iter", str(iterations // 2),
                  "--test_iterations", str(iterations),
                  "--save_iterations", *saves, "--checkpoint_iterations", *saves]
-    if colour == COLOURS["white"]:
+    if color == COLORS["white"]:
         arguments.append("--white_background")
     kept = sorted(model.glob("chkpnt*.pth"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0))
     if kept:
@@ -108,8 +108,8 @@ def train_arguments(data: Path, model: Path, config: SplatConfig, colour, iterat
 
 # --- the dataset as it reads it -------------------------------------------------------------------
 
-def write_blender(folder: Path, dataset, resolution: int | None, colour, start: Gaussians) -> None:
-    """The dataset as graphdeco's Blender reader wants it: RGB pictures over `colour` (its main of
+def write_blender(folder: Path, dataset, resolution: int | None, color, start: Gaussians) -> None:
+    """The dataset as graphdeco's Blender reader wants it: RGB pictures over `color` (its main of
     2024 multiplies by alpha, but does not composite), `transforms_{train,test}.json` with one
     field of view, and points3d.ply, in whose stead it would start from a cube of 1.3 units.
 
@@ -121,7 +121,7 @@ def write_blender(folder: Path, dataset, resolution: int | None, colour, start: 
         off = max(abs(c.cx / c.width - 0.5), abs(c.cy / c.height - 0.5), abs(c.fy / c.fx - 1),
                   abs(c.fov_x - first.fov_x))
         if off > 5e-3:
-            raise IdfError("graphdeco's trainer knows only one centred camera with square pixels",
+            raise IdfError("graphdeco's trainer knows only one centered camera with square pixels",
                            f"fx {c.fx:.1f}, fy {c.fy:.1f}, cx {c.cx:.1f}, cy {c.cy:.1f} of "
                            f"{c.width} x {c.height}", "use the backend gsplat or cpu")
     if (folder / "transforms_test.json").is_file():  # written last
@@ -129,7 +129,7 @@ def write_blender(folder: Path, dataset, resolution: int | None, colour, start: 
     for split in ("train", "test"):
         frames = list(getattr(dataset, split))
         names = [f"{split}/{i:05d}" for i in range(len(frames))]
-        _write_pictures(folder, frames, names, resolution, colour)
+        _write_pictures(folder, frames, names, resolution, color)
         rows = [{"file_path": f"./{n}", "transform_matrix": f.camera.c2w.tolist()}
                 for n, f in zip(names, frames, strict=True)]
         if split == "test":
@@ -138,20 +138,20 @@ def write_blender(folder: Path, dataset, resolution: int | None, colour, start: 
                    {"camera_angle_x": first.fov_x, "frames": rows})
 
 
-def _write_pictures(folder: Path, frames: list[Frame], names, resolution, colour) -> None:
+def _write_pictures(folder: Path, frames: list[Frame], names, resolution, color) -> None:
     for frame, name in zip(frames, names, strict=True):
         views = TrainingViews.load([frame], resolution)
-        picture = views.target(0, np.array(colour, np.float32)).transpose(1, 2, 0)
+        picture = views.target(0, np.array(color, np.float32)).transpose(1, 2, 0)
         write_image(folder / f"{name}.png", np.rint(255 * picture).astype(np.uint8))
 
 
 def _write_points(path: Path, g: Gaussians) -> None:
     columns = [(n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")]
     table = np.zeros(len(g), [*columns, *((n, "u1") for n in ("red", "green", "blue"))])
-    colours = np.clip(255 * (0.5 + SH_C0 * g.sh[:, 0]), 0, 255).astype(np.uint8)
+    colors = np.clip(255 * (0.5 + SH_C0 * g.sh[:, 0]), 0, 255).astype(np.uint8)
     for i in range(3):
         table["xyz"[i]] = g.means[:, i]
-        table[("red", "green", "blue")[i]] = colours[:, i]
+        table[("red", "green", "blue")[i]] = colors[:, i]
     kinds = {"<f4": "float", "|u1": "uchar"}
     lines = [f"property {kinds[table.dtype[n].str]} {n}" for n in table.dtype.names]
     header = "\n".join(["ply", "format binary_little_endian 1.0", f"element vertex {len(g)}",
@@ -211,7 +211,7 @@ def _measure(upstream: Upstream, model: Path, run: RunFolder) -> None:
         run.event(kind="graphdeco metrics.py failed", words=words[-500:])
 
 
-def _teller(progress, model: Path, start: Gaussians, cameras, colour, rasterizer):
+def _teller(progress, model: Path, start: Gaussians, cameras, color, rasterizer):
     """A function (steps, of) that reports as our trainer does; pictures are of the newest model
     that train.py has written, before that of the start."""
     began, told = time.perf_counter(), [-math.inf]
@@ -220,7 +220,7 @@ def _teller(progress, model: Path, start: Gaussians, cameras, colour, rasterizer
         found = sorted(model.glob("point_cloud/iteration_*/point_cloud.ply"),
                        key=lambda p: int(p.parent.name.split("_")[1]))
         g = read_ply(found[-1]) if found else start
-        return GaussianScene(g, rasterizer, cameras, colour).render(camera, background=background)
+        return GaussianScene(g, rasterizer, cameras, color).render(camera, background=background)
 
     def tell(done: int, of: int) -> None:
         if progress is None or time.monotonic() - told[0] < LOOK_S and done < of:

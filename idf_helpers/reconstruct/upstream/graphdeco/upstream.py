@@ -1,6 +1,6 @@
 """graphdeco's trainer as published, run as it is from a clone that the user prepared.
 
-Nothing of it is fetched, changed or built here: its licence allows research and evaluation only.
+Nothing of it is fetched, changed or built here: its license allows research and evaluation only.
 IDF_GRAPHDECO names the clone; its modules have to be importable in this Python.
 """
 
@@ -17,7 +17,7 @@ from ....runtime import cuda
 
 ENV = "IDF_GRAPHDECO"
 URL = "https://github.com/graphdeco-inria/gaussian-splatting"
-LICENCE = "Inria and MPII's Gaussian-Splatting licence: research and evaluation only"
+LICENSE = "Inria and MPII's Gaussian-Splatting license: research and evaluation only"
 MODULES = ("diff_gaussian_rasterization", "simple_knn")  # of its submodules; compiled
 READER = "scene/dataset_readers.py"  # it mixes pictures with alpha with their background
 RUNTIME = ("torchvision", "plyfile", "tqdm")  # what its scripts import besides torch and OpenCV
@@ -42,7 +42,7 @@ class Upstream:
         if lack:
             return lack
         if self.source is None:
-            return (f"no clone is named: get {URL} ({LICENCE}), install its submodules as its "
+            return (f"no clone is named: get {URL} ({LICENSE}), install its submodules as its "
                     f"README says, and set {ENV} to its folder")
         if not (self.source / "train.py").is_file():
             return f"{ENV} names {self.source}, where there is no train.py: give a clone of {URL}"

@@ -29,7 +29,7 @@ from ...avatar.config import AvatarConfig, NerfaceConfig
 from ...avatar.source import check_expressions, hold_out_last, read_background
 from ...splats.run import copy_consent, mark_of
 from ...trainer import Progress
-from .upstream import EVAL, LICENCE, TRAIN, Upstream
+from .upstream import EVAL, LICENSE, TRAIN, Upstream
 
 ITERATIONS = 400_000  # the paper's
 PARTS = 20  # checkpoints in a run; a stopped one goes on from the last
@@ -54,7 +54,7 @@ def train_upstream(dataset: Dataset, out, config: AvatarConfig, *, resume: bool 
     lack = upstream.missing()
     if lack:
         raise IdfError("The avatar backend `nerface` cannot run here", lack)
-    say(f"NeRFace runs from {upstream.source}; {LICENCE}")
+    say(f"NeRFace runs from {upstream.source}; {LICENSE}")
     data = dataset if config.holdout_last is None else hold_out_last(dataset, config.holdout_last)
     check_expressions(list(data.frames))
     settings = asdict(config) | {"nerface": asdict(options)}
@@ -99,7 +99,7 @@ def train_upstream(dataset: Dataset, out, config: AvatarConfig, *, resume: bool 
                     "views": len(rows), "num_gaussians": 0, "iterations": iterations,
                     "seconds": round(seconds, 1), "peak_rss_mb": round(peak_rss_mb(), 1)},
                    consent=what.consent, made=what.made, source_type=what.source_type,
-                   licence=LICENCE, changes=changes)
+                   license=LICENSE, changes=changes)
     return scene
 
 

@@ -21,7 +21,7 @@ from ....runtime.files import write_text
 
 ENV = "IDF_NERFACE"
 URL = "https://github.com/gafniguy/4D-Facial-Avatars"
-LICENCE = ("code: MIT, as its README says (there is no licence file); its data set: "
+LICENSE = ("code: MIT, as its README says (there is no license file); its data set: "
            "CC BY-NC-SA 4.0, not for commercial use")
 CODE = Path("nerface_code") / "nerf-pytorch"
 TRAIN, EVAL = "train_transformed_rays.py", "eval_transformed_rays.py"
@@ -105,7 +105,7 @@ class Upstream:
     def missing(self) -> str | None:
         """None where it can run, else one line; quick, imports nothing heavy."""
         if self.source is None:
-            return f"no clone is named: git clone {URL}, and set {ENV} to its folder ({LICENCE})"
+            return f"no clone is named: git clone {URL}, and set {ENV} to its folder ({LICENSE})"
         lacking = [name for name in WANTED if not (self.code / name).is_file()]
         if lacking:
             return (f"{ENV} names {self.source}, where {shorten(lacking)} is missing: give a clone "
