@@ -12,8 +12,8 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..data.media import write_image
 from ..errors import IdfError
-from ..provenance import marked
-from ..provenance.lineage import copy_consent, mark_of
+from ..provenance import Mark, marked
+from ..provenance.lineage import copy_consent, mark_of, mark_of_run
 from ..runtime.files import write_json
 from ..runtime.machine import peak_rss_mb
 from ..runtime.progress import Reporter
@@ -25,7 +25,7 @@ from .method import Method
 from .methods import METHODS
 from .splats import model_file
 
-__all__ = ["choose_method", "load", "method_of", "reconstruct"]
+__all__ = ["choose_method", "load", "mark_of_model", "method_of", "reconstruct"]
 
 
 def reconstruct(data: Dataset, out, method: str = "splats", config: TrainingConfig | None = None,
@@ -94,9 +94,24 @@ def method_of(manifest: dict, folder) -> Method:
 def load(path) -> Scene:
     """Return the scene of a run folder, of a folder that graphdeco's trainer left, or of a model
     file (.ply, .splat). IdfError where there is none."""
+    folder = run_folder_of(path)
+    if folder is None or model_file.is_model(path):
+        return model_file.load_scene(path)
+    manifest = read_manifest(folder)
+    return method_of(manifest, folder).load(folder, manifest)
+
+
+def mark_of_model(path) -> Mark:
+    """Return the mark for what is exported from what `load` reads: it carries on what the run, or
+    the file's own comment, says of its making."""
+    folder = run_folder_of(path)
+    if folder is None or read_manifest(folder).get("stage") not in METHODS:
+        return model_file.mark_of_file(path)
+    return mark_of_run(folder, method_of(read_manifest(folder), folder).made)
+
+
+def run_folder_of(path) -> Path | None:
+    """Return the run folder that is, or holds, a path; None where it is no run's."""
     path = Path(path)
     folder = path if path.is_dir() else path.parent
-    if (folder / "run.json").is_file() and not model_file.is_model(path):
-        manifest = read_manifest(folder)
-        return method_of(manifest, folder).load(folder, manifest)
-    return model_file.load_scene(path)
+    return folder if (folder / "run.json").is_file() else None

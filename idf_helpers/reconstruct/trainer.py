@@ -7,11 +7,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import IdfError
+from ..runtime.machine import peak_rss_mb
 
 MAX_ROLLBACKS = 3
 
@@ -21,7 +23,8 @@ class Progress:
     """How far a training is.
 
     iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimization.
-    iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps.
+    iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps; NaN unknown.
+    count, unit: what the model consists of, e.g. 40000 "Gaussians"; 0 where it is not known.
     memory_mb: most resident memory of the process so far (10^6 bytes).
     preview: (camera, background=None) -> (H, W, 3) float32 picture of the state right now.
     """
@@ -29,11 +32,20 @@ class Progress:
     iteration: int
     fraction: float
     seconds: float
-    iterations_per_s: float
     psnr_train: float
-    num_gaussians: int
-    memory_mb: float
+    count: int
+    unit: str
     preview: Callable
+    memory_mb: float = dataclass_field(default_factory=peak_rss_mb)
+
+    @property
+    def iterations_per_s(self) -> float:
+        return self.iteration / max(self.seconds, 1e-9)
+
+    @property
+    def size(self) -> str:
+        """What the model consists of, for people."""
+        return f"{self.count} {self.unit}"
 
 
 class State(NamedTuple):
@@ -43,18 +55,20 @@ class State(NamedTuple):
     meta: dict
 
 
-class Recoverable:
+class ResumableTrainer:
     """A trainer that keeps its last good state and can go back to it.
 
-    A subclass has `config` (with `iterations` and `budget`, one of them None), `iteration`,
-    `seconds`, `mse`, `step()`, `progress()`, `state()` and `restore(state)`, which also sets
-    `_saved`; it multiplies its learning rates by `rate_factor`, sets `_saved` where the state is
-    good, and calls `_roll_back` where it is not.
+    A subclass has `config` (with `steps` and `budget`, one of them None), `iteration`, `seconds`,
+    `mse`, `step()`, `scene()`, `count`, `state()` and `restore(state)`, which also sets `_saved`;
+    it multiplies its learning rates by `rate_factor`, sets `_saved` where the state is good, and
+    calls `_roll_back` where it is not.
 
-    rates: what its users can lower, for the message. rate_factor: halved at each rollback.
+    rates: what its users can lower, for the message. unit: what the model consists of.
+    rate_factor: halved at each rollback.
     """
 
     rates = "the learning rates"
+    unit = "Gaussians"
     rate_factor = 1.0
     rollbacks = 0
     _saved: State
@@ -63,7 +77,7 @@ class Recoverable:
     def fraction(self) -> float:
         """Part of the run that is over, in [0, 1]."""
         c = self.config
-        done = self.seconds / c.budget if c.iterations is None else self.iteration / c.iterations
+        done = self.seconds / c.budget if c.steps is None else self.iteration / c.steps
         return min(done, 1.0)
 
     @property
@@ -81,6 +95,18 @@ class Recoverable:
         path as one that was never stopped, rollbacks included."""
         return self._saved
 
+    def progress(self) -> Progress:
+        """Return how far the training is, with a preview of the state right now."""
+        def preview(camera, background=None):
+            return self.scene().render(camera, background=background)
+
+        return Progress(self.iteration, self.fraction, self.seconds, self.psnr_train, self.count,
+                        self.unit, preview)
+
+    def warm_up(self) -> None:
+        """Compile or load what the steps need, so that the clock does not count it. Called before a
+        checkpoint is restored; no effect on the result."""
+
     def _roll_back(self, where: str) -> None:
         """To the last good state with half the learning rates; IdfError after three times.
 
@@ -96,14 +122,19 @@ class Recoverable:
         self._saved = self.state()
 
 
-def drive(trainer: Recoverable, run=None, progress: Callable[[Progress], None] | None = None,
-          progress_every_s: float = 0.5) -> None:
-    """Steps until the trainer is done.
+def train_loop(trainer: ResumableTrainer, run=None,
+               progress: Callable[[Progress], None] | None = None,
+               progress_every_s: float = 0.5) -> None:
+    """Step until the trainer is done, from the latest checkpoint of `run` on where there is one.
 
     run: a `RunFolder`; the last good state becomes a checkpoint by time, and at an interrupt
     (KeyboardInterrupt is passed on), which can come in the middle of a step.
     progress: called at most every `progress_every_s` seconds, and at the end.
     """
+    trainer.warm_up()
+    checkpoint = run.latest_checkpoint() if run is not None else None
+    if checkpoint is not None:
+        trainer.restore(State(*checkpoint))
     told, written = -math.inf, trainer.saved_state
     try:
         while not trainer.done:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from ...data.training_views import TrainingViews
 from ...errors import IdfError
 from ...kernels.threads import run_on_threads
-from ...runtime.machine import peak_rss_mb
 from ..splats.train import COLORS, background_mode
-from ..trainer import Recoverable, State, drive
+from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .bounds import MARGIN, Bounds, carve, find_bounds
 from .config import VoxelConfig
 from .grid import VoxelGrid
@@ -31,28 +29,6 @@ from .vertex_simd import LANES, vectors
 SAVE_EVERY = 250  # steps between two copies of the state to go back to, on NaN, kill or interrupt
 COPIES = 7  # of the rows while training: parameters, two moments, each saved, and gradients
 COARSEST = 4  # the first cells are so many times as long as the last
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training is, as in `splats.train.Progress`.
-
-    num_voxels: vertices with a row. preview: (camera, background=None) -> (H, W, 3) float32.
-    """
-
-    iteration: int
-    fraction: float
-    seconds: float
-    iterations_per_s: float
-    psnr_train: float
-    num_voxels: int
-    memory_mb: float
-    preview: Callable
-
-    @property
-    def size(self) -> str:
-        """What the model consists of, for people."""
-        return f"{self.num_voxels} voxels"
 
 
 class Pixels:
@@ -87,9 +63,10 @@ class Pixels:
                 self.colors[at])
 
 
-class Trainer(Recoverable):
+class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time."""
 
+    unit = "voxels"
     rates = "lr_density and lr_color"
 
     def __init__(self, views: TrainingViews, config: VoxelConfig):
@@ -317,13 +294,9 @@ class Trainer(Recoverable):
         return VoxelScene(copy, list(self.views.cameras),
                           COLORS.get(self.background, COLORS["white"]), report)
 
-    def progress(self) -> Progress:
-        def preview(camera, background=None):
-            return self.scene().render(camera, background=background)
-
-        return Progress(self.iteration, self.fraction, self.seconds,
-                        self.iteration / max(self.seconds, 1e-9), self.psnr_train, len(self.grid),
-                        peak_rss_mb(), preview)
+    @property
+    def count(self) -> int:
+        return len(self.grid)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
@@ -347,14 +320,5 @@ def fit(dataset, config: VoxelConfig, *, run=None,
     """
     views = TrainingViews.load(dataset.train, config.checked().resolution)
     trainer = Trainer(views, config)
-    trainer.warm_up()
-    run_trainer(trainer, run, progress, progress_every_s)
+    train_loop(trainer, run, progress, progress_every_s)
     return trainer.scene()
-
-
-def run_trainer(trainer, run=None, progress=None, progress_every_s: float = 0.5) -> None:
-    """From the latest checkpoint of `run`, where there is one, to the end; see `training.drive`."""
-    checkpoint = run.latest_checkpoint() if run is not None else None
-    if checkpoint is not None:
-        trainer.restore(State(*checkpoint))
-    drive(trainer, run, progress, progress_every_s)

@@ -17,8 +17,7 @@ from ...data.training_views import TrainingViews
 from ...errors import IdfError
 from ...kernels.adam import Adam
 from ...kernels.loss import PhotometricLoss
-from ...runtime.machine import peak_rss_mb
-from ..trainer import Progress, Recoverable, State, drive
+from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .config import SplatConfig
 from .densify import ScreenStatistics, densify, prune_invisible
 from .gaussians import Gaussians
@@ -30,7 +29,7 @@ SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, 
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
-class Trainer(Recoverable):
+class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time.
 
     views: pictures and cameras. rasterizer: default `CpuRasterizer`.
@@ -191,13 +190,9 @@ class Trainer(Recoverable):
                   "num_gaussians": len(gaussians), "rollbacks": self.rollbacks}
         return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color, report)
 
-    def progress(self) -> Progress:
-        def preview(camera, background=None):
-            return self.scene().render(camera, background=background)
-
-        return Progress(self.iteration, self.fraction, self.seconds,
-                        self.iteration / max(self.seconds, 1e-9), self.psnr_train,
-                        len(self.gaussians), peak_rss_mb(), preview)
+    @property
+    def count(self) -> int:
+        return len(self.gaussians)
 
 
 def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
@@ -216,11 +211,7 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
     """
     views = TrainingViews.load(dataset.train, config.checked().resolution)
     trainer = Trainer(views, config, rasterizer, points, start)
-    checkpoint = run.latest_checkpoint() if run is not None else None
-    if checkpoint is not None:
-        trainer.restore(State(*checkpoint))
-    trainer.warm_up()
-    drive(trainer, run, progress, progress_every_s)
+    train_loop(trainer, run, progress, progress_every_s)
     return trainer.scene()
 
 
