@@ -187,7 +187,8 @@ class Checkout:
         done = subprocess.run([sys.executable, "-c", COUNT_FLAGS], cwd=self.root, text=True,
                               capture_output=True, env=environment)
         if done.returncode:
-            print(f"The flags of {self.root} cannot be counted:\n{done.stderr}", file=sys.stderr)
+            print(f"The flags of {self.root} cannot be counted: {done.stderr.splitlines()[-1]}",
+                  file=sys.stderr)
             return None
         return json.loads(done.stdout.splitlines()[-1])
 
