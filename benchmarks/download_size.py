@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import run  # noqa: E402
-from idf_helpers.runtime import download  # noqa: E402
+from idf_helpers.face.downloads import FACE_LANDMARKS  # noqa: E402
 
 LIMIT_MB = 600.0
 
@@ -57,7 +57,7 @@ def main() -> int:
     wheels = resolve([*index, run.TORCH_PIN, package])
     rows = [(size_mb(url), name, version) for name, version, url in wheels
             if name.replace("_", "-") != "idf-helpers"]
-    source = download.MODELS["face_landmarks"].source
+    source = FACE_LANDMARKS.source
     rows.append((source.size / 1e6, "(face models, out of)", source.requirement))
     rows.sort(reverse=True)
     total = sum(row[0] for row in rows)

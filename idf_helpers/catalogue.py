@@ -1,15 +1,32 @@
-"""All methods of all stages, in the order of the data flow: what `idf doctor` shows and help names.
+"""All methods of all stages and all downloads, in the order of the data flow.
 
-A new method is one more entry in the table of its stage; nothing is to be done here.
+What `idf doctor` shows and `idf download` fetches. A new method is one more entry in the table of
+its stage; nothing is to be done here.
 """
 
 from __future__ import annotations
 
+from .errors import IdfError, nearest
+from .face.downloads import FACE_LANDMARKS
 from .reconstruct.methods import AVATARS, RADIANCE_FIELDS, SPLATS
+from .runtime.pins import ModelFile
 from .runtime.registry import Registry
 from .stylize.methods import PROPAGATORS, STYLISTS, SURFACE
+from .stylize.stylists.models import HUB_MODELS, HubModel
 from .swap.methods import SWAPPERS, VIEWS
+from .swap.neural.model_files import SWAP_FILES
 
 STAGES: dict[str, Registry] = {table.stage: table for table in (
     SWAPPERS, SPLATS, RADIANCE_FIELDS, AVATARS, STYLISTS, PROPAGATORS)}
 OFFERS = frozenset({VIEWS, SURFACE})  # what a dataset with a reconstruction has for all of them
+
+DOWNLOADS: dict[str, ModelFile] = {FACE_LANDMARKS.name: FACE_LANDMARKS, **SWAP_FILES}
+
+
+def find_download(name: str) -> ModelFile | HubModel:
+    """Return what can be downloaded under a name; IdfError with the nearest one for another."""
+    known = DOWNLOADS | HUB_MODELS
+    if name not in known:
+        raise IdfError(f"There is no download `{name}`", name + nearest(name, known),
+                       "`idf download` without a name lists them")
+    return known[name]

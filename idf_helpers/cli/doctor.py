@@ -17,7 +17,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..catalogue import DOWNLOADS, OFFERS, STAGES
 from ..errors import IdfError
+from ..runtime import download
 from ..runtime.machine import cpu_count, memory_gb
 
 CV2_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
@@ -221,18 +223,16 @@ def _programs() -> list[Finding]:
 
 
 def _models() -> list[Finding]:
-    from ..runtime import download
-    here = {name for name in download.MODELS if download.is_present(name)}
+    here = {name for name, model in DOWNLOADS.items() if download.is_present(model)}
     rows = [Finding("models", name, f"{'here' if name in here else 'not here'}: {model.purpose}",
                     "" if name in here else f"idf download {name}", name == "face_landmarks")
-            for name, model in download.MODELS.items() if name in here or name == "face_landmarks"]
-    others = [name for name in download.MODELS if name not in {row.name for row in rows}]
+            for name, model in DOWNLOADS.items() if name in here or name == "face_landmarks"]
+    others = [name for name in DOWNLOADS if name not in {row.name for row in rows}]
     return rows + [Finding("models", "to be had", ", ".join(others) + "; sizes and licenses: "
                            "idf download")] * bool(others)
 
 
 def _backends() -> list[Finding]:
-    from ..catalogue import OFFERS, STAGES
     rows = []
     for stage, methods in STAGES.items():
         for status in methods.available():

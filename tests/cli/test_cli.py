@@ -177,17 +177,18 @@ def test_swap_a_dataset_and_a_picture_then_evaluate(small_head, tmp_path, capsys
 
 
 def test_download_lists_and_takes_from_a_folder(tmp_path, capsys, monkeypatch):
+    from idf_helpers.face.downloads import FACE_LANDMARKS
     from idf_helpers.runtime.download import path
 
-    here = path("face_landmarks")
+    here = path(FACE_LANDMARKS)
     main(["download"])
     assert "face_landmarks  [here]" in capsys.readouterr().out
     main(["download", "face_landmarks"])
     assert str(here) in capsys.readouterr().out
-    assert "what to take" in fails(capsys, "download", "--from", here)
+    assert "needs the name" in fails(capsys, "download", "--from", here)
     monkeypatch.setenv("IDF_CACHE", str(tmp_path))
     main(["download", "face_landmarks", "--from", str(here)])
-    assert path("face_landmarks").parent == tmp_path
+    assert path(FACE_LANDMARKS).parent == tmp_path
 
 
 def test_python_dash_m(dataset_folder):

@@ -7,7 +7,7 @@ import pytest
 
 from idf_helpers.cli import doctor
 from idf_helpers.errors import IdfError
-from idf_helpers.runtime import download
+from idf_helpers.face.downloads import FACE_LANDMARKS
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_report_names_everything_that_the_main_job_needs():
 
 def test_what_is_missing_comes_with_the_command(monkeypatch, tmp_path):
     monkeypatch.setenv("IDF_CACHE", str(tmp_path))
-    monkeypatch.delenv(download.MODELS["face_landmarks"].env, raising=False)
+    monkeypatch.delenv(FACE_LANDMARKS.env, raising=False)
     text = doctor.report(doctor._models() + doctor._backends())
     assert "-> idf download face_landmarks" in text
     assert re.search(r"swap uv +cannot run", text)

@@ -13,9 +13,11 @@ import zipfile
 
 import pytest
 
+from idf_helpers.catalogue import DOWNLOADS, find_download
 from idf_helpers.errors import IdfError
+from idf_helpers.face.downloads import FACE_LANDMARKS
 from idf_helpers.runtime import download
-from idf_helpers.runtime.download import Checkout, ModelFile, Pin, Release, Url, Wheel
+from idf_helpers.runtime.pins import Checkout, ModelFile, Pin, Release, Url, Wheel
 
 
 def zip_tail():
@@ -60,14 +62,14 @@ def left_over(folder):
 
 
 def test_the_table_is_pinned():
-    for name, model in download.MODELS.items():
+    for name, model in DOWNLOADS.items():
         assert name == model.name and model.license and model.purpose and model.pins
         for p in model.pins:
             if not p.sha256:  # nobody published it; none is invented
                 assert isinstance(model.source, Release) and p.size == 0
                 continue
             assert len(p.sha256) == 64 and set(p.sha256) <= set("0123456789abcdef") and p.size > 0
-        assert all(n in download.MODELS for n in model.needs)
+        assert all(DOWNLOADS[n.name] is n for n in model.needs)
         if isinstance(model.source, Wheel):
             assert "==" in model.source.requirement and all(p.member for p in model.pins)
         else:
@@ -80,18 +82,18 @@ def test_looking_never_fetches(monkeypatch):
     monkeypatch.setattr(download.subprocess, "run", forbidden)
     monkeypatch.setattr(download.urllib.request, "build_opener", forbidden)
     with pytest.raises(IdfError) as error:
-        download.path("face_landmarks")
+        download.path(FACE_LANDMARKS)
     assert "idf download face_landmarks" in error.value.do
     assert "face_landmark.tflite is not there" in error.value.found
-    assert not download.is_present("face_landmarks") and not download.is_present(URL)
-    assert any(row["name"] == "face_landmarks" and not row["present"]
-               for row in download.describe())
-    assert "not here" in download.listing() and "Apache-2.0" in download.listing()
+    assert not download.is_present(FACE_LANDMARKS) and not download.is_present(URL)
+    text = download.listing([FACE_LANDMARKS])
+    assert "face_landmarks  [not here]" in text and "Apache-2.0" in text
 
 
 def test_unknown_name():
-    with pytest.raises(IdfError, match="no download called 'nonsense'"):
-        download.path("nonsense")
+    with pytest.raises(IdfError, match="no download `face_landmark`") as error:
+        find_download("face_landmark")
+    assert "did you mean `face_landmarks`" in error.value.found
 
 
 @pytest.mark.parametrize("kind", ["wheel", "folder", "unpacked wheel", "wheel in a folder", "file"])
@@ -291,21 +293,21 @@ def serve(monkeypatch, **files):
     replies = {f"https://example.org/r/{k}.onnx": v for k, v in files.items()}
     monkeypatch.setattr(FakeOpener, "asked", [])
     monkeypatch.setattr(download.urllib.request, "build_opener", lambda *h: FakeOpener(replies))
-    monkeypatch.setitem(download.MODELS, LOOSE.name, LOOSE)
+    monkeypatch.setitem(DOWNLOADS, LOOSE.name, LOOSE)
 
 
 def test_the_first_download_is_recorded_and_another_content_refused_after(cache, monkeypatch):
     serve(monkeypatch, net=b"weights", map=b"m")
     assert download.size_to_fetch(LOOSE) == 8
     assert {m for m, _ in FakeOpener.asked} == {"HEAD"} and not cache.exists()
-    assert "not pinned: nobody published a hash" in download.listing()
+    assert "not pinned: nobody published a hash" in download.listing([LOOSE])
     folder = download.ensure(LOOSE)
     assert ":" not in folder.name and (folder / "net.onnx").read_bytes() == b"weights"
     lock = json.loads((cache / "lock.json").read_text())
     digest = hashlib.sha256(b"weights").hexdigest()
     assert lock["demo:loose/net.onnx"] == {"sha256": digest, "size": 7,
                                            "from": "https://example.org/r"}
-    assert f"not pinned; sha256 {digest} at the first download" in download.listing()
+    assert f"not pinned; sha256 {digest} at the first download" in download.listing([LOOSE])
     (folder / "net.onnx").write_bytes(b"Weights")
     with pytest.raises(IdfError, match="net.onnx") as error:
         download.path(LOOSE)
@@ -353,9 +355,8 @@ def test_what_it_needs_comes_with_it_and_each_is_shown_before(cache, monkeypatch
     part = ModelFile("demo_part", "shows how", "MIT", Release("https://example.org/r"),
                      (Pin("map.onnx", "", 0),))
     whole = ModelFile("demo_whole", "shows how", "MIT", Release("https://example.org/r"),
-                      (Pin("net.onnx", "", 0),), needs=("demo_part",))
+                      (Pin("net.onnx", "", 0),), needs=(part,))
     serve(monkeypatch, net=b"n", map=b"m")
-    monkeypatch.setitem(download.MODELS, "demo_part", part)
     shown = []
 
     def show(model):

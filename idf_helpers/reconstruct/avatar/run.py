@@ -12,6 +12,8 @@ from ... import provenance
 from ...data.dataset import Dataset
 from ...data.media import write_image
 from ...errors import IdfError, shorten
+from ...face.downloads import FACE_LANDMARKS
+from ...runtime import download
 from ...runtime.files import read_json, write_json
 from ...runtime.machine import peak_rss_mb
 from ...runtime.runs import RunFolder, read_manifest
@@ -125,9 +127,7 @@ def check_input(data: Dataset, config: AvatarConfig, say: Callable[[str], None])
 
 def _check_poses(data: Dataset) -> list[str]:
     """Whether a face lies where the poses say, before an hour is lost on them."""
-    from ...runtime import download
-
-    if not download.is_present("face_landmarks"):
+    if not download.is_present(FACE_LANDMARKS):
         return ["poses and pictures were not compared: the face models are not here "
                 "(idf download face_landmarks)"]
     from ...tracking.overlay import check_poses

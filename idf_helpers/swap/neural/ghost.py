@@ -18,7 +18,6 @@ import numpy as np
 
 from ...data.dataset import Frame
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
-from ...runtime import download
 from ...runtime.files import sha256_file
 from ..face_selection import FacePicker, Recognized, make_picker, swap_picked
 from ..result import SwapResult
@@ -28,6 +27,7 @@ from .align import five_points, paste
 from .ghost_align import CROP, ghost_crop, pose_matrix, smooth_points
 from .ghost_mask import Params, face_mask, points_106
 from .ghost_nets import SIDE, GhostFiles, GhostNets, load_nets
+from .model_files import SWAP_FILES
 from .onnx_swap import NeuralConfig, too_far_turned
 
 
@@ -148,7 +148,7 @@ class GhostMethod:
         picker = make_picker(config, len(sources), detector,
                              Recognized(GhostEmbedder(files), "GHOST's ArcFace"))
         note = "; ".join(filter(None, (
-            f"{self.name} runs on {nets.device}, license: {download.get(self.name).license}",
+            f"{self.name} runs on {nets.device}, license: {SWAP_FILES[self.name].license}",
             picker.words)))
         swapper = GhostSwapper(self.name, files, told, picker, detector, note)
         if config.one_head and any(f.expression is not None for f in frames):

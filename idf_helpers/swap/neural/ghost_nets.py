@@ -20,7 +20,7 @@ from ...errors import IdfError
 from ...runtime import download
 from ...runtime.weights import fit_state, load_state
 from .iresnet import IResNet
-from .model_files import GHOST_BACKBONE, GHOST_CODE
+from .model_files import SWAP_FILES
 
 SIDE = 256  # pixels, the generator's picture
 _IMPORT = threading.Lock()
@@ -38,10 +38,11 @@ class GhostFiles:
     @classmethod
     def of(cls, name: str) -> GhostFiles:
         """Of the download `ghost`, `ghost_1block` or `ghost_3blocks`; IdfError where one lacks."""
-        model = download.get(name)
-        pin, backbone = model.pins[0], download.get(GHOST_BACKBONE).pins[0]
-        return cls(download.path(GHOST_CODE), download.located(download.path(model), pin),
-                   download.located(download.path(GHOST_BACKBONE), backbone),
+        model = SWAP_FILES[name]
+        code, backbone = model.needs
+        pin = model.pins[0]
+        return cls(download.path(code), download.located(download.path(model), pin),
+                   download.located(download.path(backbone), backbone.pins[0]),
                    int(pin.file.split("block")[0][-1]))
 
 

@@ -6,48 +6,42 @@ GHOST's code is: the hashes are those of commit ea23cce.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ...face.downloads import FACE_LANDMARKS
+from ...runtime.download import missing
 from ...runtime.pins import Checkout, ModelFile, Pin, Release
 from ...runtime.registry import lacks_modules
-from .onnx_models import ASSETS, MODELS, RECOGNIZER
+from .onnx_models import ASSETS, MODELS, OnnxModel
 
 GHOST_COMMIT = "ea23cce2543a5933a22cbe98bb2973b8550a3ba1"
-GHOST_CODE, GHOST_BACKBONE = "ghost_code", "ghost_backbone"
 GHOST_ENV = "IDF_GHOST"
 _SBER = "https://github.com/sberbank-ai/sber-swap/releases/download"
 
 
-def _converter(name: str) -> str:
-    return name.removesuffix(".onnx")
+RECOGNIZER = ModelFile(
+    "arcface", "tells people apart by a face's embedding (swap, eval)",
+    "non-commercial, InsightFace", Release(f"{ASSETS}/models-3.0.0"),
+    (Pin("arcface_w600k_r50.onnx", "", 0),), commercial=False)
 
 
 def _onnx_files() -> list[ModelFile]:
-    rows = [ModelFile(RECOGNIZER, "tells people apart by a face's embedding (swap, eval)",
-                      "non-commercial, InsightFace", Release(f"{ASSETS}/models-3.0.0"),
-                      (Pin("arcface_w600k_r50.onnx", "", 0),), commercial=False)]
-    for file, tag in {m.converter: m.converter_tag for m in MODELS.values() if m.converter}.items():
-        rows.append(ModelFile(_converter(file), "turns an embedding into another network's",
-                              "unknown, facefusion-assets", Release(f"{ASSETS}/{tag}"),
-                              (Pin(file, "", 0),), commercial=False))
+    converters = {m.converter: ModelFile(
+        m.converter.removesuffix(".onnx"), "turns an embedding into another network's",
+        "unknown, facefusion-assets", Release(f"{ASSETS}/{m.converter_tag}"),
+        (Pin(m.converter, "", 0),), commercial=False) for m in MODELS.values() if m.converter}
+    rows = [RECOGNIZER, *converters.values()]
     for m in MODELS.values():
-        needs = (RECOGNIZER,) * m.needs_embedding + (_converter(m.converter),) * bool(m.converter)
+        needs = [RECOGNIZER] * m.needs_embedding + [converters.get(m.converter)]
         rows.append(ModelFile(m.backend, f"swaps faces: {m.summary}", m.license,
-                              Release(f"{ASSETS}/{m.tag}"), (Pin(m.file, "", 0),), needs=needs,
-                              commercial=False))
+                              Release(f"{ASSETS}/{m.tag}"), (Pin(m.file, "", 0),),
+                              needs=tuple(filter(None, needs)), commercial=False))
     return rows
-
-
-def _ghost(blocks: int) -> ModelFile:
-    file = f"G_unet_{blocks}block{'s' * (blocks > 1)}.pth"
-    return ModelFile("ghost" if blocks == 2 else f"ghost_{blocks}block{'s' * (blocks > 1)}",
-                     f"swaps faces: GHOST's generator with {blocks} block{'s' * (blocks > 1)}",
-                     "Apache-2.0; the terms of its training data are not known",
-                     Release(f"{_SBER}/sber-swap-v2.0"), (Pin(file, "", 0, f"weights/{file}"),),
-                     GHOST_ENV, (GHOST_CODE, GHOST_BACKBONE), commercial=False)
 
 
 def _ghost_files() -> list[ModelFile]:
     code = ModelFile(
-        GHOST_CODE, "is the code of GHOST's network", "Apache-2.0, ai-forever (sber-swap)",
+        "ghost_code", "is the code of GHOST's network", "Apache-2.0, ai-forever (sber-swap)",
         Checkout("https://github.com/ai-forever/ghost.git", GHOST_COMMIT, ("network", "LICENSE"),
                  25_126),
         tuple(Pin(file, sha256, size) for file, sha256, size in (
@@ -61,25 +55,36 @@ def _ghost_files() -> list[ModelFile]:
              "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4", 11357))),
         GHOST_ENV)
     backbone = ModelFile(
-        GHOST_BACKBONE, "tells people apart (GHOST's ArcFace)",
+        "ghost_backbone", "tells people apart (GHOST's ArcFace)",
         "as published with GHOST; the terms of its training data are not known",
         Release(f"{_SBER}/arcface"), (Pin("backbone.pth", "", 0, "arcface_model/backbone.pth"),),
         GHOST_ENV, commercial=False)
-    return [code, backbone, _ghost(2), _ghost(1), _ghost(3)]
+    rows = [code, backbone]
+    for name, blocks in (("ghost", "2 blocks"), ("ghost_1block", "1 block"),
+                         ("ghost_3blocks", "3 blocks")):
+        file = f"G_unet_{blocks.replace(' ', '')}.pth"
+        rows.append(ModelFile(
+            name, f"swaps faces: GHOST's generator with {blocks}",
+            "Apache-2.0; the terms of its training data are not known",
+            Release(f"{_SBER}/sber-swap-v2.0"), (Pin(file, "", 0, f"weights/{file}"),), GHOST_ENV,
+            (code, backbone), commercial=False))
+    return rows
 
 
-SWAP_FILES: tuple[ModelFile, ...] = (*_ghost_files(), *_onnx_files())
+SWAP_FILES: dict[str, ModelFile] = {m.name: m for m in (*_ghost_files(), *_onnx_files())}
 
 
 def lacks_ghost(name: str) -> str | None:
-    """What this machine lacks for a variant of GHOST, and the command to get it; imports nothing
-    heavy."""
-    from ...runtime.download import get, is_present
+    """Return what this machine lacks for a variant of GHOST, with the command to get it."""
+    return lacks_modules(torch="torch")() or missing(FACE_LANDMARKS) or missing(SWAP_FILES[name])
 
-    if said := lacks_modules(torch="torch")():
-        return said
-    if not is_present("face_landmarks"):
-        return "the face landmark models are not downloaded: idf download face_landmarks"
-    if is_present(name):
-        return None
-    return f"its code and weights ({get(name).license}) are not here: idf download {name}"
+
+def lacks_onnx(model: OnnxModel) -> str | None:
+    """Return what this machine lacks for an ONNX swapper, with the command to get it."""
+    if lack := lacks_modules(onnxruntime="onnxruntime")() or missing(FACE_LANDMARKS):
+        return lack
+    if model.tag:
+        return missing(SWAP_FILES[model.backend])
+    if model.needs_embedding and not model.recognizer and (lack := missing(RECOGNIZER)):
+        return lack
+    return None if Path(model.file).is_file() else f"there is no {model.file}"

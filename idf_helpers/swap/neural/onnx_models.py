@@ -17,10 +17,8 @@ from pathlib import Path
 
 from ...errors import IdfError, shorten
 from ...runtime.files import read_json
-from ...runtime.registry import Entry, lacks_modules
 
 ASSETS = "https://github.com/facefusion/facefusion-assets/releases/download"
-RECOGNIZER = "arcface"  # name of the download that the embeddings come from
 TEMPLATE_NAMES = ("arcface_112_v1", "arcface_112_v2", "arcface_128", "ffhq_512", "mtcnn_512")
 # What `source` is. e = embedding (512,) of the recognizer, c = converter's output for it:
 #   raw e    normed e / |e|    converted c    converted_normed c / |c|
@@ -155,31 +153,3 @@ def read_row(path) -> OnnxModel:
         return OnnxModel(**values).checked()
     except (TypeError, AttributeError) as error:
         raise IdfError(f"{path} is not the row of an ONNX model", str(error)[:200]) from None
-
-
-def entry_of(model: OnnxModel) -> Entry:
-    """Return the entry of a row for the table of swap methods.
-
-    Never chosen by `auto`: each needs weights that are not for every use, and a swap that differs
-    from view to view is not what a 3D head wants.
-    """
-    return Entry(model.backend, "idf_helpers.swap.neural.onnx_swap:OnnxMethod",
-                   f"{model.summary or model.file}, each picture by itself", 5,
-                   lambda: lacks(model), license=model.license, commercial=False,
-                   argument=model)
-
-
-def lacks(model: OnnxModel) -> str | None:
-    """What this machine lacks for a row, and the command to get it."""
-    from ...runtime.download import is_present
-
-    if said := lacks_modules(onnxruntime="onnxruntime")():
-        return said
-    if not is_present("face_landmarks"):
-        return "the face landmark models are not downloaded: idf download face_landmarks"
-    if model.tag:
-        return None if is_present(model.backend) else \
-            f"its weights ({model.license}) are not downloaded: idf download {model.backend}"
-    if model.needs_embedding and not model.recognizer and not is_present(RECOGNIZER):
-        return f"the recognizer is not downloaded: idf download {RECOGNIZER}"
-    return None if Path(model.file).is_file() else f"there is no {model.file}"

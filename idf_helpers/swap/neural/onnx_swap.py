@@ -24,8 +24,9 @@ from ..face_selection import FacePicker, Recognized, make_picker, swap_picked
 from ..result import SwapResult
 from ..source import SourceFace
 from .align import box_mask, crop, deinterleave, five_points, interleave, paste, template_matrix
+from .model_files import RECOGNIZER, SWAP_FILES
 from .onnx_file import OnnxNet, Slot, last_initializer
-from .onnx_models import RECOGNIZER, OnnxModel
+from .onnx_models import OnnxModel
 
 EMBEDDING = 512
 
@@ -60,8 +61,7 @@ def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
 def recognizer_net(path=None) -> OnnxNet:
     """The network that makes embeddings; path: a user's own, None = the download `arcface`."""
     if path is None or not str(path):
-        model = download.get(RECOGNIZER)
-        path = download.path(model) / model.pins[0].file
+        path = download.path(RECOGNIZER) / RECOGNIZER.pins[0].file
     return OnnxNet(path, (Slot("", (None, 3, 112, 112)),))
 
 
@@ -175,7 +175,7 @@ class OnnxMethod:
 
     @staticmethod
     def _path(file: str, tag: str, name: str) -> Path:
-        return download.path(name) / file if tag else Path(file)
+        return download.path(SWAP_FILES[name]) / file if tag else Path(file)
 
     def prepare(self, frames, sources: Sequence[SourceFace], folder, progress, config
                 ) -> OnnxSwapper:

@@ -14,6 +14,7 @@ import torch
 from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
+from idf_helpers.face.downloads import FACE_LANDMARKS
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime import download
 from idf_helpers.runtime.files import read_json, sha256_bytes
@@ -33,6 +34,7 @@ from idf_helpers.swap.neural.ghost_align import (
 from idf_helpers.swap.neural.ghost_mask import face_mask, mask_params, points_106, raise_brows
 from idf_helpers.swap.neural.ghost_nets import GhostFiles, GhostNets, generator_class, load_nets
 from idf_helpers.swap.neural.iresnet import IResNet
+from idf_helpers.swap.neural.model_files import SWAP_FILES
 
 from ..conftest import BACK, NEAR
 from . import ghost_cases
@@ -229,13 +231,14 @@ class SmallIResNet(IResNet):
 def clone(tmp_path, monkeypatch):
     """A stand-in for the user's clone with weights in it, pins to match, and the recognizer small;
     returns its folder."""
-    monkeypatch.setenv("IDF_FACE_MODELS", str(download.path("face_landmarks")))
+    monkeypatch.setenv("IDF_FACE_MODELS", str(download.path(FACE_LANDMARKS)))
     monkeypatch.setenv("IDF_CACHE", str(tmp_path / "cache"))
     folder = ghost_cases.write_clone(tmp_path / "clone")
-    code = download.get("ghost_code")
-    monkeypatch.setitem(download.MODELS, "ghost_code", replace(code, pins=tuple(
-        Pin(name, sha256_bytes(text.encode()), len(text.encode()))
-        for name, text in ghost_cases.CODE.items())))
+    code, backbone = SWAP_FILES["ghost"].needs
+    code = replace(code, pins=tuple(Pin(name, sha256_bytes(text.encode()), len(text.encode()))
+                                    for name, text in ghost_cases.CODE.items()))
+    for name in ("ghost", "ghost_1block", "ghost_3blocks"):
+        monkeypatch.setitem(SWAP_FILES, name, replace(SWAP_FILES[name], needs=(code, backbone)))
     monkeypatch.setattr(ghost_nets, "IResNet", SmallIResNet)
     torch.manual_seed(1)
     generator = generator_class(folder)("unet", num_blocks=2, c_id=512)
@@ -253,10 +256,10 @@ def clone(tmp_path, monkeypatch):
 
 def test_from_a_users_clone_into_the_cache(clone, tmp_path):
     """`idf download ghost --from CLONE`: code by its hashes, weights into the local record."""
-    assert not download.is_present("ghost")
+    assert not download.is_present(SWAP_FILES["ghost"])
     assert "idf download ghost" in STAGES["swap"].find("ghost").missing()
-    download.install_from("ghost", clone)
-    assert download.is_present("ghost")
+    download.install_from(SWAP_FILES["ghost"], clone)
+    assert download.is_present(SWAP_FILES["ghost"])
     lock = read_json(tmp_path / "cache" / "lock.json")
     assert set(lock) == {"ghost/G_unet_2blocks.pth", "ghost_backbone/backbone.pth"}
     files = GhostFiles.of("ghost")
@@ -266,7 +269,7 @@ def test_from_a_users_clone_into_the_cache(clone, tmp_path):
     assert "network" not in sys.modules and str(files.code) not in sys.path
     (clone / "network" / "AEI_Net.py").write_text("raise SystemExit('another code')\n")
     with pytest.raises(IdfError, match="AEI_Net.py"):
-        download.install_from("ghost_code", clone)
+        download.install_from(SWAP_FILES["ghost"].needs[0], clone)
 
 
 def test_a_users_clone_where_it_lies(clone, monkeypatch):

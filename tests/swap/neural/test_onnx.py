@@ -12,11 +12,11 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import verify
-from idf_helpers.runtime import download
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swap.config import SwapConfig
 from idf_helpers.swap.dataset import swap_dataset, swap_image
 from idf_helpers.swap.neural.align import crop, five_points, template_matrix
+from idf_helpers.swap.neural.model_files import RECOGNIZER, SWAP_FILES
 from idf_helpers.swap.neural.onnx_file import OnnxNet, Slot, last_initializer
 from idf_helpers.swap.neural.onnx_models import MODELS, OnnxModel, read_row, register
 from idf_helpers.swap.neural.onnx_swap import EMBEDDING, OnnxMethod, embed, recognizer_net
@@ -182,9 +182,9 @@ def test_every_model_is_complete_and_none_is_chosen_by_auto():
         model.checked()
         backend = STAGES["swap"].find(f"onnx:{name}")
         assert not backend.commercial and model.license in (backend.license,)
-        row = download.get(f"onnx:{name}")
+        row = SWAP_FILES[f"onnx:{name}"]
         assert row.license == model.license and not row.pins[0].sha256 and not row.commercial
-        assert ("arcface" in row.needs) == model.needs_embedding
+        assert (RECOGNIZER in row.needs) == model.needs_embedding
     chosen, why = STAGES["swap"].choose()
     assert not chosen.name.startswith("onnx")
 
