@@ -17,10 +17,10 @@ import numba
 import tyro
 
 from idf_helpers.data import samples
-from idf_helpers.reconstruct.avatar.config import AvatarConfig
-from idf_helpers.reconstruct.avatar.evaluate import evaluate_avatar
-from idf_helpers.reconstruct.avatar.source import FrameSource
-from idf_helpers.reconstruct.avatar.train import Trainer, build_mattes
+from idf_helpers.reconstruction.avatar.config import AvatarConfig
+from idf_helpers.reconstruction.avatar.evaluate import evaluate_avatar
+from idf_helpers.reconstruction.avatar.source import FrameSource
+from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes
 
 PARTS: dict[str, dict] = {
     "as it is": {},

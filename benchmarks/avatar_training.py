@@ -19,11 +19,11 @@ import tyro
 
 from idf_helpers.data import samples
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.reconstruct.avatar.basis import BlendAvatar
-from idf_helpers.reconstruct.avatar.config import AvatarConfig
-from idf_helpers.reconstruct.avatar.evaluate import evaluate_avatar
-from idf_helpers.reconstruct.avatar.run import STATIC, load_scene, read_metrics, train_avatar
-from idf_helpers.reconstruct.avatar.scene import AvatarScene
+from idf_helpers.reconstruction.avatar.basis import BlendAvatar
+from idf_helpers.reconstruction.avatar.config import AvatarConfig
+from idf_helpers.reconstruction.avatar.evaluate import evaluate_avatar
+from idf_helpers.reconstruction.avatar.run import STATIC, load_scene, read_metrics, train_avatar
+from idf_helpers.reconstruction.avatar.scene import AvatarScene
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 

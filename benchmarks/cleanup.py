@@ -16,9 +16,10 @@ import tyro
 from tyro.conf import Positional
 
 from idf_helpers.data.training_views import TrainingViews
-from idf_helpers.evaluate import evaluate_scene, table
-from idf_helpers.export.model import Model
-from idf_helpers.reconstruct.splats.cleanup import (
+from idf_helpers.evaluate import table
+from idf_helpers.exporting.model import Model
+from idf_helpers.metrics import evaluate_scene
+from idf_helpers.reconstruction.splats.cleanup import (
     RESOLUTION,
     CleanConfig,
     contributions,

@@ -32,10 +32,10 @@ def child(folder: Path) -> None:
     import numpy as np
 
     from idf_helpers.runtime.machine import peak_rss_mb
-    from idf_helpers.stylize.config import StylizeConfig
-    from idf_helpers.stylize.stylist import View
-    from idf_helpers.stylize.stylists.diffusers_stylist import DiffusersStylist
-    from tests.stylize.stylists import tiny_models
+    from idf_helpers.stylization.config import StylizeConfig
+    from idf_helpers.stylization.stylist import View
+    from idf_helpers.stylization.stylists.diffusers_stylist import DiffusersStylist
+    from tests.stylization.stylists import tiny_models
 
     model = tiny_models.sd(folder / "sd", "mild")
     nets = tuple(str(tiny_models.controlnet(folder / kind, i)) for i, kind in enumerate("ab"))

@@ -28,7 +28,7 @@ from idf_helpers.data import media, samples
 from idf_helpers.runtime.files import sha256_file
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.runtime.parallel import pmap
-from idf_helpers.swap.dataset import swap_dataset
+from idf_helpers.swapping.dataset import swap_dataset
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from idf_helpers.data import media, samples
 from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
-from idf_helpers.swap.config import SwapConfig
-from idf_helpers.swap.evaluate import BACK, BACK_OF_MESH, NEAR, head_yaws
-from idf_helpers.swap.face_selection import FacePicker
-from idf_helpers.swap.neural.onnx_swap import NeuralConfig
-from idf_helpers.swap.result import SwapResult
-from idf_helpers.swap.source import load_source
-from idf_helpers.swap.swappers import MeshSwapper, UvSwapper
+from idf_helpers.swapping.config import SwapConfig
+from idf_helpers.swapping.evaluate import BACK, BACK_OF_MESH, NEAR, head_yaws
+from idf_helpers.swapping.face_selection import FacePicker
+from idf_helpers.swapping.neural.onnx_swap import NeuralConfig
+from idf_helpers.swapping.result import SwapResult
+from idf_helpers.swapping.source import load_source
+from idf_helpers.swapping.swappers import MeshSwapper, UvSwapper
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from idf_helpers.data import media, samples
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
-from idf_helpers.swap.neural.align import five_points
-from idf_helpers.swap.neural.ghost import blend, swap_crop
-from idf_helpers.swap.neural.ghost_align import ghost_crop, pose_matrix, smooth_points
-from idf_helpers.swap.neural.ghost_mask import face_mask, points_106
-from idf_helpers.swap.neural.ghost_nets import GhostNets, generator_class
-from idf_helpers.swap.neural.iresnet import IResNet
-from tests.swap.neural.ghost_cases import SHIFTS, TURNS, small_nets, walk
+from idf_helpers.swapping.neural.align import five_points
+from idf_helpers.swapping.neural.ghost import blend, swap_crop
+from idf_helpers.swapping.neural.ghost_align import ghost_crop, pose_matrix, smooth_points
+from idf_helpers.swapping.neural.ghost_mask import face_mask, points_106
+from idf_helpers.swapping.neural.ghost_nets import GhostNets, generator_class
+from idf_helpers.swapping.neural.iresnet import IResNet
+from tests.swapping.neural.ghost_cases import SHIFTS, TURNS, small_nets, walk
 
 
 @dataclass(frozen=True)

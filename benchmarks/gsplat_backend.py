@@ -31,11 +31,11 @@ from idf_helpers.data.cameras import GL_TO_CV
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.media import write_image
 from idf_helpers.data.training_views import TrainingViews
-from idf_helpers.evaluate import evaluate_scene
-from idf_helpers.reconstruct.splats.config import SplatConfig
-from idf_helpers.reconstruct.splats.gaussians import SH_C0
-from idf_helpers.reconstruct.splats.gsplat_config import GsplatConfig
-from idf_helpers.reconstruct.splats.initialize import initial_gaussians
+from idf_helpers.metrics import evaluate_scene
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.gaussians import SH_C0
+from idf_helpers.reconstruction.splats.gsplat_config import GsplatConfig
+from idf_helpers.reconstruction.splats.initialize import initial_gaussians
 from idf_helpers.runtime import cuda
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
@@ -94,7 +94,7 @@ def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def ours(folder: Path, points: np.ndarray, options: Options) -> dict:
-    from idf_helpers.reconstruct.splats.gsplat_train import fit_gsplat
+    from idf_helpers.reconstruction.splats.gsplat_train import fit_gsplat
 
     data = Dataset.open(folder)
     frames = sorted(data.frames, key=lambda f: f.name)

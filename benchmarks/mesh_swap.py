@@ -20,9 +20,9 @@ from landmarks import head_yaw
 from idf_helpers.data import media, samples
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
-from idf_helpers.swap.mesh.per_picture import swap_mesh, swap_picture
-from idf_helpers.swap.metrics import hog_similarity
-from idf_helpers.swap.source import load_source
+from idf_helpers.swapping.mesh.per_picture import swap_mesh, swap_picture
+from idf_helpers.swapping.metrics import hog_similarity
+from idf_helpers.swapping.source import load_source
 
 
 @dataclass(frozen=True)

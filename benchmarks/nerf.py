@@ -20,8 +20,9 @@ import numpy as np
 import tyro
 
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.evaluate import evaluate_scene, table
-from idf_helpers.reconstruct.nerf.config import VoxelConfig
+from idf_helpers.evaluate import table
+from idf_helpers.metrics import evaluate_scene
+from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
@@ -52,7 +53,7 @@ def voxel(dataset: Path, resolution: int, seconds: float, pictures: Path | None 
           config: VoxelConfig | None = None) -> dict:
     """A run of the voxel field, looked at after each quarter."""
     from idf_helpers.data.training_views import TrainingViews
-    from idf_helpers.reconstruct.nerf.train import Trainer
+    from idf_helpers.reconstruction.nerf.train import Trainer
 
     data = Dataset.open(dataset)
     views = TrainingViews.load(data.train, resolution)
@@ -86,9 +87,9 @@ def voxel(dataset: Path, resolution: int, seconds: float, pictures: Path | None 
 def small_mlp(dataset: Path, resolution: int, seconds: float) -> dict:
     """A NeRF of tiny_nerf's size (8 layers of 128, 6 frequencies, 64 samples, no fine network)."""
     from idf_helpers.data.training_views import TrainingViews
-    from idf_helpers.reconstruct.nerf.vanilla.config import VanillaConfig
-    from idf_helpers.reconstruct.nerf.vanilla.options import NerfOptions
-    from idf_helpers.reconstruct.nerf.vanilla.train import Amount, VanillaTrainer
+    from idf_helpers.reconstruction.nerf.vanilla.config import VanillaConfig
+    from idf_helpers.reconstruction.nerf.vanilla.options import NerfOptions
+    from idf_helpers.reconstruction.nerf.vanilla.train import Amount, VanillaTrainer
 
     data = Dataset.open(dataset)
     views = TrainingViews.load(data.train, resolution)
@@ -105,8 +106,8 @@ def small_mlp(dataset: Path, resolution: int, seconds: float) -> dict:
 
 def splats(dataset: Path, resolution: int, seconds: float) -> dict:
     from idf_helpers.data.training_views import TrainingViews
-    from idf_helpers.reconstruct.splats.config import SplatConfig
-    from idf_helpers.reconstruct.splats.train import Trainer
+    from idf_helpers.reconstruction.splats.config import SplatConfig
+    from idf_helpers.reconstruction.splats.train import Trainer
 
     data = Dataset.open(dataset)
     trainer = Trainer(TrainingViews.load(data.train, resolution),
@@ -129,9 +130,9 @@ def gradients() -> dict:
     import torch
 
     from idf_helpers.data.training_views import TrainingViews
-    from idf_helpers.reconstruct.nerf.train import Trainer
-    from tests.reconstruct.nerf import oracle
-    from tests.reconstruct.splats.ball_scene import BallDataset
+    from idf_helpers.reconstruction.nerf.train import Trainer
+    from tests.reconstruction.nerf import oracle
+    from tests.reconstruction.splats.ball_scene import BallDataset
 
     trainer = Trainer(TrainingViews.load(BallDataset().train, 32),
                       VoxelConfig(iterations=1, resolution=32, grid=24, rays=256))

@@ -23,17 +23,19 @@ sys.path.insert(0, str(ROOT))
 
 from idf_helpers.data.dataset import Dataset, Frame, write_transforms  # noqa: E402
 from idf_helpers.data.media import to_uint8, write_image  # noqa: E402
-from idf_helpers.evaluate import psnr, ssim  # noqa: E402
-from idf_helpers.reconstruct.splats.config import SplatConfig  # noqa: E402
-from idf_helpers.reconstruct.splats.train import fit  # noqa: E402
-from idf_helpers.stylize.config import PropagateConfig  # noqa: E402
-from idf_helpers.stylize.measures import sharpness, warp_error  # noqa: E402
-from idf_helpers.stylize.propagators.ebsynth import EbsynthPropagator  # noqa: E402
-from idf_helpers.stylize.propagators.ebsynth_program import program  # noqa: E402
-from idf_helpers.stylize.propagators.flow import FlowPropagator  # noqa: E402
-from idf_helpers.stylize.propagators.geometry import GeometryPropagator  # noqa: E402
-from idf_helpers.stylize.propagators.patchmatch_propagator import PatchmatchPropagator  # noqa: E402
-from tests.stylize.analytic_head import head_scene  # noqa: E402
+from idf_helpers.metrics import psnr, ssim  # noqa: E402
+from idf_helpers.reconstruction.splats.config import SplatConfig  # noqa: E402
+from idf_helpers.reconstruction.splats.train import fit  # noqa: E402
+from idf_helpers.stylization.config import PropagateConfig  # noqa: E402
+from idf_helpers.stylization.measures import sharpness, warp_error  # noqa: E402
+from idf_helpers.stylization.propagators.ebsynth import EbsynthPropagator  # noqa: E402
+from idf_helpers.stylization.propagators.ebsynth_program import program  # noqa: E402
+from idf_helpers.stylization.propagators.flow import FlowPropagator  # noqa: E402
+from idf_helpers.stylization.propagators.geometry import GeometryPropagator  # noqa: E402
+from idf_helpers.stylization.propagators.patchmatch_propagator import (  # noqa: E402
+    PatchmatchPropagator,
+)
+from tests.stylization.analytic_head import head_scene  # noqa: E402
 
 COUNT, SIZE = 48, 256
 
@@ -45,7 +47,7 @@ class Nearest:
         self.keys = keys
 
     def frame(self, index):
-        from idf_helpers.stylize.propagators.propagator import Propagated
+        from idf_helpers.stylization.propagators.propagator import Propagated
         k = min(self.keys, key=lambda k: min(abs(k - index), COUNT - abs(k - index)))
         return Propagated(self.keys[k])
 
@@ -95,7 +97,7 @@ def splat_views(scene, budget_s):
                                 "test" if k % 8 == 4 else "train"))
         write_transforms(root, frames)
         model = fit(Dataset.open(root), SplatConfig(budget_s=budget_s, sh_degree=1))
-        from idf_helpers.stylize.views import DatasetViews
+        from idf_helpers.stylization.views import DatasetViews
         views = DatasetViews(Dataset.open(root), model)
         views.settle_depth()
         views = list(views)

@@ -24,9 +24,9 @@ import torch
 import tyro
 
 from idf_helpers.data.cameras import Camera
-from idf_helpers.reconstruct.splats.gaussians import Gaussians
-from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
-from idf_helpers.reconstruct.splats.reference import render_reference
+from idf_helpers.reconstruction.splats.gaussians import Gaussians
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
+from idf_helpers.reconstruction.splats.reference import render_reference
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from idf_helpers.reconstruct.splats.ply import read_ply
+from idf_helpers.reconstruction.splats.ply import read_ply
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 CHILD = """
 import sys
 from idf_helpers import runs, samples
-from idf_helpers.reconstruct.splats.config import SplatConfig
-from idf_helpers.reconstruct.splats.run import train_splats
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction import reconstruct
 runs.CHECKPOINT_EVERY_S = 0.5
 train_splats(samples.dataset("head_multiview"), sys.argv[1],
              SplatConfig(iterations=int(sys.argv[2]), resolution=96, initial=2000,

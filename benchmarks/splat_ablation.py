@@ -24,12 +24,11 @@ import tyro
 from idf_helpers.data.cameras import Camera
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.training_views import TrainingViews
-from idf_helpers.evaluate import evaluate_scene
-from idf_helpers.reconstruct.splats import initialize as initialize
-from idf_helpers.reconstruct.splats import train
-from idf_helpers.reconstruct.splats.config import SplatConfig
-from idf_helpers.reconstruct.splats.densify import ScreenStatistics
-from idf_helpers.reconstruct.splats.train import Trainer
+from idf_helpers.metrics import evaluate_scene
+from idf_helpers.reconstruction.splats import initialize, train
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.densify import ScreenStatistics
+from idf_helpers.reconstruction.splats.train import Trainer
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"

@@ -22,9 +22,9 @@ from idf_helpers.data import media
 from idf_helpers.data.cameras import Camera
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.training_views import TrainingViews
-from idf_helpers.evaluate import psnr, ssim
-from idf_helpers.reconstruct.splats.config import SplatConfig
-from idf_helpers.reconstruct.splats.train import Trainer
+from idf_helpers.metrics import psnr, ssim
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.train import Trainer
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"

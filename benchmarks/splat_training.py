@@ -41,10 +41,10 @@ from idf_helpers.kernels import adam, loss
 from idf_helpers.kernels.compile import TILE_H, kernel
 from idf_helpers.kernels.simd import Lanes, lanes_tuple
 from idf_helpers.kernels.threads import first_item, next_item, run_on_threads
-from idf_helpers.reconstruct.splats import densify, rasterizer, train
-from idf_helpers.reconstruct.splats.config import SplatConfig
-from idf_helpers.reconstruct.splats.project import A8, B8, C8, T_MIN, U, V
-from idf_helpers.reconstruct.splats.raster_forward import rows_of
+from idf_helpers.reconstruction.splats import densify, rasterizer, train
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.project import A8, B8, C8, T_MIN, U, V
+from idf_helpers.reconstruction.splats.raster_forward import rows_of
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"

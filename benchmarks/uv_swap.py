@@ -28,10 +28,10 @@ from idf_helpers.data.cameras import scene_frame, yaw_pitch
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.face.mesh import vertex_normals
 from idf_helpers.runtime.machine import cpu_count, cpu_name
-from idf_helpers.swap import metrics
-from idf_helpers.swap.mesh.per_picture import swap_mesh
-from idf_helpers.swap.mesh.uv import bake, fit_face, render_swap
-from idf_helpers.swap.source import load_source
+from idf_helpers.swapping import metrics
+from idf_helpers.swapping.mesh.per_picture import swap_mesh
+from idf_helpers.swapping.mesh.uv import bake, fit_face, render_swap
+from idf_helpers.swapping.source import load_source
 
 BACK = 155  # degrees of yaw beyond which nothing of the face can be seen
 

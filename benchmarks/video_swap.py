@@ -33,19 +33,19 @@ from idf_helpers.face.mesh import FaceMesh
 from idf_helpers.face.smooth import frame_times, steady
 from idf_helpers.notebook.video_panel import bundled_clip
 from idf_helpers.runtime.machine import cpu_count, cpu_name
-from idf_helpers.swap.config import SmoothConfig, SwapConfig, VideoConfig
-from idf_helpers.swap.dataset import swap_dataset
-from idf_helpers.swap.mesh.mesh_tracking import Tracks
-from idf_helpers.swap.metrics import border_edges, color_spread, visible_points
-from idf_helpers.swap.swappers import MESH_FILE, TRACKS_FILE
-from idf_helpers.swap.video import swap_video
+from idf_helpers.swapping.config import SmoothConfig, SwapConfig, VideoConfig
+from idf_helpers.swapping.dataset import swap_dataset
+from idf_helpers.swapping.mesh.mesh_tracking import Tracks
+from idf_helpers.swapping.metrics import border_edges, color_spread, visible_points
+from idf_helpers.swapping.swappers import MESH_FILE, TRACKS_FILE
+from idf_helpers.swapping.video import swap_video
 
 CONSENT = "Synthetic heads that show no real person."
 ONE = """
 import sys
 from idf_helpers.runtime.machine import peak_rss_mb
-from idf_helpers.swap.config import SwapConfig
-from idf_helpers.swap.video import swap_video
+from idf_helpers.swapping.config import SwapConfig
+from idf_helpers.swapping.video import swap_video
 video, photo, out, backend = sys.argv[1:]
 swap_video(video, photo, out, SwapConfig(backend), consent="Synthetic, no real person.")
 print(peak_rss_mb())

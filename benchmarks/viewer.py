@@ -23,10 +23,10 @@ sys.path.insert(0, str(ROOT))
 
 from idf_helpers.data.cameras import Camera, SceneFrame  # noqa: E402
 from idf_helpers.evaluate import table  # noqa: E402
-from idf_helpers.export.avatar_payload import Face, Track  # noqa: E402
-from idf_helpers.export.html import write_viewer  # noqa: E402
-from idf_helpers.reconstruct.splats.gaussians import SH_C0, Gaussians  # noqa: E402
-from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer  # noqa: E402
+from idf_helpers.exporting.avatar_payload import Face, Track  # noqa: E402
+from idf_helpers.exporting.html import write_viewer  # noqa: E402
+from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians  # noqa: E402
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer  # noqa: E402
 
 MB_LIMIT = 15.0
 FOV = 0.5

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from .errors import IdfError, nearest
 from .face.downloads import FACE_LANDMARKS
-from .reconstruct.methods import AVATARS, RADIANCE_FIELDS, SPLATS
+from .reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
 from .runtime.pins import ModelFile
 from .runtime.registry import Registry
-from .stylize.methods import PROPAGATORS, STYLISTS, SURFACE
-from .stylize.stylists.models import HUB_MODELS, HubModel
-from .swap.methods import SWAPPERS, VIEWS
-from .swap.neural.model_files import SWAP_FILES
+from .stylization.methods import PROPAGATORS, STYLISTS, SURFACE
+from .stylization.stylists.models import HUB_MODELS, HubModel
+from .swapping.methods import SWAPPERS, VIEWS
+from .swapping.neural.model_files import SWAP_FILES
 
 STAGES: dict[str, Registry] = {table.stage: table for table in (
     SWAPPERS, SPLATS, RADIANCE_FIELDS, AVATARS, STYLISTS, PROPAGATORS)}

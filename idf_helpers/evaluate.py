@@ -10,7 +10,7 @@ from .runtime.settings import check_range
 from .scene import WHITE
 
 # Stages that leave datasets, not scenes; each module offers evaluate(run folder, dataset) -> rows
-DATASET_STAGES = {"swap": "idf_helpers.swap.evaluate"}
+DATASET_STAGES = {"swap": "idf_helpers.swapping.evaluate"}
 
 
 def evaluate_run(model, dataset=None, resolution: int | None = None, **settings) -> list[dict]:
@@ -23,9 +23,9 @@ def evaluate_run(model, dataset=None, resolution: int | None = None, **settings)
     from pathlib import Path
 
     from .data.dataset import Dataset
-    from .export.config import MAX_RESOLUTION
-    from .reconstruct import scenes as reconstructions
-    from .reconstruct.splats.model_folder import Tree
+    from .exporting.config import MAX_RESOLUTION
+    from .reconstruction import scenes as reconstructions
+    from .reconstruction.splats.model_folder import Tree
     from .runtime.runs import read_manifest
 
     model = Path(model)
@@ -36,7 +36,7 @@ def evaluate_run(model, dataset=None, resolution: int | None = None, **settings)
     tree = None if (model / "run.json").is_file() else Tree.find(model)
     manifest = read_manifest(model) if model.is_dir() and tree is None else {}
     if manifest.get("stage") == "swap-video":
-        from .swap.evaluate import evaluate_video
+        from .swapping.evaluate import evaluate_video
 
         if dataset is None:
             raise IdfError(f"{model} is the swap of a video, which it does not keep", "no original",
@@ -72,7 +72,7 @@ def evaluate_runs(models, dataset=None, resolution: int | None = None, source=No
     source, arcface: of a swap, see `swap.evaluate.evaluate`. IdfError where swaps and scenes are
     mixed, or a photo or recognizer is given for a scene.
     """
-    from .reconstruct.scenes import stage_of
+    from .reconstruction.scenes import stage_of
 
     models = list(models)
     if not models:
@@ -82,7 +82,7 @@ def evaluate_runs(models, dataset=None, resolution: int | None = None, source=No
         raise IdfError("Swaps and scenes have no measures in common", f"{len(swaps)} swaps of "
                        f"{len(models)} folders", "give runs of one kind")
     if swaps:
-        from .swap.evaluate import side_by_side
+        from .swapping.evaluate import side_by_side
 
         rows = [row for m in models for row in
                 evaluate_run(m, dataset, resolution, source=source, arcface=arcface)]

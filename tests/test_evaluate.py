@@ -3,7 +3,8 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
-from idf_helpers.evaluate import evaluate_scene, psnr, ssim, table
+from idf_helpers.evaluate import table
+from idf_helpers.metrics import evaluate_scene, psnr, ssim
 
 from .conftest import make_dataset
 

@@ -34,8 +34,8 @@ from idf_helpers.face.mesh import vertex_normals  # noqa: E402
 from idf_helpers.face.topology import MIRROR, POINTS  # noqa: E402
 from idf_helpers.runtime.files import atomic_write  # noqa: E402
 from idf_helpers.runtime.parallel import pmap  # noqa: E402
-from idf_helpers.swap.mesh.refine import RefineConfig  # noqa: E402
-from idf_helpers.swap.mesh.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
+from idf_helpers.swapping.mesh.refine import RefineConfig  # noqa: E402
+from idf_helpers.swapping.mesh.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
 from idf_helpers.tracking.brows import OPPOSITE, REACH, centers  # noqa: E402
 
 # Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.

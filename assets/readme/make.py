@@ -19,14 +19,15 @@ from idf_helpers.data.cameras import orbit
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.data.media import over, read_image, resize_area, to_uint8, write_image
-from idf_helpers.export.gallery import frames_by_yaw
+from idf_helpers.exporting.gallery import frames_by_yaw
 from idf_helpers.notebook.video_panel import swap_clip
-from idf_helpers.reconstruct import scenes as reconstructions
-from idf_helpers.reconstruct.avatar.pictures import edit_strip
-from idf_helpers.reconstruct.splats.run import load_scene, mark_of_model
-from idf_helpers.swap.mesh.uv import bake, render_swap
-from idf_helpers.swap.source import load_source
-from idf_helpers.swap.swappers import fit_views
+from idf_helpers.reconstruction import load as load_scene
+from idf_helpers.reconstruction import mark_of_model
+from idf_helpers.reconstruction import scenes as reconstructions
+from idf_helpers.reconstruction.avatar.pictures import edit_strip
+from idf_helpers.swapping.mesh.uv import bake, render_swap
+from idf_helpers.swapping.source import load_source
+from idf_helpers.swapping.swappers import fit_views
 
 HERE = Path(__file__).resolve().parent
 CELL = 220

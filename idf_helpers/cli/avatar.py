@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from ..errors import IdfError
-from ..reconstruct.avatar.config import AvatarConfig, NerfaceConfig, ReenactConfig
+from ..reconstruction.avatar.config import AvatarConfig, NerfaceConfig, ReenactConfig
 from .shared import Flat, open_dataset
 
 
@@ -30,14 +30,14 @@ def avatar(dataset: Positional[Path], out: Path, backend: str = "auto",
         baseline: train a model that cannot move as well, equally long, for comparison.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
-    from ..reconstruct.avatar.run import read_metrics, train_avatar
+    from ..reconstruction.avatar.run import read_metrics, train_avatar
     from ..runtime.progress import Line
 
     data, line = open_dataset(dataset), Line()
     if swap is None and consent:
         raise IdfError("A consent without a photo to swap in", consent[:60], "add --swap PHOTO")
     if swap is not None:
-        from ..swap.dataset import swap_dataset
+        from ..swapping.dataset import swap_dataset
 
         data = swap_dataset(data, swap, out.with_name(out.name + "-swap"), consent=consent,
                             resume=resume, progress=line)
@@ -74,7 +74,7 @@ def reenact(run: Positional[Path], driver: Path, out: Path,
         out: run folder: reenactment.mp4.
         resume: --no-resume writes a finished video again.
     """
-    from ..export.reenact import reenact as run_reenact
+    from ..exporting.reenact import reenact as run_reenact
     from ..runtime.progress import Line
 
     data, line = open_dataset(driver), Line()
@@ -94,7 +94,7 @@ def express(run: Positional[Path], out: Path,
         set_: values by name, such as jawOpen=0.6 eyeBlink=1; none: the neutral face.
         resolution: longer side of the picture in pixels; default: as it was trained.
     """
-    from ..export.expression import parse_values, write_expression
+    from ..exporting.expression import parse_values, write_expression
 
     print(f"written: {write_expression(run, out, parse_values(set_), resolution)}")
 

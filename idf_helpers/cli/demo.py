@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import samples
-from ..export.gallery import write_view
-from ..export.model import ExportConfig
-from ..reconstruct.splats.config import SplatConfig
-from ..reconstruct.splats.run import METRICS, train_splats
+from ..exporting.gallery import write_view
+from ..exporting.model import ExportConfig
+from ..reconstruction import reconstruct
+from ..reconstruction.splats.config import SplatConfig
 from ..runtime.files import read_record
 from ..runtime.machine import peak_rss_mb
 from ..runtime.progress import Line
-from ..swap.dataset import swap_dataset
+from ..swapping.dataset import swap_dataset
 
 
 @dataclass(frozen=True)

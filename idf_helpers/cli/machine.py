@@ -11,7 +11,7 @@ from ..catalogue import DOWNLOADS, find_download
 from ..errors import IdfError
 from ..runtime import download as files
 from ..runtime.pins import NOT_PINNED, ModelFile
-from ..stylize.stylists import models
+from ..stylization.stylists import models
 
 
 def doctor() -> None:

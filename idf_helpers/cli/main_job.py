@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from ..reconstruct.splats.config import SplatConfig
+from ..reconstruction.splats.config import SplatConfig
 from .shared import Flat
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from ..reconstruct.nerf.config import VoxelConfig
-from ..reconstruct.nerf.vanilla.config import VanillaConfig
+from ..reconstruction.nerf.config import VoxelConfig
+from ..reconstruction.nerf.vanilla.config import VanillaConfig
 from .shared import Flat, open_dataset
 
 
@@ -26,7 +26,7 @@ def nerf(dataset: Positional[Path], out: Path, backend: str = "auto",
         vanilla: for the backend vanilla only.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
-    from ..reconstruct.nerf.stage import train
+    from ..reconstruction.nerf.stage import train
     from ..runtime.files import read_record
     from ..runtime.progress import Line
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from ..export.config import ExportConfig
+from ..exporting.config import ExportConfig
 from ..runtime.settings import check_range
 from .shared import Flat
 
@@ -25,8 +25,8 @@ def render(model: Positional[Path], out: Path, orbit: bool = False, views: int =
     from .. import provenance
     from ..data.cameras import orbit as orbit_path
     from ..data.media import write_image
-    from ..export.model import Model, export
-    from ..reconstruct.splats.run import copy_consent
+    from ..exporting.model import Model, export
+    from ..provenance.lineage import copy_consent
 
     config.checked()
     if not orbit:
@@ -58,7 +58,7 @@ def export(model: Positional[Path], out: Path,
         out: file to write; with --format graphdeco a new folder.
         format: ply, splat, html, mp4, png or graphdeco; told by the suffix of --out where left out.
     """
-    from ..export.model import Model, export
+    from ..exporting.model import Model, export
 
     config.checked()
     print(f"written: {export(_trimmed(Model.open(model), config), out, format, config)}")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from ..reconstruct.splats.config import SplatConfig
-from ..reconstruct.splats.gsplat_config import GsplatConfig
+from ..reconstruction.splats.config import SplatConfig
+from ..reconstruction.splats.gsplat_config import GsplatConfig
 from .shared import Flat, open_dataset
 
 
@@ -26,7 +26,8 @@ def splat(dataset: Positional[Path], out: Path, backend: str = "auto",
         points: run folder of a radiance field, on whose surface the Gaussians start.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
     """
-    from ..reconstruct.splats.run import METRICS, MODEL, train_splats
+    from ..reconstruction import reconstruct
+    from ..reconstruction.splats.model_path import MODEL
     from ..runtime.files import read_record
     from ..runtime.progress import Line
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from ..errors import IdfError
-from ..stylize.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
+from ..stylization.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
 from .shared import Flat, open_dataset
 
 
@@ -29,9 +29,9 @@ def stylize(dataset: Positional[Path], out: Path, stylist: str = "",
     """
     from ..runtime.files import read_record
     from ..runtime.progress import Line
-    from ..stylize.dataset import REPORT, stylize_dataset
-    from ..stylize.propagators.ebsynth import Waiting
-    from ..stylize.stylist import stylist_class
+    from ..stylization.dataset import REPORT, stylize_dataset
+    from ..stylization.propagators.ebsynth import Waiting
+    from ..stylization.stylist import stylist_class
 
     stylist_class(stylist, config.checked())
     data, line = open_dataset(dataset), Line()
@@ -85,8 +85,8 @@ def loop(main_folder: Annotated[Positional[Path | None], arg(metavar="MAIN_FOLDE
 
     from ..runtime.files import read_record
     from ..runtime.progress import Line
-    from ..stylize.loop import loop
-    from ..stylize.propagators.ebsynth import Waiting
+    from ..stylization.loop import loop
+    from ..stylization.propagators.ebsynth import Waiting
 
     if main_folder is None:
         raise IdfError("It is not said which folder to work on", "no MAIN_FOLDER",

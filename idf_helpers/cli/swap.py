@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional
 
-from ..swap.config import SwapConfig, VideoConfig
+from ..swapping.config import SwapConfig, VideoConfig
 from .shared import Flat, open_dataset
 
 
@@ -32,8 +32,8 @@ def swap(target: Positional[Path], source: tuple[Path, ...], out: Path,
     from ..data.media import is_image, is_video
     from ..runtime.files import read_record
     from ..runtime.progress import Line
-    from ..swap.dataset import swap_dataset, swap_image
-    from ..swap.video import swap_video
+    from ..swapping.dataset import swap_dataset, swap_image
+    from ..swapping.video import swap_video
 
     if is_video(target) and not target.is_dir():
         line = Line()

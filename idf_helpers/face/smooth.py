@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..swap.config import SmoothConfig
+from ..swapping.config import SmoothConfig
 
 
 def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:

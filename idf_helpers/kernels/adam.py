@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..reconstruct.splats.gaussians import Gaussians
+from ..reconstruction.splats.gaussians import Gaussians
 from .compile import kernel
 from .threads import first_item, next_item, run_on_threads
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..reconstruct.avatar.config import AvatarConfig
-from ..reconstruct.avatar.run import read_metrics, train_avatar
+from ..reconstruction.avatar.config import AvatarConfig
+from ..reconstruction.avatar.run import read_metrics, train_avatar
 from .training_panel import PREVIEW_SIZE, TrainingPanel
 from .widgets import png
 

@@ -10,10 +10,10 @@ import numpy as np
 from ..data.cameras import Camera, scene_frame
 from ..data.contact_sheet import before_after
 from ..data.dataset import Dataset
-from ..reconstruct.methods import SPLATS
-from ..reconstruct.splats.config import SplatConfig
-from ..reconstruct.splats.run import train_splats
-from ..reconstruct.splats.scene import GaussianScene
+from ..reconstruction import reconstruct
+from ..reconstruction.methods import SPLATS
+from ..reconstruction.splats.config import SplatConfig
+from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.files import read_json, stable_hash
 
 # Places to look from that no training view has, in distances: (front, up) of the scene's frame.

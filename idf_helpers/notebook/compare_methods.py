@@ -10,11 +10,11 @@ import numpy as np
 
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
-from ..evaluate import Target
-from ..reconstruct.nerf.config import VoxelConfig
-from ..reconstruct.nerf.stage import train
-from ..reconstruct.splats.config import SplatConfig
-from ..reconstruct.splats.run import train_splats
+from ..metrics import Target
+from ..reconstruction import reconstruct
+from ..reconstruction.nerf.config import VoxelConfig
+from ..reconstruction.nerf.stage import train
+from ..reconstruction.splats.config import SplatConfig
 from ..runtime.files import read_json, stable_hash, write_json
 from .nerf_panel import HeldOut
 

@@ -12,7 +12,7 @@ from ..face.downloads import FACE_LANDMARKS
 from ..runtime import download
 from ..runtime.files import stable_hash
 from ..runtime.runs import latest_run
-from ..swap.dataset import swap_dataset
+from ..swapping.dataset import swap_dataset
 
 
 def swapped_views(where="", runs="runs", photo: str = "C") -> Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.media import resize_area
 from ..face.topology import TRIANGLES
-from ..swap.source import load_source
+from ..swapping.source import load_source
 
 
 def source_picture(photo, width: int = 360) -> np.ndarray:

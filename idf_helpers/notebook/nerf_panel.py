@@ -7,9 +7,9 @@ import numpy as np
 
 from ..data.cameras import orbit
 from ..data.dataset import Dataset
-from ..evaluate import Target, psnr
-from ..reconstruct.nerf.config import VoxelConfig
-from ..reconstruct.nerf.stage import train
+from ..metrics import Target, psnr
+from ..reconstruction.nerf.config import VoxelConfig
+from ..reconstruction.nerf.stage import train
 from ..runtime.files import read_json
 from .training_panel import PREVIEW_SIZE, TrainingPanel
 from .widgets import LABEL, png

@@ -21,8 +21,8 @@ from .. import provenance
 from ..data.cameras import Camera, SceneFrame, look_at_matrix, scene_frame
 from ..data.media import encode_image
 from ..errors import IdfError
-from ..export.avatar_payload import influence
-from ..export.slider_plan import Slider, full_names, slider_plan
+from ..exporting.avatar_payload import influence
+from ..exporting.slider_plan import Slider, full_names, slider_plan
 from ..provenance.marks import LABEL
 from ..scene import Scene
 from .widgets import RED, picture_widget

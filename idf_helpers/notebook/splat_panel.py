@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..data.cameras import orbit
-from ..reconstruct.splats.config import SplatConfig
-from ..reconstruct.splats.run import train_splats
-from ..reconstruct.splats.scene import GaussianScene
+from ..reconstruction import reconstruct
+from ..reconstruction.splats.config import SplatConfig
+from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.files import read_json
 from .training_panel import PREVIEW_SIZE, TrainingPanel
 from .widgets import png

@@ -17,11 +17,11 @@ import traitlets as t
 from ..data.cameras import Camera, scene_frame
 from ..data.media import encode_image
 from ..errors import IdfError
-from ..export.avatar_payload import Blend, Track, whole
-from ..export.html import Shown, cell_html, cell_module
-from ..export.orbit import turn_limit
+from ..exporting.avatar_payload import Blend, Track, whole
+from ..exporting.html import Shown, cell_html, cell_module
+from ..exporting.orbit import turn_limit
 from ..provenance.marks import LABEL
-from ..reconstruct.splats.gaussians import Gaussians
+from ..reconstruction.splats.gaussians import Gaussians
 from ..scene import Scene
 from .orbit_viewer import LivePicture, orbit_camera
 

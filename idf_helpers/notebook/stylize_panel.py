@@ -13,14 +13,14 @@ from ..data.dataset import Dataset
 from ..data.media import encode_image, over, read_image, read_video
 from ..errors import IdfError
 from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
-from ..stylize.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
-from ..stylize.dataset import DEFAULT_KEYS, REPORT, stylize_dataset
-from ..stylize.key_views import choose_keys
-from ..stylize.loop import loop
-from ..stylize.methods import PROPAGATORS, STYLISTS
-from ..stylize.stylists.preset import PRESETS
-from ..stylize.stylists.prompts import NEGATIVE, PROMPTS, ready
-from ..stylize.views import DatasetViews, in_order
+from ..stylization.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
+from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize_dataset
+from ..stylization.key_views import choose_keys
+from ..stylization.loop import loop
+from ..stylization.methods import PROPAGATORS, STYLISTS
+from ..stylization.stylists.preset import PRESETS
+from ..stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
+from ..stylization.views import DatasetViews, in_order
 from .widgets import BLANK, LABEL, WIDE, Panel, picture_widget, png, uploaded_files
 
 STRIP = 12  # views in a strip

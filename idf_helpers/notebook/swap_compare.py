@@ -12,10 +12,10 @@ from .. import provenance
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..errors import IdfError
-from ..export.gallery import SHEET_YAWS, frames_by_yaw
-from ..swap.config import SwapConfig
-from ..swap.dataset import read_sources
-from ..swap.methods import SWAPPERS, VIEWS
+from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..swapping.config import SwapConfig
+from ..swapping.dataset import read_sources
+from ..swapping.methods import SWAPPERS, VIEWS
 
 
 @dataclass(frozen=True, eq=False)

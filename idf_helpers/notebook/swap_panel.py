@@ -13,10 +13,10 @@ from ..data.dataset import Dataset
 from ..data.inputs import open_dataset, open_photo
 from ..data.media import read_image, resize_area
 from ..errors import IdfError
-from ..export.gallery import SHEET_YAWS, frames_by_yaw
+from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
 from ..runtime.files import read_json, stable_hash
-from ..swap.dataset import SwapConfig, swap_dataset
-from ..swap.methods import SWAPPERS
+from ..swapping.dataset import SwapConfig, swap_dataset
+from ..swapping.methods import SWAPPERS
 from .before_after import BeforeAfter
 from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
 

@@ -13,8 +13,8 @@ from ..data.inputs import open_photo
 from ..data.media import read_image, video_writer
 from ..face.smooth import frame_times
 from ..runtime.files import atomic_write, sha256_bytes, stable_hash
-from ..swap.config import SwapConfig, VideoConfig
-from ..swap.video import swap_video
+from ..swapping.config import SwapConfig, VideoConfig
+from ..swapping.video import swap_video
 from .widgets import fast
 
 BUNDLED = "head_talking"

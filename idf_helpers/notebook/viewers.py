@@ -13,8 +13,8 @@ def interactive(what, cameras=None, **options):
     dataset's, where the scene does not know them. options: of `SplatViewer`; `label` and `size`
     of `OrbitViewer`. Where anywidget is not installed the kernel draws, and says so.
     """
-    from ..export.model import Model, corner_label
-    from ..export.page import recorded
+    from ..exporting.model import Model, corner_label
+    from ..exporting.page import recorded
     from .orbit_viewer import OrbitViewer
 
     scene: Scene = what

@@ -2,7 +2,7 @@
 // notebook widget imports it.
 //
 //   const view = new SplatView(canvas, {background: [1, 1, 1]});
-//   view.setSplats(packedBuffer);            // idf_helpers/export/pack.py says how they are packed
+//   view.setSplats(packedBuffer);            // idf_helpers/exporting/pack.py says how they are packed
 //   view.setCamera({w2c, fx, fy, cx, cy, width, height});    // orbit.js does it from a mouse
 //   view.render();                           // now, or let it draw before the next repaint
 //

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from idf_helpers.reconstruct.splats.gaussians import Gaussians
+from idf_helpers.reconstruction.splats.gaussians import Gaussians
 
 
 def rotation(q) -> np.ndarray:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from idf_helpers.reconstruct.splats.gaussians import SH_C0, Gaussians
+from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 
 NAMES = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "eyeBlink_L", "eyeBlink_R", "browInnerUp",
          "cheekPuff", "jawLeft", "mouthPucker", "noseSneer_L", "noseSneer_R", "tongueOut")
@@ -60,7 +60,7 @@ def talking_ball(n: int = 3000, still: int = 400, seed: int = 3) -> SimpleNamesp
 
 def at(avatar, expression) -> Gaussians:
     """The formula of the contract, on all Gaussians: neutral + sum_k w_k delta_k."""
-    from idf_helpers.export.avatar_payload import whole
+    from idf_helpers.exporting.avatar_payload import whole
 
     g, face = whole(avatar)
     deltas = face.deltas
@@ -83,7 +83,7 @@ class BallScene:
                                        0.5, 128, 128) for a in np.linspace(-0.6, 0.6, 5)]
 
     def render(self, camera, expression=None, background=None):
-        from idf_helpers.reconstruct.splats.scene import GaussianScene
+        from idf_helpers.reconstruction.splats.scene import GaussianScene
 
         e = self.basis.neutral if expression is None else expression
         return GaussianScene(at(self.avatar, e)).render(camera, None, background)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from idf_helpers.export.avatar_payload import Track, whole
-from idf_helpers.export.html import write_viewer
-from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
+from idf_helpers.exporting.avatar_payload import Track, whole
+from idf_helpers.exporting.html import write_viewer
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 
 from .pages import opened, psnr
 from .talking_ball import MOUTH, NAMES, at, talking_ball

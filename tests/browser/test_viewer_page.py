@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from idf_helpers.data.cameras import Camera, SceneFrame
-from idf_helpers.export.html import write_viewer
-from idf_helpers.export.pack import pack, unpack
-from idf_helpers.reconstruct.splats.gaussians import SH_C0, Gaussians
+from idf_helpers.exporting.html import write_viewer
+from idf_helpers.exporting.pack import pack, unpack
+from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 
 from .by_hand import draw
 from .pages import opened, psnr
@@ -136,7 +136,7 @@ def test_the_picture_is_that_of_our_rasterizer(requires_chromium, tmp_path, degr
     """Same camera, same background; oblong picture, principal point off the center."""
     from dataclasses import replace
 
-    from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
+    from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 
     g = cloud(degree=degree)
     camera = replace(looking_from(2.5, -3, 0.8, size=(240, 200)), cx=110.0, cy=108.0)
@@ -150,7 +150,7 @@ def test_the_picture_is_that_of_our_rasterizer(requires_chromium, tmp_path, degr
 
 def test_quantizing_costs_little(tmp_path):
     """The packed splats, unpacked, against the originals, in the same rasterizer."""
-    from idf_helpers.reconstruct.splats.rasterizer import CpuRasterizer
+    from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 
     g, camera = cloud(), looking_from(2.5, -3, 0.8)
     raster = CpuRasterizer(near=0.2)

@@ -12,7 +12,7 @@ from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 
 from ..conftest import make_dataset
-from ..swap.conftest import small_head  # noqa: F401
+from ..swapping.conftest import small_head  # noqa: F401
 
 TINY = ["--iterations", "40", "--resolution", "48", "--initial", "400", "--max-gaussians", "800"]
 

@@ -7,9 +7,9 @@ import pytest
 
 from idf_helpers.cli.demo import demo
 from idf_helpers.data import media
-from idf_helpers.export.model import ExportConfig
+from idf_helpers.exporting.model import ExportConfig
 from idf_helpers.provenance import verify
-from idf_helpers.reconstruct.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.runtime.files import read_json
 
 SMALL = SplatConfig(iterations=150, resolution=64, initial=1500, max_gaussians=2500)
@@ -48,8 +48,8 @@ def test_second_call_does_nothing(made):
 CHILD = """
 import sys
 from idf_helpers.cli.demo import demo
-from idf_helpers.reconstruct.splats.config import SplatConfig
-from idf_helpers.export.model import ExportConfig
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.exporting.model import ExportConfig
 demo(sys.argv[1], config=SplatConfig(iterations=150, resolution=64, initial=1500,
      max_gaussians=2500), view=ExportConfig(resolution=96, frames=8),
      say=lambda line: print(line, flush=True))

@@ -5,7 +5,7 @@ import pytest
 
 from idf_helpers import IdfError
 from idf_helpers.face.smooth import frame_times, noise_level, steady
-from idf_helpers.swap.config import SmoothConfig
+from idf_helpers.swapping.config import SmoothConfig
 
 RNG = np.random.default_rng(0)
 N, NOISE = 200, 0.4

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from idf_helpers.kernels.adam import Adam
-from idf_helpers.reconstruct.splats.gaussians import Gaussians
+from idf_helpers.reconstruction.splats.gaussians import Gaussians
 
 RATES = {"means": 1e-3, "log_scales": 8e-3, "quats": 2e-3, "opacity_logits": 0.04, "sh": 5e-3}
 

@@ -9,9 +9,9 @@ from PIL import Image
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.notebook import compare_methods as versus
 from idf_helpers.notebook.nerf_panel import NerfPanel
-from idf_helpers.reconstruct.nerf.config import VoxelConfig
+from idf_helpers.reconstruction.nerf.config import VoxelConfig
 
-from ..reconstruct.nerf.test_run import write_ball
+from ..reconstruction.nerf.test_run import write_ball
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from idf_helpers.notebook.swap_panel import SwapPanel
 from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
 
 from ..conftest import make_dataset
-from ..swap.conftest import small_head  # noqa: F401
+from ..swapping.conftest import small_head  # noqa: F401
 
 
 class Upload:
@@ -162,9 +162,9 @@ def test_source_picture_and_table():
 
 
 def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
-    from idf_helpers.export.config import ExportConfig
-    from idf_helpers.export.model import Model
-    from idf_helpers.reconstruct.splats.config import SplatConfig
+    from idf_helpers.exporting.config import ExportConfig
+    from idf_helpers.exporting.model import Model
+    from idf_helpers.reconstruction.splats.config import SplatConfig
 
     config = SplatConfig(iterations=60, resolution=64, initial=800, max_gaussians=1200)
     data = samples.dataset("head_turntable")

@@ -10,11 +10,11 @@ from PIL import Image
 
 from idf_helpers import IdfError
 from idf_helpers.data.cameras import Camera
-from idf_helpers.export.avatar_payload import Track, rig_json
-from idf_helpers.export.pack import unpack
+from idf_helpers.exporting.avatar_payload import Track, rig_json
+from idf_helpers.exporting.pack import unpack
 from idf_helpers.notebook.orbit_viewer import OrbitViewer
 from idf_helpers.notebook.viewers import interactive
-from idf_helpers.reconstruct.splats.scene import GaussianScene
+from idf_helpers.reconstruction.splats.scene import GaussianScene
 from tests.browser.talking_ball import NAMES, BallScene, talking_ball
 
 CAMERAS = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1), 0.5, 64, 64)

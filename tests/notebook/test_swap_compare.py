@@ -7,10 +7,10 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.notebook.swap_compare import compare_swaps, present_swappers
-from idf_helpers.swap.neural import onnx_models
+from idf_helpers.swapping.neural import onnx_models
 
-from ..swap.conftest import small_head  # noqa: F401  (fixture)
-from ..swap.neural import tiny_onnx
+from ..swapping.conftest import small_head  # noqa: F401  (fixture)
+from ..swapping.neural import tiny_onnx
 
 
 def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):  # noqa: F811

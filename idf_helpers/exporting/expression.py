@@ -1,0 +1,52 @@
+"""One expression of an avatar as a picture or a frozen model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import provenance
+from ..data.media import write_image
+from ..errors import IdfError
+from ..provenance.lineage import copy_consent
+from ..reconstruction.avatar.run import load_scene, mark_of_model
+from ..reconstruction.splats.ply import write_ply
+from ..runtime.settings import check_range
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def parse_values(texts) -> dict[str, float]:
+    """["jawOpen=0.6", …] -> {"jawOpen": 0.6, …}. IdfError for anything else."""
+    out = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            out[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise IdfError("This is no value of an expression", text[:60],
+                           "write NAME=NUMBER, such as jawOpen=0.6")
+    return out
+
+
+def write_expression(run, out, values: dict[str, float], resolution: int | None = None) -> Path:
+    """The avatar of `run` at named values, from the front, as a picture or `.ply`; marked, with its
+    consent. IdfError: unknown names, another suffix."""
+    out, run = Path(out), Path(run)
+    suffix = out.suffix.lower()
+    if suffix not in (*PICTURES, ".ply"):
+        raise IdfError(f"An expression is not written as `{suffix}`", str(out),
+                       f"use one of: {', '.join((*PICTURES, '.ply'))}")
+    check_range("resolution", resolution, 16, 4096)
+    scene = load_scene(run)
+    expression = scene.basis.edit(values)
+    with provenance.marked(out, mark_of_model(run)) as temporary:
+        if suffix == ".ply":
+            write_ply(scene.avatar.frozen(expression), temporary)
+        else:
+            size = resolution or scene.avatar.meta.get("resolution")
+            picture = scene.render(scene.front.fitted(size), expression)
+            write_image(temporary, provenance.label(picture))
+    copy_consent(run, out.parent)
+    return out

@@ -1,0 +1,171 @@
+"""Another head's sequence moves the avatar: expressions as deltas from each side's own rest.
+
+Raw values of one person's tracking are not another's: a resting face is zero for nobody. So the
+driver's change from its own neutral is added to the avatar's neutral and clamped to what the avatar
+was trained on. A driver at rest gives the avatar at rest, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import provenance
+from ..data.cameras import Camera, scene_frame
+from ..data.dataset import Dataset, Frame
+from ..data.media import over, video_writer
+from ..errors import IdfError, shorten
+from ..provenance.lineage import copy_consent
+from ..reconstruction.avatar.basis import ExpressionBasis
+from ..reconstruction.avatar.config import ReenactConfig
+from ..reconstruction.avatar.expression_pca import neutral_expression
+from ..reconstruction.avatar.pictures import beside
+from ..reconstruction.avatar.run import load_scene, mark_of_model
+from ..reconstruction.avatar.scene import AvatarScene
+from ..reconstruction.avatar.source import (
+    check_expressions,
+    expression_names,
+    mean_rotation,
+    pose_features,
+    sequence_number,
+)
+from ..runtime.files import stable_hash
+from ..runtime.runs import RunFolder
+
+VIDEO = "reenactment.mp4"
+
+
+class Transfer:
+    """From a driver's expressions and poses to the avatar's.
+
+    names: of the driver's values. neutral: (E_d,) its rest. reference: (3, 3) its mean camera
+    rotation. IdfError where driver and avatar have no name in common.
+    """
+
+    def __init__(self, scene: AvatarScene, names: tuple[str, ...], neutral: np.ndarray,
+                 reference: np.ndarray, strength: float = 1.0):
+        self.scene, self.strength = scene, strength
+        self.neutral, self.reference = np.asarray(neutral, np.float32), reference
+        basis = scene.basis
+        self.pairs = shared_names(basis, names)
+        self.base = scene.front
+        self.place = scene_frame(scene.cameras)
+
+    def expression(self, driver) -> np.ndarray:
+        """(E_d,) -> (E,): avatar's neutral + strength · (driver - its neutral), clamped."""
+        basis = self.scene.basis
+        out = basis.neutral.copy()
+        ours, theirs = self.pairs
+        change = np.asarray(driver, np.float32)[theirs] - self.neutral[theirs]
+        out[ours] += np.float32(self.strength) * change
+        return basis.clamp(out)
+
+    def camera(self, driver: Camera) -> Camera:
+        """The avatar's front view, turned about the head as the driver's is from its mean; its
+        three angles each stay within what the avatar was trained at."""
+        from scipy.spatial.transform import Rotation
+
+        mean = self.scene.avatar.extra["reference"]
+        turn = self.reference.T @ driver.c2w[:3, :3]
+        low, high = self.scene.avatar.extra["pose_range"][:, :3]
+        p = np.clip(pose_features(replace(driver, c2w=_with_rotation(turn)), np.eye(3), 3), low,
+                    high)
+        wanted = mean @ Rotation.from_rotvec(p * np.radians(20)).as_matrix()
+        about = wanted @ self.base.c2w[:3, :3].T
+        c2w = np.array(self.base.c2w)
+        c2w[:3, :3] = wanted
+        c2w[:3, 3] = self.place.center + about @ (self.base.position - self.place.center)
+        return replace(self.base, c2w=c2w)
+
+
+def _with_rotation(R: np.ndarray) -> np.ndarray:
+    out = np.eye(4)
+    out[:3, :3] = R
+    return out
+
+
+def shared_names(basis: ExpressionBasis, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    """(places in the avatar, places in the driver) of the values that both have by name."""
+    there = {n: i for i, n in enumerate(names)}
+    numbered = [_only_numbered(n) for n in (basis.names, names)]
+    if numbered[0] != numbered[1] or (all(numbered) and len(names) != len(basis.names)):
+        there = {}
+    ours = [i for i, n in enumerate(basis.names) if n in there]
+    useful = [i for i in ours if basis.moving[i]]
+    if not useful:
+        raise IdfError("The driver's expressions have other names than the avatar's",
+                       f"driver: {shorten(names)}; avatar: "
+                       f"{shorten(n for n, m in zip(basis.names, basis.moving, strict=True) if m)}",
+                       "track both with the same tracker, or name the driver's values in "
+                       "`expression_names` of its camera files")
+    return ours, [there[basis.names[i]] for i in ours]
+
+
+def _only_numbered(names: tuple[str, ...]) -> bool:
+    return all(n[:1] == "e" and n[1:].isdigit() for n in names)
+
+
+def driver_frames(driver: Dataset) -> list[Frame]:
+    """All frames in the order of their numbers."""
+    return sorted(driver.frames, key=lambda f: (sequence_number(f) or 0, f.name))
+
+
+def transfer_from(scene: AvatarScene, driver: Dataset, config: ReenactConfig) -> Transfer:
+    """What takes the driver's frames to the avatar. IdfError: no or broken expressions, other
+    names, an unknown neutral frame."""
+    frames = driver_frames(driver)
+    check_expressions(frames)
+    neutral = neutral_expression(np.stack([f.expression for f in frames]))
+    if config.neutral_frame:
+        found = [f for f in frames if f.name == config.neutral_frame]
+        if not found:
+            raise IdfError(f"The driver has no frame `{config.neutral_frame}`",
+                           shorten(f.name for f in frames), "name one of its frames")
+        neutral = found[0].expression
+    return Transfer(scene, expression_names(driver), neutral,
+                    mean_rotation([f.camera for f in frames]), config.strength)
+
+
+def reenact(run, driver: Dataset, out, config: ReenactConfig | None = None, *,
+            resume: bool = True, progress: Callable[[str, float], None] | None = None) -> Path:
+    """Writes OUT/reenactment.mp4, driver on the left, avatar on the right; returns its path.
+
+    run: folder of an avatar. The consent record of the avatar's dataset, or else of the driver's,
+    travels with it. IdfError: see `transfer_from`, `load_scene`.
+    """
+    config = (config or ReenactConfig()).checked()
+    run = Path(run)
+    scene = load_scene(run)
+    transfer = transfer_from(scene, driver, config)
+    what = mark_of_model(run)
+    inputs = {"avatar": what.run_id, **driver.fingerprint()}
+    frames = driver_frames(driver)[:config.frames]
+    with RunFolder(out, stage="reenact", backend="cpu", config=config, inputs=inputs,
+                   resume=resume) as folder:
+        path = folder.path / VIDEO
+        if folder.finished and path.is_file():
+            return path
+        what = replace(what, run_id=folder.run_id, made="reenacted 4D avatar")
+        base = transfer.base.fitted(config.resolution
+                                    or scene.avatar.meta.get("resolution"))
+        with provenance.marked(path, what) as temporary, \
+                video_writer(temporary, config.fps, comment=what.text()) as video:
+            for i, frame in enumerate(frames):
+                camera = transfer.camera(frame.camera) if config.follow_pose else transfer.base
+                picture = scene.render(camera.resized(base.width, base.height),
+                                       transfer.expression(frame.expression))
+                if config.label:
+                    picture = provenance.label(picture)
+                video.append(beside(over(frame.image()), picture))
+                if progress:
+                    progress("reenacting", (i + 1) / len(frames))
+        copy_consent(driver.root, folder.path)
+        copy_consent(run, folder.path)  # of the face that is shown
+        names = stable_hash(transfer.pairs)
+        folder.finish({"frames": len(frames), "shared_values": len(transfer.pairs[0])},
+                      consent=what.consent, made=what.made, source_type=what.source_type,
+                      pairs=names)
+    return path

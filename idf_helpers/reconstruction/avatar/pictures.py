@@ -1,0 +1,132 @@
+"""Looking at an avatar: held-out frames beside renders, a strip of expressions, a tour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ... import provenance
+from ...data.cameras import Camera, scene_frame
+from ...data.contact_sheet import before_after, contact_sheet
+from ...data.dataset import Frame
+from ...data.media import to_uint8, video_writer
+from ...metrics import Target
+from .basis import ExpressionBasis
+from .scene import AvatarScene
+
+# Named edits, the telling ones first; those that an avatar lacks or never saw are passed over.
+EDITS: tuple[tuple[str, dict[str, float]], ...] = (
+    ("jaw open", {"jawOpen": 0.65}),
+    ("smile", {"mouthSmile": 0.9, "cheekSquint": 0.6}),
+    ("eyes closed", {"eyeBlink": 1.0}),
+    ("pucker", {"mouthPucker": 0.8}),
+    ("surprise", {"browInnerUp": 0.7, "browOuterUp": 0.6, "eyeWide": 0.6, "jawOpen": 0.35}),
+    ("frown", {"browDown": 0.8, "noseSneer": 0.4}),
+)
+STRIP = 5
+
+
+def held_out_sheet(scene: AvatarScene, frames: list[Frame], captions: list[str],
+                   resolution: int | None, count: int = 8) -> np.ndarray:
+    """uint8 sheet: pictures above, renders below, `count` frames evenly over the split."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
+    targets = [Target.of(frames[i], resolution, scene.background) for i in chosen]
+    renders = [scene.render(t.camera, frames[i].expression, t.background)
+               for i, t in zip(chosen, targets, strict=True)]
+    return before_after([t.rgb for t in targets], renders, 192, [captions[i] for i in chosen])
+
+
+def known_edits(basis: ExpressionBasis, count: int = STRIP) -> list[tuple[str, np.ndarray]]:
+    """Up to `count` named expressions (label, (E,)), by name where the names are known, else the
+    basis values that changed most in training, each at the end of its range."""
+    out = []
+    for label, values in EDITS:
+        if all(known(basis, name) for name in values):
+            out.append((label, basis.edit(values)))
+    if not out:
+        span = np.where(basis.moving, basis.high - basis.low, 0)
+        for i in np.argsort(-span, kind="stable")[:count]:
+            if span[i] > 0:
+                far = max((basis.low[i], basis.high[i]), key=lambda v: abs(v - basis.neutral[i]))
+                out.append((basis.names[i], basis.edit({basis.names[i]: float(far)})))
+    return out[:count]
+
+
+def known(basis: ExpressionBasis, name: str) -> bool:
+    """Whether the avatar has the name and saw it move."""
+    names = [name, *(name + side for side in ("_L", "_R", "Left", "Right"))]
+    return any(n in basis.names and basis.moving[basis.names.index(n)] for n in names)
+
+
+def edit_strip(scene: AvatarScene, camera: Camera | None = None, resolution: int | None = 256,
+               cell: int = 224) -> np.ndarray:
+    """uint8 strip: neutral, then named expressions, from the front."""
+    camera = (camera or scene.front).fitted(resolution)
+    edits = [("neutral", None), *known_edits(scene.basis)]
+    return contact_sheet([scene.render(camera, e) for _, e in edits], columns=len(edits), cell=cell,
+                         captions=[label for label, _ in edits])
+
+
+def tour(scene: AvatarScene, frames: int, resolution: int | None
+         ) -> Iterator[tuple[Camera, np.ndarray]]:
+    """A camera and an expression for each frame of a video: the head sways within the poses it was
+    trained at while it goes through the named expressions and back."""
+    basis = scene.basis
+    stops = [basis.neutral]
+    for _, e in known_edits(basis):
+        stops += [e, basis.neutral]
+    cameras = scene.cameras
+    place = scene_frame(cameras) if len(cameras) > 1 else None
+    span = scene.avatar.extra["pose_range"]
+    reach = 0.7 * math.radians(20) * float(min(-span[0, 1], span[1, 1]))
+    base = scene.front.fitted(resolution)
+    for k in range(frames):
+        t = k / max(frames - 1, 1) * (len(stops) - 1)
+        i = min(int(t), len(stops) - 2) if len(stops) > 1 else 0
+        x = t - i
+        x = np.float32(x * x * (3 - 2 * x))  # smoothstep
+        e = stops[i] + x * (stops[min(i + 1, len(stops) - 1)] - stops[i])
+        yield swayed(base, place, reach * math.sin(2 * math.pi * k / max(frames, 1))), e
+
+
+def swayed(camera: Camera, place, angle: float) -> Camera:
+    """The camera turned about the vertical through the head by `angle` radians."""
+    from dataclasses import replace
+
+    from scipy.spatial.transform import Rotation
+
+    if place is None or not angle:
+        return camera
+    R = Rotation.from_rotvec(angle * place.up).as_matrix()
+    c2w = np.array(camera.c2w)
+    c2w[:3, :3] = R @ c2w[:3, :3]
+    c2w[:3, 3] = place.center + R @ (c2w[:3, 3] - place.center)
+    return replace(camera, c2w=c2w)
+
+
+def write_tour(scene: AvatarScene, path, what: provenance.Mark, *, frames: int = 120,
+               fps: float = 30.0, resolution: int | None = 320, visible_label: bool = True,
+               progress: Callable[[int], None] | None = None) -> Path:
+    """An MP4 of the tour with its marks."""
+    path = Path(path)
+    with video_writer(path, fps, comment=what.text()) as video:
+        for i, (camera, e) in enumerate(tour(scene, frames, resolution)):
+            picture = scene.render(camera, e)
+            video.append(provenance.label(picture) if visible_label else picture)
+            if progress:
+                progress(i + 1)
+    return path
+
+
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """uint8 (H, 2W, 3): two pictures of one height side by side, the left one resized to it."""
+    from ...data.media import resize_area
+
+    left, right = to_uint8(left)[..., :3], to_uint8(right)
+    h = right.shape[0]
+    if left.shape[0] != h:
+        left = resize_area(left, max(1, round(left.shape[1] * h / left.shape[0])), h)
+    return np.concatenate([left, right], axis=1)

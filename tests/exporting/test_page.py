@@ -1,0 +1,64 @@
+"""The page of a model as an export format, and how far it can be turned."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from idf_helpers import provenance
+from idf_helpers.data.cameras import Camera
+from idf_helpers.exporting.avatar_formats import WRITERS
+from idf_helpers.exporting.config import ExportConfig
+from idf_helpers.exporting.model import Model, export
+from idf_helpers.exporting.orbit import turn_limit
+from idf_helpers.exporting.page import recorded
+from tests.browser.talking_ball import NAMES, BallScene
+
+
+def ring(angles):
+    return [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1), 0.5, 64, 64)
+            for a in np.radians(angles)]
+
+
+@pytest.mark.parametrize("angles, limit", [
+    (np.arange(0, 360, 30), None), (np.arange(-40, 41, 10), 65), (np.arange(-170, 171, 20), None)])
+def test_a_viewer_turns_as_far_as_there_is_something_to_see(angles, limit):
+    found = turn_limit(ring(angles))
+    assert found is None if limit is None else found == pytest.approx(limit, abs=2)
+
+
+@pytest.fixture
+def talking(dataset_folder, edit_json):
+    """A dataset with expressions of the ball's length, some beyond the trained range."""
+    def add(data):
+        for i, frame in enumerate(data["frames"]):
+            frame["expression"] = [0.3 * i] * len(NAMES)
+    for split in ("train", "val", "test"):
+        edit_json(dataset_folder / f"transforms_{split}.json", add)
+    return dataset_folder
+
+
+def test_an_avatars_page_is_an_export_like_any_other(tmp_path, talking):
+    scene = BallScene(600)
+    mark = provenance.Mark("0123456789ab", "an avatar", consent="c" * 64)
+    model = Model(scene, mark, tmp_path, "avatar", WRITERS, 128, talking)
+    path = export(model, tmp_path / "out" / "avatar.html", config=ExportConfig())
+    text = path.read_text()
+    assert provenance.marks.parse(text)["made"] == "an avatar"
+    assert "AI-assisted face swap" in text.split('id="label"')[1][:80]
+    page = json.loads(re.search(r'id="page">(.*?)</script>', text, re.S)[1])
+    assert len(page["rig"]["sliders"]) == 9 and page["rig"]["track"]["frames"] == 6
+    assert 50 < page["frame"]["turn"] < 65 and page["frame"]["sweep"] < 80
+
+
+def test_the_recorded_track_is_left_out_where_the_dataset_does_not_fit(tmp_path, talking):
+    model = Model(BallScene(30), provenance.Mark("0" * 12, "x"), tmp_path, "avatar", WRITERS, 128,
+                  talking)
+    track = recorded(model)
+    assert track.values.max() == 1.0 and track.values[2, 0] == pytest.approx(0.6)
+    assert recorded(replace(model, source=tmp_path / "gone")) is None
+    for path in talking.glob("transforms_*.json"):
+        path.write_text(path.read_text().replace("0.3, ", ""))
+    assert recorded(model) is None

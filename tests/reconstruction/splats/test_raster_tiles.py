@@ -1,0 +1,116 @@
+"""Tile lists, code generation and caching of the CPU rasterizer."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numba import njit
+
+from idf_helpers.data.cameras import Camera
+from idf_helpers.kernels import compile as jit
+from idf_helpers.kernels.simd import lanes_tuple
+from idf_helpers.reconstruction.splats import raster_forward
+from idf_helpers.reconstruction.splats.gaussians import Gaussians
+from idf_helpers.reconstruction.splats.project import A8, B8, C8, DEPTH, T_MIN, U, V
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
+
+
+@pytest.fixture(scope="module")
+def lists():
+    """A drawn scene's records, hits and tile lists, on 13 x 9 tiles of 16 x 16."""
+    rng = np.random.default_rng(0)
+    n = 400
+    g = Gaussians(rng.normal(size=(n, 3)) * 0.6, rng.uniform(-4.5, -0.5, (n, 3)),
+                  rng.normal(size=(n, 4)), rng.normal(size=n) * 3,
+                  rng.normal(size=(n, 1, 3))).checked()
+    g.means[1] = g.means[0]  # equal depths: the order is by index
+    camera = Camera.look_at((0.3, -3, 0.4), (0, 0, 0), (0, 0, 1), 0.7, 200, 140)
+    rasterizer = CpuRasterizer(lanes=1)
+    rasterizer.forward(g, camera, train=True)
+    _, _, _, records, hits, slot_start, starts, ids, slot_of, _, tiles_x = rasterizer._saved
+    records = np.where(hits[:, None] > 0, records, 0)  # rows of what is not drawn are undefined
+    return records, hits, slot_start, starts, ids, slot_of, tiles_x
+
+
+def largest_t(record, tile, tiles_x, step):
+    """Brute force: the largest -s/8 over a grid on the tile's pixel centers' rectangle."""
+    x = tile % tiles_x * 16 + 0.5 + np.arange(0, 15 + step / 2, step) - record[U]
+    y = (tile // tiles_x * 16 + 0.5 + np.arange(0, 15 + step / 2, step) - record[V])[:, None]
+    return (record[A8] * x * x + record[B8] * x * y + record[C8] * y * y).max()
+
+
+def test_every_tile_lists_what_it_must_draw_near_to_far(lists):
+    records, hits, _, starts, ids, _, tiles_x = lists
+    records = records.astype(np.float64)
+    drawn = np.flatnonzero(hits)
+    for tile in range(len(starts) - 1):
+        found = ids[starts[tile]:starts[tile + 1]]
+        must = [i for i in drawn if largest_t(records[i], tile, tiles_x, 1.0) >= records[i, T_MIN]]
+        assert set(must) <= set(found)
+        # naive order: by depth, then by index
+        assert list(found) == sorted(found, key=lambda i: (records[i, DEPTH], i))
+        for i in set(found) - set(must):  # the ellipse passes between pixel centers
+            slack = 0.02 * abs(records[i, T_MIN]) + 1e-3
+            assert hits[i] == 1 or largest_t(records[i], tile, tiles_x, 0.05) >= (
+                records[i, T_MIN] - slack)
+
+
+def test_every_pair_has_a_slot_of_its_own(lists):
+    _, hits, slot_start, starts, ids, slot_of, _ = lists
+    assert starts[-1] == hits.sum() == len(ids)
+    np.testing.assert_array_equal(np.sort(slot_of), np.arange(len(ids)))
+    assert (slot_start[ids] <= slot_of).all() and (slot_of < slot_start[ids + 1]).all()
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="x86 assembly")
+def test_the_inner_loop_is_packed():
+    """Plain numba loops compile to scalar instructions here; the emitted vectors must not."""
+    blend = njit(raster_forward.draw_tile.py_func, **jit.OPTIONS)
+    planes, records = np.zeros((5, 16, 8), np.float32), np.zeros((1, 12), np.float32)
+    f = np.float32(0)
+    blend(lanes_tuple(8), planes, records, np.zeros(1, np.int32), 0, 1, f, f)
+    assembly = "\n".join(blend.inspect_asm().values())
+    packed = re.findall(r"\bv?(?:fmadd\w+|mul|add|sub)ps\b", assembly)
+    assert len(packed) > 15, len(packed)
+
+
+def test_the_environment_can_ask_for_plain_loops(monkeypatch):
+    monkeypatch.setenv("IDF_SIMD", "0")
+    assert CpuRasterizer().lanes == 1
+    monkeypatch.setenv("IDF_SIMD", "8")
+    assert CpuRasterizer().lanes == 8
+    monkeypatch.delenv("IDF_SIMD")
+    assert CpuRasterizer().lanes in (1, 8, 16)
+
+
+SECOND_PROCESS = """
+import numpy as np
+from idf_helpers.data.cameras import Camera
+from idf_helpers.reconstruction.splats.gaussians import Gaussians
+from idf_helpers.reconstruction.splats.raster_forward import draw
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
+g = Gaussians(*(np.ones(s, np.float32) for s in ((1, 3), (1, 3), (1, 4), (1,), (1, 1, 3))))
+CpuRasterizer(lanes=1).forward(g, Camera.from_fov(np.eye(4), 0.7, 20, 20), train=True)
+print("hits", sum(draw.stats.cache_hits.values()), "misses", sum(draw.stats.cache_misses.values()))
+"""
+
+
+def test_compiled_code_is_found_again_by_the_next_process(lists):
+    out = subprocess.run([sys.executable, "-c", SECOND_PROCESS], capture_output=True, text=True,
+                         check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert out.stdout.split() == ["hits", "1", "misses", "0"]
+
+
+def test_an_edit_of_a_shared_kernel_file_makes_cached_code_stale(monkeypatch, tmp_path):
+    before = jit._source_stamp(raster_forward.draw.py_func)
+    for name in jit.SHARED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("edited" if name == "splats/simd.py" else
+                                     (jit.PACKAGE / name).read_text())
+    monkeypatch.setattr(jit, "PACKAGE", tmp_path)
+    after = jit._source_stamp(raster_forward.draw.py_func)
+    assert [a == b for a, b in zip(before, after, strict=True)].count(False) == 1

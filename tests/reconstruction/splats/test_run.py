@@ -1,0 +1,78 @@
+"""The splat stage: any kind of dataset in, a run folder out, and scenes read back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from idf_helpers import Dataset, IdfError
+from idf_helpers.data.cameras_file import read_cameras
+from idf_helpers.evaluate import evaluate_run, table
+from idf_helpers.provenance.lineage import mark_of
+from idf_helpers.reconstruction import load as load_scene
+from idf_helpers.reconstruction import reconstruct
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.model_path import MODEL
+from idf_helpers.runtime.files import read_json
+
+from ...conftest import make_dataset
+
+TINY = SplatConfig(iterations=5, resolution=24, initial=100, max_gaussians=200)
+
+
+@pytest.fixture(scope="module")
+def opaque(tmp_path_factory):
+    """(dataset, run folder, scene) of pictures without alpha."""
+    root = tmp_path_factory.mktemp("opaque")
+    data = Dataset.open(make_dataset(root / "data", alpha=False))
+    return data, root / "out", train_splats(data, root / "out", TINY)
+
+
+def test_pictures_without_alpha_have_no_masked_psnr(opaque):
+    _, out, _ = opaque
+    metrics = read_json(out / "metrics.json")
+    assert metrics["psnr_masked"] is None and metrics["psnr"] > 5 and metrics["iterations"] == 5
+    views = read_json(out / "per_view.json")
+    assert [v["name"] for v in views] == ["test/r_0", "test/r_1"]
+    assert all(v["psnr_masked"] is None and v["psnr"] > 5 for v in views)
+    assert "mean" in table(evaluate_run(out))
+
+
+def test_the_scene_comes_back_with_its_cameras_and_background(opaque):
+    data, out, scene = opaque
+    again = load_scene(out)
+    assert again.background == scene.background
+    for a, b in zip(again.cameras, data.cameras, strict=True):
+        np.testing.assert_allclose(a.c2w, b.c2w, atol=1e-9)
+        assert (a.fx, a.fy, a.width, a.height) == (b.fx, b.fy, b.width, b.height)
+    camera = data.test[0].camera
+    np.testing.assert_array_equal(scene.render(camera), again.render(camera))
+
+
+def test_cameras_that_are_none(tmp_path):
+    for text in ("[]", "{}", '[{"width": 3}]', "[3]"):
+        (tmp_path / "cameras.json").write_text(text)
+        with pytest.raises(IdfError):
+            read_cameras(tmp_path / "cameras.json")
+
+
+def test_a_model_without_cameras_is_seen_from_the_front(opaque, tmp_path):
+    (tmp_path / "a.ply").write_bytes((opaque[1] / MODEL).read_bytes())
+    scene = load_scene(tmp_path / "a.ply")
+    camera, = scene.cameras
+    assert camera.position[1] < scene.gaussians.means[:, 1].min()
+    with pytest.raises(IdfError, match="neither a run folder nor a .ply"):
+        load_scene(tmp_path / "a.obj")
+
+
+def test_marks_carry_on_what_the_dataset_says_of_itself(tmp_path):
+    assert mark_of(tmp_path, "id", "splats").consent == ""
+    manifest = {"stage": "swap", "source_type": "compositeSynthetic", "consent": "c" * 64,
+                "run_id": "r", "config": {}, "inputs": {}}
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    what = mark_of(tmp_path, "id", "splats")
+    assert what.consent == "c" * 64 and what.made == "splats of swapped views"
+    for damaged in ("{", "[1]"):  # silence would lose the consent
+        (tmp_path / "run.json").write_text(damaged)
+        with pytest.raises(IdfError, match="run manifest"):
+            mark_of(tmp_path, "id", "splats")

@@ -1,0 +1,242 @@
+"""Source photos: what is accepted, what is refused, and hair that hides a forehead."""
+
+import cv2
+import numpy as np
+import pytest
+
+from idf_helpers.data import media
+from idf_helpers.errors import IdfError
+from idf_helpers.face import topology
+from idf_helpers.face.color import fill_rings
+from idf_helpers.swapping.source import (
+    _FOREHEAD,
+    MAX_FACE,
+    from_image,
+    hair_on_forehead,
+    load_source,
+    occluders,
+)
+
+HAIR = {"black": (20, 15, 12), "brown": (70, 45, 25), "blond": (200, 165, 100),
+        "red": (150, 60, 30), "gray": (190, 190, 190)}
+
+
+def paint_fringe(image, face, color, seed=0):
+    """Strands from above the forehead down to the brows; returns the picture and where it is."""
+    rng = np.random.default_rng(seed)
+    out, p = image.copy(), face.xy
+    across = p[topology.MIRROR[127]] - p[127]
+    height = p[topology.CHIN, 1] - p[topology.FOREHEAD, 1]
+    for _ in range(500):
+        x = (p[127] + rng.uniform(-0.05, 1.05) * across)[0]
+        top = np.array([x, p[topology.FOREHEAD, 1] - 0.1 * height])
+        end = top + (rng.normal(0, 0.03) * across[0], 0.25 * height * rng.uniform(0.6, 1.05))
+        shade = np.clip(np.array(color) + rng.normal(0, 12), 0, 255)
+        cv2.line(out, tuple(int(v) for v in top), tuple(int(v) for v in end),
+                 tuple(float(v) for v in shade), 2, cv2.LINE_AA)
+    return out, np.abs(out.astype(int) - image).sum(-1) > 30
+
+
+@pytest.fixture(scope="module")
+def sources(photos, detector):
+    return {name: from_image(image, detector) for name, image in photos.items()}
+
+
+def write(tmp_path, image, name="photo.png"):
+    media.write_image(tmp_path / name, image)
+    return tmp_path / name
+
+
+def test_a_good_photo(tmp_path, photos, detector, sources):
+    face = load_source(write(tmp_path, photos["C"]), detector)
+    assert face.name == "photo.png" and face.image.dtype == np.uint8
+    assert face.skin.shape == face.weight.shape == face.image.shape[:2]
+    assert np.array_equal(face.image, sources["C"].image)
+    box = face.landmarks.box
+    assert (box[:2] > 0).all() and (box[2:] < face.image.shape[1::-1]).all()
+    # the weight: whole inside the face, nothing outside the oval
+    oval = fill_rings([face.landmarks.xy[topology.FACE_OVAL]], *face.weight.shape)
+    assert face.weight[oval == 0].max() == 0
+    nose = face.landmarks.xy[topology.NOSE_TIP].astype(int)
+    assert face.weight[nose[1], nose[0]] == 1
+
+
+def test_bytes_of_an_upload(tmp_path, photos, detector):
+    data = write(tmp_path, photos["B"]).read_bytes()
+    assert load_source(data, detector).landmarks.size > 250
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_rotation_by_exif(tmp_path, photos, detector, orientation, sources):
+    from PIL import Image
+    turned = {3: 2, 6: 1, 8: 3}[orientation]  # the stored pixels; EXIF says how to turn them back
+    picture = Image.fromarray(np.ascontiguousarray(np.rot90(photos["C"], turned)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "turned.png", exif=exif)
+    face = load_source(tmp_path / "turned.png", detector)
+    assert np.abs(face.landmarks.points - sources["C"].landmarks.points).max() < 0.01
+
+
+def test_no_face(tmp_path, detector):
+    rng = np.random.default_rng(0)
+    path = write(tmp_path, rng.integers(0, 256, (200, 300, 3), np.uint8))
+    with pytest.raises(IdfError, match="no face in the source photo photo.png"):
+        load_source(path, detector)
+
+
+def test_several_faces_and_choosing_one(tmp_path, photos, detector):
+    path = write(tmp_path, np.concatenate([photos["B"], photos["C"]], 1))
+    with pytest.raises(IdfError, match="2 faces") as error:
+        load_source(path, detector)
+    assert "0 = leftmost" in error.value.do
+    left, right = (load_source(path, detector, face=k) for k in (0, 1))
+    assert left.image[..., 0].mean() != right.image[..., 0].mean()
+    skin = [f.image[tuple(f.landmarks.xy[topology.NOSE_TIP].astype(int)[::-1])].mean()
+            for f in (left, right)]
+    assert skin[0] < skin[1] - 40  # B has the darker skin
+    for wrong in (2, -1):
+        with pytest.raises(IdfError, match=f"no face number {wrong}"):
+            load_source(path, detector, face=wrong)
+
+
+def test_a_small_bystander_does_not_count(photos, detector):
+    picture = np.full((700, 700, 3), 120, np.uint8)
+    picture[100:612, :512] = photos["B"]
+    picture[20:170, 530:680] = cv2.resize(photos["C"], (150, 150), interpolation=cv2.INTER_AREA)
+    assert len(detector.detect(picture, max_faces=5)) == 2
+    assert from_image(picture, detector).landmarks.size > 250
+
+
+def test_too_small(tmp_path, photos, detector):
+    small = cv2.resize(photos["B"], (96, 96), interpolation=cv2.INTER_AREA)  # face 58 px
+    with pytest.raises(IdfError, match="too small") as error:
+        load_source(write(tmp_path, small), detector)
+    assert "58 px" in error.value.found or "57 px" in error.value.found
+
+
+@pytest.mark.parametrize("content", [None, b"", b"GIF89a nonsense", "truncated"])
+def test_unreadable_files(tmp_path, photos, detector, content):
+    path = tmp_path / "photo.png"
+    if content == "truncated":
+        data = write(tmp_path, photos["B"]).read_bytes()
+        path.write_bytes(data[:len(data) // 2])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(IdfError, match="source photo"):
+        load_source(path, detector)
+
+
+def test_large_photos_are_reduced(photos, detector, sources):
+    large = cv2.resize(photos["C"], None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+    face = from_image(large, detector)
+    assert face.landmarks.size == pytest.approx(MAX_FACE, abs=2)
+    scale = face.landmarks.size / sources["C"].landmarks.size
+    offset = face.landmarks.xy / scale - sources["C"].landmarks.xy
+    assert np.abs(offset - offset.mean(0)).max() < 3  # the same face
+
+
+def test_transparent_photo(photos, detector, sources):
+    alpha = np.full((512, 512, 1), 255, np.uint8)
+    alpha[:40] = 0
+    face = from_image(np.concatenate([photos["C"], alpha], 2), detector)
+    assert face.image.shape[2] == 3
+    assert np.abs(face.landmarks.xy - sources["C"].landmarks.xy).max() < 3
+
+
+def test_at_size_keeps_points_on_the_picture(sources):
+    face = sources["C"]
+    for size in (1000, 300, 150, 60):
+        image, points, weight = face.at_size(size)
+        assert image.shape[:2] == weight.shape
+        ratio = image.shape[0] / face.image.shape[0]
+        assert np.abs(points - face.landmarks.xy * ratio).max() < 1.0
+        drawn = ratio * face.landmarks.size
+        assert drawn >= min(size, face.landmarks.size) * 0.98
+        assert drawn <= max(size * np.sqrt(2) * 1.02, 1) or ratio == 1
+
+
+@pytest.mark.parametrize("name", ["B", "C", "B_three_quarter"])
+def test_a_bare_forehead_stays(sources, name):
+    """Shine, shade and brows are no hair: above the brows all stays, but a rim at the temples."""
+    face = sources[name]
+    p = face.landmarks.xy
+    ring = p[[67, 109, 10, 338, 297, 334, 296, 336, 107, 66, 105]]
+    middle = fill_rings([0.9 * ring + 0.1 * ring.mean(0)], *face.skin.shape) > 0.5
+    assert (face.skin[middle] < 0.5).mean() < 0.002
+
+
+@pytest.mark.parametrize("color", HAIR)
+@pytest.mark.parametrize("name", ["B", "C"])
+def test_a_fringe_is_found(sources, detector, name, color):
+    bare = sources[name]
+    picture, painted = paint_fringe(bare.image, bare.landmarks, HAIR[color])
+    face = from_image(picture, detector)
+    forehead = fill_rings([bare.landmarks.xy[_FOREHEAD[:19]]], *painted.shape) > 0.5
+    brow = bare.landmarks.xy[[105, 334]][:, 1].min()
+    forehead[int(brow - 0.02 * bare.landmarks.size):] = False
+    shown = face.weight[forehead & painted]
+    assert (shown > 0.5).mean() < (0.2 if color == "gray" else 0.03)
+    # the lower face is as usable as before
+    nose = int(bare.landmarks.xy[topology.NOSE_TIP, 1])
+    assert np.abs(face.weight[nose:] - bare.weight[nose:]).mean() < 0.02
+
+
+def test_a_birthmark_is_no_fringe(sources):
+    face = sources["C"]
+    at = (0.5 * (face.landmarks.xy[151] + face.landmarks.xy[9])).astype(int)
+    picture = face.image.copy()
+    cv2.circle(picture, tuple(int(v) for v in at), 5, (70, 40, 30), -1)
+    hair = hair_on_forehead(picture, face.landmarks)
+    assert hair[at[1] - 8:at[1] + 9, at[0] - 8:at[0] + 9].max() == 0
+
+
+# ------------------------------------------------------------------------------- things in the way
+
+def with_glasses(picture, xy):
+    out = picture.copy()
+    for corners in ([33, 133], [263, 362]):
+        middle = xy[corners].mean(0)
+        r = int(0.85 * np.linalg.norm(xy[corners[0]] - xy[corners[1]]))
+        cv2.ellipse(out, tuple(int(v) for v in middle), (r, int(0.8 * r)), 0, 0, 360, (25, 22, 20),
+                    7, cv2.LINE_AA)
+    cv2.line(out, tuple(int(v) for v in xy[193]), tuple(int(v) for v in xy[417]), (25, 22, 20), 7,
+             cv2.LINE_AA)
+    return out
+
+
+@pytest.mark.parametrize("name", ["B", "C", "B_three_quarter"])
+def test_glasses_are_not_taken_over(photos, detector, name):
+    picture = photos[name]
+    face = detector.detect(picture)[0]
+    assert occluders(picture, face).max() == 0  # nothing in the way: nothing is left out
+    worn = with_glasses(picture, face.xy)
+    hidden = occluders(worn, face)
+    frame = (np.abs(worn.astype(int) - picture).sum(-1) > 60)
+    own = cv2.dilate(((picture.mean(-1) < 40)).astype(np.uint8), np.ones((9, 9))) > 0
+    x, y = face.xy[168].astype(int)
+    middle = frame & ~own
+    middle[:, :int(face.xy[33, 0])] = middle[:, int(face.xy[263, 0]):] = False
+    assert hidden[middle].mean() > 0.9 and hidden[y, x] > 0.9
+    assert hidden.mean() < 0.06
+    assert hidden[tuple(face.xy[topology.CHIN].astype(int)[::-1] - (9, 0))] == 0
+    assert from_image(worn, detector).skin.min() < 0.05
+
+
+def test_a_strand_across_the_face_is_not_taken_over(photos, detector):
+    face = detector.detect(photos["C"])[0]
+    crossed = photos["C"].copy()
+    a, b = (tuple(int(v) for v in face.xy[k]) for k in (103, 187))
+    cv2.line(crossed, a, b, (30, 20, 10), 9, cv2.LINE_AA)
+    hidden = occluders(crossed, face)
+    x, y = face.xy[50].astype(int)
+    at = np.argwhere(np.abs(crossed.astype(int) - photos["C"]).sum(-1) > 60)
+    near = at[np.abs(at[:, 0] - y).argmin()]
+    assert hidden[tuple(near)] > 0.8 and 0.002 < hidden.mean() < 0.03
+
+
+def test_a_mole_stays(photos, detector):
+    face = detector.detect(photos["C"])[0]
+    spotted = photos["C"].copy()
+    cv2.circle(spotted, tuple(int(v) for v in face.xy[50]), 3, (70, 40, 30), -1, cv2.LINE_AA)
+    assert occluders(spotted, face).max() == 0
