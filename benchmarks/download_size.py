@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import run  # noqa: E402
-from idf_helpers.face.downloads import FACE_LANDMARKS  # noqa: E402
+import run
+from idf_helpers.face.downloads import FACE_LANDMARKS
 
 LIMIT_MB = 600.0
 

@@ -131,8 +131,8 @@ def gradients() -> dict:
 
     from idf_helpers.data.training_views import TrainingViews
     from idf_helpers.reconstruction.nerf.train import Trainer
+    from tests.fixtures.ball_scene import BallDataset
     from tests.reconstruction.nerf import oracle
-    from tests.reconstruction.splats.ball_scene import BallDataset
 
     trainer = Trainer(TrainingViews.load(BallDataset().train, 32),
                       VoxelConfig(iterations=1, resolution=32, grid=24, rays=256))

@@ -21,21 +21,21 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from idf_helpers.data.dataset import Dataset, Frame, write_transforms  # noqa: E402
-from idf_helpers.data.media import to_uint8, write_image  # noqa: E402
-from idf_helpers.metrics import psnr, ssim  # noqa: E402
-from idf_helpers.reconstruction.splats.config import SplatConfig  # noqa: E402
-from idf_helpers.reconstruction.splats.train import fit  # noqa: E402
-from idf_helpers.stylization.config import PropagateConfig  # noqa: E402
-from idf_helpers.stylization.measures import sharpness, warp_error  # noqa: E402
-from idf_helpers.stylization.propagators.ebsynth import EbsynthPropagator  # noqa: E402
-from idf_helpers.stylization.propagators.ebsynth_program import program  # noqa: E402
-from idf_helpers.stylization.propagators.flow import FlowPropagator  # noqa: E402
-from idf_helpers.stylization.propagators.geometry import GeometryPropagator  # noqa: E402
-from idf_helpers.stylization.propagators.patchmatch_propagator import (  # noqa: E402
+from idf_helpers.data.dataset import Dataset, Frame, write_transforms
+from idf_helpers.data.media import to_uint8, write_image
+from idf_helpers.metrics import psnr, ssim
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.train import fit
+from idf_helpers.stylization.config import PropagateConfig
+from idf_helpers.stylization.measures import sharpness, warp_error
+from idf_helpers.stylization.propagators.ebsynth import EbsynthPropagator
+from idf_helpers.stylization.propagators.ebsynth_program import program
+from idf_helpers.stylization.propagators.flow import FlowPropagator
+from idf_helpers.stylization.propagators.geometry import GeometryPropagator
+from idf_helpers.stylization.propagators.patchmatch_propagator import (
     PatchmatchPropagator,
 )
-from tests.stylization.analytic_head import head_scene  # noqa: E402
+from tests.stylization.analytic_head import head_scene
 
 COUNT, SIZE = 48, 256
 

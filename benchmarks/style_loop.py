@@ -22,8 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from idf_helpers.data import samples  # noqa: E402
-from idf_helpers.notebook.stylize_panel import loop_sheet, paint  # noqa: E402
+from idf_helpers.data import samples
+from idf_helpers.notebook.stylize_panel import loop_sheet, paint
 
 LIMIT_S = 300
 KILL_AFTER_S = (6, 9, 13, 17, 23, 31, 47)

@@ -23,15 +23,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scipy.spatial.transform import Rotation  # noqa: E402
+from scipy.spatial.transform import Rotation
 
-from idf_helpers.data import samples  # noqa: E402
-from idf_helpers.face.landmarks import LandmarkDetector  # noqa: E402
-from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb  # noqa: E402
-from idf_helpers.tracking.config import TrackConfig  # noqa: E402
-from idf_helpers.tracking.fit import fit_clip  # noqa: E402
-from idf_helpers.tracking.overlay import check_poses  # noqa: E402
-from idf_helpers.tracking.track import track_video  # noqa: E402
+from idf_helpers.data import samples
+from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
+from idf_helpers.tracking.config import TrackConfig
+from idf_helpers.tracking.fit import fit_clip
+from idf_helpers.tracking.overlay import check_poses
+from idf_helpers.tracking.track import track_video
 
 GROUPS = {  # what is compared, and the limit of the correlation
     "jaw": (("jawOpen",), 0.85), "smile": (("mouthSmile_L", "mouthSmile_R"), 0.85),

@@ -21,12 +21,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from idf_helpers.data.cameras import Camera, SceneFrame  # noqa: E402
-from idf_helpers.evaluate import table  # noqa: E402
-from idf_helpers.exporting.avatar_payload import Face, Track  # noqa: E402
-from idf_helpers.exporting.html import write_viewer  # noqa: E402
-from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians  # noqa: E402
-from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer  # noqa: E402
+from idf_helpers.data.cameras import Camera, SceneFrame
+from idf_helpers.evaluate import table
+from idf_helpers.exporting.avatar_payload import Face, Track
+from idf_helpers.exporting.html import write_viewer
+from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 
 MB_LIMIT = 15.0
 FOV = 0.5
@@ -46,7 +46,7 @@ def head(n: int, bases: int, share: float, coefficients: int = 76, seed: int = 0
     face[np.argsort(d[:, 1])[:round(share * n)]] = 1.0
     phase = r.uniform(0, 6, (bases, 1, 3))
     wave = np.sin(5 * d[None] @ r.normal(0, 1, (bases, 3, 3)) + phase) * face[None, :, None]
-    noise = lambda width, size: r.normal(0, size, (bases, n, width)) * face[None, :, None]  # noqa: E731
+    noise = lambda width, size: r.normal(0, size, (bases, n, width)) * face[None, :, None]
     deltas = {"means": 0.05 * wave + noise(3, 0.003), "log_scales": noise(3, 0.1),
               "quats": noise(4, 0.1), "opacity_logits": noise(1, 0.5)[..., 0],
               "sh": 0.2 * wave + noise(3, 0.05)}

@@ -5,8 +5,7 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
 from idf_helpers.evaluate import table
 from idf_helpers.metrics import evaluate_scene, psnr, ssim
-
-from .conftest import make_dataset
+from tests.fixtures.datasets import make_dataset
 
 
 def test_psnr_by_hand():

@@ -3,8 +3,7 @@
 import pytest
 
 from idf_helpers.cli.doctor import find_chromium
-
-from ..conftest import lacking
+from tests.fixtures.datasets import lacking
 
 PROMISE = "IDF_REQUIRE_BROWSER"
 

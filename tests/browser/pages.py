@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from idf_helpers.data.cameras import Camera, SceneFrame
+
 
 class Page:
     """An open viewer page. `complaints`: console errors and warnings; `requests`: all URLs."""
@@ -67,3 +69,10 @@ def psnr(a, b) -> float:
     """dB between two pictures in uint8."""
     mse = np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2)
     return float(10 * np.log10(255**2 / max(mse, 1e-9)))
+FOV = 0.5
+FRAME = SceneFrame(np.zeros(3), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4.0,
+                   4.0 * np.tan(FOV / 2))
+
+
+def looking_from(*position, size=(256, 256)) -> Camera:
+    return Camera.look_at(position, (0, 0, 0), (0, 0, 1), FOV, *size)

@@ -6,10 +6,10 @@ import pytest
 from idf_helpers.exporting.avatar_payload import Track, whole
 from idf_helpers.exporting.html import write_viewer
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
+from tests.browser.pages import FRAME, looking_from
+from tests.fixtures.talking_ball import MOUTH, NAMES, at, talking_ball
 
 from .pages import opened, psnr
-from .talking_ball import MOUTH, NAMES, at, talking_ball
-from .test_viewer_page import FRAME, looking_from
 
 pytestmark = pytest.mark.browser
 CAMERA = looking_from(0.6, -4, 0.1)
@@ -76,7 +76,7 @@ def test_depth_order_follows_the_moved_gaussians(requires_chromium, tmp_path):
     """Two plates change places: the one that was behind is in front, and covers the other."""
     from types import SimpleNamespace
 
-    from .test_viewer_page import three
+    from tests.fixtures.gaussians import three
 
     g = three()
     deltas = {"means": np.zeros((1, 3, 3)), "log_scales": np.zeros((1, 3, 3)),

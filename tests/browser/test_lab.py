@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 
 from idf_helpers.data import media, samples
+from tests.fixtures.datasets import lacking
 
-from ..conftest import lacking
 from . import lab
 from .conftest import PROMISE
 

@@ -6,29 +6,17 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from idf_helpers.data.cameras import Camera, SceneFrame
 from idf_helpers.exporting.html import write_viewer
 from idf_helpers.exporting.pack import pack, unpack
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
+from tests.browser.pages import FRAME, looking_from
+from tests.fixtures.gaussians import three
 
 from .by_hand import draw
 from .pages import opened, psnr
 
 pytestmark = pytest.mark.browser
-FOV = 0.5
-FRAME = SceneFrame(np.zeros(3), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4.0,
-                   4.0 * np.tan(FOV / 2))
 WHITE = (1.0, 1.0, 1.0)
-
-
-def three() -> Gaussians:
-    """Red in front (toward -y), green in the middle, blue behind, overlapping on the screen."""
-    rgb = np.array([[0.9, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.2, 0.9]])
-    return Gaussians(
-        np.array([[-0.2, -0.5, 0], [0, 0, 0.15], [0.2, 0.5, 0]]),
-        np.log([[0.3, 0.1, 0.2], [0.25, 0.25, 0.1], [0.1, 0.2, 0.3]]),
-        np.array([[1, 0.2, 0.3, 0.1], [0.5, -0.2, 0.1, 0.8], [1, 0, 0, 0]]),
-        np.array([2.0, 1.0, 4.0]), ((rgb - 0.5) / SH_C0)[:, None]).checked()
 
 
 def cloud(n=4000, degree=3) -> Gaussians:
@@ -46,10 +34,6 @@ def cloud(n=4000, degree=3) -> Gaussians:
 def page_of(tmp_path, gaussians, **options):
     return write_viewer(gaussians, tmp_path / "viewer.html", **{
         "title": "A head", "scene_frame": FRAME, "label": "Synthetic, by a test", **options})
-
-
-def looking_from(*position, size=(256, 256)) -> Camera:
-    return Camera.look_at(position, (0, 0, 0), (0, 0, 1), FOV, *size)
 
 
 def test_the_page_opens_from_disk_without_network_or_complaint(requires_chromium, tmp_path):

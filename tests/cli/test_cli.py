@@ -10,9 +10,7 @@ from idf_helpers.data import samples
 from idf_helpers.errors import IdfError
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
-
-from ..conftest import make_dataset
-from ..swapping.conftest import small_head  # noqa: F401
+from tests.fixtures.datasets import make_dataset
 
 TINY = ["--iterations", "40", "--resolution", "48", "--initial", "400", "--max-gaussians", "800"]
 
@@ -161,7 +159,7 @@ def test_doctor_runs_where_the_packages_it_looks_for_are_missing():
     assert last.startswith("The main job cannot run here yet") and "NumPy, OpenCV" in last
 
 
-def test_swap_a_dataset_and_a_picture_then_evaluate(small_head, tmp_path, capsys):  # noqa: F811
+def test_swap_a_dataset_and_a_picture_then_evaluate(small_head, tmp_path, capsys):
     out = tmp_path / "swapped"
     main(["swap", str(small_head), "--source", str(samples.photo("C")), "--out", str(out)])
     said = capsys.readouterr().out

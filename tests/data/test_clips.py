@@ -15,13 +15,9 @@ from idf_helpers.data.clips import (
     without_names,
     write_part,
 )
+from tests.fixtures.video import ffmpeg
 
 SECONDS, RATE = 2, 25
-
-
-def ffmpeg(*arguments):
-    subprocess.run([media.ffmpeg_executable(), "-loglevel", "error", "-y", *map(str, arguments)],
-                   check=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
 from idf_helpers.data.cameras import Camera
 from idf_helpers.data.dataset import write_transforms
-
-from ..conftest import FOV, make_dataset
+from tests.fixtures.datasets import FOV, make_dataset
 
 
 def test_blender_layout(dataset_folder):

@@ -19,8 +19,7 @@ from idf_helpers.exporting.html import (
     write_viewer,
 )
 from idf_helpers.exporting.pack import pack
-
-from .test_pack import visible
+from tests.fixtures.gaussians import visible
 
 
 def between(text, tag):

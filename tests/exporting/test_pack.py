@@ -7,14 +7,7 @@ import pytest
 
 from idf_helpers.errors import IdfError
 from idf_helpers.exporting.pack import CHUNK, morton_order, pack, pack_quats, unpack, unpack_quats
-from idf_helpers.reconstruction.splats.gaussians import Gaussians
-from tests.reconstruction.splats.test_ply import random_gaussians
-
-
-def visible(n=1000, degree=3) -> Gaussians:
-    g = random_gaussians(n, degree)
-    g.opacity_logits[:] = np.random.default_rng(1).uniform(-4, 6, n)
-    return g.checked()
+from tests.fixtures.gaussians import visible
 
 
 @pytest.mark.parametrize("n", [1, 3, 255, 256, 257, 1000])
@@ -76,7 +69,7 @@ def test_size_and_bad_input():
 
 def test_an_avatars_bases_move_what_they_should_and_nothing_else():
     from idf_helpers.exporting.avatar_payload import reach, whole
-    from tests.browser.talking_ball import at, talking_ball
+    from tests.fixtures.talking_ball import at, talking_ball
 
     avatar = talking_ball(n=900, still=100)
     g, face = whole(avatar)

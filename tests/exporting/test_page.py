@@ -14,7 +14,7 @@ from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.exporting.model import Model, export
 from idf_helpers.exporting.orbit import turn_limit
 from idf_helpers.exporting.page import recorded
-from tests.browser.talking_ball import NAMES, BallScene
+from tests.fixtures.talking_ball import NAMES, BallScene
 
 
 def ring(angles):

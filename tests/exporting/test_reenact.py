@@ -17,8 +17,7 @@ from idf_helpers.provenance import verify
 from idf_helpers.reconstruction.avatar.config import ReenactConfig
 from idf_helpers.reconstruction.avatar.pictures import edit_strip, known_edits, tour
 from idf_helpers.reconstruction.splats.ply import read_ply
-
-from ..reconstruction.avatar.talking import NAMES, write_talking
+from tests.fixtures.talking import NAMES, write_talking
 
 
 @pytest.fixture(scope="module")

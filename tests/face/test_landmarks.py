@@ -11,7 +11,7 @@ import pytest
 from idf_helpers.errors import IdfError
 from idf_helpers.face import landmarks as L
 from idf_helpers.face import topology
-from tests.swapping.head_fixtures import SAMPLES
+from tests.fixtures.heads import SAMPLES
 
 # iBUG-68 numbers and the mesh points that mean the same place: eye and mouth corners.
 SAME_POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 48: 61, 54: 291}

@@ -10,8 +10,7 @@ from idf_helpers.data.dataset import Dataset
 from idf_helpers.notebook import compare_methods as versus
 from idf_helpers.notebook.nerf_panel import NerfPanel
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
-
-from ..reconstruction.nerf.test_run import write_ball
+from tests.fixtures.ball_scene import write_ball
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,7 @@ from idf_helpers.notebook.landmark_picture import source_picture
 from idf_helpers.notebook.splat_panel import SplatPanel
 from idf_helpers.notebook.swap_panel import SwapPanel
 from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
-
-from ..conftest import make_dataset
-from ..swapping.conftest import small_head  # noqa: F401
+from tests.fixtures.datasets import make_dataset
 
 
 class Upload:
@@ -47,7 +45,7 @@ def picture_of_array(image):
 
 
 @pytest.fixture(scope="module")
-def swapped_panel(small_head, tmp_path_factory):  # noqa: F811
+def swapped_panel(small_head, tmp_path_factory):
     panel = SwapPanel(dataset=str(small_head), out=tmp_path_factory.mktemp("runs"))
     panel.button.click()
     return panel
@@ -70,7 +68,7 @@ def test_second_click_reads_back_and_other_choices_get_their_own_folder(swapped_
     assert p.run().root != first
 
 
-def test_errors_reach_the_status_line_and_the_caller(small_head, tmp_path):  # noqa: F811
+def test_errors_reach_the_status_line_and_the_caller(small_head, tmp_path):
     panel = SwapPanel(dataset=str(tmp_path / "<none>"), out=tmp_path)
     with pytest.raises(IdfError):  # ipywidgets itself only logs what a handler raises
         panel._clicked(panel.button)
@@ -78,7 +76,7 @@ def test_errors_reach_the_status_line_and_the_caller(small_head, tmp_path):  # n
     assert not panel.button.disabled
 
 
-def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_path,  # noqa: F811
+def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_path,
                                                               monkeypatch):
     panel = SwapPanel(dataset=str(small_head), out=tmp_path)
     image = media.read_image(samples.photo("C"))
@@ -92,7 +90,7 @@ def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_pa
     assert panel.run().root.is_dir()
 
 
-def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,  # noqa: F811
+def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,
                                                                     tmp_path, monkeypatch):
     panel = SwapPanel(dataset=str(small_head), out=tmp_path)
     uploads = {panel.upload: {"me & <b>.png": samples.photo("B").read_bytes()}}

@@ -15,7 +15,7 @@ from idf_helpers.exporting.pack import unpack
 from idf_helpers.notebook.orbit_viewer import OrbitViewer
 from idf_helpers.notebook.viewers import interactive
 from idf_helpers.reconstruction.splats.scene import GaussianScene
-from tests.browser.talking_ball import NAMES, BallScene, talking_ball
+from tests.fixtures.talking_ball import NAMES, BallScene, talking_ball
 
 CAMERAS = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1), 0.5, 64, 64)
            for a in np.linspace(-0.6, 0.6, 5)]

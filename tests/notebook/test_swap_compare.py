@@ -9,11 +9,10 @@ from idf_helpers.data import media, samples
 from idf_helpers.notebook.swap_compare import compare_swaps, present_swappers
 from idf_helpers.swapping.neural import onnx_models
 
-from ..swapping.conftest import small_head  # noqa: F401  (fixture)
 from ..swapping.neural import tiny_onnx
 
 
-def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):  # noqa: F811
+def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):
     """A row of the user's own is present, and so is its hybrid; what cannot run is not."""
     monkeypatch.setattr(backends, "_REGISTRY", dict(backends._REGISTRY))
     monkeypatch.setattr(onnx_models, "MODELS", dict(onnx_models.MODELS))
@@ -38,7 +37,7 @@ def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):  # no
     media.write_image(tmp_path / "sheet.png", done.picture)
 
 
-def test_consent_and_a_swapper_that_refuses(small_head, tmp_path):  # noqa: F811
+def test_consent_and_a_swapper_that_refuses(small_head, tmp_path):
     foreign = tmp_path / "me.png"
     image = media.read_image(samples.photo("C"))
     image[0, 0] ^= 1

@@ -10,8 +10,8 @@ import pytest
 from idf_helpers.reconstruction.splats.ply import property_names, read_ply, write_ply
 from idf_helpers.reconstruction.splats.splat_file import write_splat
 from idf_helpers.runtime.download import cache_dir
-from tests.conftest import lacking
-from tests.reconstruction.splats.test_ply import assert_equal, random_gaussians
+from tests.fixtures.datasets import lacking
+from tests.fixtures.gaussians import assert_equal, random_gaussians
 
 pytestmark = pytest.mark.npm
 PROMISE = "IDF_REQUIRE_NPM"

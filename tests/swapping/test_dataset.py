@@ -12,8 +12,7 @@ from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json, write_json
 from idf_helpers.swapping.dataset import SwapConfig, swap_dataset, swap_image
 from idf_helpers.swapping.swappers import PREPARED
-
-from .conftest import BACK, NEAR
+from tests.fixtures.heads import BACK, NEAR
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +181,7 @@ def test_bad_photo_is_one_error_and_leaves_nothing(small_head, tmp_path, kind, w
 
 
 def test_dataset_without_any_face_leaves_nothing(tmp_path):
-    from ..conftest import make_dataset
+    from tests.fixtures.datasets import make_dataset
 
     root = make_dataset(tmp_path / "noise", size=(96, 96))
     for backend in ("uv", "mesh"):

@@ -30,8 +30,8 @@ from idf_helpers.swapping.metrics import (
     opening_correlation,
 )
 from idf_helpers.swapping.swappers import MESH_FILE
+from tests.fixtures.heads import NEAR
 
-from .conftest import NEAR
 from .neural import tiny_onnx
 
 

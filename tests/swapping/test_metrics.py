@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from idf_helpers.swapping import metrics
-from tests.swapping.face_rig import camera, true_mesh
+from tests.fixtures.face_rig import camera, true_mesh
 
 
 def test_surface_distance():

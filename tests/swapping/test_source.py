@@ -16,25 +16,7 @@ from idf_helpers.swapping.source import (
     load_source,
     occluders,
 )
-
-HAIR = {"black": (20, 15, 12), "brown": (70, 45, 25), "blond": (200, 165, 100),
-        "red": (150, 60, 30), "gray": (190, 190, 190)}
-
-
-def paint_fringe(image, face, color, seed=0):
-    """Strands from above the forehead down to the brows; returns the picture and where it is."""
-    rng = np.random.default_rng(seed)
-    out, p = image.copy(), face.xy
-    across = p[topology.MIRROR[127]] - p[127]
-    height = p[topology.CHIN, 1] - p[topology.FOREHEAD, 1]
-    for _ in range(500):
-        x = (p[127] + rng.uniform(-0.05, 1.05) * across)[0]
-        top = np.array([x, p[topology.FOREHEAD, 1] - 0.1 * height])
-        end = top + (rng.normal(0, 0.03) * across[0], 0.25 * height * rng.uniform(0.6, 1.05))
-        shade = np.clip(np.array(color) + rng.normal(0, 12), 0, 255)
-        cv2.line(out, tuple(int(v) for v in top), tuple(int(v) for v in end),
-                 tuple(float(v) for v in shade), 2, cv2.LINE_AA)
-    return out, np.abs(out.astype(int) - image).sum(-1) > 30
+from tests.fixtures.faces import HAIR, paint_fringe
 
 
 @pytest.fixture(scope="module")

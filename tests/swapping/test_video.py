@@ -16,7 +16,7 @@ from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SmoothConfig, SwapConfig, VideoConfig
 from idf_helpers.swapping.video import swap_video
 from idf_helpers.swapping.video_faces import Found, VideoFaces, link, smoothed
-from tests.data.test_clips import ffmpeg
+from tests.fixtures.video import ffmpeg
 
 CONSENT = "Synthetic heads that show nobody."
 N = 30

@@ -5,8 +5,7 @@ import pytest
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.run import train_avatar
-
-from .talking import write_talking
+from tests.fixtures.talking import write_talking
 
 SMALL = dict(initial=500, max_gaussians=700, check_poses=False, resolution=48)
 

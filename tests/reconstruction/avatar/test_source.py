@@ -20,9 +20,9 @@ from idf_helpers.reconstruction.avatar.source import (
     pose_features,
     smoothed,
 )
+from tests.fixtures.talking import NAMES, write_talking
 
 from .conftest import SMALL
-from .talking import NAMES, write_talking
 
 
 @pytest.fixture

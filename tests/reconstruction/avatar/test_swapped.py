@@ -9,8 +9,7 @@ from idf_helpers.metrics import psnr
 from idf_helpers.provenance.verify import verify
 from idf_helpers.reconstruction.avatar.run import load_scene
 from idf_helpers.runtime.files import read_json
-
-from ...conftest import part_of_talking
+from tests.fixtures.datasets import part_of_talking
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from idf_helpers.reconstruction.avatar.run import evaluate, load_scene, read_met
 from idf_helpers.reconstruction.avatar.source import FrameSource
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes, fit
 from idf_helpers.runtime.runs import RunFolder
+from tests.fixtures.talking import write_talking
 
 from .conftest import SMALL
-from .talking import write_talking
 
 
 def test_the_expression_is_learned(trained):
@@ -81,7 +81,7 @@ def test_a_run_in_iterations_repeats_to_the_bit_after_kills(talking, tmp_path, m
         left = next(steps)
         plain = Trainer.step
 
-        def step(self, left=[left], plain=plain):  # noqa: B006
+        def step(self, left=[left], plain=plain):
             left[0] -= 1
             if left[0] < 0:
                 raise Killed

@@ -11,8 +11,7 @@ from idf_helpers.errors import IdfError
 from idf_helpers.reconstruction.nerf.bounds import carve, find_bounds
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.reconstruction.nerf.train import fit
-
-from ..splats.ball_scene import CENTER, RADIUS, BallDataset
+from tests.fixtures.ball_scene import CENTER, RADIUS, BallDataset
 
 
 def load(frames):

@@ -12,8 +12,8 @@ from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.reconstruction.nerf.grid import VoxelGrid
 from idf_helpers.reconstruction.nerf.scene import VoxelScene
 from idf_helpers.reconstruction.nerf.train import Trainer
+from tests.fixtures.ball_scene import BallDataset
 
-from ..splats.ball_scene import BallDataset
 from . import oracle
 
 CONFIG = VoxelConfig(iterations=60, resolution=32, grid=24, rays=256)

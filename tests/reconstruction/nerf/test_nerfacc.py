@@ -16,10 +16,10 @@ from idf_helpers.reconstruction.nerf.vanilla import nerfacc_sampler
 from idf_helpers.reconstruction.nerf.vanilla.config import VanillaConfig
 from idf_helpers.reconstruction.nerf.vanilla.train import Amount, VanillaTrainer
 from idf_helpers.reconstruction.nerf.vanilla.volume import Rendered
+from tests.fixtures.ball_scene import BallDataset
+from tests.reconstruction.nerf.tiny_vanilla import TINY
 
-from ..splats.ball_scene import BallDataset
 from . import fake_nerfacc
-from .test_vanilla import TINY
 
 
 @pytest.fixture(scope="module")

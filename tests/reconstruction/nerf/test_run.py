@@ -20,8 +20,7 @@ from idf_helpers.reconstruction.mesh import extract_mesh, surface_nets
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.reconstruction.nerf.field_file import read_field
 from idf_helpers.reconstruction.surface import surface_points
-
-from ..splats.ball_scene import CENTER, RADIUS, BallDataset
+from tests.fixtures.ball_scene import CENTER, RADIUS, write_ball
 
 SHORT = VoxelConfig(iterations=150, resolution=48, grid=40, rays=1024, occupancy_every=20)
 SMALL_NERF = """netdepth = 2
@@ -37,20 +36,6 @@ no_batching = True
 testskip = 2
 half_res
 """
-
-
-def write_ball(root, splits):
-    """The ball as a Blender folder."""
-    data = BallDataset()
-    for split in splits:
-        frames = []
-        for i, f in enumerate(data.train if split == "train" else data.test):
-            media.write_image(root / f"{split}/r_{i}.png", f.image())
-            frames.append({"file_path": f"./{split}/r_{i}",
-                           "transform_matrix": f.camera.c2w.tolist()})
-        (root / f"transforms_{split}.json").write_text(
-            json.dumps({"camera_angle_x": 0.36, "frames": frames}))
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +209,7 @@ def test_vanilla_from_a_config_leaves_nerf_pytorchs_outputs(ball, tmp_path, caps
 def test_bad_vanilla_input_leaves_nothing(ball, tmp_path, capsys, text, words):
     config = tmp_path / "bad.txt"
     config.write_text(SMALL_NERF.replace("netwidth = 16\n", "") + text)
-    from .test_vanilla import upstream_tar
+    from tests.reconstruction.nerf.tiny_vanilla import upstream_tar
 
     upstream_tar(tmp_path / "c.tar")
     with pytest.raises(SystemExit) as stop:

@@ -17,8 +17,7 @@ from idf_helpers.reconstruction.nerf import train
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.reconstruction.nerf.train import Trainer, fit
 from idf_helpers.runtime.runs import RunFolder
-
-from ..splats.ball_scene import BallDataset
+from tests.fixtures.ball_scene import BallDataset
 
 SHORT = VoxelConfig(iterations=90, resolution=32, grid=32, rays=512, occupancy_every=20)
 

@@ -12,19 +12,16 @@ from idf_helpers.errors import IdfError
 from idf_helpers.reconstruction.nerf.train import run_trainer
 from idf_helpers.reconstruction.nerf.vanilla import checkpoint
 from idf_helpers.reconstruction.nerf.vanilla.config import VanillaConfig
-from idf_helpers.reconstruction.nerf.vanilla.network import Field, NeRF, encode
+from idf_helpers.reconstruction.nerf.vanilla.network import NeRF, encode
 from idf_helpers.reconstruction.nerf.vanilla.options import PAPER, NerfOptions, read_options
 from idf_helpers.reconstruction.nerf.vanilla.train import Amount, VanillaTrainer, options_of
 from idf_helpers.reconstruction.nerf.vanilla.volume import camera_rays, composite, sample_pdf
 from idf_helpers.runtime.runs import RunFolder
+from tests.fixtures.ball_scene import BallDataset
+from tests.reconstruction.nerf.tiny_vanilla import TINY, upstream_tar
 
-from ..splats.ball_scene import BallDataset
 from . import golden
 
-TINY = NerfOptions(netdepth=3, netwidth=32, netdepth_fine=3, netwidth_fine=32, N_samples=12,
-                   N_importance=12, N_rand=128, use_viewdirs=True, white_bkgd=True, multires=4,
-                   multires_views=2, no_batching=True, precrop_iters=5, lrate=5e-3,
-                   dataset_type="blender", testskip=1)
 LEGO = """expname = blender_paper_lego
 basedir = ./logs
 dataset_type = blender
@@ -186,16 +183,6 @@ def test_depths_of_a_blender_config_are_nerf_pytorchs(views, tmp_path):
     trainer = VanillaTrainer(views, TINY, VanillaConfig(config=str(path)), Amount(1))
     assert (trainer.near, trainer.far) == (2.0, 6.0)
     assert trainer_of(views).near == trainer.bounds.near
-
-
-def upstream_tar(path, options=TINY):
-    """What nerf-pytorch's torch.save leaves."""
-    field = Field(options)
-    optimizer = torch.optim.Adam(field.parameters(), lr=5e-4)
-    torch.save({"global_step": 1234, "network_fn_state_dict": field.coarse.state_dict(),
-                "network_fine_state_dict": field.fine.state_dict(),
-                "optimizer_state_dict": optimizer.state_dict()}, path)
-    return field
 
 
 def test_a_checkpoint_of_nerf_pytorch_goes_on(views, tmp_path):

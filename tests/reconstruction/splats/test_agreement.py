@@ -17,9 +17,9 @@ from idf_helpers.catalogue import STAGES
 from idf_helpers.reconstruction.splats.graphdeco_rasterizer import NEAR, GraphdecoRasterizer
 from idf_helpers.reconstruction.splats.gsplat_rasterizer import GsplatRasterizer
 from idf_helpers.reconstruction.splats.reference import render_reference
+from tests.fixtures.gaussians import cloud, relative, view
 
 from . import fake_cuda
-from .test_raster import cloud, relative, view
 
 IMAGE, DEPTH, GRADIENT = 2e-3, 5e-3, 5e-3
 TILE = 16  # of diff-gaussian-rasterization, pixels

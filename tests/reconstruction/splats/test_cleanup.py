@@ -26,8 +26,7 @@ from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.gaussians import Gaussians
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruction.splats.train import fit
-
-from .ball_scene import CENTER, RADIUS, BallDataset
+from tests.fixtures.ball_scene import CENTER, RADIUS, BallDataset
 
 CONFIG = CleanConfig()
 

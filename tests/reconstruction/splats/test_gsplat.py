@@ -19,7 +19,6 @@ from idf_helpers.catalogue import STAGES
 from idf_helpers.data.training_views import TrainingViews, composite
 from idf_helpers.kernels.loss import PhotometricLoss
 from idf_helpers.kernels.threads import run_on_threads
-from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats import gsplat_train
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.gsplat_config import GsplatConfig
@@ -30,10 +29,10 @@ from idf_helpers.reconstruction.splats.torch_loss import PictureLoss, photometri
 from idf_helpers.runtime import cuda
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
+from tests.fixtures.ball_scene import BallDataset
+from tests.fixtures.datasets import make_dataset
 
-from ...conftest import make_dataset
 from . import fake_cuda
-from .ball_scene import BallDataset
 
 CONFIG = SplatConfig(iterations=60, resolution=16, sh_degree=1, seed=3)
 OPTIONS = GsplatConfig(initial=40, max_gaussians=70, save_every=10, lr_means=1.6e-3,

@@ -17,15 +17,13 @@ from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.exporting.model import Model, export
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction import load as load_scene
-from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.model_path import MODEL
 from idf_helpers.reconstruction.splats.model_path import find_model as model_file
 from idf_helpers.reconstruction.splats.ply import read_ply, write_ply
 from idf_helpers.runtime.files import read_json
-
-from ...conftest import make_dataset
-from .test_ply import assert_equal, random_gaussians
+from tests.fixtures.datasets import make_dataset
+from tests.fixtures.gaussians import assert_equal, random_gaussians
 
 TINY = SplatConfig(iterations=5, resolution=24, initial=100, max_gaussians=200,
                    background="white")

@@ -5,7 +5,7 @@ import plyfile
 import pytest
 
 from idf_helpers.errors import IdfError
-from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
+from idf_helpers.reconstruction.splats.gaussians import SH_C0
 from idf_helpers.reconstruction.splats.ply import (
     REQUIRED,
     property_names,
@@ -15,17 +15,7 @@ from idf_helpers.reconstruction.splats.ply import (
     write_ply,
 )
 from idf_helpers.reconstruction.splats.splat_file import read_splat, write_splat
-
-
-def random_gaussians(n=50, degree=3, seed=0) -> Gaussians:
-    r = np.random.default_rng(seed)
-    return Gaussians(r.normal(size=(n, 3)), r.normal(-4, 1, (n, 3)), r.normal(size=(n, 4)),
-                     r.normal(size=n), r.normal(0, 0.3, (n, (degree + 1) ** 2, 3))).checked()
-
-
-def assert_equal(a: Gaussians, b: Gaussians):
-    for name, array in a.arrays().items():
-        np.testing.assert_array_equal(array, getattr(b, name), err_msg=name)
+from tests.fixtures.gaussians import assert_equal, random_gaussians
 
 
 def test_the_layout_is_graphdecos_as_an_independent_reader_sees_it(tmp_path):

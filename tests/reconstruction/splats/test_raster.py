@@ -8,33 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from idf_helpers.data.cameras import Camera
 from idf_helpers.errors import IdfError
 from idf_helpers.reconstruction.splats.autograd import render
-from idf_helpers.reconstruction.splats.gaussians import Gaussians
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruction.splats.reference import render_reference
+from tests.fixtures.gaussians import cloud, relative, view
 
 NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh")
-
-
-def cloud(n: int, degree: int = 3, seed: int = 0, spread: float = 0.9) -> Gaussians:
-    """Anisotropic Gaussians in a ball, of all opacities, some of clamped color."""
-    rng = np.random.default_rng(seed)
-    return Gaussians(
-        rng.normal(size=(n, 3)) * spread * 0.6, rng.uniform(-3.5, -1.2, (n, 3)),
-        rng.normal(size=(n, 4)) * rng.uniform(0.3, 3, (n, 1)), rng.normal(size=n) * 2.5,
-        rng.normal(size=(n, (degree + 1) ** 2, 3)) * 0.5).checked()
-
-
-def view(width: int = 61, height: int = 45) -> Camera:
-    """Off-center principal point, different focal lengths, no side a multiple of a tile."""
-    camera = Camera.look_at((0.8, -2.6, 0.7), (0, 0, 0), (0, 0, 1), 0.9, width, height)
-    return replace(camera, fy=camera.fx * 1.1, cx=width * 0.47, cy=height * 0.55)
-
-
-def relative(got, want) -> float:
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
 def compare(g, camera, lanes, degree=None, background=(0.2, 0.5, 0.9), with_depth=True):

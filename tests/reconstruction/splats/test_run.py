@@ -10,12 +10,10 @@ from idf_helpers.data.cameras_file import read_cameras
 from idf_helpers.evaluate import evaluate_run, table
 from idf_helpers.provenance.lineage import mark_of
 from idf_helpers.reconstruction import load as load_scene
-from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.model_path import MODEL
 from idf_helpers.runtime.files import read_json
-
-from ...conftest import make_dataset
+from tests.fixtures.datasets import make_dataset
 
 TINY = SplatConfig(iterations=5, resolution=24, initial=100, max_gaussians=200)
 

@@ -17,8 +17,7 @@ from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from idf_helpers.reconstruction.splats.train import SAVE_EVERY, Trainer, fit, start_from
 from idf_helpers.runtime.runs import RunFolder
-
-from .ball_scene import BallDataset
+from tests.fixtures.ball_scene import BallDataset
 
 SHORT = SplatConfig(iterations=160, resolution=32, initial=150, max_gaussians=300, sh_degree=1,
                     densify_every=20, densify_from=40)

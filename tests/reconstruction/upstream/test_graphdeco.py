@@ -12,15 +12,13 @@ import pytest
 from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media
-from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.model_path import MODEL
 from idf_helpers.reconstruction.upstream.graphdeco import train, upstream
 from idf_helpers.runtime import cuda
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
-
-from ...conftest import make_dataset
+from tests.fixtures.datasets import make_dataset
 
 # --- what is missing ------------------------------------------------------------------------------
 
@@ -99,8 +97,7 @@ print("Training complete.")
 def stub(tmp_path, monkeypatch):
     """A clone with stubs as scripts; a GPU and its modules are said to be here."""
     from idf_helpers.reconstruction.splats.ply import write_ply
-
-    from ..splats.test_raster import cloud
+    from tests.fixtures.gaussians import cloud
 
     source = tmp_path / "clone"
     source.mkdir()

@@ -16,8 +16,8 @@ from idf_helpers.reconstruction.upstream.nerface import upstream as module
 from idf_helpers.reconstruction.upstream.nerface.loader import LazyFrames, SamplingMaps
 from idf_helpers.reconstruction.upstream.nerface.run import train_upstream
 from idf_helpers.reconstruction.upstream.nerface.upstream import ENV, Upstream
+from tests.fixtures.talking import write_talking
 
-from ..avatar.talking import write_talking
 from .nerface_clone import write_clone
 
 TINY = NerfaceConfig(rays=32, coarse=4, fine=4)

@@ -23,9 +23,8 @@ from idf_helpers.swapping.mesh.mesh_tracking import (
     neighbor_mean,
 )
 from idf_helpers.swapping.swappers import MESH_FILE, TRACKS_FILE
-
-from ...conftest import part_of_talking
-from ..face_rig import camera, true_mesh
+from tests.fixtures.datasets import part_of_talking
+from tests.fixtures.face_rig import camera, true_mesh
 
 N = 60
 LIPS = [13, 14, 17, 0]

@@ -11,7 +11,7 @@ from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.swapping.mesh.per_picture import MeshConfig, swap_mesh, swap_picture
 from idf_helpers.swapping.metrics import hog_similarity
 from idf_helpers.swapping.source import from_image
-from tests.swapping.test_source import HAIR, paint_fringe
+from tests.fixtures.faces import HAIR, paint_fringe
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from idf_helpers.face.mesh import vertex_normals
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.mesh.shape_transfer import LIMIT, bend, toward_source
 from idf_helpers.swapping.mesh.uv import bake, render_swap
-
-from ..face_rig import camera, make_frames, make_source, paint, render, true_mesh
+from tests.fixtures.face_rig import camera, make_frames, make_source, paint, render, true_mesh
 
 TARGET = paint(1, (200, 150, 130))
 

@@ -11,7 +11,7 @@ from idf_helpers.face import topology
 from idf_helpers.face.mesh import FaceMesh, vertex_normals
 from idf_helpers.swapping.mesh.refine import RefineConfig, _solve, refine_face
 from idf_helpers.swapping.mesh.triangulate import FitConfig, fit_face, triangulate
-from tests.swapping.face_rig import camera, make_frames, paint, true_mesh
+from tests.fixtures.face_rig import camera, make_frames, paint, true_mesh
 
 PLAIN = FitConfig(refine=RefineConfig(rounds=0))
 YAWS = (-50, -35, -20, -8, 5, 17, 30, 46)

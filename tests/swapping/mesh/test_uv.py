@@ -15,7 +15,7 @@ from idf_helpers.swapping.mesh.relight import relight
 from idf_helpers.swapping.mesh.uv import BakeConfig, FaceTexture, RenderConfig, bake, render_swap
 from idf_helpers.swapping.mesh.uv_atlas import head_axes, make_chart, mean_colors, unroll
 from idf_helpers.swapping.mesh.uv_atlas import load_views as load
-from tests.swapping.face_rig import (
+from tests.fixtures.face_rig import (
     SIZE,
     RigFrame,
     camera,

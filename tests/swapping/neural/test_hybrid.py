@@ -15,9 +15,9 @@ from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.evaluate import evaluate_swap
 from idf_helpers.swapping.neural.hybrid import close_openings, key_views
 from idf_helpers.swapping.swappers import MESH_FILE
+from tests.fixtures.face_rig import make_frames, paint, true_mesh
+from tests.fixtures.heads import BACK, NEAR
 
-from ..conftest import BACK, NEAR
-from ..face_rig import make_frames, paint, true_mesh
 from . import tiny_onnx
 
 

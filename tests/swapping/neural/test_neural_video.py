@@ -13,7 +13,6 @@ from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.video import swap_video
 
 from . import tiny_onnx
-from .test_ghost import clone  # noqa: F401  (fixture)
 
 N = 12
 CONSENT = "Synthetic heads that show nobody."
@@ -33,7 +32,7 @@ def pixels(path):
     return np.stack([f.copy() for f in read_frames(path, index_video(path))]).astype(int)
 
 
-def test_ghost_follows_the_face_through_a_video(clone, clip, monkeypatch, tmp_path):  # noqa: F811
+def test_ghost_follows_the_face_through_a_video(clone, clip, monkeypatch, tmp_path):
     """Faces are found once, before: the swapper itself looks for one only in its own new face."""
     monkeypatch.setenv("IDF_GHOST", str(clone))
     looked = []

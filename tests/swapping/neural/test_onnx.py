@@ -21,8 +21,8 @@ from idf_helpers.swapping.neural.onnx_file import OnnxNet, Slot, last_initialize
 from idf_helpers.swapping.neural.onnx_models import MODELS, OnnxModel, read_row, register
 from idf_helpers.swapping.neural.onnx_swap import EMBEDDING, OnnxMethod, embed, recognizer_net
 from idf_helpers.swapping.source import load_source
+from tests.fixtures.heads import BACK, NEAR
 
-from ..conftest import BACK, NEAR
 from . import tiny_onnx
 
 

@@ -1,8 +1,0 @@
-import pytest
-
-from idf_helpers.face.landmarks import LandmarkDetector
-
-
-@pytest.fixture(scope="session")
-def detector():
-    return LandmarkDetector()
