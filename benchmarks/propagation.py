@@ -21,8 +21,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from idf_helpers.data.dataset import Dataset, Frame, write_transforms
+from idf_helpers.data.dataset import Dataset, Frame
 from idf_helpers.data.media import to_uint8, write_image
+from idf_helpers.data.transforms import write_transforms
 from idf_helpers.metrics import psnr, ssim
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.train import fit

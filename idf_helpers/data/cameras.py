@@ -193,8 +193,8 @@ def orbit(cameras, frames: int = 120, elevation: float = 6.0, turns: float = 1.0
           resolution: int | None = None, start: float = 0.0) -> list[Camera]:
     """A path round the head that `cameras` look at, starting in front of it.
 
-    elevation, start: degrees; start is counted counterclockwise seen from above. Intrinsics are those
-    of the first camera, at `resolution` pixels on the longer side.
+    elevation, start: degrees; start is counted counterclockwise seen from above. Intrinsics are
+    those of the first camera, at `resolution` pixels on the longer side.
     """
     cameras = list(cameras)
     s = scene_frame(cameras)

@@ -1,8 +1,7 @@
-"""COLMAP folders as datasets: `sparse/0/{cameras,images,points3D}.{bin,txt}` and `images/`.
+"""COLMAP folders: `sparse/0/{cameras,images,points3D}.{bin,txt}` and `images/`.
 
 Formats: COLMAP's documentation, "Output Format"; binary little endian. COLMAP stores world to
-camera with OpenCV axes; `Dataset` gets OpenGL camera-to-world. Every 8th picture by name is held
-out, as 3DGS does with `--eval` (scene/dataset_readers.py, readColmapSceneInfo).
+camera with OpenCV axes; frames get OpenGL camera-to-world.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import numpy as np
 from ..errors import IdfError, shorten
 from . import media
 from .cameras import GL_TO_CV, Camera
+from .frame import Frame, find_picture, picture_name
 
 SPARSE = ("sparse/0", "sparse")
 IMAGE_FOLDERS = ("images", "images_2", "images_4", "images_8")  # the first that is there is taken
 MAX_TEXT_LINE = 64 * 2**20  # bytes: an image's line lists all of its 2D points
-MIN_POINTS = 100  # fewer cannot start a training
 # model -> (id, number of parameters); for the first five OpenCV's k1, k2, p1, p2 say it all
 MODELS = {"SIMPLE_PINHOLE": (0, 3), "PINHOLE": (1, 4), "SIMPLE_RADIAL": (2, 4), "RADIAL": (3, 5),
           "OPENCV": (4, 8), "OPENCV_FISHEYE": (5, 8), "FULL_OPENCV": (6, 12), "FOV": (7, 5),
@@ -100,11 +99,12 @@ def find_sparse(root: Path) -> Sparse | None:
     return None
 
 
-def read_colmap(root: Path, sparse: Sparse):
-    """The folder as a `Dataset`, every 8th picture by name held out. IdfError: files that are
-    damaged, lens models without a pinhole equivalent, pictures missing or outside the folder."""
-    from .dataset import Dataset, Frame, check_pictures, find_picture, hold_out, picture_name
+def read_frames(root: Path, sparse: Sparse) -> tuple[Path, list[Frame]]:
+    """Return the folder of the pictures, and one training frame for each, sorted by name.
 
+    A frame whose picture is missing has no camera. IdfError: files that are damaged, lens models
+    without a pinhole equivalent, pictures outside the folder.
+    """
     folder = next((root / f for f in IMAGE_FOLDERS if (root / f).is_dir()), None)
     if folder is None:
         raise IdfError(f"The COLMAP folder {root} has no pictures", "no folder `images`",
@@ -125,21 +125,7 @@ def read_colmap(root: Path, sparse: Sparse):
         raise IdfError(f"The COLMAP folder {root} has no training frames",
                        f"0 pictures in {sparse.images}",
                        "run COLMAP's mapper until it registers some")
-    check_pictures(root, frames)
-    train, test = hold_out(tuple(frames))
-    notes = [f"COLMAP: every 8th picture by name ({len(test)} of {len(frames)}) is held out for "
-             "testing"]
-    if folder.name != "images":
-        notes.append(f"the pictures are those of {folder.name}")
-    if any(f.distortion for f in frames):
-        notes.append("lens distortion is undone when a picture is read")
-    count = 0 if sparse.points is None else count_points(sparse.points)
-    if count < MIN_POINTS:
-        notes.append(f"{count} points in the reconstruction: too few to start a training from, "
-                     "which will begin as if there were none")
-    files = (sparse.cameras, sparse.images, *((sparse.points,) if sparse.points else ()))
-    return Dataset(root, {"train": train, "val": (), "test": test}, tuple(notes),
-                   json_files=files, points_file=sparse.points if count >= MIN_POINTS else None)
+    return folder, frames
 
 
 def _camera(pose: Pose, lens: Lens, picture: Path, where: str):

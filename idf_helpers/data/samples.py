@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError
+from ..runtime.colab import REPOSITORY_URL
 from ..runtime.files import read_json, sha256_bytes, sha256_file, write_json
 from .dataset import Dataset
+from .media import read_image
 
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "samples"
 DATASETS = ("head_multiview", "head_talking", "head_turntable")
@@ -37,8 +39,6 @@ def path(name: str) -> Path:
                        "use one of these names, or the path of your own data")
     found = ROOT / name if name in DATASETS else ROOT / "source_photos" / f"{name}.png"
     if not found.exists():
-        from ..runtime.colab import REPOSITORY_URL
-
         raise IdfError(f"The bundled sample {name!r} is not there", f"no {found}",
                        "the samples come with a clone, not with the installed package: "
                        f"git clone {REPOSITORY_URL}")
@@ -91,8 +91,6 @@ def changed(root: Path = ROOT) -> list[str]:
 
 def write_checksums(root: Path = ROOT) -> int:
     """Writes the table of all pictures under `root`; how many there are."""
-    from .media import read_image
-
     files = {n: {"sha256": sha256_file(p), "pixels": pixel_hash(read_image(p))}
              for n, p in _pictures(root).items()}
     write_json(root / TABLE, {

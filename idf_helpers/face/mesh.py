@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import IdfError
-from ..runtime.files import atomic_write
+from ..runtime.npz import load_arrays, save_arrays
 from .topology import FACE_LEFT, FACE_RIGHT, LEFT_EYE, RIGHT_EYE, TRIANGLES
 
 
@@ -44,21 +42,6 @@ class FaceMesh:
     def load(cls, path) -> FaceMesh:
         """Read what `save` wrote."""
         return load_arrays(cls, path)
-
-
-def save_arrays(path, arrays: dict[str, np.ndarray]) -> None:
-    with atomic_write(path) as temporary, open(temporary, "wb") as f:
-        np.savez_compressed(f, **arrays)
-
-
-def load_arrays(cls, path):
-    """An object of `cls` from the .npz of its fields. Raises IdfError where it is not one."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return cls(**{k: data[k] for k in data.files})
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
-                       "delete it and run the swap again") from error
 
 
 def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:

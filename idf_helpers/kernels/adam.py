@@ -6,14 +6,23 @@ Here its row stays as it is, moments included; the bias correction goes by the g
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from ..reconstruction.splats.gaussians import Gaussians
 from .compile import kernel
 from .threads import first_item, next_item, run_on_threads
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 PART = 1024  # Gaussians that a thread takes at a time
+
+
+class Tensors(Protocol):
+    """Rows of several named tensors, such as `Gaussians`."""
+
+    def __len__(self) -> int: ...
+
+    def arrays(self) -> dict[str, np.ndarray]: ...
 
 
 class Adam:
@@ -22,11 +31,11 @@ class Adam:
     Rows can be dropped, copied and zeroed with the Gaussians they belong to (`densify`).
     """
 
-    def __init__(self, gaussians: Gaussians):
+    def __init__(self, gaussians: Tensors):
         self.first = {k: np.zeros_like(a) for k, a in gaussians.arrays().items()}
         self.second = {k: np.zeros_like(a) for k, a in gaussians.arrays().items()}
 
-    def step(self, gaussians: Gaussians, gradients, visible: np.ndarray, rates: dict[str, float],
+    def step(self, gaussians: Tensors, gradients, visible: np.ndarray, rates: dict[str, float],
              step: int, coefficients: int) -> None:
         """Moves `gaussians` in place.
 

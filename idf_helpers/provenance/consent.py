@@ -10,6 +10,7 @@ import datetime
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..data.samples import is_synthetic
 from ..errors import IdfError
 from ..runtime.files import read_json, sha256_bytes, sha256_file, stable_hash, write_json
 
@@ -68,8 +69,6 @@ def require_consent(statement: str, source: bytes | list[bytes], targets: list[P
 
     IdfError where a statement is needed and missing, or too short to state anything.
     """
-    from ..data.samples import is_synthetic
-
     sources = [source] if isinstance(source, bytes) else list(source)
     statement = " ".join((statement or "").split())
     hashes = [sha256_file(p) for p in targets]

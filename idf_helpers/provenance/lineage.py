@@ -1,4 +1,4 @@
-"""What was made of what: the mark of an output follows from the run or dataset that it came from."""
+"""What was made of what: an output's mark follows from the run or dataset that it came from."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.media import ffmpeg_executable, to_uint8
 from ..errors import IdfError
 from ..runtime.files import atomic_write, sha256_file, write_bytes, write_json
 
@@ -194,8 +195,6 @@ def _mark_webp(path: Path, what: Mark) -> None:
 
 
 def _mark_mp4(path: Path, what: Mark) -> None:
-    from ..data.media import ffmpeg_executable
-
     with atomic_write(path) as temporary:
         done = subprocess.run(
             [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-y", "-i", str(path),
@@ -272,8 +271,6 @@ def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
     Light text on a dark plate (contrast above 4.5:1 on any picture), at least 3 % of the height.
     """
     import cv2
-
-    from ..data.media import to_uint8
 
     out = to_uint8(image)[..., :3].copy()
     h, w = out.shape[:2]

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.media import video_info
 from ..errors import IdfError
 from ..runtime.files import read_json, sha256_file
 from .consent import Consent
@@ -89,7 +90,6 @@ def _layers(path: Path) -> list[tuple[str, str]]:
     if sidecar.is_file():
         out.append(("sidecar", json.dumps(read_json(sidecar, "sidecar"))))
     if suffix == ".mp4":
-        from ..data.media import video_info
         return [*out, ("MP4 comment", video_info(path).comment)]
     with open(path, "rb") as f:
         head = f.read(HEAD_BYTES)

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import provenance
-from ..data.dataset import Dataset, write_transforms
+from ..data.dataset import Dataset
 from ..data.media import encode_image, read_image, to_uint8
+from ..data.transforms import write_transforms
 from ..provenance.lineage import copy_consent, mark_of
 from ..reconstruction import reconstruct
 from ..reconstruction.splats.config import SplatConfig

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import provenance
-from ..data.dataset import Dataset, write_transforms
+from ..data.dataset import Dataset
 from ..data.media import (
     encode_image,
     over,
@@ -31,6 +31,7 @@ from ..data.media import (
     video_info,
     video_writer,
 )
+from ..data.transforms import write_transforms
 from ..errors import IdfError
 from ..metrics import psnr
 from ..provenance.lineage import copy_consent, mark_of

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from .. import provenance
-from ..data.dataset import SPLITS, Dataset, Frame, write_transforms
+from ..data.dataset import SPLITS, Dataset, Frame
 from ..data.media import encode_image, read_image
+from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
 from ..runtime.files import sha256_bytes, sha256_file, stable_hash, write_bytes, write_json
 from ..runtime.parallel import pmap

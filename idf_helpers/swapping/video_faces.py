@@ -20,10 +20,11 @@ from ..data.cameras import Camera
 from ..data.clips import VideoIndex, read_frames
 from ..face.head_model import FaceModel
 from ..face.landmarks import FaceLandmarks, LandmarkDetector
-from ..face.mesh import FaceMesh, load_arrays, save_arrays, vertex_normals
+from ..face.mesh import FaceMesh, vertex_normals
 from ..face.pose import fit_pose, rigid_inverse
 from ..face.smooth import steady
 from ..face.topology import POINTS
+from ..runtime.npz import load_arrays, save_arrays
 from .config import SmoothConfig
 from .mesh.mesh_tracking import bridge
 from .mesh.refine import RefineConfig, move_vertices

@@ -23,9 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from ..data.cameras import GL_TO_CV, Camera
-from ..data.dataset import Dataset, Frame, find_picture, write_transforms
-from ..data.dataset import picture_name as plain_name
+from ..data.dataset import Dataset, Frame
+from ..data.frame import find_picture
+from ..data.frame import picture_name as plain_name
 from ..data.media import encode_image, image_size, read_image
+from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
 from ..face.pose import rotation
 from ..runtime.files import read_json, sha256_file, stable_hash, write_bytes

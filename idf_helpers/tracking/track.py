@@ -16,12 +16,14 @@ import numpy as np
 
 from .. import provenance
 from ..data.cameras import Camera
-from ..data.dataset import Dataset, Frame, write_transforms
+from ..data.dataset import Dataset, Frame
 from ..data.media import encode_image, read_image, resize_area
+from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
 from ..face.head_model import CENTER, FaceModel
 from ..face.pose import project, rigid_inverse
 from ..runtime.files import write_bytes, write_json
+from ..runtime.npz import save_arrays
 from ..runtime.runs import RunFolder
 from .config import TrackConfig
 from .fit import Track, fit_clip
@@ -149,8 +151,6 @@ def _head_box(points, width: int, height: int) -> np.ndarray:
 
 def save_track(path, track: Track, numbers) -> None:
     """An .npz of a track; lens as [fx, fy, cx, cy]."""
-    from ..face.mesh import save_arrays
-
     save_arrays(path, {
         "numbers": np.asarray(numbers), "lens": np.array(list(asdict(track.lens).values())),
         "neutral": track.neutral.astype(np.float32), "identity": track.identity,

@@ -3,8 +3,8 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import samples
-from idf_helpers.data.dataset import write_transforms
 from idf_helpers.data.media import encode_image, read_image, resize_area, write_image
+from idf_helpers.data.transforms import write_transforms
 from idf_helpers.notebook.stylize_panel import DiffusionPanel, key_strip, paint
 from idf_helpers.stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
 

@@ -262,7 +262,7 @@ def test_a_bundled_head_needs_no_consent_and_swaps_keep_theirs(tmp_path):
     with RunFolder(tmp_path / "swap", stage="swap", backend="uv", config={}, inputs={}) as run:
         for f in frames:
             write_image(run.path / f"{f.name}.png", f.image()[::8, ::8])
-        from idf_helpers.data.dataset import write_transforms
+        from idf_helpers.data.transforms import write_transforms
         write_transforms(run.path, [replace(f, camera=f.camera.resized(40, 40), split="train")
                                     for f in frames])
         record = Consent("Both agreed to this.", "statement", "a" * 64, "b" * 64, "2026-01-01")

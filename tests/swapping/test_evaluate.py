@@ -185,7 +185,7 @@ def test_correlation_of_openings():
 
 def test_moving_faces_have_openings_and_no_spread(tmp_path, monkeypatch):
     """A sequence that is 'swapped' into itself: nothing moves, correlations are 1."""
-    from idf_helpers.data.dataset import write_transforms
+    from idf_helpers.data.transforms import write_transforms
 
     talking = samples.dataset("head_talking")
     frames = list(talking.train)[::12]

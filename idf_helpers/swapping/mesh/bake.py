@@ -14,7 +14,8 @@ import numpy as np
 from ...errors import IdfError
 from ...face import topology
 from ...face.color import feather, fill_rings, lab_to_rgb, masked_blur, rgb_to_lab, smoothstep
-from ...face.mesh import FaceMesh, load_arrays, save_arrays
+from ...face.mesh import FaceMesh
+from ...runtime.npz import load_arrays, save_arrays
 from .relight import RelightConfig, relight
 from .source_visibility import bare_skin, features, photo_attributes, photo_layer
 from .uv_atlas import load_views, make_chart, mean_colors, spread_views

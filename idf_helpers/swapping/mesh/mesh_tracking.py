@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import IdfError
-from ...face.mesh import FaceMesh, load_arrays, save_arrays, vertex_normals
+from ...face.mesh import FaceMesh, vertex_normals
 from ...face.smooth import frame_times, noise_level, steady
 from ...face.topology import (
     CHIN,
@@ -30,6 +30,7 @@ from ...face.topology import (
     RIGHT_EYE,
     TRIANGLES,
 )
+from ...runtime.npz import load_arrays, save_arrays
 from ..config import SmoothConfig
 from .uv_atlas import head_axes
 

@@ -107,7 +107,7 @@ def load_flame_data(basedir, half_res=False, testskip=1, debug=False, expression
 
 def _raw_entries(dataset: Dataset) -> dict[str, dict]:
     """Frame name -> its JSON entry, with `intrinsics` filled in as NeRFace counts them."""
-    from ....data.dataset import picture_name
+    from ....data.frame import picture_name
 
     cameras = {f.name: f.camera for f in dataset.frames}
     out = {}

@@ -17,8 +17,9 @@ from .... import provenance
 from ....data import media
 from ....data.cameras import Camera
 from ....data.contact_sheet import before_after
-from ....data.dataset import Dataset, write_transforms
+from ....data.dataset import Dataset
 from ....data.media import read_image, write_image
+from ....data.transforms import write_transforms
 from ....errors import IdfError
 from ....metrics import Target, psnr, ssim
 from ....provenance.lineage import copy_consent, mark_of
