@@ -118,11 +118,9 @@ def test_few_points_are_told_and_not_used(tmp_path):
 
 def test_a_training_starts_from_the_points(tmp_path):
     model = make(tmp_path / "data", points=300)
-    seen = []
-    scene = train_splats(Dataset.open(tmp_path / "data"), tmp_path / "out", SplatConfig(
-        iterations=2, resolution=32, initial=50, max_gaussians=200), backend="cpu",
-        progress=lambda p: seen.append(p.num_gaussians))
-    assert seen[-1] == 200  # of 300 points, not the 50 that a cube would be filled with
+    scene = reconstruct(Dataset.open(tmp_path / "data"), tmp_path / "out", "splats:cpu",
+                        SplatConfig(iterations=2, resolution=32, initial=50, max_gaussians=200))
+    assert len(scene.gaussians) == 200  # of 300 points, not the 50 that a cube would be filled with
     distance = np.abs(scene.gaussians.means[:, None] - model.points[None, :, :3]).max(2).min(1)
     assert distance.max() < 0.02 * scene_frame(scene.cameras).radius
 
