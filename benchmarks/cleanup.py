@@ -16,7 +16,6 @@ import tyro
 from tyro.conf import Positional
 
 from idf_helpers.data.training_views import TrainingViews
-from idf_helpers.evaluate import table
 from idf_helpers.exporting.model import Model
 from idf_helpers.metrics import evaluate_scene
 from idf_helpers.reconstruction.splats.cleanup import (
@@ -28,6 +27,7 @@ from idf_helpers.reconstruction.splats.cleanup import (
     outside_hull,
     unseen,
 )
+from idf_helpers.runtime.tables import Table
 
 
 def main(run: Positional[Path]) -> None:
@@ -49,7 +49,7 @@ def main(run: Positional[Path]) -> None:
         m = evaluate_scene(replace(scene, gaussians=g[~mask]), data.test, model.trained_at)
         rows.append({"taken away": name, "Gaussians": int(mask.sum()), "PSNR": m.psnr,
                      "SSIM": m.ssim, "masked PSNR": m.psnr_masked})
-    print(table(rows))
+    print(Table(rows))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from idf_helpers.evaluate import table
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.machine import machine
+from idf_helpers.runtime.tables import Table
 
 CHILD = """
 import socket, sys
@@ -60,7 +60,7 @@ def main() -> None:
     ]
     m = machine()
     print(f"\n{m['processor']}, {m['cpus']} cores, load {os.getloadavg()[0]:.1f}")
-    print(table(rows))
+    print(Table(rows))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import numpy as np
 import tyro
 
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.evaluate import table
 from idf_helpers.metrics import evaluate_scene
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
+from idf_helpers.runtime.tables import Table
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 VIEWS = 25
@@ -218,7 +218,7 @@ def main(o: Options) -> None:
     row("  splats", f"{head_splats['memory']:.0f}")
     for what, error in call(o, "gradients").items():
         row(f"relative error of the gradients, {what}", f"{error:.1e}", "<= 1e-3")
-    print(table(rows))
+    print(Table(rows))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ from numba.extending import intrinsic
 
 from idf_helpers.data import training_views as views
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.evaluate import table
 from idf_helpers.kernels import adam, loss
 from idf_helpers.kernels.compile import TILE_H, kernel
 from idf_helpers.kernels.simd import Lanes, lanes_tuple
@@ -46,6 +45,7 @@ from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.project import A8, B8, C8, T_MIN, U, V
 from idf_helpers.reconstruction.splats.raster_forward import rows_of
 from idf_helpers.runtime.machine import cpu_count, cpu_name
+from idf_helpers.runtime.tables import Table
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets/samples/head_multiview"
 YOUNG_STEPS = 30
@@ -328,11 +328,11 @@ def main(options: Options) -> None:
             print(f"{scene}: {one['all']:.1f} ms CPU, {more['all']:.1f} ms wall", flush=True)
             del trainer
     print("\nms an iteration (1 thread: CPU time, more: wall time)")
-    print(table(time_rows))
+    print(Table(time_rows))
     print(f"\narithmetic: {FORWARD_FLOPS} operations a lane pair forward, {BACKWARD_FLOPS} back "
           "(fused = 2, comparisons and selections 0); shares of the whole stage, its loads, stores "
           "and list walks included")
-    print(table(work_rows))
+    print(Table(work_rows))
     if options.processes:
         memory, = in_new_process(MEMORY, options, 256)
         limits.append({"what": "peak memory over Python with torch, 256²/40k, MB",
@@ -345,7 +345,7 @@ def main(options: Options) -> None:
     print("\nAnchors, not measured here: OpenSplat's CPU path takes 944 ms wall at 256²/30k and "
           "115 ms at 100²/10k\non 2 threads of such a machine, idle (L1 + 0.2 SSIM).")
     print(f"load at the end {os.getloadavg()[0]:.1f}\n")
-    print(table(limits))
+    print(Table(limits))
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from idf_helpers.data.cameras import Camera, SceneFrame
-from idf_helpers.evaluate import table
 from idf_helpers.exporting.avatar_payload import Face, Track
 from idf_helpers.exporting.html import write_viewer
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
+from idf_helpers.runtime.tables import Table
 
 MB_LIMIT = 15.0
 FOV = 0.5
@@ -118,7 +118,7 @@ def main() -> None:
                              "blend, ms": blend, "picture, ms": picture,
                              **{f"{k}, dB": v for k, v in found.items()}})
         browser.close()
-    print(table(rows))
+    print(Table(rows))
     print("\nPSNR of the page's picture against the kernel's, 512², 8 bits; at least 45 dB for a "
           "face, `all` is reported only")
 

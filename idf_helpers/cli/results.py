@@ -78,9 +78,9 @@ def eval_(model: Positional[tuple[Path, ...]], dataset: Path | None = None,
         source: a swap's source photo, to measure how like it the faces became.
         arcface: ONNX file of a recognizer; default: the download of that name, where it is there.
     """
-    from ..evaluate import evaluate_runs
+    from ..evaluation import evaluate
 
-    print(evaluate_runs(model, dataset, resolution, source=source, arcface=arcface))
+    print(evaluate(model, dataset, resolution, source, arcface))
 
 
 def verify(file: Positional[Path]) -> None:

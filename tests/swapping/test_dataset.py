@@ -224,7 +224,7 @@ def test_one_picture(tmp_path):
 
 
 def test_evaluation_of_the_swap_beside_the_unswapped_views(swapped):
-    from idf_helpers.evaluate import evaluate_run
+    from idf_helpers.evaluation import evaluate_run
 
     row, = evaluate_run(swapped[1].root)
     assert 0 < row["color_spread_swapped"] < row["color_spread_original"]

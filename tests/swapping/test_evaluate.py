@@ -8,7 +8,8 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media, samples
-from idf_helpers.evaluate import evaluate_run, evaluate_runs
+from idf_helpers.evaluation import evaluate as measure
+from idf_helpers.evaluation import evaluate_run
 from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.face.mesh import FaceMesh
 from idf_helpers.runtime.files import read_json, write_json
@@ -70,13 +71,13 @@ def test_as_text_from_the_command_line(runs, measured, monkeypatch):
 
     rows = {str(run): row for run, row in zip(runs[1:], measured, strict=True)}
     monkeypatch.setattr(module, "evaluate", lambda run, data, **k: [rows[str(run)]])
-    text = evaluate_runs(runs[1:], None, None)
+    text = str(measure(runs[1:], None, None))
     assert text.splitlines()[0].split("  ")[0] == "measure" and "mesh (mesh)" in text
     assert "landmarks moved, mean, % of eye distance" in text
     with pytest.raises(IdfError, match="no measures in common"):
-        evaluate_runs([runs[1], runs[0].root / "avatar.ply"])
+        measure([runs[1], runs[0].root / "avatar.ply"])
     with pytest.raises(IdfError, match="are for swaps"):
-        evaluate_runs([runs[0].root / "avatar.ply"], source="me.png")
+        measure([runs[0].root / "avatar.ply"], source="me.png")
 
 
 def damaged(run, tmp_path, change):

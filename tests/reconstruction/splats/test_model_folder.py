@@ -12,7 +12,7 @@ from idf_helpers.reconstruction.splats.model_folder import Tree, read_arguments
 from idf_helpers import Dataset, IdfError
 from idf_helpers.cli.main import main
 from idf_helpers.data import media
-from idf_helpers.evaluate import evaluate_run
+from idf_helpers.evaluation import evaluate_run
 from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.exporting.model import Model, export
 from idf_helpers.provenance import verify

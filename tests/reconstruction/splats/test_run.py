@@ -7,7 +7,7 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data.cameras_file import read_cameras
-from idf_helpers.evaluate import evaluate_run, table
+from idf_helpers.evaluation import evaluate
 from idf_helpers.provenance.lineage import mark_of
 from idf_helpers.reconstruction import load as load_scene
 from idf_helpers.reconstruction.splats.config import SplatConfig
@@ -33,7 +33,7 @@ def test_pictures_without_alpha_have_no_masked_psnr(opaque):
     views = read_json(out / "per_view.json")
     assert [v["name"] for v in views] == ["test/r_0", "test/r_1"]
     assert all(v["psnr_masked"] is None and v["psnr"] > 5 for v in views)
-    assert "mean" in table(evaluate_run(out))
+    assert "mean" in str(evaluate(out))
 
 
 def test_the_scene_comes_back_with_its_cameras_and_background(opaque):

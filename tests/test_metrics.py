@@ -3,7 +3,6 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
-from idf_helpers.evaluate import table
 from idf_helpers.metrics import evaluate_scene, psnr, ssim
 from tests.fixtures.datasets import make_dataset
 
@@ -66,8 +65,3 @@ def test_pictures_without_alpha_are_compared_over_the_scenes_own_background(tmp_
     scene = Copy(d, 0.1)
     m = evaluate_scene(scene, d.test)
     assert scene.asked is None and m.summary()["psnr_masked"] is None
-
-
-def test_table_is_aligned():
-    text = table([{"a": 1, "b": 0.5}, {"a": "long", "b": None}])
-    assert text.splitlines() == ["a     b", "----  -----", "1     0.500", "long"]

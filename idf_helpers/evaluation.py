@@ -1,0 +1,90 @@
+"""Measure runs: a scene on the held-out views of its dataset, swaps side by side."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .data.dataset import Dataset
+from .errors import IdfError
+from .exporting.config import MAX_RESOLUTION
+from .metrics import evaluate_scene
+from .reconstruction import load, method_of
+from .reconstruction.splats.graphdeco_folder import GraphdecoFolder
+from .runtime.runs import read_manifest
+from .runtime.settings import check_range
+from .runtime.tables import Table
+from .scene import WHITE
+from .swapping import evaluate as swaps
+
+
+def evaluate(runs, dataset=None, resolution: int | None = None, source=None, arcface=None
+             ) -> Table:
+    """Measure one run or several: a scene view by view, scenes by their means, swaps side by side.
+
+    runs: a run folder, a folder of graphdeco's train.py or a model file (.ply, .splat), or a list.
+    dataset: folder or Dataset to compare with; None = the one that the run was made from, which a
+        model file does not know. Of a video's swap the original video.
+    resolution: longer side in pixels; None = as the run was trained.
+    source: a swap's source photo, to measure how like it the faces became.
+    arcface: ONNX file of a recognizer; None = the download of that name, where it is there.
+    Raises IdfError where swaps and scenes are mixed, or what to compare with is gone.
+    """
+    runs = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
+    if not runs:
+        raise IdfError("There is nothing to measure", "no run folder", "idf eval RUN")
+    swapped = [r for r in runs if _manifest(r).get("stage") in ("swap", "swap-video")]
+    if swapped and len(swapped) < len(runs):
+        raise IdfError("Swaps and scenes have no measures in common",
+                       f"{len(swapped)} swaps of {len(runs)} folders", "give runs of one kind")
+    if swapped:
+        rows, notes = swaps.side_by_side([row for r in runs for row in evaluate_run(
+            r, dataset, resolution, source, arcface)])
+        return Table(rows, notes=notes)
+    if source is not None or arcface is not None:
+        raise IdfError("A source photo and a recognizer are for swaps", str(source or arcface),
+                       "leave them out for a trained scene")
+    if len(runs) == 1:
+        return Table(evaluate_run(runs[0], dataset, resolution))
+    means = [evaluate_run(r, dataset, resolution)[-1] for r in runs]
+    return Table([{"run": str(r)} | {k: v for k, v in mean.items() if k != "view"}
+                  for r, mean in zip(runs, means, strict=True)])
+
+
+def evaluate_run(run, dataset=None, resolution: int | None = None, source=None, arcface=None
+                 ) -> list[dict]:
+    """Return the rows of one run: of a scene one for each test view and their mean, of a swap one.
+
+    Arguments as of `evaluate`; graphdeco's folder is measured over its own background.
+    """
+    run, manifest = Path(run), _manifest(run)
+    check_range("resolution", resolution, 16, MAX_RESOLUTION)
+    if not run.exists():
+        raise IdfError(f"{run} does not exist", "no such file or folder",
+                       "give a run folder or a .ply file")
+    if manifest.get("stage") == "swap-video":
+        if dataset is None:
+            raise IdfError(f"{run} is the swap of a video, which it does not keep", "no original",
+                           "name the original with --dataset VIDEO")
+        return swaps.evaluate_video(run, dataset, source=source, arcface=arcface)
+    graphdeco = GraphdecoFolder.find(run) if run.is_dir() and not manifest else None
+    folder = dataset or (graphdeco.source if graphdeco
+                         else manifest.get("inputs", {}).get("folder"))
+    if folder is None:
+        raise IdfError(f"{run} does not name the dataset to compare it with", "no run folder",
+                       "name it with --dataset")
+    data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
+    if manifest.get("stage") == "swap":
+        return swaps.evaluate(run, data, source=source, arcface=arcface)
+    if manifest:
+        return method_of(manifest, run).evaluate(
+            run, data, resolution or manifest.get("config", {}).get("resolution"), manifest)
+    if graphdeco:  # as its own metrics.py does
+        resolution = resolution or graphdeco.resolution(*data.size)
+    metrics = evaluate_scene(load(run), data.test, resolution,
+                             graphdeco.background if graphdeco else WHITE)
+    return [*metrics.rows(), {"view": "mean"} | metrics.means()]
+
+
+def _manifest(run) -> dict:
+    return read_manifest(run) if (Path(run) / "run.json").is_file() else {}
