@@ -1,11 +1,20 @@
-"""The commands of `idf`: one module a stage, whose `COMMANDS` maps their names to functions.
+"""The commands of `idf`, in the order of its help. Each imports what it needs when it is called."""
 
-Only the settings' classes are imported at the top of these modules; each command loads what it
-needs, so that `idf doctor` can still say what is missing, and help is quick.
-"""
+from __future__ import annotations
 
-from . import avatar, machine, main_job, nerf, results, splats, stylize, swap, track
+from ..reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
+from . import show
+from .command import Command, TrainingCommand
 
-# in the order of `idf --help`
-MODULES = (main_job, machine, swap, splats, nerf, track, avatar, stylize, results)
-COMMANDS = {name: command for module in MODULES for name, command in module.COMMANDS.items()}
+_TRAIN = "idf_helpers.reconstruction:reconstruct"
+
+COMMANDS = {command.name: command for command in (
+    Command("demo", "swap a face, train splats, write video, page and model: on the bundled head",
+            "idf_helpers.cli.demo:demo", show=show.demo, hidden=("view",)),
+    TrainingCommand("splat", "train Gaussian splats on a dataset", _TRAIN, ("data",), show.splats,
+                    stage="splats", methods=lambda: SPLATS),
+    TrainingCommand("nerf", "train a radiance field on a dataset", _TRAIN, ("data",),
+                    show.radiance_field, stage="nerf", methods=lambda: RADIANCE_FIELDS),
+    TrainingCommand("avatar", "train an avatar with movable expressions on a talking head", _TRAIN,
+                    ("data",), show.avatar, stage="avatar", methods=lambda: AVATARS),
+)}

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data import samples
+from ..exporting.config import ExportConfig
 from ..exporting.gallery import write_view
-from ..exporting.model import ExportConfig
 from ..reconstruction import reconstruct
 from ..reconstruction.splats.config import SplatConfig
 from ..runtime.files import read_record
 from ..runtime.machine import peak_rss_mb
-from ..runtime.progress import Line
+from ..runtime.progress import Line, Reporter
 from ..swapping.dataset import swap_dataset
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """files: what to look at, by name. metrics: of the splats on the held-out views.
-    seconds: of this call, wall clock. peak_rss_mb: of the whole process."""
+    """files: to look at, by name. metrics: of the splats on the held-out views. seconds: of this
+    call, wall clock. peak_rss_mb: of the whole process."""
 
     files: dict[str, Path]
     metrics: dict
@@ -28,25 +28,30 @@ class DemoResult:
     peak_rss_mb: float
 
 
-def demo(out="runs/demo", *, photo: str = "C", config: SplatConfig | None = None,
-         view: ExportConfig | None = None, say=print) -> DemoResult:
-    """Swaps a bundled face onto the bundled head, trains splats and exports them.
+def demo(out: str | Path = Path("runs/demo"), photo: str = "C",
+         config: SplatConfig | None = None, *, view: ExportConfig | None = None,
+         reporter: Reporter | None = None) -> DemoResult:
+    """Swap a bundled face onto the bundled head, train splats and export them.
 
-    out: gets swap/, splats/ and view/; a second call goes on where the first stopped.
-    photo: name of a bundled source photo. say: called with lines for people.
+    Args:
+        out: folder for swap/, splats/ and view/; a second call goes on where the first stopped.
+        photo: name of a bundled source photo, B or C.
+        config: of the splats.
+        view: of the exports.
+        reporter: takes word of the progress.
     """
-    out, line, started = Path(out), Line(), time.perf_counter()
+    out, reporter, started = Path(out), reporter or Line(), time.perf_counter()
     config, view = config or SplatConfig(), view or ExportConfig(clean=True)
     target = samples.dataset("head_multiview")
-    say(f"1/3 swap    photo {photo} onto {target.describe()}")
-    swapped = swap_dataset(target, samples.photo(photo), out / "swap", progress=line)
-    line.close()
+    print(f"1/3 swap    photo {photo} onto {target.describe()}")
+    swapped = swap_dataset(target, samples.photo(photo), out / "swap", progress=reporter.step)
     amount = f"{config.budget:g} seconds" if config.budget else f"{config.iterations} iterations"
-    say(f"2/3 splats  {amount} of training at {config.resolution} pixels")
-    train_splats(swapped, out / "splats", config, progress=line.training)
-    line.close()
-    say("3/3 view    video, page and model")
-    files = write_view(out / "splats", out / "view", view, swap=(target, swapped), progress=line)
-    line.close()
-    return DemoResult(files, read_record(out / "splats" / "metrics.json", METRICS, "metrics file"),
-                      time.perf_counter() - started, peak_rss_mb())
+    print(f"2/3 splats  {amount} of training at {config.resolution} pixels")
+    reconstruct(swapped, out / "splats", "splats", config, reporter=reporter)
+    print("3/3 view    video, page and model")
+    files = write_view(out / "splats", out / "view", view, swap=(target, swapped),
+                       progress=reporter.step)
+    metrics = read_record(out / "splats" / "metrics.json",
+                          ("psnr", "ssim", "views", "num_gaussians", "iterations", "seconds"),
+                          "metrics file")
+    return DemoResult(files, metrics, time.perf_counter() - started, peak_rss_mb())

@@ -1,4 +1,4 @@
-"""The command line: the functions that the notebooks call, from a shell."""
+"""The command line: the functions that Python users and notebooks call, from a shell."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ import errno
 import os
 import sys
 
-import tyro
-
-from ..errors import IdfError
-from .commands import COMMANDS, MODULES
+from ..errors import IdfError, nearest
 
 MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSPC,
                   errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exit codes: 0 done, 2 bad input (one IdfError on stderr), 130 stopped by Ctrl-C."""
+    """Run one command. Exit codes: 0 done, 2 bad input (one IdfError on stderr), 130 stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    # `--budget S` is what people type; the field carries its unit in its name
-    argv = [a.replace("--budget", "--budget-s", 1) if a == "--budget" or a.startswith("--budget=")
-            else a for a in argv]
-    for module in MODULES:
-        argv = module.rewrite(argv) if hasattr(module, "rewrite") else argv
     for stream in (sys.stdout, sys.stderr):  # a redirected one on Windows may not know all letters
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="idf", args=argv,
-                                             description=__doc__.splitlines()[0])
+        _run(argv)
     except IdfError as error:
         print(f"idf: {error}", file=sys.stderr)
         sys.exit(2)
@@ -45,6 +36,29 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("\nidf: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def _run(argv: list[str]) -> None:
+    from .commands import COMMANDS  # here, so that what it lacks ends as one IdfError
+
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview(COMMANDS))
+        sys.exit(0 if argv else 2)
+    if argv[0] not in COMMANDS:
+        raise IdfError(f"There is no command `{argv[0]}`", argv[0] + nearest(argv[0], COMMANDS),
+                       "see `idf --help`")
+    # `--budget S` is what people type; the field carries its unit in its name
+    COMMANDS[argv[0]].run([a.replace("--budget", "--budget-s", 1)
+                           if a == "--budget" or a.startswith("--budget=") else a
+                           for a in argv[1:]])
+
+
+def overview(commands: dict) -> str:
+    """Return the list of commands, one line each."""
+    width = max(map(len, commands))
+    return "\n".join(["usage: idf COMMAND ...", "", __doc__.strip(), "",
+                      *(f"  {name.ljust(width)}  {c.summary}" for name, c in commands.items()),
+                      "", "`idf COMMAND --help` lists the flags of one."])
 
 
 if __name__ == "__main__":

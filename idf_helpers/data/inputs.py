@@ -14,6 +14,7 @@ from ..errors import IdfError
 from ..runtime.colab import in_colab
 from ..runtime.download import open_https
 from ..runtime.files import atomic_write, sha256_bytes
+from ..runtime.progress import Reporter
 from . import samples
 from .dataset import Dataset
 
@@ -59,6 +60,17 @@ def open_dataset(where, downloads="runs/downloads") -> Dataset:
     if path.is_file() and zipfile.is_zipfile(path):
         return Dataset.open(dataset_root(unpack(path, downloads / path.stem)))
     return Dataset.open(path)
+
+
+def as_dataset(data, reporter: Reporter | None = None) -> Dataset:
+    """Return a dataset for one, or for what `open_dataset` takes; what was noticed goes to the
+    reporter."""
+    if isinstance(data, Dataset):
+        return data
+    found = open_dataset(data)
+    for note in found.notes if reporter else ():
+        reporter.note(note)
+    return found
 
 
 def _mount_drive(text: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..data.dataset import Dataset
+from ..data.inputs import as_dataset
 from ..data.media import write_image
 from ..errors import IdfError
 from ..provenance import Mark, marked
@@ -28,22 +29,29 @@ from .splats import model_file
 __all__ = ["choose_method", "load", "mark_of_model", "method_of", "reconstruct"]
 
 
-def reconstruct(data: Dataset, out, method: str = "splats", config: TrainingConfig | None = None,
-                *, resume: bool = True, reporter: Reporter | None = None) -> Scene:
+def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "splats",
+                config: TrainingConfig | None = None, *, resume: bool = True,
+                reporter: Reporter | None = None) -> Scene:
     """Train a scene on a dataset; leave it, its measures and pictures of both in a run folder.
 
-    data: views of a head (for avatars: a talking head with poses and expressions).
-    out: the run folder. Left in it: the model in the method's own format (marked), metrics.json,
-        per_view.json, held_out.jpg (pictures above, renders below), and consent.json where the
-        dataset has one. A finished run of the same inputs and settings is read back.
-    method: "splats", "nerf" or "avatar" for the best that runs here; "splats:cpu" and the like for
-        a certain one (`idf doctor` lists them).
-    config: the method's own settings; None = its defaults.
-    resume: go on with an unfinished run; False starts it again.
+    A finished run of the same inputs and settings is read back.
+
+    Args:
+        data: views of a head (for avatars: a talking head with poses and expressions): a dataset,
+            its folder, a bundled name, a .zip or a URL of one.
+        out: the run folder. Left in it: the model in the method's own format (marked),
+            metrics.json, per_view.json, held_out.jpg (pictures above, renders below), and
+            consent.json where the dataset has one.
+        method: "splats", "nerf" or "avatar" for the best that runs here; "splats:cpu" and the like
+            for a certain one (`idf doctor` lists them).
+        config: the method's own settings; None = its defaults.
+        resume: go on with an unfinished run of the same settings; --no-resume starts it again.
+        reporter: takes word of the progress.
 
     Returns the scene. IdfError: bad input or settings, another run in the folder, a diverged
     training, something missing for the method.
     """
+    data = as_dataset(data, reporter)
     entry, why = choose_method(method)
     chosen: Method = entry.load()
     config = chosen.checked(config)

@@ -20,6 +20,8 @@ class Entry:
 
     target:   "module:attribute" to import.
     argument: what `target` is called with to get the object; None = it is the object.
+    config:   "module:class" of its settings, in a module that imports nothing heavy; "" = none of
+              its own.
     summary:  what it does, one line for people.
     rank:     among those that run, `auto` takes the highest.
     missing:  () -> None where this machine can run it, else what is missing and the command to get
@@ -37,6 +39,11 @@ class Entry:
     license: str = "MIT"
     commercial: bool = True
     argument: object = None
+    config: str = ""
+
+    def config_type(self) -> type:
+        """Import the class of the method's settings."""
+        return _imported(self.config)
 
     def load(self):
         """Return the object behind the name; IdfError where the machine lacks something for it."""
@@ -47,9 +54,13 @@ class Entry:
 
     def load_unchecked(self):
         """Import what the entry names, whether or not this machine can run it."""
-        module, attribute = self.target.split(":")
-        loaded = getattr(importlib.import_module(module), attribute)
+        loaded = _imported(self.target)
         return loaded if self.argument is None else loaded(self.argument)
+
+
+def _imported(target: str):
+    module, attribute = target.split(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""What the commands print when they are done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..runtime.files import read_record
+
+
+def splats(scene, arguments: dict) -> None:
+    """Print the measures of a training, and where to look."""
+    out = arguments["out"]
+    m = _metrics(out, "num_gaussians")
+    print(f"{_quality(m)}; {m['num_gaussians']} Gaussians, {_amount(m)}\n"
+          f"model: {out / 'point_cloud.ply'}")
+
+
+def radiance_field(scene, arguments: dict) -> None:
+    """Print the measures of a training."""
+    m = _metrics(arguments["out"])
+    print(f"{_quality(m)}; {_amount(m)}\nrun: {arguments['out']}")
+
+
+def avatar(scene, arguments: dict) -> None:
+    """Print the measures of an avatar and of its baselines, and where to look."""
+    out = arguments["out"]
+    m = _metrics(out, "num_gaussians")
+    print(f"{_decibels(m)} on {m['views']} held-out frames; {m['num_gaussians']} Gaussians, "
+          f"{_amount(m)}")
+    for name, words in (("shuffled", "with other frames' expressions"),
+                        ("static", "a model that cannot move")):
+        if name in m:
+            print(f"  {words}: {_decibels(m[name])}")
+    print(f"look at: {out / 'held_out.jpg'}, {out / 'expressions.jpg'}")
+
+
+def demo(result, arguments: dict) -> None:
+    """Print the measures of the whole job, and what to look at."""
+    m = result.metrics
+    print(f"\nheld-out views: {m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM; "
+          f"{m['num_gaussians']} Gaussians, {m['iterations']} iterations\n"
+          f"{result.seconds:.0f} s, {result.peak_rss_mb:.0f} MB peak memory\n\nLook at:")
+    for name, words in (("viewer.html", "turn the head in a browser"),
+                        ("orbit.mp4", "one turn as a video"),
+                        ("swap.png", "the views before and after the swap"),
+                        ("avatar.ply", "the model, for any splat viewer")):
+        print(f"  {result.files[name]}   {words}")
+
+
+def _metrics(out: Path, *more: str) -> dict:
+    return read_record(out / "metrics.json",
+                       ("psnr", "ssim", "views", "iterations", "seconds", *more), "metrics file")
+
+
+def _quality(m: dict) -> str:
+    return (f"{m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM on {m['views']} held-out views")
+
+
+def _amount(m: dict) -> str:
+    return f"{m['iterations']} iterations in {m['seconds']:.0f} s"
+
+
+def _decibels(part: dict) -> str:
+    def show(key):
+        return "-" if part.get(key) is None else f"{part[key]:.2f}"
+    return f"{show('psnr')} dB, head {show('psnr_head')}, what moves {show('psnr_moving')}"
