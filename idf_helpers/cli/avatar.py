@@ -7,60 +7,42 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from ..data.dataset import Dataset
+from ..data.inputs import as_dataset
 from ..errors import IdfError
-from ..reconstruction.avatar.config import AvatarConfig, NerfaceConfig, ReenactConfig
+from ..reconstruction import reconstruct
+from ..reconstruction.avatar.config import ReenactConfig
+from ..reconstruction.config import TrainingConfig
+from ..runtime.progress import Reporter
+from ..swapping.dataset import swap_dataset
 from .shared import Flat, open_dataset
 
 
-def avatar(dataset: Positional[Path], out: Path, backend: str = "auto",
-           config: Annotated[AvatarConfig, Flat] = AvatarConfig(),  # noqa: B008
-           nerface: NerfaceConfig = NerfaceConfig(),  # noqa: B008
-           swap: Path | None = None, consent: str = "", baseline: bool = False,
-           resume: bool = True) -> None:
+def swap_and_train(data: Dataset | str | Path, out: Path, method: str = "avatar",
+                   config: TrainingConfig | None = None, *, swap: Path | None = None,
+                   consent: str = "", resume: bool = True, reporter: Reporter | None = None):
     """Train an avatar with movable expressions on a sequence of a talking head.
 
     Args:
-        dataset: NeRFace folder: frames with pose and expression, e.g. the output of `idf track`.
+        data: NeRFace folder: frames with pose and expression, e.g. the output of `idf track`.
         out: run folder: avatar.npz, metrics.json, held_out.jpg, expressions.jpg.
-        backend: auto, or a name of `idf doctor`.
-        nerface: for the backend nerface only.
+        method: see `reconstruct`.
+        config: of the method.
         swap: photo whose face is put into every frame first; the swapped sequence goes to
             OUT-swap.
         consent: for --swap: whose faces these are, and that they agreed.
-        baseline: train a model that cannot move as well, equally long, for comparison.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
+        reporter: takes word of the progress.
     """
-    from ..reconstruction.avatar.run import read_metrics, train_avatar
-    from ..runtime.progress import Line
-
-    data, line = open_dataset(dataset), Line()
     if swap is None and consent:
-        raise IdfError("A consent without a photo to swap in", consent[:60], "add --swap PHOTO")
+        raise IdfError("A consent needs a photo to swap in", consent[:60], "add --swap PHOTO")
+    reporter = reporter or Reporter()
+    data = as_dataset(data, reporter)
     if swap is not None:
-        from ..swapping.dataset import swap_dataset
-
         data = swap_dataset(data, swap, out.with_name(out.name + "-swap"), consent=consent,
-                            resume=resume, progress=line)
-        line.close()
-        print(f"swapped: {data.describe()}")
-    train_avatar(data, out, config, backend=backend, resume=resume, baseline=baseline,
-                 nerface=nerface,
-                 progress=line.training, say=lambda text: print(f"  {text}", flush=True), step=line)
-    line.close()
-    m = read_metrics(out)
-
-    def decibels(part):
-        def show(key):
-            return "-" if part.get(key) is None else f"{part[key]:.2f}"
-        return f"{show('psnr')} dB, head {show('psnr_head')}, what moves {show('psnr_moving')}"
-
-    print(f"{decibels(m)} on {m['views']} held-out frames; {m['num_gaussians']} Gaussians, "
-          f"{m['iterations']} iterations in {m['seconds']:.0f} s")
-    for name, what in (("shuffled", "with other frames' expressions"),
-                       ("static", "a model that cannot move")):
-        if name in m:
-            print(f"  {what}: {decibels(m[name])}")
-    print(f"look at: {out / 'held_out.jpg'}, {out / 'expressions.jpg'}")
+                            resume=resume, progress=reporter.step)
+        reporter.note(f"swapped: {data.describe()}")
+    return reconstruct(data, out, method, config, resume=resume, reporter=reporter)
 
 
 def reenact(run: Positional[Path], driver: Path, out: Path,
@@ -98,5 +80,3 @@ def express(run: Positional[Path], out: Path,
 
     print(f"written: {write_expression(run, out, parse_values(set_), resolution)}")
 
-
-COMMANDS = {"avatar": avatar, "reenact": reenact, "express": express}

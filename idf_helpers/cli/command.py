@@ -30,7 +30,8 @@ class Command:
 
     name, summary: in the list of `idf --help`. target: "module:function". positional: arguments
     that need no name. show: (result, arguments) -> None prints what came of it. renamed: flag for
-    an argument whose name is no good flag. hidden: arguments that a shell can't give.
+    an argument whose name is no good flag. hidden: arguments that a shell can't give. rewrite:
+    other spellings of flags that people type -> the command line that is parsed.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Command:
     show: Callable[[Any, dict], None] = lambda result, arguments: None
     renamed: dict[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    rewrite: Callable[[list[str]], list[str]] = lambda argv: argv
 
     def function(self) -> Callable:
         """Import what a Python user calls."""
@@ -86,7 +88,7 @@ class Command:
 
     def run(self, argv: list[str]) -> None:
         """Parse, call, print."""
-        arguments = self.parse(argv)
+        arguments = self.parse(self.rewrite(argv))
         line = Line()
         given = dict(arguments)
         if "reporter" in inspect.signature(self.function()).parameters:
@@ -112,7 +114,8 @@ class TrainingCommand(Command):
         kind = with_ranges(entry.config_type())
         self._refuse_flags_of_others(argv, entry)
         keyword = inspect.Parameter.KEYWORD_ONLY
-        return {**{n: parameters[n] for n in ("data", "out")},
+        first = [n for n in parameters if n in ("data", "out")]
+        return {**{n: parameters[n] for n in first},
                 "backend": inspect.Parameter(
                     "backend", keyword, default="auto",
                     annotation=Annotated[str, arg(help="auto, or one of: "
@@ -120,7 +123,7 @@ class TrainingCommand(Command):
                 "config": inspect.Parameter("config", keyword, default=kind(),
                                             annotation=Annotated[kind, arg(name="")]),
                 **{n: p for n, p in parameters.items()
-                   if n not in ("data", "out", "method", "config")}}
+                   if n not in (*first, "method", "config")}}
 
     def call(self, arguments: dict) -> Any:
         arguments = dict(arguments)
@@ -148,7 +151,7 @@ class TrainingCommand(Command):
                 if f.name not in own:
                     others.setdefault(f.name, []).append(other.name)
         for word in argv:
-            if not word.startswith("--"):
+            if not word.startswith("--") or word == "--help":
                 continue
             name = word[2:].partition("=")[0].replace("-", "_").removeprefix("no_")
             if name in others:

@@ -8,13 +8,56 @@ from .command import Command, TrainingCommand
 
 _TRAIN = "idf_helpers.reconstruction:reconstruct"
 
+
+def _budget(argv: list[str]) -> list[str]:
+    """Take `--budget S`, which people type, for the field that carries its unit in its name."""
+    return [a.replace("--budget", "--budget-s", 1) if a == "--budget" or a.startswith("--budget=")
+            else a for a in argv]
+
+
+def _main_folder(argv: list[str]) -> list[str]:
+    """Take `--main_folder X` as the argument X: the original's script has a flag, its README an
+    argument."""
+    rest, folder, words = [], [], iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in ("--main_folder", "--main-folder"):
+            folder = [value if equals else next(words, "")]
+        else:
+            rest.append(word)
+    return [*folder, *rest]
+
+
 COMMANDS = {command.name: command for command in (
-    Command("demo", "swap a face, train splats, write video, page and model: on the bundled head",
-            "idf_helpers.cli.demo:demo", show=show.demo, hidden=("view",)),
+    Command("demo", "the main job on the bundled head: swap, splats, video, page and model",
+            "idf_helpers.cli.demo:demo", show=show.demo, hidden=("view",), rewrite=_budget),
+    Command("doctor", "what this machine can run, and what is missing",
+            "idf_helpers.cli.machine:doctor"),
+    Command("download", "models by name: size, license, source, hash",
+            "idf_helpers.cli.machine:download"),
+    Command("track", "a video of a talking head becomes a dataset with poses and expressions",
+            "idf_helpers.cli.track:track"),
+    Command("swap", "put the face of a photo into a dataset, a picture or a video",
+            "idf_helpers.cli.swap:swap"),
     TrainingCommand("splat", "train Gaussian splats on a dataset", _TRAIN, ("data",), show.splats,
-                    stage="splats", methods=lambda: SPLATS),
+                    stage="splats", methods=lambda: SPLATS, rewrite=_budget),
     TrainingCommand("nerf", "train a radiance field on a dataset", _TRAIN, ("data",),
-                    show.radiance_field, stage="nerf", methods=lambda: RADIANCE_FIELDS),
-    TrainingCommand("avatar", "train an avatar with movable expressions on a talking head", _TRAIN,
-                    ("data",), show.avatar, stage="avatar", methods=lambda: AVATARS),
+                    show.radiance_field, stage="nerf", methods=lambda: RADIANCE_FIELDS,
+                    rewrite=_budget),
+    TrainingCommand("avatar", "train an avatar with movable expressions on a talking head",
+                    "idf_helpers.cli.avatar:swap_and_train", ("data",), show.avatar,
+                    stage="avatar", methods=lambda: AVATARS, rewrite=_budget),
+    Command("reenact", "move an avatar by another head's sequence", "idf_helpers.cli.avatar:reenact"),
+    Command("express", "a picture or model of an avatar at one expression",
+            "idf_helpers.cli.avatar:express"),
+    Command("stylize", "restyle the views of a dataset", "idf_helpers.cli.stylize:stylize"),
+    Command("loop", "restyle, fit splats, render the turn, and again",
+            "idf_helpers.cli.stylize:loop", rewrite=_main_folder),
+    Command("render", "pictures of a scene from all around, or one turn as a video",
+            "idf_helpers.cli.results:render"),
+    Command("export", "write a scene as model, page, video or picture",
+            "idf_helpers.cli.results:export"),
+    Command("eval", "measure swaps side by side, or scenes on their test views",
+            "idf_helpers.cli.results:eval_"),
+    Command("verify", "what an exported file says of its making", "idf_helpers.cli.results:verify"),
 )}

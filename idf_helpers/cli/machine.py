@@ -59,5 +59,3 @@ def _announce(model: ModelFile) -> bool:
         print(f"  {NOT_PINNED}", flush=True)
     return True
 
-
-COMMANDS = {"doctor": doctor, "download": download}

@@ -1,4 +1,4 @@
-"""The command line: the functions that Python users and notebooks call, from a shell."""
+"""ImplicitDeepfake: one photo and views of a head become a 3D or 4D avatar."""
 
 from __future__ import annotations
 
@@ -47,10 +47,7 @@ def _run(argv: list[str]) -> None:
     if argv[0] not in COMMANDS:
         raise IdfError(f"There is no command `{argv[0]}`", argv[0] + nearest(argv[0], COMMANDS),
                        "see `idf --help`")
-    # `--budget S` is what people type; the field carries its unit in its name
-    COMMANDS[argv[0]].run([a.replace("--budget", "--budget-s", 1)
-                           if a == "--budget" or a.startswith("--budget=") else a
-                           for a in argv[1:]])
+    COMMANDS[argv[0]].run(argv[1:])
 
 
 def overview(commands: dict) -> str:

@@ -100,5 +100,3 @@ def _trimmed(model, config: ExportConfig):
         print(line)
     return model
 
-
-COMMANDS = {"render": render, "export": export, "eval": eval_, "verify": verify}

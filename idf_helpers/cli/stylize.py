@@ -127,22 +127,3 @@ def _measures(measures: dict) -> str:
              "splats_psnr": "splats {:.1f} dB on held-out views"}
     return ", ".join(t.format(measures[k]) for k, t in named.items()
                      if isinstance(measures.get(k), float)) or "nothing to measure"
-
-
-def rewrite(argv: list[str]) -> list[str]:
-    """`loop --main_folder X` as `loop X`: the original's script has a flag, its README an argument.
-    """
-    if argv[:1] != ["loop"]:
-        return argv
-    rest, folder = [], []
-    words = iter(argv[1:])
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name in ("--main_folder", "--main-folder"):
-            folder = [value if equals else next(words, "")]
-        else:
-            rest.append(word)
-    return ["loop", *folder, *rest]
-
-
-COMMANDS = {"stylize": stylize, "loop": loop}

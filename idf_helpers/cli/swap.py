@@ -65,5 +65,3 @@ def _counts(report: dict) -> str:
 def _note(report: dict) -> str:
     return f"\nnote: {report['note']}" if report.get("note") else ""
 
-
-COMMANDS = {"swap": swap}

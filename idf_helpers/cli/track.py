@@ -53,5 +53,3 @@ def track(source: Positional[Path], out: Path,
         if report[name]:
             print(f"  left out, {name.replace('_', ' ')}: {len(report[name])} frames")
 
-
-COMMANDS = {"track": track}
