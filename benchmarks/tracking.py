@@ -31,7 +31,7 @@ from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 from idf_helpers.tracking.config import TrackConfig
 from idf_helpers.tracking.fit import fit_clip
 from idf_helpers.tracking.overlay import check_poses
-from idf_helpers.tracking.track import track_video
+from idf_helpers.tracking.track import track
 
 GROUPS = {  # what is compared, and the limit of the correlation
     "jaw": (("jawOpen",), 0.85), "smile": (("mouthSmile_L", "mouthSmile_R"), 0.85),
@@ -77,7 +77,7 @@ def bundled(folder: Path, count: int | None, name: str) -> None:
     for i, f in enumerate(frames):
         (pictures / f"{i:04d}.png").symlink_to(f.path)
     started, cpu = time.perf_counter(), time.process_time()
-    tracked = track_video(pictures, folder / "run", TrackConfig(fov=29.0, overlay=False))
+    tracked = track(pictures, folder / "run", TrackConfig(fov=29.0, overlay=False))
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     number = [int(f.name[-5:]) for f in tracked.frames]
     truth = np.array([frames[i].expression for i in number])

@@ -31,6 +31,8 @@ def _main_folder(argv: list[str]) -> list[str]:
 COMMANDS = {command.name: command for command in (
     Command("demo", "the main job on the bundled head: swap, splats, video, page and model",
             "idf_helpers.cli.demo:demo", show=show.demo, hidden=("view",), rewrite=_budget),
+    Command("make", "a photo and a target: all stages that the target needs",
+            "idf_helpers.make:make", ("photo", "target"), show.make),
     Command("doctor", "what this machine can run, and what is missing",
             "idf_helpers.cli.machine:doctor"),
     Command("download", "models by name: size, license, source, hash",
@@ -38,7 +40,7 @@ COMMANDS = {command.name: command for command in (
     Command("track", "a video of a talking head becomes a dataset with poses and expressions",
             "idf_helpers.cli.track:track"),
     Command("swap", "put the face of a photo into a dataset, a picture or a video",
-            "idf_helpers.cli.swap:swap"),
+            "idf_helpers.swapping.swap:swap", ("target",), show.swap),
     TrainingCommand("splat", "train Gaussian splats on a dataset", _TRAIN, ("data",), show.splats,
                     stage="splats", methods=lambda: SPLATS, rewrite=_budget),
     TrainingCommand("nerf", "train a radiance field on a dataset", _TRAIN, ("data",),

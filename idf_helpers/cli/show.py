@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from ..data.dataset import Dataset
 from ..runtime.files import read_record
+
+
+def swap(result, arguments: dict) -> None:
+    """Print the method, what became of the frames, and where the result lies."""
+    out = arguments["out"]
+    if (out / "swap_report.json").is_file():
+        report = read_record(out / "swap_report.json", ("counts", "why"), "report")
+        counts = ", ".join(f"{n} {s}" for s, n in sorted(report["counts"].items()))
+        details = [counts, *([f"sound: {report['sound']}"] if "sound" in report else [])]
+    else:
+        report, details = read_record(out / "run.json", ("why",), "run manifest"), []
+    print(f"method {report['why']}")
+    if report.get("note"):
+        print(f"note: {report['note']}")
+    if details:
+        print("; ".join(details))
+    print(result.describe() if isinstance(result, Dataset) else f"written: {result}")
+
+
+def make(made, arguments: dict) -> None:
+    """Print the measures, and what to look at."""
+    if made.metrics:
+        print(f"{made.metrics['psnr']:.2f} dB PSNR on {made.metrics['views']} held-out views")
+    print("Look at:", *(f"  {path}" for path in made.files.values()), sep="\n")
 
 
 def splats(scene, arguments: dict) -> None:

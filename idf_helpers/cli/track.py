@@ -38,11 +38,11 @@ def track(source: Positional[Path], out: Path,
                            "leave the other options out")
         print(import_tracked(source, out, from_, resume).describe())
         return
-    from ..tracking.track import track_video
+    from ..tracking.track import track
 
     line = Line()
-    dataset = track_video(source, out, config, task=task, background=background, resume=resume,
-                          progress=line)
+    dataset = track(source, out, config, task=task, background=background, resume=resume,
+                    progress=line)
     line.close()
     report = read_record(out / "track_report.json", ("frames", "used", "fov", "error_percent"),
                          "report")

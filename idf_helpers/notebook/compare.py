@@ -10,7 +10,6 @@ import numpy as np
 from ..data.cameras import Camera, scene_frame
 from ..data.contact_sheet import before_after
 from ..data.dataset import Dataset
-from ..reconstruction import reconstruct
 from ..reconstruction.methods import SPLATS
 from ..reconstruction.splats.config import SplatConfig
 from ..reconstruction.splats.scene import GaussianScene

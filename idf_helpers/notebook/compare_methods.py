@@ -11,7 +11,6 @@ import numpy as np
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..metrics import Target
-from ..reconstruction import reconstruct
 from ..reconstruction.nerf.config import VoxelConfig
 from ..reconstruction.nerf.stage import train
 from ..reconstruction.splats.config import SplatConfig

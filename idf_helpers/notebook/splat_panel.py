@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..data.cameras import orbit
-from ..reconstruction import reconstruct
 from ..reconstruction.splats.config import SplatConfig
 from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.files import read_json

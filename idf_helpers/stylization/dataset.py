@@ -18,7 +18,6 @@ from ..data.dataset import Dataset
 from ..data.media import encode_image, read_image, to_uint8
 from ..data.transforms import write_transforms
 from ..provenance.lineage import copy_consent, mark_of
-from ..reconstruction import reconstruct
 from ..reconstruction.splats.config import SplatConfig
 from ..runtime.files import sha256_bytes, sha256_file, write_bytes, write_json
 from ..runtime.runs import RunFolder

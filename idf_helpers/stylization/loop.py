@@ -36,7 +36,7 @@ from ..errors import IdfError
 from ..metrics import psnr
 from ..provenance.lineage import copy_consent, mark_of
 from ..reconstruction import load as load_scene
-from ..reconstruction import mark_of_model, reconstruct
+from ..reconstruction import mark_of_model
 from ..reconstruction.splats.config import SplatConfig
 from ..reconstruction.splats.model_path import MODEL
 from ..runtime.files import read_json, write_bytes, write_json

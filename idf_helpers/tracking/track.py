@@ -39,9 +39,9 @@ def _silent(step: str, fraction: float) -> None:
     pass
 
 
-def track_video(source, out, config: TrackConfig | None = None, *, task=None, background=None,
-                model: FaceModel | None = None, resume: bool = True,
-                progress: Callable[[str, float], None] = _silent) -> Dataset:
+def track(source, out, config: TrackConfig | None = None, *, task=None, background=None,
+          model: FaceModel | None = None, resume: bool = True,
+          progress: Callable[[str, float], None] = _silent) -> Dataset:
     """Tracks the face in `source` (a video, or a folder of pictures).
 
     out: run folder, itself a dataset afterwards: frames/, transforms_*.json, track.npz (see

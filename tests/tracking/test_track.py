@@ -23,7 +23,7 @@ from idf_helpers.tracking.config import TrackConfig
 from idf_helpers.tracking.fit import rotation_vector
 from idf_helpers.tracking.frames import Source, read_landmarks
 from idf_helpers.tracking.mediapipe_task import our_names
-from idf_helpers.tracking.track import track_video
+from idf_helpers.tracking.track import track
 
 from .clips import SIZE, make_clip
 
@@ -86,7 +86,7 @@ def test_a_finished_run_does_nothing(clip, tracked, monkeypatch):
     monkeypatch.setattr(frames_module.FollowingDetector, "__call__",
                         lambda *_: pytest.fail("detected again"))
     said = []
-    track_video(clip[0], tracked, TrackConfig(fov=29.0), progress=lambda s, f: said.append(s))
+    track(clip[0], tracked, TrackConfig(fov=29.0), progress=lambda s, f: said.append(s))
     assert said == ["already done"]
 
 
@@ -103,16 +103,16 @@ def test_an_interrupted_run_goes_on_from_its_frame(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(frames_module.FollowingDetector, "__call__", detect)
     config = TrackConfig(fov=30.0, size=SIZE, identity=False, overlay=False)
     with pytest.raises(KeyboardInterrupt):
-        track_video(clip[0], tmp_path / "a", config)
+        track(clip[0], tmp_path / "a", config)
     with open(tmp_path / "a" / "landmarks.f32", "ab") as f:
         f.write(b"half a record")
-    track_video(clip[0], tmp_path / "a", config)
+    track(clip[0], tmp_path / "a", config)
     assert len(calls) == 13  # the frame at which it was stopped was looked at twice, no other
     calls.clear()
     calls.extend([None] * 7)  # past the interruption
     monkeypatch.setattr(frames_module.FollowingDetector, "__call__",
                         lambda self, rgb: (calls.append(1), points[len(calls) - 8])[1])
-    track_video(clip[0], tmp_path / "b", config)
+    track(clip[0], tmp_path / "b", config)
     for name in ("landmarks.f32", "transforms_train.json", "transforms_test.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     numbers, again = read_landmarks(tmp_path / "a" / "landmarks.f32")
@@ -137,12 +137,12 @@ def test_bad_sources_are_told(tmp_path):
     for path, word in (("empty", "no pictures"), ("none.mp4", "no such file"),
                        ("text.mp4", "no video"), ("x.doc", "cannot be tracked")):
         with pytest.raises(IdfError) as error:
-            track_video(tmp_path / path, tmp_path / "out", QUICK)
+            track(tmp_path / path, tmp_path / "out", QUICK)
         assert word in str(error.value)
     for k, size in enumerate(((40, 40), (40, 50))):
         media.write_image(tmp_path / "empty" / f"{k}.png", np.zeros((*size, 3), np.uint8))
     with pytest.raises(IdfError, match="differ in size"):
-        track_video(tmp_path / "empty", tmp_path / "out", QUICK)
+        track(tmp_path / "empty", tmp_path / "out", QUICK)
     assert not (tmp_path / "out").exists()
     names = [p.name for p in Source(tmp_path / "empty").pictures]
     assert names == ["0.png", "1.png"]
@@ -202,7 +202,7 @@ def test_scores_and_poses_of_a_task_file(clip, tmp_path, task, monkeypatch):
     shift = np.eye(4)
     shift[:3, 3] = (0, 2, -3)  # MediaPipe's head has another origin
     fake_mediapipe(monkeypatch, points, [1.02 * (p @ shift) for p in poses])
-    data = track_video(clip[0], tmp_path / "out", AS_FILE, task=task)
+    data = track(clip[0], tmp_path / "out", AS_FILE, task=task)
     jaw, brow = (data.expression_names.index(n) for n in ("jawOpen", "browInnerUp_R"))
     for f in data.frames:
         assert f.expression[jaw] == pytest.approx(0.05 * int(f.name[-5:]), abs=1e-4)
@@ -214,19 +214,19 @@ def test_scores_and_poses_of_a_task_file(clip, tmp_path, task, monkeypatch):
 def test_a_bad_task_file_is_told(clip, tmp_path, task, monkeypatch):
     fake_mediapipe(monkeypatch, make_clip(12)[0], [np.eye(4)] * 12, flat=True)
     with pytest.raises(IdfError, match="do not belong together"):
-        track_video(clip[0], tmp_path / "out", AS_FILE, task=task)
+        track(clip[0], tmp_path / "out", AS_FILE, task=task)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(IdfError, match="needs the package mediapipe"):
-        track_video(clip[0], tmp_path / "out", AS_FILE, task=task)
+        track(clip[0], tmp_path / "out", AS_FILE, task=task)
     with zipfile.ZipFile(task, "w") as z:
         z.writestr("face_detector.tflite", b"x")
     with pytest.raises(IdfError, match="face_blendshapes"):
-        track_video(clip[0], tmp_path / "out", AS_FILE, task=task)
+        track(clip[0], tmp_path / "out", AS_FILE, task=task)
     task.write_bytes(b"no zip")
     with pytest.raises(IdfError, match="not a MediaPipe task"):
-        track_video(clip[0], tmp_path / "out", AS_FILE, task=task)
+        track(clip[0], tmp_path / "out", AS_FILE, task=task)
     with pytest.raises(IdfError, match="field of view"):
-        track_video(clip[0], tmp_path / "out", QUICK, task=task)
+        track(clip[0], tmp_path / "out", QUICK, task=task)
     assert not (tmp_path / "out").exists()
 
 

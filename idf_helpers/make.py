@@ -1,0 +1,102 @@
+"""One photo and one target: the stages that the target needs, in one run tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .data.dataset import Dataset
+from .data.inputs import as_dataset
+from .data.media import is_image, is_video
+from .errors import IdfError
+from .exporting import export
+from .exporting.config import ExportConfig
+from .exporting.gallery import write_view
+from .reconstruction import reconstruct
+from .reconstruction.config import TrainingConfig
+from .runtime.files import read_json
+from .runtime.progress import Reporter
+from .swapping.dataset import swap_dataset, swap_image
+from .tracking.track import track
+
+Kind = Literal["auto", "views", "talk", "picture"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `make` left.
+
+    kind: what the target was taken for. files: what to look at, by name. metrics: of the
+    reconstruction on held-out views; empty for a picture.
+    """
+
+    kind: str
+    files: dict[str, Path]
+    metrics: dict
+
+
+def make(photo: str | Path | Sequence[str | Path], target: Dataset | str | Path,
+         out: str | Path, config: TrainingConfig | None = None, view: ExportConfig | None = None,
+         *, consent: str = "", kind: Kind = "auto", resume: bool = True,
+         reporter: Reporter | None = None) -> Made:
+    """Put the face of a photo into a target and make the avatar that the target allows.
+
+    Views of a still head become a 3D head (swap, splats, page and video); a talking head, as a
+    video or as a tracked dataset, becomes a 4D avatar (track, swap, avatar, page and video); a
+    picture is swapped. Each stage has its folder in `out`; a second call goes on where the first
+    stopped.
+
+    Args:
+        photo: the face to put in.
+        target: dataset (or its folder, bundled name, .zip or URL), video of a talking head, or
+            picture.
+        out: the run tree: track/, swap/, splats/ or avatar/, view/, as far as they are needed.
+        config: of the reconstruction.
+        view: of the exports.
+        consent: whose faces these are, and that they agreed; covers photo and target.
+        kind: what to take the target for; auto: told by what it is.
+        resume: go on with unfinished runs; --no-resume starts them again.
+        reporter: takes word of the progress.
+
+    Returns what was made. IdfError: as of each stage.
+    """
+    out, reporter = Path(out), reporter or Reporter()
+    found = kind_of(target) if kind == "auto" else kind
+    reporter.note(f"the target is taken for: {found}")
+    if found == "picture":
+        path = swap_image(target, photo, out / "swap", consent=consent, resume=resume)
+        return Made(found, {path.name: path}, {})
+    if found == "talk" and not isinstance(target, Dataset) and is_video(Path(target)):
+        target = track(target, out / "track", resume=resume, progress=reporter.step)
+    data = as_dataset(target, reporter)
+    swapped = swap_dataset(data, photo, out / "swap", consent=consent, resume=resume,
+                           progress=reporter.step)
+    view = view or ExportConfig(clean=found == "views")
+    if found == "talk":
+        run = out / "avatar"
+        reconstruct(swapped, run, "avatar", config, resume=resume, reporter=reporter)
+        files = {f"avatar.{suffix}": export(run, out / "view" / f"avatar.{suffix}", config=view)
+                 for suffix in ("html", "mp4", "png")}
+    else:
+        run = out / "splats"
+        reconstruct(swapped, run, "splats", config, resume=resume, reporter=reporter)
+        files = write_view(run, out / "view", view, swap=(data, swapped),
+                           progress=reporter.step)
+    return Made(found, files, read_json(run / "metrics.json", "metrics file"))
+
+
+def kind_of(target: Dataset | str | Path) -> str:
+    """Return what a target is taken for: "views", "talk" or "picture". IdfError: none of these."""
+    if not isinstance(target, Dataset):
+        path = Path(target)
+        if path.is_file() and is_video(path):
+            return "talk"
+        if path.is_file() and is_image(path):
+            return "picture"
+        target = as_dataset(target)
+    if not target.train:
+        raise IdfError(f"{target.root} holds no training frames", "an empty training split",
+                       "give a dataset with pictures and cameras")
+    return "talk" if target.train[0].expression is not None else "views"

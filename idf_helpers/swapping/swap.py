@@ -1,0 +1,49 @@
+"""The verb: a dataset, a picture or a video in, the same with another face out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.dataset import Dataset
+from ..data.inputs import as_dataset
+from ..data.media import is_image, is_video
+from ..runtime.progress import Reporter
+from .config import SwapConfig, VideoConfig
+from .dataset import swap_dataset, swap_image
+from .video import swap_video
+
+
+def swap(target: Dataset | str | Path, source: str | Path | bytes | Sequence[str | Path],
+         out: str | Path, config: SwapConfig | None = None, video: VideoConfig | None = None, *,
+         consent: str = "", engine: str = "serial", workers: int = 2, resume: bool = True,
+         reporter: Reporter | None = None) -> Dataset | Path:
+    """Swap the face of a photo into every view of a dataset, one picture, or a video.
+
+    Args:
+        target: dataset (or its folder, bundled name, .zip or URL), picture or video.
+        source: photo with the face to put in; several of one person are merged (uv), or go to
+            several targets, the k-th to the k-th.
+        out: run folder; for a dataset it is itself a dataset afterwards.
+        config: of the swap.
+        video: for videos only.
+        consent: whose faces these are, and that they agreed; covers source and target.
+        engine: serial, process (several on this machine), or the address of a Dask scheduler whose
+            workers see the same files, e.g. tcp://10.0.0.5:8786.
+        workers: processes.
+        resume: go on with an unfinished run of the same settings; --no-resume starts it again.
+        reporter: takes word of the progress.
+
+    Returns the swapped dataset, or the path of the picture or video. IdfError: no face, no
+    consent, bad input or settings, something missing for the method.
+    """
+    reporter = reporter or Reporter()
+    if not isinstance(target, Dataset):
+        path = Path(target)
+        if is_video(path) and not path.is_dir():
+            return swap_video(path, source, out, config, video, consent=consent, engine=engine,
+                              workers=workers, resume=resume, progress=reporter.step)
+        if path.is_file() and not path.suffix.lower() == ".zip" or is_image(path):
+            return swap_image(path, source, out, config, consent=consent, resume=resume)
+    return swap_dataset(as_dataset(target, reporter), source, out, config, consent=consent,
+                        engine=engine, workers=workers, resume=resume, progress=reporter.step)
