@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from idf_helpers.errors import IdfError
-from idf_helpers.reconstruction.trainer import MAX_ROLLBACKS, Recoverable, State, drive
+from idf_helpers.reconstruction.trainer import MAX_ROLLBACKS, ResumableTrainer, State, train_loop
 
 
-class Counter(Recoverable):
+class Counter(ResumableTrainer):
     """Adds its rate at each step; bad: steps after which the sum is NaN, once each."""
 
     rates = "lr_count"
@@ -54,6 +54,9 @@ class Run:
     def __init__(self):
         self.kept = {}
 
+    def latest_checkpoint(self):
+        return self.kept[max(self.kept)] if self.kept else None
+
     def checkpoint_due(self):
         return True
 
@@ -63,7 +66,7 @@ class Run:
 
 def test_nan_goes_back_to_the_last_good_state_with_half_the_rates():
     trainer = Counter(bad=[7])
-    drive(trainer)
+    train_loop(trainer)
     assert trainer.iteration == 20 and trainer.sum[0] == 5 + 15 * 0.5
     assert (trainer.rollbacks, trainer.rate_factor) == (1, 0.5)
 
@@ -71,29 +74,29 @@ def test_nan_goes_back_to_the_last_good_state_with_half_the_rates():
 def test_again_and_again_is_an_error_that_says_what_to_lower():
     trainer = Counter(bad=[7] * 9)
     with pytest.raises(IdfError, match="diverged at step 10") as caught:
-        drive(trainer)
+        train_loop(trainer)
     assert trainer.rollbacks == MAX_ROLLBACKS and "lower lr_count" in str(caught.value)
     assert "NaN or infinity in the sum" in str(caught.value)
 
 
 def test_checkpoints_hold_good_states_and_a_run_goes_on_from_them():
     straight = Counter(bad=[7, 13])
-    drive(straight)
+    train_loop(straight)
     run, stopped = Run(), Counter(bad=[7, 13], stop_at=18)
     with pytest.raises(KeyboardInterrupt):
-        drive(stopped, run)
+        train_loop(stopped, run)
     assert set(run.kept) == {5, 10, 15}, "and no half of a step"
     for at, bad in ((5, [13]), (15, [])):
-        resumed = Counter(bad=bad)
-        resumed.restore(run.kept[at])
-        drive(resumed)
+        resumed, earlier = Counter(bad=bad), Run()
+        earlier.kept[at] = run.kept[at]
+        train_loop(resumed, earlier)
         assert resumed.sum == straight.sum and resumed.rollbacks == straight.rollbacks
 
 
 def test_progress_is_told_now_and_then_and_at_the_end():
     told = []
-    drive(Counter(), progress=told.append, progress_every_s=3600)
+    train_loop(Counter(), progress=told.append, progress_every_s=3600)
     assert told == [1, 20]
     told.clear()
-    drive(Counter(), progress=told.append, progress_every_s=0)
+    train_loop(Counter(), progress=told.append, progress_every_s=0)
     assert told == [*range(1, 21), 20]

@@ -1,4 +1,4 @@
-"""Settings of training Gaussian splats on a CPU."""
+"""Settings of training Gaussian splats: what all trainers share, and those of our own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,32 @@ RATE = Interval(ge=1e-9, le=10)
 
 
 @dataclass(frozen=True)
-class SplatConfig(TrainingConfig):
-    """Settings of `reconstruct.splats.train`.
+class GaussianConfig(TrainingConfig):
+    """Settings that all trainers of Gaussian splats share."""
+
+    sh_degree: Annotated[int, Interval(ge=0, le=3)] = 3
+    """Degree of the view-dependent color in the end."""
+    background: Literal["auto", "random", "white", "black"] = "auto"
+    """What lies behind: a new random color each step (pictures with alpha only), white or black.
+    auto: random with alpha; without it white or black, whichever the pictures' borders are nearer.
+    """
+    lambda_dssim: Annotated[float, UNIT] = 0.2
+    """Weight of 1 - SSIM in the loss; the rest is the mean absolute error."""
+    start: Path | None = None
+    """Splat run folder or model file whose Gaussians the training goes on from."""
+    points: Path | None = None
+    """Run folder of a scene, such as a radiance field, on whose surface the Gaussians start."""
+
+    def identity(self) -> dict:
+        """Return every field; the earlier model and the scene by what they are, not where."""
+        return super().identity() | {
+            "start": sha256_file(find_model(self.start)) if self.start else None,
+            "points": read_manifest(self.points)["run_id"] if self.points else None}
+
+
+@dataclass(frozen=True)
+class SplatConfig(GaussianConfig):
+    """Settings of `reconstruction.splats.train`.
 
     Lengths and the learning rate of the means are in scene radii (`cameras.scene_frame`: half the
     width that the cameras see at the center of the scene), so that the defaults fit a scene of any
@@ -30,17 +54,9 @@ class SplatConfig(TrainingConfig):
     """Gaussians at the start, at most max_gaussians."""
     max_gaussians: Annotated[int, Interval(ge=16, le=20_000_000)] = 40_000
     """Gaussians at most; sets time per step, memory and size of the file."""
-    sh_degree: Annotated[int, Interval(ge=0, le=3)] = 3
-    """Degree of the view-dependent color in the end."""
-    background: Literal["auto", "random", "white", "black"] = "auto"
-    """What lies behind: a new random color each step (pictures with alpha only), white or black.
-    auto: random with alpha; without it white or black, whichever the pictures' borders are nearer.
-    """
     random_until: Annotated[float, UNIT] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
-    lambda_dssim: Annotated[float, UNIT] = 0.2
-    """Weight of 1 - SSIM in the loss; the rest is the mean absolute error."""
 
     lr_means: Annotated[float, RATE] = 1.2e-3
     """Adam's learning rate at the start, scene radii per step; falls by `lr_final`."""
@@ -72,15 +88,6 @@ class SplatConfig(TrainingConfig):
     max_scale: Annotated[float, Interval(ge=1e-3)] = 0.8
     """Standard deviation in scene radii above which a Gaussian counts as dead."""
 
-    start: Path | None = None
-    """Splat run folder or model file whose Gaussians the training goes on from."""
-    points: Path | None = None
-    """Run folder of a scene, such as a radiance field, on whose surface the Gaussians start."""
-
-    def identity(self) -> dict:
-        """Return every field; the earlier model and the scene by what they are, not where."""
-        return super().identity() | origin_identity(self.start, self.points)
-
     def _check_together(self) -> None:
         super()._check_together()
         for name, low, high in (("initial", 16, self.max_gaussians),
@@ -89,9 +96,3 @@ class SplatConfig(TrainingConfig):
         if not self.sh_steps[0] <= self.sh_steps[1] <= self.sh_steps[2]:
             raise IdfError("The setting `sh_steps` must rise", f"{self.sh_steps}",
                            "give three parts of the run, the smallest first")
-
-
-def origin_identity(start: Path | None, points: Path | None) -> dict:
-    """Return what identifies the model and the scene that a training begins with."""
-    return {"start": sha256_file(find_model(start)) if start else None,
-            "points": read_manifest(points)["run_id"] if points else None}

@@ -1,26 +1,27 @@
-"""Settings of training with gsplat that the CPU's trainer does not have."""
+"""Settings of training Gaussian splats with gsplat on an NVIDIA GPU."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ...errors import IdfError
-from ...runtime.settings import check_ranges
-
-ITERATIONS = 30_000  # where SplatConfig names neither iterations nor a budget
+from ...runtime.settings import Annotated, Interval, check_range
+from .config import RATE, UNIT, GaussianConfig
 
 
 @dataclass(frozen=True)
-class GsplatConfig:
-    """Used by the backend `gsplat` only. The defaults are those of gsplat 1.5.3's own trainer
-    (examples/simple_trainer.py), whose steps are counted for 30 000 iterations and go in proportion
-    with another number. Of `SplatConfig` it takes iterations (default here 30 000), budget_s,
-    resolution, seed, sh_degree, background, random_until and lambda_dssim; the rest of it is tuned
-    for the CPU.
+class GsplatConfig(GaussianConfig):
+    """Settings of `reconstruction.splats.gsplat_train`.
+
+    The defaults are those of gsplat 1.5.3's own trainer (examples/simple_trainer.py), whose steps
+    are counted for 30 000 iterations and go in proportion with another number.
     """
 
+    default_budget_s: ClassVar[float | None] = None
+
+    random_until: Annotated[float, UNIT] = 0.6
+    """Part of the run after which white takes the place of the random background."""
     strategy: Literal["default", "mcmc"] = "default"
     """How Gaussians are added and removed: default (3DGS: clone, split, prune, reset opacities) or
     mcmc (arXiv 2404.09591: relocate dead ones, grow by 5 % up to max_gaussians, noise)."""
@@ -31,47 +32,37 @@ class GsplatConfig:
     compensate then show the model too dark."""
     absgrad: bool = False
     """Split by absolute screen gradients (arXiv 2404.10484); default strategy only."""
-    initial: int = 100_000
-    """Gaussians at the start, 16 or more."""
-    max_gaussians: int = 1_000_000
-    """Gaussians at most, 16 or more: mcmc's cap; the default strategy stops growing there."""
-    lr_means: float = 1.6e-4
-    """Adam's learning rate of the means in camera extents per step, > 0; falls to a hundredth."""
-    lr_log_scales: float = 5e-3
-    """The same for log-scales, per step, > 0; this and the following stay as they are."""
-    lr_quats: float = 1e-3
+    initial: Annotated[int, Interval(ge=16)] = 100_000
+    """Gaussians at the start, at most max_gaussians."""
+    max_gaussians: Annotated[int, Interval(ge=16, le=50_000_000)] = 1_000_000
+    """Gaussians at most: mcmc's cap; the default strategy stops growing there."""
+    lr_means: Annotated[float, RATE] = 1.6e-4
+    """Adam's learning rate of the means in camera extents per step; falls to a hundredth."""
+    lr_log_scales: Annotated[float, RATE] = 5e-3
+    """The same for log-scales, per step; this and the following stay as they are."""
+    lr_quats: Annotated[float, RATE] = 1e-3
     """The same for quaternions."""
-    lr_opacity_logits: float = 5e-2
+    lr_opacity_logits: Annotated[float, RATE] = 5e-2
     """The same for the logits of opacity."""
-    lr_sh: float = 2.5e-3
+    lr_sh: Annotated[float, RATE] = 2.5e-3
     """The same for the color's base; a twentieth of it for the view-dependent part."""
-    opacity_reg: float | None = None
-    """Weight of the mean opacity in the loss, 0 or more. None: 0.01 with mcmc, else 0."""
-    scale_reg: float | None = None
-    """Weight of the mean standard deviation in the loss, 0 or more. None: 0.01 with mcmc, else 0.
-    """
-    save_every: int = 1000
+    opacity_reg: Annotated[float | None, Interval(ge=0)] = None
+    """Weight of the mean opacity in the loss. None: 0.01 with mcmc, else 0."""
+    scale_reg: Annotated[float | None, Interval(ge=0)] = None
+    """Weight of the mean standard deviation in the loss. None: 0.01 with mcmc, else 0."""
+    save_every: Annotated[int, Interval(ge=1)] = 1000
     """Steps between two copies of the state (in main memory) to go back to on NaN, a full memory,
-    a kill or an interrupt, 1 or more."""
+    a kill or an interrupt."""
 
     def regularizers(self) -> tuple[float, float]:
-        """(opacity, scale) weights."""
+        """Return the weights of (opacity, scale)."""
         default = 0.01 if self.strategy == "mcmc" else 0.0
         return (default if self.opacity_reg is None else self.opacity_reg,
                 default if self.scale_reg is None else self.scale_reg)
 
-    def checked(self) -> GsplatConfig:
-        """Self, or IdfError naming the first field that is out of range."""
-        if self.strategy not in ("default", "mcmc"):
-            raise IdfError("gsplat has no such strategy here", repr(self.strategy),
-                           "use default or mcmc")
+    def _check_together(self) -> None:
+        super()._check_together()
+        check_range("initial", self.initial, 16, self.max_gaussians)
         if self.absgrad and self.strategy == "mcmc":
             raise IdfError("Absolute gradients belong to the default strategy", "strategy mcmc",
                            "leave absgrad out")
-        ranges = {"initial": (16, self.max_gaussians), "max_gaussians": (16, 50_000_000),
-                  "opacity_reg": (0, math.inf), "scale_reg": (0, math.inf),
-                  "save_every": (1, math.inf)}
-        for name in ("means", "log_scales", "quats", "opacity_logits", "sh"):
-            ranges[f"lr_{name}"] = (1e-9, 10.0)
-        check_ranges(self, ranges)
-        return self

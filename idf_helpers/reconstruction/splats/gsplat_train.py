@@ -20,13 +20,11 @@ import torch
 
 from ...data.training_views import TrainingViews
 from ...runtime.cuda import out_of_memory
-from ...runtime.machine import peak_rss_mb
 from ...runtime.runs import RunFolder
-from ..trainer import Progress, Recoverable, State, drive
-from .config import SplatConfig
+from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .densify import prune_invisible
 from .gaussians import Gaussians
-from .gsplat_config import ITERATIONS, GsplatConfig
+from .gsplat_config import GsplatConfig
 from .gsplat_rasterizer import GsplatRasterizer, camera_tensors, rasterize
 from .initialize import WIDTH, initial_gaussians
 from .scene import GaussianScene
@@ -36,6 +34,7 @@ from .train import COLORS, background_mode
 # gsplat's strategies ask for these names; ours beside them
 OF_GSPLAT = {"means": "means", "scales": "log_scales", "quats": "quats",
              "opacities": "opacity_logits"}
+ITERATIONS = GsplatConfig.default_iterations  # that the schedule is counted for
 LOOK_EVERY = 100  # steps between two looks at the loss, which make the processor wait for the GPU
 WARM_UP, MEASURED = 20, 100  # steps before and while a budget's number of steps is estimated
 SH_EVERY = 1000  # steps of 30 000 between two degrees of the color
@@ -44,7 +43,7 @@ SH_EVERY = 1000  # steps of 30 000 between two degrees of the color
 START = {"default": (0.1, 1.0), "mcmc": (0.5, 0.1)}
 
 
-class GsplatTrainer(Recoverable):
+class GsplatTrainer(ResumableTrainer):
     """State of one training on the device of `rasterizer`. `step()` until `done`.
 
     On CUDA sums are taken in no fixed order, so that two runs differ in the last digits; what a
@@ -53,11 +52,11 @@ class GsplatTrainer(Recoverable):
 
     rates = "the learning rates of the gsplat settings (lr_means, …)"
 
-    def __init__(self, views: TrainingViews, config: SplatConfig, options: GsplatConfig,
-                 rasterizer: GsplatRasterizer, points=None):
-        self.views, self.config, self.options = views, config.checked(), options.checked()
+    def __init__(self, views: TrainingViews, config: GsplatConfig, rasterizer: GsplatRasterizer,
+                 points=None):
+        self.views, self.config = views, config.checked()
         self.rasterizer, self.device = rasterizer, rasterizer.device
-        self.packed, self.cap, self.halved = options.packed, options.max_gaussians, False
+        self.packed, self.cap, self.halved = config.packed, config.max_gaussians, False
         self.background = background_mode(views, config)
         self._behind = torch.tensor(COLORS.get(self.background, COLORS["white"]),
                                     device=self.device)
@@ -70,10 +69,9 @@ class GsplatTrainer(Recoverable):
         # as 3DGS: 1.1 times the cameras' largest distance from their mean
         self.extent = 1.1 * max(float(np.linalg.norm(centers - centers.mean(0), axis=1).max()),
                                 1e-3 * views.scene.radius)
-        self._set_parameters(_start(views, config, options, self.rng, points))
+        self._set_parameters(_start(views, config, self.rng, points))
         self.iteration, self.seconds = 0, 0.0
-        budget = config.budget_s is not None
-        self.total = None if budget else config.iterations or ITERATIONS
+        self.total = config.steps
         self._warm = 0.0
         self.order = self.rng.permutation(len(views))
         self.mse: torch.Tensor | None = None
@@ -81,11 +79,11 @@ class GsplatTrainer(Recoverable):
         self.strategy = self._make_strategy()
         self.strategy.check_sanity(self.params, self.adams)
         self.strategy_state = self.strategy.initialize_state(scene_scale=self.extent) \
-            if options.strategy == "default" else self.strategy.initialize_state()
+            if config.strategy == "default" else self.strategy.initialize_state()
         self._saved = self.state()
 
     def _set_parameters(self, tensors: dict[str, np.ndarray]) -> None:
-        o = self.options
+        o = self.config
         rates = {"means": o.lr_means * self.extent, "scales": o.lr_log_scales, "quats": o.lr_quats,
                  "opacities": o.lr_opacity_logits, "sh0": o.lr_sh, "shN": o.lr_sh / 20}
         self.params = {k: torch.nn.Parameter(torch.as_tensor(a, device=self.device).clone())
@@ -101,13 +99,13 @@ class GsplatTrainer(Recoverable):
         def steps(n: int) -> int:  # of 30 000
             return max(1, round(n * (self.total or ITERATIONS) / ITERATIONS))
 
-        if self.options.strategy == "mcmc":
+        if self.config.strategy == "mcmc":
             return MCMCStrategy(cap_max=self.cap, refine_start_iter=steps(500),
                                 refine_stop_iter=steps(25_000), refine_every=steps(100))
         return DefaultStrategy(refine_start_iter=steps(500), refine_stop_iter=steps(15_000),
                                reset_every=steps(3000), refine_every=steps(100),
-                               absgrad=self.options.absgrad,
-                               grow_grad2d=0.0008 if self.options.absgrad else 0.0002)
+                               absgrad=self.config.absgrad,
+                               grow_grad2d=0.0008 if self.config.absgrad else 0.0002)
 
     # --- schedule ---------------------------------------------------------------------------------
 
@@ -150,7 +148,7 @@ class GsplatTrainer(Recoverable):
         else:
             self.seconds += time.perf_counter() - start
             self._plan()
-            if self.iteration % self.options.save_every == 0 or self.done:
+            if self.iteration % self.config.save_every == 0 or self.done:
                 self._save_state()
             return
         self._halve(failed)
@@ -161,12 +159,12 @@ class GsplatTrainer(Recoverable):
         background = self._next_background()
         picture, _, info = rasterize(
             self._named(), *self.cameras[index], camera.width, camera.height, background,
-            self.active_sh_degree, self.rasterizer.near, self.packed, self.options.antialiased,
-            absgrad=self.options.absgrad)
+            self.active_sh_degree, self.rasterizer.near, self.packed, self.config.antialiased,
+            absgrad=self.config.absgrad)
         self.strategy.step_pre_backward(self.params, self.adams, self.strategy_state,
                                         self.iteration, info)
         loss, mse = self._loss(picture[0].permute(2, 0, 1), self.pixels[index], background)
-        of_opacity, of_scale = self.options.regularizers()
+        of_opacity, of_scale = self.config.regularizers()
         if of_opacity:
             loss = loss + of_opacity * self.params["opacities"].sigmoid().mean()
         if of_scale:
@@ -187,7 +185,7 @@ class GsplatTrainer(Recoverable):
 
     def _refine(self, info: dict, lr: float) -> None:
         arguments = (self.params, self.adams, self.strategy_state, self.iteration, info)
-        if self.options.strategy == "mcmc":
+        if self.config.strategy == "mcmc":
             self.strategy.step_post_backward(*arguments, lr=lr)
         else:
             if len(self.params["means"]) >= self.cap:
@@ -249,6 +247,7 @@ class GsplatTrainer(Recoverable):
         """Goes to a state of the same views and settings; `state` stays as it is."""
         arrays, meta = state
         self.cap, self.packed, self.halved = meta["cap"], meta["packed"], meta["halved"]
+        self.rasterizer.packed = self.packed
         self.total, self._warm = meta["total"], meta["warm"]
         self._set_parameters({k.removeprefix("param."): a for k, a in arrays.items()
                               if k.startswith("param.")})
@@ -312,49 +311,41 @@ class GsplatTrainer(Recoverable):
                   "halved": self.halved}
         return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color, report)
 
-    def progress(self) -> Progress:
-        def preview(camera, background=None):
-            return self.scene().render(camera, background=background)
-
-        return Progress(self.iteration, self.fraction, self.seconds,
-                        self.iteration / max(self.seconds, 1e-9), self.psnr_train,
-                        len(self.params["means"]), peak_rss_mb(), preview)
+    @property
+    def count(self) -> int:
+        return len(self.params["means"])
 
 
-def fit_gsplat(dataset, config: SplatConfig, options: GsplatConfig | None = None, *,
-               run: RunFolder | None = None, rasterizer: GsplatRasterizer | None = None,
+def fit_gsplat(dataset, config: GsplatConfig, *, run: RunFolder | None = None,
+               rasterizer: GsplatRasterizer | None = None,
                progress: Callable[[Progress], None] | None = None,
                progress_every_s: float = 0.5, points=None) -> GaussianScene:
-    """`train.fit` on a GPU: the same arguments, errors, checkpoints and interrupts, and `options`.
+    """Train as `train.fit` does, on a GPU: the same errors, checkpoints and interrupts.
 
-    A checkpoint is at most `options.save_every` steps older than what it is made from. IdfError
+    A checkpoint is at most `config.save_every` steps older than what it is made from. IdfError
     also where the GPU's memory does not hold half of the Gaussians that did not fit.
     """
-    options = (options or GsplatConfig()).checked()
+    config.checked()
     rasterizer = rasterizer or GsplatRasterizer()
-    rasterizer.packed, rasterizer.antialiased = options.packed, options.antialiased
-    views = TrainingViews.load(dataset.train, config.checked().resolution)
+    rasterizer.packed, rasterizer.antialiased = config.packed, config.antialiased
+    views = TrainingViews.load(dataset.train, config.resolution)
     device = rasterizer.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
-            trainer = GsplatTrainer(views, config, options, rasterizer, points)
+            trainer = GsplatTrainer(views, config, rasterizer, points)
         except torch.OutOfMemoryError:
             camera = views.cameras[0]
-            raise out_of_memory(f"{len(views)} pictures and the start", options.initial,
+            raise out_of_memory(f"{len(views)} pictures and the start", config.initial,
                                 camera.width, camera.height) from None
-        checkpoint = run.latest_checkpoint() if run is not None else None
-        if checkpoint is not None:
-            trainer.restore(State(*checkpoint))
-            rasterizer.packed = trainer.packed
-        drive(trainer, run, progress, progress_every_s)
+        train_loop(trainer, run, progress, progress_every_s)
         return trainer.scene()
 
 
-def _start(views, config, options, rng, points) -> dict[str, np.ndarray]:
+def _start(views, config, rng, points) -> dict[str, np.ndarray]:
     """The first parameters under gsplat's names, float32."""
-    g = initial_gaussians(views, options.initial, config.sh_degree, rng, points,
-                          options.max_gaussians)
-    opacity, width = START[options.strategy]
+    g = initial_gaussians(views, config.initial, config.sh_degree, rng, points,
+                          config.max_gaussians)
+    opacity, width = START[config.strategy]
     g.opacity_logits[:] = math.log(opacity / (1 - opacity))
     g.log_scales += np.float32(math.log(width / WIDTH))
     named = {theirs: getattr(g, ours) for theirs, ours in OF_GSPLAT.items()}

@@ -15,28 +15,29 @@ import pytest
 import torch
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers.catalogue import STAGES
 from idf_helpers.data.training_views import TrainingViews, composite
 from idf_helpers.kernels.loss import PhotometricLoss
 from idf_helpers.kernels.threads import run_on_threads
+from idf_helpers.reconstruction import METHODS, choose_method, reconstruct
 from idf_helpers.reconstruction.splats import gsplat_train
-from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.cpu_method import CpuSplats
 from idf_helpers.reconstruction.splats.gsplat_config import GsplatConfig
+from idf_helpers.reconstruction.splats.gsplat_method import GsplatSplats
 from idf_helpers.reconstruction.splats.gsplat_rasterizer import GsplatRasterizer
 from idf_helpers.reconstruction.splats.gsplat_train import GsplatTrainer, fit_gsplat
 from idf_helpers.reconstruction.splats.model_path import MODEL
+from idf_helpers.reconstruction.splats.splat_method import AS_POINTS
 from idf_helpers.reconstruction.splats.torch_loss import PictureLoss, photometric_loss
 from idf_helpers.runtime import cuda
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
-from tests.fixtures.ball_scene import BallDataset
-from tests.fixtures.datasets import make_dataset
 
+from ...conftest import make_dataset
 from . import fake_cuda
+from .ball_scene import BallDataset
 
-CONFIG = SplatConfig(iterations=60, resolution=16, sh_degree=1, seed=3)
-OPTIONS = GsplatConfig(initial=40, max_gaussians=70, save_every=10, lr_means=1.6e-3,
-                       lr_sh=2e-2)
+CONFIG = GsplatConfig(iterations=60, resolution=16, sh_degree=1, seed=3, initial=40,
+                      max_gaussians=70, save_every=10, lr_means=1.6e-3, lr_sh=2e-2)
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +54,9 @@ def rasterizer():
     return GsplatRasterizer(device="cpu")
 
 
-def trainer(config=CONFIG, options=OPTIONS):
+def trainer(config=CONFIG):
     views = TrainingViews.load(BallDataset().train, config.resolution)
-    return GsplatTrainer(views, config, options, rasterizer())
+    return GsplatTrainer(views, config, rasterizer())
 
 
 def held_out(scene) -> float:
@@ -110,16 +111,15 @@ def test_the_loss_against_stored_pictures(device, channels):
         np.testing.assert_allclose(picture.grad.cpu(), want.gradient.transpose(1, 2, 0), atol=1e-7)
 
 
-@pytest.mark.parametrize("options", [
-    replace(OPTIONS, packed=True), replace(OPTIONS, strategy="mcmc")])
-def test_it_learns_the_ball(calls, options):
-    start, seen = held_out(trainer(options=options).scene()), []
-    scene = fit_gsplat(BallDataset(), CONFIG, options, rasterizer=rasterizer(),
-                       progress=seen.append)
+@pytest.mark.parametrize("config", [
+    replace(CONFIG, packed=True), replace(CONFIG, strategy="mcmc")])
+def test_it_learns_the_ball(calls, config):
+    start, seen = held_out(trainer(config).scene()), []
+    scene = fit_gsplat(BallDataset(), config, rasterizer=rasterizer(), progress=seen.append)
     assert seen[-1].iteration == 60 and 5 < seen[-1].psnr_train < 40
-    assert 40 < seen[-1].num_gaussians <= 70 and scene.training["iterations"] == 60
+    assert 40 < seen[-1].count <= 70 and scene.training["iterations"] == 60
     calls = [c for c in calls if c["render_mode"] == "RGB"]
-    assert len(calls) >= 60 and all(c["packed"] is options.packed for c in calls)
+    assert len(calls) >= 60 and all(c["packed"] is config.packed for c in calls)
     assert {c["sh_degree"] for c in calls[:60]} == {0, 1}  # the degree rises
     assert held_out(scene) > start + 2
     assert scene.background == (1.0, 1.0, 1.0)
@@ -131,11 +131,11 @@ def test_gsplats_own_settings_go_in_proportion():
     assert (s.refine_start_iter, s.refine_stop_iter) == (1, 30)
     assert (s.reset_every, s.refine_every) == (6, 1)
     assert isinstance(s, fake_cuda.DefaultStrategy) and s.grow_grad2d == 0.0002
-    full = trainer(replace(CONFIG, iterations=None), GsplatConfig(initial=40))
+    full = trainer(GsplatConfig(resolution=16, initial=40))
     assert full.total == 30_000 and full.strategy == fake_cuda.DefaultStrategy()
-    assert trainer(options=replace(OPTIONS, absgrad=True)).strategy.grow_grad2d == 0.0008
-    mcmc = trainer(options=replace(OPTIONS, strategy="mcmc"))
-    assert mcmc.strategy.cap_max == 70 and mcmc.options.regularizers() == (0.01, 0.01)
+    assert trainer(replace(CONFIG, absgrad=True)).strategy.grow_grad2d == 0.0008
+    mcmc = trainer(replace(CONFIG, strategy="mcmc"))
+    assert mcmc.strategy.cap_max == 70 and mcmc.config.regularizers() == (0.01, 0.01)
     assert float(mcmc.params["opacities"].detach().sigmoid()[0]) == pytest.approx(0.5)
     rates = [a.param_groups[0]["lr"] for a in full.adams.values()]
     assert rates[1:] == [5e-3, 1e-3, 5e-2, 2.5e-3, 2.5e-3 / 20]
@@ -146,15 +146,14 @@ def test_gsplats_own_settings_go_in_proportion():
 def test_the_random_generator_of_the_caller_is_left_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    fit_gsplat(BallDataset(), replace(CONFIG, iterations=5), OPTIONS, rasterizer=rasterizer())
+    fit_gsplat(BallDataset(), replace(CONFIG, iterations=5), rasterizer=rasterizer())
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("strategy", ["default", "mcmc"])
 def test_stopped_anywhere_it_ends_the_same(tmp_path, strategy):
-    config = replace(CONFIG, iterations=24)
-    options = replace(OPTIONS, strategy=strategy, save_every=5)
-    want = fit_gsplat(BallDataset(), config, options, rasterizer=rasterizer()).gaussians
+    config = replace(CONFIG, iterations=24, strategy=strategy, save_every=5)
+    want = fit_gsplat(BallDataset(), config, rasterizer=rasterizer()).gaussians
     stops = iter([3, 8, 16])
     stop = next(stops)
 
@@ -167,7 +166,7 @@ def test_stopped_anywhere_it_ends_the_same(tmp_path, strategy):
     for _ in range(4):
         with RunFolder(tmp_path / "run", stage="splats", backend="x", config={}, inputs={}) as run:
             try:
-                got = fit_gsplat(BallDataset(), config, options, run=run, rasterizer=rasterizer(),
+                got = fit_gsplat(BallDataset(), config, run=run, rasterizer=rasterizer(),
                                  progress=interrupt, progress_every_s=0)
             except KeyboardInterrupt:
                 assert run.latest_checkpoint()[1]["iteration"] % 5 == 0
@@ -240,22 +239,49 @@ def test_wrong_settings(wrong):
         GsplatConfig(**wrong).checked()
 
 
-def test_as_a_backend_of_the_stage(tmp_path, monkeypatch):
-    """From the registry to the finished run folder; where nothing lacks, auto takes it."""
-    found = STAGES["splats"].find("gsplat")
-    monkeypatch.setattr(backends, "_REGISTRY", {
-        **backends._REGISTRY, ("splats", "gsplat"): replace(found, missing=lambda: None)})
+@pytest.fixture
+def here(monkeypatch):
+    """A machine where gsplat can run."""
+    found = METHODS["splats"].find("gsplat")
+    monkeypatch.setitem(METHODS["splats"].entries, "gsplat", replace(found, missing=lambda: None))
     monkeypatch.setattr(GsplatRasterizer, "cuda", False)
+
+
+def test_as_a_method_of_reconstruct(tmp_path, here):
+    """From the table to the finished run folder; where nothing lacks, auto takes it."""
+    assert choose_method("splats")[0].name == "gsplat"
     data = Dataset.open(make_dataset(tmp_path / "data", alpha=False))
-    config = SplatConfig(iterations=6, resolution=24)
-    scene = train_splats(data, tmp_path / "out", config, gsplat=OPTIONS)
+    config = replace(CONFIG, iterations=6, resolution=24)
+    scene = reconstruct(data, tmp_path / "out", "splats:gsplat", config)
     assert scene.rasterizer.name == "gsplat" and (tmp_path / "out" / MODEL).is_file()
     manifest = read_json(tmp_path / "out/run.json")
-    assert manifest["backend"] == "gsplat" and manifest["config"]["gsplat"]["initial"] == 40
+    assert manifest["backend"] == "gsplat" and manifest["config"]["initial"] == 40
     assert manifest["metrics"]["iterations"] == 6 and manifest["config"]["resolution"] == 24
+    assert manifest["notes"] == []
     with pytest.raises(IdfError, match="another run"):
-        train_splats(data, tmp_path / "out", config, gsplat=replace(OPTIONS, packed=True))
+        reconstruct(data, tmp_path / "out", "splats:gsplat", replace(config, packed=True))
     assert not GsplatConfig().packed
+
+
+def test_of_an_earlier_model_it_takes_places_and_colors(tmp_path, here):
+    data = Dataset.open(make_dataset(tmp_path / "data", alpha=False))
+    config = replace(CONFIG, iterations=1, resolution=24)
+    first = reconstruct(data, tmp_path / "first", "splats:gsplat", config)
+    reconstruct(data, tmp_path / "out", "splats:gsplat",
+                replace(config, start=tmp_path / "first", initial=20, max_gaussians=30))
+    manifest = read_json(tmp_path / "out/run.json")
+    assert AS_POINTS in manifest["notes"] and AS_POINTS in manifest["why"]
+    assert len(manifest["config"]["start"]) == 64, "known by what it is, not by where"
+    assert manifest["metrics"]["num_gaussians"] <= 30 < len(first.gaussians)
+
+
+def test_what_it_does_not_read_is_refused_by_name():
+    method = GsplatSplats("gsplat")
+    with pytest.raises(IdfError, match="`lr_final`"):
+        method.config_from({"lr_final": 0.1})
+    with pytest.raises(IdfError, match="takes other settings"):
+        method.checked(CpuSplats("cpu").config_from({}))
+    assert method.config_from({"lr_means": 1.0}).lr_means == 1.0
 
 
 # --- what a machine lacks -------------------------------------------------------------------------

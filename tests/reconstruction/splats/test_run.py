@@ -7,13 +7,14 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data.cameras_file import read_cameras
-from idf_helpers.evaluation import evaluate
+from idf_helpers.evaluation import evaluate_run, table
 from idf_helpers.provenance.lineage import mark_of
-from idf_helpers.reconstruction import load as load_scene
+from idf_helpers.reconstruction import load, reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
-from idf_helpers.reconstruction.splats.model_path import MODEL
+from idf_helpers.reconstruction.splats.model_path import MODEL, find_model
 from idf_helpers.runtime.files import read_json
-from tests.fixtures.datasets import make_dataset
+
+from ...conftest import make_dataset
 
 TINY = SplatConfig(iterations=5, resolution=24, initial=100, max_gaussians=200)
 
@@ -23,7 +24,7 @@ def opaque(tmp_path_factory):
     """(dataset, run folder, scene) of pictures without alpha."""
     root = tmp_path_factory.mktemp("opaque")
     data = Dataset.open(make_dataset(root / "data", alpha=False))
-    return data, root / "out", train_splats(data, root / "out", TINY)
+    return data, root / "out", reconstruct(data, root / "out", "splats:cpu", TINY)
 
 
 def test_pictures_without_alpha_have_no_masked_psnr(opaque):
@@ -31,14 +32,14 @@ def test_pictures_without_alpha_have_no_masked_psnr(opaque):
     metrics = read_json(out / "metrics.json")
     assert metrics["psnr_masked"] is None and metrics["psnr"] > 5 and metrics["iterations"] == 5
     views = read_json(out / "per_view.json")
-    assert [v["name"] for v in views] == ["test/r_0", "test/r_1"]
+    assert [v["view"] for v in views] == ["test/r_0", "test/r_1"]
     assert all(v["psnr_masked"] is None and v["psnr"] > 5 for v in views)
-    assert "mean" in str(evaluate(out))
+    assert "mean" in table(evaluate_run(out))
 
 
 def test_the_scene_comes_back_with_its_cameras_and_background(opaque):
     data, out, scene = opaque
-    again = load_scene(out)
+    again = load(out)
     assert again.background == scene.background
     for a, b in zip(again.cameras, data.cameras, strict=True):
         np.testing.assert_allclose(a.c2w, b.c2w, atol=1e-9)
@@ -56,11 +57,11 @@ def test_cameras_that_are_none(tmp_path):
 
 def test_a_model_without_cameras_is_seen_from_the_front(opaque, tmp_path):
     (tmp_path / "a.ply").write_bytes((opaque[1] / MODEL).read_bytes())
-    scene = load_scene(tmp_path / "a.ply")
+    scene = load(tmp_path / "a.ply")
     camera, = scene.cameras
     assert camera.position[1] < scene.gaussians.means[:, 1].min()
     with pytest.raises(IdfError, match="neither a run folder nor a .ply"):
-        load_scene(tmp_path / "a.obj")
+        find_model(tmp_path / "a.obj")
 
 
 def test_marks_carry_on_what_the_dataset_says_of_itself(tmp_path):
@@ -68,8 +69,8 @@ def test_marks_carry_on_what_the_dataset_says_of_itself(tmp_path):
     manifest = {"stage": "swap", "source_type": "compositeSynthetic", "consent": "c" * 64,
                 "run_id": "r", "config": {}, "inputs": {}}
     (tmp_path / "run.json").write_text(json.dumps(manifest))
-    what = mark_of(tmp_path, "id", "splats")
-    assert what.consent == "c" * 64 and what.made == "splats of swapped views"
+    mark = mark_of(tmp_path, "id", "splats")
+    assert mark.consent == "c" * 64 and mark.made == "splats of swapped views"
     for damaged in ("{", "[1]"):  # silence would lose the consent
         (tmp_path / "run.json").write_text(damaged)
         with pytest.raises(IdfError, match="run manifest"):

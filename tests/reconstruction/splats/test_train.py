@@ -1,23 +1,27 @@
 """Training end to end at a tiny size: it learns, it is repeatable, it survives kills and NaN."""
 
+import itertools
 import os
 import subprocess
 import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.errors import IdfError
+from idf_helpers.reconstruction.splats import train
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from idf_helpers.reconstruction.splats.train import SAVE_EVERY, Trainer, fit, start_from
 from idf_helpers.runtime.runs import RunFolder
-from tests.fixtures.ball_scene import BallDataset
+
+from .ball_scene import BallDataset
 
 SHORT = SplatConfig(iterations=160, resolution=32, initial=150, max_gaussians=300, sh_degree=1,
                     densify_every=20, densify_from=40)
@@ -32,6 +36,21 @@ def dataset():
 @pytest.fixture(scope="module")
 def trained(dataset):
     return fit(dataset, SHORT)
+
+
+@pytest.fixture(scope="module")
+def trained_longer(dataset):
+    return fit(dataset, LONGER)
+
+
+@pytest.fixture
+def steps_take(monkeypatch):
+    """A made-up clock: each step takes so many seconds."""
+    def take(seconds: float) -> None:
+        now = itertools.count()
+        monkeypatch.setattr(train, "time",
+                            SimpleNamespace(perf_counter=lambda: seconds * next(now)))
+    return take
 
 
 def arrays_equal(a: GaussianScene, b: GaussianScene) -> bool:
@@ -52,20 +71,20 @@ def psnr(scene, dataset, background):
 
 # --- it learns ------------------------------------------------------------------------------------
 
-def test_held_out_views_over_any_background(dataset):
+def test_held_out_views_over_any_background(trained_longer, dataset):
     """27 dB is far above what a blurred or shifted ball gets (an empty picture: about 6); the
     trainer reaches 30."""
-    scene = fit(dataset, LONGER)
+    scene = trained_longer
     assert psnr(scene, dataset, 1.0) > 27.5
     assert psnr(scene, dataset, 0.0) > 27.5
     assert scene.training["iterations"] == 1000 and scene.training["seconds"] > 0
     assert scene.training["num_gaussians"] == len(scene.gaussians) > LONGER.initial
 
 
-def test_growth_is_worth_it(dataset):
+def test_growth_is_worth_it(trained_longer, dataset):
     fixed = fit(dataset, replace(LONGER, growth=0.0))
     assert len(fixed.gaussians) <= LONGER.initial
-    assert psnr(fit(dataset, LONGER), dataset, 1.0) > psnr(fixed, dataset, 1.0) + 0.5
+    assert psnr(trained_longer, dataset, 1.0) > psnr(fixed, dataset, 1.0) + 0.5
 
 
 def test_number_of_gaussians_grows_to_the_cap(trained):
@@ -101,21 +120,21 @@ def test_last_part_is_over_white(dataset):
     assert colors[0] != colors[1]
 
 
-def test_budget_counts_optimization(dataset):
+def test_budget_counts_optimization(dataset, steps_take):
+    steps_take(0.01)
     seen = []
     scene = fit(dataset, replace(SHORT, iterations=None, budget_s=0.5), progress=seen.append,
                 progress_every_s=0)
-    assert 0.5 <= scene.training["seconds"] < 1.5
+    assert scene.training["seconds"] == pytest.approx(0.5, abs=0.011)
     assert [p.fraction for p in seen] == sorted(p.fraction for p in seen)
     last = seen[-1]
-    assert last.fraction == 1 and last.iteration == scene.training["iterations"] > 10
-    assert last.iterations_per_s > 0 and last.memory_mb > 10 and last.psnr_train > 10
+    assert last.fraction == 1 and last.iteration == scene.training["iterations"] in (50, 51)
+    assert last.iterations_per_s == pytest.approx(100) and last.memory_mb > 10 and last.psnr_train > 10
     assert last.preview(dataset.test[0].camera).shape == (64, 64, 3)
 
 
-def test_scene_gives_depth_and_alpha(dataset):
-    camera = dataset.test[0].camera
-    scene = fit(dataset, LONGER)
+def test_scene_gives_depth_and_alpha(trained_longer, dataset):
+    camera, scene = dataset.test[0].camera, trained_longer
     full = scene.render_full(camera)
     assert full.rgb.shape == (64, 64, 3) and full.rgb.dtype == np.float32
     assert full.rgb.min() >= 0 and full.rgb.max() <= 1
@@ -156,13 +175,13 @@ def test_killed_process_ends_the_same(trained, dataset, tmp_path):
     """Killed twice, at no chosen moment; checkpoints every 50 steps."""
     script = textwrap.dedent("""
         import sys
-        from idf_helpers import runs
+        from idf_helpers.runtime import runs
         from tests.reconstruction.splats.test_train import SHORT, BallDataset, fit, open_run
         runs.CHECKPOINT_EVERY_S = 0
-        def say(p):
+        def show(p):
             print(p.iteration, flush=True)
         with open_run(sys.argv[1]) as run:
-            fit(BallDataset(), SHORT, run=run, progress=say, progress_every_s=0)
+            fit(BallDataset(), SHORT, run=run, progress=show, progress_every_s=0)
     """)
     root = Path(__file__).resolve().parents[3]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -183,7 +202,8 @@ def test_killed_process_ends_the_same(trained, dataset, tmp_path):
     assert arrays_equal(trained, resumed)
 
 
-def test_a_budget_remembers_its_clock(dataset, tmp_path):
+def test_a_budget_remembers_its_clock(dataset, tmp_path, steps_take):
+    steps_take(0.01)
     config = replace(SHORT, iterations=None, budget_s=1.5)
 
     def interrupt(progress):
@@ -196,8 +216,9 @@ def test_a_budget_remembers_its_clock(dataset, tmp_path):
         spent = run.latest_checkpoint()[1]["seconds"]
         seen = []
         scene = fit(dataset, config, run=run, progress=seen.append, progress_every_s=0)
-    assert 0.1 < spent <= seen[0].seconds < 1.4
-    assert 1.5 <= scene.training["seconds"] < 2.5
+    assert spent == pytest.approx(0.5), "the last state that was kept, 50 steps"
+    assert seen[0].seconds == pytest.approx(0.51) and len(seen) in (101, 102)
+    assert scene.training["seconds"] == pytest.approx(1.5, abs=0.011)
 
 
 def test_warm_up_changes_nothing(dataset):

@@ -1,0 +1,69 @@
+"""What all methods that train Gaussian splats have in common: where they start, the model on disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ...data.dataset import Dataset
+from ...provenance import Mark, marked
+from ...runtime.runs import RunFolder
+from .. import load
+from ..method import Method, background_of
+from ..surface import surface_points
+from .config import GaussianConfig
+from .gaussians import SH_C0
+from .model_file import load_scene, read_model
+from .model_path import MODEL
+from .ply import write_ply
+from .scene import GaussianScene
+from .splat_file import write_splat
+
+AS_POINTS = "started from the places and colors of an earlier model"
+
+
+class SplatMethod(Method):
+    """A trainer of Gaussian splats."""
+
+    stage, made = "splats", "Gaussian splats"
+    exporters = {"ply": lambda scene, path: write_ply(scene.gaussians, path),
+                 "splat": lambda scene, path: write_splat(scene.gaussians, path)}
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def save(self, scene: GaussianScene, run: RunFolder, mark: Mark) -> None:
+        with marked(run.path / MODEL, mark) as temporary:
+            write_ply(scene.gaussians, temporary)
+
+    def counts(self, scene: GaussianScene) -> dict[str, int]:
+        return {"num_gaussians": len(scene.gaussians)}
+
+    def is_complete(self, folder: Path, config) -> bool:
+        return (folder / MODEL).is_file() and (folder / "cameras.json").is_file()
+
+    def load(self, folder: Path, manifest: dict) -> GaussianScene:
+        return load_scene(folder, background_of(folder, manifest))
+
+
+def start_points(data: Dataset, config: GaussianConfig, count: int) -> np.ndarray | None:
+    """Return where a training starts, (N, 3) positions or (N, 6) with colors; None = anywhere.
+
+    `count` points on the surface of the scene that `config.points` names, else the points that the
+    dataset brings.
+    """
+    if config.points:
+        return surface_points(load(config.points), count, seed=config.seed)
+    return data.points()
+
+
+def foreign_start(data: Dataset, config: GaussianConfig, count: int
+                  ) -> tuple[np.ndarray | None, list[str]]:
+    """Return `start_points` for a trainer that cannot go on from Gaussians, and notes: of an
+    earlier model (`config.start`) it takes places and colors alone."""
+    if config.start is None:
+        return start_points(data, config, count), []
+    model = read_model(config.start)
+    return np.concatenate([model.means, 0.5 + SH_C0 * model.sh[:, 0]], axis=1), [AS_POINTS]
