@@ -31,10 +31,10 @@ from idf_helpers.reconstruction.splats.torch_loss import PictureLoss, photometri
 from idf_helpers.runtime import cuda
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
+from tests.fixtures.ball_scene import BallDataset
+from tests.fixtures.datasets import make_dataset
 
-from ...conftest import make_dataset
 from . import fake_cuda
-from .ball_scene import BallDataset
 
 CONFIG = GsplatConfig(iterations=60, resolution=16, sh_degree=1, seed=3, initial=40,
                       max_gaussians=70, save_every=10, lr_means=1.6e-3, lr_sh=2e-2)

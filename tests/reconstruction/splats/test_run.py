@@ -7,14 +7,13 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data.cameras_file import read_cameras
-from idf_helpers.evaluation import evaluate_run, table
+from idf_helpers.evaluation import evaluate
 from idf_helpers.provenance.lineage import mark_of
 from idf_helpers.reconstruction import load, reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.model_path import MODEL, find_model
 from idf_helpers.runtime.files import read_json
-
-from ...conftest import make_dataset
+from tests.fixtures.datasets import make_dataset
 
 TINY = SplatConfig(iterations=5, resolution=24, initial=100, max_gaussians=200)
 
@@ -34,7 +33,7 @@ def test_pictures_without_alpha_have_no_masked_psnr(opaque):
     views = read_json(out / "per_view.json")
     assert [v["view"] for v in views] == ["test/r_0", "test/r_1"]
     assert all(v["psnr_masked"] is None and v["psnr"] > 5 for v in views)
-    assert "mean" in table(evaluate_run(out))
+    assert "mean" in str(evaluate(out))
 
 
 def test_the_scene_comes_back_with_its_cameras_and_background(opaque):
