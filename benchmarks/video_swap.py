@@ -28,12 +28,13 @@ import tyro
 from idf_helpers.data import media, samples
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.contact_sheet import contact_sheet
+from idf_helpers.data.sequence import frame_times
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.face.mesh import FaceMesh
-from idf_helpers.face.smooth import frame_times, steady
+from idf_helpers.face.smooth import SmoothConfig, steady
 from idf_helpers.notebook.video_panel import bundled_clip
 from idf_helpers.runtime.machine import cpu_count, cpu_name
-from idf_helpers.swapping.config import SmoothConfig, SwapConfig, VideoConfig
+from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.mesh.mesh_tracking import Tracks
 from idf_helpers.swapping.metrics import border_edges, color_spread, visible_points

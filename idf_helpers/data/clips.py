@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError
+from ..runtime.npz import ArrayRecord
 from ..runtime.files import atomic_write
-from ..runtime.npz import load_arrays, save_arrays
 from .media import MAX_PIXELS, VideoInfo, ffmpeg_executable, to_uint8, video_info
 
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
@@ -34,7 +34,7 @@ _RAW = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux",
 
 
 @dataclass(frozen=True, eq=False)
-class VideoIndex:
+class VideoIndex(ArrayRecord):
     """Every frame of a video.
 
     width, height: pixels as shown. times: (N,) float64 seconds from the file's start, rising.
@@ -63,13 +63,10 @@ class VideoIndex:
         step = np.diff(self.times)
         return len(step) > 1 and float(step.max() - step.min()) > max(0.1 * np.median(step), 2e-3)
 
-    def save(self, path) -> None:
-        save_arrays(path, {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__})
-
     @classmethod
     def load(cls, path) -> VideoIndex:
-        """Read what `save` wrote; IdfError where it is something else."""
-        out = load_arrays(cls, path)
+        """Return what `save` wrote; IdfError where the file holds something else."""
+        out = super().load(path)
         return cls(int(out.width), int(out.height), out.times, out.checks, bool(out.sound))
 
 

@@ -27,8 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError, shorten
-from ..tracking.brows import STRETCHES
-from .topology import POINTS
+from .topology import BROW_STRETCHES, POINTS
 
 BUNDLED = Path(__file__).with_name("data") / "face_model.npz"
 CENTER = np.array([0.0, 1.2, 1.8])  # cm, middle of the head: where directions are seen from
@@ -48,8 +47,8 @@ class FaceModel:
     signal, noise: (E,) float32 cm: how far a shape moves the points it moves (root mean square of
         the tenth that moves most), and the standard error of the same.
     point_noise: (468,) float32 cm: how far single views put a point from where all views see it.
-    brows: (E, 6, 3) float32 cm at weight 1: what the skin itself does under six stretches of the
-        brows (`brows.STRETCHES`), where `expression` has what the landmark model makes of it.
+    brows: (E, 6, 3) float32 cm at weight 1: what the skin itself does under the six
+        `topology.BROW_STRETCHES`, where `expression` has what the landmark model makes of it.
     """
 
     rest: np.ndarray
@@ -179,7 +178,7 @@ def _read(path: Path) -> FaceModel:
     e, i = len(names), model.identity.shape[0] if model.identity.ndim else 0
     wanted = {"rest": (POINTS, 3), "identity": (i, POINTS, 3), "expression": (e, POINTS, 3),
               "turned": (9, POINTS, 3), "signal": (e,), "noise": (e,), "point_noise": (POINTS,),
-              "brows": (e, len(STRETCHES), 3)}
+              "brows": (e, len(BROW_STRETCHES), 3)}
     for key, shape in wanted.items():
         found = getattr(model, key)
         if found.shape != shape or not np.isfinite(found).all():

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.npz import load_arrays, save_arrays
+from ..runtime.npz import ArrayRecord
 from .topology import FACE_LEFT, FACE_RIGHT, LEFT_EYE, RIGHT_EYE, TRIANGLES
 
 
 @dataclass(frozen=True, eq=False)
-class FaceMesh:
+class FaceMesh(ArrayRecord):
     """The fitted face, in the world frame of the cameras.
 
     vertices: (468, 3) float64. normals: (468, 3) float64 unit, pointing out of the head.
@@ -29,19 +29,6 @@ class FaceMesh:
     def width(self) -> float:
         """Face width, world units: between the landmarks in front of the ears."""
         return float(np.linalg.norm(self.vertices[FACE_RIGHT] - self.vertices[FACE_LEFT]))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for `numpy.savez`; `FaceMesh(**arrays)` makes the mesh again."""
-        return {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__}
-
-    def save(self, path) -> None:
-        """Write an .npz file, atomically."""
-        save_arrays(path, self.arrays())
-
-    @classmethod
-    def load(cls, path) -> FaceMesh:
-        """Read what `save` wrote."""
-        return load_arrays(cls, path)
 
 
 def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:

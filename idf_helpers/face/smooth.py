@@ -13,12 +13,22 @@ than before.)
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..swapping.config import SmoothConfig
+from ..runtime.settings import Annotated, Interval, Settings
+
+
+@dataclass(frozen=True)
+class SmoothConfig(Settings):
+    """How landmarks are smoothed in time."""
+
+    window: Annotated[int, Interval(ge=0, le=30)] = 2
+    """Frames on either side that take part; 0 leaves the landmarks as they are."""
+    reach: Annotated[float, Interval(ge=1e-3, le=1e6)] = 2.0
+    """By how many standard deviations of the detector's noise the mean may change a point and
+    still be taken exp(-1/2) = 61 % of the way; large values make it a plain mean."""
 
 
 def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -38,7 +48,7 @@ def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     return 1.48 * np.median(np.abs(rest), axis=0).mean(-1) / np.sqrt(1.5)
 
 
-def steady(values: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothConfig(),  # noqa: B008
+def steady(values: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothConfig(),
            noise: np.ndarray | None = None) -> np.ndarray:
     """(N, V, C): every point's mean over the frames near it, where that is within the noise.
 
@@ -68,22 +78,3 @@ def steady(values: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothC
     change = total / count[:, None, None] - values
     scale = 2 * values.shape[2] * np.maximum(config.reach * noise, 1e-12) ** 2  # (V,)
     return values + np.exp(-(change**2).sum(-1) / scale)[..., None] * change
-
-
-def frame_times(names: Sequence[str]) -> np.ndarray:
-    """(N,) int: when each frame was taken, from the number that ends its name, in frames.
-
-    Splits of one sequence are numbered through (train/f_0214, val/f_0215); where numbers repeat,
-    every split is a sequence of its own, far from the others. Names without numbers count in the
-    order given.
-    """
-    numbers = [re.search(r"(\d{1,12})$", n) for n in names]
-    if not names or not all(numbers):
-        return np.arange(len(names))
-    times = np.array([int(n[1]) for n in numbers])
-    if len(np.unique(times)) == len(times):
-        return times
-    folders = sorted({n.rpartition("/")[0] for n in names})
-    apart = int(times.max()) + 1000
-    times = times + np.array([apart * folders.index(n.rpartition("/")[0]) for n in names])
-    return times if len(np.unique(times)) == len(times) else np.arange(len(names))

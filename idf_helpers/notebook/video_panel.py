@@ -11,7 +11,7 @@ from ..data.clips import index_video, read_frames
 from ..data.contact_sheet import before_after
 from ..data.inputs import open_photo
 from ..data.media import read_image, video_writer
-from ..face.smooth import frame_times
+from ..data.sequence import frame_times
 from ..runtime.files import atomic_write, sha256_bytes, stable_hash
 from ..swapping.config import SwapConfig, VideoConfig
 from ..swapping.video import swap_video

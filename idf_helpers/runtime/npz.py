@@ -1,8 +1,9 @@
-"""Dataclasses of arrays as .npz files."""
+"""Named arrays in an .npz file: written atomically, read without pickles."""
 
 from __future__ import annotations
 
 import zipfile
+from typing import Self
 
 import numpy as np
 
@@ -12,15 +13,27 @@ from .files import atomic_write
 
 def save_arrays(path, arrays: dict[str, np.ndarray]) -> None:
     """Write a compressed .npz file, atomically."""
-    with atomic_write(path) as temporary, open(temporary, "wb") as f:
-        np.savez_compressed(f, **arrays)
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
-def load_arrays(cls, path):
-    """Return an object of `cls` from the .npz file of its fields; IdfError for another file."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return cls(**{k: data[k] for k in data.files})
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
-                       "delete it and run the same command again") from error
+class ArrayRecord:
+    """Base of dataclasses whose fields are arrays or numbers, and which are kept as .npz files."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the fields as arrays; `type(self)(**arrays)` makes an equal object."""
+        return {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
+
+    def save(self, path) -> None:
+        """Write an .npz file, atomically."""
+        save_arrays(path, self.arrays())
+
+    @classmethod
+    def load(cls, path) -> Self:
+        """Return what `save` wrote; IdfError where the file holds something else."""
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                return cls(**{name: data[name] for name in data.files})
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
+                           "delete it and run that stage again") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..face.smooth import SmoothConfig
 from ..runtime.settings import check_ranges
 
 
@@ -45,24 +46,6 @@ class SwapConfig:
     def one_head(self) -> bool:
         """Whether the clearest face of each picture is meant, which is all that `uv` can swap."""
         return self.target == "one" and not self.reference
-
-
-@dataclass(frozen=True)
-class SmoothConfig:
-    """How landmarks are smoothed in time.
-
-    window: frames on either side that take part, 0 to 30; 0 leaves the landmarks as they are.
-    reach: by how many standard deviations of the detector's noise the mean may change a point and
-        still be taken exp(-1/2) = 61 % of the way, > 0; large values make it a plain mean.
-    """
-
-    window: int = 2
-    reach: float = 2.0
-
-    def checked(self) -> SmoothConfig:
-        """Itself; IdfError for values out of range."""
-        check_ranges(self, {"window": (0, 30), "reach": (1e-3, 1e6)}, " of the smoothing")
-        return self
 
 
 @dataclass(frozen=True)

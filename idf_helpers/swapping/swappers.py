@@ -19,7 +19,8 @@ from ..data.dataset import Frame
 from ..errors import IdfError
 from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from ..face.mesh import FaceMesh
-from .config import SmoothConfig, SwapConfig
+from ..face.smooth import SmoothConfig
+from .config import SwapConfig
 from .face_selection import FacePicker, make_picker, swap_picked
 from .mesh.bake import BakeConfig, FaceTexture, bake
 from .mesh.mesh_tracking import TrackConfig, Tracks, follow, load_tracks

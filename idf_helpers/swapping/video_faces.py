@@ -22,10 +22,9 @@ from ..face.head_model import FaceModel
 from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from ..face.mesh import FaceMesh, vertex_normals
 from ..face.pose import fit_pose, rigid_inverse
-from ..face.smooth import steady
+from ..face.smooth import SmoothConfig, steady
 from ..face.topology import POINTS
-from ..runtime.npz import load_arrays, save_arrays
-from .config import SmoothConfig
+from ..runtime.npz import ArrayRecord
 from .mesh.mesh_tracking import bridge
 from .mesh.refine import RefineConfig, move_vertices
 
@@ -73,16 +72,15 @@ def find_in_part(part: Part, video: Path, index: Path, folder: Path) -> Path:
             frames.append(part.start + k)
             faces.append(face)
     path = folder / f"faces_{part.name}.npz"
-    save_arrays(path, {
-        "frame": np.array(frames, np.int32),
-        "points": np.array([f.points for f in faces], np.float32).reshape(-1, POINTS, 3),
-        "presence": np.array([f.presence for f in faces], np.float32),
-        "score": np.array([f.score for f in faces], np.float32)})
+    Found(np.array(frames, np.int32),
+          np.array([f.points for f in faces], np.float32).reshape(-1, POINTS, 3),
+          np.array([f.presence for f in faces], np.float32),
+          np.array([f.score for f in faces], np.float32)).save(path)
     return path
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Found(ArrayRecord):
     """What `find_in_part` wrote."""
 
     frame: np.ndarray
@@ -90,13 +88,10 @@ class Found:
     presence: np.ndarray
     score: np.ndarray
 
-    @classmethod
-    def load(cls, path) -> Found:
-        return load_arrays(cls, path)
 
 
 @dataclass(frozen=True, eq=False)
-class VideoFaces:
+class VideoFaces(ArrayRecord):
     """One face through a video.
 
     points: (N, 468, 3) float32 landmarks, smoothed; NaN where there is no face. seen: (N,) bool,
@@ -106,13 +101,6 @@ class VideoFaces:
     points: np.ndarray
     seen: np.ndarray
     times: np.ndarray
-
-    def save(self, path) -> None:
-        save_arrays(path, {k: getattr(self, k) for k in self.__dataclass_fields__})
-
-    @classmethod
-    def load(cls, path) -> VideoFaces:
-        return load_arrays(cls, path)
 
     def face(self, frame: int) -> FaceLandmarks | None:
         points = self.points[frame]

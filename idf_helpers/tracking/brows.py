@@ -21,11 +21,14 @@ import cv2
 import numpy as np
 
 from ..errors import IdfError
-from ..face.topology import LEFT_EYE_INNER, LEFT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_EYE_OUTER
+from ..face.topology import (
+    BROW_STRETCHES,
+    LEFT_EYE_INNER,
+    LEFT_EYE_OUTER,
+    RIGHT_EYE_INNER,
+    RIGHT_EYE_OUTER,
+)
 
-# Landmarks round the inner, middle and outer stretch of the right brow, then of the left one.
-STRETCHES = ((107, 55, 66, 65), (105, 52, 66, 65), (63, 53, 105, 52),
-             (336, 285, 296, 295), (334, 282, 296, 295), (293, 283, 334, 282))
 OPPOSITE = (3, 4, 5, 0, 1, 2)  # of each stretch
 REACH = (0.9, 0.45)  # cm to the sides and up and down: the skin that a stretch's motion is of
 CELL = 0.08  # cm, of an unwrapped strip
@@ -123,7 +126,7 @@ def sights(fitter, pictures, xy, poses, weights, used) -> dict[int, BrowSight]:
 
 def centers(vertices) -> np.ndarray:
     """(6, 3) cm: the middles of the stretches on a face (468, 3)."""
-    return np.stack([np.asarray(vertices, np.float64)[list(k)].mean(0) for k in STRETCHES])
+    return np.stack([np.asarray(vertices, np.float64)[list(k)].mean(0) for k in BROW_STRETCHES])
 
 
 def agreement(heights: BrowHeights, expected) -> np.ndarray:

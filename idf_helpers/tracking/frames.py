@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ..data.media import (
     video_info,
     write_image,
 )
+from ..data.sequence import natural_key
 from ..errors import IdfError
 from ..face.landmarks import LandmarkDetector
 from ..face.topology import POINTS
@@ -39,7 +39,8 @@ class Source:
         self.path = Path(path)
         self.pictures: list[Path] = []
         if self.path.is_dir():
-            self.pictures = sorted((p for p in self.path.iterdir() if is_image(p)), key=_natural)
+            self.pictures = sorted(filter(is_image, self.path.iterdir()),
+                                   key=lambda p: natural_key(p.name))
             if not self.pictures:
                 raise IdfError(f"The folder {path} holds no pictures",
                                "nothing that ends in .png, .jpg …",
@@ -182,10 +183,6 @@ class FollowingDetector:
                 best = nearest
         self._last = best.xy
         return best.points
-
-
-def _natural(path: Path) -> list:
-    return [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", path.name)]
 
 
 def _over_gray(picture: np.ndarray) -> np.ndarray:

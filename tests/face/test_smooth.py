@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers.face.smooth import frame_times, noise_level, steady
-from idf_helpers.swapping.config import SmoothConfig
+from idf_helpers.face.smooth import SmoothConfig, noise_level, steady
 
 RNG = np.random.default_rng(0)
 N, NOISE = 200, 0.4
@@ -61,15 +60,8 @@ def test_even_motion_is_not_shifted():
     assert rest[3:-3].std() < 0.13 and abs(rest.mean()) < 0.03
 
 
-def test_times_come_from_the_names():
-    assert frame_times(["train/f_0002", "val/f_0010", "train/f_0001"]).tolist() == [2, 10, 1]
-    t = frame_times(["train/f_0001", "train/f_0000", "test/f_0001"])
-    assert t[0] - t[1] == 1 and abs(t[2] - t[0]) > 100
-    assert frame_times(["a", "b"]).tolist() == [0, 1]
-    assert len(frame_times([])) == 0
-
-
-@pytest.mark.parametrize("wrong", [SmoothConfig(-1), SmoothConfig(99), SmoothConfig(2, 0.0)])
-def test_settings_out_of_range(wrong):
-    with pytest.raises(IdfError, match="smoothing is out of range"):
+@pytest.mark.parametrize("wrong, name", [(SmoothConfig(-1), "window"), (SmoothConfig(99), "window"),
+                                         (SmoothConfig(2, 0.0), "reach")])
+def test_settings_out_of_range(wrong, name):
+    with pytest.raises(IdfError, match=f"`{name}` is out of range"):
         steady(np.zeros((3, 1, 2)), np.arange(3), wrong)

@@ -100,7 +100,8 @@ def test_started_again_from_nothing_uses_nothing_of_before(small_head, tmp_path)
 
 KILLED = """
 import sys
-from idf_helpers import Dataset, samples
+from idf_helpers import Dataset
+from idf_helpers.data import samples
 from idf_helpers.swapping.dataset import swap_dataset
 def tell(step, fraction):
     print(step, fraction, flush=True)

@@ -11,9 +11,10 @@ from idf_helpers.cli import main as cli
 from idf_helpers.data import media, samples
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.smooth import SmoothConfig
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
-from idf_helpers.swapping.config import SmoothConfig, SwapConfig, VideoConfig
+from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.video import swap_video
 from idf_helpers.swapping.video_faces import Found, VideoFaces, link, smoothed
 from tests.fixtures.video import ffmpeg
@@ -81,7 +82,7 @@ def test_it_is_labeled_and_marked(clip, swapped, tmp_path):
 KILLED = """
 import sys, os
 from idf_helpers.swapping import video
-from idf_helpers.swapping.config import SmoothConfig, SwapConfig, VideoConfig
+from idf_helpers.swapping.config import SwapConfig, VideoConfig
 clip, photo, out, consent = sys.argv[1:]
 own, seen = video._swap_part, []
 def dying(part, **more):

@@ -15,7 +15,7 @@ from ...errors import IdfError
 from ...face import topology
 from ...face.color import feather, fill_rings, lab_to_rgb, masked_blur, rgb_to_lab, smoothstep
 from ...face.mesh import FaceMesh
-from ...runtime.npz import load_arrays, save_arrays
+from ...runtime.npz import ArrayRecord
 from .relight import RelightConfig, relight
 from .source_visibility import bare_skin, features, photo_attributes, photo_layer
 from .uv_atlas import load_views, make_chart, mean_colors, spread_views
@@ -48,7 +48,7 @@ class BakeConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class FaceTexture:
+class FaceTexture(ArrayRecord):
     """What `render_swap` paints.
 
     uv: (468, 2) float32, place of each mesh vertex in the texture, cells, first center (0.5, 0.5).
@@ -61,19 +61,6 @@ class FaceTexture:
     uv: np.ndarray
     rgba: np.ndarray
     target: np.ndarray
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Plain arrays for `numpy.savez`; `FaceTexture(**arrays)` makes the texture again."""
-        return {k: np.asarray(getattr(self, k)) for k in self.__dataclass_fields__}
-
-    def save(self, path) -> None:
-        """Write an .npz file, atomically."""
-        save_arrays(path, self.arrays())
-
-    @classmethod
-    def load(cls, path) -> FaceTexture:
-        """Read what `save` wrote."""
-        return load_arrays(cls, path)
 
 
 def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shapes=None

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ...data.sequence import frame_times
 from ...errors import IdfError
 from ...face.mesh import FaceMesh, vertex_normals
-from ...face.smooth import frame_times, noise_level, steady
+from ...face.smooth import SmoothConfig, noise_level, steady
 from ...face.topology import (
     CHIN,
     INNER_MOUTH,
@@ -30,8 +31,7 @@ from ...face.topology import (
     RIGHT_EYE,
     TRIANGLES,
 )
-from ...runtime.npz import load_arrays, save_arrays
-from ..config import SmoothConfig
+from ...runtime.npz import ArrayRecord
 from .uv_atlas import head_axes
 
 
@@ -56,7 +56,7 @@ class TrackConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Tracks:
+class Tracks(ArrayRecord):
     """The face in every frame of a sequence.
 
     names: (N,) str, of the frames. vertices: (N, 468, 3) float32, world; NaN in frames without a
@@ -67,14 +67,10 @@ class Tracks:
     vertices: np.ndarray
     c2w: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 4)))
 
-    def save(self, path) -> None:
-        """Write an .npz file, atomically."""
-        save_arrays(path, {k: getattr(self, k) for k in self.__dataclass_fields__})
-
     @classmethod
     def load(cls, path) -> Tracks:
-        """Read what `save` wrote; IdfError where it is something else."""
-        out = load_arrays(cls, path)
+        """Return what `save` wrote; IdfError where the file holds something else."""
+        out = super().load(path)
         if out.vertices.shape != (len(out.names), len(MIRROR), 3):
             raise IdfError(f"{path} holds no face tracks", f"shape {out.vertices.shape}",
                            "delete it and run the swap again")

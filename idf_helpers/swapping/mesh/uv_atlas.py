@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ...data.sequence import farthest_first
 from ...face import topology
 from ...face.mesh import eye_caps, vertex_normals
 from ...face.raster import rasterize
@@ -142,13 +143,8 @@ def spread_views(vertices, cameras, candidates, limit: int) -> np.ndarray:
     candidates = np.asarray(candidates)
     d = np.stack([cameras[i].position for i in candidates]) - vertices.mean(0)
     d /= np.linalg.norm(d, axis=1, keepdims=True)
-    pick = [int(np.argmax(d @ head_axes(vertices)[0]))]
-    gap = 1 - d @ d[pick[0]]
-    while len(pick) < min(limit, len(candidates)):
-        gap[pick] = -1
-        pick.append(int(gap.argmax()))
-        gap = np.minimum(gap, 1 - d @ d[pick[-1]])
-    return candidates[np.sort(pick)]
+    front = int(np.argmax(d @ head_axes(vertices)[0]))
+    return candidates[np.sort(farthest_first(lambda i: 1 - d @ d[i], front, limit))]
 
 
 def mean_colors(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:

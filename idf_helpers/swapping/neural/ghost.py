@@ -8,7 +8,6 @@ are smoothed and the mask's parameters kept along a track, as upstream's video p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from ...data.dataset import Frame
+from ...data.sequence import in_time
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
 from ...runtime.files import sha256_file
 from ..face_selection import FacePicker, Recognized, make_picker, swap_picked
@@ -152,7 +152,7 @@ class GhostMethod:
             picker.words)))
         swapper = GhostSwapper(self.name, files, told, picker, detector, note)
         if config.one_head and any(f.expression is not None for f in frames):
-            frames, faces = in_order(frames), []
+            frames, faces = in_time(frames), []
             for i, frame in enumerate(frames):
                 pairs, _ = picker.pick(frame.image(), detector)
                 faces.append(pairs[0][0] if pairs else None)
@@ -184,12 +184,3 @@ def sequence_hints(swapper: GhostSwapper, frames: Sequence, faces: Sequence[Face
             _, params = swapper.swap_face(frame.image(), face, 0, Hint(five))
         hints[frame.name] = Hint(five, params)
     return hints
-
-
-def in_order(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames of a sequence by the number in their names: training sets list them shuffled."""
-    def number(frame: Frame):
-        digits = re.findall(r"\d+", frame.name)
-        return int(digits[-1]) if digits else 0, frame.name
-
-    return sorted(frames, key=number)

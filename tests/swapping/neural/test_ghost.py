@@ -14,6 +14,7 @@ import torch
 from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
+from idf_helpers.data.sequence import in_time
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime import download
 from idf_helpers.runtime.files import read_json
@@ -286,7 +287,7 @@ def test_sequences_are_smoothed_and_keep_their_mask(clone, monkeypatch, tmp_path
     frame of the track; the prepared swapper goes to worker processes."""
     monkeypatch.setenv("IDF_GHOST", str(clone))
     frames = list(samples.dataset("head_talking").frames)
-    frames = ghost.in_order(frames)[:5]
+    frames = in_time(frames)[:5]
     from idf_helpers.swapping.source import load_source
 
     face = load_source(samples.photo("C"))

@@ -103,7 +103,7 @@ def test_closed_openings_leave_one_border():
 
 @pytest.mark.parametrize("name", ["uv+mesh", "uv+uv", "uv+nonsense"])
 def test_hybrids_of_what_is_no_neural_swapper(name):
-    with pytest.raises(IdfError, match="There is no swap backend"):
+    with pytest.raises(IdfError, match="There is no swap method"):
         STAGES["swap"].find(name)
 
 

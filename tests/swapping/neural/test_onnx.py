@@ -9,31 +9,21 @@ import pytest
 from onnx import TensorProto, helper
 
 from idf_helpers import Dataset, IdfError
-from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset, swap_image
+from idf_helpers.swapping.methods import SWAPPERS
 from idf_helpers.swapping.neural.align import crop, five_points, template_matrix
 from idf_helpers.swapping.neural.model_files import RECOGNIZER, SWAP_FILES
 from idf_helpers.swapping.neural.onnx_file import OnnxNet, Slot, last_initializer
-from idf_helpers.swapping.neural.onnx_models import MODELS, OnnxModel, read_row, register
+from idf_helpers.swapping.neural.onnx_models import MODELS, OnnxModel, entry_of, read_row
 from idf_helpers.swapping.neural.onnx_swap import EMBEDDING, OnnxMethod, embed, recognizer_net
 from idf_helpers.swapping.source import load_source
 from tests.fixtures.heads import BACK, NEAR
 
 from . import tiny_onnx
-
-
-@pytest.fixture(autouse=True)
-def table(monkeypatch):
-    """Rows and backends that a test registers are gone after it."""
-    before = dict(MODELS)
-    monkeypatch.setattr(backends, "_REGISTRY", dict(backends._REGISTRY))
-    yield
-    MODELS.clear()
-    MODELS.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -180,26 +170,27 @@ def test_every_model_is_complete_and_none_is_chosen_by_auto():
             "uniface", "hififace"} <= set(MODELS)
     for name, model in MODELS.items():
         model.checked()
-        backend = STAGES["swap"].find(f"onnx:{name}")
+        backend = SWAPPERS.find(f"onnx:{name}")
         assert not backend.commercial and model.license in (backend.license,)
         row = SWAP_FILES[f"onnx:{name}"]
         assert row.license == model.license and not row.pins[0].sha256 and not row.commercial
         assert (RECOGNIZER in row.needs) == model.needs_embedding
-    chosen, why = STAGES["swap"].choose()
+    chosen, why = SWAPPERS.choose()
     assert not chosen.name.startswith("onnx")
 
 
-def test_register_a_row(tmp_path):
+def test_add_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(SWAPPERS, "entries", dict(SWAPPERS.entries))
     tiny_onnx.write_row(tmp_path)
-    register(OnnxModel("mine", str(tmp_path / "net.onnx"), "arcface_128", 64, "normed",
-                       recognizer=str(tmp_path / "embed.onnx")))
-    backend = STAGES["swap"].find("onnx:mine")
+    SWAPPERS.add(entry_of(OnnxModel("mine", str(tmp_path / "net.onnx"), "arcface_128", 64, "normed",
+                                    recognizer=str(tmp_path / "embed.onnx"))))
+    backend = SWAPPERS.find("onnx:mine")
     assert backend.missing() is None and isinstance(backend.load(), OnnxMethod)
-    assert "onnx:mine" in STAGES["swap"].names()
-    register(OnnxModel("gone", str(tmp_path / "nothing.onnx"), "arcface_128", 64, "image",
-                       source_template="ffhq_512", source_size=64))
+    assert "onnx:mine" in SWAPPERS.names()
+    SWAPPERS.add(entry_of(OnnxModel("gone", str(tmp_path / "nothing.onnx"), "arcface_128", 64,
+                                    "image", source_template="ffhq_512", source_size=64)))
     with pytest.raises(IdfError, match="cannot run here") as error:
-        STAGES["swap"].load("onnx:gone")
+        SWAPPERS.load("onnx:gone")
     assert "nothing.onnx" in error.value.found
 
 
@@ -219,7 +210,7 @@ def test_a_bad_row_is_one_error(tmp_path, change, said):
 def test_a_row_that_lacks_fields(tmp_path):
     (tmp_path / "row.json").write_text('{"name": "x"}')
     with pytest.raises(IdfError) as error:
-        STAGES["swap"].find(f"onnx:{tmp_path / 'row.json'}")
+        SWAPPERS.find(f"onnx:{tmp_path / 'row.json'}")
     assert "no file" in error.value.found and "no template" in error.value.found
 
 
