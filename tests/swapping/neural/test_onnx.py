@@ -14,11 +14,11 @@ from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset, swap_image
-from idf_helpers.swapping.methods import SWAPPERS
+from idf_helpers.swapping.methods import SWAPPERS, entry_of
 from idf_helpers.swapping.neural.align import crop, five_points, template_matrix
 from idf_helpers.swapping.neural.model_files import RECOGNIZER, SWAP_FILES
 from idf_helpers.swapping.neural.onnx_file import OnnxNet, Slot, last_initializer
-from idf_helpers.swapping.neural.onnx_models import MODELS, OnnxModel, entry_of, read_row
+from idf_helpers.swapping.neural.onnx_models import MODELS, OnnxModel, read_row
 from idf_helpers.swapping.neural.onnx_swap import EMBEDDING, OnnxMethod, embed, recognizer_net
 from idf_helpers.swapping.source import load_source
 from tests.fixtures.heads import BACK, NEAR
