@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError
-from ..runtime.npz import ArrayRecord
 from ..runtime.files import atomic_write
+from ..runtime.npz import ArrayRecord
 from .media import MAX_PIXELS, VideoInfo, ffmpeg_executable, to_uint8, video_info
 
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)

@@ -22,8 +22,8 @@ from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
 from ..face.head_model import CENTER, FaceModel
 from ..face.pose import project, rigid_inverse
-from ..runtime.npz import save_arrays
 from ..runtime.files import write_bytes, write_json
+from ..runtime.npz import save_arrays
 from ..runtime.runs import RunFolder
 from .config import TrackConfig
 from .fit import Track, fit_clip
