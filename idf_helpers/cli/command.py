@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -18,10 +18,11 @@ from typing import Annotated, Any, get_args, get_origin
 import tyro
 from tyro.conf import Positional, arg
 
+from ..data.dataset import Dataset
 from ..errors import IdfError, nearest
 from ..runtime.progress import Line
 from ..runtime.registry import Registry
-from ..runtime.settings import Settings, bounds, range_text
+from ..runtime.settings import bounds, range_text
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Command:
             if name == "reporter" or name in self.hidden:
                 continue
             kind, default = typed(hints.get(name, str)), p.default
-            if isinstance(kind, type) and issubclass(kind, Settings):
-                default = kind() if default is None else default
-                kind = Annotated[with_ranges(kind), arg(name="")]
-                default = upcast(default, kind.__origin__)
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+                kind = with_ranges(kind)
+                default = kind()
+                if name == "config":  # its fields become flags without a prefix
+                    kind = Annotated[kind, arg(name="")]
             elif name in self.positional:
                 kind = Positional[kind]
             elif name in self.renamed:
@@ -165,8 +167,10 @@ def typed(hint) -> Any:
     if get_origin(hint) in (typing.Union, types.UnionType):
         sides = [s for s in get_args(hint) if s is not type(None)]
         for side in sides:
-            if isinstance(side, type) and issubclass(side, Settings):
+            if isinstance(side, type) and dataclasses.is_dataclass(side) and side is not Dataset:
                 return side
+            if get_origin(side) is Sequence:
+                return tuple[Path, ...]
         if Path in sides and len(sides) > 1:
             return Path | None if type(None) in get_args(hint) else Path
     return hint
@@ -196,8 +200,3 @@ def _metavar(hint, bound) -> str:
     text = str(hint)
     words = "INT" if "int" in text.split("Interval")[0] else "FLOAT"
     return f"{words} {range_text(*bound)}"
-
-
-def upcast(config, kind: type):
-    """Return the same settings as an object of a subclass."""
-    return kind(**{f.name: getattr(config, f.name) for f in dataclasses.fields(config)})
