@@ -34,11 +34,11 @@ class IdfError(Exception):
         return str(self).split("\n")
 
 
-def shorten(items, limit: int = 3) -> str:
+def shorten(items: Iterable, limit: int = 3) -> str:
     """First few items and how many there are, for `found` ("a, b, c and 17 more")."""
-    items = [str(i) for i in items]
-    head = ", ".join(items[:limit])
-    return head if len(items) <= limit else f"{head} and {len(items) - limit} more"
+    words = [str(i) for i in items]
+    head = ", ".join(words[:limit])
+    return head if len(words) <= limit else f"{head} and {len(words) - limit} more"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -40,7 +40,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     padding, as in 3DGS. 1 where they are equal."""
     import cv2
 
-    def blur(x):
+    def blur(x: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(x, (11, 11), 1.5, borderType=cv2.BORDER_CONSTANT)
 
     a, b = a.astype(np.float64), b.astype(np.float64)
@@ -122,7 +122,8 @@ class Target:
     background: tuple[float, float, float] | None
 
     @classmethod
-    def of(cls, frame: Frame, resolution: int | None, background=WHITE) -> Target:
+    def of(cls, frame: Frame, resolution: int | None,
+           background: tuple[float, float, float] = WHITE) -> Target:
         """resolution: longer side, pixels; None = as the picture is. background: (3,) behind
         pictures with alpha."""
         camera = frame.camera.fitted(resolution)
@@ -133,7 +134,8 @@ class Target:
 
 
 def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None = None,
-                   background=WHITE, progress: Callable[[int], None] | None = None
+                   background: tuple[float, float, float] = WHITE,
+                   progress: Callable[[int], None] | None = None
                    ) -> SceneMetrics:
     """Renders every frame's camera and compares, pictures with alpha over `background` (3,).
     IdfError for no frames."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .data.cameras import Camera
 
@@ -39,7 +40,8 @@ class Scene(Protocol):
     background: tuple[float, float, float]
     training: dict
 
-    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
+    def render(self, camera: Camera, expression: ArrayLike | None = None,
+               background: ArrayLike | None = None) -> np.ndarray:
         """Return (H, W, 3) float32 in [0, 1].
 
         expression: only matters to an `Expressive` scene. background: (3,), None = the scene's own
@@ -47,7 +49,8 @@ class Scene(Protocol):
         """
         ...
 
-    def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
+    def render_full(self, camera: Camera, expression: ArrayLike | None = None,
+                    background: ArrayLike | None = None) -> Rendering:
         """Return the same view with alpha and depth."""
         ...
 
@@ -57,7 +60,7 @@ class HasGaussians(Protocol):
     """A scene that consists of Gaussians, which a page can draw by itself."""
 
     @property
-    def gaussians(self):
+    def gaussians(self) -> Any:
         """Return them at rest: `reconstruct.splats.gaussians.Gaussians`."""
         ...
 
@@ -67,12 +70,12 @@ class Expressive(Protocol):
     """A scene whose expression can be changed, by a linear basis with names and ranges."""
 
     @property
-    def basis(self):
+    def basis(self) -> Any:
         """Return `reconstruct.avatar.basis.Basis`."""
         ...
 
     @property
-    def avatar(self):
+    def avatar(self) -> Any:
         """Return `reconstruct.avatar.basis.BlendAvatar`: head, bases and torso."""
         ...
 

@@ -8,10 +8,12 @@ wants another convention (OpenCV: y down, looking along +z) asks for it here.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import IdfError
 
@@ -37,13 +39,14 @@ class Camera:
     height: int
 
     @classmethod
-    def from_fov(cls, c2w, fov_x: float, width: int, height: int) -> Camera:
+    def from_fov(cls, c2w: ArrayLike, fov_x: float, width: int, height: int) -> Camera:
         """fov_x: horizontal field of view in radians, in (0, pi); square pixels, centered."""
         f = 0.5 * width / math.tan(0.5 * fov_x)
         return cls(np.asarray(c2w, np.float64), f, f, width / 2, height / 2, width, height)
 
     @classmethod
-    def look_at(cls, position, target, up, fov_x: float, width: int, height: int) -> Camera:
+    def look_at(cls, position: ArrayLike, target: ArrayLike, up: ArrayLike, fov_x: float,
+                width: int, height: int) -> Camera:
         """A camera at `position` (3,) looking at `target` (3,), `up` (3,) pointing up in it."""
         return cls.from_fov(look_at_matrix(position, target, up), fov_x, width, height)
 
@@ -82,7 +85,7 @@ class Camera:
         out[:3, 3] = -R @ c2w[:3, 3]
         return out
 
-    def project(self, points) -> tuple[np.ndarray, np.ndarray]:
+    def project(self, points: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """points (N, 3) world -> pixels (N, 2), depth (N,) on the optical axis (> 0 in front)."""
         p = np.asarray(points, np.float64) @ self.w2c_cv[:3, :3].T + self.w2c_cv[:3, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -117,14 +120,14 @@ def fitted_size(width: int, height: int, resolution: int | None) -> tuple[int, i
     return max(1, round(width * s)), max(1, round(height * s))
 
 
-def look_at_matrix(position, target, up) -> np.ndarray:
+def look_at_matrix(position: ArrayLike, target: ArrayLike, up: ArrayLike) -> np.ndarray:
     """(4, 4) OpenGL camera-to-world. Raises IdfError where the directions are degenerate."""
-    position, target, up = (np.asarray(v, np.float64) for v in (position, target, up))
+    position, target, upward = (np.asarray(v, np.float64) for v in (position, target, up))
     back = position - target
-    right = np.cross(up, back)
+    right = np.cross(upward, back)
     if np.linalg.norm(back) < 1e-9 or np.linalg.norm(right) < 1e-9 * np.linalg.norm(back):
         raise IdfError("This camera has no direction",
-                       f"position {position}, target {target}, up {up}",
+                       f"position {position}, target {target}, up {upward}",
                        "use a target away from the position and an up not along the view")
     back, right = back / np.linalg.norm(back), right / np.linalg.norm(right)
     c2w = np.eye(4)
@@ -149,7 +152,7 @@ class SceneFrame:
     radius: float
 
 
-def scene_frame(cameras) -> SceneFrame:
+def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
     """Center, up, front and size of what the cameras look at.
 
     The center solves sum_i (I - d_i d_i^T)(x - o_i) = 0 (least squares over the optical axes).
@@ -189,7 +192,7 @@ def scene_frame(cameras) -> SceneFrame:
     return SceneFrame(center, up, front, distance, distance * math.tan(0.5 * fov))
 
 
-def orbit(cameras, frames: int = 120, elevation: float = 6.0, turns: float = 1.0,
+def orbit(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0, turns: float = 1.0,
           resolution: int | None = None, start: float = 0.0) -> list[Camera]:
     """A path round the head that `cameras` look at, starting in front of it.
 

@@ -40,7 +40,7 @@ class Dataset:
     points_file: Path | None = None
 
     @classmethod
-    def open(cls, folder) -> Dataset:
+    def open(cls, folder: str | Path) -> Dataset:
         """Read and check all JSON files and picture headers; IdfError where something is wrong."""
         return _open(Path(folder))
 
@@ -174,7 +174,7 @@ def _check_pictures(root: Path, frames: list[Frame]) -> None:
         raise IdfError(f"{len(missing)} of {len(frames)} pictures of {root} are missing",
                        shorten(missing),
                        "complete the folder, or take them out of the camera files")
-    sizes = {}
+    sizes: dict[tuple[int, int], str] = {}
     for f in frames:
         sizes.setdefault((f.camera.width, f.camera.height), f.name)
     if len(sizes) > 1:
@@ -193,7 +193,7 @@ def _check_pictures(root: Path, frames: list[Frame]) -> None:
         seen.add(f.name)
 
 
-def _hold_out(frames: tuple[Frame, ...]):
+def _hold_out(frames: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
     if len(frames) < 2:
         raise IdfError("One frame cannot be split into training and test", "1 frame",
                        "give at least two frames, or a transforms_test.json")

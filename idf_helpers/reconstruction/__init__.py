@@ -90,7 +90,7 @@ def choose_method(method: str) -> tuple[Entry, str]:
     return METHODS[stage].choose(name or "auto")
 
 
-def method_of(manifest: dict, folder) -> Method:
+def method_of(manifest: dict, folder: Path) -> Method:
     """Return the method that made a run. IdfError where the run holds no scene."""
     stage = manifest.get("stage")
     if stage not in METHODS:
@@ -99,7 +99,7 @@ def method_of(manifest: dict, folder) -> Method:
     return METHODS[stage].find(str(manifest.get("backend"))).load_unchecked()
 
 
-def load(path) -> Scene:
+def load(path: str | Path) -> Scene:
     """Return the scene of a run folder, of a folder that graphdeco's trainer left, or of a model
     file (.ply, .splat). IdfError where there is none."""
     folder = run_folder_of(path)
@@ -109,7 +109,7 @@ def load(path) -> Scene:
     return method_of(manifest, folder).load(folder, manifest)
 
 
-def mark_of_model(path) -> Mark:
+def mark_of_model(path: str | Path) -> Mark:
     """Return the mark for what is exported from what `load` reads: it carries on what the run, or
     the file's own comment, says of its making."""
     folder = run_folder_of(path)
@@ -118,7 +118,7 @@ def mark_of_model(path) -> Mark:
     return mark_of_run(folder, method_of(read_manifest(folder), folder).made)
 
 
-def run_folder_of(path) -> Path | None:
+def run_folder_of(path: str | Path) -> Path | None:
     """Return the run folder that is, or holds, a path; None where it is no run's."""
     path = Path(path)
     folder = path if path.is_dir() else path.parent

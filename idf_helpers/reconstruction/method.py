@@ -60,7 +60,7 @@ class Method(ABC):
     def save(self, scene: Any, run: RunFolder, mark: Mark) -> None:
         """Write the model into the run folder, marked."""
 
-    def measure(self, scene: Any, data: Dataset, config: Any):
+    def measure(self, scene: Any, data: Dataset, config: Any) -> Any:
         """Return the measures of the test views: an object with `summary()` and `rows()`."""
         return evaluate_scene(scene, self.test_frames(data, config), config.resolution)
 
@@ -100,7 +100,7 @@ class Method(ABC):
 
     # --- settings ---------------------------------------------------------------------------------
 
-    def checked(self, config: TrainingConfig | None):
+    def checked(self, config: TrainingConfig | None) -> Any:
         """Return the settings, the defaults for None; IdfError where they are another method's."""
         config = self.config_type() if config is None else config
         if not isinstance(config, self.config_type):

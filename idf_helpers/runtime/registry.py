@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import IdfError, nearest
 
@@ -45,20 +46,20 @@ class Entry:
         """Import the class of the method's settings."""
         return _imported(self.config)
 
-    def load(self):
+    def load(self) -> Any:
         """Return the object behind the name; IdfError where the machine lacks something for it."""
         if lack := self.missing():
             raise IdfError(f"The method `{self.name}` cannot run here", lack,
                            "get what is missing, or choose another one of `idf doctor`")
         return self.load_unchecked()
 
-    def load_unchecked(self):
+    def load_unchecked(self) -> Any:
         """Import what the entry names, whether or not this machine can run it."""
         loaded = _imported(self.target)
         return loaded if self.argument is None else loaded(self.argument)
 
 
-def _imported(target: str):
+def _imported(target: str) -> Any:
     module, attribute = target.split(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -105,7 +106,7 @@ class Registry:
         raise IdfError(f"There is no {self.stage} method `{name}`",
                        name + nearest(name, self.entries), f"choose one of: {', '.join(choices)}")
 
-    def load(self, name: str):
+    def load(self, name: str) -> Any:
         """Return the object behind the name; IdfError where there is none, or it cannot run."""
         return self.find(name).load()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
@@ -29,7 +29,7 @@ class Settings:
 
     def checked(self) -> Self:
         """Return self; IdfError naming the first field that is out of its range."""
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]
             _check(name, getattr(self, name), hint)
         self._check_together()
         return self
@@ -44,10 +44,11 @@ def _hints(cls: type) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(cls)}
 
 
-def bounds(hint) -> tuple[float | None, float | None, bool, bool] | None:
+def bounds(hint: Any) -> tuple[float | None, float | None, bool, bool] | None:
     """Return (low, high, low excluded, high excluded) of an annotated type; None where it has none.
     """
-    low = high = None
+    low: Any = None
+    high: Any = None
     open_low = open_high = False
     for part in _metadata(hint):
         for bound in part if isinstance(part, Interval) else (part,):
@@ -58,7 +59,7 @@ def bounds(hint) -> tuple[float | None, float | None, bool, bool] | None:
     return None if low is None and high is None else (low, high, open_low, open_high)
 
 
-def _metadata(hint) -> list:
+def _metadata(hint: Any) -> list:
     """Return the bounds in an annotation, also where it is one side of a union."""
     if get_origin(hint) is Annotated:
         return [m for m in hint.__metadata__ if isinstance(m, _Bound)] + _metadata(hint.__origin__)
@@ -67,12 +68,12 @@ def _metadata(hint) -> list:
     return []
 
 
-def _plain(hint):
+def _plain(hint: Any) -> Any:
     return hint.__origin__ if get_origin(hint) is Annotated else hint
 
 
-def _check(name: str, value, hint) -> None:
-    if is_dataclass(value) and isinstance(value, Settings):
+def _check(name: str, value: Any, hint: Any) -> None:
+    if isinstance(value, Settings):
         value.checked()
     elif get_origin(_plain(hint)) is Literal and value not in get_args(_plain(hint)):
         raise IdfError(f"The setting `{name}` is unknown", f"{value!r}",
@@ -81,7 +82,8 @@ def _check(name: str, value, hint) -> None:
         _check_bound(name, value, *bound)
 
 
-def _check_bound(name, value, low, high, open_low, open_high) -> None:
+def _check_bound(name: str, value: Any, low: float | None, high: float | None, open_low: bool,
+                 open_high: bool) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:  # NaN fails every comparison
         above = low is None or (number > low if open_low else number >= low)
@@ -91,7 +93,8 @@ def _check_bound(name, value, low, high, open_low, open_high) -> None:
                            f"give a value {range_text(low, high, open_low, open_high)}")
 
 
-def range_text(low, high, open_low=False, open_high=False) -> str:
+def range_text(low: float | None, high: float | None, open_low: bool = False,
+               open_high: bool = False) -> str:
     """Return a range in words: "in [0, 1]", "of 16 or more", "above 0"."""
     if high is None:
         return f"above {low:g}" if open_low else f"of {low:g} or more"
@@ -100,19 +103,19 @@ def range_text(low, high, open_low=False, open_high=False) -> str:
     return f"in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
 
 
-def check_range(name: str, value, low: float, high: float) -> None:
+def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Raise IdfError where the value of an argument is neither None nor within [low, high]."""
     if value is not None:
         _check_bound(name, value, low, high, False, False)
 
 
-def check_ranges(config, ranges: dict[str, tuple[float, float]], of: str = "") -> None:
+def check_ranges(config: Any, ranges: dict[str, tuple[float, float]], of: str = "") -> None:
     """IdfError naming the first field whose value is not None and lies outside its range."""
     for name, (low, high) in ranges.items():
         check_range(name, getattr(config, name), low, high)
 
 
-def check_amount(config) -> None:
+def check_amount(config: Any) -> None:
     """IdfError where a training is given both in `iterations` and in seconds, `budget_s`."""
     if config.iterations is not None and config.budget_s is not None:
         raise IdfError("A run is given in iterations or in seconds, not in both",
@@ -121,7 +124,7 @@ def check_amount(config) -> None:
     check_ranges(config, {"iterations": (1, 1e9), "budget_s": (1e-3, 1e7)})
 
 
-def budget(config, default_s: float) -> float | None:
+def budget(config: Any, default_s: float) -> float | None:
     """Seconds that a training runs, None where it is given in iterations."""
     if config.iterations is not None:
         return None
