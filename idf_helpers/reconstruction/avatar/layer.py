@@ -59,8 +59,8 @@ class BlendLayer:
     def step(self, gradients, visible: np.ndarray, z: np.ndarray, p: np.ndarray,
              rates: dict[str, float], units: dict[str, float], delta_rate: float,
              shade_rate: float, decay: float, sparsity: float, step: int, coefficients: int
-             ) -> np.ndarray:
-        """One step of Adam on base, deltas and shade; returns dL/dz (K,) before it.
+             ) -> None:
+        """Move base, deltas and shade by one step of Adam.
 
         gradients: of the blended Gaussians, by the names of `Gaussians`. rates: of the base now.
         units: of the base at the start, what changes are measured in. delta_rate, shade_rate:
@@ -75,14 +75,11 @@ class BlendLayer:
             speed[columns], unit[columns] = rates[name], units[name]
         correction = np.float32(1 / (1 - BETA2**step))
         first = np.float32(1 / (1 - BETA1**step))
-        parts = -(-len(self) // PART)
-        slopes = np.zeros((parts, self.rank), np.float32)
         run_on_threads(_adam_deltas, *_rows(arrays), self.deltas, self.first, self.second,
                        self.shade, self.shade_first, self.shade_second, self.moves, visible,
                        _f32(z), _f32(p), speed * np.float32(delta_rate),
                        speed[11:] * np.float32(shade_rate), 1 / unit, np.float32(decay),
-                       np.float32(sparsity), first, correction, slopes)
-        return slopes.sum(axis=0)
+                       np.float32(sparsity), first, correction)
 
     def motion(self) -> np.ndarray:
         """(N,) how much each Gaussian's place changes: length of its position deltas."""
@@ -185,7 +182,7 @@ def _blend(means, log_scales, quats, opacities, sh, deltas, shade, moves, z, p,
 @kernel
 def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, first, second, shade,
                  shade_first, shade_second, moves, visible, z, p, speed, shade_speed, per_unit,
-                 decay, sparsity, first_correction, correction, slopes, counter):
+                 decay, sparsity, first_correction, correction, counter):
     n, rank, width = deltas.shape
     shades = shade.shape[1]
     b1, b2 = np.float32(BETA1), np.float32(BETA2)
@@ -214,10 +211,8 @@ def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, firs
                             length += value * value
                     pull = sparsity / np.sqrt(length)
                 for k in range(rank):
-                    slope = np.float32(0)
                     for d in range(14):
                         old = deltas[i, k, d]
-                        slope += old * g[d]
                         value = z[k] * g[d] + pull * old * per_unit[d] * per_unit[d]
                         m = b1 * first[i, k, d] + a1 * value
                         v = b2 * second[i, k, d] + a2 * value * value
@@ -225,7 +220,6 @@ def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, firs
                         second[i, k, d] = v
                         deltas[i, k, d] = (old * (one - decay) - speed[d] * first_correction * m
                                            / (np.sqrt(v * correction) + eps))
-                    slopes[part, k] += slope
             for k in range(shades):
                 for d in range(3):
                     value = p[k] * g[11 + d]

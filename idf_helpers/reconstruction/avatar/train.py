@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,11 +17,11 @@ from ...data.cameras import scene_frame
 from ...data.training_views import TrainingViews
 from ...kernels.loss import PhotometricLoss
 from ...kernels.threads import run_on_threads
-from ...runtime.machine import peak_rss_mb
+from ..splats.densify import DensifyRules
 from ..splats.gaussians import Gaussians
 from ..splats.initialize import initial_gaussians
 from ..splats.train import SAVE_EVERY
-from ..trainer import Progress, Recoverable, State, drive
+from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .appearance import Appearance
 from .basis import ExpressionBasis
 from .compositing import compose, split_gradient
@@ -39,14 +38,23 @@ KEPT_CAMERAS = 24  # in the file, for orbits and drivers
 TORSO_RANK = 3  # the shoulders follow the head's rotation a little
 MOVING_FRAMES = 150  # that are asked where the expression moves things
 
+# Adam's learning rates at the start; of the means in scene radii per step. That of the means falls
+# to FINAL, exponentially, the others to √FINAL.
+RATES = {"means": 1.2e-3, "log_scales": 2e-2, "quats": 8e-3, "opacity_logits": 0.1, "sh": 5e-3}
+FINAL = 0.03
+DELTA_RATE, SHADE_RATE = 1.0, 0.2  # of the changes, and of color by pose, as factors on those
+DECAY = 1e-4  # weight decay of the changes per step
+GROW_UNTIL, RELOCATE_UNTIL = 0.6, 0.8  # parts of the run
+MORE_WHERE_IT_MOVES = 1.0  # how much more often Gaussians that move are split
 
-class Trainer(Recoverable):
+
+class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time.
 
     source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes.
     """
 
-    rates = "the learning rates (lr_means, lr_deltas, …)"
+    rates = "the setting `rate`"
 
     def __init__(self, source: FrameSource, mattes: np.ndarray, config: AvatarConfig,
                  rasterizer=None):
@@ -106,13 +114,13 @@ class Trainer(Recoverable):
     # --- schedule ---------------------------------------------------------------------------------
 
     def units(self) -> dict[str, float]:
-        """Learning rates at the start."""
-        rates = {f.name: getattr(self.config, f"lr_{f.name}") for f in fields(Gaussians)}
+        """Return the learning rates at the start."""
+        rates = {name: self.config.rate * rate for name, rate in RATES.items()}
         rates["means"] *= self.radius
         return rates
 
     def learning_rates(self) -> dict[str, float]:
-        decay = self.config.lr_final**self.fraction
+        decay = FINAL**self.fraction
         rates = {k: v * math.sqrt(decay) for k, v in self.units().items()}
         rates["means"] *= math.sqrt(decay)
         return {name: rate * self.rate_factor for name, rate in rates.items()}
@@ -133,8 +141,6 @@ class Trainer(Recoverable):
         if c.expression_noise:
             e = e + np.where(self.varies, self.rng.normal(0, c.expression_noise, len(e)), 0)
         z = (e @ self.weights).astype(np.float32)
-        if c.expression_dropout and c.rank and self.rng.random() < c.expression_dropout:
-            z[self.rng.integers(c.rank)] = 0
         p = self.poses[i, :c.shade_rank]
         degree = c.sh_degree if self.fraction > 0.3 else 0
         g, loss, gradients, turned = self._compare(i, camera, z, degree)
@@ -147,15 +153,13 @@ class Trainer(Recoverable):
         if c.lambda_opacity:
             o = 1 / (1 + np.exp(-g.opacity_logits))
             gradients.opacity_logits += (c.lambda_opacity / len(o)) * o * (1 - o)
-        slopes = self.head.step(_part(gradients, slice(0, n)), gradients.visible[:n], z, p, rates,
-                                units, c.lr_deltas, c.lr_shade, c.decay,
-                                c.sparsity / n, self.iteration, (degree + 1) ** 2)
+        self.head.step(_part(gradients, slice(0, n)), gradients.visible[:n], z, p, rates, units,
+                       DELTA_RATE, SHADE_RATE, DECAY, c.sparsity / n, self.iteration,
+                       (degree + 1) ** 2)
         self.head.statistics.add(gradients.screen[:n], gradients.visible[:n])
-        if c.lr_weights and c.rank:
-            self._move_weights(e, slopes)
         if turned is not None:
             self.torso.step(turned, gradients.visible[n:], self.poses[i, :TORSO_RANK],
-                            np.zeros(0), rates, units, c.lr_deltas, c.lr_shade, c.decay,
+                            np.zeros(0), rates, units, DELTA_RATE, SHADE_RATE, DECAY,
                             c.sparsity / n, self.iteration, 1)
             self.torso.statistics.add(gradients.screen[n:], gradients.visible[n:])
         self.mse = float(loss.mse) if self.mse is None else 0.96 * self.mse + 0.04 * loss.mse
@@ -194,32 +198,23 @@ class Trainer(Recoverable):
         own["sh"] = np.ascontiguousarray(own["sh"][:, :1])
         return g, loss, gradients, SimpleNamespace(arrays=lambda: own)
 
-    def _move_weights(self, e: np.ndarray, slopes: np.ndarray) -> None:
-        """A step of sign descent on W: dL/dW = e slopesᵀ, in parts of the weights' size."""
-        gradient = np.outer(np.where(self.varies, e, 0), slopes)
-        size = np.abs(gradient).max()
-        if size > 0:
-            scale = self.config.lr_weights * math.sqrt(self.config.lr_final**self.fraction)
-            self.weights -= (scale * np.abs(self.weights).max() / size * gradient).astype(
-                np.float32)
-
     def _densify_if_due(self) -> None:
         c = self.config
         if not self.released and self.fraction >= c.still_until:
             self._release()
         if (self.iteration < c.densify_from or self.iteration % c.densify_every
-                or self.fraction > c.relocate_until):
+                or self.fraction > RELOCATE_UNTIL):
             return
-        if c.densify_moving:
-            motion = self.head.motion()
-            scale = np.percentile(motion, 95) if len(motion) else 0
-            if scale > 0:
-                self.head.statistics.total *= (
-                    1 + c.densify_moving * np.minimum(motion / scale, 1)).astype(np.float32)
-        grow = self.fraction <= c.grow_until
-        self.head.densify(c, self.radius, grow, self.rng)
+        motion = self.head.motion()
+        scale = np.percentile(motion, 95) if len(motion) else 0
+        if scale > 0:
+            self.head.statistics.total *= (
+                1 + MORE_WHERE_IT_MOVES * np.minimum(motion / scale, 1)).astype(np.float32)
+        grow = self.fraction <= GROW_UNTIL
+        rules = DensifyRules(c.max_gaussians, growth=0.1, dead_opacity=0.005, max_scale=0.5)
+        self.head.densify(rules, self.radius, grow, self.rng)
         if self.torso is not None:
-            self.torso.densify(c, self.radius, False, self.rng)
+            self.torso.densify(rules, self.radius, False, self.rng)
 
     def _release(self) -> None:
         """Lets the expression move the Gaussians whose error follows it."""
@@ -300,7 +295,7 @@ class Trainer(Recoverable):
     # --- results ----------------------------------------------------------------------------------
 
     @property
-    def num_gaussians(self) -> int:
+    def count(self) -> int:
         return len(self.head) + (len(self.torso) if self.torso is not None else 0)
 
     def scene(self) -> AvatarScene:
@@ -324,14 +319,6 @@ class Trainer(Recoverable):
                   "num_gaussians": len(avatar.frozen()), "moving": int(head.moves.sum()),
                   "rollbacks": self.rollbacks}
         return AvatarScene(avatar, self.rasterizer, report)
-
-    def progress(self) -> Progress:
-        def preview(camera, background=None, expression=None):
-            return self.scene().render(camera, expression, background)
-
-        return Progress(self.iteration, self.fraction, self.seconds,
-                        self.iteration / max(self.seconds, 1e-9), self.psnr_train,
-                        self.num_gaussians, peak_rss_mb(), preview)
 
 
 def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
@@ -363,11 +350,7 @@ def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *, run=No
     progress: called at most every `progress_every_s` seconds, and at the end.
     """
     trainer = Trainer(source, mattes, config, rasterizer)
-    trainer.warm_up()
-    checkpoint = run.latest_checkpoint() if run is not None else None
-    if checkpoint is not None:
-        trainer.restore(State(*checkpoint))
-    drive(trainer, run, progress, progress_every_s)
+    train_loop(trainer, run, progress, progress_every_s)
     return trainer.scene()
 
 

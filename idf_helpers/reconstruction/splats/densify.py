@@ -9,6 +9,7 @@ number of Gaussians in hand, as 3DGS-MCMC does (arXiv 2404.09591), whose rule fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,15 @@ from .config import SplatConfig
 from .gaussians import Gaussians
 
 INVISIBLE = 1.0 / 255.0  # opacity below which no rasterizer draws a Gaussian
+
+
+class DensifyRules(NamedTuple):
+    """What `densify` reads of `SplatConfig`, for trainers with settings of their own."""
+
+    max_gaussians: int
+    growth: float
+    dead_opacity: float
+    max_scale: float
 
 
 @dataclass
@@ -55,8 +65,9 @@ def _add_seen(total, count, screen, visible, counter):
         part = next_item(counter)
 
 
-def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics, config: SplatConfig,
-            radius: float, grow: bool, rng: np.random.Generator) -> tuple[Gaussians, int, int]:
+def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics,
+            config: SplatConfig | DensifyRules, radius: float, grow: bool,
+            rng: np.random.Generator) -> tuple[Gaussians, int, int]:
     """One round. Returns the new Gaussians, how many were relocated and how many added.
 
     `gaussians` stays as it was; `adam` gets the moments of the new rows. radius: of the scene, in
