@@ -8,14 +8,8 @@ import pytest
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
 from idf_helpers.data.cameras import Camera
-<<<<<<< HEAD
-from idf_helpers.data.dataset import write_transforms
-from tests.fixtures.datasets import FOV, make_dataset
-=======
 from idf_helpers.data.transforms import write_transforms
-
-from ..conftest import FOV, make_dataset
->>>>>>> cf04472 (data: a dataset is made of frames, transforms.json and COLMAP readers without a circle)
+from tests.fixtures.datasets import FOV, make_dataset
 
 
 def test_blender_layout(dataset_folder):
