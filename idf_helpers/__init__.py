@@ -18,9 +18,11 @@ The verbs, in the order of the data flow. Each is imported on first use, so that
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers know the name; `typing` would double the time to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from .data.cameras import Camera, orbit
     from .data.dataset import Dataset
     from .data.inputs import open_dataset

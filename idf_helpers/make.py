@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,7 +36,7 @@ class Made:
     metrics: dict
 
 
-def make(photo: str | Path | Sequence[str | Path], target: Dataset | str | Path,
+def make(photo: str | Path, target: Dataset | str | Path,
          out: str | Path, config: TrainingConfig | None = None, view: ExportConfig | None = None,
          *, consent: str = "", kind: Kind = "auto", resume: bool = True,
          reporter: Reporter | None = None) -> Made:

@@ -1,12 +1,38 @@
-"""The commands of `idf`, in the order of its help. Each imports what it needs when it is called."""
+"""The commands of `idf`, in the order of its help.
+
+Each is made from the signature of the function that a Python user calls (see `parser`); the names
+here are text, so that the list and its help import nothing.
+"""
 
 from __future__ import annotations
 
-from ..reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
-from . import show
-from .command import Command, TrainingCommand
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 _TRAIN = "idf_helpers.reconstruction:reconstruct"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    name, summary: in the list of `idf --help`. function: "module:function" to call. positional:
+    arguments that need no name. show: name of the function in `show` that prints what came of it;
+    "" = it prints by itself. methods: "module:table" of the stage's methods, for a command whose
+    flags are those of the method that --backend names. renamed: flag for an argument whose name is
+    no good flag. hidden: arguments that a shell can't give. rewrite: takes spellings of flags that
+    people type.
+    """
+
+    name: str
+    summary: str
+    function: str
+    positional: tuple[str, ...] = ()
+    show: str = ""
+    methods: str = ""
+    renamed: dict[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    rewrite: Callable[[list[str]], list[str]] = lambda argv: argv
 
 
 def _budget(argv: list[str]) -> list[str]:
@@ -28,11 +54,16 @@ def _main_folder(argv: list[str]) -> list[str]:
     return [*folder, *rest]
 
 
+def _training(name: str, summary: str, table: str, show: str, function: str = _TRAIN) -> Command:
+    return Command(name, summary, function, ("data",), show, rewrite=_budget,
+                   methods=f"idf_helpers.reconstruction.methods:{table}")
+
+
 COMMANDS = {command.name: command for command in (
     Command("demo", "the main job on the bundled head: swap, splats, video, page and model",
-            "idf_helpers.cli.demo:demo", show=show.demo, hidden=("view",), rewrite=_budget),
+            "idf_helpers.cli.demo:demo", show="demo", hidden=("view",), rewrite=_budget),
     Command("make", "a photo and a target: all stages that the target needs",
-            "idf_helpers.make:make", ("photo", "target"), show.make),
+            "idf_helpers.make:make", ("photo", "target"), "make", hidden=("config", "view")),
     Command("doctor", "what this machine can run, and what is missing",
             "idf_helpers.cli.machine:doctor"),
     Command("download", "models by name: size, license, source, hash",
@@ -40,16 +71,13 @@ COMMANDS = {command.name: command for command in (
     Command("track", "a video of a talking head becomes a dataset with poses and expressions",
             "idf_helpers.cli.track:track"),
     Command("swap", "put the face of a photo into a dataset, a picture or a video",
-            "idf_helpers.swapping.swap:swap", ("target",), show.swap),
-    TrainingCommand("splat", "train Gaussian splats on a dataset", _TRAIN, ("data",), show.splats,
-                    stage="splats", methods=lambda: SPLATS, rewrite=_budget),
-    TrainingCommand("nerf", "train a radiance field on a dataset", _TRAIN, ("data",),
-                    show.radiance_field, stage="nerf", methods=lambda: RADIANCE_FIELDS,
-                    rewrite=_budget),
-    TrainingCommand("avatar", "train an avatar with movable expressions on a talking head",
-                    "idf_helpers.cli.avatar:swap_and_train", ("data",), show.avatar,
-                    stage="avatar", methods=lambda: AVATARS, rewrite=_budget),
-    Command("reenact", "move an avatar by another head's sequence", "idf_helpers.cli.avatar:reenact"),
+            "idf_helpers.swapping.swap:swap", ("target",), "swap"),
+    _training("splat", "train Gaussian splats on a dataset", "SPLATS", "splats"),
+    _training("nerf", "train a radiance field on a dataset", "RADIANCE_FIELDS", "radiance_field"),
+    _training("avatar", "train an avatar with movable expressions on a talking head", "AVATARS",
+              "avatar", "idf_helpers.cli.avatar:swap_and_train"),
+    Command("reenact", "move an avatar by another head's sequence",
+            "idf_helpers.cli.avatar:reenact"),
     Command("express", "a picture or model of an avatar at one expression",
             "idf_helpers.cli.avatar:express"),
     Command("stylize", "restyle the views of a dataset", "idf_helpers.cli.stylize:stylize"),

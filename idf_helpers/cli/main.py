@@ -7,6 +7,7 @@ import os
 import sys
 
 from ..errors import IdfError, nearest
+from .commands import COMMANDS
 
 MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSPC,
                   errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -39,22 +40,22 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _run(argv: list[str]) -> None:
-    from .commands import COMMANDS  # here, so that what it lacks ends as one IdfError
-
     if not argv or argv[0] in ("-h", "--help"):
-        print(overview(COMMANDS))
+        print(overview())
         sys.exit(0 if argv else 2)
     if argv[0] not in COMMANDS:
         raise IdfError(f"There is no command `{argv[0]}`", argv[0] + nearest(argv[0], COMMANDS),
                        "see `idf --help`")
-    COMMANDS[argv[0]].run(argv[1:])
+    from .parser import run  # numpy, OpenCV and the parser: not for a list of commands
+
+    run(COMMANDS[argv[0]], argv[1:])
 
 
-def overview(commands: dict) -> str:
+def overview() -> str:
     """Return the list of commands, one line each."""
-    width = max(map(len, commands))
-    return "\n".join(["usage: idf COMMAND ...", "", __doc__.strip(), "",
-                      *(f"  {name.ljust(width)}  {c.summary}" for name, c in commands.items()),
+    width = max(map(len, COMMANDS))
+    return "\n".join(["usage: idf COMMAND ...", "", (__doc__ or "").strip(), "",
+                      *(f"  {name.ljust(width)}  {c.summary}" for name, c in COMMANDS.items()),
                       "", "`idf COMMAND --help` lists the flags of one."])
 
 
