@@ -79,7 +79,9 @@ def test_eval_repeats_the_metrics_of_training(trained, capsys):
 def test_budget_flag_as_people_type_it(tmp_path):
     main(["splat", str(samples.path("head_turntable")), "--out", str(tmp_path / "o"), "--budget",
           "1.5", *TINY[2:]])
-    assert 1.5 <= read_json(tmp_path / "o/metrics.json")["seconds"] < 3
+    asked = read_json(tmp_path / "o/run.json")["config"]
+    assert asked["budget_s"] == 1.5 and asked["iterations"] is None
+    assert read_json(tmp_path / "o/metrics.json")["seconds"] >= 1.5
 
 
 def test_bad_input_gives_one_error_and_leaves_nothing(tmp_path, capsys, trained):
