@@ -161,10 +161,9 @@ def _machine() -> list[Finding]:
     rows = [Finding("machine", "Python", f"{platform.python_version()}, {platform.system()} "
                     f"{platform.machine()}, {sys.executable}"),
             Finding("machine", "cores", str(cpu_count()))]
-    memory = memory_gb()
-    if memory:
-        rows.append(Finding("machine", "memory", f"{memory[0]:.1f} GB, {memory[1]:.1f} GB free",
-                            "close something: the demo takes 1.5 GB" if memory[1] < 1.5 else ""))
+    memory, free = memory_gb()
+    rows.append(Finding("machine", "memory", f"{memory:.1f} GB, {free:.1f} GB free",
+                        "close something: the demo takes 1.5 GB" if free < 1.5 else ""))
     free = shutil.disk_usage(os.getcwd()).free / 1e9
     rows.append(Finding("machine", "disk", f"{free:.1f} GB free at {os.getcwd()}",
                         "free some: a run takes up to 0.5 GB" if free < 0.5 else ""))

@@ -87,17 +87,17 @@ def _check_baseline(cameras: list[Camera]) -> None:
 
 
 def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
-    memory = memory_gb()
-    if memory is None or not cameras:
+    if not cameras:
         return
+    _, free = memory_gb()
     # All pictures stay in memory; one of them is decoded; loss and rasterizer work on one.
     sizes = [c.fitted(resolution) for c in cameras]
     working = max(c.width * c.height for c in sizes)
     needed = (sum(4 * c.width * c.height for c in sizes) + BYTES_PER_PIXEL * working
               + 24 * max(c.width * c.height for c in cameras)) / 1e9
-    if needed > memory[1]:
+    if needed > free:
         raise IdfError(f"{len(cameras)} pictures of {sizes[0].width}x{sizes[0].height} take more "
-                       "memory than is free", f"{needed:.1f} GB needed, {memory[1]:.1f} GB free",
+                       "memory than is free", f"{needed:.1f} GB needed, {free:.1f} GB free",
                        "train at a lower resolution (--resolution), or on fewer pictures")
 
 

@@ -32,7 +32,7 @@ def _imports_of(file: Path) -> frozenset[Path]:
     for source, names in _IMPORT.findall(file.read_text(encoding="utf-8")):
         base = file.parents[len(source) - len(source.lstrip(".")) - 1]
         base = base.joinpath(*filter(None, source.lstrip(".").split(".")))
-        for name in re.findall(r"\w+", names.split("#")[0]):
+        for name in re.findall(r"\w+", re.sub(r"#.*", "", names)):
             found |= {base / f"{name}.py", base.with_suffix(".py")}
     return frozenset(f for f in found if f.is_file())
 

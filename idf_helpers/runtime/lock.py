@@ -1,4 +1,8 @@
-"""The lock of a run folder: one living process at a time, dead ones do not keep others out."""
+"""The lock of a run folder: one living process at a time, dead ones do not keep others out.
+
+A thread refreshes the lock's time for as long as it is held, whatever the holder is doing, so that
+processes of other machines on the same volume know that the holder lives.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,17 @@ import json
 import os
 import secrets
 import socket
-import sys
+import threading
 import time
 from pathlib import Path
+
+import psutil
 
 from ..errors import IdfError
 from .files import write_error
 
-STALE_S = 600.0  # of another machine (a Drive folder after the notebook's machine died)
+BEAT_S = 20.0  # between two refreshes
+STALE_S = 600.0  # without a refresh, of another machine (it died, and the folder lies on Drive)
 
 
 class FolderLock:
@@ -22,16 +29,18 @@ class FolderLock:
 
     def __init__(self, folder: Path):
         self.folder, self.path = folder, folder / "lock"
-        self._held = False
+        self._released: threading.Event | None = None
 
     def acquire(self) -> None:
-        """IdfError where a living process holds it, or it cannot be written."""
+        """Take the lock; IdfError where a living process holds it, or it cannot be written."""
         mine = {"pid": os.getpid(), "host": socket.gethostname(),
-                "started": _process_start(os.getpid())}
+                "started": psutil.Process().create_time()}
         for _ in range(10):
             try:
                 _place(self.path, json.dumps(mine))
-                self._held = True
+                self._released = threading.Event()
+                threading.Thread(target=_refresh, args=(self.path, mine, self._released),
+                                 name="idf-lock", daemon=True).start()
                 return
             except FileExistsError:
                 owner = _read(self.path)
@@ -49,17 +58,14 @@ class FolderLock:
         raise IdfError(f"The lock of {self.folder} could not be taken", str(self.path))
 
     def release(self) -> None:
-        if self._held:
+        """Give the lock back, where it is held."""
+        if self._released is not None:
+            self._released.set()
+            self._released = None
             self.path.unlink(missing_ok=True)
-            self._held = False
-
-    def heartbeat(self) -> None:
-        """Tells other machines that the owner is alive (STALE_S)."""
-        with contextlib.suppress(OSError):
-            os.utime(self.path)
 
     def _set_aside(self, judged: dict | None) -> None:
-        """Removes a dead lock. Another process may have judged the same one, removed it and placed
+        """Remove a dead lock. Another process may have judged the same one, removed it and placed
         its own meanwhile: what was moved is looked at once more, and put back if it is that."""
         aside = self.path.with_name(f".lock.{secrets.token_hex(4)}.part")
         try:
@@ -74,8 +80,15 @@ class FolderLock:
             raise write_error(self.path, error) from error
 
 
+def _refresh(lock: Path, mine: dict, released: threading.Event) -> None:
+    """Set the lock's time to now, again and again until it is released or somebody else's."""
+    while not released.wait(BEAT_S) and _read(lock) in (mine, None):  # None: for the moment
+        with contextlib.suppress(OSError):
+            os.utime(lock)
+
+
 def _place(lock: Path, text: str) -> None:
-    """Makes the lock with its content in one step, so that nobody reads it half written and takes
+    """Make the lock with its content in one step, so that nobody reads it half written and takes
     it for a dead one. FileExistsError where there is one."""
     draft = lock.with_name(f".lock.{secrets.token_hex(4)}.part")
     try:
@@ -95,45 +108,25 @@ def _place(lock: Path, text: str) -> None:
 def _read(lock: Path) -> dict | None:
     try:
         owner = json.loads(lock.read_text())
-        plain = 0 < int(owner["pid"]) < 2**31 and isinstance(owner["host"], str)
-        return owner if plain else None
+        plain = isinstance(owner["pid"], int) and 0 < owner["pid"] < 2**31
+        return owner if plain and isinstance(owner["host"], str) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def _is_stale(owner: dict, lock: Path) -> bool:
-    if owner["host"] != socket.gethostname():
-        try:
-            return time.time() - lock.stat().st_mtime > STALE_S
-        except OSError:
-            return True
-    # the number may have been given to another process since
-    return not _is_alive(owner["pid"]) or owner.get("started") != _process_start(owner["pid"])
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":  # os.kill would send a Ctrl-C there
-        import ctypes
-
-        kernel = ctypes.WinDLL("kernel32")
-        kernel.OpenProcess.restype = ctypes.c_void_p
-        handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        kernel.GetExitCodeProcess(ctypes.c_void_p(handle), ctypes.byref(code))
-        kernel.CloseHandle(ctypes.c_void_p(handle))
-        return code.value == 259  # STILL_ACTIVE
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
+        silent = time.time() - lock.stat().st_mtime
+    except OSError:
         return True
-    return True
-
-
-def _process_start(pid: int) -> str | None:
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    return None
+    if owner["host"] != socket.gethostname():
+        return silent > STALE_S
+    try:
+        started = psutil.Process(owner["pid"]).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:  # somebody else's process
+        return False
+    # The number may belong to another process by now. A changed clock shifts creation times too,
+    # so a lock that is still refreshed counts as held.
+    return started != owner.get("started") and silent > 3 * BEAT_S

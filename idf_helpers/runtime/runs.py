@@ -228,7 +228,6 @@ class RunFolder:
                 f.flush()
         except OSError as error:
             raise write_error(self.path / "events.jsonl", error) from error
-        self._lock.heartbeat()
 
     def events(self) -> list[dict]:
         path = self.path / "events.jsonl"
@@ -259,7 +258,6 @@ class RunFolder:
             old.unlink()
         self._last_checkpoint = time.monotonic()
         self._save()
-        self._lock.heartbeat()
 
     def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict] | None:
         """(arrays, state) of the newest readable checkpoint, or None."""

@@ -3,13 +3,16 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from idf_helpers import IdfError, RunFolder
-from idf_helpers.runtime.lock import FolderLock, _is_alive
+from idf_helpers.runtime import lock as lock_module
+from idf_helpers.runtime.lock import FolderLock
 from idf_helpers.runtime.runs import latest_run, read_manifest
 
 
@@ -138,7 +141,7 @@ def test_living_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
         assert [e["kind"] for e in r.events()] == ["work"]  # goes on where the killed one was
 
 
-def test_lock_of_another_machine_holds_while_its_heart_beats(tmp_path):
+def test_lock_of_another_machine_holds_until_its_refreshes_end(tmp_path):
     with run(tmp_path / "r") as r:
         r.event(kind="work")
     lock = tmp_path / "r/lock"
@@ -147,16 +150,43 @@ def test_lock_of_another_machine_holds_while_its_heart_beats(tmp_path):
         pass
     os.utime(lock, (time.time() - 700,) * 2)
     with run(tmp_path / "r") as r:
-        os.utime(lock, (time.time() - 700,) * 2)
-        r.event(kind="work")  # every stage's events and checkpoints are beats
+        assert [e["kind"] for e in r.events()] == ["work"]
+
+
+def test_a_long_step_that_calls_nothing_keeps_its_lock_fresh(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.05)
+    with run(tmp_path / "r") as r:
+        lock = r.path / "lock"
+        os.utime(lock, (time.time() - 5000,) * 2)
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.6)"])  # like a trainer
         assert time.time() - lock.stat().st_mtime < 60
+        (thread,) = [t for t in threading.enumerate() if t.name == "idf-lock"]
+    thread.join(2)
+    assert not thread.is_alive() and not lock.exists()  # released: nothing is refreshed, or made
 
 
-def test_process_numbers(tmp_path):
-    assert _is_alive(os.getpid())
-    done = subprocess.Popen([sys.executable, "-c", ""])
-    done.wait()
-    assert not _is_alive(done.pid)
+def test_a_lock_that_another_machine_took_over_is_not_refreshed(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.05)
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+    (thread,) = [t for t in threading.enumerate() if t.name == "idf-lock"]
+    lock.path.write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+    os.utime(lock.path, (1000, 1000))
+    thread.join(2)
+    assert not thread.is_alive() and lock.path.stat().st_mtime == 1000
+
+
+def test_a_number_that_now_belongs_to_another_process(tmp_path):
+    """The holder died and its number was given away; as long as the lock is fresh it may be a
+    clock that was set, which changes when a process seems to have started."""
+    lock = tmp_path / "lock"
+    lock.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": 1.0}))
+    with pytest.raises(IdfError, match="running process"), run(tmp_path):
+        pass
+    os.utime(lock, (time.time() - 100,) * 2)
+    with run(tmp_path) as r:
+        assert json.loads(lock.read_text())["started"] == psutil.Process().create_time()
+        r.finish()
 
 
 def test_damaged_manifest_is_one_clear_error(tmp_path):
