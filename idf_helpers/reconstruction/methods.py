@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..runtime.cuda import lacks_gsplat
 from ..runtime.registry import Entry, Registry, lacks_modules
-from .upstream.graphdeco.upstream import missing as lacks_graphdeco
-from .upstream.nerface.upstream import missing as lacks_nerface
+from .upstream.graphdeco.clone import missing as lacks_graphdeco
+from .upstream.nerface.clone import missing as lacks_nerface
 
 _lacks_kernels = lacks_modules(numba="numba", cv2="opencv-python-headless", scipy="scipy")
 _lacks_torch = lacks_modules(torch="torch")

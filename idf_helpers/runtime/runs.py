@@ -77,6 +77,7 @@ class RunFolder:
     # --- life ---------------------------------------------------------------------------------
 
     def __enter__(self) -> RunFolder:
+        self._started = time.monotonic()
         earlier = self._read_earlier()
         self._make_folder()
         try:

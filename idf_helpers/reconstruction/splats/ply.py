@@ -288,4 +288,5 @@ def write_points(path: Path, points: np.ndarray) -> None:
     words = {"<f4": "float", "|u1": "uchar"}
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(out)}",
               *(f"property {words[kind[n].str]} {n}" for n in kind.names), "end_header", ""]
-    path.write_bytes("\n".join(header).encode("ascii") + out.tobytes())
+    with atomic_write(path) as temporary:
+        temporary.write_bytes("\n".join(header).encode("ascii") + out.tobytes())

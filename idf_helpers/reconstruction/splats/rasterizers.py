@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...runtime.cuda import lacks_gsplat
 from ...runtime.registry import Entry, Registry, lacks_modules
-from ..upstream.graphdeco.upstream import missing as lacks_graphdeco
+from ..upstream.graphdeco.clone import missing as lacks_graphdeco
 
 RASTERIZERS = Registry("rasterizer", [
     Entry("gsplat", "idf_helpers.reconstruction.splats.gsplat_rasterizer:GsplatRasterizer",

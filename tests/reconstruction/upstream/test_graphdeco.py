@@ -12,46 +12,49 @@ import pytest
 from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media
-from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.model_path import MODEL
-from idf_helpers.reconstruction.upstream.graphdeco import train, upstream
+from idf_helpers.reconstruction.upstream.graphdeco import clone, program
+from idf_helpers.reconstruction.upstream.graphdeco.config import GraphdecoConfig
+from idf_helpers.reconstruction.upstream.graphdeco.program import GraphdecoProgram
 from idf_helpers.runtime import cuda
 from idf_helpers.runtime.files import read_json
-from idf_helpers.runtime.runs import RunFolder
+from idf_helpers.runtime.progress import Reporter
 from tests.fixtures.datasets import make_dataset
+from tests.fixtures.gaussians import assert_equal, cloud
 
 # --- what is missing ------------------------------------------------------------------------------
 
 def test_one_line_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.delenv("IDF_GRAPHDECO", raising=False)
     monkeypatch.setattr(cuda, "lacks_gpu", lambda: "no GPU")
-    assert upstream.missing() == "no GPU"
+    assert clone.missing() == "no GPU"
     monkeypatch.setattr(cuda, "lacks_gpu", lambda: None)
-    assert "IDF_GRAPHDECO" in upstream.missing() and "research" in upstream.missing()
+    assert "IDF_GRAPHDECO" in clone.missing() and "research" in clone.missing()
     monkeypatch.setenv("IDF_GRAPHDECO", str(tmp_path))
-    assert "no train.py" in upstream.missing()
+    assert "no train.py" in clone.missing()
     (tmp_path / "train.py").write_text("")
     there = {"torchvision", "plyfile", "tqdm"}
     monkeypatch.setattr(cuda, "find_package", lambda name: name if name in there else None)
-    assert "diff_gaussian_rasterization and simple_knn" in upstream.missing()
+    assert "diff_gaussian_rasterization and simple_knn" in clone.missing()
     there |= {"diff_gaussian_rasterization", "simple_knn"}
     there.remove("plyfile")
-    assert "pip install plyfile" in upstream.missing()
+    assert "pip install plyfile" in clone.missing()
     there.add("plyfile")
-    assert upstream.missing() is None
+    assert clone.missing() is None
     (tmp_path / "scene").mkdir()
-    reader = tmp_path / upstream.READER
+    reader = tmp_path / clone.READER
     reader.write_text("Image.fromarray(np.array(arr*255.0, dtype=np.byte), 'RGB')")
     for takes, said in ((False, True), (True, False)):
-        monkeypatch.setattr(upstream, "_takes_signed_bytes", lambda takes=takes: takes)
-        assert ("np.uint8 in place of np.byte" in (upstream.missing() or "")) is said
-        assert "\n" not in (upstream.missing() or "")
+        monkeypatch.setattr(clone, "_takes_signed_bytes", lambda takes=takes: takes)
+        assert ("np.uint8 in place of np.byte" in (clone.missing() or "")) is said
+        assert "\n" not in (clone.missing() or "")
 
 
 def test_whether_pillow_takes_signed_bytes():
     from PIL import __version__
 
-    assert upstream._takes_signed_bytes() is (int(__version__.split(".")[0]) < 12)
+    assert clone._takes_signed_bytes() is (int(__version__.split(".")[0]) < 12)
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -97,15 +100,17 @@ print("Training complete.")
 def stub(tmp_path, monkeypatch):
     """A clone with stubs as scripts; a GPU and its modules are said to be here."""
     from idf_helpers.reconstruction.splats.ply import write_ply
-    from tests.fixtures.gaussians import cloud
 
     source = tmp_path / "clone"
     source.mkdir()
     monkeypatch.setenv("IDF_GRAPHDECO", str(source))
     (source / "train.py").write_text(STUB)
     (source / "render.py").write_text(
-        "import sys, pathlib\nm = sys.argv[sys.argv.index('-m') + 1]\n"
-        "pathlib.Path(m, 'rendered').write_text(' '.join(sys.argv[1:]))")
+        "import sys, pathlib\nm = pathlib.Path(sys.argv[sys.argv.index('-m') + 1])\n"
+        "(m / 'rendered').write_text(' '.join(sys.argv[1:]))\n"
+        "n = max(int(p.name.split('_')[1]) for p in m.glob('point_cloud/iteration_*'))\n"
+        "out = m / f'test/ours_{n}/renders'\nout.mkdir(parents=True, exist_ok=True)\n"
+        "(out / '00000.png').write_text(str(n))\n(out / '00001.png').write_text(str(n))")
     (source / "metrics.py").write_text("raise SystemExit('it would fetch weights')")
     write_ply(cloud(80, 2), source / "model.ply")
     monkeypatch.setattr(cuda, "lacks_gpu", lambda: None)
@@ -118,7 +123,7 @@ def stub(tmp_path, monkeypatch):
     return source
 
 
-CONFIG = SplatConfig(iterations=8, resolution=16, sh_degree=2, background="white")
+CONFIG = GraphdecoConfig(iterations=8, resolution=16, sh_degree=2, background="white")
 
 
 def calls(out):
@@ -126,14 +131,24 @@ def calls(out):
             (out / "graphdeco/model/calls.jsonl").read_text().splitlines()]
 
 
-def test_train_and_import(stub, tmp_path):
+class Seen(Reporter):
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.progress, self.notes = [], []
+
+    def training(self, progress):
+        self.progress.append(progress)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def test_train_and_import(stub, tmp_path, monkeypatch):
     data = Dataset.open(make_dataset(tmp_path / "data", size=(32, 32), alpha=False))
-    out, seen = tmp_path / "out", []
-    train.LOOK_S, look = 0.0, train.LOOK_S
-    try:
-        scene = train_splats(data, out, CONFIG, backend="graphdeco", progress=seen.append)
-    finally:
-        train.LOOK_S = look
+    out, seen = tmp_path / "out", Seen()
+    monkeypatch.setattr(program, "LOOK_S", 0.0)
+    scene = reconstruct(data, out, "splats:graphdeco", CONFIG, reporter=seen)
     call, = calls(out)
     assert call["s"] == str(out / "graphdeco/data") and call["m"] == str(out / "graphdeco/model")
     assert call["eval"] and call["disable_viewer"] and call["white_background"] and call["r"] == 1
@@ -146,11 +161,62 @@ def test_train_and_import(stub, tmp_path):
     assert (out / MODEL).is_file() and read_json(out / "metrics.json")["iterations"] == 8
     from idf_helpers import provenance
     assert provenance.verify(out / MODEL).fields["made"] == "Gaussian splats"
-    assert [p.iteration for p in seen][-1] == 8
-    assert seen[-1].preview(data.train[0].camera).shape == (32, 32, 3)
-    with RunFolder(out, stage="splats", backend="graphdeco", config=CONFIG,
-                   inputs=data.fingerprint()) as run:
-        assert any("LPIPS" in e["kind"] for e in run.events()) and run.finished
+    assert [p.iteration for p in seen.progress] == [2, 4, 6, 8]
+    assert seen.progress[-1].preview(data.train[0].camera).shape == (32, 32, 3)
+    assert "research and evaluation only" in seen.notes[0]
+    manifest = read_json(out / "run.json")
+    assert manifest["status"] == "finished"
+    assert any("LPIPS" in note for note in manifest["notes"]), "its metrics.py fetches weights"
+
+
+def test_the_steps_one_by_one_give_the_same(stub, tmp_path):
+    data = Dataset.open(make_dataset(tmp_path / "data", size=(32, 32), alpha=False))
+    whole = reconstruct(data, tmp_path / "whole", "splats:graphdeco", CONFIG)
+    out = tmp_path / "steps"
+    p = GraphdecoProgram.open(data, out, CONFIG)
+    assert str(stub) in p.check() and not out.exists(), "a look leaves nothing"
+    with pytest.raises(IdfError, match="`train` of graphdeco comes first"):
+        p.render()
+    prepared = p.prepare()
+    assert {f.name for f in prepared} >= {"points3d.ply", "transforms_train.json", "00000.png"}
+    assert all(f.is_file() for f in prepared)
+    model, = p.train(iterations=4)
+    assert model.parent.name == "iteration_4" and p.training["iterations"] == 4
+    assert [f.name for f in p.render()] == ["00000.png", "00001.png"]
+    early = p.render()[0]
+    assert early.read_text() == "4"
+    # another process goes on
+    p = GraphdecoProgram.open(data, out, CONFIG)
+    assert p.training["iterations"] == 4
+    p.train()
+    assert p.model().parent.name == "iteration_8" and p.render()[0].read_text() == "8"
+    with pytest.raises(IdfError, match="LPIPS"):
+        p.metrics()
+    first, second = calls(out)
+    assert first["save_iterations"] == [2, 4] and first["position_lr_max_steps"] == 8
+    assert second["start_checkpoint"].endswith("chkpnt4.pth")
+    p.train()
+    p.prepare()
+    assert len(calls(out)) == 2, "what is done is not done again"
+    with pytest.raises(IdfError, match="out of range"):
+        p.train(iterations=9)
+    with pytest.raises(IdfError, match="holds another run"):
+        GraphdecoProgram.open(data, out, replace(CONFIG, seed=1)).prepare()
+    # and `reconstruct` ends what the steps began
+    scene = reconstruct(data, out, "splats:graphdeco", CONFIG)
+    assert len(calls(out)) == 2 and (out / MODEL).is_file()
+    assert_equal(scene.gaussians, whole.gaussians)
+    mine, other = (read_json(f / "metrics.json") for f in (out, tmp_path / "whole"))
+    assert mine["psnr"] == other["psnr"] and mine["iterations"] == 8
+
+
+def test_started_again_it_forgets_the_steps(stub, tmp_path):
+    data = Dataset.open(make_dataset(tmp_path / "data", alpha=False))
+    out = tmp_path / "out"
+    GraphdecoProgram.open(data, out, CONFIG).train(iterations=4)
+    reconstruct(data, out, "splats:graphdeco", CONFIG, resume=False)
+    call, = calls(out)
+    assert call["start_checkpoint"] is None and call["iterations"] == 8
 
 
 def test_the_dataset_as_it_reads_it(stub, tmp_path):
@@ -162,7 +228,7 @@ def test_the_dataset_as_it_reads_it(stub, tmp_path):
         rgba[6:26, 6:26, 3] = 255
         media.write_image(path, rgba)
     data = Dataset.open(root)
-    train_splats(data, tmp_path / "out", CONFIG, backend="graphdeco")
+    reconstruct(data, tmp_path / "out", "splats:graphdeco", CONFIG)
     folder = tmp_path / "out/graphdeco/data"
     for split, frames in (("train", data.train), ("test", data.test)):
         told = read_json(folder / f"transforms_{split}.json")
@@ -188,9 +254,9 @@ def test_a_stopped_run_goes_on_from_its_last_quarter(stub, tmp_path):
     data = Dataset.open(make_dataset(tmp_path / "data", alpha=False))
     (stub / "stop").write_text("")
     with pytest.raises(IdfError, match="train.py failed") as error:
-        train_splats(data, tmp_path / "out", CONFIG, backend="graphdeco")
+        reconstruct(data, tmp_path / "out", "splats:graphdeco", CONFIG)
     assert error.value.found == "stopped" and "goes on" in error.value.do
-    train_splats(data, tmp_path / "out", CONFIG, backend="graphdeco")
+    reconstruct(data, tmp_path / "out", "splats:graphdeco", CONFIG)
     first, second = calls(tmp_path / "out")
     assert first["start_checkpoint"] is None and second["start_checkpoint"].endswith("chkpnt2.pth")
 
@@ -198,12 +264,12 @@ def test_a_stopped_run_goes_on_from_its_last_quarter(stub, tmp_path):
 def test_a_full_memory_halves_the_pictures_once(stub, tmp_path):
     data = Dataset.open(make_dataset(tmp_path / "data", alpha=False))
     (stub / "fail").write_text("torch.OutOfMemoryError: CUDA out of memory.")
-    scene = train_splats(data, tmp_path / "out", CONFIG, backend="graphdeco")
+    scene = reconstruct(data, tmp_path / "out", "splats:graphdeco", CONFIG)
     assert scene.training["halved"] and calls(tmp_path / "out")[-1]["r"] == 2
     assert "memory was full" in read_json(tmp_path / "out/run.json")["why"]
     (stub / "fail").write_text("always: torch.OutOfMemoryError: CUDA out of memory.")
     with pytest.raises(IdfError, match="memory is too small for graphdeco") as error:
-        train_splats(data, tmp_path / "again", CONFIG, backend="graphdeco")
+        reconstruct(data, tmp_path / "again", "splats:graphdeco", CONFIG)
     assert "8 x 6 pixels" in error.value.found
 
 
@@ -212,18 +278,20 @@ def test_what_it_cannot_do_is_said_first(stub, tmp_path):
 
     def fails(match, config=CONFIG, data=data):
         with pytest.raises(IdfError, match=match):
-            train_splats(data, tmp_path / "out", config, backend="graphdeco")
+            reconstruct(data, tmp_path / "out", "splats:graphdeco", config)
         assert not (tmp_path / "out").exists()
 
-    fails("counts in iterations", replace(CONFIG, iterations=None, budget_s=5.0))
+    fails("This method counts in iterations", replace(CONFIG, iterations=None, budget_s=5.0))
     clear = Dataset.open(make_dataset(tmp_path / "clear"))
-    fails("no random background", replace(CONFIG, background="random"), clear)
+    fails("`background` is unknown", replace(CONFIG, background="random"), clear)
     off = make_dataset(tmp_path / "off", alpha=False, fl_x=30.0, cx=5.0)
     fails("one centered camera", data=Dataset.open(off))
 
 
 def test_auto_never_takes_it(stub, monkeypatch):
-    monkeypatch.setattr(cuda, "lacks_gsplat", lambda: "no gsplat")
+    gsplat = STAGES["splats"].find("gsplat")
+    monkeypatch.setitem(STAGES["splats"].entries, "gsplat",
+                        replace(gsplat, missing=lambda: "no gsplat"))
     chosen, why = STAGES["splats"].choose()
     assert chosen.name == "cpu" and "graphdeco is for research only" in why
     assert STAGES["splats"].find("graphdeco").missing() is None

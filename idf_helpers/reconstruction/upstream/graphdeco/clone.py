@@ -1,51 +1,39 @@
-"""graphdeco's trainer as published, run as it is from a clone that the user prepared.
+"""The user's clone of gaussian-splatting, graphdeco's trainer as published.
 
-Nothing of it is fetched, changed or built here: its license allows research and evaluation only.
+Its license allows research and evaluation only, so nothing of it is in this package.
 IDF_GRAPHDECO names the clone; its modules have to be importable in this Python.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
 
 from ....runtime import cuda
+from ..clone import Clone
 
-ENV = "IDF_GRAPHDECO"
-URL = "https://github.com/graphdeco-inria/gaussian-splatting"
-LICENSE = "Inria and MPII's Gaussian-Splatting license: research and evaluation only"
 MODULES = ("diff_gaussian_rasterization", "simple_knn")  # of its submodules; compiled
 READER = "scene/dataset_readers.py"  # it mixes pictures with alpha with their background
 RUNTIME = ("torchvision", "plyfile", "tqdm")  # what its scripts import besides torch and OpenCV
 
 
-@dataclass(frozen=True)
-class Upstream:
-    """source: the clone, None where none is named. python: what runs its scripts."""
+class GraphdecoClone(Clone):
+    """A clone of gaussian-splatting with its submodules installed."""
 
-    source: Path | None
-    python: str = sys.executable
-
-    @classmethod
-    def here(cls) -> Upstream:
-        """The clone that IDF_GRAPHDECO names."""
-        named = os.environ.get(ENV, "").strip()
-        return cls(Path(named).expanduser().resolve() if named else None)
+    name = "graphdeco"
+    env = "IDF_GRAPHDECO"
+    url = "https://github.com/graphdeco-inria/gaussian-splatting"
+    license = "Inria and MPII's Gaussian-Splatting license: research and evaluation only"
 
     def missing(self) -> str | None:
-        """None where it can train, else one line; quick, imports nothing heavy."""
         lack = cuda.lacks_gpu()
         if lack:
             return lack
         if self.source is None:
-            return (f"no clone is named: get {URL} ({LICENSE}), install its submodules as its "
-                    f"README says, and set {ENV} to its folder")
+            return (f"no clone is named: get {self.url} ({self.license}), install its submodules "
+                    f"as its README says, and set {self.env} to its folder")
         if not (self.source / "train.py").is_file():
-            return f"{ENV} names {self.source}, where there is no train.py: give a clone of {URL}"
+            return (f"{self.env} names {self.source}, where there is no train.py: give a clone of "
+                    f"{self.url}")
         absent = [m for m in MODULES if cuda.find_package(m) is None]
         if absent:
             return (f"{' and '.join(absent)} cannot be imported: install the clone's submodules "
@@ -61,12 +49,6 @@ class Upstream:
                     "refuses: write np.uint8 in place of np.byte there, or pip install "
                     '"pillow<12"')
         return None
-
-    def start(self, script: str, *arguments: str) -> subprocess.Popen:
-        """Starts one of its scripts in the clone; stderr is text to read."""
-        return subprocess.Popen([self.python, script, *arguments], cwd=self.source, text=True,
-                                errors="replace", stdin=subprocess.DEVNULL,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def _takes_signed_bytes() -> bool:
@@ -84,5 +66,5 @@ def _takes_signed_bytes() -> bool:
 
 
 def missing() -> str | None:
-    """For the registry: what lacks to train with `idf_helpers.reconstruction.upstream.graphdeco.train`."""
-    return Upstream.here().missing()
+    """Return what graphdeco's trainer lacks here, None where nothing does."""
+    return GraphdecoClone.here().missing()
