@@ -1,1 +1,1 @@
-"""Showing results: the exported page, turntables, notebook widgets."""
+"""Files of a trained scene: models, pictures, video, the offline page; each with its mark."""

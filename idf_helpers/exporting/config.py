@@ -5,36 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import IdfError
-from ..runtime.settings import check_ranges
+from ..runtime.settings import Annotated, Interval, Settings
 
 MAX_RESOLUTION = 4096  # of a rendered picture's longer side, pixels: 0.7 GB while it is made
 
 
 @dataclass(frozen=True)
-class ExportConfig:
-    """Settings of an export.
+class ExportConfig(Settings):
+    """Settings of an export; a format takes those that concern it."""
 
-    resolution: longer side of rendered pictures, pixels, 16 to 4096. frames, fps: of the video's
-    one turn; 1 to 100000, and 0.1 to 1000. elevation: degrees above the head's middle, -89 to 89.
-    label: the visible word in pictures' and the viewer's corner; on unless a user turns it off.
-    clean: take away Gaussians that the training views say nothing about, see `splats.cleanup`; it
-    needs the dataset that the model was trained on. crop: nothing, the radius of a sphere, or six
-    bounds of a box (right, right, up, up, front, front), round the scene's center in scene radii
-    (half the width that the cameras see there).
-    """
-
-    resolution: int = 400
-    frames: int = 120
-    fps: float = 30.0
-    elevation: float = 6.0
+    resolution: Annotated[int, Interval(ge=16, le=MAX_RESOLUTION)] = 400
+    """Longer side of rendered pictures in pixels."""
+    frames: Annotated[int, Interval(ge=1, le=100_000)] = 120
+    """Frames of the video's one turn."""
+    fps: Annotated[float, Interval(ge=0.1, le=1000)] = 30.0
+    """Frames of the video a second."""
+    elevation: Annotated[float, Interval(ge=-89, le=89)] = 6.0
+    """Degrees above the middle of the head that pictures and video are seen from."""
     label: bool = True
+    """The visible word in the corner of pictures and page."""
     clean: bool = False
+    """Remove Gaussians that the training views say nothing about; needs the dataset that the model
+    was trained on."""
     crop: tuple[float, ...] = ()
+    """Keep a part: the radius of a sphere, or six bounds of a box (right, right, up, up, front,
+    front), round the center of the scene, in scene radii (half the width that the cameras see
+    there); nothing: all."""
 
-    def checked(self) -> ExportConfig:
-        """Self, or IdfError naming the first field that is out of range."""
-        check_ranges(self, {"resolution": (16, MAX_RESOLUTION), "frames": (1, 100_000),
-                            "fps": (0.1, 1000), "elevation": (-89, 89)})
+    def _check_together(self) -> None:
         c = self.crop
         if not (len(c) in (0, 1, 6) and all(-1e6 < x < 1e6 for x in c)
                 and (len(c) != 1 or c[0] > 0) and all(a < b for a, b in zip(c[::2], c[1::2],
@@ -42,4 +40,21 @@ class ExportConfig:
             raise IdfError("The setting `crop` is no sphere and no box", f"{c}",
                            "give one radius, or six bounds: right, right, up, up, front, front "
                            "(lower, upper), in scene radii")
-        return self
+
+
+@dataclass(frozen=True)
+class ReenactConfig(Settings):
+    """Settings of a reenactment."""
+
+    resolution: Annotated[int | None, Interval(ge=16, le=MAX_RESOLUTION)] = None
+    """Longer side of the avatar's picture in pixels; None: as it was trained."""
+    fps: Annotated[float, Interval(ge=0.1, le=240)] = 25.0
+    """Frames of the video a second."""
+    strength: Annotated[float, Interval(ge=0, le=3)] = 1.0
+    """Factor on the driver's changes of expression."""
+    follow_pose: bool = True
+    """Whether the head turns as the driver's does, within the poses it was trained at."""
+    frames: Annotated[int | None, Interval(ge=1)] = None
+    """Frames of the driver at most; None: all."""
+    label: bool = True
+    """The visible word in the corner."""

@@ -16,7 +16,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def parse_values(texts) -> dict[str, float]:
-    """["jawOpen=0.6", …] -> {"jawOpen": 0.6, …}. IdfError for anything else."""
+    """Return {"jawOpen": 0.6, …} of ["jawOpen=0.6", …]. IdfError for anything else."""
     out = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -25,28 +25,40 @@ def parse_values(texts) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals or not name.strip():
-            raise IdfError("This is no value of an expression", text[:60],
+            raise IdfError("This is not the value of an expression", text[:60],
                            "write NAME=NUMBER, such as jawOpen=0.6")
     return out
 
 
 def write_expression(run, out, values: dict[str, float], resolution: int | None = None) -> Path:
-    """The avatar of `run` at named values, from the front, as a picture or `.ply`; marked, with its
-    consent. IdfError: unknown names, another suffix."""
-    out, run = Path(out), Path(run)
-    suffix = out.suffix.lower()
+    """Write the avatar of a run at named values, from the front, as a picture or `.ply`; marked,
+    with its consent.
+
+    resolution: longer side of the picture in pixels; None = as it was trained.
+    IdfError: no avatar, unknown names, another suffix.
+    """
+    out, suffix = Path(out), Path(out).suffix.lower()
     if suffix not in (*PICTURES, ".ply"):
         raise IdfError(f"An expression is not written as `{suffix}`", str(out),
                        f"use one of: {', '.join((*PICTURES, '.ply'))}")
-    check_range("resolution", resolution, 16, 4096)
-    scene = load_scene(run)
+    check_range("resolution", resolution, 16, MAX_RESOLUTION)
+    scene = load_avatar(run)
     expression = scene.basis.edit(values)
-    with provenance.marked(out, mark_of_model(run)) as temporary:
+    with marked(out, mark_of_model(run)) as temporary:
         if suffix == ".ply":
             write_ply(scene.avatar.frozen(expression), temporary)
         else:
             size = resolution or scene.avatar.meta.get("resolution")
             picture = scene.render(scene.front.fitted(size), expression)
-            write_image(temporary, provenance.label(picture))
+            write_image(temporary, label(picture))
     copy_consent(run, out.parent)
     return out
+
+
+def load_avatar(run) -> AvatarScene:
+    """Return the avatar of a run folder. IdfError where it holds another scene."""
+    scene = load(run)
+    if not isinstance(scene, AvatarScene):
+        raise IdfError(f"{run} holds no avatar with named expressions", type(scene).__name__,
+                       "give the run folder of `idf avatar`")
+    return scene

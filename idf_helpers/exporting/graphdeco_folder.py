@@ -19,37 +19,41 @@ from pathlib import Path
 import numpy as np
 
 from .. import provenance
-from ..data.cameras import Camera, fitted_size
+from ..data.cameras import fitted_size
 from ..data.cameras_file import write_cameras
 from ..data.dataset import Dataset, Frame
 from ..data.media import to_uint8, write_image
+from ..data.training_views import TrainingViews
 from ..errors import IdfError
 from ..metrics import Target, psnr, ssim
-from ..reconstruction.splats.gaussians import SH_C0
+from ..reconstruction.splats.gaussians import SH_C0, Gaussians
+from ..reconstruction.splats.initialize import initial_gaussians
 from ..reconstruction.splats.ply import write_ply, write_points
-from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.files import write_error, write_json, write_text
 from ..scene import WHITE
+from .config import ExportConfig
+from .model import Model
 
 
-def write_graphdeco_folder(out, scene: GaussianScene, what: provenance.Mark, iteration: int, *,
-               dataset: Dataset | None = None, resolution: int | None = None, start=None,
-               progress: Callable[[int], None] | None = None) -> Path:
-    """Writes the folder `out`, whole or not at all; returns it.
+def write_graphdeco(model: Model, out, config: ExportConfig | None = None,
+                    progress: Callable[[float], None] = lambda fraction: None) -> Path:
+    """Write the folder `out`, whole or not at all; return it.
 
-    dataset: with it come the renders of its test views, their originals at the training
-    resolution, and the metrics (of the 8-bit pictures, as upstream; LPIPS is not measured).
-    start: (N, 6) points in world units and RGB in [0, 1] that the training began with; the
-    model's own centers where None. IdfError: `out` is not empty.
+    Where the dataset is still there, the renders of its test views come with it, their originals
+    at the training resolution, and the metrics (of the 8-bit pictures, as upstream; LPIPS is not
+    measured). config: without effect. IdfError: `out` is not empty.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise IdfError(f"{out} is not an empty folder", "something is there",
                        "choose another --out, or remove it first")
+    data = Dataset.open(model.source) if model.has_dataset else None
     part = out.with_name(f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
         part.mkdir(parents=True)
-        _write(part, out, scene, what, iteration, dataset, resolution, start, progress)
+        _write(part, out, model, data)
+        if data is not None:
+            _write_test_views(part, model, data, progress)
         if out.is_dir():
             out.rmdir()
         part.rename(out)
@@ -60,50 +64,61 @@ def write_graphdeco_folder(out, scene: GaussianScene, what: provenance.Mark, ite
     return out
 
 
-def _write(part, out, scene, what, iteration, dataset, resolution, start, progress) -> None:
-    model = part / f"point_cloud/iteration_{iteration}/point_cloud.ply"
-    write_ply(scene.gaussians, model)  # degree 3: their load_ply insists on 62 properties
-    provenance.mark(model, what)
-    if start is None:
-        start = np.concatenate([scene.gaussians.means,
-                                0.5 + SH_C0 * scene.gaussians.sh[:, 0]], axis=1)
-    write_points(part / "input.ply", start)
-    frames = [*dataset.test, *dataset.train] if dataset else _nameless(scene.cameras)
+def _write(part: Path, out: Path, model: Model, data: Dataset | None) -> None:
+    scene = model.scene
+    file = part / f"point_cloud/iteration_{model.iterations}/point_cloud.ply"
+    write_ply(scene.gaussians, file)  # degree 3: their load_ply insists on 62 properties
+    provenance.mark(file, model.mark)
+    write_points(part / "input.ply", _start(model, data))
+    frames = [*data.test, *data.train] if data else [
+        Frame(f"{i:05d}", Path(f"{i:05d}"), c, "train") for i, c in enumerate(scene.cameras)]
     write_cameras(part / "cameras.json", frames)
     width, height = frames[0].camera.width, frames[0].camera.height
     arguments = Namespace(
-        sh_degree=3, source_path=str(dataset.root.resolve()) if dataset else "",
+        sh_degree=3, source_path=str(data.root.resolve()) if data else "",
         model_path=str(out.resolve()), images="images", depths="",
-        resolution=fitted_size(width, height, resolution)[0] if resolution else -1,
+        resolution=fitted_size(width, height, model.trained_at)[0] if model.trained_at else -1,
         white_background=tuple(scene.background) == WHITE, train_test_exp=False,
         data_device="cuda", eval=True)
     write_text(part / "cfg_args", str(arguments))
-    if dataset:
-        _write_test_views(part, scene, what, f"ours_{iteration}", dataset, resolution, progress)
 
 
-def _write_test_views(part, scene, what, method, dataset, resolution, progress) -> None:
+def _start(model: Model, data: Dataset | None) -> np.ndarray:
+    """Return (N, 6) the points that the training began with, in world units and RGB in [0, 1]:
+    COLMAP's, or drawn again from the seed; without a dataset the model's own centers."""
+    points = data.points() if data else None
+    if points is not None:
+        return points
+    if data is None or "seed" not in model.settings:
+        return _points(model.scene.gaussians)
+    views = TrainingViews.load(data.train, model.trained_at)
+    return _points(initial_gaussians(views, model.settings["initial"], 0,
+                                     np.random.default_rng(model.settings["seed"])))
+
+
+def _points(g: Gaussians) -> np.ndarray:
+    return np.concatenate([g.means, 0.5 + SH_C0 * g.sh[:, 0]], axis=1)
+
+
+def _write_test_views(part: Path, model: Model, data: Dataset,
+                      progress: Callable[[float], None]) -> None:
+    method, scene = f"ours_{model.iterations}", model.scene
     per_view: dict[str, dict[str, float]] = {"SSIM": {}, "PSNR": {}}
-    ours = (dataset.root / "run.json").is_file()  # made by us, not photographs: marked too
-    for i, frame in enumerate(dataset.test):
-        target = Target.of(frame, resolution, scene.background)
+    ours = (data.root / "run.json").is_file()  # made by us, not photographs: marked too
+    for i, frame in enumerate(data.test):
+        target = Target.of(frame, model.trained_at, scene.background)
         pictures = {"renders": scene.render(target.camera, None, target.background),
                     "gt": target.rgb}
         for name, picture in pictures.items():
             path = part / "test" / method / name / f"{i:05d}.png"
             write_image(path, picture)
             if name == "renders" or ours:
-                provenance.mark(path, what if name == "renders" else
-                                replace(what, made="test view of the dataset"))
+                provenance.mark(path, model.mark if name == "renders" else
+                                replace(model.mark, made="test view of the dataset"))
         a, b = (to_uint8(p).astype(np.float32) / 255 for p in pictures.values())
-        per_view["SSIM"][f"{i:05d}.png"] = ssim(a, b)
-        per_view["PSNR"][f"{i:05d}.png"] = min(psnr(a, b), 100.0)  # equal pictures: JSON knows no ∞
-        if progress:
-            progress(i + 1)
+        per_view["SSIM"][path.name] = ssim(a, b)
+        per_view["PSNR"][path.name] = min(psnr(a, b), 100.0)  # equal pictures: JSON knows no ∞
+        progress((i + 1) / len(data.test))
     mean = {name: float(np.mean(list(values.values()))) for name, values in per_view.items()}
     write_json(part / "results.json", {method: mean})
     write_json(part / "per_view.json", {method: per_view})
-
-
-def _nameless(cameras: list[Camera]) -> list[Frame]:
-    return [Frame(f"{i:05d}", Path(f"{i:05d}"), c, "train") for i, c in enumerate(cameras)]

@@ -1,47 +1,48 @@
-"""Exports of a trained scene: video, page, model files and folders, each with its marks."""
+"""A trained scene with what its exports have to carry on: mark, consent, where it came from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import provenance
-from ..data.cameras import orbit, scene_frame
+import numpy as np
+
+from ..data.cameras import scene_frame
 from ..data.dataset import Dataset
-from ..data.media import write_image
 from ..errors import IdfError
 from ..metrics import evaluate_scene
-from ..provenance.lineage import copy_consent
-from ..reconstruction import scenes as reconstructions
+from ..provenance import Consent, Mark
+from ..reconstruction import load, mark_of_model, method_of, run_folder_of
+from ..reconstruction.method import Exporter
+from ..reconstruction.methods import SPLATS
 from ..reconstruction.splats.cleanup import clean_scene, crop
-from ..reconstruction.splats.model_folder import Tree
+from ..reconstruction.splats.graphdeco_folder import GraphdecoFolder
+from ..reconstruction.splats.model_path import is_model
 from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.runs import read_manifest
-from ..scene import Scene
+from ..scene import Expressive, Scene
+from .avatar_payload import Track
 from .config import ExportConfig
-from .orbit import write_orbit
-
-FOLDERS = ("graphdeco",)  # formats that are folders, not files
 
 
 @dataclass(frozen=True)
 class Model:
-    """A scene, what its exports say of themselves, and the folder with its consent record.
+    """A scene and what is known of its making.
 
-    writers: export formats of its stage, see `reconstructions`.
-    trained_at: longer side of the training pictures in pixels, None where it is not known.
-    source: folder of the dataset it was trained on, None where it is not known; it may be gone.
-    iterations: of its training, 0 where that is not known. settings: those of its run, if any.
-    report: lines for people about what was taken away.
+    mark: for its exports. folder: where its consent record lies. name: for messages.
+    exporters: model formats of its method, by suffix.
+    trained_at: longer side of the training pictures in pixels; None where it is not known.
+    source: folder of the dataset it was trained on; None where it is not known; it may be gone.
+    iterations: of its training; 0 where they are not known. settings: those of its run, if any.
+    report: lines about what `trimmed` removed.
     """
 
     scene: Scene
-    what: provenance.Mark
+    mark: Mark
     folder: Path
     name: str
-    writers: dict[str, Callable]
-    trained_at: int | None
+    exporters: dict[str, Exporter]
+    trained_at: int | None = None
     source: Path | None = None
     iterations: int = 0
     settings: dict = field(default_factory=dict)
@@ -49,44 +50,58 @@ class Model:
 
     @classmethod
     def open(cls, path) -> Model:
-        """path: a run folder with a scene, a folder of graphdeco's train.py, a `.ply` or a
-        `.splat`. IdfError where it is none of them."""
+        """Return the model of a run folder with a scene, of a folder of graphdeco's train.py, or
+        of a `.ply` or `.splat` file. IdfError where it is none of them."""
         path = Path(path)
-        stage = reconstructions.module_for(path)
         folder = path if path.is_dir() else path.parent
-        provenance.Consent.read(folder)  # a damaged record stops it before anything is written
         name = path.name if path.is_dir() else path.stem
-        run = read_manifest(path) if (path / "run.json").is_file() else {}
-        scene, what, writers = stage.load_scene(path), stage.mark_of_model(path), stage.writers()
-        if run or not path.is_dir():
-            source = (run.get("inputs") or {}).get("folder")
-            settings = run.get("config") or {}
-            return cls(scene, what, folder, name, writers, settings.get("resolution"),
-                       Path(source) if source else None,
-                       int((run.get("metrics") or {}).get("iterations", 0)), settings)
-        tree, camera = Tree.find(path), scene.cameras[0]
-        return cls(scene, what, folder, name, writers,
-                   tree.resolution(camera.width, camera.height), tree.source, tree.iteration)
+        scene, mark = load(path), mark_of_model(path)
+        Consent.read(folder)  # a damaged record stops it before anything is written
+        run = None if is_model(path) else run_folder_of(path)
+        if run is None:
+            exporters = SPLATS.find("cpu").load_unchecked().exporters
+            graphdeco = GraphdecoFolder.find(path) if path.is_dir() else None
+            if graphdeco is None:
+                return cls(scene, mark, folder, name, exporters)
+            camera = scene.cameras[0]
+            return cls(scene, mark, folder, name, exporters,
+                       graphdeco.resolution(camera.width, camera.height), graphdeco.source,
+                       graphdeco.iteration)
+        manifest = read_manifest(run)
+        source = (manifest.get("inputs") or {}).get("folder")
+        settings = manifest.get("config") or {}
+        return cls(scene, mark, folder, name, method_of(manifest, run).exporters,
+                   settings.get("resolution"), Path(source) if source else None,
+                   int((manifest.get("metrics") or {}).get("iterations", 0)), settings)
+
+    @property
+    def corner_label(self) -> str:
+        """The visible word of a page."""
+        return "SYNTHETIC · AI-assisted face swap" if self.mark.consent else \
+            "SYNTHETIC · rendered by AI"
+
+    @property
+    def has_dataset(self) -> bool:
+        """Whether the dataset that it was trained on is still there."""
+        return self.source is not None and self.source.is_dir()
 
     def dataset(self, why: str) -> Dataset:
-        """The dataset it was trained on. why: what needs it. IdfError where it is gone."""
-        if self.source is None or not self.source.is_dir():
+        """Return the dataset it was trained on. why: what needs it. IdfError where it is gone."""
+        if not self.has_dataset:
             raise IdfError(f"{why} needs the pictures that the model was trained on",
                            f"{self.name} names {self.source or 'no dataset'}",
                            "give the run folder, with its dataset where it was, or leave that out")
         return Dataset.open(self.source)
 
     def trimmed(self, config: ExportConfig) -> Model:
-        """Cropped and cleaned as `config` says, with a report: what went, and how PSNR on the
-        held-out views changed where their pictures are known."""
+        """Return it cropped and cleaned as `config` asks, with a report of what went and of how
+        PSNR on the held-out views changed, where their pictures are known."""
         if not config.clean and not config.crop:
             return self
         if not isinstance(self.scene, GaussianScene):
             raise IdfError("Only splats can be cropped and cleaned", f"{self.name} is none",
                            "leave --clean and --crop out")
-        data = self.dataset("A clean-up") if config.clean else None
-        if data is None and self.source is not None and self.source.is_dir():
-            data = Dataset.open(self.source)
+        data = self.dataset("A clean-up") if config.clean or self.has_dataset else None
         scene, lines = self.scene, []
         if config.clean:
             scene, removed = clean_scene(scene, data.train)
@@ -101,50 +116,17 @@ class Model:
             lines.append(f"held-out views: {before:.2f} dB before, {after:.2f} dB after")
         return replace(self, scene=scene, report=tuple(lines))
 
-
-def export(model: Model, out, format: str | None = None, config: ExportConfig | None = None,
-           progress: Callable[[int], None] | None = None) -> Path:
-    """Writes one file (graphdeco: a folder) and returns its path; format is told by the suffix of
-    `out` where None.
-
-    mp4: one turn. png: the front view. The others are those of the model's stage, see its
-    `writers()`; for splats: ply (graphdeco's layout), splat (32 bytes a Gaussian), html (the
-    offline viewer) and graphdeco (the folder that its train.py, render.py and metrics.py leave,
-    with test views and metrics where the dataset is still there). config.clean and crop have no
-    effect here: see `Model.trimmed`. The consent record, if any, is written beside the file.
-    """
-    config = (config or ExportConfig()).checked()
-    out = Path(out)
-    format = format or out.suffix.lower().lstrip(".")
-    writers = {"mp4": _write_video, "png": _write_picture} | model.writers
-    if format not in writers:
-        raise IdfError(f"There is no export format `{format}` for {model.name}", str(out),
-                       f"one of: {', '.join(sorted(writers))}")
-    write = writers[format]
-    if format in FOLDERS:
-        write(model, out, config, progress)
-        copy_consent(model.folder, out)
-        return out
-    if out.suffix.lower() != f".{format}":
-        out = out.with_name(out.name + f".{format}")
-    with provenance.marked(out, model.what) as temporary:
-        write(model, temporary, config, progress)
-    copy_consent(model.folder, out.parent)
-    return out
-
-
-def _write_video(model: Model, path: Path, config: ExportConfig, progress) -> None:
-    write_orbit(model.scene, model.scene.cameras, path, model.what, frames=config.frames,
-                fps=config.fps, elevation=config.elevation, resolution=config.resolution,
-                visible_label=config.label, progress=progress)
-
-
-def _write_picture(model: Model, path: Path, config: ExportConfig, progress) -> None:
-    camera = orbit(model.scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
-    picture = model.scene.render(camera)
-    write_image(path, provenance.label(picture) if config.label else picture)
-
-
-def corner_label(what: provenance.Mark) -> str:
-    """The visible word of a page."""
-    return "SYNTHETIC · AI-assisted face swap" if what.consent else "SYNTHETIC · rendered by AI"
+    def track(self) -> Track | None:
+        """Return the expressions that an avatar was trained on, in their order, to be played; None
+        where it has none, or where the dataset is gone or has other ones by now."""
+        if not (isinstance(self.scene, Expressive) and self.has_dataset):
+            return None
+        basis = self.scene.basis
+        try:
+            frames = Dataset.open(self.source).train
+        except IdfError:  # the page does not need it
+            return None
+        values = [f.expression for f in frames if f.expression is not None]
+        if not values or {len(v) for v in values} != {len(basis.names)}:
+            return None
+        return Track(np.clip(values, basis.low, basis.high))

@@ -7,23 +7,21 @@ was trained on. A driver at rest gives the avatar at rest, exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from .. import provenance
 from ..data.cameras import Camera, scene_frame
 from ..data.dataset import Dataset, Frame
-from ..data.media import over, video_writer
+from ..data.media import over, resize_area, to_uint8, video_writer
 from ..errors import IdfError, shorten
+from ..provenance import marked
+from ..provenance.lineage import copy_consent
+from ..reconstruction import mark_of_model
 from ..provenance.lineage import copy_consent
 from ..reconstruction.avatar.basis import ExpressionBasis
-from ..reconstruction.avatar.config import ReenactConfig
 from ..reconstruction.avatar.expression_pca import neutral_expression
-from ..reconstruction.avatar.pictures import beside
-from ..reconstruction.avatar.run import load_scene, mark_of_model
 from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.avatar.source import (
     check_expressions,
@@ -88,7 +86,7 @@ def _with_rotation(R: np.ndarray) -> np.ndarray:
 
 
 def shared_names(basis: ExpressionBasis, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
-    """(places in the avatar, places in the driver) of the values that both have by name."""
+    """Return the places in the avatar and in the driver of the values that both have by name."""
     there = {n: i for i, n in enumerate(names)}
     numbered = [_only_numbered(n) for n in (basis.names, names)]
     if numbered[0] != numbered[1] or (all(numbered) and len(names) != len(basis.names)):
@@ -109,63 +107,60 @@ def _only_numbered(names: tuple[str, ...]) -> bool:
 
 
 def driver_frames(driver: Dataset) -> list[Frame]:
-    """All frames in the order of their numbers."""
+    """Return all frames in the order of their numbers."""
     return sorted(driver.frames, key=lambda f: (sequence_number(f) or 0, f.name))
 
 
 def transfer_from(scene: AvatarScene, driver: Dataset, config: ReenactConfig) -> Transfer:
-    """What takes the driver's frames to the avatar. IdfError: no or broken expressions, other
-    names, an unknown neutral frame."""
+    """Return what takes the driver's frames to the avatar; its rest is the smallest expression.
+    IdfError: no or broken expressions, other names."""
     frames = driver_frames(driver)
     check_expressions(frames)
     neutral = neutral_expression(np.stack([f.expression for f in frames]))
-    if config.neutral_frame:
-        found = [f for f in frames if f.name == config.neutral_frame]
-        if not found:
-            raise IdfError(f"The driver has no frame `{config.neutral_frame}`",
-                           shorten(f.name for f in frames), "name one of its frames")
-        neutral = found[0].expression
     return Transfer(scene, expression_names(driver), neutral,
                     mean_rotation([f.camera for f in frames]), config.strength)
 
 
 def reenact(run, driver: Dataset, out, config: ReenactConfig | None = None, *,
-            resume: bool = True, progress: Callable[[str, float], None] | None = None) -> Path:
-    """Writes OUT/reenactment.mp4, driver on the left, avatar on the right; returns its path.
+            resume: bool = True, reporter: Reporter | None = None) -> Path:
+    """Write OUT/reenactment.mp4, driver on the left, avatar on the right; return its path.
 
-    run: folder of an avatar. The consent record of the avatar's dataset, or else of the driver's,
-    travels with it. IdfError: see `transfer_from`, `load_scene`.
+    run: folder of an avatar. Its consent record and the driver's travel with the video.
+    IdfError: no avatar, and see `transfer_from`.
     """
-    config = (config or ReenactConfig()).checked()
-    run = Path(run)
-    scene = load_scene(run)
+    config, reporter = (config or ReenactConfig()).checked(), reporter or Reporter()
+    scene = load_avatar(run)
     transfer = transfer_from(scene, driver, config)
-    what = mark_of_model(run)
-    inputs = {"avatar": what.run_id, **driver.fingerprint()}
+    mark = mark_of_model(run)
     frames = driver_frames(driver)[:config.frames]
-    with RunFolder(out, stage="reenact", backend="cpu", config=config, inputs=inputs,
-                   resume=resume) as folder:
+    with RunFolder(out, stage="reenact", backend="cpu", config=config,
+                   inputs={"avatar": mark.run_id, **driver.fingerprint()}, resume=resume) as folder:
         path = folder.path / VIDEO
         if folder.finished and path.is_file():
             return path
-        what = replace(what, run_id=folder.run_id, made="reenacted 4D avatar")
-        base = transfer.base.fitted(config.resolution
-                                    or scene.avatar.meta.get("resolution"))
-        with provenance.marked(path, what) as temporary, \
-                video_writer(temporary, config.fps, comment=what.text()) as video:
-            for i, frame in enumerate(frames):
+        mark = replace(mark, run_id=folder.run_id, made="reenacted 4D avatar")
+        base = transfer.base.fitted(config.resolution or scene.avatar.meta.get("resolution"))
+        with marked(path, mark) as temporary, \
+                video_writer(temporary, config.fps, comment=mark.text()) as video:
+            for i, frame in enumerate(frames, 1):
                 camera = transfer.camera(frame.camera) if config.follow_pose else transfer.base
                 picture = scene.render(camera.resized(base.width, base.height),
                                        transfer.expression(frame.expression))
-                if config.label:
-                    picture = provenance.label(picture)
-                video.append(beside(over(frame.image()), picture))
-                if progress:
-                    progress("reenacting", (i + 1) / len(frames))
+                video.append(beside(over(frame.image()), labeled(picture, config)))
+                reporter.step("reenacting", i / len(frames))
         copy_consent(driver.root, folder.path)
         copy_consent(run, folder.path)  # of the face that is shown
-        names = stable_hash(transfer.pairs)
         folder.finish({"frames": len(frames), "shared_values": len(transfer.pairs[0])},
-                      consent=what.consent, made=what.made, source_type=what.source_type,
-                      pairs=names)
+                      consent=mark.consent, made=mark.made, source_type=mark.source_type,
+                      pairs=stable_hash(transfer.pairs))
     return path
+
+
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return two pictures side by side, (H, W, 3) uint8, the left one resized to the right one's
+    height."""
+    left, right = to_uint8(left)[..., :3], to_uint8(right)
+    h = right.shape[0]
+    if left.shape[0] != h:
+        left = resize_area(left, max(1, round(left.shape[1] * h / left.shape[0])), h)
+    return np.concatenate([left, right], axis=1)
