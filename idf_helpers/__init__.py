@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .data.dataset import Dataset
     from .data.inputs import open_dataset
     from .errors import IdfError
-    from .evaluate import evaluate
+    from .evaluation import evaluate
     from .exporting import export
     from .exporting.config import ExportConfig
     from .make import make
@@ -51,7 +51,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "track": ".tracking.track", "swap": ".swapping.swap", "reconstruct": ".reconstruction",
     "stylize": ".stylization", "load": ".reconstruction", "export": ".exporting",
-    "evaluate": ".evaluate", "verify": ".provenance", "view": ".notebook", "make": ".make",
+    "evaluate": ".evaluation", "verify": ".provenance", "view": ".notebook", "make": ".make",
     "open_dataset": ".data.inputs", "Dataset": ".data.dataset", "Camera": ".data.cameras",
     "orbit": ".data.cameras", "Scene": ".scene", "Rendering": ".scene",
     "RunFolder": ".runtime.runs", "Reporter": ".runtime.progress", "IdfError": ".errors",

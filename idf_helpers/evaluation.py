@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from .data.dataset import Dataset
@@ -18,17 +19,22 @@ from .scene import WHITE
 from .swapping import evaluate as swaps
 
 
-def evaluate(runs, dataset=None, resolution: int | None = None, source=None, arcface=None
-             ) -> Table:
-    """Measure one run or several: a scene view by view, scenes by their means, swaps side by side.
+def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Path | None = None,
+             resolution: int | None = None, source: str | Path | None = None,
+             arcface: str | Path | None = None) -> Table:
+    """Measure swaps side by side, or trained scenes on the test views of their datasets.
 
-    runs: a run folder, a folder of graphdeco's train.py or a model file (.ply, .splat), or a list.
-    dataset: folder or Dataset to compare with; None = the one that the run was made from, which a
-        model file does not know. Of a video's swap the original video.
-    resolution: longer side in pixels; None = as the run was trained.
-    source: a swap's source photo, to measure how like it the faces became.
-    arcface: ONNX file of a recognizer; None = the download of that name, where it is there.
-    Raises IdfError where swaps and scenes are mixed, or what to compare with is gone.
+    Args:
+        runs: run folder of a swap or a scene, folder of graphdeco's train.py, or model file (.ply,
+            .splat); several for one table of all.
+        dataset: what to compare with; default: the one that the run was made from, which a model
+            file does not know. Of a video's swap the original video.
+        resolution: longer side in pixels; default: as the run was trained.
+        source: a swap's source photo, to measure how like it the faces became.
+        arcface: ONNX file of a recognizer; default: the download of that name, where it is there.
+
+    Returns the table: a scene view by view, several by their means. IdfError where swaps and scenes
+    are mixed, or what to compare with is gone.
     """
     runs = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
     if not runs:

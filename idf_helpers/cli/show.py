@@ -23,6 +23,16 @@ def swap(result, arguments: dict) -> None:
     print(result.describe() if isinstance(result, Dataset) else f"written: {result}")
 
 
+def written(path, arguments: dict) -> None:
+    """Print where the result lies."""
+    print(f"written: {path}")
+
+
+def text(result, arguments: dict) -> None:
+    """Print the result itself."""
+    print(result)
+
+
 def make(made, arguments: dict) -> None:
     """Print the measures, and what to look at."""
     if made.metrics:

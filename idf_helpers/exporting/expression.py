@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import provenance
 from ..data.media import write_image
 from ..errors import IdfError
+from ..provenance import label, marked
 from ..provenance.lineage import copy_consent
-from ..reconstruction.avatar.run import load_scene, mark_of_model
+from ..reconstruction import load, mark_of_model
+from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.splats.ply import write_ply
 from ..runtime.settings import check_range
+from .config import MAX_RESOLUTION
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 

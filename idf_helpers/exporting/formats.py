@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.cameras import orbit
+from .. import provenance
+from ..data.cameras import orbit as turn
 from ..data.media import video_writer, write_image
 from ..errors import IdfError, nearest
-from ..provenance import label, marked
+from ..provenance import marked
 from ..provenance.lineage import copy_consent
 from ..reconstruction.avatar.pictures import tour
 from ..reconstruction.splats.scene import GaussianScene
@@ -42,7 +43,7 @@ class Format:
 
 
 def _picture(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
-    camera = orbit(model.scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
+    camera = turn(model.scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
     write_image(path, labeled(model.scene.render(camera), config))
 
 
@@ -50,8 +51,8 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
     """One turn, starting in front; an avatar sways and goes through its expressions."""
     scene = model.scene
     views = tour(scene, config.frames, config.resolution) if isinstance(scene, Expressive) else (
-        (c, None) for c in orbit(scene.cameras, config.frames, config.elevation,
-                                 resolution=config.resolution))
+        (c, None) for c in turn(scene.cameras, config.frames, config.elevation,
+                                resolution=config.resolution))
     with video_writer(path, config.fps, comment=model.mark.text()) as video:
         for i, (camera, expression) in enumerate(views, 1):
             video.append(labeled(scene.render(camera, expression), config))
@@ -65,7 +66,6 @@ def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) ->
 
 
 VIEW = ("resolution", "elevation", "label")
-TRIM = ("clean", "crop")
 # What scenes can be written as beside the model formats of their own method (`Method.exporters`).
 FORMATS = {
     "png": Format(_picture, reads=VIEW),
@@ -83,40 +83,46 @@ def formats_of(model: Model) -> dict[str, Format]:
         name: of_method(exporter) for name, exporter in model.exporters.items()}
 
 
-def export(model, out, format: str | None = None, config: ExportConfig | None = None,
-           reporter: Reporter | None = None) -> Path:
-    """Write a trained scene as one file (graphdeco: a folder), marked; return its path.
+def export(model: Model | str | Path, out: str | Path, format: str | None = None,
+           config: ExportConfig | None = None, reporter: Reporter | None = None) -> Path:
+    """Write a trained scene as one file, or as the folder of graphdeco's trainer, marked.
 
-    model: a run folder, a folder of graphdeco's train.py, a .ply or .splat file, or a `Model`,
-        which is written as it is: `clean` and `crop` are for `Model.trimmed`.
-    out: file to write; its consent record, if any, goes beside it.
-    format: None = as the suffix of `out` says. png: the front view. mp4: one turn. html: the
-        offline page. graphdeco: the folder that its train.py, render.py and metrics.py leave, with
-        test views and metrics where the dataset is still there. Others are model formats: ply
-        (graphdeco's layout) and splat (32 bytes a Gaussian) of splats and avatars, ply and glb (a
-        mesh) of fields.
-    Raises IdfError where the scene has no such format.
+    A consent record goes beside it. Formats: png (the front view), mp4 (one turn), html (the offline
+    page), graphdeco (what its train.py, render.py and metrics.py leave; test views and metrics where
+    the dataset is still there), and the model formats of the method: ply (graphdeco's layout) and
+    splat (32 bytes a Gaussian) of splats and avatars, ply and glb (a mesh) of fields.
+
+    Args:
+        model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file. A `Model`
+            is written as it is; its `trimmed` cleans and crops.
+        out: file to write; with the format graphdeco a new folder.
+        format: default: told by the suffix of `out`.
+        config: settings; a format takes those that concern it.
+        reporter: takes word of the progress.
+
+    Returns the path. IdfError where the scene has no such format.
     """
     config, reporter = (config or ExportConfig()).checked(), reporter or Reporter()
-    if not isinstance(model, Model):
-        model = Model.open(model).trimmed(config)
-        for line in model.report:
-            reporter.note(line)
     out = Path(out)
-    chosen, name = find_format(model, out, format)
+    opened = model if isinstance(model, Model) else Model.open(model)
+    chosen, name = find_format(opened, out, format)
+    if opened is not model:
+        opened = opened.trimmed(config)
+        for line in opened.report:
+            reporter.note(line)
 
     def progress(fraction: float) -> None:
         reporter.step(f"writing {out.name}", fraction)
 
     if chosen.folder:
-        chosen.write(model, out, config, progress)
-        copy_consent(model.folder, out)
+        chosen.write(opened, out, config, progress)
+        copy_consent(opened.folder, out)
         return out
     if out.suffix.lower() != f".{name}":
         out = out.with_name(f"{out.name}.{name}")
-    with marked(out, model.mark) as temporary:
-        chosen.write(model, temporary, config, progress)
-    copy_consent(model.folder, out.parent)
+    with marked(out, opened.mark) as temporary:
+        chosen.write(opened, temporary, config, progress)
+    copy_consent(opened.folder, out.parent)
     return out
 
 
@@ -129,12 +135,30 @@ def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]
     return formats[name], name
 
 
-def write_views(model: Model, out, count: int = 8, config: ExportConfig | None = None) -> Path:
-    """Write `count` pictures from all round, view_00.png and so on, marked; return their folder."""
-    config, out = (config or ExportConfig()).checked(), Path(out)
-    check_range("views", count, 1, 10_000)
-    cameras = orbit(model.scene.cameras, count, config.elevation, resolution=config.resolution)
-    for i, camera in enumerate(cameras):
+def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bool = False,
+           resolution: int = 400, elevation: float = 6.0, label: bool = True,
+           reporter: Reporter | None = None) -> Path:
+    """Write pictures of a trained scene from all around, or one turn as a video, marked.
+
+    Args:
+        model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file.
+        out: folder for the pictures view_00.png and so on; with `orbit` the video or its folder.
+        views: pictures, evenly spaced.
+        orbit: write a video.
+        resolution: longer side in pixels.
+        elevation: degrees above the middle of the head.
+        label: the visible word in the corner.
+        reporter: takes word of the progress.
+
+    Returns the folder, or the video.
+    """
+    config = ExportConfig(resolution=resolution, elevation=elevation, label=label).checked()
+    model, out = model if isinstance(model, Model) else Model.open(model), Path(out)
+    if orbit:
+        return export(model, out if out.suffix.lower() == ".mp4" else out / "orbit.mp4", "mp4",
+                      config, reporter)
+    check_range("views", views, 1, 10_000)
+    for i, camera in enumerate(turn(model.scene.cameras, views, elevation, resolution=resolution)):
         with marked(out / f"view_{i:02d}.png", model.mark) as temporary:
             write_image(temporary, labeled(model.scene.render(camera), config))
     copy_consent(model.folder, out)
@@ -143,4 +167,4 @@ def write_views(model: Model, out, count: int = 8, config: ExportConfig | None =
 
 def labeled(picture: np.ndarray, config) -> np.ndarray:
     """Return a picture with the visible word in its corner, where the settings ask for it."""
-    return label(picture) if config.label else picture
+    return provenance.label(picture) if config.label else picture

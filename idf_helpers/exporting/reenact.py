@@ -14,12 +14,12 @@ import numpy as np
 
 from ..data.cameras import Camera, scene_frame
 from ..data.dataset import Dataset, Frame
+from ..data.inputs import as_dataset
 from ..data.media import over, resize_area, to_uint8, video_writer
 from ..errors import IdfError, shorten
 from ..provenance import marked
 from ..provenance.lineage import copy_consent
 from ..reconstruction import mark_of_model
-from ..provenance.lineage import copy_consent
 from ..reconstruction.avatar.basis import ExpressionBasis
 from ..reconstruction.avatar.expression_pca import neutral_expression
 from ..reconstruction.avatar.scene import AvatarScene
@@ -31,7 +31,11 @@ from ..reconstruction.avatar.source import (
     sequence_number,
 )
 from ..runtime.files import stable_hash
+from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
+from .config import ReenactConfig
+from .expression import load_avatar
+from .formats import labeled
 
 VIDEO = "reenactment.mp4"
 
@@ -121,15 +125,25 @@ def transfer_from(scene: AvatarScene, driver: Dataset, config: ReenactConfig) ->
                     mean_rotation([f.camera for f in frames]), config.strength)
 
 
-def reenact(run, driver: Dataset, out, config: ReenactConfig | None = None, *,
-            resume: bool = True, reporter: Reporter | None = None) -> Path:
-    """Write OUT/reenactment.mp4, driver on the left, avatar on the right; return its path.
+def reenact(run: str | Path, driver: Dataset | str | Path, out: str | Path,
+            config: ReenactConfig | None = None, *, resume: bool = True,
+            reporter: Reporter | None = None) -> Path:
+    """Move an avatar by another sequence: a video of the driver and, to its right, the avatar.
 
-    run: folder of an avatar. Its consent record and the driver's travel with the video.
-    IdfError: no avatar, and see `transfer_from`.
+    The consent records of both travel with it.
+
+    Args:
+        run: folder of an avatar.
+        driver: dataset with expressions of the same names, e.g. the output of `idf track`.
+        out: run folder: reenactment.mp4.
+        config: settings.
+        resume: return a finished video; --no-resume writes it again.
+        reporter: takes word of the progress.
+
+    Returns the path of the video. IdfError: no avatar, and see `transfer_from`.
     """
     config, reporter = (config or ReenactConfig()).checked(), reporter or Reporter()
-    scene = load_avatar(run)
+    scene, driver = load_avatar(run), as_dataset(driver, reporter)
     transfer = transfer_from(scene, driver, config)
     mark = mark_of_model(run)
     frames = driver_frames(driver)[:config.frames]

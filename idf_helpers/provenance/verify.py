@@ -54,8 +54,14 @@ class Verdict:
         return "\n".join(lines)
 
 
-def verify(path) -> Verdict:
-    """Reads every mark of one file. IdfError where the file is missing."""
+def verify(path: str | Path) -> Verdict:
+    """Read what a file says of its making: every mark in it or beside it.
+
+    Args:
+        path: a picture, video, page or model.
+
+    Returns what was found. IdfError where the file is missing.
+    """
     path = Path(path)
     if not path.is_file():
         raise IdfError(f"There is no file {path}", "a folder" if path.is_dir() else "no such file",
