@@ -16,7 +16,7 @@ import tyro
 from tyro.conf import Positional
 
 from idf_helpers.data.training_views import TrainingViews
-from idf_helpers.exporting.model import Model
+from idf_helpers.exporting import Model
 from idf_helpers.metrics import evaluate_scene
 from idf_helpers.reconstruction.splats.cleanup import (
     RESOLUTION,

@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from idf_helpers.data.cameras import Camera, SceneFrame
-from idf_helpers.exporting.avatar_payload import Face, Track
+from idf_helpers.exporting.avatar_payload import Rig, Track
 from idf_helpers.exporting.html import write_viewer
+from idf_helpers.exporting.payload import ViewerPayload
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.runtime.tables import Table
@@ -95,8 +96,8 @@ def main() -> None:
         for share in (0.4, 1.0):
             g, basis, deltas = head(a.gaussians, a.bases, share)
             track = Track(np.random.default_rng(1).uniform(0, 1, (275, 76)))
-            path = write_viewer(g, Path(folder) / "avatar.html", title="Head", scene_frame=FRAME,
-                                soft_edge=False, face=Face(basis, deltas, track))
+            payload = ViewerPayload.of(g, FRAME, soft_edge=False, rig=Rig(basis, deltas, track))
+            path = write_viewer(payload, Path(folder) / "avatar.html", title="Head")
             with opened(browser, path, viewport={"width": 848, "height": 512}) as page:
                 page.ready()
                 found = {}

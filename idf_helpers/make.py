@@ -81,8 +81,7 @@ def make(photo: str | Path, target: Dataset | str | Path,
     else:
         run = out / "splats"
         reconstruct(swapped, run, "splats", config, resume=resume, reporter=reporter)
-        files = write_view(run, out / "view", view, swap=(data, swapped),
-                           progress=reporter.step)
+        files = write_view(run, out / "view", view, swap=(data, swapped), reporter=reporter)
     return Made(found, files, read_json(run / "metrics.json", "metrics file"))
 
 

@@ -1,21 +1,16 @@
-"""`idf avatar` and `idf reenact`."""
+"""`idf avatar`: the swap that may go first."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from tyro.conf import Positional, arg
 
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..errors import IdfError
 from ..reconstruction import reconstruct
-from ..reconstruction.avatar.config import ReenactConfig
 from ..reconstruction.config import TrainingConfig
 from ..runtime.progress import Reporter
 from ..swapping.dataset import swap_dataset
-from .shared import Flat, open_dataset
 
 
 def swap_and_train(data: Dataset | str | Path, out: Path, method: str = "avatar",

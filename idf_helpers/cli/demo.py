@@ -50,7 +50,7 @@ def demo(out: str | Path = Path("runs/demo"), photo: str = "C",
     reconstruct(swapped, out / "splats", "splats", config, reporter=reporter)
     print("3/3 view    video, page and model")
     files = write_view(out / "splats", out / "view", view, swap=(target, swapped),
-                       progress=reporter.step)
+                       reporter=reporter)
     metrics = read_record(out / "splats" / "metrics.json",
                           ("psnr", "ssim", "views", "num_gaussians", "iterations", "seconds"),
                           "metrics file")

@@ -19,7 +19,6 @@ from typing import Annotated, Any, get_args, get_origin
 import tyro
 from tyro.conf import Positional, arg
 
-from ..data.dataset import Dataset
 from ..errors import IdfError, nearest
 from ..runtime.progress import Line
 from ..runtime.registry import Entry, Registry
@@ -139,13 +138,13 @@ def typed(hint) -> Any:
     """Return an annotation as the parser wants it: a path where a path will do, a config alone."""
     if get_origin(hint) in (typing.Union, types.UnionType):
         sides = [s for s in get_args(hint) if s is not type(None)]
-        for side in sides:
-            if isinstance(side, type) and dataclasses.is_dataclass(side) and side is not Dataset:
-                return side
-            if get_origin(side) is Sequence:
-                return tuple[Path, ...]
+        if any(get_origin(side) is Sequence for side in sides):
+            return tuple[Path, ...]
         if Path in sides and len(sides) > 1:
             return Path | None if type(None) in get_args(hint) else Path
+        for side in sides:
+            if isinstance(side, type) and dataclasses.is_dataclass(side):
+                return side
     return hint
 
 

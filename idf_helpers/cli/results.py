@@ -16,14 +16,18 @@ TRIMMING = ("clean", "crop")  # before the writing, of every format
 
 @functools.wraps(formats.export)
 def export(model, out, format=None, config=None, reporter=None) -> Path:
-    chosen, name = formats.find_format(Model.open(model), Path(out), format)
+    opened = Model.open(model)
+    chosen, name = formats.find_format(opened, Path(out), format)
     for field in fields(ExportConfig):
         value = getattr(config, field.name)
         if value != field.default and field.name not in (*TRIMMING, *chosen.reads):
             flag = field.name if value is not False else f"no-{field.name}"
             raise IdfError(f"The format `{name}` does not read --{flag}", f"{value!r}",
                            "leave it out")
-    return formats.export(model, out, format, config, reporter)
+    opened = opened.trimmed(config)
+    for line in opened.report:
+        reporter.note(line)
+    return formats.export(opened, out, name, config, reporter)
 
 
 def express(run: Path, out: Path, values: tuple[str, ...] = (), resolution: int | None = None

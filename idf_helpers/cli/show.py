@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..data.dataset import Dataset
 from ..runtime.files import read_record
 

@@ -87,20 +87,20 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
            config: ExportConfig | None = None, reporter: Reporter | None = None) -> Path:
     """Write a trained scene as one file, or as the folder of graphdeco's trainer, marked.
 
-    A consent record goes beside it. Formats: png (the front view), mp4 (one turn), html (the offline
-    page), graphdeco (what its train.py, render.py and metrics.py leave; test views and metrics where
-    the dataset is still there), and the model formats of the method: ply (graphdeco's layout) and
-    splat (32 bytes a Gaussian) of splats and avatars, ply and glb (a mesh) of fields.
+    A consent record goes beside it. Formats: png (the front view), mp4 (one turn), html (the
+    offline page), graphdeco (what its train.py, render.py and metrics.py leave; test views and
+    metrics where the dataset is still there), and the model formats of the method: ply (graphdeco's
+    layout) and splat (32 bytes a Gaussian) of splats and avatars, ply and glb (a mesh) of fields.
 
     Args:
-        model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file. A `Model`
-            is written as it is; its `trimmed` cleans and crops.
+        model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file.
         out: file to write; with the format graphdeco a new folder.
         format: default: told by the suffix of `out`.
         config: settings; a format takes those that concern it.
         reporter: takes word of the progress.
 
-    Returns the path. IdfError where the scene has no such format.
+    Returns the path. A `Model` is written as it is: its `trimmed` cleans and crops. IdfError where
+    the scene has no such format.
     """
     config, reporter = (config or ExportConfig()).checked(), reporter or Reporter()
     out = Path(out)

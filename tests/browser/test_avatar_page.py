@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from idf_helpers.exporting.avatar_payload import Track, whole
+from idf_helpers.exporting.avatar_payload import Track, rig_of
 from idf_helpers.exporting.html import write_viewer
+from idf_helpers.exporting.payload import ViewerPayload
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from tests.browser.pages import FRAME, looking_from
 from tests.fixtures.talking_ball import MOUTH, NAMES, at, talking_ball
@@ -26,9 +27,10 @@ def avatar():
 def path(avatar, tmp_path_factory):
     seconds = np.linspace(0, 2, 11)[:, None]
     track = Track(0.5 - 0.5 * np.cos(np.pi * seconds * np.arange(1, len(NAMES) + 1)), fps=5)
-    gaussians, face = whole(avatar, track)
-    return write_viewer(gaussians, tmp_path_factory.mktemp("page") / "avatar.html", title="A head",
-                        scene_frame=FRAME, soft_edge=False, label="Synthetic", face=face)
+    gaussians, rig = rig_of(avatar, track)
+    payload = ViewerPayload.of(gaussians, FRAME, soft_edge=False, rig=rig)
+    return write_viewer(payload, tmp_path_factory.mktemp("page") / "avatar.html", title="A head",
+                        label="Synthetic")
 
 
 def kernel(avatar, expression) -> np.ndarray:
@@ -87,8 +89,8 @@ def test_depth_order_follows_the_moved_gaussians(requires_chromium, tmp_path):
     basis = SimpleNamespace(names=("swap",), weights=one[:, None], low=0 * one, high=one,
                             neutral=0 * one)
     ball = SimpleNamespace(basis=basis, gaussians=g, deltas=deltas, still=None)
-    page_path = write_viewer(g, tmp_path / "v.html", title="A", scene_frame=FRAME, soft_edge=False,
-                             face=whole(ball)[1])
+    payload = ViewerPayload.of(g, FRAME, soft_edge=False, rig=rig_of(ball)[1])
+    page_path = write_viewer(payload, tmp_path / "v.html", title="A")
     with opened(requires_chromium, page_path, viewport=WINDOW) as page:
         for value in (0.0, 1.0):
             page.ready().page.get_by_role("slider", name="Swap").fill(str(value))

@@ -8,6 +8,7 @@ import pytest
 
 from idf_helpers.exporting.html import write_viewer
 from idf_helpers.exporting.pack import pack, unpack
+from idf_helpers.exporting.payload import ViewerPayload
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 from tests.browser.pages import FRAME, looking_from
 from tests.fixtures.gaussians import three
@@ -31,9 +32,10 @@ def cloud(n=4000, degree=3) -> Gaussians:
                      r.normal(1.5, 2, n), sh).checked()
 
 
-def page_of(tmp_path, gaussians, **options):
-    return write_viewer(gaussians, tmp_path / "viewer.html", **{
-        "title": "A head", "scene_frame": FRAME, "label": "Synthetic, by a test", **options})
+def page_of(tmp_path, gaussians, title="A head", label="Synthetic, by a test", note="", frame=FRAME,
+            **options):
+    return write_viewer(ViewerPayload.of(gaussians, frame, **options), tmp_path / "viewer.html",
+                        title=title, label=label, note=note)
 
 
 def test_the_page_opens_from_disk_without_network_or_complaint(requires_chromium, tmp_path):
@@ -56,7 +58,7 @@ def test_the_page_opens_from_disk_without_network_or_complaint(requires_chromium
 def test_the_page_is_locked_against_scripts_and_network_in_it(requires_chromium, tmp_path):
     """What a title or a meta tag smuggles in is text, and the policy stops the rest."""
     evil = "</script></title><script>document.documentElement.dataset.evil = 1</script><img src=x>"
-    path = page_of(tmp_path, three(), title=evil, label=evil, note=evil, meta={"x": f'"{evil}'})
+    path = page_of(tmp_path, three(), title=evil, label=evil, note=evil)
     with opened(requires_chromium, path) as page:
         page.ready()
         assert page.page.title() == evil
@@ -210,7 +212,7 @@ def test_one_finger_turns_and_two_zoom(requires_chromium, tmp_path):
 
 
 def test_it_turns_by_itself_until_touched(requires_chromium, tmp_path):
-    path = page_of(tmp_path, three(), sweep=40)
+    path = page_of(tmp_path, three(), turn=40)
     with opened(requires_chromium, path, reduced_motion="no-preference") as page:
         page.ready()
         page.page.wait_for_function("() => document.querySelector('canvas').orbit.now.yaw > 0.05")

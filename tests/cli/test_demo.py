@@ -7,7 +7,7 @@ import pytest
 
 from idf_helpers.cli.demo import demo
 from idf_helpers.data import media
-from idf_helpers.exporting.model import ExportConfig
+from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.runtime.files import read_json
@@ -49,7 +49,7 @@ CHILD = """
 import sys
 from idf_helpers.cli.demo import demo
 from idf_helpers.reconstruction.splats.config import SplatConfig
-from idf_helpers.exporting.model import ExportConfig
+from idf_helpers.exporting.config import ExportConfig
 demo(sys.argv[1], config=SplatConfig(iterations=150, resolution=64, initial=1500,
      max_gaussians=2500), view=ExportConfig(resolution=96, frames=8),
      say=lambda line: print(line, flush=True))

@@ -9,16 +9,13 @@ import re
 import numpy as np
 import pytest
 
+from idf_helpers import provenance
 from idf_helpers.data.cameras import Camera, SceneFrame, scene_frame
 from idf_helpers.errors import IdfError
-from idf_helpers.exporting.html import (
-    fade_below,
-    guess_frame,
-    module_text,
-    viewer_html,
-    write_viewer,
-)
+from idf_helpers.exporting.html import module_text, viewer_html, write_viewer
 from idf_helpers.exporting.pack import pack
+from idf_helpers.exporting.payload import ViewerPayload, fade_below
+from idf_helpers.reconstruction.splats.model_file import guess_frame
 from tests.fixtures.gaussians import visible
 
 
@@ -28,7 +25,7 @@ def between(text, tag):
 
 
 def test_the_policy_allows_exactly_this_script_and_style():
-    text = viewer_html(visible(50), title="A head")
+    text = viewer_html(ViewerPayload.of(visible(50)), title="A head")
     policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1])
     [script] = [c for a, c in between(text, "script") if "module" in a]
     [(_, style)] = between(text, "style")
@@ -43,7 +40,7 @@ def test_the_policy_allows_exactly_this_script_and_style():
 
 def test_the_data_are_the_pack():
     g = visible(50)
-    text = viewer_html(g, title="A", soft_edge=False)
+    text = viewer_html(ViewerPayload.of(g, soft_edge=False), title="A")
     [data] = [c for a, c in between(text, "script") if 'id="splats"' in a]
     assert gzip.decompress(base64.b64decode(data)) == pack(g)
 
@@ -51,7 +48,7 @@ def test_the_data_are_the_pack():
 def test_only_what_lies_below_the_pictures_fades():
     g = visible(2000)
     frame = SceneFrame(np.array([0, 0, 0.5]), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4, 1)
-    out = fade_below(g, frame)
+    out, left = fade_below(g, frame)
     depth = 0.5 - g.means[:, 2]
     inside = depth <= 1.0
     kept = {tuple(m): a for m, a in zip(out.means, out.opacity_logits, strict=True)}
@@ -62,28 +59,31 @@ def test_only_what_lies_below_the_pictures_fades():
             assert tuple(mean) not in kept
         elif tuple(mean) in kept:
             assert kept[tuple(mean)] < logit
-    assert inside.sum() < len(out) < len(g)
+    assert inside.sum() < len(out) < len(g) and len(out) == left.sum()
 
 
 def test_what_people_type_is_escaped_and_placeholders_in_it_stay_text():
     evil = '</script><b>"{{data}}'
-    text = viewer_html(visible(20), title=evil, label=evil, note=evil, meta={evil: evil})
+    text = viewer_html(ViewerPayload.of(visible(20)), title=evil, label=evil, note=evil)
     assert "<b>" not in text and text.count("</script>") == 3
-    assert text.count(html.escape(evil)) == 7  # title, aria-label, h1, note, label, meta twice
+    assert text.count(html.escape(evil)) == 5  # title, aria-label, h1, note, label
 
 
-def test_marks_stand_in_the_page():
-    text = viewer_html(visible(20), title="A", meta={"idf-run": "ab12"}, label="Synthetic face")
-    assert '<meta name="idf-run" content="ab12">' in text
-    assert '<p id="label">Synthetic face</p>' in text
-    assert 'id="label"' not in viewer_html(visible(20), title="A", label="")
-    assert ">Synthetic<" in viewer_html(visible(20), title="A")
+def test_marks_stand_in_the_page(tmp_path):
+    payload = ViewerPayload.of(visible(20))
+    path = write_viewer(payload, tmp_path / "v.html", title="A", label="Synthetic face")
+    provenance.mark(path, provenance.Mark("ab12", "a head"))
+    head, body = path.read_text().split("</head>")
+    assert re.search(r'<meta name="idf:provenance" content="[^"]*ab12', head)
+    assert '<p id="label">Synthetic face</p>' in body
+    assert 'id="label"' not in viewer_html(payload, title="A", label="")
+    assert ">SYNTHETIC<" in viewer_html(payload, title="A")
 
 
 def test_a_head_of_40000_fits_in_four_megabytes(tmp_path):
-    path = write_viewer(visible(40000), tmp_path / "v.html", title="A")
+    path = write_viewer(ViewerPayload.of(visible(40000)), tmp_path / "v.html", title="A")
     assert path.stat().st_size < 4e6
-    again = write_viewer(visible(40000), tmp_path / "w.html", title="A")
+    again = write_viewer(ViewerPayload.of(visible(40000)), tmp_path / "w.html", title="A")
     assert path.read_bytes() == again.read_bytes()
 
 
@@ -91,9 +91,9 @@ def test_bad_input_leaves_nothing_behind(tmp_path):
     g = visible(10)
     g.sh[3] = np.inf
     with pytest.raises(IdfError, match="1 of 10"):
-        write_viewer(g, tmp_path / "v.html", title="A")
+        write_viewer(ViewerPayload.of(g), tmp_path / "v.html", title="A")
     with pytest.raises(IdfError, match="background"):
-        write_viewer(visible(10), tmp_path / "v.html", title="A", background="red")
+        ViewerPayload.of(visible(10), background="red")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -68,13 +68,13 @@ def test_size_and_bad_input():
 
 
 def test_an_avatars_bases_move_what_they_should_and_nothing_else():
-    from idf_helpers.exporting.avatar_payload import reach, whole
+    from idf_helpers.exporting.avatar_payload import largest_weights, rig_of
     from tests.fixtures.talking_ball import at, talking_ball
 
     avatar = talking_ball(n=900, still=100)
-    g, face = whole(avatar)
-    most = reach(avatar.basis)
-    data = pack(g, 3, face.deltas, most)
+    g, rig = rig_of(avatar)
+    most = largest_weights(avatar.basis)
+    data = pack(g, 3, rig.deltas, most)
     still = unpack(data)
     assert len(still) == 1000
     head = json.loads(data[12:12 + int.from_bytes(data[8:12], "little")])

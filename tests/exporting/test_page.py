@@ -9,11 +9,9 @@ import pytest
 
 from idf_helpers import provenance
 from idf_helpers.data.cameras import Camera
-from idf_helpers.exporting.avatar_formats import WRITERS
+from idf_helpers.exporting import Model, export
 from idf_helpers.exporting.config import ExportConfig
-from idf_helpers.exporting.model import Model, export
-from idf_helpers.exporting.orbit import turn_limit
-from idf_helpers.exporting.page import recorded
+from idf_helpers.exporting.payload import turn_limit
 from tests.fixtures.talking_ball import NAMES, BallScene
 
 
@@ -43,7 +41,7 @@ def talking(dataset_folder, edit_json):
 def test_an_avatars_page_is_an_export_like_any_other(tmp_path, talking):
     scene = BallScene(600)
     mark = provenance.Mark("0123456789ab", "an avatar", consent="c" * 64)
-    model = Model(scene, mark, tmp_path, "avatar", WRITERS, 128, talking)
+    model = Model(scene, mark, tmp_path, "avatar", {}, 128, talking)
     path = export(model, tmp_path / "out" / "avatar.html", config=ExportConfig())
     text = path.read_text()
     assert provenance.marks.parse(text)["made"] == "an avatar"
@@ -54,11 +52,11 @@ def test_an_avatars_page_is_an_export_like_any_other(tmp_path, talking):
 
 
 def test_the_recorded_track_is_left_out_where_the_dataset_does_not_fit(tmp_path, talking):
-    model = Model(BallScene(30), provenance.Mark("0" * 12, "x"), tmp_path, "avatar", WRITERS, 128,
+    model = Model(BallScene(30), provenance.Mark("0" * 12, "x"), tmp_path, "avatar", {}, 128,
                   talking)
-    track = recorded(model)
+    track = model.track()
     assert track.values.max() == 1.0 and track.values[2, 0] == pytest.approx(0.6)
-    assert recorded(replace(model, source=tmp_path / "gone")) is None
+    assert replace(model, source=tmp_path / "gone").track() is None
     for path in talking.glob("transforms_*.json"):
         path.write_text(path.read_text().replace("0.3, ", ""))
-    assert recorded(model) is None
+    assert model.track() is None

@@ -161,7 +161,7 @@ def test_source_picture_and_table():
 
 def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
     from idf_helpers.exporting.config import ExportConfig
-    from idf_helpers.exporting.model import Model
+    from idf_helpers.exporting import Model
     from idf_helpers.reconstruction.splats.config import SplatConfig
 
     config = SplatConfig(iterations=60, resolution=64, initial=800, max_gaussians=1200)

@@ -17,7 +17,7 @@ from .march import draw
 NEAR = 0.02  # nothing nearer to the camera is drawn, in longest sides of the field
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class VoxelScene:
     """A voxel field that renders.
 
@@ -34,6 +34,9 @@ class VoxelScene:
     @cached_property
     def _skip(self) -> np.ndarray:
         return self.grid.skip()
+
+    def __repr__(self) -> str:
+        return f"VoxelScene({len(self.grid)} voxels, {len(self.cameras)} cameras)"
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where None.

@@ -11,7 +11,7 @@ from ...scene import WHITE, Rendering
 from .gaussians import Gaussians
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class GaussianScene:
     """Gaussians with a rasterizer.
 
@@ -31,6 +31,9 @@ class GaussianScene:
             from .rasterizer import CpuRasterizer  # compiles on import: only when it is needed
 
             self.rasterizer = CpuRasterizer()
+
+    def __repr__(self) -> str:
+        return f"GaussianScene({len(self.gaussians)} Gaussians, {len(self.cameras)} cameras)"
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
         """(H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where None.

@@ -14,7 +14,7 @@ from idf_helpers.cli.main import main
 from idf_helpers.data import media
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
-from idf_helpers.exporting.model import Model, export
+from idf_helpers.exporting import Model, export
 from idf_helpers.reconstruction import scenes as reconstructions
 from idf_helpers.reconstruction.mesh import extract_mesh, surface_nets
 from idf_helpers.reconstruction.nerf.config import VoxelConfig

@@ -14,7 +14,7 @@ from idf_helpers.cli.main import main
 from idf_helpers.data import media
 from idf_helpers.evaluation import evaluate_run
 from idf_helpers.exporting.config import ExportConfig
-from idf_helpers.exporting.model import Model, export
+from idf_helpers.exporting import Model, export
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction import load as load_scene
 from idf_helpers.reconstruction.splats.config import SplatConfig
