@@ -41,14 +41,18 @@ def notebook_url(name: str) -> str:
 
 
 def default_packages() -> list[str]:
-    """The requirements of the library: the lines of requirements.txt without the comments."""
+    """Return the requirements of the library: of a clone the lines of its requirements.txt, of an
+    installed package those of its metadata. IdfError where there is neither."""
     path = Path(__file__).resolve().parents[2] / "requirements.txt"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise IdfError("The list of packages cannot be read", str(error),
-                       f"clone the whole repository: git clone {REPOSITORY_URL}") from None
-    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+    if path.is_file():
+        lines = [line.split("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    else:
+        try:
+            lines = importlib.metadata.requires("idf_helpers") or []
+        except importlib.metadata.PackageNotFoundError:
+            raise IdfError("The list of packages cannot be read", f"no {path}",
+                           f"clone the whole repository: git clone {REPOSITORY_URL}") from None
+    return [line.strip() for line in lines if line.strip() and "extra ==" not in line]
 
 
 def module_of(requirement: str) -> str:

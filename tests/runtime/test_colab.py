@@ -55,7 +55,7 @@ def in_machine(machine, code, **extra):
 
 
 def test_only_the_missing_is_installed_and_nothing_moves(machine):
-    out, err = in_machine(machine, "from idf_helpers import colab\n"
+    out, err = in_machine(machine, "from idf_helpers.runtime import colab\n"
                           "print(colab.ensure('idf-addon', 'idf-base>=1'))\n"
                           "import idf_addon, idf_base; print(idf_base.VERSION)\n"
                           "print(colab.ensure('idf-addon'))", PIP_DISABLE_PIP_VERSION_CHECK="1")
@@ -63,7 +63,8 @@ def test_only_the_missing_is_installed_and_nothing_moves(machine):
 
 
 def test_a_package_that_would_move_another_is_refused_and_changes_nothing(machine):
-    out, _ = in_machine(machine, "from idf_helpers import colab, IdfError\n"
+    out, _ = in_machine(machine, "from idf_helpers import IdfError\n"
+                        "from idf_helpers.runtime import colab\n"
                         "try: colab.ensure('idf-greedy')\n"
                         "except IdfError as e: print(e.what)\n"
                         "import idf_base, importlib.util as u\n"
@@ -96,7 +97,17 @@ def test_the_address_of_a_notebook():
         "notebooks/01_swap.ipynb")
 
 
-def test_without_the_list_of_packages_it_says_what_to_clone(monkeypatch, tmp_path):
-    monkeypatch.setattr(colab, "__file__", str(tmp_path / "idf_helpers" / "colab.py"))
+def test_an_installed_package_knows_its_requirements_and_a_part_of_a_clone_does_not(
+        monkeypatch, tmp_path):
+    wanted = colab.default_packages()
+    monkeypatch.setattr(colab, "__file__", str(tmp_path / "idf_helpers" / "runtime" / "colab.py"))
+    monkeypatch.setattr(colab.importlib.metadata, "requires",
+                        lambda name: [*wanted, 'ruff>=0.9; extra == "dev"'])
+    assert colab.default_packages() == wanted
+
+    def nowhere(name):
+        raise colab.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(colab.importlib.metadata, "requires", nowhere)
     with pytest.raises(IdfError, match="git clone"):
         colab.default_packages()
