@@ -2,7 +2,8 @@
 
 import pytest
 
-from idf_helpers.catalogue import OFFERS, STAGES
+from idf_helpers.catalogue import DOWNLOADS, OFFERS, STAGES, find_download
+from idf_helpers.errors import IdfError
 
 ENTRIES = [(stage, entry) for stage, table in STAGES.items() for entry in table.entries.values()]
 
@@ -25,3 +26,10 @@ def test_no_automatic_choice_is_non_commercial():
         if table.automatic:
             entry, why = table.choose(offers=OFFERS)
             assert entry.commercial and why.startswith(f"{entry.name}: ")
+
+
+def test_downloads_by_name():
+    assert find_download("face_landmarks") is DOWNLOADS["face_landmarks"]
+    with pytest.raises(IdfError, match="no download") as error:
+        find_download("face_landmark")
+    assert "face_landmarks" in str(error.value)

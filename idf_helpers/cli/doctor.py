@@ -1,6 +1,6 @@
 """What this machine can run, and what is missing, with the command to get it.
 
-`doctor()` is the text of `idf doctor`. `find_chromium` and `find_node` say where the programs of
+`doctor()` is `idf doctor`. `find_chromium` and `find_node` say where the programs of
 the browser and npm checks are; `python -m idf_helpers.cli.doctor --test-tools` prints whether those
 checks will run. Importing this module pulls in neither torch nor OpenCV.
 """
@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from ..catalogue import DOWNLOADS, OFFERS, STAGES
 from ..errors import IdfError
 from ..runtime import download
 from ..runtime.machine import cpu_count, memory_gb
+from ..runtime.registry import Registry
+from ..runtime.tables import Table
 
 CV2_WHEELS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
               "opencv-contrib-python-headless")
@@ -266,13 +269,68 @@ def report(rows: list[Finding]) -> str:
         if row.fix:
             lines.append(f"  {'':{width}}  -> {row.fix}")
     lacking = [row.name for row in rows if row.fix and row.essential]
-    return "\n".join([*lines, "", "The main job can run here." if not lacking else
-                      f"The main job cannot run here yet; missing: {', '.join(lacking)}."])
+    return "\n".join([*lines, "", *_verdict(lacking)])
 
 
-def doctor() -> str:
-    """The report of this machine, ready to print."""
-    return report(findings())
+def summary() -> str:
+    """Return one screen: the machine, what each stage takes here, and what to do."""
+    rows = _machine() + _packages() + _programs()
+    lines = [f"{group:9} " + ", ".join(f"{r.name} {_brief(r.value)}" for r in rows
+                                        if r.group == group)
+             for group in dict.fromkeys(r.group for r in rows)]
+    table, lacking = [], []
+    for stage, methods in STAGES.items():
+        ready = [s.name for s in methods.available() if not s.missing]
+        absent = [s.name for s in methods.available() if s.missing]
+        takes = _taken(methods)
+        table.append({"stage": stage, "takes": takes or ("nothing" if methods.automatic else "-"),
+                      "also ready": _shortened([n for n in ready if n != takes]),
+                      "not here": _shortened(absent)})
+        if not takes and stage in MAIN_JOB:
+            lacking.append(f"a method for {stage}")
+    rows += [r for r in _models() if r.essential]
+    lacking += [r.name for r in rows if r.fix and r.essential]
+    todo = [f"  {r.name}: {r.value}\n    -> {r.fix}" for r in rows if r.fix
+            and (r.essential or r.group != "programs")]
+    return "\n".join([*lines, "", str(Table(table)), "", *todo, *_verdict(lacking),
+                      "`idf doctor --all` says what each method is and what it lacks."])
+
+
+def _brief(value: str) -> str:
+    """Return the version in a finding's words, or the size, or its first words."""
+    found = re.search(r"\d+\.\d+(\.\d+)*( GB( free)?)?", value)
+    return found.group() if found else re.split("[,;:]", value)[0]
+
+
+def _taken(methods: Registry) -> str:
+    """Return the name of what `auto` takes, "" where nothing can run or there is no `auto`."""
+    try:
+        return methods.choose(offers=OFFERS)[0].name if methods.automatic else ""
+    except IdfError:
+        return ""
+
+
+def _shortened(names: list[str]) -> str:
+    """Return the names, those of one family as one: "ghost, onnx:… (11)"."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(name.split(":")[0].split("_")[0], []).append(name)
+    return ", ".join(members[0] if len(members) == 1 else f"{family}… ({len(members)})"
+                     for family, members in families.items())
+
+
+def _verdict(lacking: list[str]) -> list[str]:
+    return ["The main job can run here." if not lacking else
+            f"The main job cannot run here yet; missing: {', '.join(lacking)}."]
+
+
+def doctor(all: bool = False) -> None:
+    """Print what this machine can run, and what is missing, with the command to get it.
+
+    Args:
+        all: say of each method what it is and what it lacks.
+    """
+    print(report(findings()) if all else summary())
 
 
 if __name__ == "__main__":
@@ -280,4 +338,4 @@ if __name__ == "__main__":
         said, can_run = test_tools_report()
         print(said, flush=True)
         sys.exit(0 if can_run else 2)
-    print(doctor())
+    doctor()

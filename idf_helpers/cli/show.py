@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..data.dataset import Dataset
 from ..runtime.files import read_record
 
 
@@ -22,7 +21,7 @@ def swap(result, arguments: dict) -> None:
         print(f"note: {report['note']}")
     if details:
         print("; ".join(details))
-    print(result.describe() if isinstance(result, Dataset) else f"written: {result}")
+    print(f"written: {result}" if isinstance(result, Path) else result.describe())
 
 
 def written(path, arguments: dict) -> None:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from idf_helpers.catalogue import OFFERS, STAGES
 from idf_helpers.cli import doctor
 from idf_helpers.errors import IdfError
 from idf_helpers.face.downloads import FACE_LANDMARKS
@@ -36,11 +37,44 @@ def test_the_report_names_everything_that_the_main_job_needs():
     for name in ("Python", "cores", "memory", "disk", "PyTorch", "NumPy", "OpenCV", "ffmpeg",
                  "Chromium", "Node.js", "face_landmarks"):
         assert f"  {name} " in text, name
-    for stage in backends.STAGES:
-        for name in backends.names(stage):
+    for stage, methods in STAGES.items():
+        for name in methods.names():
             assert f"{stage} {name}" in text
-        assert (f"{stage} auto" in text) == (stage not in backends.ASKED_FOR)
+        assert (f"{stage} auto" in text) == methods.automatic
     assert text.splitlines()[-1].startswith("The main job ")
+
+
+def test_the_short_report_fits_one_screen():
+    text = doctor.summary()
+    lines = text.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 120
+    for stage, methods in STAGES.items():
+        row = next(line for line in lines if line.startswith(f"{stage} "))
+        if methods.automatic:
+            assert methods.choose(offers=OFFERS)[0].name in row
+    assert "--all" in lines[-1] and lines[-2].startswith("The main job ")
+
+
+WITHOUT = """
+import sys
+from importlib.machinery import PathFinder
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        gone = name.split(".")[0] in ("cv2", "numba", "torch")
+        return None if gone else super().find_spec(name, path, target)
+sys.meta_path[:] = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+from idf_helpers.cli.main import main
+main(["doctor"] + sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["--all"]])
+def test_a_machine_without_its_packages_is_told_what_to_install(flags):
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *flags], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "-> pip install numba" in done.stdout and "opencv-python-headless" in done.stdout
+    assert "The main job cannot run here yet" in done.stdout
 
 
 def test_what_is_missing_comes_with_the_command(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""`idf doctor` and `idf download`: what this machine has."""
+"""`idf download`: models by name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,6 @@ from ..errors import IdfError
 from ..runtime import download as files
 from ..runtime.pins import NOT_PINNED, ModelFile
 from ..stylization.stylists import models
-
-
-def doctor() -> None:
-    """What this machine can run, and what is missing, with the command to get it."""
-    from .doctor import doctor
-
-    print(doctor())
 
 
 def download(name: Positional[str | None] = None,
