@@ -38,46 +38,53 @@ MUST = {
     "import paths of the notebooks": "<= 8",
 }
 COUNT_FLAGS = '''
-import importlib, inspect, json, warnings
+import importlib, json, warnings
 import tyro
 warnings.simplefilter("ignore")
-for name in ("idf_helpers.cli.commands", "idf_helpers.commands"):
-    try:
-        commands = importlib.import_module(name).COMMANDS
-        break
-    except ModuleNotFoundError:
-        pass
 
-def flags(parser):
+class Parser(BaseException):
+    pass
+
+def flags(function):
+    return flags_of(tyro.extras.get_parser(function))
+
+def flags_of(parser):
     found = set()
     for action in parser._actions:
         if action.dest == "help":
             continue
         if hasattr(action, "choices") and isinstance(action.choices, dict):  # subcommands
             for choice in action.choices.values():
-                found |= flags(choice)
+                found |= flags_of(choice)
         else:
             found.add(action.option_strings[0] if action.option_strings else action.dest)
     return found
 
-def signatures(command):
-    """The functions whose arguments are a command's flags; several where they depend on
-    --backend."""
-    if not hasattr(command, "parameters"):
-        yield command
-        return
-    methods = command.methods().names() if getattr(command, "methods", None) else [""]
-    for method in methods:
-        def take(**arguments):
-            pass
-        parameters = command.parameters(["--backend", method] if method else [])
-        take.__signature__ = inspect.Signature(list(parameters.values()))
-        take.__annotations__ = {n: p.annotation for n, p in parameters.items()}
-        yield take
+def of_generated(command):
+    """Of a command that is made from a signature when it is called; where its flags depend on
+    --backend, those of all backends."""
+    from idf_helpers.cli.main import main
 
-print(json.dumps({name: len(set().union(*(flags(tyro.extras.get_parser(f))
-                                          for f in signatures(command))))
-                  for name, command in commands.items()}))
+    def cli(function, **options):
+        raise Parser(flags(function))
+
+    tyro.cli, found = cli, set()
+    module, _, table = (command.methods or "").partition(":")
+    methods = getattr(importlib.import_module(module), table).names() if table else [""]
+    for method in methods:
+        try:
+            main([command.name, *["--backend", method] * bool(method)])
+        except Parser as parser:
+            found |= parser.args[0]
+    return found
+
+try:
+    from idf_helpers.commands import COMMANDS  # functions
+    counts = {name: len(flags(function)) for name, function in COMMANDS.items()}
+except ModuleNotFoundError:
+    from idf_helpers.cli.commands import COMMANDS
+    counts = {name: len(of_generated(command)) for name, command in COMMANDS.items()}
+print(json.dumps(counts))
 '''
 
 
