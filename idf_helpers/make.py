@@ -63,26 +63,41 @@ def make(photo: str | Path, target: Dataset | str | Path,
     """
     out, reporter = Path(out), reporter or Reporter()
     found = kind_of(target) if kind == "auto" else kind
-    reporter.note(f"the target is taken for: {found}")
     if found == "picture":
+        reporter.stage(f"1/1 swap    into the picture {target}")
         path = swap_image(target, photo, out / "swap", consent=consent, resume=resume)
         return Made(found, {path.name: path}, {})
-    if found == "talk" and not isinstance(target, Dataset) and is_video(Path(target)):
+    video = found == "talk" and not isinstance(target, Dataset) and is_video(Path(target))
+    stages = Stages(reporter, 3 + video)
+    if video:
+        stages.begin("track", f"the face in {target}")
         target = track(target, out / "track", resume=resume, progress=reporter.step)
     data = as_dataset(target, reporter)
+    stages.begin("swap", f"{Path(photo).stem} onto {data.describe()}")
     swapped = swap_dataset(data, photo, out / "swap", consent=consent, resume=resume,
                            progress=reporter.step)
+    method, run = ("avatar", out / "avatar") if found == "talk" else ("splats", out / "splats")
+    stages.begin(method, "training" if config is None else config.describe())
+    reconstruct(swapped, run, method, config, resume=resume, reporter=reporter)
+    stages.begin("view", "video, page and model")
     view = view or ExportConfig(clean=found == "views")
-    if found == "talk":
-        run = out / "avatar"
-        reconstruct(swapped, run, "avatar", config, resume=resume, reporter=reporter)
-        files = {f"avatar.{suffix}": export(run, out / "view" / f"avatar.{suffix}", config=view)
-                 for suffix in ("html", "mp4", "png")}
-    else:
-        run = out / "splats"
-        reconstruct(swapped, run, "splats", config, resume=resume, reporter=reporter)
-        files = write_view(run, out / "view", view, swap=(data, swapped), reporter=reporter)
+    files = {f"avatar.{suffix}": export(run, out / "view" / f"avatar.{suffix}", config=view,
+                                        reporter=reporter) for suffix in ("html", "mp4", "png")} \
+        if found == "talk" else write_view(run, out / "view", view, swap=(data, swapped),
+                                           reporter=reporter)
     return Made(found, files, read_json(run / "metrics.json", "metrics file"))
+
+
+class Stages:
+    """Counts the stages of one job aloud: "2/3 splats  ..."."""
+
+    def __init__(self, reporter: Reporter, total: int):
+        self.reporter, self.total, self.done = reporter, total, 0
+
+    def begin(self, name: str, details: str) -> None:
+        """Say that a stage begins."""
+        self.done += 1
+        self.reporter.stage(f"{self.done}/{self.total} {name:7} {details}")
 
 
 def kind_of(target: Dataset | str | Path) -> str:

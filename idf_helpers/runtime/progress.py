@@ -19,8 +19,11 @@ class Reporter:
     def training(self, progress) -> None:
         """Take a `reconstruct.trainer.Progress`."""
 
+    def stage(self, text: str) -> None:
+        """Take the name of a stage that begins, such as "2/3 splats  120 seconds of training"."""
+
     def note(self, text: str) -> None:
-        """Take one line for people, such as what is odd about the input."""
+        """Take a remark, such as what is odd about the input."""
 
 
 class Line(Reporter):
@@ -63,6 +66,10 @@ class Line(Reporter):
         self.step("training", p.fraction,
                   f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
                   f"{p.psnr_train:.1f} dB, {p.size}, {p.memory_mb:.0f} MB")
+
+    def stage(self, text: str) -> None:
+        self.close()
+        print(text, flush=True)
 
     def note(self, text: str) -> None:
         self._end()

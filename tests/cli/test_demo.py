@@ -11,16 +11,25 @@ from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.runtime.files import read_json
+from idf_helpers.runtime.progress import Reporter
 
 SMALL = SplatConfig(iterations=150, resolution=64, initial=1500, max_gaussians=2500)
 VIEW = ExportConfig(resolution=96, frames=8)
 
 
+class Stages(Reporter):
+    def __init__(self):
+        self.lines = []
+
+    def stage(self, text):
+        self.lines.append(text)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    lines = []
+    heard = Stages()
     out = tmp_path_factory.mktemp("demo") / "out"
-    return out, demo(out, config=SMALL, view=VIEW, say=lines.append), lines
+    return out, demo(out, config=SMALL, view=VIEW, reporter=heard), heard.lines
 
 
 def test_everything_is_there_and_marked(made):
@@ -33,14 +42,16 @@ def test_everything_is_there_and_marked(made):
         assert v.synthetic and v.consent.basis == "synthetic" and not v.problems, name
         if name != "swap.png":
             assert v.fields["run_id"] == run_id and "swapped views" in v.fields["made"]
-    assert len(lines) == 3 and result.metrics["psnr"] > 20
+    assert [line[:10].split() for line in lines] == [["1/3", "swap"], ["2/3", "splats"],
+                                                     ["3/3", "view"]]
+    assert result.metrics["psnr"] > 20
     assert len(list(media.read_video(result.files["orbit.mp4"]))) == 8
 
 
 def test_second_call_does_nothing(made):
     out, first, _ = made
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
-    again = demo(out, config=SMALL, view=VIEW, say=lambda line: None)
+    again = demo(out, config=SMALL, view=VIEW)
     assert stamps == {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
     assert again.metrics == first.metrics and again.files == first.files
 
@@ -50,9 +61,9 @@ import sys
 from idf_helpers.cli.demo import demo
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.exporting.config import ExportConfig
+from idf_helpers.runtime.progress import Line
 demo(sys.argv[1], config=SplatConfig(iterations=150, resolution=64, initial=1500,
-     max_gaussians=2500), view=ExportConfig(resolution=96, frames=8),
-     say=lambda line: print(line, flush=True))
+     max_gaussians=2500), view=ExportConfig(resolution=96, frames=8), reporter=Line())
 """
 
 
@@ -66,7 +77,7 @@ def test_killed_and_called_again(made, tmp_path, stage):
             break
     assert child.wait() != 0
     child.stdout.close()
-    result = demo(tmp_path / "out", config=SMALL, view=VIEW, say=lambda line: None)
+    result = demo(tmp_path / "out", config=SMALL, view=VIEW)
     assert all(verify(p).synthetic for p in result.files.values())
     # given in iterations, so the same to the bit as the run that was left alone
     assert {k: v for k, v in result.metrics.items() if k not in ("seconds", "peak_rss_mb")} == \
