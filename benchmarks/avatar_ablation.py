@@ -19,7 +19,7 @@ import tyro
 from idf_helpers.data import samples
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.evaluate import evaluate_avatar
-from idf_helpers.reconstruction.avatar.source import FrameSource
+from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes
 
 PARTS: dict[str, dict] = {
@@ -33,12 +33,9 @@ PARTS: dict[str, dict] = {
     "color does not follow the pose": {"shade_rank": 0},
     "color follows the pose without its squares": {"shade_rank": 3},
     "no expression noise": {"expression_noise": 0.0},
-    "one basis left out in 20 % of the steps": {"expression_dropout": 0.2},
     "6 bases": {"rank": 6},
     "12 bases": {"rank": 12},
-    "weights of the bases learned": {"lr_weights": 0.003},
     "no brightness of each frame": {"appearance": False},
-    "no splits where it moves": {"densify_moving": 0.0},
 }
 
 

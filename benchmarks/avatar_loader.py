@@ -21,7 +21,7 @@ import tyro
 
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.media import encode_image
-from idf_helpers.reconstruction.avatar.source import FrameSource
+from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 LIMIT_MB = 500

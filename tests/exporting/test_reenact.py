@@ -61,7 +61,7 @@ def test_the_head_turns_as_the_drivers_and_no_further_than_trained(trained, driv
     for f in data.train:
         c = t.camera(f.camera)
         p = scene._pose(c, 3)
-        from idf_helpers.reconstruction.avatar.source import pose_features
+        from idf_helpers.reconstruction.avatar.pose import pose_features
         np.testing.assert_allclose(p, pose_features(c, scene.avatar.extra["reference"], 3),
                                    atol=1e-3)
         distance = np.linalg.norm(c.position - place)

@@ -12,7 +12,7 @@ from ...scene import Rendering
 from ..splats.gaussians import Gaussians
 from .basis import BlendAvatar, camera_from, camera_values
 from .layer import COLUMNS, BlendLayer
-from .source import pose_features
+from .pose import pose_features
 
 
 @dataclass(eq=False)

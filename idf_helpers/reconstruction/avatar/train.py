@@ -28,9 +28,12 @@ from .compositing import compose, split_gradient
 from .config import AvatarConfig
 from .dynamic_mask import ErrorTable, moving
 from .expression_pca import neutral_expression, principal_weights
+from .frame_cache import FrameCache
+from .frame_source import FrameSource
 from .layer import BlendLayer
+from .pose import mean_rotation, pose_features
+from .room import matte
 from .scene import AvatarScene, joined, left_product, pack_avatar, to_head_frame
-from .source import FrameCache, FrameSource, matte, mean_rotation, pose_features
 from .torso import initial_torso, steady_region
 
 HULL_FRAMES = 60  # that the silhouette is carved from

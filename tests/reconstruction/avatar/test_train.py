@@ -10,7 +10,7 @@ from idf_helpers.errors import IdfError
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.expression_pca import principal_weights
 from idf_helpers.reconstruction.avatar.run import evaluate, load_scene, read_metrics, train_avatar
-from idf_helpers.reconstruction.avatar.source import FrameSource
+from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes, fit
 from idf_helpers.runtime.runs import RunFolder
 from tests.fixtures.talking import write_talking

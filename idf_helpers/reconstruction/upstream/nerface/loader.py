@@ -14,7 +14,7 @@ import torch
 
 from ....data.dataset import SPLITS, Dataset
 from ....runtime.files import read_json
-from ...avatar.source import FrameSource
+from ...avatar.frame_source import FrameSource
 
 __all__ = ("SamplingMaps", "load_flame_data", "torchvision")  # what the mended scripts import
 INSIDE = 0.9  # weight of a pixel in the head's box; outside 1 - INSIDE
