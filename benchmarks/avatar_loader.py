@@ -3,7 +3,7 @@
     python benchmarks/avatar_loader.py [--frames 6500] [--size 512] [--folder DIR]
 
 Makes the data set (flat pictures: their PNGs are small, what is decoded is not), builds the cache,
-then draws rays and whole frames. Anonymous memory is what the process cannot give back; the pages
+then draws whole frames. Anonymous memory is what the process cannot give back; the pages
 of the cache are the file's. Needs 5 GB of disk; everything made is deleted.
 """
 
@@ -90,15 +90,10 @@ def main(options: Options) -> None:
         built = time.process_time() - start
         rng = np.random.default_rng(0)
         start = time.process_time()
-        for _ in range(400):
-            batch = source.sample_rays(rng, 2048)
-        rays = (time.process_time() - start) / 400
-        start = time.process_time()
         for i in rng.integers(len(source), size=400):
             source.frame(i).astype(np.float32)
         whole = (time.process_time() - start) / 400
         highest = max(highest, anonymous_mb())
-        assert batch.rgb.shape == (2048, 3)
         print(f"{cpu_name()}, {cpu_count()} cores; {len(source)} frames of {options.size}²\n")
         rows = [("anonymous memory, MB", highest, f"<= {LIMIT_MB}"),
                 ("  of it before the data set was opened, MB", before, ""),
@@ -106,7 +101,6 @@ def main(options: Options) -> None:
                 ("cache on disk, MB", source.cache.file.stat().st_size / 1e6, ""),
                 ("opening the data set, CPU s", opened, ""),
                 ("building the cache, CPU ms a frame", 1e3 * built / len(source), ""),
-                ("2048 rays of a random frame, CPU ms", 1e3 * rays, ""),
                 ("a whole random frame as numbers, CPU ms", 1e3 * whole, ""),
                 ("upstream's loader at 9.5 MB a frame, MB", UPSTREAM_MB * len(source)
                  * (options.size / 512) ** 2, "")]

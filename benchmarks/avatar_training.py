@@ -19,11 +19,11 @@ import tyro
 
 from idf_helpers.data import samples
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.reconstruction.avatar.basis import BlendAvatar
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.evaluate import evaluate_avatar
-from idf_helpers.reconstruction.avatar.run import STATIC, load_scene, read_metrics, train_avatar
 from idf_helpers.reconstruction.avatar.scene import AvatarScene
+from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 
 
@@ -50,12 +50,12 @@ def main(options: Options) -> None:
     kept = options.pictures or Path(tempfile.mkdtemp(prefix="idf-avatar-")) / "run"
     amount = {"iterations": options.iterations} if options.iterations else \
         {"budget_s": options.budget_s}
-    config = AvatarConfig(resolution=options.resolution, check_poses=False, **amount)
+    config = AvatarConfig(resolution=options.resolution, check_poses=False,
+                          baseline=options.baseline, **amount)
     cpu, wall = time.process_time(), time.perf_counter()
-    train_avatar(data, kept, config, backend="cpu", baseline=options.baseline)
+    scene = reconstruct(data, kept, "avatar:cpu", config)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    scene, m = load_scene(kept), read_metrics(kept)
-    static = AvatarScene(BlendAvatar.load(kept / STATIC)) if options.baseline else None
+    m = read_json(kept / "metrics.json")
     noisy = evaluate_avatar(scene, data.test, options.resolution, noise=0.05).summary()
     print(f"{cpu_name()}, {cpu_count()} cores; {options.resolution}², {m['iterations']} iterations "
           f"in {m['seconds']:.0f} s of optimization, {m['num_gaussians']} Gaussians of which "
@@ -67,7 +67,7 @@ def main(options: Options) -> None:
         print(f"{name:34s} {row['psnr']:8.2f} {row['psnr_head']:9.2f} {row['psnr_moving']:8.2f}")
     print()
     rows = [("PSNR full, dB", m["psnr"], ">= 29.5" if options.resolution == 128 else ">= 29")]
-    if static is not None:
+    if options.baseline:
         s = m["static"]
         rows += [("over static, full", m["psnr"] - s["psnr"], ">= 2"),
                  ("over static, head box", m["psnr_head"] - s["psnr_head"], ">= 3"),

@@ -22,14 +22,9 @@ from ..provenance.lineage import copy_consent
 from ..reconstruction import mark_of_model
 from ..reconstruction.avatar.basis import ExpressionBasis
 from ..reconstruction.avatar.expression_pca import neutral_expression
+from ..reconstruction.avatar.pose import mean_rotation, pose_features
 from ..reconstruction.avatar.scene import AvatarScene
-from ..reconstruction.avatar.source import (
-    check_expressions,
-    expression_names,
-    mean_rotation,
-    pose_features,
-    sequence_number,
-)
+from ..reconstruction.avatar.sequence import check_expressions, expression_names, sequence_number
 from ..runtime.files import stable_hash
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder

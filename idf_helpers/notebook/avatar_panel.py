@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..reconstruction import reconstruct
 from ..reconstruction.avatar.config import AvatarConfig
-from ..reconstruction.avatar.run import read_metrics, train_avatar
+from ..runtime.files import read_json
+from ..runtime.progress import Reporter
 from .training_panel import PREVIEW_SIZE, TrainingPanel
 from .widgets import png
 
@@ -30,10 +34,11 @@ class AvatarPanel(TrainingPanel):
         watched = self.data.train[len(self.data.train) // 2]
         camera = watched.camera.fitted(PREVIEW_SIZE)
         self.say(f"{why}\nreading frames, compiling (once a machine, some seconds) …")
-        self.scene = train_avatar(self.data, self.folder, self.config, backend=backend,
-                                  baseline=self.baseline, progress=self.watching(camera),
-                                  say=self.say)
-        self.metrics = read_metrics(self.folder)
+        reporter = Reporter()
+        reporter.training, reporter.note = self.watching(camera), self.say
+        self.scene = reconstruct(self.data, self.folder, f"avatar:{backend}",
+                                 replace(self.config, baseline=self.baseline), reporter=reporter)
+        self.metrics = read_json(self.folder / "metrics.json")
         self.preview.value = png(self.scene.render(camera, watched.expression))
         self.tell("held-out frames")
         return self.scene

@@ -47,35 +47,42 @@ class AvatarMetrics:
 
     frames: tuple[FrameMetrics, ...]
 
+    def of(self, model: str) -> list[FrameMetrics]:
+        """Return the frames of one model."""
+        return [f for f in self.frames if f.model == model]
+
+    def rows(self) -> list[dict]:
+        """Return one row for each frame and model."""
+        return [f.row() for f in self.frames]
+
     def mean(self, model: str, key: str) -> float:
         """Mean over the frames with a finite value; NaN where there is none."""
-        values = np.array([getattr(f, key) for f in self.frames if f.model == model])
+        values = np.array([getattr(f, key) for f in self.of(model)])
         values = values[np.isfinite(values)]
         return float(values.mean()) if len(values) else float("nan")
 
     @property
     def models(self) -> list[str]:
-        return [m for m in MODELS if any(f.model == m for f in self.frames)]
+        return [m for m in MODELS if self.of(m)]
+
+    def means(self, model: str = "avatar") -> dict:
+        """Return psnr, ssim, psnr_head and psnr_moving of one model, rounded; None: not finite."""
+        found = {k: self.mean(model, k) for k in ("psnr", "ssim", "psnr_head", "psnr_moving")}
+        return {k: round(v, 4 if k == "ssim" else 3) if np.isfinite(v) else None
+                for k, v in found.items()}
 
     def summary(self) -> dict:
-        """Plain values: psnr, ssim, psnr_head, psnr_moving of the avatar, views; and those of the
-        baselines under their names."""
-        def means(model):
-            found = {k: self.mean(model, k) for k in ("psnr", "ssim", "psnr_head", "psnr_moving")}
-            return {k: round(v, 4 if k == "ssim" else 3) if np.isfinite(v) else None
-                    for k, v in found.items()}
-
-        return means("avatar") | {
-            "views": sum(f.model == "avatar" for f in self.frames)} | {
-            m: means(m) for m in self.models if m != "avatar"}
+        """Return the means of the avatar, views; and those of the baselines under their names."""
+        return self.means() | {"views": len(self.of("avatar"))} | {
+            m: self.means(m) for m in self.models if m != "avatar"}
 
 
 def evaluate_avatar(scene: AvatarScene, frames: Iterable[Frame], resolution: int | None = None,
-                    static: AvatarScene | None = None, noise: float = 0.0, seed: int = 0
-                    ) -> AvatarMetrics:
-    """Renders every frame with its camera and expression, before the room, and compares.
+                    noise: float = 0.0, seed: int = 0) -> AvatarMetrics:
+    """Render every frame with its camera and expression, before the room, and compare; the same
+    with the scene's `baseline` where it has one.
 
-    static: the baseline that cannot move. noise: standard deviation of noise added to the
+    noise: standard deviation of noise added to the
     expressions. seed: of noise and shuffling. IdfError for no frames.
     """
     frames = list(frames)
@@ -92,8 +99,8 @@ def evaluate_avatar(scene: AvatarScene, frames: Iterable[Frame], resolution: int
             e = e + rng.normal(0, noise, len(e)).astype(np.float32)
         pictures = {"avatar": scene.render(t.camera, e, t.background),
                     "shuffled": scene.render(t.camera, frames[other[i]].expression, t.background)}
-        if static is not None:
-            pictures["static"] = static.render(t.camera, None, t.background)
+        if scene.baseline is not None:
+            pictures["static"] = scene.baseline.render(t.camera, None, t.background)
         neutral = scene.render(t.camera, None, t.background)
         shown = scene.render(t.camera, frame.expression, t.background) if noise else \
             pictures["avatar"]

@@ -10,22 +10,24 @@ from ...data.cameras import Camera
 from ...data.media import resize_area
 from ...scene import Rendering
 from ..splats.gaussians import Gaussians
-from .basis import BlendAvatar, camera_from, camera_values
+from .basis import BlendAvatar, ExpressionBasis, camera_from, camera_values
 from .layer import COLUMNS, BlendLayer
 from .pose import pose_features
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class AvatarScene:
     """An avatar with a rasterizer.
 
     avatar: head, bases, torso. rasterizer: any of the splats stage; None = the CPU's.
     training: iterations, seconds, num_gaussians, rollbacks; empty where loaded.
+    baseline: a model that cannot move, trained beside it for comparison; None = none was.
     """
 
     avatar: BlendAvatar
     rasterizer: object | None = None
     training: dict = field(default_factory=dict)
+    baseline: AvatarScene | None = None
 
     def __post_init__(self):
         if self.rasterizer is None:
@@ -38,8 +40,14 @@ class AvatarScene:
         self._torso = torso_layer(self.avatar)
         self._backgrounds: dict[tuple[int, int], np.ndarray] = {}
 
+    def __repr__(self) -> str:
+        basis = self.avatar.basis
+        return (f"AvatarScene({len(self.gaussians)} Gaussians, {basis.rank} bases of "
+                f"{len(basis.names)} expressions, {len(self.cameras)} cameras)")
+
     @property
-    def basis(self):
+    def basis(self) -> ExpressionBasis:
+        """Its expressions: names, ranges, weights."""
         return self.avatar.basis
 
     @property

@@ -71,6 +71,11 @@ def hold_out_last(dataset: Dataset, count: int) -> Dataset:
                           f"the last {count} of {len(frames)} frames are held out for testing"))
 
 
+def split_for(dataset: Dataset, holdout_last: int | None) -> Dataset:
+    """Return the dataset with its last frames held out; with its own splits where that is None."""
+    return dataset if holdout_last is None else hold_out_last(dataset, int(holdout_last))
+
+
 def gaps(frames: list[Frame]) -> list[tuple[int, int]]:
     """(last before, first after) where numbers are missing in the middle of a sequence."""
     numbers = sorted({n for n in map(sequence_number, frames) if n is not None})

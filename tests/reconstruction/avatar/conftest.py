@@ -3,8 +3,8 @@
 import pytest
 
 from idf_helpers.data.dataset import Dataset
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
-from idf_helpers.reconstruction.avatar.run import train_avatar
 from tests.fixtures.talking import write_talking
 
 SMALL = dict(initial=500, max_gaussians=700, check_poses=False, resolution=48)
@@ -19,6 +19,6 @@ def talking(tmp_path_factory):
 def trained(talking, tmp_path_factory):
     """(run folder, scene) of 700 steps at 48 pixels, with the static baseline."""
     out = tmp_path_factory.mktemp("avatar") / "run"
-    scene = train_avatar(Dataset.open(talking), out, AvatarConfig(iterations=700, **SMALL),
-                         backend="cpu", baseline=True)
+    scene = reconstruct(Dataset.open(talking), out, "avatar:cpu",
+                        AvatarConfig(iterations=700, baseline=True, **SMALL))
     return out, scene

@@ -8,18 +8,14 @@ import pytest
 from idf_helpers.data import media
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
-from idf_helpers.reconstruction.avatar.run import train_avatar
-from idf_helpers.reconstruction.avatar.source import (
-    FrameCache,
-    FrameSource,
-    gaps,
-    hold_out_last,
-    matte,
-    mean_rotation,
-    pose_features,
-    smoothed,
-)
+from idf_helpers.reconstruction.avatar.frame_cache import FrameCache
+from idf_helpers.reconstruction.avatar.frame_source import FrameSource
+from idf_helpers.reconstruction.avatar.pose import mean_rotation, pose_features
+from idf_helpers.reconstruction.avatar.room import matte
+from idf_helpers.reconstruction.avatar.sequence import gaps, hold_out_last
+from idf_helpers.runtime.progress import Reporter
 from tests.fixtures.talking import NAMES, write_talking
 
 from .conftest import SMALL
@@ -31,31 +27,23 @@ def short(tmp_path):
 
 
 def _train(root, out, **kw):
-    return train_avatar(Dataset.open(root), out, AvatarConfig(
-        **(SMALL | {"resolution": 32, "iterations": 5} | kw)), backend="cpu")
+    return reconstruct(Dataset.open(root), out, "avatar:cpu", AvatarConfig(
+        **(SMALL | {"resolution": 32, "iterations": 5} | kw)))
 
 
-def test_frames_and_rays_are_those_of_the_files(short, tmp_path):
+def test_frames_are_those_of_the_files(short, tmp_path):
     data = Dataset.open(short)
     source = FrameSource(data, data.train, tmp_path / "cache")
     assert source.names == NAMES and source.expressions.shape == (9, 3)
     for i in (0, 4, 8):
         assert np.array_equal(source.frame(i), data.train[i].image())
     assert isinstance(source.pictures, np.memmap) and not source.pictures.flags.writeable
-    rng = np.random.default_rng(0)
-    rays = source.sample_rays(rng, 400, frame=4)
-    uv, _ = data.train[4].camera.project(rays.origins + 0.5 * rays.directions)
-    column, row = np.floor(uv + 1e-4).astype(int).T
-    np.testing.assert_allclose(rays.rgb, source.frame(4)[row, column] / 255, atol=1e-6)
-    np.testing.assert_allclose(rays.background, source.background[row, column] / 255, atol=1e-6)
-    inside = ((row >= 3) & (row < 28) & (column >= 3) & (column < 28)).mean()
-    assert 0.9 < inside < 1 and np.array_equal(rays.expressions[7], source.expressions[4])
     small = FrameSource(data, data.train, tmp_path / "small", 16)
     assert small.frame(0).shape == (16, 16, 3) and small.cameras[0].width == 16
 
 
 def test_a_stopped_cache_goes_on_and_changed_pictures_begin_anew(short, tmp_path, monkeypatch):
-    monkeypatch.setattr("idf_helpers.reconstruction.avatar.source.FLUSH_EVERY", 2)
+    monkeypatch.setattr("idf_helpers.reconstruction.avatar.frame_cache.FLUSH_EVERY", 2)
     data = Dataset.open(short)
     read = []
     plain = FrameSource._decode
@@ -122,12 +110,8 @@ def test_hold_out_last_takes_the_end_of_the_sequence(short):
         hold_out_last(Dataset.open(short), 12)
 
 
-def test_smoothing_is_in_time_and_not_over_gaps(short):
+def test_gaps_are_in_the_middle_of_the_numbers(short):
     frames = list(Dataset.open(short).train)
-    e = np.zeros((9, 1), np.float32)
-    e[4] = 1
-    out = smoothed(e, frames, 1.0)
-    assert out[4] == pytest.approx(0.399, abs=0.01) and out[3] == out[5] > out[2] > 0
     far = [f for f in frames if f.name not in ("train/f_0003", "train/f_0005")]
     assert gaps(far) == [(2, 4), (4, 6)] and gaps(frames) == []
 
@@ -195,17 +179,22 @@ def test_bad_sequences_are_one_clear_error(short, tmp_path, edit_json, kind, mat
 
 def test_frames_missing_in_the_middle_are_told_and_the_rest_is_trained(short, tmp_path, edit_json):
     edit_json(short / "transforms_train.json", lambda d: d["frames"].__delitem__(slice(3, 5)))
-    said = []
-    train_avatar(Dataset.open(short), tmp_path / "run", AvatarConfig(
-        **(SMALL | {"resolution": 32, "iterations": 5})), backend="cpu", say=said.append)
-    assert any("missing in the middle" in s and "3 to 4" in s for s in said)
+    notes = []
+
+    class Notes(Reporter):
+        def note(self, text):
+            notes.append(text)
+
+    reconstruct(Dataset.open(short), tmp_path / "run", "avatar:cpu", AvatarConfig(
+        **(SMALL | {"resolution": 32, "iterations": 5})), reporter=Notes())
+    assert any("missing in the middle" in n and "3 to 4" in n for n in notes)
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert any("missing in the middle" in n for n in manifest["notes"])
 
 
 def test_poses_that_do_not_fit_stop_it_before_training(short, tmp_path, monkeypatch):
+    from idf_helpers.reconstruction.avatar import method
     from idf_helpers.runtime import download
-    from idf_helpers.tracking import overlay
 
     monkeypatch.setattr(download, "is_present", lambda name: True)
 
@@ -213,7 +202,7 @@ def test_poses_that_do_not_fit_stop_it_before_training(short, tmp_path, monkeypa
         def require(self):
             raise IdfError("The dataset's poses do not fit its pictures", "median 9 %")
 
-    monkeypatch.setattr(overlay, "check_poses", lambda frames: Report())
+    monkeypatch.setattr(method, "check_poses", lambda frames: Report())
     with pytest.raises(IdfError, match="do not fit"):
         _train(short, tmp_path / "run", check_poses=True)
     assert not (tmp_path / "run").exists()
@@ -221,7 +210,7 @@ def test_poses_that_do_not_fit_stop_it_before_training(short, tmp_path, monkeypa
 
 @pytest.mark.parametrize("field,value", [
     ("rank", 65), ("budget_s", 0), ("resolution", 8), ("background", "sky"), ("torso", "maybe"),
-    ("shade_rank", 4), ("expression_noise", float("nan")), ("smooth", -1)])
+    ("shade_rank", 4), ("expression_noise", float("nan")), ("rate", 0)])
 def test_settings_out_of_range(field, value):
     with pytest.raises(IdfError, match=field):
         AvatarConfig(**{field: value}).checked()

@@ -7,7 +7,7 @@ from idf_helpers.data import media, samples
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.metrics import psnr
 from idf_helpers.provenance.verify import verify
-from idf_helpers.reconstruction.avatar.run import load_scene
+from idf_helpers.reconstruction import load
 from idf_helpers.runtime.files import read_json
 from tests.fixtures.datasets import part_of_talking
 
@@ -29,7 +29,7 @@ def test_a_photo_becomes_an_avatar_in_one_command(talk, tmp_path, capsys):
     swapped, data = Dataset.open(tmp_path / "avatar-swap"), Dataset.open(talk)
     assert read_json(out / "run.json")["consent"] == read_json(
         tmp_path / "avatar-swap/run.json")["consent"]
-    scene = load_scene(out)
+    scene = load(out)
     for mine, before in zip(swapped.train[::4], data.train[::4], strict=True):
         # It shows the swapped face, not the one that was there.
         camera = mine.camera.fitted(64)

@@ -14,7 +14,7 @@ from .network import Field
 from .volume import camera_rays, render_rays
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class VanillaScene:
     """A field that renders rays through both its networks.
 
@@ -31,6 +31,10 @@ class VanillaScene:
     training: dict = field(default_factory=dict)
     offset: float = 0.5
     sampler: object | None = None
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.field.parameters())
+        return f"VanillaScene({count} parameters, {len(self.cameras)} cameras)"
 
     @property
     def device(self):

@@ -1,0 +1,131 @@
+"""The methods `avatar cpu` and `avatar gsplat`: Gaussians with a basis of expressions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...data.dataset import Dataset, Frame
+from ...errors import IdfError, shorten
+from ...face.downloads import FACE_LANDMARKS
+from ...provenance import Mark, marked
+from ...runtime import download
+from ...runtime.progress import Reporter
+from ...runtime.runs import RunFolder
+from ...tracking.overlay import check_poses
+from ..method import Method
+from ..splats.ply import write_ply
+from ..splats.rasterizers import RASTERIZERS
+from ..splats.splat_file import write_splat
+from .basis import FILE, BlendAvatar
+from .config import AvatarConfig
+from .evaluate import AvatarMetrics, evaluate_avatar
+from .frame_source import FrameSource
+from .pictures import edit_strip, held_out_sheet
+from .scene import AvatarScene
+from .sequence import gaps, split_for
+from .train import build_mattes, fit
+
+STATIC = "static.npz"  # the baseline that cannot move, where it was asked for
+
+
+class BlendshapeAvatar(Method):
+    """Our avatar. name: of the rasterizer, "cpu" or "gsplat"."""
+
+    stage, made = "avatar", "4D avatar"
+    config_type = AvatarConfig
+    exporters = {"ply": lambda scene, path: write_ply(scene.gaussians, path),
+                 "splat": lambda scene, path: write_splat(scene.gaussians, path)}
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def fit(self, data: Dataset, config: AvatarConfig, run: RunFolder, reporter: Reporter
+            ) -> AvatarScene:
+        rasterizer = RASTERIZERS.load(self.name)
+        data = split_for(data, config.holdout_last)
+        notes = notes_on_input(data, config)
+        for note in notes:
+            reporter.note(note)
+        cache = run.path / "cache"
+        source = FrameSource(
+            data, data.train, cache / "frames", config.resolution, background=config.background,
+            progress=lambda n: reporter.step("reading frames", n / max(len(data.train), 1)))
+        mattes = build_mattes(source, cache / "mattes").array()[..., 0]
+        scene = fit(source, mattes, config, run=run, rasterizer=rasterizer(),
+                    progress=reporter.training)
+        if config.baseline:  # the same recipe without an expression
+            path = run.path / STATIC
+            if not (path.is_file() and run.resumed):
+                still = fit(source, mattes, replace(config, rank=0), rasterizer=rasterizer(),
+                            progress=reporter.training)
+                still.avatar.save(path)
+            scene.baseline = AvatarScene(BlendAvatar.load(path), rasterizer())
+        source.pictures = None  # unmapped before it is deleted, as Windows wants it
+        scene.training["notes"] = notes
+        return scene
+
+    def save(self, scene: AvatarScene, run: RunFolder, mark: Mark) -> None:
+        with marked(run.path / FILE, mark) as temporary:
+            scene.avatar.save(temporary)
+
+    def measure(self, scene: AvatarScene, data: Dataset, config: AvatarConfig) -> AvatarMetrics:
+        return evaluate_avatar(scene, self.test_frames(data, config), config.resolution)
+
+    def test_frames(self, data: Dataset, config: AvatarConfig) -> Sequence[Frame]:
+        return split_for(data, config.holdout_last).test
+
+    def counts(self, scene: AvatarScene) -> dict[str, int]:
+        return {k: scene.training[k] for k in ("num_gaussians", "moving")}
+
+    def sheets(self, scene: AvatarScene, data: Dataset, config: AvatarConfig,
+               metrics: AvatarMetrics) -> dict[str, np.ndarray]:
+        captions = [f"{Path(f.name).name} {f.psnr:.1f} dB" for f in metrics.of("avatar")]
+        return {"held_out.jpg": held_out_sheet(scene, list(self.test_frames(data, config)),
+                                               captions, config.resolution),
+                "expressions.jpg": edit_strip(scene, resolution=config.resolution)}
+
+    def finish(self, scene: AvatarScene, data: Dataset, run: RunFolder) -> None:
+        shutil.rmtree(run.path / "cache", ignore_errors=True)
+
+    def load(self, folder: Path, manifest: dict) -> AvatarScene:
+        return AvatarScene(BlendAvatar.load(folder))
+
+    def is_complete(self, folder: Path, config: AvatarConfig) -> bool:
+        return (folder / FILE).is_file() and (
+            not config.baseline or (folder / STATIC).is_file())
+
+    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict
+                 ) -> list[dict]:
+        data = split_for(data, manifest["config"].get("holdout_last"))
+        scene = self.load(folder, manifest)
+        if (folder / STATIC).is_file():
+            scene.baseline = AvatarScene(BlendAvatar.load(folder / STATIC))
+        metrics = evaluate_avatar(scene, data.test, resolution)
+        return [f.row() for f in metrics.of("avatar")] + [
+            {"model": model, "view": "mean"} | metrics.means(model)
+            for model in reversed(metrics.models)]
+
+
+def notes_on_input(data: Dataset, config: AvatarConfig) -> list[str]:
+    """Return what is odd about the sequence; IdfError for what training would be lost on."""
+    notes = [n for n in data.notes if "held out" in n] if config.holdout_last else []
+    holes = gaps(list(data.frames))  # of all splits: what another split holds is not missing
+    if holes:
+        notes.append(f"frames are missing in the middle of the sequence: "
+                     f"{shorten(f'{a + 1} to {b - 1}' for a, b in holes)}; trained on those there "
+                     "are")
+    if not config.check_poses:
+        return notes
+    if not download.is_present(FACE_LANDMARKS):
+        return [*notes, "poses and pictures were not compared: the face models are not here "
+                "(idf download face_landmarks)"]
+    try:
+        report = check_poses(data.train)
+    except IdfError as error:  # no face large enough to look at: no reason to stop
+        return [*notes, f"poses and pictures were not compared: {error.found}"]
+    return [*notes, report.require().text()]
