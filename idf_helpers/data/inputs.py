@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import shutil
 import stat
 import urllib.parse
@@ -12,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import IdfError
 from ..runtime.colab import in_colab
-from ..runtime.download import open_https
 from ..runtime.files import atomic_write, sha256_bytes
+from ..runtime.https import NotFetched, save
 from ..runtime.progress import Reporter
 from . import samples
 from .dataset import Dataset
@@ -22,7 +21,6 @@ MAX_DOWNLOAD = 4 * 2**30  # bytes of an archive
 MAX_UNPACKED = 8 * 2**30
 MAX_RATIO = 200  # unpacked over packed: pictures hardly compress, a bomb's zeros do 1000-fold
 MAX_FILES = 100_000
-TIMEOUT_S = 60
 DRIVE = "/content/drive"
 
 
@@ -91,31 +89,15 @@ def fetch(url: str, downloads: Path) -> Path:
         return folder
     archive = folder.with_suffix(".zip")
     try:
-        with open_https(url, TIMEOUT_S) as answer, \
-                atomic_write(archive) as temporary, open(temporary, "wb") as f:
-            while block := _next_block(answer, url):
-                f.write(block)
-                if f.tell() > MAX_DOWNLOAD:
-                    raise IdfError(f"The file at {url} is too large", f"over "
-                                   f"{MAX_DOWNLOAD >> 30} GB", "download it by hand")
-    except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError
-        raise _not_fetched(url, error) from None
+        with atomic_write(archive) as temporary:
+            save(url, temporary, MAX_DOWNLOAD)
+    except NotFetched as error:
+        raise IdfError(f"{url} cannot be fetched", str(error),
+                       "check the address and the network, or download it by hand") from None
     try:
         return unpack(archive, folder)
     finally:
         archive.unlink(missing_ok=True)
-
-
-def _next_block(answer, url: str) -> bytes:
-    try:
-        return answer.read(2**20)
-    except (OSError, http.client.HTTPException) as error:  # else it would read as a full disk
-        raise _not_fetched(url, error) from None
-
-
-def _not_fetched(url: str, error: Exception) -> IdfError:
-    return IdfError(f"{url} cannot be fetched", str(error)[:160] or type(error).__name__,
-                    "check the address and the network")
 
 
 def unpack(archive: Path, folder: Path) -> Path:

@@ -1,68 +1,78 @@
 """The bundled synthetic heads by name: datasets and source photos that show no real person.
 
-They lie in `assets/samples` of a clone (README there: how they were made, license); an installed
-package has no assets. `checksums.json` beside them lists every picture, so that the consent
-question knows a bundled face from a person's; `python -m idf_helpers.data.samples` writes it anew.
+They lie in `assets/samples` of a clone (README there: how they were made, license), or where
+IDF_SAMPLES says; an installed package has none. `checksums.json` beside them lists every picture,
+so that the consent question knows a bundled face from a person's; `python -m
+idf_helpers.data.samples` writes it anew.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import IdfError
+from ..errors import IdfError, nearest
 from ..runtime.colab import REPOSITORY_URL
-from ..runtime.files import read_json, sha256_bytes, sha256_file, write_json
+from ..runtime.files import read_record, sha256_bytes, sha256_file, stable_hash, write_json
 from .dataset import Dataset
 from .media import read_image
 
-ROOT = Path(__file__).resolve().parents[2] / "assets" / "samples"
+BESIDE = Path(__file__).resolve().parents[2] / "assets" / "samples"
 DATASETS = ("head_multiview", "head_talking", "head_turntable")
 PHOTOS = ("B", "C", "B_three_quarter")
 TABLE = "checksums.json"
+# Of what the table lists.
+TABLE_HASH = "9a8db91c6ec301b8dbb70ca49000a212ed54a9d6f699b6e33dc453ecda1f381a"
+
+
+def root() -> Path:
+    """Return the folder of the samples: $IDF_SAMPLES, else `assets/samples` of the clone."""
+    named = os.environ.get("IDF_SAMPLES")
+    return Path(named).expanduser() if named else BESIDE
 
 
 def names() -> tuple[str, ...]:
-    """All names: the datasets, then the source photos."""
+    """Return all names: the datasets, then the source photos."""
     return DATASETS + PHOTOS
 
 
 def path(name: str) -> Path:
-    """The folder of a dataset or the file of a source photo.
+    """Return the folder of a dataset or the file of a source photo.
 
-    Raises IdfError for an unknown name, and where the samples are not there.
+    IdfError for an unknown name, and where the samples are not there.
     """
-    if name not in names():
-        raise IdfError(f"There is no bundled sample {name!r}", "samples: " + ", ".join(names()),
-                       "use one of these names, or the path of your own data")
-    found = ROOT / name if name in DATASETS else ROOT / "source_photos" / f"{name}.png"
+    _check_name(name, names(), "sample")
+    found = root() / name if name in DATASETS else root() / "source_photos" / f"{name}.png"
     if not found.exists():
-        raise IdfError(f"The bundled sample {name!r} is not there", f"no {found}",
-                       "the samples come with a clone, not with the installed package: "
-                       f"git clone {REPOSITORY_URL}")
+        raise IdfError(f"The bundled sample `{name}` is not there", f"no {found}",
+                       "the samples come with the repository, not with an installed package: "
+                       f"git clone {REPOSITORY_URL}, then set IDF_SAMPLES to its assets/samples")
     return found
 
 
+def _check_name(name: str, known: tuple[str, ...], kind: str) -> None:
+    if name not in known:
+        raise IdfError(f"There is no bundled {kind} `{name}`", name + nearest(name, known),
+                       f"use one of: {', '.join(known)}; or the path of your own")
+
+
 def dataset(name: str) -> Dataset:
-    """A bundled dataset, opened. Raises IdfError for any other name."""
-    if name not in DATASETS:
-        raise IdfError(f"There is no bundled dataset {name!r}", "datasets: " + ", ".join(DATASETS),
-                       "use one of these names, or Dataset.open(folder) for your own")
+    """Open a bundled dataset; IdfError for any other name."""
+    _check_name(name, DATASETS, "dataset")
     return Dataset.open(path(name))
 
 
 def photo(name: str) -> Path:
-    """The PNG file of a bundled source photo. Raises IdfError for any other name."""
-    if name not in PHOTOS:
-        raise IdfError(f"There is no bundled photo {name!r}", "photos: " + ", ".join(PHOTOS),
-                       "use one of these names, or the path of your own photo")
+    """Return the PNG file of a bundled source photo; IdfError for any other name."""
+    _check_name(name, PHOTOS, "photo")
     return path(name)
 
 
 def is_synthetic(picture: str | Path | bytes | np.ndarray) -> bool:
-    """Whether this is a bundled picture, unchanged, and so shows no real person.
+    """Return whether this is a bundled picture, unchanged, and so shows no real person.
 
     picture: a file, its bytes, or the uint8 (H, W, 3|4) array decoded from it. Any other picture,
     a missing file, and everything where the samples are not installed give False: what is not
@@ -77,41 +87,46 @@ def is_synthetic(picture: str | Path | bytes | np.ndarray) -> bool:
 
 
 def pixel_hash(picture: np.ndarray) -> str:
-    """SHA-256 of a decoded picture: its shape and its values, whatever file they came from."""
+    """Return the SHA-256 of a decoded picture: its shape and values, whatever file they came from.
+    """
     picture = np.ascontiguousarray(picture)
     return sha256_bytes(f"{picture.dtype}{picture.shape}".encode() + picture.tobytes())
 
 
-def changed(root: Path = ROOT) -> list[str]:
-    """Files that differ from the table, are missing, or are not listed; [] for intact samples."""
-    table, there = read_json(root / TABLE, "table of the samples")["files"], _pictures(root)
+def changed(folder: Path = BESIDE) -> list[str]:
+    """Return files that differ from the table, are missing, or are not listed."""
+    table, there = _table(folder), _pictures(folder)
     wrong = [n for n, p in there.items() if table.get(n, {}).get("sha256") != sha256_file(p)]
     return sorted(wrong + [n for n in table if n not in there])
 
 
-def write_checksums(root: Path = ROOT) -> int:
-    """Writes the table of all pictures under `root`; how many there are."""
+def write_checksums(folder: Path = BESIDE) -> int:
+    """Write the table of all pictures under a folder; return how many there are."""
     files = {n: {"sha256": sha256_file(p), "pixels": pixel_hash(read_image(p))}
-             for n, p in _pictures(root).items()}
-    write_json(root / TABLE, {
+             for n, p in _pictures(folder).items()}
+    write_json(folder / TABLE, {
         "about": "SHA-256 of the bundled pictures; all of them are synthetic. pixels: of the "
                  "decoded array, see idf_helpers.data.samples.pixel_hash",
         "files": files})
     return len(files)
 
 
-def _pictures(root: Path) -> dict[str, Path]:
-    return {p.relative_to(root).as_posix(): p for p in sorted(root.rglob("*.png"))}
+def _table(folder: Path) -> dict[str, dict[str, str]]:
+    return read_record(folder / TABLE, ("files",), "table of the samples")["files"]
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    return {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*.png"))}
 
 
 @functools.cache
 def _known(kind: str) -> frozenset[str]:
-    """The hashes of the bundled pictures; empty where the samples are not installed."""
-    file = ROOT / TABLE
-    if not file.is_file():
-        return frozenset()
-    return frozenset(f[kind] for f in read_json(file, "table of the samples")["files"].values())
+    """Return the hashes of the bundled pictures; nothing where the samples are not installed, or a
+    table of another hand lies there: a folder of one's own does not lift the need for consent."""
+    files = _table(root()) if (root() / TABLE).is_file() else {}
+    return frozenset(f[kind] for f in files.values() if stable_hash(files) == TABLE_HASH)
 
 
 if __name__ == "__main__":
-    print(f"{write_checksums()} pictures listed in {ROOT / TABLE}")
+    print(f"{write_checksums()} pictures listed in {BESIDE / TABLE}; "
+          f"TABLE_HASH = \"{stable_hash(_table(BESIDE))}\"")

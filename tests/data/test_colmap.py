@@ -9,6 +9,7 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
 from idf_helpers.data.cameras import look_at_matrix, orbit, scene_frame
 from idf_helpers.data.inputs import dataset_root
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
 
 from .colmap_files import Model

@@ -8,6 +8,7 @@ import pytest
 
 from idf_helpers import IdfError
 from idf_helpers.data import inputs, samples
+from idf_helpers.runtime import https
 
 
 def zipped(folder, path, under=""):
@@ -76,6 +77,13 @@ def test_only_https_without_credentials(tmp_path, url):
         inputs.open_dataset(url, tmp_path)
 
 
+def _opened(url):
+    try:
+        return urllib.request.urlopen(url, timeout=60)
+    except OSError as error:
+        raise https.NotFetched(str(error)) from None
+
+
 @pytest.fixture
 def https_server(tmp_path, dataset_folder, monkeypatch):
     """A server on this machine; its certificate check is replaced, the rest is the real code."""
@@ -94,8 +102,8 @@ def https_server(tmp_path, dataset_folder, monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(inputs, "open_https", lambda url, timeout: urllib.request.urlopen(
-        url.replace("https://", "http://"), timeout=timeout))
+    monkeypatch.setattr(https, "open_https", lambda url: _opened(
+        url.replace("https://", "http://")))
     yield f"https://127.0.0.1:{server.server_port}", asked
     server.shutdown()
     server.server_close()
@@ -113,7 +121,7 @@ def test_url_is_fetched_once(https_server, tmp_path):
 
 def test_download_that_is_too_large(https_server, tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "MAX_DOWNLOAD", 100)
-    with pytest.raises(IdfError, match="too large"):
+    with pytest.raises(IdfError, match="more than 100 bytes"):
         inputs.open_dataset(f"{https_server[0]}/d.zip", tmp_path / "dl")
     assert not (tmp_path / "dl").exists()
 
@@ -132,8 +140,7 @@ def test_a_connection_that_breaks_is_no_full_disk(tmp_path, monkeypatch, error):
         def read(self, size):
             raise error
 
-    import urllib.request
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Answer())
+    monkeypatch.setattr(https, "open_https", lambda url: Answer())
     with pytest.raises(IdfError, match="cannot be fetched(.|\n)*check the address and the network"):
         inputs.open_dataset(Answer.url, tmp_path / "dl")
     assert not (tmp_path / "dl").exists()

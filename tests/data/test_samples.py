@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -27,26 +28,48 @@ def multiview():
     return samples.dataset("head_multiview")
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    samples._known.cache_clear()
+    yield
+    samples._known.cache_clear()
+
+
 def test_names_and_paths():
     assert set(samples.names()) == {*samples.DATASETS, *samples.PHOTOS}
     for name in samples.names():
         assert samples.path(name).exists()
     with pytest.raises(IdfError, match="head_multiview, head_talking"):
         samples.path("head_of_nobody")
+    with pytest.raises(IdfError, match="did you mean `head_talking`"):
+        samples.dataset("head_talk")
     for ask, name in ((samples.photo, "head_multiview"), (samples.dataset, "B")):
         with pytest.raises(IdfError, match="no bundled"):
             ask(name)
 
 
 def test_without_a_clone_the_error_says_to_make_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(samples, "ROOT", tmp_path)
+    monkeypatch.setattr(samples, "BESIDE", tmp_path)
+    with pytest.raises(IdfError, match="git clone https://"):
+        samples.photo("B")
+    assert not samples.is_synthetic(b"anything")
+
+
+def test_samples_that_lie_elsewhere(monkeypatch, tmp_path):
+    """As for an installed package. A table of another hand says nothing of consent."""
+    real = samples.photo("B")
+    elsewhere = tmp_path / "samples"
+    (elsewhere / "source_photos").mkdir(parents=True)
+    shutil.copy(real, elsewhere / "source_photos" / "B.png")
+    shutil.copy(samples.BESIDE / samples.TABLE, elsewhere)
+    monkeypatch.setattr(samples, "BESIDE", tmp_path / "nothing")
+    monkeypatch.setenv("IDF_SAMPLES", str(elsewhere))
+    assert samples.photo("B") == elsewhere / "source_photos" / "B.png"
+    assert samples.is_synthetic(real)
+    media.write_image(elsewhere / "source_photos" / "B.png", np.zeros((4, 4, 3), np.uint8))
+    samples.write_checksums(elsewhere)
     samples._known.cache_clear()
-    try:
-        with pytest.raises(IdfError, match="git clone https://"):
-            samples.photo("B")
-        assert not samples.is_synthetic(b"anything")
-    finally:
-        samples._known.cache_clear()
+    assert not samples.is_synthetic(samples.photo("B")) and not samples.is_synthetic(real)
 
 
 def test_all_pictures_are_as_listed():
@@ -210,14 +233,14 @@ def test_talking_sequence_is_continuous():
 
 
 def test_size_and_license():
-    files = [p for p in samples.ROOT.rglob("*") if p.is_file()]
+    files = [p for p in samples.root().rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < LIMIT_MB * 1e6
-    notice = (samples.ROOT / "LICENSE-ICT-FaceKit.txt").read_text(encoding="utf-8")
+    notice = (samples.root() / "LICENSE-ICT-FaceKit.txt").read_text(encoding="utf-8")
     assert "MIT License" in notice and "2020 USC Institute for Creative Technologies" in notice
     assert "The above copyright notice and this permission notice shall be included" in notice
-    readme = (samples.ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (samples.root() / "README.md").read_text(encoding="utf-8")
     assert "LICENSE-ICT-FaceKit.txt" in readme
-    for file in samples.ROOT.rglob("*.json"):
+    for file in samples.root().rglob("*.json"):
         json.loads(file.read_text(encoding="utf-8"))
 
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import urllib.error
+import urllib.request
 import zipfile
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from idf_helpers.catalogue import DOWNLOADS, find_download
 from idf_helpers.errors import IdfError
 from idf_helpers.face.downloads import FACE_LANDMARKS
-from idf_helpers.runtime import download
+from idf_helpers.runtime import download, https, sources
 from idf_helpers.runtime.pins import Checkout, ModelFile, Pin, Release, Url, Wheel
 
 
@@ -79,8 +80,8 @@ def test_the_table_is_pinned():
 def test_looking_never_fetches(monkeypatch):
     def forbidden(*args, **kwargs):
         raise AssertionError("something was fetched")
-    monkeypatch.setattr(download.subprocess, "run", forbidden)
-    monkeypatch.setattr(download.urllib.request, "build_opener", forbidden)
+    monkeypatch.setattr(sources.subprocess, "run", forbidden)
+    monkeypatch.setattr(urllib.request, "build_opener", forbidden)
     with pytest.raises(IdfError) as error:
         download.path(FACE_LANDMARKS)
     assert "idf download face_landmarks" in error.value.do
@@ -199,7 +200,7 @@ def fake_pip(tmp_path, monkeypatch, body):
     script.write_text(f"#!{sys.executable}\nimport sys, shutil\nargs = sys.argv[1:]\n"
                       "dest = args[args.index('--dest') + 1]\n" + body)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(download.sys, "executable", str(script))
+    monkeypatch.setattr(sys, "executable", str(script))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for pip is a shell script")
@@ -256,7 +257,7 @@ class FakeOpener:
 @pytest.mark.parametrize("reply", [CONTENT["one.bin"], CONTENT["one.bin"][:-1], b"x" * 5000,
                                    urllib.error.URLError("no route to host")])
 def test_fetch_from_an_address(cache, monkeypatch, reply):
-    monkeypatch.setattr(download.urllib.request, "build_opener", lambda *h: FakeOpener(reply))
+    monkeypatch.setattr(urllib.request, "build_opener", lambda *h: FakeOpener(reply))
     if reply == CONTENT["one.bin"]:
         assert (download.ensure(URL) / "one.bin").read_bytes() == reply
         return
@@ -269,8 +270,8 @@ def test_only_https(monkeypatch):
     plain = ModelFile("one_file", "", "MIT", Url("http://example.org/one.bin", 1000), URL.pins)
     with pytest.raises(IdfError, match="not https"):
         download.ensure(plain)
-    handler = download._HttpsOnly()
-    request = download.urllib.request.Request("https://example.org/one.bin")
+    handler = https._HttpsOnly()
+    request = urllib.request.Request("https://example.org/one.bin")
     with pytest.raises(urllib.error.URLError, match="not https"):
         handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/one.bin")
     moved = handler.redirect_request(request, None, 302, "Found", {}, "https://cdn.example.org/1")
@@ -292,7 +293,7 @@ LOOSE = ModelFile("demo:loose", "shows how", "research only", Release("https://e
 def serve(monkeypatch, **files):
     replies = {f"https://example.org/r/{k}.onnx": v for k, v in files.items()}
     monkeypatch.setattr(FakeOpener, "asked", [])
-    monkeypatch.setattr(download.urllib.request, "build_opener", lambda *h: FakeOpener(replies))
+    monkeypatch.setattr(urllib.request, "build_opener", lambda *h: FakeOpener(replies))
     monkeypatch.setitem(DOWNLOADS, LOOSE.name, LOOSE)
 
 
@@ -404,6 +405,6 @@ def test_code_comes_from_a_clone_at_one_commit(tmp_path, cache, monkeypatch):
     assert (folder / "network" / "net.py").read_bytes() == b"old = 1\n"
     assert left_over(cache) == ["net.py"]
     download.clear(row(b""))
-    with pytest.raises(IdfError, match="git could not fetch") as error:
+    with pytest.raises(IdfError, match="could not be fetched from file:") as error:
         download.ensure(row(b"old = 1\n", "0" * 40))
     assert "--from" in error.value.do
