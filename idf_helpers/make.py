@@ -73,7 +73,7 @@ def make(photo: str | Path, target: Dataset | str | Path,
         stages.begin("track", f"the face in {target}")
         target = track(target, out / "track", resume=resume, progress=reporter.step)
     data = as_dataset(target, reporter)
-    stages.begin("swap", f"{Path(photo).stem} onto {data.describe()}")
+    stages.begin("swap", f"photo {Path(photo).stem} into {len(data.frames)} views")
     swapped = swap_dataset(data, photo, out / "swap", consent=consent, resume=resume,
                            progress=reporter.step)
     method, run = ("avatar", out / "avatar") if found == "talk" else ("splats", out / "splats")

@@ -110,7 +110,7 @@ def _with_method(parameters: dict[str, inspect.Parameter], methods: Registry, ar
 
 def _backend(argv: list[str]) -> str:
     """Return the method that a command line names; its flags depend on it."""
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
         if word == "--backend":
             return following
         if word.startswith("--backend="):

@@ -45,7 +45,7 @@ def open_dataset(where, downloads="runs/downloads") -> Dataset:
     IdfError: no such place, no dataset in it, an archive that is unsafe or too large.
     """
     text = str(where).strip()
-    if text in samples.DATASETS:
+    if text in samples.DATASETS and not Path(text).exists():
         return samples.dataset(text)
     if not text:
         raise IdfError("No dataset is chosen", "an empty field",
@@ -61,13 +61,15 @@ def open_dataset(where, downloads="runs/downloads") -> Dataset:
 
 
 def as_dataset(data, reporter: Reporter | None = None) -> Dataset:
-    """Return a dataset for one, or for what `open_dataset` takes; what was noticed goes to the
-    reporter."""
+    """Return a dataset for one, or for what `open_dataset` takes; what it is and what was noticed
+    goes to the reporter."""
     if isinstance(data, Dataset):
         return data
     found = open_dataset(data)
-    for note in found.notes if reporter else ():
-        reporter.note(note)
+    if reporter:
+        reporter.stage(found.describe())
+        for note in found.notes:
+            reporter.note(note)
     return found
 
 

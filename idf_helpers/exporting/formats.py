@@ -136,7 +136,7 @@ def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]
 
 
 def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bool = False,
-           resolution: int = 400, elevation: float = 6.0, label: bool = True,
+           frames: int = 120, resolution: int = 400, elevation: float = 6.0, label: bool = True,
            reporter: Reporter | None = None) -> Path:
     """Write pictures of a trained scene from all around, or one turn as a video, marked.
 
@@ -145,6 +145,7 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
         out: folder for the pictures view_00.png and so on; with `orbit` the video or its folder.
         views: pictures, evenly spaced.
         orbit: write a video.
+        frames: of the video, for one turn.
         resolution: longer side in pixels.
         elevation: degrees above the middle of the head.
         label: the visible word in the corner.
@@ -152,7 +153,8 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
 
     Returns the folder, or the video.
     """
-    config = ExportConfig(resolution=resolution, elevation=elevation, label=label).checked()
+    config = ExportConfig(frames=frames, resolution=resolution, elevation=elevation,
+                          label=label).checked()
     model, out = model if isinstance(model, Model) else Model.open(model), Path(out)
     if orbit:
         return export(model, out if out.suffix.lower() == ".mp4" else out / "orbit.mp4", "mp4",

@@ -11,6 +11,7 @@ The bound stands once: `checked()` enforces it, and the command line prints it i
 from __future__ import annotations
 
 import functools
+import math
 import types
 from dataclasses import fields
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
@@ -85,10 +86,10 @@ def _check(name: str, value: Any, hint: Any) -> None:
 def _check_bound(name: str, value: Any, low: float | None, high: float | None, open_low: bool,
                  open_high: bool) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
-    for number in numbers:  # NaN fails every comparison
+    for number in numbers:  # NaN fails every comparison, infinity is no setting
         above = low is None or (number > low if open_low else number >= low)
         below = high is None or (number < high if open_high else number <= high)
-        if not (above and below):
+        if not (above and below and math.isfinite(number)):
             raise IdfError(f"The setting `{name}` is out of range", f"{value}",
                            f"give a value {range_text(low, high, open_low, open_high)}")
 

@@ -61,7 +61,7 @@ from importlib.machinery import PathFinder
 class Without(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        gone = name.split(".")[0] in ("cv2", "numba", "torch")
+        gone = name.split(".")[0] in ("numpy", "cv2", "numba", "torch", "PIL", "scipy")
         return None if gone else super().find_spec(name, path, target)
 sys.meta_path[:] = [Without if finder is PathFinder else finder for finder in sys.meta_path]
 from idf_helpers.cli.main import main
