@@ -37,7 +37,7 @@ MUST = {
     "code lines": "<= 21500",
     "import paths of the notebooks": "<= 8",
 }
-COUNT_FLAGS = '''
+LIST_FLAGS = '''
 import importlib, json, warnings
 import tyro
 warnings.simplefilter("ignore")
@@ -80,11 +80,11 @@ def of_generated(command):
 
 try:
     from idf_helpers.commands import COMMANDS  # functions
-    counts = {name: len(flags(function)) for name, function in COMMANDS.items()}
+    found = {name: flags(function) for name, function in COMMANDS.items()}
 except ModuleNotFoundError:
     from idf_helpers.cli.commands import COMMANDS
-    counts = {name: len(of_generated(command)) for name, command in COMMANDS.items()}
-print(json.dumps(counts))
+    found = {name: of_generated(command) for name, command in COMMANDS.items()}
+print(json.dumps({name: sorted(names) for name, names in found.items()}))
 '''
 
 
@@ -206,11 +206,11 @@ class Checkout:
                         and "ClassVar" not in ast.unparse(part.annotation) for part in node.body)
         return found
 
-    def flags(self) -> dict[str, int] | None:
-        """Return the number of flags and arguments of each command, as its parser holds them; None,
-        with the reason on stderr, where the commands cannot be loaded."""
+    def flags(self) -> dict[str, list[str]] | None:
+        """Return the flags and arguments of each command, as its parser holds them; None, with the
+        reason on stderr, where the commands cannot be loaded."""
         environment = dict(os.environ, PYTHONPATH=str(self.root))
-        done = subprocess.run([sys.executable, "-c", COUNT_FLAGS], cwd=self.root, text=True,
+        done = subprocess.run([sys.executable, "-c", LIST_FLAGS], cwd=self.root, text=True,
                               capture_output=True, env=environment)
         if done.returncode:
             print(f"The flags of {self.root} cannot be counted: {done.stderr.splitlines()[-1]}",
@@ -304,7 +304,7 @@ def count(checkout: Checkout) -> dict[str, int | None]:
         "lazy imports": len(checkout.lazy()),
         "lazy imports that close a circle": len(checkout.closing()),
         "config fields": sum(checkout.config_fields().values()),
-        "command line flags": None if flags is None else sum(flags.values()),
+        "command line flags": None if flags is None else sum(map(len, flags.values())),
         "code lines": checkout.code_lines(),
         "import paths of the notebooks": len(checkout.notebook_paths()),
         f"files above {LONG} lines": len(checkout.long_files()),
@@ -331,7 +331,8 @@ def listing(checkout: Checkout) -> str:
         "pairs": [f"{a} <-> {b}" for a, b in checkout.mutual_pairs()],
         "upward": checkout.upward() or [], "lazy": checkout.lazy(), "closing": checkout.closing(),
         "config fields": [f"{n:4} {name}" for name, n in checkout.config_fields().items()],
-        "flags": [f"{n:4} {name}" for name, n in (checkout.flags() or {}).items()],
+        "flags": [f"{len(names):4} {name}: {' '.join(names)}"
+                  for name, names in (checkout.flags() or {}).items()],
         "notebooks": checkout.notebook_paths(), "long files": checkout.long_files(),
     }
     return "\n".join(f"\n{title} ({len(rows)})\n" + "\n".join(f"  {row}" for row in rows)
