@@ -37,11 +37,12 @@ RECORD = "steps.json"  # in the program's folder: what is done
 class UpstreamProgram(ABC):
     """One training by a published program.
 
-    stage: of its run folder. clone_type: the program. config_type: its settings.
+    stage, method: of its run folder. clone_type: the program. config_type: its settings.
     data: the dataset with the splits that count. folder: of everything that the program leaves.
     """
 
     stage: ClassVar[str]
+    method: ClassVar[str]
     clone_type: ClassVar[type[Clone]]
     config_type: ClassVar[type[CountedConfig]]
 
@@ -54,7 +55,7 @@ class UpstreamProgram(ABC):
     def open(cls, data: Dataset, out, config: Any = None) -> Self:
         """Return the program on a dataset, with `out` as its run folder. IdfError: bad settings."""
         config = (cls.config_type() if config is None else config).checked()
-        return cls(data, config, RunFolder(out, stage=cls.stage, backend=cls.clone_type.name,
+        return cls(data, config, RunFolder(out, stage=cls.stage, backend=cls.method,
                                            config=config.identity(), inputs=data.fingerprint()))
 
     @classmethod
@@ -127,7 +128,7 @@ class UpstreamProgram(ABC):
     @property
     def folder(self) -> Path:
         """The folder of everything that the program leaves."""
-        return self.run.path.resolve() / self.clone.name
+        return self.run.path.resolve() / self.method
 
     @abstractmethod
     def _check_data(self) -> None:

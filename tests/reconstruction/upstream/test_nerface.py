@@ -9,18 +9,36 @@ import pytest
 
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.media import read_image
 from idf_helpers.errors import IdfError
-from idf_helpers.reconstruction.avatar.config import AvatarConfig, NerfaceConfig
-from idf_helpers.reconstruction.avatar.run import load_scene
-from idf_helpers.reconstruction.upstream.nerface import upstream as module
+from idf_helpers.reconstruction import load, reconstruct
+from idf_helpers.reconstruction.upstream.nerface import clone as module
+from idf_helpers.reconstruction.upstream.nerface.clone import NerfaceClone
+from idf_helpers.reconstruction.upstream.nerface.config import NerfaceConfig
 from idf_helpers.reconstruction.upstream.nerface.loader import LazyFrames, SamplingMaps
-from idf_helpers.reconstruction.upstream.nerface.run import train_upstream
-from idf_helpers.reconstruction.upstream.nerface.upstream import ENV, Upstream
+from idf_helpers.reconstruction.upstream.nerface.program import NerfaceProgram
+from idf_helpers.reconstruction.upstream.nerface.scene import NerfaceScene
+from idf_helpers.runtime.progress import Reporter
+from idf_helpers.scene import Expressive, Scene
 from tests.fixtures.talking import write_talking
 
 from .nerface_clone import write_clone
 
-TINY = NerfaceConfig(rays=32, coarse=4, fine=4)
+ENV = NerfaceClone.env
+TINY = NerfaceConfig(rays=32, coarse=4, fine=4, iterations=40, resolution=16)
+
+
+class Seen(Reporter):
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.iterations, self.notes = [], []
+
+    def training(self, progress):
+        self.iterations.append(progress.iteration)
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 @pytest.fixture
@@ -38,17 +56,20 @@ def clone(tmp_path, monkeypatch):
 
 def test_trained_rendered_and_resumed_from_a_clone(data, clone, tmp_path, monkeypatch):
     before = {p: p.read_bytes() for p in clone.rglob("*.py")}
-    config, out, said = AvatarConfig(iterations=40, resolution=16), tmp_path / "run", []
+    out = tmp_path / "run"
     monkeypatch.setenv("STAND_IN_FAILS", "20")
     with pytest.raises(IdfError, match="training failed") as e:
-        train_upstream(data, out, config, options=TINY)
+        reconstruct(data, out, "avatar:nerface", TINY)
     assert "told to fail" in e.value.found
     monkeypatch.delenv("STAND_IN_FAILS")
-    seen = []
-    scene = train_upstream(data, out, config, options=TINY, say=said.append,
-                           progress=lambda p: seen.append(p.iteration))
-    assert seen[0] == 20 and seen[-1] == 40  # it went on from the checkpoint of step 18
-    assert any("CC BY-NC-SA" in line for line in said)
+    seen = Seen()
+    scene = reconstruct(data, out, "avatar:nerface", TINY, reporter=seen)
+    # it went on from the checkpoint of step 18
+    assert seen.iterations[0] == 20 and seen.iterations[-1] == 40
+    assert any("CC BY-NC-SA" in line for line in seen.notes)
+    assert any("changed in the copy: nerf/load_flame.py" in line for line in seen.notes)
+    assert isinstance(scene, Scene) and not isinstance(scene, Expressive)
+    assert len(repr(scene)) < 100
     m = json.loads((out / "metrics.json").read_text())
     assert m["views"] == 2 and m["iterations"] == 40 and 3 < m["psnr"] < 40
     assert len(list((out / "renders").glob("*.png"))) == 2 and (out / "held_out.jpg").is_file()
@@ -59,7 +80,7 @@ def test_trained_rendered_and_resumed_from_a_clone(data, clone, tmp_path, monkey
     assert light.shape == (24, 24, 3) and np.ptp(light) < 1  # one color, see the stand-in
     assert light.mean() == pytest.approx(np.mean([f.image().mean() / 255 for f in data.train]),
                                          abs=0.08)
-    assert type(load_scene(out)).__name__ == "UpstreamScene"
+    assert isinstance(load(out), NerfaceScene)
     assert {p: p.read_bytes() for p in clone.rglob("*.py")} == before, "the clone was touched"
 
 
@@ -67,10 +88,44 @@ def test_another_version_and_a_budget_are_refused(data, clone, tmp_path):
     path = clone / "nerface_code" / "nerf-pytorch" / "eval_transformed_rays.py"
     path.write_text(path.read_text().replace("ablate = 'view_dir'", "ablate = 'off'"))
     with pytest.raises(IdfError, match="another version"):
-        train_upstream(data, tmp_path / "run", AvatarConfig(iterations=5, resolution=16))
+        reconstruct(data, tmp_path / "run", "avatar:nerface", TINY)
     assert not (tmp_path / "run").exists()
     with pytest.raises(IdfError, match="counts in iterations"):
-        train_upstream(data, tmp_path / "run", AvatarConfig(budget_s=5))
+        reconstruct(data, tmp_path / "run", "avatar:nerface", NerfaceConfig(budget_s=5))
+
+
+def test_the_steps_one_by_one_give_the_same(data, clone, tmp_path):
+    whole = reconstruct(data, tmp_path / "whole", "avatar:nerface", TINY)
+    out = tmp_path / "steps"
+    p = NerfaceProgram.open(data, out, TINY)
+    assert str(clone) in p.check() and "CC BY-NC-SA" in p.check() and not out.exists()
+    with pytest.raises(IdfError, match="`train` of NeRFace comes first"):
+        p.render()
+    assert {f.name for f in p.prepare()} == {"source.json", "00050.png", "index_map.npy"}
+    assert all(f.is_file() for f in p.prepare()) and len(p.changes) > 3
+    first, seen = p.train(iterations=12)[0], Seen()
+    assert first.name == "checkpoint00011.ckpt" and len(p.render()) == 2
+    p = NerfaceProgram.open(data, out, TINY)  # another process goes on
+    p.train(reporter=seen)
+    assert seen.iterations == list(range(13, 41)) and p.model() != first
+    pictures, (rows,) = p.render(), p.metrics()
+    assert [f.is_file() for f in pictures] == [True, True]
+    assert len(json.loads(rows.read_text())) == 2
+    # and `reconstruct` ends what the steps began
+    seen = Seen()
+    reconstruct(data, out, "avatar:nerface", TINY, reporter=seen)
+    assert seen.iterations == []
+    mine, other = (json.loads((f / "metrics.json").read_text()) for f in (out, tmp_path / "whole"))
+    assert mine["psnr"] == other["psnr"] and mine["ssim"] == other["ssim"]
+    for a, b in zip(pictures, sorted((whole.folder / "renders").glob("*.png")), strict=True):
+        np.testing.assert_array_equal(read_image(a), read_image(b))
+
+
+def test_the_last_frames_are_held_out(data, clone, tmp_path):
+    program = NerfaceProgram.open(data, tmp_path / "run", replace(TINY, holdout_last=3))
+    source = json.loads(program.prepare()[0].read_text())
+    split = Dataset.open(source["dataset"])
+    assert [len(split.train), len(split.test), len(program.data.test)] == [4, 3, 3]
 
 
 def test_without_a_clone_it_says_how_to_get_one(data, tmp_path, monkeypatch):
@@ -79,9 +134,11 @@ def test_without_a_clone_it_says_how_to_get_one(data, tmp_path, monkeypatch):
     assert "git clone" in lack and "CC BY-NC-SA" in lack
     assert STAGES["avatar"].choose()[0].name != "nerface"
     monkeypatch.setenv(ENV, str(tmp_path))
-    assert "is missing" in Upstream.here().missing()
+    assert "is missing" in NerfaceClone.here().missing()
     with pytest.raises(IdfError, match="cannot run here"):
-        train_upstream(data, tmp_path / "run", AvatarConfig(iterations=5))
+        reconstruct(data, tmp_path / "run", "avatar:nerface", TINY)
+    with pytest.raises(IdfError, match="cannot run here"):
+        NerfaceProgram.open(data, tmp_path / "run", TINY).check()
 
 
 def test_lazy_frames_and_sampling_maps():
@@ -105,7 +162,7 @@ def test_settings_out_of_range():
 
 @pytest.mark.skipif(not os.environ.get(ENV), reason=f"{ENV} names no clone")
 def test_the_real_code_runs_for_a_few_iterations(data, tmp_path):
-    scene = train_upstream(data, tmp_path / "run", AvatarConfig(iterations=4, resolution=16),
-                           options=replace(TINY, rays=16))
+    scene = reconstruct(data, tmp_path / "run", "avatar:nerface",
+                        replace(TINY, iterations=4, rays=16))
     picture = scene.render(scene.cameras[0].fitted(16))
     assert picture.shape == (16, 16, 3) and np.isfinite(picture).all()

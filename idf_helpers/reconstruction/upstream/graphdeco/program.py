@@ -43,7 +43,8 @@ class GraphdecoProgram(UpstreamProgram):
     In its folder: data/ as it reads it, model/ as it leaves it, output.log.
     """
 
-    stage, clone_type, config_type = "splats", GraphdecoClone, GraphdecoConfig
+    stage, method = "splats", "graphdeco"
+    clone_type, config_type = GraphdecoClone, GraphdecoConfig
 
     @cached_property
     def views(self) -> TrainingViews:
