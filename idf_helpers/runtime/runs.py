@@ -31,7 +31,7 @@ from .files import read_json, stable_hash, write_bytes, write_error, write_json
 from .lock import FolderLock
 from .machine import machine, peak_rss_mb
 
-FORMAT = 1
+FORMAT = 2  # 1: the stage "stylize" was spelled "stylise"
 CHECKPOINT_EVERY_S = 60.0  # a killed run may lose two minutes: one interval and the time to write
 KEEP_CHECKPOINTS = 2
 
@@ -182,8 +182,10 @@ class RunFolder:
         earlier = read_manifest(self.path)
         if earlier.get("identity") == _identity(self._asked):
             return earlier
+        older = "made by an earlier version of this program: " if _format(earlier) < FORMAT else ""
         raise IdfError(
-            f"The output folder {self.path} holds another run", _difference(earlier, self._asked),
+            f"The output folder {self.path} holds another run",
+            older + _difference(earlier, self._asked),
             "choose another --out, or delete that folder to run again with the new settings")
 
     def _make_folder(self) -> None:
@@ -292,7 +294,18 @@ def read_manifest(folder) -> dict:
                        f"{', '.join(wrong)} missing or of another kind",
                        "delete the folder and run its stage again; in a dataset of your own, "
                        "rename the file")
+    if _format(manifest) > FORMAT:
+        raise IdfError(f"The run {folder} was made by a newer version of this program",
+                       f"format {manifest['format']}; this version knows {FORMAT}",
+                       "update idf_helpers, or run the stage again in another folder")
+    if manifest.get("stage") == "stylise":
+        manifest["stage"] = "stylize"
     return manifest
+
+
+def _format(manifest: dict) -> int:
+    number = manifest.get("format", 1)
+    return number if isinstance(number, int) else 1
 
 
 def latest_run(runs_dir, stage: str) -> Path | None:
@@ -336,4 +349,5 @@ def _difference(earlier: dict, asked: dict) -> str:
         a, b = earlier[part], asked[part]
         keys = [k for k in {**a, **b} if a.get(k) != b.get(k) and k != "folder"]
         out += [f"{k} {str(a.get(k))[:60]!r}, now {str(b.get(k))[:60]!r}" for k in keys]
-    return shorten(out) or "other settings"
+    names = [k for k in {**earlier["config"]} if k not in asked["config"]]
+    return shorten(out) or f"settings that are gone: {shorten(names)}"

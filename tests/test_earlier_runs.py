@@ -1,0 +1,78 @@
+"""Run folders of an earlier version: read back, exported, measured; a resume says what changed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from idf_helpers.data import samples
+from idf_helpers.errors import IdfError
+from idf_helpers.exporting.config import ExportConfig
+from idf_helpers.exporting.model import Model, export
+from idf_helpers.provenance import verify
+from idf_helpers.reconstruction import load, reconstruct
+from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.runtime.runs import FORMAT, latest_run, read_manifest
+
+LANDED = Path(__file__).parent / "fixtures" / "landed"
+
+
+@pytest.fixture
+def landed(tmp_path):
+    """landed(name) -> a copy of that run, whose inputs are the bundled head."""
+    def copy(name):
+        folder = shutil.copytree(LANDED / name, tmp_path / name)
+        manifest = json.loads((folder / "run.json").read_text())
+        manifest["inputs"]["folder"] = str(samples.path(Path(manifest["inputs"]["folder"]).name))
+        (folder / "run.json").write_text(json.dumps(manifest))
+        return folder
+    return copy
+
+
+@pytest.mark.parametrize("name, count", [("splats", 60), ("avatar", 60), ("nerf", None),
+                                         ("vanilla", None)])
+def test_a_scene_is_read_back_and_renders(landed, name, count):
+    scene = load(landed(name))
+    picture = scene.render(scene.cameras[0].fitted(32))
+    assert picture.shape == (32, 32, 3) and np.isfinite(picture).all()
+    assert picture.std() > 0.01  # the head, not a blank page
+    if count:
+        gaussians = scene.avatar.gaussians if name == "avatar" else scene.gaussians
+        assert len(gaussians) == count
+
+
+@pytest.mark.parametrize("name, formats", [("splats", ["ply", "splat", "html"]),
+                                           ("nerf", ["png"]), ("avatar", ["html"])])
+def test_what_is_exported_carries_the_mark_of_its_run(landed, tmp_path, name, formats):
+    folder = landed(name)
+    for suffix in formats:
+        out = tmp_path / f"out.{suffix}"
+        export(Model.open(folder), out, ExportConfig(resolution=32))
+        verdict = verify(out)
+        assert verdict.synthetic and verdict.fields["run_id"] == read_manifest(folder)["run_id"]
+
+
+def test_the_stages_are_found_under_todays_names(landed):
+    folder = landed("stylize")
+    assert json.loads((folder / "run.json").read_text())["stage"] == "stylise"
+    assert read_manifest(folder)["stage"] == "stylize"
+    assert latest_run(folder.parent, "stylize") == folder
+
+
+def test_a_resume_says_what_changed(landed):
+    folder = landed("splats")
+    data = samples.dataset("head_turntable")
+    with pytest.raises(IdfError, match="holds another run") as error:
+        reconstruct(data, folder, "splats:cpu", SplatConfig(iterations=31, resolution=48))
+    assert "made by an earlier version" in error.value.found
+    assert "iterations '30', now '31'" in error.value.found
+
+
+def test_a_run_of_a_newer_version_is_not_guessed_at(landed):
+    folder = landed("splats")
+    manifest = json.loads((folder / "run.json").read_text()) | {"format": FORMAT + 1}
+    (folder / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(IdfError, match="newer version"):
+        load(folder)
