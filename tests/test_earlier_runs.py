@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from idf_helpers import (
+    ExportConfig,
+    IdfError,
+    SplatConfig,
+    evaluate,
+    export,
+    load,
+    reconstruct,
+    verify,
+)
 from idf_helpers.data import samples
-from idf_helpers.errors import IdfError
-from idf_helpers.exporting.config import ExportConfig
-from idf_helpers.exporting.model import Model, export
-from idf_helpers.provenance import verify
-from idf_helpers.reconstruction import load, reconstruct
-from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.runtime.runs import FORMAT, latest_run, read_manifest
 
 LANDED = Path(__file__).parent / "fixtures" / "landed"
@@ -43,13 +47,21 @@ def test_a_scene_is_read_back_and_renders(landed, name, count):
         assert len(gaussians) == count
 
 
+@pytest.mark.parametrize("name", ["splats", "nerf", "avatar"])
+def test_it_measures_as_it_did_then(landed, name):
+    folder = landed(name)
+    then = json.loads((folder / "metrics.json").read_text())
+    mean = evaluate(folder).rows[-1]
+    assert mean["view"] == "mean" and mean["psnr"] == then["psnr"] and mean["ssim"] == then["ssim"]
+
+
 @pytest.mark.parametrize("name, formats", [("splats", ["ply", "splat", "html"]),
                                            ("nerf", ["png"]), ("avatar", ["html"])])
 def test_what_is_exported_carries_the_mark_of_its_run(landed, tmp_path, name, formats):
     folder = landed(name)
     for suffix in formats:
         out = tmp_path / f"out.{suffix}"
-        export(Model.open(folder), out, ExportConfig(resolution=32))
+        export(folder, out, config=ExportConfig(resolution=32))
         verdict = verify(out)
         assert verdict.synthetic and verdict.fields["run_id"] == read_manifest(folder)["run_id"]
 

@@ -44,7 +44,8 @@ def read_field(path) -> VoxelGrid:
     names = ("version", "shape", "vertices", "density", "color", "origin", "voxel")
     try:
         with np.load(path, allow_pickle=False) as data:
-            a = {name: data[name] for name in names}
+            old = {"color": "colour"} if "colour" in data.files else {}  # of run folders' format 1
+            a = {name: data[old.get(name, name)] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
             NotImplementedError, RuntimeError, MemoryError) as error:
         raise IdfError(f"The field {path} is damaged", str(error)[:120],
