@@ -20,8 +20,8 @@ class Command:
     arguments that need no name. show: name of the function in `show` that prints what came of it;
     "" = it prints by itself. methods: "module:table" of the stage's methods, for a command whose
     flags are those of the method that --backend names. renamed: flag for an argument whose name is
-    no good flag. hidden: arguments that a shell can't give. rewrite: takes spellings of flags that
-    people type.
+    no good flag. hidden: arguments that a shell can't give. flat: the argument whose fields become
+    flags without a prefix. rewrite: takes spellings of flags that people type.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Command:
     methods: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    flat: str = "config"
     rewrite: Callable[[list[str]], list[str]] = lambda argv: argv
 
 
@@ -61,7 +62,8 @@ def _training(name: str, summary: str, table: str, show: str, function: str = _T
 
 COMMANDS = {command.name: command for command in (
     Command("demo", "the main job on the bundled head: swap, splats, video, page and model",
-            "idf_helpers.cli.demo:demo", show="demo", hidden=("view",), rewrite=_budget),
+            "idf_helpers.cli.demo:demo", show="demo", hidden=("config", "view"),
+            flat="amount", rewrite=_budget),
     Command("make", "a photo and a target: all stages that the target needs",
             "idf_helpers.make:make", ("photo", "target"), "make", hidden=("config", "view")),
     Command("doctor", "what this machine can run, and what is missing",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..data import samples
 from ..exporting.config import ExportConfig
 from ..make import make
+from ..reconstruction.config import TrainingConfig
 from ..reconstruction.splats.config import SplatConfig
 from ..runtime.machine import peak_rss_mb
 from ..runtime.progress import Reporter
@@ -27,18 +28,20 @@ class DemoResult:
 
 
 def demo(out: str | Path = Path("runs/demo"), photo: Literal["B", "C"] = "C",
-         config: SplatConfig | None = None, *, view: ExportConfig | None = None,
-         reporter: Reporter | None = None) -> DemoResult:
+         amount: TrainingConfig | None = None, *, config: SplatConfig | None = None,
+         view: ExportConfig | None = None, reporter: Reporter | None = None) -> DemoResult:
     """Swap a bundled face onto the bundled head, train splats and export them.
 
     Args:
         out: folder for swap/, splats/ and view/; a second call goes on where the first stopped.
         photo: name of a bundled source photo.
-        config: of the splats.
+        amount: how long the splats are trained, and at which resolution.
+        config: of the splats, in place of the amount.
         view: of the exports.
         reporter: takes word of the progress.
     """
     started = time.perf_counter()
-    made = make(samples.photo(photo), samples.dataset("head_multiview"), out,
-                config or SplatConfig(), view, reporter=reporter)
+    config = config or SplatConfig(**asdict(amount or TrainingConfig()))
+    made = make(samples.photo(photo), samples.dataset("head_multiview"), out, config, view,
+                reporter=reporter)
     return DemoResult(made.files, made.metrics, time.perf_counter() - started, peak_rss_mb())

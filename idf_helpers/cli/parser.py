@@ -79,7 +79,7 @@ def arguments_of(command: Command, function: Callable) -> dict[str, inspect.Para
         elif isinstance(kind, type) and dataclasses.is_dataclass(kind):
             kind = with_ranges(kind)
             default = kind()
-            if name == "config":  # its fields become flags without a prefix
+            if name == command.flat:  # its fields become flags without a prefix
                 kind = Annotated[kind, arg(name="")]
         elif name in command.positional:
             kind = Positional[kind]

@@ -22,7 +22,7 @@ class TrainingConfig(Settings):
 
     iterations: Annotated[int | None, Interval(ge=1)] = None
     """Training steps; such a run is bit-identical for a seed, also after kills."""
-    budget_s: Annotated[float | None, Interval(gt=0)] = None
+    budget_s: Annotated[float | None, Interval(gt=0, le=1e7)] = None
     """Seconds of optimization (loading, compiling, checkpoints not counted)."""
     resolution: Annotated[int | None, Interval(ge=16, le=16384)] = 256
     """Longer side of the training pictures in pixels; None: as they are."""
