@@ -62,7 +62,7 @@ def flags_of(parser):
 
 def of_generated(command):
     """Of a command that is made from a signature when it is called; where its flags depend on
-    --backend, those of all backends."""
+    a method, those of all methods."""
     from idf_helpers.cli.main import main
 
     def cli(function, **options):
@@ -73,7 +73,7 @@ def of_generated(command):
     methods = getattr(importlib.import_module(module), table).names() if table else [""]
     for method in methods:
         try:
-            main([command.name, *["--backend", method] * bool(method)])
+            main([command.name, *[f"--{command.choice}", method] * bool(method)])
         except Parser as parser:
             found |= parser.args[0]
     return found

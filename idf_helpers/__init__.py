@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from .runtime.progress import Reporter
     from .runtime.runs import RunFolder
     from .scene import Rendering, Scene
-    from .stylization import stylize
     from .stylization.config import StylizeConfig
+    from .stylization.dataset import stylize
     from .swapping.config import SwapConfig
     from .swapping.swap import swap
     from .tracking.track import track
@@ -50,7 +50,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "track": ".tracking.track", "swap": ".swapping.swap", "reconstruct": ".reconstruction",
-    "stylize": ".stylization", "load": ".reconstruction", "export": ".exporting",
+    "stylize": ".stylization.dataset", "load": ".reconstruction", "export": ".exporting",
     "evaluate": ".evaluation", "verify": ".provenance", "view": ".notebook", "make": ".make",
     "open_dataset": ".data.inputs", "Dataset": ".data.dataset", "Camera": ".data.cameras",
     "orbit": ".data.cameras", "Scene": ".scene", "Rendering": ".scene",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _TRAIN = "idf_helpers.reconstruction:reconstruct"
+_STYLISTS = "idf_helpers.stylization.methods:STYLISTS"
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class Command:
     name, summary: in the list of `idf --help`. function: "module:function" to call. positional:
     arguments that need no name. show: name of the function in `show` that prints what came of it;
     "" = it prints by itself. methods: "module:table" of the stage's methods, for a command whose
-    flags are those of the method that --backend names. renamed: flag for an argument whose name is
-    no good flag. hidden: arguments that a shell can't give. flat: the argument whose fields become
-    flags without a prefix. rewrite: takes spellings of flags that people type.
+    flags are those of the method that the flag `choice` names. renamed: flag for an argument whose
+    name is no good flag. hidden: arguments that a shell can't give. flat: the argument whose fields
+    become flags without a prefix. rewrite: takes spellings of flags that people type.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Command:
     positional: tuple[str, ...] = ()
     show: str = ""
     methods: str = ""
+    choice: str = "backend"
     renamed: dict[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     flat: str = "config"
@@ -42,17 +44,11 @@ def _budget(argv: list[str]) -> list[str]:
             else a for a in argv]
 
 
-def _main_folder(argv: list[str]) -> list[str]:
-    """Take `--main_folder X` as the argument X: the original's script has a flag, its README an
-    argument."""
-    rest, folder, words = [], [], iter(argv)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name in ("--main_folder", "--main-folder"):
-            folder = [value if equals else next(words, "")]
-        else:
-            rest.append(word)
-    return [*folder, *rest]
+def _original(argv: list[str]) -> list[str]:
+    """Take the flags of the original's loop script."""
+    from .stylize import original_flags
+
+    return original_flags(argv)
 
 
 def _training(name: str, summary: str, table: str, show: str, function: str = _TRAIN) -> Command:
@@ -82,9 +78,11 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.exporting.reenact:reenact", ("run",), "written"),
     Command("express", "a picture or model of an avatar at one expression",
             "idf_helpers.cli.results:express", ("run",), "written", renamed={"values": "set"}),
-    Command("stylize", "restyle the views of a dataset", "idf_helpers.cli.stylize:stylize"),
+    Command("stylize", "restyle the views of a dataset", "idf_helpers.cli.stylize:stylize",
+            ("data",), methods=_STYLISTS, choice="stylist"),
     Command("loop", "restyle, fit splats, render the turn, and again",
-            "idf_helpers.cli.stylize:loop", rewrite=_main_folder),
+            "idf_helpers.cli.stylize:loop", ("main_folder",), rewrite=_original,
+            methods=_STYLISTS, choice="stylist"),
     Command("render", "pictures of a scene from all around, or one turn as a video",
             "idf_helpers.exporting:render", ("model",), "written"),
     Command("export", "write a scene as model, page, video or picture",

@@ -33,8 +33,8 @@ def run(command: Command, argv: list[str]) -> None:
     function, line = imported(command.function), Line()
     arguments = parse(command, function, argv)
     given = dict(arguments)
-    if command.methods:
-        given["method"] = f"{imported(command.methods).stage}:{given.pop('backend')}"
+    if command.choice in given and command.choice not in inspect.signature(function).parameters:
+        given["method"] = f"{imported(command.methods).stage}:{given.pop(command.choice)}"
     if "reporter" in inspect.signature(function).parameters:
         given["reporter"] = line
     result = function(**given)
@@ -58,7 +58,7 @@ def parse(command: Command, function: Callable, argv: list[str]) -> dict[str, An
 
     parameters = arguments_of(command, function)
     if command.methods:
-        parameters = _with_method(parameters, imported(command.methods), argv)
+        parameters = _with_method(parameters, command.choice, imported(command.methods), argv)
     take.__doc__ = function.__doc__
     take.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     take.__annotations__ = {n: p.annotation for n, p in parameters.items()}
@@ -89,36 +89,46 @@ def arguments_of(command: Command, function: Callable) -> dict[str, inspect.Para
     return out
 
 
-def _with_method(parameters: dict[str, inspect.Parameter], methods: Registry, argv: list[str]
-                 ) -> dict[str, inspect.Parameter]:
-    """Add `--backend`, and the settings of the method that it names."""
-    entry, _ = methods.choose(_backend(argv))
-    _refuse_flags_of_others(argv, entry, methods)
-    kind = with_ranges(entry.config_type())
-    text = f"auto, or one of: {', '.join(methods.names())}"
-    backend = inspect.Parameter("backend", inspect.Parameter.KEYWORD_ONLY, default="auto",
-                                annotation=Annotated[str, arg(help=text)])
+def _with_method(parameters: dict[str, inspect.Parameter], choice: str, methods: Registry,
+                 argv: list[str]) -> dict[str, inspect.Parameter]:
+    """Add the flag that names the method, and the settings of the one that it names."""
+    name = _named(argv, choice) or ("auto" if methods.automatic else "")
+    if name or not {"-h", "--help"} & set(argv):
+        entry, _ = methods.choose(name)
+        _refuse_flags_of_others(argv, choice, entry, methods)
+        kind = with_ranges(entry.config_type())
+        config = parameters["config"].replace(default=kind(),
+                                              annotation=Annotated[kind, arg(name="")])
+    else:
+        config = None  # each has its own: only the common flags can be listed
+    names = ", ".join(["auto"] * methods.automatic + methods.names())
+    text = f"one of: {names}; with one named, --help lists its flags"
+    flag = inspect.Parameter(choice, inspect.Parameter.KEYWORD_ONLY,
+                             default="auto" if methods.automatic else "",
+                             annotation=Annotated[str, arg(help=text)])
     out = {}
-    for name, p in parameters.items():
-        out[name] = p
-        if name == "out":
-            out["backend"] = backend
-        if name == "config":
-            out[name] = p.replace(default=kind(), annotation=Annotated[kind, arg(name="")])
+    for n, p in parameters.items():
+        if n == "config" and config:
+            out[n] = config
+        elif n not in (choice, "config"):
+            out[n] = p
+        if n == "out":
+            out[choice] = flag
     return out
 
 
-def _backend(argv: list[str]) -> str:
+def _named(argv: list[str], choice: str) -> str:
     """Return the method that a command line names; its flags depend on it."""
-    for word, following in zip(argv, [*argv[1:], ""], strict=False):
-        if word == "--backend":
-            return following
-        if word.startswith("--backend="):
+    for i, word in enumerate(argv):
+        if word == f"--{choice}":
+            return "".join(argv[i + 1:i + 2])
+        if word.startswith(f"--{choice}="):
             return word.partition("=")[2]
-    return "auto"
+    return ""
 
 
-def _refuse_flags_of_others(argv: list[str], entry: Entry, methods: Registry) -> None:
+def _refuse_flags_of_others(argv: list[str], choice: str, entry: Entry, methods: Registry
+                            ) -> None:
     """Raise IdfError for a flag that another method of the stage reads, and this one not."""
     own = {f.name for f in dataclasses.fields(entry.config_type())}
     others: dict[str, list[str]] = {}
@@ -130,7 +140,7 @@ def _refuse_flags_of_others(argv: list[str], entry: Entry, methods: Registry) ->
         name = word[2:].partition("=")[0].replace("-", "_").removeprefix("no_")
         if word.startswith("--") and name in others:
             raise IdfError(f"The method `{entry.name}` does not read --{name.replace('_', '-')}",
-                           f"--backend {entry.name}; read by: {', '.join(others[name])}",
+                           f"--{choice} {entry.name}; read by: {', '.join(others[name])}",
                            f"leave it out{nearest(name, own)}")
 
 

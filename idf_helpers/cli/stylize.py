@@ -1,119 +1,110 @@
-"""`idf stylize` and `idf loop`."""
+"""`idf stylize` and `idf loop`: the flags of the original's scripts, and what is printed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from tyro.conf import Positional, arg
-
+from ..data.dataset import Dataset
 from ..errors import IdfError
-from ..stylization.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
-from .shared import Flat, open_dataset
+from ..reconstruction.config import TrainingConfig
+from ..runtime.files import read_record
+from ..runtime.progress import Reporter
+from ..stylization import dataset as stage
+from ..stylization import loop as loops
+from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
+from ..stylization.propagators.ebsynth import Waiting
+
+Background = Literal["white", "gray", "black"]
 
 
-def stylize(dataset: Positional[Path], out: Path, stylist: str = "",
-            config: Annotated[StylizeConfig, Flat] = StylizeConfig(),  # noqa: B008
-            row: Annotated[RowConfig, Flat] = RowConfig(),  # noqa: B008
-            propagate: Annotated[PropagateConfig, Flat] = PropagateConfig(),  # noqa: B008
-            depth_model: Path | None = None, resume: bool = True) -> None:
+def stylize(data: Dataset | str | Path, out: Path, stylist: str = "",
+            config: StylizeConfig | None = None, *, keys: int | None = None,
+            resolution: int | None = None, background: Background = "white",
+            propagator: str = "auto", depth: str = "60", resume: bool = True,
+            reporter: Reporter | None = None) -> None:
     """Restyle all views of a dataset: key views by a stylist, the others from them.
 
     Args:
-        dataset: dataset folder.
+        data: dataset folder.
         out: run folder; it is itself a dataset afterwards.
-        stylist: preset, exemplar, diffusers, a1111 or comfyui; never chosen for you.
-        depth_model: a reconstruction of this head (run folder or model file); without one splats
-            are trained where depth is needed.
+        stylist: who restyles the key views; never chosen for you.
+        config: of the stylist.
+        keys: how many views the stylist gets; default: all for preset, else 8.
+        resolution: longer side of the pictures in pixels; default: as they are.
+        background: what lies behind the head in what the stylist gets.
+        propagator: auto, geometry, flow, patchmatch, ebsynth (its program) or ebsynth:FOLDER (its
+            window program: keys/ and frames/ are written there, out_*/ read back).
+        depth: a reconstruction of this head (run folder or model file), or the seconds of training
+            for splats that give the depth, where it is needed.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
+        reporter: takes word of the progress.
     """
-    from ..runtime.files import read_record
-    from ..runtime.progress import Line
-    from ..stylization.dataset import REPORT, stylize_dataset
-    from ..stylization.propagators.ebsynth import Waiting
-    from ..stylization.stylist import stylist_class
-
-    stylist_class(stylist, config.checked())
-    data, line = open_dataset(dataset), Line()
+    views = KeyViewConfig(keys=keys, resolution=resolution, background=background)
     try:
-        styled = stylize_dataset(data, out, stylist, config, row=row, propagate=propagate,
-                                 model=depth_model, resume=resume, progress=line)
+        seconds: float | None = float(depth)
+    except ValueError:
+        seconds = None
+    try:
+        styled = stage.stylize(
+            data, out, stylist, config, views=views, propagator=propagator, resume=resume,
+            depth=depth if seconds is None else TrainingConfig(budget_s=seconds).checked(),
+            reporter=reporter)
     except Waiting as waiting:
-        line.close()
         print(waiting)
         return
-    line.close()
-    report = read_record(out / REPORT, ("measures", "propagator", "seconds"), "report")
+    report = read_record(out / stage.REPORT, ("measures", "propagator", "seconds"), "report")
     print(_measures(report["measures"]))
     print(f"propagated by {report['propagator']}; {report['seconds']:.1f} s\n{styled.describe()}")
 
 
-def loop(main_folder: Annotated[Positional[Path | None], arg(metavar="MAIN_FOLDER")] = None,
-         text: Annotated[Positional[str | None], arg(metavar="PROMPT")] = None,
-         stylist: str = "", out: Path | None = None,
-         config: Annotated[StylizeConfig, Flat] = StylizeConfig(),  # noqa: B008
-         plan: Annotated[LoopConfig, Flat] = LoopConfig(),  # noqa: B008
-         propagate: Annotated[PropagateConfig, Flat] = PropagateConfig(),  # noqa: B008
-         keys: int | None = None, batch_size: int | None = None, sides: int | None = None,
-         resolution: int | None = None, output_resolution: int | None = None,
-         border_frames: int | None = None,
+def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
+         config: StylizeConfig | None = None, *, start: int = 0, end: int = 1,
+         strengths: tuple[float, ...] = (), fps: float = 30.0, max_frames: int | None = None,
+         keys: int | None = None, batch_size: int | None = None,
          ebsynth_mode: Literal["true", "false", "True", "False", "1", "0"] = "true",
-         background: Literal["white", "gray", "black"] = "white", depth_s: float = 60.0,
-         clip: str = "") -> None:
+         output_resolution: int | None = None, background: Background = "white",
+         propagator: str = "auto", splat_s: float = 60.0, splat_iterations: int | None = None,
+         splat_resolution: int | None = 256, reporter: Reporter | None = None) -> None:
     """Restyle, fit splats, render, and restyle that again: `idf loop MAIN_FOLDER "PROMPT"`, or
     with --main_folder and --prompt. Flags of the original scripts keep their meaning.
 
     Args:
         main_folder: the paper's folder (iter0.mp4, train_main/, transforms_train_main.json) or any
             dataset; a missing iter0.mp4 is made from the pictures.
-        text: the prompt.
-        stylist: preset, exemplar, diffusers, a1111 or comfyui; never chosen for you.
         out: where iterN/ and iterN.mp4 are written; default: MAIN_FOLDER.
+        stylist: who restyles the key views; never chosen for you.
+        config: of the stylist; --resolution is another name of --size.
+        start: number of the video that it starts from, iter<start>.mp4.
+        end: number of the last video that it makes.
+        strengths: strength of iteration 1, 2 …, the last one for all that follow; default: the
+            stylist's, then 0.75 and 0.6 of it.
+        fps: frames a second of the videos.
+        max_frames: only so many views, evenly spread.
         keys: how many views the stylist gets; default: all for preset, else 8.
-        batch_size: in place of keys: one view out of so many in a row.
-        sides: so many key views on a side of one sheet (mode grid).
-        resolution: longer side in pixels of what the stylist works on; with --sides, of the sheet.
-        output_resolution: longer side of the styled views in pixels; default: as they are.
-        border_frames: overlap of the original's sheets; all views are made from all keys here, so
-            that there is nothing to overlap. Accepted, without effect.
+        batch_size: in place of keys: one view out of so many successive ones.
         ebsynth_mode: with --batch_size: the middle view of each batch (true), or its first.
+        output_resolution: longer side of the styled views in pixels; default: as they are.
         background: what lies behind the head in what the stylist gets.
-        depth_s: seconds of training for the splats that give the depth, where it is needed.
-        clip: local folder of a CLIP model, for the measure of the prompt's effect.
+        propagator: as in `idf stylize`.
+        splat_s: seconds of training of each iteration's splats, and of those for the first depth.
+        splat_iterations: the same in training steps, in place of the seconds.
+        splat_resolution: longer side in pixels at which splats are trained.
+        reporter: takes word of the progress.
     """
-    from dataclasses import replace
-
-    from ..runtime.files import read_record
-    from ..runtime.progress import Line
-    from ..stylization.loop import loop
-    from ..stylization.propagators.ebsynth import Waiting
-
-    if main_folder is None:
-        raise IdfError("It is not said which folder to work on", "no MAIN_FOLDER",
-                       'idf loop MAIN_FOLDER "PROMPT" --stylist NAME')
-    if text is not None and config.prompt:
-        raise IdfError("The prompt is given twice", f"{text!r} and {config.prompt!r}",
-                       "give it once")
-    config = replace(config, prompt=text or config.prompt, size=config.size or resolution)
-    if sides is not None:
-        config = replace(config, mode="grid", grid=sides)
-    row = RowConfig(keys=keys, batch=batch_size, resolution=output_resolution,
-                    batch_key="middle" if ebsynth_mode.lower() in ("true", "1") else "first",
-                    background=background, depth_s=depth_s, clip=clip)
-    line = Line()
-
-    def say(text: str) -> None:
-        line.close()
-        print(text, flush=True)
-
+    splats = TrainingConfig(splat_iterations, None if splat_iterations else splat_s,
+                            splat_resolution)
+    views = KeyViewConfig(keys, batch_size,
+                          "middle" if ebsynth_mode.lower() in ("true", "1") else "first",
+                          output_resolution, background)
     try:
-        video = loop(main_folder, stylist, config, plan, row=row, propagate=propagate, out=out,
-                     progress=line, say=say)
+        video = loops.loop(main_folder, stylist, config,
+                           LoopConfig(start, end, strengths, fps, max_frames, splats),
+                           views=views, propagator=propagator, out=out, reporter=reporter)
     except Waiting as waiting:
-        say(str(waiting))
+        print(waiting)
         return
-    line.close()
-    for n in range(plan.start + 1, plan.end + 1):
+    for n in range(start + 1, end + 1):
         report = read_record(video.parent / f"iter{n}" / "report.json", ("measures", "strength"),
                              "report")
         print(f"iteration {n}, strength {report['strength']:g}: {_measures(report['measures'])}")
@@ -127,3 +118,25 @@ def _measures(measures: dict) -> str:
              "splats_psnr": "splats {:.1f} dB on held-out views"}
     return ", ".join(t.format(measures[k]) for k, t in named.items()
                      if isinstance(measures.get(k), float)) or "nothing to measure"
+
+
+def original_flags(argv: list[str]) -> list[str]:
+    """Return a command line of `idf loop` with the original's forms brought to one.
+
+    `--main_folder X` becomes the argument X (its script has a flag, its README an argument), a
+    second argument `--prompt`, and `--resolution` the stylist's `--size`.
+    """
+    rest, folder, words = [], [], iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in ("--main_folder", "--main-folder"):
+            folder = [value if equals else next(words, "")]
+        else:
+            rest.append("--size" + equals + value if name == "--resolution" else word)
+    argv = [*folder, *rest]
+    if len(argv) > 1 and not argv[0].startswith("-") and not argv[1].startswith("-"):
+        if any(word == "--prompt" or word.startswith("--prompt=") for word in argv):
+            raise IdfError("The prompt is given twice", f"{argv[1]!r} and --prompt",
+                           "give it once")
+        argv[1:1] = ["--prompt"]
+    return argv

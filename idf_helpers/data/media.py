@@ -182,11 +182,16 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def over(image: np.ndarray, background=(1.0, 1.0, 1.0)) -> np.ndarray:
-    """float32 (H, W, 3) in [0, 1]: a uint8 RGB(A) picture over a constant background."""
+    """Return a uint8 RGB(A) picture over a constant background: float32 (H, W, 3) in [0, 1]."""
     rgb = image[..., :3].astype(np.float32) / 255.0
     if image.shape[2] == 3:
         return rgb
-    a = image[..., 3:].astype(np.float32) / 255.0
+    return compose(rgb, image[..., 3].astype(np.float32) / 255.0, background)
+
+
+def compose(rgb: np.ndarray, alpha: np.ndarray, background=(1.0, 1.0, 1.0)) -> np.ndarray:
+    """Return rgb (H, W, 3) float32, not premultiplied, by alpha (H, W) over a constant color."""
+    a = alpha[..., None]
     return rgb * a + np.asarray(background, np.float32) * (1.0 - a)
 
 

@@ -10,11 +10,13 @@ import numpy as np
 
 from ..data.contact_sheet import before_after, contact_sheet
 from ..data.dataset import Dataset
-from ..data.media import encode_image, over, read_image, read_video
+from ..data.media import compose, encode_image, over, read_image, read_video
 from ..errors import IdfError
+from ..reconstruction.config import TrainingConfig
 from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
-from ..stylization.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
-from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize_dataset
+from ..runtime.progress import Reporter
+from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
+from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize
 from ..stylization.key_views import choose_keys
 from ..stylization.loop import loop
 from ..stylization.methods import PROPAGATORS, STYLISTS
@@ -27,10 +29,24 @@ STRIP = 12  # views in a strip
 KEY_COLOR = (0.15, 0.45, 0.95)
 
 
-class DiffusionPanel(Panel):
-    """Choose who restyles the views and how, and do it.
+class PanelReporter(Reporter):
+    """Shows steps in a panel's bar, notes with `print`."""
+
+    def __init__(self, panel: Panel):
+        self.panel = panel
+
+    def step(self, what: str, fraction: float, details: str = "") -> None:
+        self.panel.report(what, fraction)
+
+    def note(self, text: str) -> None:
+        print(text)
+
+
+class StylizePanel(Panel):
+    """Choose a stylist and its look, and restyle the views.
 
     dataset: the views. out: folder for the runs; each choice gets its own run folder below it.
+    depth: a reconstruction that gives the depth; None = splats are trained for depth_s seconds.
     After `run()`: `styled` (a Dataset), `report_file` (stylize_report.json), `folder`.
     """
 
@@ -39,9 +55,10 @@ class DiffusionPanel(Panel):
     def __init__(self, dataset: Dataset, out="runs", stylist: str = "preset",
                  preset: str = "bronze", prompt: str = "bronze bust", keys: int = DEFAULT_KEYS,
                  resolution: int | None = 256, depth_s: float = 60.0, exemplar: str = "",
-                 propagator: str = "auto", depth_model=None):
+                 propagator: str = "auto", depth=None):
         self.dataset, self.out = dataset, Path(out)
-        self.resolution, self.depth_s, self.depth_model = resolution, depth_s, depth_model
+        self.resolution = resolution
+        self.depth = TrainingConfig(budget_s=depth_s) if depth is None else depth
         self.stylist = w.Dropdown(options=STYLISTS.names(), value=stylist,
                                   description="Stylist", style=LABEL)
         self.preset = w.Dropdown(options=list(PRESETS), value=preset, description="Look",
@@ -83,7 +100,7 @@ class DiffusionPanel(Panel):
             self.prompt.value = PROMPTS[change["new"]]
 
     def _fit_controls(self, change=None) -> None:
-        """Shows what the chosen stylist makes use of."""
+        """Show what the chosen stylist reads."""
         name = self.stylist.value
         used = {self.preset: name == "preset", self.upload: name == "exemplar",
                 self.exemplar: name == "exemplar", self.keys: name != "preset",
@@ -101,42 +118,46 @@ class DiffusionPanel(Panel):
             choose_keys(cameras, self.keys.value)
 
     def _show_strip(self, change=None) -> None:
-        """The views in a row; those that the stylist gets stand in a frame."""
+        """Show the views in their order; those that the stylist gets stand in a frame."""
         self.strip.value = png(key_strip(self.dataset, self.key_indices()))
 
     def config(self) -> StylizeConfig:
-        """Of the widgets; an uploaded exemplar is kept under `out`."""
+        """Return the stylist's settings; an uploaded exemplar is kept under `out`."""
         name = self.stylist.value
-        exemplar = self.exemplar.value
-        files = uploaded_files(self.upload)
-        if files and name == "exemplar":
-            filename, data = next(iter(files.items()))
-            kept = self.out / "exemplars" / sha256_bytes(data)[:8] / \
-                f"{Path(filename).stem or 'painted'}.png"
-            read_image(data, "exemplar")
-            write_bytes(kept, encode_image(read_image(data, "exemplar")))
-            exemplar = str(kept)
-        return StylizeConfig(
-            prompt=self.prompt.value if name not in ("preset", "exemplar") else "",
-            negative_prompt=self.negative.value if name not in ("preset", "exemplar") else "",
-            strength=self.strength.value, preset=self.preset.value if name == "preset" else "",
-            exemplar=exemplar if name == "exemplar" else "").checked()
+        settings: dict = {"strength": self.strength.value}
+        if name == "preset":
+            settings |= {"preset": self.preset.value}
+        elif name == "exemplar":
+            settings |= {"exemplar": self._exemplar()}
+        else:
+            settings |= {"prompt": self.prompt.value, "negative_prompt": self.negative.value}
+        return STYLISTS.find(name).config_type()(**settings).checked()
 
-    def row(self) -> RowConfig:
-        return RowConfig(keys=None if self.stylist.value == "preset" else self.keys.value,
-                         resolution=self.resolution, depth_s=self.depth_s)
+    def _exemplar(self) -> Path | None:
+        files = uploaded_files(self.upload)
+        if not files:
+            return Path(self.exemplar.value) if self.exemplar.value else None
+        name, data = next(iter(files.items()))
+        kept = self.out / "exemplars" / sha256_bytes(data)[:8] / \
+            f"{Path(name).stem or 'painted'}.png"
+        write_bytes(kept, encode_image(read_image(data, "exemplar")))
+        return kept
+
+    def views(self) -> KeyViewConfig:
+        """Return which views the stylist gets."""
+        return KeyViewConfig(keys=None if self.stylist.value == "preset" else self.keys.value,
+                             resolution=self.resolution)
 
     def run(self) -> Dataset:
-        """Restyles (or reads back what is finished) and shows views before and after."""
+        """Restyle (or read back what is finished) and show views before and after."""
         self.result.value = BLANK
         config, name = self.config(), self.stylist.value
-        propagate = PropagateConfig(propagator=self.propagator.value)
-        key = stable_hash([self.dataset.fingerprint(), name, vars(config), vars(self.row()),
-                           vars(propagate)])[:8]
+        key = stable_hash([self.dataset.fingerprint(), name, config.identity(),
+                           vars(self.views()), self.propagator.value])[:8]
         self.folder = self.out / f"stylize-{name}-{key}"
-        self.styled = stylize_dataset(self.dataset, self.folder, name, config, row=self.row(),
-                                      propagate=propagate, model=self.depth_model,
-                                      progress=self.report)
+        self.styled = stylize(self.dataset, self.folder, name, config, views=self.views(),
+                              propagator=self.propagator.value, depth=self.depth,
+                              reporter=PanelReporter(self))
         self.report_file = read_json(self.folder / REPORT, "report")
         self.result.value = png(self.sheet())
         self.bar.value = 1.0
@@ -146,15 +167,15 @@ class DiffusionPanel(Panel):
                             f"written to {self.folder}"]))
         return self.styled
 
-    def loop(self, out, end: int = 1, splat_s: float = 60.0, progress=None, say=print) -> Path:
-        """The loop with the panel's settings; the last video's path."""
+    def loop(self, out, end: int = 1, splat_s: float = 60.0) -> Path:
+        """Run the loop with the panel's settings; the last video's path."""
+        splats = TrainingConfig(budget_s=splat_s, resolution=self.resolution)
         return loop(self.dataset.root, self.stylist.value, self.config(),
-                    LoopConfig(end=end, splat_s=splat_s, splat_resolution=self.resolution),
-                    row=self.row(), propagate=PropagateConfig(propagator=self.propagator.value),
-                    out=out, progress=progress or self.report, say=say)
+                    LoopConfig(end=end, splats=splats), views=self.views(),
+                    propagator=self.propagator.value, out=out, reporter=PanelReporter(self))
 
     def sheet(self, views: int = 8, cell: int = 120) -> np.ndarray:
-        """Views all round, before above after; uint8 picture."""
+        """Return views all round, before above after: uint8 (H, W, 3)."""
         if self.styled is None:
             raise IdfError("There are no restyled views yet", "run() was not called",
                            "press the button, or call panel.run()")
@@ -162,7 +183,7 @@ class DiffusionPanel(Panel):
 
 
 def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
-    """The views in their order, at most `2 * STRIP` of them, keys in a colored frame."""
+    """Return the views in their order, at most `2 * STRIP`, keys in a colored frame."""
     frames, chosen = in_order(dataset.frames), set(keys)
     shown = sorted(set(np.linspace(0, len(frames) - 1, min(2 * STRIP, len(frames))).astype(int))
                    | (chosen if len(chosen) <= STRIP else set()))
@@ -179,7 +200,7 @@ def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
 
 
 def styled_sheet(before: Dataset, after: Dataset, views: int = 8, cell: int = 120) -> np.ndarray:
-    """`views` frames all round, before above after."""
+    """Return `views` frames all round, before above after."""
     frames, styled = in_order(before.frames), {f.name: f for f in after.frames}
     chosen = [frames[i] for i in np.linspace(0, len(frames), views, endpoint=False).astype(int)]
     return before_after([f.image() for f in chosen], [styled[f.name].image() for f in chosen],
@@ -187,7 +208,7 @@ def styled_sheet(before: Dataset, after: Dataset, views: int = 8, cell: int = 12
 
 
 def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndarray:
-    """Frames of iter0.mp4, iter1.mp4 …, one row each."""
+    """Return frames of iter0.mp4, iter1.mp4 …, one row each."""
     rows = []
     for n in range(iterations + 1):
         frames = list(read_video(Path(out) / f"iter{n}.mp4"))
@@ -197,7 +218,7 @@ def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndar
 
 
 def measure_lines(report: dict) -> list[str]:
-    """The measures of a run for people; what was not measured is left out."""
+    """Return the measures of a run in words; what was not measured is left out."""
     texts = {"warp_error_neighbors": "change of a surface point between neighbors: {:.1f} of 255",
              "warp_error_eighth": "an eighth of a turn apart: {:.1f}",
              "sharpness_of_keys": "sharpness: {:.2f} of the key views'",
@@ -207,7 +228,7 @@ def measure_lines(report: dict) -> list[str]:
 
 
 def paint(dataset: Dataset, path, frame: int | None = None) -> Path:
-    """An example for the exemplar: the front view painted over in coarse strokes, as a PNG whose
+    """Paint the front view over in coarse strokes, an example for the exemplar; the PNG, whose
     name says which view it is. What a hand would do in any drawing program."""
     views = DatasetViews(dataset)
     k = choose_keys([f.camera for f in views.frames], 1)[0] if frame is None else frame
@@ -226,7 +247,6 @@ def paint(dataset: Dataset, path, frame: int | None = None) -> Path:
                        middle + (high - middle) * (2 * light - 1))
     teal = ((strokes > 1.1) & (gray > 0.2))[..., None]
     painted = np.where(teal, 0.5 * painted + 0.5 * np.array((0.1, 0.55, 0.55)), painted)
-    a = view.mask[..., None]
     file = Path(path) / f"{Path(view.name).name}.png"
-    write_bytes(file, encode_image((painted * a + 1 - a).astype(np.float32)))
+    write_bytes(file, encode_image(compose(painted, view.mask).astype(np.float32)))
     return file

@@ -116,6 +116,10 @@ class Registry:
 
         offers: what the input has, in the words of `Entry.needs`. IdfError where nothing fits.
         """
+        if not name:
+            raise IdfError(f"A {self.stage} method must be named; none is chosen for you",
+                           "no name", "name one of: " + "; ".join(
+                               f"{s.name} ({s.summary})" for s in self.available()))
         if name != "auto":
             entry = self.find(name)
             if lacking := entry.needs - offers:

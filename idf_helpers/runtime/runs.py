@@ -27,7 +27,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import IdfError, shorten
-from .files import read_json, stable_hash, write_bytes, write_error, write_json
+from .files import read_json, sha256_file, stable_hash, write_bytes, write_error, write_json
 from .lock import FolderLock
 from .machine import machine, peak_rss_mb
 
@@ -242,6 +242,17 @@ class RunFolder:
                 event = json.loads(line)
                 if isinstance(event, dict):
                     out.append(event)
+        return out
+
+    def files(self, kind: str) -> dict[str, dict]:
+        """Return name -> event of that kind, of those whose `file` is still as its `sha256` says.
+        """
+        out = {}
+        for event in self.events():
+            path = self.path / str(event.get("file", "?"))
+            if event.get("kind") == kind and isinstance(event.get("name"), str) \
+                    and path.is_file() and sha256_file(path) == event.get("sha256"):
+                out[event["name"]] = event
         return out
 
     def checkpoint_due(self) -> bool:

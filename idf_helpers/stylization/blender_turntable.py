@@ -106,7 +106,8 @@ def _color(text: str) -> tuple[float, float, float] | None:
 def ring(views: int, elevation: float, start: float) -> list[list[list[float]]]:
     """Camera-to-world matrices (4x4, OpenGL axes, z up) at DISTANCE from the origin, looking at it.
 
-    View k is turned by start + 360 k / views degrees from the front, counterclockwise seen from above.
+    View k is turned by start + 360 k / views degrees from the front, counterclockwise seen from
+    above.
     elevation, start: degrees.
     """
     matrices = []

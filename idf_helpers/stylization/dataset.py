@@ -6,6 +6,7 @@ under the names of the originals with their cameras, and stylize_report.json.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -15,334 +16,288 @@ import numpy as np
 
 from .. import provenance
 from ..data.dataset import Dataset
-from ..data.media import encode_image, read_image, to_uint8
+from ..data.inputs import as_dataset
+from ..data.media import compose, encode_image, read_image, to_uint8
 from ..data.transforms import write_transforms
 from ..provenance.lineage import copy_consent, mark_of
-from ..reconstruction.splats.config import SplatConfig
-from ..runtime.files import sha256_bytes, sha256_file, write_bytes, write_json
+from ..reconstruction import load
+from ..reconstruction.config import TrainingConfig
+from ..runtime.files import sha256_bytes, write_bytes, write_json
+from ..runtime.progress import Reporter
+from ..runtime.registry import Entry
 from ..runtime.runs import RunFolder
+from ..scene import Scene
 from . import measures
-from .config import PropagateConfig, RowConfig, StylizeConfig
+from .config import KeyViewConfig, StylizeConfig
 from .key_styling import mode_of, style_keys
 from .key_views import choose_keys
-from .methods import PROPAGATORS, STYLISTS, SURFACE
+from .methods import PROPAGATORS, SURFACE, open_stylist
 from .propagators.ebsynth import Waiting
-from .propagators.propagator import Propagated, is_closed
-from .stylist import Stylist, as_float, stylist_class
+from .propagators.propagator import StyledFrame, is_closed
+from .splats import train_splats
+from .stylist import Stylist, as_float
 from .views import BACKGROUNDS, DatasetViews
 
-Report = Callable[[str, float], None]
 DEFAULT_KEYS = 8
-DEFAULT_STRENGTH = 0.6
 REPORT = "stylize_report.json"
 GEOMETRY = "geometry"  # folder of the splats that give the depth
-# Where a server stands and how long it may take does not change what it draws.
-WHERE = ("server", "allow_remote", "timeout_s", "device", "offload")
+DEPTH = TrainingConfig(budget_s=60.0)
+COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
+TRAINED = ("trainedAlgorithmicMedia", COMPOSITE)
 
 
-def _silent(step: str, fraction: float) -> None:
-    pass
+def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
+            config: StylizeConfig | None = None, *, views: KeyViewConfig | None = None,
+            propagator: str = "auto",
+            depth: Scene | TrainingConfig | str | Path | None = None, resume: bool = True,
+            reporter: Reporter | None = None) -> Dataset:
+    """Restyle all views of a dataset: key views by a stylist, the others from them.
 
+    Args:
+        data: views of a head (or their folder, bundled name, .zip or URL).
+        out: the run folder, itself a dataset afterwards.
+        stylist: preset, exemplar, diffusers, a1111 or comfyui; never chosen for you.
+        config: the stylist's own settings; None = its defaults.
+        views: which views the stylist gets, and what they look like.
+        propagator: auto, geometry, flow, patchmatch, ebsynth (its program), or ebsynth:FOLDER (its
+            window program: keys/ and frames/ are written there, out_*/ read back).
+        depth: a reconstruction of this head (a scene, run folder or model file), or how to train
+            splats for its depth where that is needed; None = for 60 seconds.
+        resume: go on with an unfinished run; False starts it again.
+        reporter: takes word of the progress.
 
-def stylize_dataset(dataset: Dataset, out, stylist: str, config: StylizeConfig | None = None, *,
-                    row: RowConfig | None = None, propagate: PropagateConfig | None = None,
-                    model=None, resume: bool = True, progress: Report = _silent) -> Dataset:
-    """Restyles all views of `dataset` into the run folder `out`, itself a dataset afterwards.
-
-    stylist: a name of the stage `stylize`. model: a reconstruction of the same head (run folder or
-    model file, any stage) that gives the depth; None = splats are trained for it where it is
-    needed. progress: called with the step's name and its fraction done.
-
-    A finished key or frame is never made again; keys keep what the stylist gave even where it is
-    gone meanwhile. IdfError: bad settings, no such stylist, key views missing; what the stylist or
-    the propagator says. Waiting (an IdfError) where another program has to work first.
+    Returns the dataset in `out`. A finished key or frame is never made again; keys keep what the
+    stylist gave even where it is gone meanwhile. IdfError: bad settings, no such stylist, key
+    views missing; the stylist's or propagator's. Waiting (an IdfError) where another program has
+    to work first.
     """
-    config, row = (config or StylizeConfig()).checked(), (row or RowConfig()).checked()
-    propagate = (propagate or PropagateConfig()).checked()
-    kind = stylist_class(stylist, config)
-    pointwise = getattr(kind, "pointwise", False) and row.keys is None and row.batch is None
-    strength = config.strength or getattr(kind, "default_strength", DEFAULT_STRENGTH)
-    chosen, why = _propagator(propagate, pointwise)
-    asker = kind(config)  # its first complaints come before any work
-    asked = {"stylist": {k: v for k, v in asdict(config).items() if k not in WHERE},
-             "row": {k: v for k, v in asdict(row).items() if k != "depth_s"},
-             "propagate": asdict(propagate), "propagator": chosen}
-    inputs = dataset.fingerprint()
-    if config.exemplar:
-        asked["stylist"]["exemplar"] = Path(config.exemplar).name
-        inputs["exemplar_sha256"] = sha256_file(config.exemplar)
-    with RunFolder(out, stage="stylize", backend=stylist, config=asked, inputs=inputs,
-                   resume=resume) as run:
-        if run.finished and _is_whole(run, dataset):
-            progress("already done", 1.0)
+    views, reporter = (views or KeyViewConfig()).checked(), reporter or Reporter()
+    data = as_dataset(data, reporter)
+    painter = open_stylist(stylist, config)  # its first complaints come before any work
+    pointwise = painter.pointwise and views.keys is None and views.batch is None
+    entry, why = _choose_propagator(propagator, pointwise)
+    chosen = entry.name if entry else "none"
+    identity = {"stylist": painter.config.identity(), "views": asdict(views), "propagator": chosen}
+    with RunFolder(out, stage="stylize", backend=stylist, config=identity,
+                   inputs=data.fingerprint(), resume=resume) as run:
+        if run.finished and (run.path / REPORT).is_file() and \
+                run.files("frame").keys() >= {f.name for f in data.frames}:
+            reporter.step("already done", 1.0)
             return Dataset.open(run.path)
         if not run.resumed:
             run.event(kind="begun")  # from now on there is something to go on from
         started = time.perf_counter()
         scene, depth_from = None, "none"
-        if not pointwise and _needs_depth(chosen, stylist, config):
-            scene, depth_from = _reconstruction(dataset, model, run.path, row, progress)
-        views = DatasetViews(dataset, scene, row.resolution, row.background, bare=pointwise)
-        offset = views.settle_depth()
-        what = replace(mark_of(dataset.root, run.run_id, f"restyled views ({stylist})"),
-                       source_type=_source_type(dataset, kind))
-        job = _Job(run, views, asker, config, row, strength, what, progress)
+        if not pointwise and (chosen == "geometry" or _needs_depth(painter)):
+            scene, depth_from = _scene(data, depth, run.path, reporter)
+        all_views = DatasetViews(data, scene, views.resolution, views.background, bare=pointwise)
+        offset = all_views.settle_depth()
+        mark = replace(mark_of(data.root, run.run_id, f"restyled views ({stylist})"),
+                       source_type=_source_type(data, painter))
+        job = _Job(run, all_views, painter, views, mark, reporter)
         try:
-            if pointwise:
-                keys, made = list(range(len(views))), job.style_all()
-                asker_mode = "pointwise"
+            if entry is None:
+                keys, frames = list(range(len(all_views))), job.style_all()
             else:
-                keys, asker_mode = job.key_indices(), mode_of(asker, config)
-                pictures = job.style_keys(keys)
-                made = job.propagate(chosen, propagate, pictures)
+                keys = job.key_indices()
+                frames = job.propagate(entry, job.style_keys(keys))
         except Waiting as waiting:
             run.pause(str(waiting))
             raise
         finally:
-            if hasattr(asker, "close"):
-                asker.close()
+            painter.close()
         report = {
-            "stylist": stylist, "settings": asker.settings(), "reads_prompt": kind.reads_prompt,
-            "mode": asker_mode, "strength": strength, "propagator": chosen, "why": why,
-            "depth": depth_from, "depth_offset": round(offset, 5),
-            "keys": [views.names[k] for k in keys] if not pointwise else "all",
-            "seconds": round(time.perf_counter() - started, 2), "frames": made,
-            "measures": job.measured(keys, propagate)}
+            "stylist": stylist, "settings": painter.settings(),
+            "reads_prompt": painter.reads_prompt,
+            "mode": "pointwise" if pointwise else mode_of(painter.config),
+            "strength": painter.strength, "propagator": chosen, "why": why, "depth": depth_from,
+            "depth_offset": round(offset, 5),
+            "keys": [all_views.names[k] for k in keys] if not pointwise else "all",
+            "seconds": round(time.perf_counter() - started, 2), "frames": frames,
+            "measures": job.measures(keys)}
         write_json(run.path / REPORT, report)
-        write_transforms(run.path, [_placed(f, views) for f in dataset.frames],
-                         expression_names=dataset.expression_names)
-        copy_consent(dataset.root, run.path)
-        run.finish({"frames": len(made), "keys": len(keys), "seconds": report["seconds"],
+        # as the frames are written: PNG, at the views' size, lens distortion undone
+        write_transforms(run.path, [replace(f, camera=f.camera.fitted(views.resolution),
+                                            distortion=None) for f in data.frames],
+                         expression_names=data.expression_names)
+        copy_consent(data.root, run.path)
+        run.finish({"frames": len(frames), "keys": len(keys), "seconds": report["seconds"],
                     **{k: v for k, v in report["measures"].items() if not isinstance(v, str)}},
-                   why=why, consent=what.consent, made=what.made, source_type=what.source_type)
+                   why=why, consent=mark.consent, made=mark.made, source_type=mark.source_type)
     return Dataset.open(out)
 
 
-def _propagator(propagate: PropagateConfig, pointwise: bool) -> tuple[str, str]:
+def _choose_propagator(name: str, pointwise: bool) -> tuple[Entry | None, str]:
     if pointwise:
-        return "none", "every view is styled by itself: the look depends on nothing but the pixel"
-    name = propagate.propagator
-    if name == "ebsynth" and propagate.ebsynth:
-        return name, "ebsynth: by its folders"
-    backend, why = PROPAGATORS.choose(name, frozenset({SURFACE}))
-    backend.load()  # what it lacks is said before anything is styled
-    return backend.name, why
+        return None, "every view is styled by itself: the look depends on nothing but the pixel"
+    entry, why = PROPAGATORS.choose(name, frozenset({SURFACE}))
+    entry.load()  # what it lacks is reported before anything is styled
+    return entry, why
 
 
-def _needs_depth(propagator: str, stylist: str, config: StylizeConfig) -> bool:
-    return propagator == "geometry" or mode_of_needs_depth(stylist, config)
+def _needs_depth(painter: Stylist) -> bool:
+    return bool({"depth", "normal"} & set(painter.controls)) or mode_of(painter.config) == \
+        "anchored"
 
 
-def mode_of_needs_depth(stylist: str, config: StylizeConfig) -> bool:
-    """Whether key views cannot be put to this stylist without their depth."""
-    kind = STYLISTS.load(stylist)
-    controlled = kind.reads_prompt and {"depth", "normal"} & set(config.controlnet)
-    return bool(controlled) or mode_of(kind, config) == "anchored"
+def _scene(data: Dataset, depth, folder: Path, reporter: Reporter) -> tuple[Scene, str]:
+    """Return what gives the depth, and in words where it is from."""
+    if isinstance(depth, (str, Path)):
+        return load(depth), str(depth)
+    if depth is not None and not isinstance(depth, TrainingConfig):
+        return depth, "a scene"
+    config = DEPTH if depth is None else depth
+    amount = f"{config.budget:g} s" if config.iterations is None else \
+        f"{config.iterations} iterations"
+    return train_splats(data, folder / GEOMETRY, config, "depth: splats of the views", reporter,
+                        resolution=min(256, max(data.size)), sh_degree=1), \
+        f"splats trained for {amount}"
 
 
-def _reconstruction(dataset, model, folder: Path, row: RowConfig, progress):
-    """(scene, where it is from)."""
-    from ..reconstruction.scenes import load_scene
-
-    if model is not None:
-        return load_scene(model), str(model)
-
-    def tell(p):
-        progress("depth: splats of the views", p.fraction)
-
-    settings = SplatConfig(budget_s=row.depth_s, resolution=min(256, max(dataset.size)),
-                           sh_degree=1)
-    return train_splats(dataset, folder / GEOMETRY, settings, progress=tell), \
-        f"splats trained for {row.depth_s:g} s"
-
-
-def _source_type(dataset: Dataset, kind) -> str:
-    """That of the stylist, and never less than what the views were made with."""
-    before = mark_of(dataset.root, "", "").source_type
-    trained = "compositeWithTrainedAlgorithmicMedia"
-    return trained if trained in (before, kind.source_type) else kind.source_type
-
-
-def _placed(frame, views: DatasetViews):
-    """The frame as it is written: PNG, at the row's size, lens distortion undone."""
-    return replace(frame, camera=frame.camera.fitted(views.resolution), distortion=None)
-
-
-def _is_whole(run: RunFolder, dataset: Dataset) -> bool:
-    there = {e["name"] for e in run.events() if e.get("kind") == "frame" and _is_there(run, e)}
-    return there >= {f.name for f in dataset.frames} and (run.path / REPORT).is_file()
-
-
-def _is_there(run: RunFolder, event: dict) -> bool:
-    path = run.path / str(event.get("file", "?"))
-    return (isinstance(event.get("name"), str) and path.is_file()
-            and sha256_file(path) == event.get("sha256"))
+def _source_type(data: Dataset, painter: Stylist) -> str:
+    """Return the stylist's digital source type; a composite with trained media where the views or
+    the stylist's pictures are such, since the outlines and what is carried are of the views."""
+    before = mark_of(data.root, "", "").source_type
+    return COMPOSITE if {before, painter.source_type} & set(TRAINED) else painter.source_type
 
 
 class _Job:
     """One run: what is asked of stylist and propagator, and what of it is there already."""
 
-    def __init__(self, run: RunFolder, views: DatasetViews, asker: Stylist, config: StylizeConfig,
-                 row: RowConfig, strength: float, what, progress: Report):
-        self.run, self.views, self.asker = run, views, asker
-        self.config, self.row, self.strength = config, row, strength
-        self.what, self.progress = what, progress
-        self.events = [e for e in run.events() if e.get("kind") in ("key", "frame")
-                       and _is_there(run, e)]
-
-    def there(self, kind: str) -> dict[str, dict]:
-        return {e["name"]: e for e in self.events if e["kind"] == kind}
+    def __init__(self, run: RunFolder, views: DatasetViews, painter: Stylist,
+                 config: KeyViewConfig, mark: provenance.Mark, reporter: Reporter):
+        self.run, self.views, self.painter = run, views, painter
+        self.config, self.mark, self.reporter = config, mark, reporter
+        self.background = BACKGROUNDS[config.background]
 
     def save(self, kind: str, name: str, file: str, image: np.ndarray, **more) -> dict:
-        """Writes a marked picture and says so in the run's events; the event."""
-        data = provenance.mark_picture_bytes(encode_image(image), ".png", self.what)
+        """Write a marked picture and note it in the run's events; the event."""
+        data = provenance.mark_picture_bytes(encode_image(image), ".png", self.mark)
         write_bytes(self.run.path / file, data)
         event = {"kind": kind, "name": name, "file": file, "sha256": sha256_bytes(data), **more}
         self.run.event(**event)
-        self.events.append(event)
         return event
 
     # --- keys -------------------------------------------------------------------------------------
 
     def key_indices(self) -> list[int]:
-        """The views to style, the one to begin with first."""
-        names, first = self.views.names, None
-        if hasattr(self.asker, "wanted_key"):
-            wanted = self.asker.wanted_key(names)
-            first = None if wanted is None else names.index(wanted)
-        size = self.row.batch
-        if size is not None:
-            batches = [range(i, min(i + size, len(names))) for i in range(0, len(names), size)]
-            at = [b[len(b) // 2] if self.row.batch_key == "middle" else b[0] for b in batches]
-            return at if first is None else [first, *(k for k in at if k != first)]
-        return choose_keys([f.camera for f in self.views.frames], self.row.keys or DEFAULT_KEYS,
-                           first)
+        """Return the views to style, the one to begin with first."""
+        names, size = self.views.names, self.config.batch
+        wanted = self.painter.key_frame(names)
+        first = None if wanted is None else names.index(wanted)
+        if size is None:
+            return choose_keys([f.camera for f in self.views.frames],
+                               self.config.keys or DEFAULT_KEYS, first)
+        batches = [range(i, min(i + size, len(names))) for i in range(0, len(names), size)]
+        at = [b[len(b) // 2] if self.config.batch_key == "middle" else b[0] for b in batches]
+        return at if first is None else [first, *(k for k in at if k != first)]
 
     def style_keys(self, keys: list[int]) -> dict[int, np.ndarray]:
-        """Index -> styled picture at the view's size."""
-        done, pictures = self.there("key"), {}
+        """Return index -> styled picture at the view's size."""
+        done, pictures = self.run.files("key"), {}
         for k in keys:
             event = done.get(self.views.names[k])
             if event:
                 pictures[k] = as_float(read_image(self.run.path / event["file"], "key view"))
-            file = self.run.path / "keys_in" / f"{self._file(k)}.png"
+            file = self.run.path / "keys_in" / self._file(k)
             if not file.is_file():
-                view = self.views[k]
                 write_bytes(file, provenance.mark_picture_bytes(
-                    encode_image(to_uint8(view.rgb)), ".png",
-                    replace(self.what, made="view to be restyled")))
-        views = [self.views[k] for k in keys]
-        self.progress("styling key views", len(pictures) / len(keys))
-        if hasattr(self.asker, "progress"):
-            def within(fraction: float, words: str = "") -> None:
-                self.progress("styling key views", (len(pictures) + fraction) / len(keys))
-            self.asker.progress = within
+                    encode_image(to_uint8(self.views[k].rgb)), ".png",
+                    replace(self.mark, made="view to be restyled")))
+
+        def report(fraction: float = 0.0, words: str = "") -> None:
+            self.reporter.step("styling key views", (len(pictures) + fraction) / len(keys), words)
+
+        report()
+        self.painter.progress = report
         started = time.perf_counter()
-        for position, picture in style_keys(self.asker, views, self.config, self.strength,
+        for position, picture in style_keys(self.painter, [self.views[k] for k in keys],
+                                            self.painter.strength,
                                             lambda p: pictures.get(keys[p])):
             k = keys[position]
-            self.save("key", self.views.names[k], f"keys_out/{self._file(k)}.png", picture,
-                      seconds=round(time.perf_counter() - started, 2),
-                      used=getattr(self.asker, "used", {}))
+            self.save("key", self.views.names[k], f"keys_out/{self._file(k)}", picture,
+                      seconds=round(time.perf_counter() - started, 2), used=self.painter.used)
             pictures[k] = picture
             started = time.perf_counter()
-            self.progress("styling key views", len(pictures) / len(keys))
+            report()
         return pictures
 
     def _file(self, k: int) -> str:
-        return self.views.names[k].replace("/", "_")
+        return self.views.names[k].replace("/", "_") + ".png"
 
     # --- all views --------------------------------------------------------------------------------
 
     def style_all(self) -> list[dict]:
-        """Every view by a stylist that looks at nothing but pixels."""
-        done = self.there("frame")
-        if len(done) < len(self.views) and hasattr(self.asker, "prepare"):
+        """Style every view by a stylist that looks at nothing but pixels; the report's rows."""
+        painter, config = self.painter, self.painter.config
+        done = self.run.files("frame")
+        if len(done) < len(self.views):
             step = max(1, len(self.views) // DEFAULT_KEYS)
-            self.asker.prepare([self.views[k] for k in range(0, len(self.views), step)])
+            painter.prepare([self.views[k] for k in range(0, len(self.views), step)])
+        return self._frames(lambda k: StyledFrame(painter.stylize(
+            self.views[k], config.prompt, config.seed, painter.strength)), "styling", done)
 
-        def frame(k: int) -> Propagated:
-            return Propagated(self.asker.stylize(self.views[k], self.config.prompt,
-                                                 self.config.seed, self.strength))
+    def propagate(self, entry: Entry, pictures: dict[int, np.ndarray]) -> list[dict]:
+        """Make every view from the styled ones; the report's rows."""
+        done = self.run.files("frame")
+        if len(done) == len(self.views):
+            return self._frames(lambda k: None, "propagating", done)
+        return self._frames(entry.load()(self.views, pictures).frame, "propagating", done)
 
-        return self._frames(frame, "styling", done)
-
-    def propagate(self, name: str, config: PropagateConfig, pictures: dict[int, np.ndarray]
-                  ) -> list[dict]:
-        """Every view from the styled ones."""
-        done = self.there("frame")
-        made = []
-
-        def frame(k: int) -> Propagated:
-            if not made:  # only where there is something to do
-                # EbSynth's program need not be there where its folders are used
-                kind = PROPAGATORS.find(name)
-                load = kind.load_unchecked if config.ebsynth else kind.load
-                made.append(load()(self.views, pictures, config))
-            return made[0].frame(k)
-
-        return self._frames(frame, "propagating", done)
-
-    def _frames(self, make: Callable[[int], Propagated], step: str, done: dict) -> list[dict]:
+    def _frames(self, make: Callable[[int], StyledFrame], step: str, done: dict) -> list[dict]:
         for k, frame in enumerate(self.views.frames):
             if frame.name not in done:
                 started = time.perf_counter()
-                out = make(k)
-                image = self._composed(k, out)
-                event = self.save("frame", frame.name, f"{frame.name}.png", image,
-                                  seen=None if out.seen is None else round(out.seen, 4),
-                                  seconds=round(time.perf_counter() - started, 3))
-                done[frame.name] = event
-            self.progress(step, len(done) / len(self.views))
+                styled = make(k)
+                done[frame.name] = self.save(
+                    "frame", frame.name, f"{frame.name}.png", self._composed(k, styled),
+                    seen=None if styled.seen is None else round(styled.seen, 4),
+                    seconds=round(time.perf_counter() - started, 3))
+            self.reporter.step(step, len(done) / len(self.views))
         return [{k: v for k, v in done[f.name].items() if k not in ("kind", "sha256")}
                 for f in self.views.frames]
 
-    def _composed(self, k: int, made: Propagated) -> np.ndarray:
-        """The picture to write: with alpha where the source has it."""
-        view, rgb = self.views[k], to_uint8(made.rgb)
+    def _composed(self, k: int, styled: StyledFrame) -> np.ndarray:
+        """Return the picture to write: with alpha where the source has it."""
+        view, rgb = self.views[k], to_uint8(styled.rgb)
         if float(view.mask.min()) >= 1.0:
             return rgb
-        alpha = to_uint8(view.mask if made.alpha is None else made.alpha)
+        alpha = to_uint8(view.mask if styled.alpha is None else styled.alpha)
         return np.dstack([np.where(alpha[..., None] > 0, rgb, 0), alpha])
 
     # --- measures ---------------------------------------------------------------------------------
 
-    def measured(self, keys: list[int], propagate: PropagateConfig) -> dict:
-        """Of the written pictures, see `measures.row_measures`."""
-        self.progress("measuring", 0.0)
-        pictures = _Written(self.run.path, self.views, 3)
-        closed = is_closed(self.views, propagate.closed)
-        found = measures.row_measures(self.views, pictures, _Written(
-            self.run.path, self.views, 1), keys, closed, BACKGROUNDS[self.row.background])
-        found["clip_direction"] = self._clip(pictures, keys)
-        self.progress("measuring", 1.0)
+    def measures(self, keys: list[int]) -> dict:
+        """Return measures of the written pictures, see `measures.measure_views`."""
+        self.reporter.step("measuring", 0.0)
+        pictures = _Written(self.run.path, self.views, alpha=False)
+        found = measures.measure_views(self.views, pictures, _Written(
+            self.run.path, self.views, alpha=True), keys, is_closed(self.views), self.background)
+        found["clip_direction"] = self._clip_direction(pictures, keys[:DEFAULT_KEYS])
+        self.reporter.step("measuring", 1.0)
         return found
 
-    def _clip(self, pictures, keys):
-        if not self.row.clip:
+    def _clip_direction(self, pictures, keys):
+        folder, prompt = os.environ.get(measures.CLIP, ""), self.painter.config.prompt
+        if not folder:
             return measures.clip_direction("", [], [], "", "")
-        some = keys[:DEFAULT_KEYS]
-        backdrop = np.asarray(BACKGROUNDS[self.row.background], np.float32)
-
-        def shown(rgb, mask):
-            return rgb * mask[..., None] + backdrop * (1 - mask[..., None])
-
+        views = [self.views[k] for k in keys]
         return measures.clip_direction(
-            self.row.clip, [shown(self.views[k].source(), self.views[k].mask) for k in some],
-            [shown(pictures[k], self.views[k].mask) for k in some], "a photo of a person",
-            self.config.prompt)
+            folder, [compose(v.source(), v.mask, self.background) for v in views],
+            [compose(pictures[k], v.mask, self.background) for k, v in zip(keys, views,
+                                                                          strict=True)],
+            "a photo of a person", prompt)
 
 
 class _Written:
-    """The written pictures by index: (H, W, 3) colors, or with channels=1 (H, W) alpha."""
+    """The written pictures by index: (H, W, 3) colors, or (H, W) alpha; float32 in [0, 1]."""
 
-    def __init__(self, root: Path, views: DatasetViews, channels: int):
-        self.root, self.views, self.channels = root, views, channels
+    def __init__(self, root: Path, views: DatasetViews, alpha: bool):
+        self.root, self.views, self.alpha = root, views, alpha
 
     def __getitem__(self, k: int) -> np.ndarray:
         image = read_image(self.root / f"{self.views.frames[k].name}.png", "styled view")
-        if self.channels == 3:
+        if not self.alpha:
             return as_float(image)
         return np.ones(image.shape[:2], np.float32) if image.shape[2] == 3 else \
             image[..., 3].astype(np.float32) / 255
-

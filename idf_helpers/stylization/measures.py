@@ -1,9 +1,10 @@
-"""How well a restyled row of views holds together, without any model to judge it.
+"""How well restyled views hold together, without any model to judge it.
 
-warp error: what two views show of the same surface, in levels of 0-255. loop closure: the same from
-the last view of a ring to the first, against neighbors elsewhere. sharpness: Laplacian variance
-against the key views' (blur lowers the warp error, too: read the two together). mask overlap: of
-the outlines before and after. CLIP direction similarity only where a CLIP model is given.
+warp error: what two views show of the same surface, in levels of 0-255. loop closure: the same
+from the last view of a closed turn to the first, against neighbors elsewhere. sharpness: Laplacian
+variance against the key views' (blur lowers the warp error, too: read the two together). mask
+overlap: of the outlines before and after. CLIP direction similarity only where a CLIP model is
+given.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import numpy as np
 
 from ..data.cameras import scene_frame
 from ..errors import IdfError
-from .config import PropagateConfig
-from .reproject import Key, reproject
+from .reproject import TOLERANCE, Key, reproject
 from .stylist import View, as_float
 from .surface import SOLID
 
 TRUSTED = 0.3  # cosine to the surface from which on a pixel is compared
 SAMPLES = 12  # pairs of views that a mean is taken over
+CLIP = "IDF_CLIP"  # environment variable: local folder of a CLIP model
 
 
 def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int,
-               closed: bool = True, tolerance: float = PropagateConfig().tolerance,
-               pairs: Sequence[tuple[int, int]] | None = None) -> float:
-    """Mean absolute difference in levels of 0-255 between view i and view i + `apart` carried over
-    to it, on the surface that both see well; NaN where none do. views: with depth. pictures:
-    (H, W, 3). Both may be dicts, with pairs: certain ones, in place of some spread over the row.
+               closed: bool = True, pairs: Sequence[tuple[int, int]] | None = None) -> float:
+    """Return the mean absolute difference in levels of 0-255 between view i and view i + `apart`
+    carried over to it, on the surface that both see well; NaN where none do.
+
+    views: with depth. pictures: (H, W, 3). Both may be dicts, with pairs: certain ones, in place
+    of some spread over the turn.
     """
     count = len(views)
     if pairs is None:
@@ -38,11 +40,11 @@ def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int
         starts = np.unique(np.linspace(0, max(0, last - 1), min(SAMPLES, max(1, last))).astype(int))
         pairs = [(int(i), int(i + apart) % count) for i in starts if closed or i + apart < count]
     cameras = (views.values() if isinstance(views, dict) else views)
-    radius = scene_frame([v.camera for v in cameras]).radius
+    tolerance = TOLERANCE * scene_frame([v.camera for v in cameras]).radius
     found = []
     for i, j in pairs:
-        key = Key.of(views[j], pictures[j], tolerance * radius)
-        warped = reproject(views[i], [key], tolerance * radius)
+        key = Key.of(views[j], pictures[j], tolerance)
+        warped = reproject(views[i], [key], tolerance)
         both = (warped.cosine > TRUSTED) & (views[i].mask >= SOLID)
         if both.any():
             found.append(255 * float(np.abs(warped.rgb - as_float(pictures[i]))[both].mean()))
@@ -50,15 +52,15 @@ def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int
 
 
 def loop_closure(views: Sequence[View], pictures: Sequence[np.ndarray]) -> float:
-    """Warp error from the last view to the first, over that of neighbors elsewhere; 1 = the seam
-    of the ring is like any other place."""
+    """Return the warp error from the last view to the first, over that of neighbors elsewhere;
+    1 = the seam of the turn is like any other place."""
     seam = warp_error(views, pictures, 1, pairs=[(0, len(views) - 1)])
     elsewhere = warp_error(views, pictures, 1, closed=False)
     return seam / elsewhere if elsewhere > 0 else float("nan")
 
 
 def sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
-    """Variance of the Laplacian of the gray picture well inside the mask, levels²."""
+    """Return the variance of the Laplacian of the gray picture well inside the mask, levels²."""
     inside = cv2.erode((mask >= SOLID).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     if not inside.any():
         return float("nan")
@@ -67,7 +69,7 @@ def sharpness(picture: np.ndarray, mask: np.ndarray) -> float:
 
 
 def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two masks (H, W) at one half; 1 for two empty ones."""
+    """Return intersection over union of two masks (H, W) at one half; 1 for two empty ones."""
     a, b = a > 0.5, b > 0.5
     union = (a | b).sum()
     return float((a & b).sum() / union) if union else 1.0
@@ -75,8 +77,8 @@ def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source: np.ndarray
                       ) -> int:
-    """Pixels well inside the mask with exactly the background's color, where the source has
-    another one. background: (3,) in [0, 1]."""
+    """Count the pixels well inside the mask with exactly the background's color where the source
+    has another one. background: (3,) in [0, 1]."""
     color = np.asarray(background, np.float32)
     plain = (np.abs(as_float(picture) - color).max(-1) < 2 / 255) & \
         (np.abs(as_float(source) - color).max(-1) > 8 / 255)
@@ -85,14 +87,14 @@ def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source:
 
 def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndarray],
                    source_text: str, target_text: str) -> float | str:
-    """Cosine between the change of the pictures and the change of the words in CLIP's space
-    (StyleGAN-NADA, Gal et al. 2021; as InstructPix2Pix and Instruct-NeRF2NeRF report it), mean
-    over the views; or "not measured: …".
+    """Return the cosine between the change of the pictures and the change of the words in CLIP's
+    space (StyleGAN-NADA, Gal et al. 2021; as InstructPix2Pix and Instruct-NeRF2NeRF report it),
+    mean over the views; or "not measured: …".
 
     folder: local folder of a CLIP model in transformers' layout; nothing is downloaded.
     """
     if not str(folder or "").strip():
-        return "not measured: no CLIP model given (--clip FOLDER)"
+        return f"not measured: no CLIP model given ({CLIP}=FOLDER)"
     if not target_text.strip():
         return "not measured: there is no prompt"
     try:
@@ -102,7 +104,7 @@ def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndar
         return f"not measured: {error.name} is not installed (pip install transformers)"
     if not Path(folder).is_dir():
         raise IdfError(f"The CLIP folder {folder} does not exist", "no such folder",
-                       "give a local folder with config.json and weights, or leave --clip out")
+                       "give a local folder with config.json and weights, or unset IDF_CLIP")
     try:
         model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
         processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
@@ -129,10 +131,10 @@ def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndar
     return float(similarity.mean())
 
 
-def row_measures(views: Sequence[View], pictures: Sequence[np.ndarray],
+def measure_views(views: Sequence[View], pictures: Sequence[np.ndarray],
                  alphas: Sequence[np.ndarray], keys: Sequence[int], closed: bool,
                  background=(1.0, 1.0, 1.0)) -> dict:
-    """The measures of a row, ready for JSON; what cannot be measured is a sentence.
+    """Return the measures of all views, ready for JSON; what cannot be measured is a sentence.
 
     pictures: (H, W, 3), as made. alphas: (H, W) in [0, 1]. keys: indices of the styled views.
     """
@@ -142,7 +144,7 @@ def row_measures(views: Sequence[View], pictures: Sequence[np.ndarray],
         out["warp_error_neighbors"] = warp_error(views, pictures, 1, closed)
         out["warp_error_eighth"] = warp_error(views, pictures, step, closed)
         out["loop_closure"] = loop_closure(views, pictures) if closed else \
-            "not measured: the views are no ring"
+            "not measured: the views do not go all round"
     else:
         out["warp_error"] = "not measured: no depth"
     some = np.unique(np.linspace(0, len(views) - 1, min(SAMPLES, len(views))).astype(int))

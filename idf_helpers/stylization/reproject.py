@@ -17,6 +17,8 @@ from ..kernels.compile import inner, kernel
 from .stylist import View, as_float
 from .surface import SOLID, edge_trust, extended, facing, nearest_fill, normals
 
+TOLERANCE = 0.02  # scene radii by which depths of two views may differ at one surface point
+POWER = 4.0  # exponent of the cosine that weights the keys; high = the best key alone
 MIN_COSINE = 0.12  # surface seen more aslant than this counts as not seen
 
 
@@ -40,8 +42,11 @@ class Key:
     @classmethod
     def of(cls, view: View, picture: np.ndarray, tolerance: float,
            usable: np.ndarray | None = None) -> Key:
-        """tolerance: world units, see `reproject`. usable: (H, W) bool, False where the styled
-        picture shows no head although the view does."""
+        """Return a styled view ready to be sampled.
+
+        tolerance: world units, see `reproject`. usable: (H, W) bool, False where the styled
+        picture shows no head although the view does.
+        """
         camera, depth = view.camera, np.asarray(view.depth, np.float32)
         normal = normals(depth, camera) if view.normal is None else view.normal
         trust = edge_trust(depth, view.mask, tolerance)
@@ -69,11 +74,10 @@ class Warped:
         return self.cosine > 0
 
 
-def reproject(target: View, keys: list[Key], tolerance: float, power: float = 4.0) -> Warped:
-    """What `keys` show of the surface that `target` sees.
+def reproject(target: View, keys: list[Key], tolerance: float) -> Warped:
+    """Return what `keys` show of the surface that `target` sees.
 
     tolerance: how far in world units a key's depth may differ and still be the same surface.
-    power: exponent of the cosine; higher follows the best key more closely.
     """
     depth = extended(target.depth, target.mask)
     h, w = depth.shape
@@ -83,7 +87,7 @@ def reproject(target: View, keys: list[Key], tolerance: float, power: float = 4.
     to_world = np.linalg.inv(np.vstack([c.w2c_cv[:3], [0, 0, 0, 1]]))[:3]
     for key in keys:
         _gather(depth, np.ascontiguousarray(to_world), c.fx, c.fy, c.cx, c.cy, key.picture,
-                key.depth, key.cosine, key.trust, key.pose, *key.intrinsics, tolerance, power,
+                key.depth, key.cosine, key.trust, key.pose, *key.intrinsics, tolerance, POWER,
                 rgb, weight, cosine)
     seen = weight > 0
     rgb[seen] /= weight[seen][:, None]

@@ -1,14 +1,15 @@
-"""What every stylist offers: one view in, the same view restyled out.
+"""What a stylist is: one view in, the same view restyled out.
 
-Modes (`modes.py`: independent, grid, anchored) are no concern of a stylist: in grid mode it gets
-one large view made of several, in anchored mode a view that says what to start from.
+How key views follow each other (`key_styling`) is no concern of a stylist: of a sheet it gets one
+large view made of several, in anchored mode a view that says what to start from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
@@ -49,15 +50,15 @@ class View:
         return self.rgb.shape[1], self.rgb.shape[0]
 
     def picture(self) -> np.ndarray:
-        """(H, W, 3) uint8: what an image-to-image stylist starts from."""
+        """Return (H, W, 3) uint8: what an image-to-image stylist starts from."""
         return to_uint8(self.rgb if self.start is None else self.start)[..., :3]
 
     def source(self) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]: the view as it is, whatever to start from."""
+        """Return (H, W, 3) float32 in [0, 1]: the view as it is, whatever to start from."""
         return as_float(self.rgb)
 
     def resized(self, width: int, height: int) -> View:
-        """The same view at another size; depth and normals keep their edges."""
+        """Return the view at another size; depth and normals keep their edges."""
         import cv2
 
         if (width, height) == self.size:
@@ -90,75 +91,81 @@ class Reference:
     picture: np.ndarray
 
 
-class Stylist(Protocol):
-    """Made by `cls(config)` from a `StylizeConfig`; IdfError there where something is missing.
+class Stylist(ABC):
+    """One way to restyle a view.
 
-    name:        as in `backends`.
+    Made by `cls(config)`; IdfError there where something is missing.
+
+    name:        as in `methods`. config_type: its settings; it reads all of them.
     source_type: IPTC digital source type of its pictures, see `provenance.marks.SOURCE_TYPES`.
-    reads_prompt: whether the prompt has any influence; where it has none, nobody pretends.
-    size:        longer side in pixels it works best at, None = any. multiple: width and height
-                 that it gets are multiples of this.
+    reads_prompt: whether the prompt has any influence.
+    size:        longer side in pixels that it works best at, None = any. multiple: width and
+                 height that it gets are multiples of this.
+    default_strength: where the settings name none.
+    pointwise:   a pixel's color depends on nothing but that pixel, so every frame is styled and
+                 none propagated.
+    from_first:  the loop gives it the first views in every iteration, not its own results.
+    reads_references: it keeps to already styled views by itself.
 
-    Optional class attributes, with what holds where they are missing: pointwise (False): a pixel's
-    color depends on nothing but that pixel, so every frame is styled and none propagated.
-    preferred_mode ("independent"): what mode "auto" means. reads_references (False): it keeps to
-    the references by itself. from_first (False): the loop gives it the first views in every
-    iteration, not its own results. default_strength (0.6).
+    progress: takes (fraction, words) while a picture is made, where the caller wants that.
+    used: what the last picture was made with, as far as the stylist finds out only then.
     """
 
     name: str
+    config_type: type[StylizeConfig]
     source_type: str
-    reads_prompt: bool
-    size: int | None
-    multiple: int
+    reads_prompt: bool = False
+    size: int | None = None
+    multiple: int = 1
+    default_strength: float = 0.6
+    pointwise: bool = False
+    from_first: bool = False
+    reads_references: bool = False
 
+    def __init__(self, config: Any):
+        self.config = config.checked()
+        self.progress: Callable[[float, str], None] | None = None
+        self.used: dict = {}
+
+    @property
+    def strength(self) -> float:
+        """In (0, 1], of the settings or the default."""
+        return self.default_strength if self.config.strength is None else self.config.strength
+
+    @property
+    def controls(self) -> Collection[str]:
+        """Kinds of control pictures that are made of a view: canny, depth, normal."""
+        return ()
+
+    @abstractmethod
     def settings(self) -> dict:
-        """What decides its output beyond view, prompt, seed and strength, ready for JSON: model,
-        scheduler, control models and weights … No password, no address."""
-        ...
+        """Return what decides the output beyond view, prompt, seed and strength, ready for JSON:
+        model, scheduler, control models and weights … No password, no address."""
 
-    def prepare(self, views: Sequence[View]) -> None:
-        """Sees all key views once, before the first `stylize`, so that what it measures of them is
-        the same for all; optional."""
-        ...
-
+    @abstractmethod
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: Sequence[Reference] = ()) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1] of the view's size; the same for the same arguments.
+        """Return (H, W, 3) float32 in [0, 1] of the view's size; the same for the same arguments.
 
         references: already styled views, nearest first, for stylists that can look at them.
         IdfError: no answer, a refused or black picture, another size.
         """
-        ...
 
-    def close(self) -> None:
-        """Gives back memory and connections; optional."""
-        ...
+    def key_frame(self, names: Sequence[str]) -> str | None:
+        """Return the name of the frame, out of all, that must be a key view and comes first; None
+        where any will do."""
+        return None
 
+    def prepare(self, views: Sequence[View]) -> None:  # noqa: B027
+        """See all key views once, before the first `stylize`, so that what is measured of them is
+        the same for all."""
 
-def stylist_class(name: str, config: StylizeConfig):
-    """The class of the stylist of that name. IdfError: none of that name ("" too: it is never
-    chosen for the user), something missing for it, or a prompt that it needs and lacks."""
-    from .methods import STYLISTS
-
-    if not name:
-        raise IdfError("It is not said who is to style the views", "no stylist",
-                       "name one with --stylist: " + "; ".join(
-                           f"{s.name} ({s.summary})" for s in STYLISTS.available()))
-    kind = STYLISTS.load(name)
-    if kind.reads_prompt and not config.prompt.strip():
-        raise IdfError(f"The stylist `{name}` needs a prompt", "an empty prompt",
-                       'say what the head is to become, e.g. "a bronze bust"')
-    return kind
-
-
-def open_stylist(name: str, config: StylizeConfig) -> Stylist:
-    """A stylist of that name, told `config`. IdfError as for `stylist_class`, and from itself."""
-    return stylist_class(name, config)(config.checked())
+    def close(self) -> None:  # noqa: B027
+        """Give back memory and connections."""
 
 
 def as_float(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 in [0, 1] of a uint8 or float picture; a fourth channel is dropped."""
+    """Return a uint8 or float picture as (H, W, 3) float32 in [0, 1], without its alpha."""
     image = np.asarray(image)[..., :3]
     if image.dtype == np.uint8:
         return image.astype(np.float32) / 255.0
@@ -166,8 +173,10 @@ def as_float(image: np.ndarray) -> np.ndarray:
 
 
 def checked_picture(picture: np.ndarray, view: View, who: str) -> np.ndarray:
-    """A stylist's answer as (H, W, 3) float32 in [0, 1], or IdfError: other size, NaN, or black
-    where the view is not (what a safety checker leaves)."""
+    """Return a stylist's answer as (H, W, 3) float32 in [0, 1].
+
+    IdfError: another size, NaN, or black where the view is not (what a safety checker leaves).
+    """
     picture = as_float(picture)
     if picture.shape != (view.size[1], view.size[0], 3):
         raise IdfError(f"The stylist `{who}` gave a picture of another size for {view.name}",

@@ -14,7 +14,7 @@ LEAST = 0.02  # trust at the edge itself: used where no other key sees the place
 
 
 def points(depth: np.ndarray, camera: Camera) -> np.ndarray:
-    """(H, W) depth along the optical axis -> (H, W, 3) float32 points in OpenCV camera axes."""
+    """Return (H, W, 3) float32 points in OpenCV camera axes of depth along the optical axis."""
     h, w = depth.shape
     x = ((np.arange(w) + 0.5 - camera.cx) / camera.fx).astype(np.float32)
     y = ((np.arange(h) + 0.5 - camera.cy) / camera.fy).astype(np.float32)
@@ -22,8 +22,8 @@ def points(depth: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def normals(depth: np.ndarray, camera: Camera, smooth: float = 1.0) -> np.ndarray:
-    """(H, W, 3) float32 unit normals in OpenGL camera axes (z toward the camera), 0 where the
-    depth is NaN. smooth: Gaussian in pixels over the depth first, not across its edges."""
+    """Return (H, W, 3) float32 unit normals in OpenGL camera axes (z toward the camera), 0 where
+    the depth is NaN. smooth: Gaussian in pixels over the depth first, not across its edges."""
     there = np.isfinite(depth)
     if not there.any():
         return np.zeros((*depth.shape, 3), np.float32)
@@ -40,8 +40,8 @@ def normals(depth: np.ndarray, camera: Camera, smooth: float = 1.0) -> np.ndarra
 
 
 def facing(normal: np.ndarray, camera: Camera) -> np.ndarray:
-    """(H, W) float32 cosine between normals (OpenGL camera axes) and the rays back, 0 where the
-    surface looks away or is not there."""
+    """Return the (H, W) float32 cosine between normals (OpenGL camera axes) and the rays back, 0
+    where the surface looks away or is not there."""
     h, w = normal.shape[:2]
     x = (np.arange(w) + 0.5 - camera.cx) / camera.fx
     y = (np.arange(h) + 0.5 - camera.cy) / camera.fy
@@ -51,8 +51,8 @@ def facing(normal: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def edge_trust(depth: np.ndarray, mask: np.ndarray, jump: float) -> np.ndarray:
-    """(H, W) float32 in {0} ∪ [LEAST, 1]: 0 off the head, rising from silhouettes and from depth
-    edges (neighbors more than `jump` apart beyond what slope explains) to 1."""
+    """Return (H, W) float32 in {0} ∪ [LEAST, 1]: 0 off the head, rising from silhouettes and from
+    depth edges (neighbors more than `jump` apart beyond what slope explains) to 1."""
     inside = np.isfinite(depth) & (mask >= SOLID)
     d = nearest_fill(depth, inside) if inside.any() else np.zeros(depth.shape, np.float32)
     bend = np.abs(cv2.Laplacian(d, cv2.CV_32F, borderType=cv2.BORDER_REPLICATE))
@@ -63,8 +63,8 @@ def edge_trust(depth: np.ndarray, mask: np.ndarray, jump: float) -> np.ndarray:
 
 
 def nearest_fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """values (H, W) or (H, W, C) with each place off `valid` (H, W) bool given the value of the
-    nearest valid pixel. All zero where nothing is valid."""
+    """Return values (H, W) or (H, W, C) with each place off `valid` (H, W) bool given the value of
+    the nearest valid pixel. All zero where nothing is valid."""
     if not valid.any():
         return np.zeros_like(values)
     _, label = cv2.distanceTransformWithLabels((~valid).astype(np.uint8), cv2.DIST_L2, 5,
@@ -76,7 +76,7 @@ def nearest_fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def extended(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Depth with every pixel of the mask given one: the nearest there is. NaN off the mask."""
+    """Return depth with every pixel of the mask given the nearest there is; NaN off the mask."""
     there = np.isfinite(depth)
     if not there.any():
         return np.full(depth.shape, np.nan, np.float32)

@@ -1,9 +1,8 @@
-"""A dataset's frames as views for stylists and propagators: in the order of the row, with the depth
-of a reconstruction, loaded when they are asked for."""
+"""A dataset's frames as views for stylists and propagators: in the order of the turn, with the
+depth of a reconstruction, loaded when they are asked for."""
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 from ..data.cameras import scene_frame
 from ..data.dataset import Dataset, Frame
 from ..data.media import over, resize_area
+from ..data.sequence import natural_key
 from ..errors import IdfError
 from . import measures
 from .stylist import View
@@ -27,18 +27,13 @@ BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "gray": (0.5, 0.5, 0.5), "black": (0.0,
 
 
 def in_order(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames by their folder, then by the numbers in their names: r_2 before r_10, held-out ones
-    where they belong."""
-    def key(frame: Frame):
-        folder, _, name = frame.name.rpartition("/")
-        return folder, [(int(p), "") if p.isdigit() else (-1, p)
-                        for p in re.split(r"(\d+)", name) if p]
-
-    return sorted(frames, key=key)
+    """Return frames by the numbers in their names: r_2 before r_10, held-out ones where they
+    belong."""
+    return sorted(frames, key=lambda f: natural_key(f.name))
 
 
 class DatasetViews(Sequence):
-    """views[i] is frame i in `order`, as a `View` over a plain background.
+    """views[i] is frame i of `in_order`, as a `View` over a plain background.
 
     scene: reconstruction that gives depth and normals, None = none. resolution: longer side in
     pixels, None = as the pictures are. bare: colors of half-covered pixels as they are in the
@@ -48,7 +43,7 @@ class DatasetViews(Sequence):
     def __init__(self, dataset: Dataset, scene=None, resolution: int | None = None,
                  background: str = "white", bare: bool = False):
         if background not in BACKGROUNDS:
-            raise IdfError("There is no such background", f"{background!r}",
+            raise IdfError("This background is unknown", f"{background!r}",
                            f"use one of: {', '.join(BACKGROUNDS)}")
         self.frames = in_order(dataset.frames)
         self.scene, self.resolution = scene, resolution
@@ -57,7 +52,7 @@ class DatasetViews(Sequence):
         self._kept: OrderedDict[int, View] = OrderedDict()
 
     def settle_depth(self) -> float:
-        """Finds by how much the scene's depth lies behind the surface, and takes it off from now
+        """Find by how much the scene's depth lies behind the surface, and take it off from now
         on; the offset in world units.
 
         The depth of splats is a mean over half-transparent ones, most of which lie under the
@@ -81,7 +76,7 @@ class DatasetViews(Sequence):
         return self.depth_offset
 
     def _neighbors(self, center) -> list[tuple[int, int]]:
-        """A few pairs of views some 30 degrees apart."""
+        """Return a few pairs of views some 30 degrees apart."""
         d = np.array([f.camera.position - center for f in self.frames])
         d /= np.linalg.norm(d, axis=1, keepdims=True)
         chosen = np.unique(np.linspace(0, len(self) - 1, PAIRS, endpoint=False).astype(int))

@@ -3,8 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from idf_helpers.catalogue import Backend
 from idf_helpers.data import media
+from idf_helpers.runtime.registry import Entry
+from idf_helpers.stylization.config import ServerConfig
+from idf_helpers.stylization.methods import STYLISTS
+from idf_helpers.stylization.stylist import Stylist
 
 from .analytic_head import FOV, head_scene
 
@@ -33,19 +36,20 @@ def head_folder(head, tmp_path_factory):
     return root
 
 
-class Painter:
+class Painter(Stylist):
     """A stylist that notes what it is asked: swaps red and blue, times the strength."""
 
     name = "painter"
+    config_type = ServerConfig
     source_type = "trainedAlgorithmicMedia"
     reads_prompt = True
-    size = None
     multiple = 8
     asked: list = []
     configs: list = []
     fail_at = None
 
     def __init__(self, config):
+        super().__init__(config)
         type(self).configs.append(config)
 
     def settings(self):
@@ -64,7 +68,8 @@ class Painter:
 @pytest.fixture
 def painter(monkeypatch):
     """`Painter`, registered as a stylist; forgets what earlier tests asked."""
-    monkeypatch.setattr(backends, "_REGISTRY", dict(backends._REGISTRY))
-    backends.register(Backend("stylize", "painter", f"{__name__}:Painter", "of the tests", 1))
+    monkeypatch.setitem(STYLISTS.entries, "painter", Entry(
+        "painter", f"{__name__}:Painter", "of the tests", 1,
+        config="idf_helpers.stylization.config:ServerConfig"))
     Painter.asked, Painter.configs, Painter.fail_at = [], [], None
     return Painter

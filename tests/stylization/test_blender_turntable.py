@@ -111,7 +111,10 @@ def test_the_papers_names_and_a_background(run, tmp_path):
 def test_a_blend_keeps_its_look_and_its_lights(run, tmp_path):
     file = tmp_path / "scene.blend"
     file.write_bytes(b"BLENDER")
-    things = lambda: [Thing("Head", points=box()), Thing("Sun", "LIGHT")]
+
+    def things():
+        return [Thing("Head", points=box()), Thing("Sun", "LIGHT")]
+
     fake = FakeBlender(things, world=world_of(0.05))
     assert run(fake, model=file)[0] == 0
     assert fake.scene.view_settings.view_transform == "AgX"

@@ -12,15 +12,16 @@ from idf_helpers.data.cameras import Camera
 from idf_helpers.data.media import read_image, write_image
 from idf_helpers.provenance import verify
 from idf_helpers.runtime import files
-from idf_helpers.stylization.config import PropagateConfig, RowConfig, StylizeConfig
-from idf_helpers.stylization.dataset import stylize_dataset
+from idf_helpers.stylization import dataset as stage
+from idf_helpers.stylization.config import KeyViewConfig, ServerConfig
 from idf_helpers.stylization.propagators.ebsynth import Waiting
+from idf_helpers.stylization.stylists.exemplar import ExemplarConfig
+from idf_helpers.stylization.stylists.preset import PresetConfig
 from idf_helpers.stylization.views import DatasetViews, in_order
 
 from . import analytic_head
 
-FLOW = PropagateConfig(propagator="flow")
-ELF = StylizeConfig(prompt="an elf", strength=1.0, controlnet=())  # nothing that needs depth
+ELF = ServerConfig(prompt="an elf", strength=1.0)
 
 
 class ExactScene:
@@ -32,20 +33,12 @@ class ExactScene:
         return Rendering(rgb, alpha, depth)
 
 
-@pytest.fixture
-def exact(monkeypatch):
-    """What a model of the head would give, at the path "exact"."""
-    from idf_helpers.reconstruction import scenes as reconstructions
-    monkeypatch.setattr(reconstructions, "load_scene", lambda path: ExactScene())
-    return "exact"
-
-
 def stylize(folder, out, painter_config=ELF, stylist="painter", **more):
-    return stylize_dataset(Dataset.open(folder), out, stylist, painter_config, **more)
+    return stage.stylize(Dataset.open(folder), out, stylist, painter_config, **more)
 
 
 def test_a_look_for_all_views_is_a_dataset(head_folder, tmp_path):
-    out = stylize(head_folder, tmp_path / "o", StylizeConfig(preset="bronze"), "preset")
+    out = stylize(head_folder, tmp_path / "o", PresetConfig(preset="bronze"), "preset")
     before = Dataset.open(head_folder)
     assert [f.name for f in out.frames] == [f.name for f in before.frames]
     for a, b in zip(before.frames, out.frames, strict=True):
@@ -59,8 +52,8 @@ def test_a_look_for_all_views_is_a_dataset(head_folder, tmp_path):
     assert report["measures"]["mask_overlap"] == 1
 
 
-def test_keys_are_styled_and_carried(head_folder, tmp_path, painter, exact):
-    out = stylize(head_folder, tmp_path / "o", row=RowConfig(keys=4), model=exact)
+def test_keys_are_styled_and_carried(head_folder, tmp_path, painter):
+    out = stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=4), depth=ExactScene())
     assert [a[0] for a in painter.asked] == [f"train_main/r_{k}" for k in (0, 3, 6, 9)]
     assert sorted(p.name for p in (tmp_path / "o" / "keys_out").iterdir()) == \
         [f"train_main_r_{k}.png" for k in (0, 3, 6, 9)]
@@ -70,8 +63,12 @@ def test_keys_are_styled_and_carried(head_folder, tmp_path, painter, exact):
         solid = before[..., 3] == 255
         # the source's own shading clings to the surface: red and blue come out swapped everywhere
         assert np.abs(made[..., :3].astype(int) - before[..., 2::-1])[solid].mean() < 12
-    assert verify(out.frames[0].path).fields["source_type"] == \
-        "compositeWithTrainedAlgorithmicMedia" or painter.source_type == "trainedAlgorithmicMedia"
+    # what a model drew is carried to the views' own outlines: a composite, and no longer its alone
+    assert painter.source_type == "trainedAlgorithmicMedia"
+    for file in (out.frames[0].path, tmp_path / "o" / "keys_out" / "train_main_r_0.png"):
+        assert verify(file).fields["source_type"] == "compositeWithTrainedAlgorithmicMedia"
+    manifest = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert manifest["source_type"] == "compositeWithTrainedAlgorithmicMedia"
     report = json.loads((tmp_path / "o" / "stylize_report.json").read_text())
     assert report["measures"]["background_pixels"] == 0
     assert report["measures"]["warp_error_neighbors"] < 12
@@ -79,27 +76,26 @@ def test_keys_are_styled_and_carried(head_folder, tmp_path, painter, exact):
 
 
 def test_nothing_finished_is_done_again(head_folder, tmp_path, painter):
-    row, out = RowConfig(keys=4), tmp_path / "o"
+    views, out = KeyViewConfig(keys=4), tmp_path / "o"
     painter.fail_at = 2
     with pytest.raises(KeyboardInterrupt):
-        stylize(head_folder, out, row=row, propagate=FLOW)
+        stylize(head_folder, out, views=views, propagator="flow")
     assert len(painter.asked) == 2
-    stylize(head_folder, out, row=row, propagate=FLOW)
+    stylize(head_folder, out, views=views, propagator="flow")
     assert sorted(a[0] for a in painter.asked) == [f"train_main/r_{k}" for k in (0, 3, 6, 9)]
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
-    stylize(head_folder, out, row=row, propagate=FLOW)
+    stylize(head_folder, out, views=views, propagator="flow")
     assert len(painter.asked) == 4
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*.png")} == before
     lost = out / "train_main" / "r_5.png"
     whole = lost.read_bytes()
     lost.unlink()
-    stylize(head_folder, out, row=row, propagate=FLOW)
+    stylize(head_folder, out, views=views, propagator="flow")
     assert len(painter.asked) == 4
     np.testing.assert_array_equal(read_image(lost), read_image(whole))
 
 
 def test_stopped_while_propagating(head_folder, tmp_path, painter, monkeypatch):
-    from idf_helpers.stylization import dataset as stage
     real, count = stage._Job._composed, [0]
 
     def stops(self, k, made):
@@ -110,24 +106,24 @@ def test_stopped_while_propagating(head_folder, tmp_path, painter, monkeypatch):
 
     monkeypatch.setattr(stage._Job, "_composed", stops)
     with pytest.raises(KeyboardInterrupt):
-        stylize(head_folder, tmp_path / "o", row=RowConfig(keys=3), propagate=FLOW)
-    stylize(head_folder, tmp_path / "o", row=RowConfig(keys=3), propagate=FLOW)
+        stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=3), propagator="flow")
+    stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=3), propagator="flow")
     assert count[0] == 13 and len(painter.asked) == 3  # 12 frames, one of them begun twice
 
 
 def test_a_server_may_move_and_settings_may_not(head_folder, tmp_path, painter):
-    row = RowConfig(keys=2)
-    stylize(head_folder, tmp_path / "o", row=row, propagate=FLOW)
+    views = KeyViewConfig(keys=2)
+    stylize(head_folder, tmp_path / "o", views=views, propagator="flow")
     moved = replace(ELF, server="http://127.0.0.1:9", timeout_s=5)
-    stylize(head_folder, tmp_path / "o", moved, row=row, propagate=FLOW)
+    stylize(head_folder, tmp_path / "o", moved, views=views, propagator="flow")
     assert len(painter.asked) == 2
     with pytest.raises(IdfError, match="another run"):
-        stylize(head_folder, tmp_path / "o", replace(ELF, prompt="an orc"), row=row, propagate=FLOW)
+        stylize(head_folder, tmp_path / "o", replace(ELF, prompt="an orc"), views=views,
+                propagator="flow")
 
 
 def test_it_waits_for_ebsynth_and_goes_on(head_folder, tmp_path, painter):
-    propagate = PropagateConfig(propagator="ebsynth", ebsynth=str(tmp_path / "eb"))
-    args = dict(row=RowConfig(keys=2), propagate=propagate)
+    args = dict(views=KeyViewConfig(keys=2), propagator=f"ebsynth:{tmp_path / 'eb'}")
     with pytest.raises(Waiting):
         stylize(head_folder, tmp_path / "o", **args)
     assert json.loads((tmp_path / "o" / "run.json").read_text())["status"] == "waiting"
@@ -142,19 +138,20 @@ def test_it_waits_for_ebsynth_and_goes_on(head_folder, tmp_path, painter):
 
 
 def test_batches_choose_the_keys(head_folder, tmp_path, painter):
-    stylize(head_folder, tmp_path / "o", row=RowConfig(batch=5), propagate=FLOW)
+    stylize(head_folder, tmp_path / "o", views=KeyViewConfig(batch=5), propagator="flow")
     assert [a[0].split("_")[-1] for a in painter.asked] == ["2", "7", "11"]
     painter.asked.clear()
-    stylize(head_folder, tmp_path / "f", row=RowConfig(batch=5, batch_key="first"), propagate=FLOW)
+    stylize(head_folder, tmp_path / "f", views=KeyViewConfig(batch=5, batch_key="first"),
+            propagator="flow")
     assert [a[0].split("_")[-1] for a in painter.asked] == ["0", "5", "10"]
 
 
-def test_an_exemplar_goes_round_the_head(head, head_folder, tmp_path, exact):
+def test_an_exemplar_goes_round_the_head(head, head_folder, tmp_path):
     picture = tmp_path / "r_2.png"  # its name says which view it shows
     write_image(picture, np.ascontiguousarray(head.styled[4]))
-    config = StylizeConfig(exemplar=str(picture))
-    out = stylize(head_folder, tmp_path / "o", config, "exemplar", model=exact,
-                  row=RowConfig(keys=4))
+    config = ExemplarConfig(exemplar=picture)
+    out = stylize(head_folder, tmp_path / "o", config, "exemplar", depth=ExactScene(),
+                  views=KeyViewConfig(keys=4))
     frames = {f.name.split("_")[-1]: f.image() for f in out.frames}
     small = read_image(head_folder / "train_main" / "r_2.png")
     solid = small[..., 3] == 255
@@ -175,26 +172,21 @@ def test_bad_exemplars(head_folder, tmp_path):
 
     def refused(words, **config):
         with pytest.raises(IdfError, match=words):
-            stylize(head_folder, tmp_path / "o", StylizeConfig(mode="independent", **config),
-                    "exemplar", propagate=FLOW)
+            stylize(head_folder, tmp_path / "o", ExemplarConfig(mode="independent", **config),
+                    "exemplar", propagator="flow")
         assert not (tmp_path / "o").exists() or not list((tmp_path / "o").glob("*.json"))
 
     refused("painted view")
-    with pytest.raises(IdfError, match="one view after the other"):
-        stylize(head_folder, tmp_path / "o", StylizeConfig(
-            mode="grid", exemplar=str(tmp_path / "x.png")), "exemplar", propagate=FLOW)
-    refused("does not exist", exemplar=str(tmp_path / "none.png"))
+    with pytest.raises(IdfError, match="`mode` is unknown"):  # it never draws several in one sheet
+        stylize(head_folder, tmp_path / "o", ExemplarConfig(
+            mode="grid", exemplar=tmp_path / "x.png"), "exemplar", propagator="flow")
+    refused("does not exist", exemplar=tmp_path / "none.png")
     (tmp_path / "empty.png").write_bytes(b"")
-    refused("is empty", exemplar=str(tmp_path / "empty.png"))
-    write_image(tmp_path / "y.png", square)
-    with pytest.raises(IdfError, match="not one of the dataset"):
-        stylize(head_folder, tmp_path / "p", StylizeConfig(
-            mode="independent", exemplar=str(tmp_path / "y.png"), exemplar_frame="r_77"),
-            "exemplar", propagate=FLOW)
+    refused("is empty", exemplar=tmp_path / "empty.png")
     with pytest.raises(IdfError, match="another shape"):
-        stylize(head_folder, tmp_path / "q", StylizeConfig(
-            mode="independent", exemplar=str(tmp_path / "x.png")), "exemplar", propagate=FLOW,
-            row=RowConfig(keys=2))
+        stylize(head_folder, tmp_path / "q", ExemplarConfig(
+            mode="independent", exemplar=tmp_path / "x.png"), "exemplar", propagator="flow",
+            views=KeyViewConfig(keys=2))
 
 
 def test_a_full_disk(head_folder, tmp_path, painter, monkeypatch):
@@ -210,8 +202,8 @@ def test_a_full_disk(head_folder, tmp_path, painter, monkeypatch):
 
     monkeypatch.setattr(files.os, "replace", full)
     with pytest.raises(IdfError, match="disk is full"):
-        stylize(head_folder, tmp_path / "o", row=RowConfig(keys=3), propagate=FLOW)
-    stylize(head_folder, tmp_path / "o", row=RowConfig(keys=3), propagate=FLOW)
+        stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=3), propagator="flow")
+    stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=3), propagator="flow")
     assert len({a[0] for a in painter.asked}) == 3
     assert not list(Path(tmp_path / "o").rglob(".*.part*"))
 
@@ -219,9 +211,9 @@ def test_a_full_disk(head_folder, tmp_path, painter, monkeypatch):
 def test_a_damaged_key_is_styled_again(head_folder, tmp_path, painter):
     painter.fail_at = 2
     with pytest.raises(KeyboardInterrupt):
-        stylize(head_folder, tmp_path / "o", row=RowConfig(keys=3), propagate=FLOW)
+        stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=3), propagator="flow")
     (tmp_path / "o" / "keys_out" / "train_main_r_0.png").write_bytes(b"half")
-    stylize(head_folder, tmp_path / "o", row=RowConfig(keys=3), propagate=FLOW)
+    stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=3), propagator="flow")
     assert sorted(a[0] for a in painter.asked).count("train_main/r_0") == 2
 
 
@@ -234,7 +226,7 @@ def test_views_of_a_dataset(head_folder):
     assert (view.rgb[view.mask == 0] == 128).all()
     assert np.isfinite(view.depth[view.mask > 0.99]).all()
     assert np.isnan(view.depth[view.mask == 0]).all()
-    with pytest.raises(IdfError, match="no such background"):
+    with pytest.raises(IdfError, match="background is unknown"):
         DatasetViews(data, background="plaid")
 
 
@@ -268,7 +260,7 @@ def test_a_bundled_head_needs_no_consent_and_swaps_keep_theirs(tmp_path):
         record = Consent("Both agreed to this.", "statement", "a" * 64, "b" * 64, "2026-01-01")
         record.write(run.path)
         run.finish({}, consent=record.digest, source_type="compositeWithTrainedAlgorithmicMedia")
-    out = stylize(tmp_path / "swap", tmp_path / "o", StylizeConfig(preset="jade"), "preset")
+    out = stylize(tmp_path / "swap", tmp_path / "o", PresetConfig(preset="jade"), "preset")
     said = verify(out.frames[0].path).fields
     assert said["consent"] == record.digest and "swapped" in said["made"]
     assert said["source_type"] == "compositeWithTrainedAlgorithmicMedia"

@@ -8,12 +8,15 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.cli.main import main
 from idf_helpers.data.media import read_video, video_info, video_writer
 from idf_helpers.provenance import verify
+from idf_helpers.reconstruction.config import TrainingConfig
 from idf_helpers.reconstruction.splats.ply import read_ply
-from idf_helpers.stylization.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
-from idf_helpers.stylization.loop import loop
+from idf_helpers.runtime.files import write_json
+from idf_helpers.runtime.progress import Reporter
+from idf_helpers.stylization.config import KeyViewConfig, LoopConfig, ServerConfig
+from idf_helpers.stylization.loop import Loop, loop
+from idf_helpers.stylization.stylists.preset import PresetConfig
 
-FLOW = PropagateConfig(propagator="flow")
-QUICK = dict(splat_iterations=40, splat_resolution=32)
+QUICK = dict(splats=TrainingConfig(iterations=40, resolution=32))
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def test_two_iterations_of_a_look(main_folder, capsys):
         assert report["strength"] == 1 and report["measures"]["splats_psnr"] > 10
     one, two = (json.loads((main_folder / f"iter{n}" / "model" / "run.json").read_text())
                 for n in (1, 2))
-    assert "start_sha256" in two["inputs"] and "start_sha256" not in one["inputs"]
+    assert one["config"]["start"] is None and len(two["config"]["start"]) == 64  # a hash
     said = verify(main_folder / "iter1.mp4").fields
     assert "Gaussian splats" in said["made"]
 
@@ -56,34 +59,45 @@ def test_two_iterations_of_a_look(main_folder, capsys):
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
-def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch):
-    from idf_helpers.stylization import loop as module
+def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys):
     seen = {}
-    monkeypatch.setattr(module, "iteration", lambda out, n, first, views, stylist, config, plan,
-                        row, propagate, progress: seen.update(
-                            {n: (len(views.frames), config, plan, row, propagate)}))
-    with pytest.raises(IdfError):
-        loop("nowhere", "painter", StylizeConfig(prompt="x"))
-    try:
-        main(["loop", "--main_folder", str(main_folder), "--prompt", "an elf", "--stylist",
-              "painter", "--start", "0", "--end", "2", "--fps", "12", "--batch_size", "4",
-              "--sides", "2", "--resolution", "512", "--max_frames", "6", "--border_frames", "2",
-              "--ebsynth_mode", "False", "--output_resolution", "48", "--negative_prompt", "hat",
-              "--seed", "9", "--server", "http://127.0.0.1:7", "--strengths", "0.6", "0.45",
-              "--propagator", "flow", "--steps", "11"])
-    except IdfError:
-        pass
-    except SystemExit as end:  # there are no reports: the iterations were only noted
-        assert end.code == 2
-    count, config, plan, row, propagate = seen[1]
-    assert count == 6
+
+    def iteration(self, n, data, stylist, config, propagator):
+        seen[n] = (len(data.frames), stylist, config, self.plan, self.views, propagator)
+        write_json(self.out / f"iter{n}" / "report.json",
+                   {"measures": {}, "strength": config.strength})
+
+    monkeypatch.setattr(Loop, "iteration", iteration)
+    monkeypatch.setattr(Loop, "rendered", lambda self, n: self.first)
+    main(["loop", "--main_folder", str(main_folder), "--prompt", "an elf", "--stylist",
+          "painter", "--start", "0", "--end", "2", "--fps", "12", "--batch_size", "4",
+          "--sides", "2", "--resolution", "512", "--max_frames", "6",
+          "--ebsynth_mode", "False", "--output_resolution", "48", "--negative_prompt", "hat",
+          "--seed", "9", "--server", "http://127.0.0.1:7", "--strengths", "0.6", "0.45",
+          "--propagator", "flow", "--steps", "11", "--splat_s", "7", "--splat_resolution", "99"])
+    assert "iteration 2, strength 0.45" in capsys.readouterr().out
+    assert sorted(seen) == [1, 2] and seen[2][2].strength == 0.45
+    count, stylist, config, plan, views, propagator = seen[1]
+    assert count == 6 and stylist == "painter" and propagator == "flow"
     assert (config.prompt, config.negative_prompt, config.seed, config.server, config.steps) == \
         ("an elf", "hat", 9, "http://127.0.0.1:7", 11)
-    assert (config.mode, config.grid, config.size) == ("grid", 2, 512)
+    assert (config.sides, config.size, config.strength) == (2, 512, 0.6)
     assert (plan.fps, plan.max_frames) == (12.0, 6)
-    assert (row.batch, row.batch_key, row.resolution) == (4, "first", 48)
-    assert propagate.propagator == "flow"
-    assert config.strength == 0.6
+    assert (plan.splats.budget_s, plan.splats.iterations, plan.splats.resolution) == (7, None, 99)
+    assert (views.batch, views.batch_key, views.resolution) == (4, "first", 48)
+
+
+def test_flags_that_nothing_reads_are_refused(main_folder, painter, capsys):
+    # --border_frames: overlap of the original's sheets, which there are none of here
+    for words, named in ((("--border_frames", "2"), "border"),
+                         (("--preset", "gold"), "--preset"), (("--lora", "x"), "--lora")):
+        with pytest.raises(SystemExit) as end:
+            main(["loop", str(main_folder), "an elf", "--stylist", "painter", *words])
+        assert end.value.code == 2
+        assert named in "".join(capsys.readouterr())
+    assert not painter.asked and not (main_folder / "iter0.mp4").exists()
+    with pytest.raises(IdfError, match="no dataset|does not exist|no such"):
+        loop(main_folder / "nowhere", "painter", ServerConfig(prompt="x"))
 
 
 def test_without_a_stylist_it_stops_and_names_them(main_folder, capsys):
@@ -102,8 +116,8 @@ def test_without_a_stylist_it_stops_and_names_them(main_folder, capsys):
 
 
 def test_a_stopped_loop_goes_on(main_folder, painter):
-    config = StylizeConfig(prompt="elf", controlnet=(), strength=0.8)
-    args = dict(row=RowConfig(keys=3), propagate=FLOW)
+    config = ServerConfig(prompt="elf", strength=0.8)
+    args = dict(views=KeyViewConfig(keys=3), propagator="flow")
     plan = LoopConfig(end=2, **QUICK)
     for _ in range(2):  # in the keys of the first, then of the second iteration
         painter.fail_at = len(painter.asked) + 1
@@ -125,7 +139,7 @@ def test_a_video_that_does_not_match(main_folder):
         for _ in range(5):
             video.append(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(IdfError, match="does not match the transforms") as error:
-        loop(main_folder, "preset", StylizeConfig(preset="gold"), LoopConfig(**QUICK))
+        loop(main_folder, "preset", PresetConfig(preset="gold"), LoopConfig(**QUICK))
     assert error.value.found == "5 frames, 12 cameras"
 
 
@@ -134,8 +148,13 @@ def test_another_first_video_is_what_is_restyled(main_folder, painter):
         for _ in range(12):
             video.append(np.full((64, 64, 3), (200, 40, 40), np.uint8))
     lines = []
-    loop(main_folder, "painter", StylizeConfig(prompt="elf", controlnet=(), strength=1.0),
-         LoopConfig(**QUICK), row=RowConfig(keys=2), propagate=FLOW, say=lines.append)
+
+    class Notes(Reporter):
+        def note(self, text):
+            lines.append(text)
+
+    loop(main_folder, "painter", ServerConfig(prompt="elf", strength=1.0), LoopConfig(**QUICK),
+         views=KeyViewConfig(keys=2), propagator="flow", reporter=Notes())
     assert any("differs from the pictures" in line for line in lines)
     views = Dataset.open(main_folder / "iter1" / "views")
     image, before = views.frames[3].image(), Dataset.open(main_folder).frames[3].image()
@@ -149,9 +168,9 @@ def test_another_first_video_is_what_is_restyled(main_folder, painter):
 def test_transforms_that_do_not_match_the_pictures(main_folder, edit_json):
     (main_folder / "train_main" / "r_3.png").unlink()
     with pytest.raises(IdfError, match="1 of 12 pictures"):
-        loop(main_folder, "preset", StylizeConfig(preset="gold"))
+        loop(main_folder, "preset", PresetConfig(preset="gold"))
     edit_json(main_folder / "transforms_train_main.json",
               lambda d: d["frames"][0].update(transform_matrix=[[2, 0], [0, 1]]))
     with pytest.raises(IdfError, match="4x4"):
-        loop(main_folder, "preset", StylizeConfig(preset="gold"))
+        loop(main_folder, "preset", PresetConfig(preset="gold"))
     assert not (main_folder / "iter0.mp4").exists()

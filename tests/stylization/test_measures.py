@@ -41,11 +41,11 @@ def test_overlap_and_background():
 def test_what_cannot_be_measured_says_so(head):
     from dataclasses import replace
     flat = [replace(v, depth=None) for v in head.views]
-    found = measures.row_measures(flat, head.styled, [v.mask for v in head.views], [0, 12], True)
+    found = measures.measure_views(flat, head.styled, [v.mask for v in head.views], [0, 12], True)
     assert found["warp_error"] == "not measured: no depth"
     assert found["mask_overlap"] == 1 and found["background_pixels"] == 0
     assert measures.clip_direction("", [], [], "", "").startswith("not measured: no CLIP")
-    full = measures.row_measures(head.views, head.styled, [v.mask for v in head.views], [0, 12],
+    full = measures.measure_views(head.views, head.styled, [v.mask for v in head.views], [0, 12],
                                  False)
     assert full["loop_closure"].startswith("not measured") and full["warp_error_neighbors"] < 4
 

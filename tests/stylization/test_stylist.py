@@ -2,32 +2,58 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers.stylization.config import LoopConfig, PropagateConfig, RowConfig, StylizeConfig
-from idf_helpers.stylization.stylist import View, checked_picture, open_stylist, stylist_class
+from idf_helpers.reconstruction.config import TrainingConfig
+from idf_helpers.stylization.config import (
+    KeyViewConfig,
+    LoopConfig,
+    PromptConfig,
+    ServerConfig,
+    StylizeConfig,
+)
+from idf_helpers.stylization.methods import STYLISTS, open_stylist
+from idf_helpers.stylization.stylist import Stylist, View, checked_picture
+from idf_helpers.stylization.stylists.comfyui import ComfyConfig
+from idf_helpers.stylization.stylists.preset import PresetConfig
 
 
 def test_none_is_chosen_for_the_user():
-    with pytest.raises(IdfError, match="who is to style") as error:
-        stylist_class("", StylizeConfig(prompt="a bust"))
+    with pytest.raises(IdfError, match="none is chosen for you") as error:
+        open_stylist("", PromptConfig(prompt="a bust"))
     assert "preset" in error.value.do and "exemplar" in error.value.do
-    with pytest.raises(IdfError, match="no stylize backend"):
-        stylist_class("midnight", StylizeConfig())
+    with pytest.raises(IdfError, match="no stylize method"):
+        open_stylist("midnight")
+
+
+def test_another_stylists_settings_are_refused(painter):
+    with pytest.raises(IdfError, match="takes other settings") as error:
+        open_stylist("painter", PresetConfig(preset="bronze"))
+    assert "ServerConfig" in error.value.do
+    for entry in STYLISTS.entries.values():
+        kind = entry.load_unchecked()
+        assert issubclass(kind, Stylist) and kind.config_type is entry.config_type()
+
+
+def test_where_a_server_stands_is_not_what_it_draws():
+    a = ServerConfig(prompt="x", server="http://127.0.0.1:9", timeout_s=5, allow_remote=True)
+    assert a.identity() == ServerConfig(prompt="x").identity()
+    assert a.identity() != ServerConfig(prompt="x", steps=21).identity()
 
 
 def test_an_empty_prompt_is_refused_by_those_that_read_it(painter):
     with pytest.raises(IdfError, match="needs a prompt"):
-        open_stylist("painter", StylizeConfig(prompt="  "))
-    assert open_stylist("painter", StylizeConfig(prompt="elf")).name == "painter"
+        open_stylist("painter", ServerConfig(prompt="  "))
+    assert open_stylist("painter", ServerConfig(prompt="elf")).name == "painter"
 
 
 @pytest.mark.parametrize("config", [
     StylizeConfig(strength=0.0), StylizeConfig(strength=1.5), StylizeConfig(strength=float("nan")),
-    StylizeConfig(steps=0), StylizeConfig(seed=-1), StylizeConfig(mode="both"),
-    StylizeConfig(grid=0), StylizeConfig(controlnet=("pose",)),
-    StylizeConfig(controlnet=("canny",), controlnet_models=("a", "b")), RowConfig(keys=0),
-    RowConfig(resolution=8), RowConfig(depth_s=0), PropagateConfig(tolerance=0),
-    PropagateConfig(power=-1), LoopConfig(start=2, end=2), LoopConfig(strengths=(0.5, 0.0)),
-    LoopConfig(fps=0)])
+    PromptConfig(steps=0), PromptConfig(seed=-1), PromptConfig(mode="both"),
+    PromptConfig(sides=0), PromptConfig(controlnet=("pose",)),
+    PromptConfig(controlnet=("canny", "pose=a")), PromptConfig(sides=2, mode="anchored"),
+    ComfyConfig(workflow="own.json", controlnet=("depth",)), KeyViewConfig(keys=0),
+    KeyViewConfig(resolution=8), KeyViewConfig(keys=4, batch=3), KeyViewConfig(background="plaid"),
+    LoopConfig(start=2, end=2), LoopConfig(strengths=(0.5, 0.0)), LoopConfig(fps=0),
+    LoopConfig(splats=TrainingConfig(budget_s=0))])
 def test_settings_out_of_range(config):
     with pytest.raises(IdfError):
         config.checked()

@@ -1,15 +1,15 @@
-"""Propagation by EbSynth (Jamriška et al., SIGGRAPH 2019), where it is there: its program for
-the command line, or the one with windows by way of the folders that it reads and writes.
+"""Propagation by EbSynth (Jamriška et al., SIGGRAPH 2019), where it is installed: its program for
+the command line, or the one with windows through the folders that it reads and writes.
 
 The first is called once for each frame and neighboring key (EBSYNTH_BIN, or `ebsynth` on the
-PATH). For the second `keys/` and `frames/` are written; what comes back in `out_<key>/` is
-cross-faded. Nothing blocks meanwhile: the stage says that it waits, and goes on when it is called
-again.
+PATH). For the second, `ebsynth:FOLDER`, keys/ and frames/ are written to the folder; what comes
+back in out_<key>/ is cross-faded. Nothing blocks meanwhile: the stage stops with `Waiting`, and
+goes on when it is called again.
 """
 
 from __future__ import annotations
 
-import re
+import functools
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,56 +18,58 @@ from pathlib import Path
 import numpy as np
 
 from ...data.media import over, read_image, to_uint8, write_image
+from ...data.sequence import frame_number
 from ...errors import IdfError, shorten
-from ..config import PropagateConfig
 from ..stylist import View, as_float
 from ..surface import nearest_fill
 from .ebsynth_program import lacks_program, program
-from .propagator import Propagated, is_closed, neighbors
+from .propagator import Propagator, StyledFrame
 
 TIMEOUT_S = 900.0  # for one frame
 
 
 class Waiting(IdfError):
-    """Not a mistake: somebody has something to do in another program first."""
+    """Not a mistake: the user has something to do in another program first."""
 
 
-class EbsynthPropagator:
-    """See the module. views: in the order of the row. keys: index -> styled (H, W, 3).
+def by_folder(folder: Path):
+    """Return the propagator that hands over to the window program through `folder`."""
+    return functools.partial(EbsynthPropagator, folder=folder)
 
-    Raises Waiting where `config.ebsynth` names a folder whose out_* are not complete yet.
+
+class EbsynthPropagator(Propagator):
+    """Propagation by EbSynth: its program for the command line, or with `folder` the other one.
+
+    Raises Waiting where out_* in the folder are not complete yet.
     """
 
     name = "ebsynth"
 
     def __init__(self, views: Sequence[View], keys: Mapping[int, np.ndarray],
-                 config: PropagateConfig):
-        self.views, self.keys = views, {k: as_float(p) for k, p in keys.items()}
-        self.index = sorted(keys)
-        self.closed = is_closed(views, config.checked().closed)
-        self.folder = Path(config.ebsynth) if config.ebsynth else None
-        self.program = None
-        if self.folder:
+                 folder: Path | None = None):
+        super().__init__(views, keys)
+        self.folder, self.program = folder, None
+        if folder:
             self._hand_over()
-            self.made = self._collect()
+            self.finished = self._collect()
         else:
             self.program = program()
             if self.program is None:
                 raise IdfError("EbSynth is not here", lacks_program(),
                                "use the propagator geometry, which needs no other program")
 
-    def frame(self, index: int) -> Propagated:
+    def frame(self, index: int) -> StyledFrame:
         view = self.views[index]
         if index in self.keys:
-            return Propagated(self.keys[index])
-        before, after, t = neighbors(index, self.index, len(self.views), self.closed)
+            return StyledFrame(self.keys[index])
+        before, after, t = self.neighbors(index)
         parts = [(w, self._one(index, k)) for w, k in ((1 - t, before), (t, after)) if w > 0]
         total = sum(w * p for w, p in parts) / sum(w for w, _ in parts)
-        return Propagated(nearest_fill(total.astype(np.float32), view.mask > 0.5))
+        return StyledFrame(nearest_fill(total.astype(np.float32), view.mask > 0.5))
 
     def _one(self, index: int, key: int) -> np.ndarray:
         if self.folder:
-            return as_float(over(read_image(self.made[key, index], "EbSynth frame")))
+            return as_float(over(read_image(self.finished[key, index], "EbSynth frame")))
         with tempfile.TemporaryDirectory(prefix="idf-ebsynth-") as folder:
             files = {n: Path(folder) / f"{n}.png" for n in ("style", "from", "to", "out")}
             write_image(files["style"], to_uint8(self.keys[key]))
@@ -79,7 +81,7 @@ class EbsynthPropagator:
                      "-output", files["out"]], stdin=subprocess.DEVNULL, capture_output=True,
                     timeout=TIMEOUT_S)
             except (OSError, subprocess.TimeoutExpired) as error:
-                raise IdfError(f"EbSynth ({self.program}) did not do its work", str(error)[:160],
+                raise IdfError(f"EbSynth ({self.program}) did not finish", str(error)[:160],
                                "try it by hand, or use the propagator geometry") from None
             if done.returncode or not files["out"].is_file():
                 said = (done.stderr or done.stdout).decode(errors="replace").strip()
@@ -89,16 +91,11 @@ class EbsynthPropagator:
 
     # --- the program with windows -----------------------------------------------------------------
 
-    @property
-    def _row(self) -> list[tuple[int, int]]:
-        """(number in the folder, index of the view): a ring goes on to its first key again."""
-        row = [(i, i) for i in range(len(self.views))]
-        if self.closed:
-            row += [(len(self.views) + i, i) for i in range(self.index[0] + 1)]
-        return row
-
     def _hand_over(self) -> None:
-        for number, i in self._row:
+        """Write frames/ and keys/; a closed turn goes on to its first key again."""
+        count = len(self.views) + (self.index[0] + 1 if self.closed else 0)
+        for number in range(count):
+            i = number % len(self.views)
             file = self.folder / "frames" / f"frames{number:05d}.png"
             if not file.is_file():
                 write_image(file, to_uint8(self.views[i].source()))
@@ -108,18 +105,18 @@ class EbsynthPropagator:
                     write_image(file, to_uint8(self.keys[i]))
 
     def _collect(self) -> dict[tuple[int, int], Path]:
-        """(key, index) -> file; Waiting where some are missing. IdfError: another size."""
+        """Return (key, index) -> file; Waiting where some are missing. IdfError: another size."""
         count, found = len(self.views), {}
         for folder in sorted(self.folder.glob("out_*")):
-            key = _number(folder.name)
+            key = frame_number(folder.name)
             for file in sorted(folder.glob("*.png")):
-                number = _number(file.stem)
+                number = frame_number(file.stem)
                 if key is not None and number is not None:
                     found[key % count, number % count] = file
         wanted = set()
         for i in range(count):
             if i not in self.keys:
-                before, after, t = neighbors(i, self.index, count, self.closed)
+                before, after, t = self.neighbors(i)
                 wanted |= {(k, i) for w, k in ((1 - t, before), (t, after)) if w > 0}
         lacking = sorted(wanted - set(found))
         if lacking:
@@ -137,7 +134,3 @@ class EbsynthPropagator:
                            str(wrong[0]), f"expected {size[0]}x{size[1]}")
         return {w: found[w] for w in wanted}
 
-
-def _number(name: str) -> int | None:
-    digits = re.findall(r"\d+", name)
-    return int(digits[-1]) if digits else None

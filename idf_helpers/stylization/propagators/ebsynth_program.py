@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def program() -> Path | None:
-    """EbSynth's program for the command line, or None."""
+    """Return EbSynth's program for the command line, or None."""
     named = os.environ.get("EBSYNTH_BIN", "")
     found = named if named and Path(named).is_file() else shutil.which(named or "ebsynth")
     return Path(found) if found else None
 
 
 def lacks_program() -> str | None:
-    """For `backends`: None where the program is there."""
+    """Return None where the program is there, else what is missing."""
     return None if program() else ("no program `ebsynth` on the PATH: set EBSYNTH_BIN to it, or "
-                                   "use its window program by --ebsynth FOLDER")
+                                   "use its window program by --propagator ebsynth:FOLDER")

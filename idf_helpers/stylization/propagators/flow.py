@@ -1,4 +1,4 @@
-"""Propagation by optical flow: for pictures in a row, without cameras or depth.
+"""Propagation by optical flow: for successive pictures, without cameras or depth.
 
 The source pictures' flow (DIS, Kroeger et al., ECCV 2016, as in OpenCV) is chained from a frame to
 the key before it and the key after it; both keys are carried over and cross-faded. A turntable
@@ -13,22 +13,22 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from ..stylist import View, as_float
-from .propagator import Propagated, is_closed, neighbors
+from ..stylist import View
+from .propagator import Propagator, StyledFrame
 
 KEPT = 24  # flow fields in memory
 
 
 class Chain:
-    """Flow from any frame of a row to any other, by way of those between."""
+    """Flow from any frame of a sequence to any other, by way of those between."""
 
-    def __init__(self, views: Sequence[View], closed: bool):
-        self.views, self.closed = views, closed
+    def __init__(self, views: Sequence[View]):
+        self.views = views
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._fields: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
 
     def step(self, a: int, b: int) -> np.ndarray:
-        """(H, W, 2) float32: where in frame b each pixel of frame a lies, relative, x and y."""
+        """Return (H, W, 2) float32: where in frame b each pixel of frame a lies, relative."""
         if (a, b) not in self._fields:
             gray = [cv2.cvtColor((self.views[k].source() * 255).astype(np.uint8),
                                  cv2.COLOR_RGB2GRAY) for k in (a, b)]
@@ -39,8 +39,10 @@ class Chain:
         return self._fields[a, b]
 
     def places(self, start: int, end: int, direction: int) -> np.ndarray:
-        """(H, W, 2) float32 absolute: where in frame `end` each pixel of `start` lies. direction:
-        +1 or -1, the way round."""
+        """Return (H, W, 2) float32: where in frame `end` each pixel of `start` lies, absolute.
+
+        direction: +1 or -1, the way round.
+        """
         h, w = self.views[start].mask.shape
         at = np.stack(np.meshgrid(np.arange(w, dtype=np.float32),
                                   np.arange(h, dtype=np.float32)), -1)
@@ -53,27 +55,28 @@ class Chain:
         return at
 
     def carried(self, picture: np.ndarray, key: int, target: int, direction: int) -> np.ndarray:
-        """`picture` of frame `key` (H, W[, C]) as frame `target` sees it; direction: from the
-        target to the key."""
+        """Return the picture of frame `key`, (H, W[, C]), as frame `target` sees it.
+
+        direction: from the target to the key.
+        """
         at = self.places(target, key, direction)
         return cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_CUBIC,
                          borderMode=cv2.BORDER_REPLICATE)
 
 
-class FlowPropagator:
-    """See the module. views: in the order of the row. keys: index -> styled (H, W, 3)."""
+class FlowPropagator(Propagator):
+    """Propagation by optical flow; needs neither cameras nor depth."""
 
     name = "flow"
 
-    def __init__(self, views: Sequence[View], keys: Mapping[int, np.ndarray], config):
-        self.views, self.keys = views, {k: as_float(p) for k, p in keys.items()}
-        self.closed = is_closed(views, config.closed)
-        self.chain = Chain(views, self.closed)
+    def __init__(self, views: Sequence[View], keys: Mapping[int, np.ndarray]):
+        super().__init__(views, keys)
+        self.chain = Chain(views)
 
-    def frame(self, index: int) -> Propagated:
+    def frame(self, index: int) -> StyledFrame:
         if index in self.keys:
-            return Propagated(self.keys[index])
-        before, after, t = neighbors(index, sorted(self.keys), len(self.views), self.closed)
+            return StyledFrame(self.keys[index])
+        before, after, t = self.neighbors(index)
         parts = [(1 - t, before, -1), (t, after, +1)]
         total = sum(w * self.chain.carried(self.keys[k], k, index, d) for w, k, d in parts if w > 0)
-        return Propagated(np.clip(total, 0, 1).astype(np.float32))
+        return StyledFrame(np.clip(total, 0, 1).astype(np.float32))

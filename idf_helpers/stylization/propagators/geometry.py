@@ -14,14 +14,13 @@ import numpy as np
 
 from ...data.cameras import scene_frame
 from ...errors import IdfError
-from ..config import PropagateConfig
-from ..reproject import Key, reproject
-from ..stylist import View, as_float
+from ..reproject import TOLERANCE, Key, reproject
+from ..stylist import View
 from ..surface import SOLID, extended, nearest_fill, normals, points
 from .flow import Chain
 from .harmonize import color_corrections
 from .patchmatch import EVEN, Source, synthesize
-from .propagator import Propagated, is_closed, neighbors
+from .propagator import Propagator, StyledFrame
 from .silhouette import outline
 
 SOURCES = 2  # keys that holes are filled from: the nearest ones
@@ -31,73 +30,72 @@ PLACE_WEIGHT = 0.5  # per scene radius
 DARKEST = 0.06  # added to colors before their logarithm
 
 
-class GeometryPropagator:
-    """See the module. views: with depth and camera. keys: index -> styled (H, W, 3)."""
+class GeometryPropagator(Propagator):
+    """Propagation through the scene's depth; the views must have depth and cameras.
+
+    harmonize: bring the keys to one color where they see the same surface.
+    """
 
     name = "geometry"
 
     def __init__(self, views: Sequence[View], keys: Mapping[int, np.ndarray],
-                 config: PropagateConfig):
-        self.views, self.config = views, config.checked()
-        self.index = sorted(keys)
-        if not self.index:
-            raise IdfError("There is no key view to carry the style from", "0 keys",
-                           "style at least one view")
+                 harmonize: bool = True):
+        super().__init__(views, keys)
         lacking = [views[k].name for k in self.index if views[k].depth is None]
         if lacking:
             raise IdfError("The propagator `geometry` needs the depth of every view",
                            f"none for {lacking[0]}", "give a reconstruction, or use `flow`")
         self.scene = scene_frame([views[k].camera for k in range(len(views))])
-        self.tolerance = config.tolerance * self.scene.radius
+        self.tolerance = TOLERANCE * self.scene.radius
         self.key_views = [views[k] for k in self.index]
-        self.pictures = [as_float(keys[k]) for k in self.index]
+        self.pictures = [self.keys[k] for k in self.index]
         self.outlines = [outline(v, p) for v, p in zip(self.key_views, self.pictures, strict=True)]
-        self.keys = self._made(self.pictures)
-        if config.harmonize and len(self.keys) > 1:
-            gain, offset = color_corrections(self.key_views, self.keys, self.pictures,
+        self.samples = self._sampled(self.pictures)
+        if harmonize and len(self.samples) > 1:
+            gain, offset = color_corrections(self.key_views, self.samples, self.pictures,
                                               self.tolerance)
             self.pictures = [np.clip(p * g + o, 0, 1).astype(np.float32)
                              for p, g, o in zip(self.pictures, gain, offset, strict=True)]
-            self.keys = self._made(self.pictures)
+            self.samples = self._sampled(self.pictures)
         self.grown = any((o.grown > 0.5).any() for o in self.outlines)
-        self.chain = Chain(views, is_closed(views, config.closed)) if self.grown else None
+        self.chain = Chain(views)
 
-    def _made(self, pictures) -> list[Key]:
+    def _sampled(self, pictures) -> list[Key]:
         return [Key.of(v, p, self.tolerance, o.usable) for v, p, o in
                 zip(self.key_views, pictures, self.outlines, strict=True)]
 
-    def frame(self, index: int) -> Propagated:
-        """The frame in the style. A key view comes out as it was styled, in the common color."""
+    def frame(self, index: int) -> StyledFrame:
+        """Return the view in the style; a key view as it was styled, in the common color."""
         view = self.views[index]
         if index in self.index:
             k = self.index.index(index)
             line = self.outlines[k]
             if line.usable.all():
                 rgb = np.where((line.grown > 0.5)[..., None], self.pictures[k],
-                               self.keys[k].picture)
-                return Propagated(rgb, np.maximum(view.mask, line.grown) if self.grown else None,
+                               self.samples[k].picture)
+                return StyledFrame(rgb, np.maximum(view.mask, line.grown) if self.grown else None,
                                   1.0)
-        warped = reproject(view, self.keys, self.tolerance, self.config.power)
+        warped = reproject(view, self.samples, self.tolerance)
         head = view.mask > 0
         hole = head & ~warped.known
         seen = 1 - float(hole.sum()) / max(1, int(head.sum()))
         rgb = fill_holes(view, warped.rgb, hole, self._sources(view), self.scene)
         rgb = nearest_fill(rgb, head)
-        return self._with_growth(index, Propagated(rgb, None, seen))
+        return self._with_growth(index, StyledFrame(rgb, None, seen))
 
     def _sources(self, view: View) -> list[tuple[View, np.ndarray, np.ndarray]]:
-        """The nearest keys by viewing direction: (view, styled picture, usable)."""
+        """Return the nearest keys by viewing direction: (view, styled picture, usable)."""
         toward = [float(view.camera.forward @ v.camera.forward) for v in self.key_views]
-        nearest = sorted(range(len(self.keys)), key=lambda k: -toward[k])[:SOURCES]
-        return [(self.key_views[k], self.keys[k].picture, self.keys[k].trust > 0)
+        nearest = sorted(range(len(self.samples)), key=lambda k: -toward[k])[:SOURCES]
+        return [(self.key_views[k], self.samples[k].picture, self.samples[k].trust > 0)
                 for k in sorted(nearest)]
 
-    def _with_growth(self, index: int, made: Propagated) -> Propagated:
-        """What the two neighboring keys have beyond their outline, carried by flow."""
+    def _with_growth(self, index: int, made: StyledFrame) -> StyledFrame:
+        """Add what the two neighboring keys have beyond their outline, carried by flow."""
         if not self.grown:
             return made
         view = self.views[index]
-        a, b, t = neighbors(index, self.index, len(self.views), self.chain.closed)
+        a, b, t = self.neighbors(index)
         total, color = np.zeros(view.mask.shape, np.float32), np.zeros_like(made.rgb)
         for key, share, direction in ((a, 1 - t, -1), (b, t, +1)):
             k = self.index.index(key)
@@ -113,12 +111,12 @@ class GeometryPropagator:
         extra = np.clip((total - 0.25) * 2, 0, 1) * (1 - view.mask)
         rgb = np.where((extra > 0)[..., None], color / np.maximum(total, 1e-6)[..., None],
                        made.rgb)
-        return Propagated(np.clip(rgb, 0, 1).astype(np.float32),
+        return StyledFrame(np.clip(rgb, 0, 1).astype(np.float32),
                           np.clip(view.mask + extra, 0, 1).astype(np.float32), made.seen)
 
     def _flow_beyond(self, index: int, key: int, direction: int) -> np.ndarray:
-        """Places in the key; beyond the outline, where a plain background has no flow, those of
-        the nearest pixel of the head, moved along."""
+        """Return places in the key; beyond the outline, where a plain background has no flow, those
+        of the nearest pixel of the head, moved along."""
         at = self.chain.places(index, key, direction)
         h, w = at.shape[:2]
         grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), -1).astype(np.float32)
@@ -128,9 +126,11 @@ class GeometryPropagator:
 def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
                sources: list[tuple[View, np.ndarray, np.ndarray]], scene, seed: int = 0,
                even: float = EVEN, **guiding) -> np.ndarray:
-    """rgb (H, W, 3) with the pixels of `hole` (H, W) bool made from patches of `sources`: (view,
-    its styled picture, its usable pixels). Specks take the color beside them. even: see
-    `synthesize`. guiding: how `guide_of` weighs."""
+    """Return rgb (H, W, 3) with the pixels of `hole` (H, W) bool made from patches of `sources`.
+
+    sources: (view, its styled picture, its usable pixels). Specks take the color beside them.
+    even: see `synthesize`. guiding: how `guide_of` weighs.
+    """
     head = view.mask > 0
     if not hole.any():
         return rgb
@@ -153,9 +153,12 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
 
 def guide_of(view: View, scene, normal_weight: float = NORMAL_WEIGHT,
              place_weight: float = PLACE_WEIGHT, ratios: bool = False) -> np.ndarray:
-    """(H, W, 9) float32: the source's color; where the surface looks, and where it lies, in the
-    world; without depth (H, W, 3). Places are in scene radii. ratios: colors are compared by
-    their ratios, so that skin in the shade is nearer to skin in the light than to dark hair."""
+    """Return the guide of patches, (H, W, 9) float32: the source's color, the surface's normal and
+    its place in the world, in scene radii; without depth (H, W, 3), the color alone.
+
+    ratios: compare colors by their ratios, so that skin in the shade is nearer to skin in the
+    light than to dark hair.
+    """
     solid = view.mask >= SOLID
     rgb = nearest_fill(view.source(), solid) if solid.any() else view.source()
     if ratios:

@@ -23,7 +23,8 @@ GAINS = (0.5, 2.0)  # limits
 
 def color_corrections(views: Sequence[View], keys: Sequence[Key], pictures: Sequence[np.ndarray],
                        tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """gains (K, 3) and offsets (K, 3) float64 so that gain·picture + offset agree where they meet.
+    """Return gains and offsets, both (K, 3) float64, so that gain·picture + offset agree where the
+    keys meet.
 
     views, keys, pictures: the key views, ready to sample, and styled (H, W, 3) in [0, 1].
     1 and 0 for a key that meets no other. tolerance: as in `reproject`.
@@ -59,7 +60,7 @@ def color_corrections(views: Sequence[View], keys: Sequence[Key], pictures: Sequ
 
 
 def _overlap(i, j, view, key, other, picture, tolerance):
-    """[(i, j, pixels, (mean, deviation) of i, the same of j)] where both see the surface."""
+    """Return [(i, j, pixels, (mean, deviation) of i, the same of j)] where both see the surface."""
     warped = reproject(view, [other], tolerance)
     both = (warped.cosine > TRUSTED) & (key.cosine > TRUSTED) & (key.trust > 0.5)
     n = int(both.sum())

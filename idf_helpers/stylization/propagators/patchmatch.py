@@ -1,4 +1,4 @@
-"""Guided texture synthesis: the places of a picture that nobody has seen are made of patches of
+"""Guided texture synthesis: the places of a picture that no view shows are made of patches of
 styled pictures whose source looks alike.
 
 Patch correspondences by PatchMatch (Barnes et al., SIGGRAPH 2009), its propagation by jump
@@ -37,7 +37,7 @@ class Source:
 
 def synthesize(sources: list[Source], guide: np.ndarray, known: np.ndarray, wanted: np.ndarray,
                seed: int = 0, style_weight: float = 1.0, even: float = EVEN) -> np.ndarray:
-    """(H, W, 3) float32: `known` with the pixels of `wanted` made.
+    """Return (H, W, 3) float32: `known` with the pixels of `wanted` made.
 
     guide: (H, W, G) float32 of the target, weighted like the sources'. known: (H, W, 3) float32.
     wanted: (H, W) bool, to be made; a pixel that is neither wanted nor finite in `known` is off
@@ -121,13 +121,13 @@ def _pyramid(sources, guide, known, wanted):
 
 
 def _whole(valid):
-    """Where a whole patch lies on the head and in the picture."""
+    """Return where a whole patch lies on the head and in the picture."""
     return cv2.erode(valid.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2, np.uint8),
                      borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
 
 
 def _halved(values, mask):
-    """Mean over the pixels of the mask in each 2 x 2 block; 0 where there is none."""
+    """Return the mean over the pixels of the mask in each 2 x 2 block; 0 where there is none."""
     h, w = (n + n % 2 for n in mask.shape)
     m = np.zeros((h, w), np.float32)
     m[:mask.shape[0], :mask.shape[1]] = mask

@@ -1,7 +1,7 @@
 """Where a stylist changed the outline of the head: it drew beyond it, or left some of it out.
 
-Told by the plain background that the stylist got and should give back. Where it painted the
-background too, nothing can be told, and the outline counts as unchanged.
+Found by the plain background that the stylist got and should give back. Where it painted the
+background too, nothing can be found, and the outline counts as unchanged.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SMALL = 0.002  # share of the head below which a change is noise
 @dataclass(frozen=True, eq=False)
 class Outline:
     """usable: (H, W) bool, False where the head should be and background is. grown: (H, W)
-    float32 in [0, 1], head drawn beyond the outline. told: whether the background was plain."""
+    float32 in [0, 1], head drawn beyond the outline. known: whether the background was plain."""
 
     usable: np.ndarray
     grown: np.ndarray
-    told: bool
+    known: bool
 
     @property
     def changed(self) -> bool:
@@ -34,7 +34,7 @@ class Outline:
 
 
 def outline(view: View, picture: np.ndarray) -> Outline:
-    """Compares a styled picture (H, W, 3) with the view's mask."""
+    """Compare a styled picture (H, W, 3) with the view's mask."""
     picture, head = as_float(picture), view.mask > 0.5
     none = Outline(np.ones_like(head), np.zeros(head.shape, np.float32), False)
     near = cv2.dilate(head.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
@@ -59,8 +59,8 @@ def outline(view: View, picture: np.ndarray) -> Outline:
 
 
 def _touching(region: np.ndarray, other: np.ndarray, least: float) -> np.ndarray:
-    """The connected parts of `region` of at least `least` pixels that border on `other`, opened
-    first so that a rim of half-covered pixels is none."""
+    """Return the connected parts of `region` of at least `least` pixels that border on `other`,
+    opened first so that a rim of half-covered pixels is none."""
     region = cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, label, stats, _ = cv2.connectedComponentsWithStats(region, connectivity=8)
     rim = cv2.dilate(other.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -10,17 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Collection
 
 import numpy as np
 
 from ...data import media
 from ...errors import IdfError, shorten
-from ..config import StylizeConfig
-from ..stylist import View, as_float, checked_picture
-from .controls import control_picture
-from .server import AUTH, Server
+from ..config import ServerConfig
+from ..stylist import Stylist, View, as_float, checked_picture
+from .controls import CONTROLNETS, control_picture
+from .server import Server
 
 ADDRESS = "http://127.0.0.1:7860"
 PROGRAM = "The Stable Diffusion web UI"
@@ -29,45 +28,41 @@ NO_API = "it runs without its API: start it with --api"
 NO_CONTROLNET = ("the extension sd-webui-controlnet is not installed there: install it in the tab "
                  "Extensions, or use --controlnet with no name")
 SAMPLER = "DPM++ 2M Karras"
-CONTROLNETS = {"canny": "control_v11p_sd15_canny", "depth": "control_v11f1p_sd15_depth",
-               "normal": "control_v11p_sd15_normalbae"}
 UNREADABLE = "look at the picture in the web UI's own window; a restart of it may help"
 
 
-class A1111Stylist:
-    """`stylist.Stylist` on `/sdapi/v1/img2img`.
+class A1111Stylist(Stylist):
+    """Image-to-image on `/sdapi/v1/img2img`. Nothing is sent before `ready` or the first picture.
 
-    Of the config it takes negative_prompt, steps, guidance, model (a checkpoint's title or name;
-    "" = the one that is loaded), controlnet, controlnet_models, control_weight, sampler, server,
-    allow_remote, timeout_s. Nothing is sent before `ready` or the first `stylize`.
-
-    progress: called with (fraction, words) while a picture is made; may be set by the caller.
-    used: after a picture, what the server says that it used (seed, sampler, checkpoint).
+    used: what the server says that it used (seed, sampler, checkpoint).
     """
 
     name = "a1111"
+    config_type = ServerConfig
     source_type = "compositeWithTrainedAlgorithmicMedia"
     reads_prompt = True
-    size: int | None = 512
+    size = 512
     multiple = 8
 
-    def __init__(self, config: StylizeConfig):
-        self.config = config.checked()
-        self.progress: Callable[[float, str], None] | None = None
-        self.used: dict = {}
-        self._server = Server(config.server or ADDRESS, PROGRAM, START, config.allow_remote,
-                              os.environ.get(AUTH, ""), config.timeout_s)
+    def __init__(self, config: ServerConfig):
+        super().__init__(config)
+        self._server = Server(ADDRESS, PROGRAM, START, config)
+        self._models = {kind: model or CONTROLNETS[kind]
+                        for kind, model in config.controls().items()}
         self._names: dict | None = None
+
+    @property
+    def controls(self) -> Collection[str]:
+        return self._models
 
     def settings(self) -> dict:
         c = self.config
         return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
                 "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER,
-                "controlnet": dict(zip(c.controlnet, self._wanted_models(), strict=True)),
-                "control_weight": c.control_weight}
+                "controlnet": self._models, "control_weight": c.control_weight}
 
     def ready(self) -> None:
-        """Asks the server once whether it is there and has everything by name; IdfError if not."""
+        """Ask the server once whether it is there and has everything by name; IdfError if not."""
         if self._names is not None:
             return
         names = {**self._sampler(), "model": self._checkpoint()}
@@ -80,20 +75,17 @@ class A1111Stylist:
 
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references=()) -> np.ndarray:
-        """See `Stylist.stylize`; references are not looked at."""
+        """Return the server's picture; references are not looked at."""
         self.ready()
         answer = self._server.post_watched(
-            "/sdapi/v1/img2img", self.payload(view, prompt, seed, strength), self._tell,
+            "/sdapi/v1/img2img", self.payload(view, prompt, seed, strength), self._watch,
             self._interrupt)
         return checked_picture(self._picture(answer, view), view, self.name)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     # ---- the request
 
     def payload(self, view: View, prompt: str, seed: int, strength: float) -> dict:
-        """The JSON of one request; `ready` must have run."""
+        """Return the JSON of one request; `ready` must have run."""
         c, names = self.config, self._names
         width, height = view.size
         payload = {
@@ -114,8 +106,8 @@ class A1111Stylist:
         return payload
 
     def _unit(self, view: View, kind: str, model: str) -> dict:
-        """One ControlNet unit. The picture is made by us, so no module works on it; `enabled` has
-        to be said, and without `save_detected_map` the control picture would come back too."""
+        """Return one ControlNet unit. The picture is our own, so no module works on it; `enabled`
+        must be there, and without `save_detected_map` the control picture would come back too."""
         return {"enabled": True, "module": "none", "model": model,
                 "weight": self.config.control_weight, "image": _base64(control_picture(view, kind)),
                 "resize_mode": "Just Resize", "control_mode": "Balanced", "guidance_start": 0.0,
@@ -125,7 +117,7 @@ class A1111Stylist:
     # ---- names, against the server's lists
 
     def _sampler(self) -> dict:
-        """Sampler and scheduler as the server calls them. Since 1.9 they are two: "DPM++ 2M
+        """Return sampler and scheduler as the server calls them. Since 1.9 they are two: "DPM++ 2M
         Karras" is "DPM++ 2M" with "Karras"; before, it is one name, and there is no such list."""
         wanted = self.config.sampler or SAMPLER
         listed = _listed(self._server.get_json("/sdapi/v1/samplers", lacking=NO_API), "name",
@@ -158,31 +150,27 @@ class A1111Stylist:
         raise IdfError(f"The server has no checkpoint {wanted!r}", shorten(titles, 20) or "none",
                        "give one of these with --model, or leave it out for the one that is loaded")
 
-    def _wanted_models(self) -> list[str]:
-        c = self.config
-        return list(c.controlnet_models) or [CONTROLNETS[kind] for kind in c.controlnet]
-
     def _control_models(self) -> dict[str, str]:
-        """kind -> the model's name with its hash, as the server lists it."""
-        if not self.config.controlnet:
+        """Return kind -> the model's name with its hash, as the server lists it."""
+        if not self._models:
             return {}
         answer = self._server.get_json("/controlnet/model_list", lacking=NO_CONTROLNET)
         models = answer.get("model_list") if isinstance(answer, dict) else None
         models = [m for m in models or [] if isinstance(m, str)]
         chosen = {}
-        for kind, wanted in zip(self.config.controlnet, self._wanted_models(), strict=True):
+        for kind, wanted in self._models.items():
             fitting = [m for m in models if wanted in (m, m.split(" [")[0])]
             if not fitting:
                 raise IdfError(f"The server has no ControlNet model {wanted!r}",
                                shorten(models, 20) or "no ControlNet model at all",
-                               "give one of these with --controlnet-models, put the file into its "
-                               "folder models/ControlNet, or use another --controlnet")
+                               f"give one of these with --controlnet {kind}=MODEL, put the file "
+                               "into its folder models/ControlNet, or use another --controlnet")
             chosen[kind] = fitting[0]
         return chosen
 
     # ---- meanwhile and afterwards
 
-    def _tell(self) -> None:
+    def _watch(self) -> None:
         if self.progress is None:
             return
         state = self._server.get_json("/sdapi/v1/progress", {"skip_current_image": "true"})
@@ -196,7 +184,7 @@ class A1111Stylist:
         self._server.post_json("/sdapi/v1/interrupt", {})
 
     def _picture(self, answer, view: View) -> np.ndarray:
-        """The first picture of the answer: others are maps of extensions."""
+        """Return the first picture of the answer: others are maps of extensions."""
         pictures = answer.get("images") if isinstance(answer, dict) else None
         if not isinstance(pictures, list) or not pictures or not isinstance(pictures[0], str):
             raise IdfError(f"{PROGRAM} sent no picture for {view.name}",
@@ -212,13 +200,13 @@ class A1111Stylist:
 
 
 def _used(info) -> dict:
-    """What the info string of an answer tells of how it was made; {} where it is not readable."""
+    """Return what the info string of an answer tells of its making; {} where it is unreadable."""
     try:
-        told = json.loads(info)
+        fields = json.loads(info)
     except (TypeError, ValueError):
         return {}
     keys = ("seed", "sampler_name", "sd_model_name", "sd_model_hash", "version")
-    return {k: told[k] for k in keys if k in told} if isinstance(told, dict) else {}
+    return {k: fields[k] for k in keys if k in fields} if isinstance(fields, dict) else {}
 
 
 def _base64(picture: np.ndarray) -> str:
@@ -230,7 +218,7 @@ def _dicts(value) -> list[dict]:
 
 
 def _listed(value, key: str, others: str) -> dict[str, str]:
-    """Lower-case names and aliases -> the name as the server has it, its own order."""
+    """Return lower-case names and aliases -> the server's name, in its order."""
     names = {}
     for item in _dicts(value):
         if isinstance(item.get(key), str):

@@ -6,70 +6,92 @@ tells when it is done. No websocket is needed for that.
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 
 from ...data import media
 from ...errors import IdfError, shorten
-from ...runtime.files import sha256_bytes, stable_hash
-from ..config import StylizeConfig
-from ..stylist import Reference, View, as_float, checked_picture
-from .controls import control_picture
-from .server import AUTH, Server, TimedOut
+from ...runtime.files import sha256_bytes, sha256_file, stable_hash
+from ..config import ServerConfig
+from ..stylist import Reference, Stylist, View, as_float, checked_picture
+from .controls import CONTROLNETS, control_picture
+from .server import Server, TimedOut
 from .workflow import PICTURES, Workflow, check, choices_of
 
 ADDRESS = "http://127.0.0.1:8188"
 PROGRAM = "ComfyUI"
 START = "start it: python main.py in its folder, or its desktop program; --server for its address"
 OTHER = "check that ComfyUI runs at that address, and not another program"
-SAMPLER, SCHEDULER = "dpmpp_2m", "karras"
-CONTROLNETS = {"canny": "control_v11p_sd15_canny", "depth": "control_v11f1p_sd15_depth",
-               "normal": "control_v11p_sd15_normalbae"}
+SAMPLER = "dpmpp_2m"
 FOLDER = "idf"  # under ComfyUI's input folder
 
 
-class ComfyStylist:
-    """`stylist.Stylist` on a workflow in API form, the user's (`workflow`) or ours.
+@dataclass(frozen=True)
+class ComfyConfig(ServerConfig):
+    """Settings of the stylist `comfyui`.
 
-    Prompt, negative_prompt, seed, strength and the pictures go into the nodes titled for them (see
-    `workflow`). The built-in workflow takes steps, guidance, model (a checkpoint's file name; "" =
-    the first), sampler, controlnet, controlnet_models and control_weight of the config as well; a
-    workflow of the user's own keeps what it says, but where a title asks for one of them. Nothing
-    is sent before `ready` or the first `stylize`.
+    A workflow of the user's own keeps what it says: steps, guidance, model and sampler go into it
+    only where a node's title asks for them.
+    """
 
-    progress: called with (fraction, words) while a picture is made; may be set by the caller.
+    workflow: Path | None = None
+    """Workflow file in API form; None = a built-in one."""
+
+    def identity(self) -> dict:
+        """Return what changes the pictures; the workflow by its content."""
+        return super().identity() | {"workflow": self.workflow and sha256_file(self.workflow)}
+
+    def _check_together(self) -> None:
+        super()._check_together()
+        if self.workflow and self.controlnet:
+            raise IdfError("A workflow of your own has its own ControlNets",
+                           f"controlnet {', '.join(self.controlnet)}",
+                           "leave --controlnet out; give nodes the titles idf:depth, idf:canny")
+
+
+class ComfyStylist(Stylist):
+    """A workflow in API form, the user's or ours. Nothing is sent before `ready` or the first
+    picture.
+
+    Prompt, negative prompt, seed, strength and the pictures go into the nodes titled for them, see
+    `workflow`.
     """
 
     name = "comfyui"
+    config_type = ComfyConfig
     source_type = "compositeWithTrainedAlgorithmicMedia"
     reads_prompt = True
-    size: int | None = 512
+    size = 512
     multiple = 8
 
-    def __init__(self, config: StylizeConfig):
-        self.config = config.checked()
-        self.progress: Callable[[float, str], None] | None = None
-        self._server = Server(config.server or ADDRESS, PROGRAM, START, config.allow_remote,
-                              os.environ.get(AUTH, ""), config.timeout_s)
+    def __init__(self, config: ComfyConfig):
+        super().__init__(config)
+        self._server = Server(ADDRESS, PROGRAM, START, config)
         self._own = Workflow.read(config.workflow) if config.workflow else None
+        self._models = {kind: model or CONTROLNETS[kind]
+                        for kind, model in config.controls().items()}
         self._workflow: Workflow | None = None
         self._fixed: dict[str, object] = {}
+
+    @property
+    def controls(self) -> Collection[str]:
+        return [k for k in CONTROLNETS if self._own.has(f"idf:{k}")] if self._own else self._models
 
     def settings(self) -> dict:
         c = self.config
         own = {"workflow": stable_hash(self._own.nodes)} if self._own else {
-            "controlnet": dict(zip(c.controlnet, self._wanted_models(), strict=True)),
-            "control_weight": c.control_weight}
+            "controlnet": self._models, "control_weight": c.control_weight}
         return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
                 "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER, **own}
 
     def ready(self) -> None:
-        """Asks the server once whether it is there and has all nodes, models and samplers."""
+        """Ask the server once whether it is there and has all nodes, models and samplers."""
         if self._workflow is not None:
             return
         c = self.config
@@ -80,10 +102,9 @@ class ComfyStylist:
             fixed.update({k: v for k, v in {"idf:model": c.model, "idf:sampler": c.sampler}.items()
                           if v})
         else:
-            models = self._choices("ControlNetLoader", "control_net_name") if c.controlnet else []
-            workflow = Workflow.built_in(
-                {kind: _file_of(wanted, models) for kind, wanted in
-                 zip(c.controlnet, self._wanted_models(), strict=True)}, c.control_weight)
+            models = self._choices("ControlNetLoader", "control_net_name") if self._models else []
+            workflow = Workflow.built_in({kind: _file_of(wanted, models) for kind, wanted in
+                                          self._models.items()}, c.control_weight)
             checkpoints = self._choices("CheckpointLoaderSimple", "ckpt_name")
             if not checkpoints:
                 raise IdfError("The server has no checkpoint", "none in its folder "
@@ -101,8 +122,8 @@ class ComfyStylist:
 
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: tuple[Reference, ...] = ()) -> np.ndarray:
-        """See `Stylist.stylize`; the nearest reference goes to "idf:reference" where there is
-        one."""
+        """Return the workflow's picture; the nearest reference goes to "idf:reference" where the
+        workflow has that."""
         self.ready()
         values = dict(self._fixed) | {"idf:prompt": prompt, "idf:seed": int(seed),
                                       "idf:strength": float(strength)}
@@ -125,17 +146,10 @@ class ComfyStylist:
         return checked_picture(as_float(media.read_image(data, f"answer for {view.name}")), view,
                                self.name)
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     # ---- names
 
-    def _wanted_models(self) -> list[str]:
-        c = self.config
-        return list(c.controlnet_models) or [CONTROLNETS[kind] for kind in c.controlnet]
-
     def _info(self, kind: str) -> dict:
-        """What the server says of a node's class; {} where it has none of that name."""
+        """Return what the server says of a node's class; {} where it has none of that name."""
         answer = self._server.get_json(f"/object_info/{quote(kind, safe='')}", lacking=OTHER)
         found = answer.get(kind) if isinstance(answer, dict) else None
         return found if isinstance(found, dict) else {}
@@ -147,7 +161,8 @@ class ComfyStylist:
     # ---- one picture
 
     def _upload(self, picture: np.ndarray) -> str:
-        """The name under which a LoadImage node finds the picture, made of its content."""
+        """Send a picture; return the name, made of its content, that a LoadImage node finds it by.
+        """
         data = media.encode_image(picture)
         answer = self._server.upload(
             "/upload/image", f"{sha256_bytes(data)[:24]}.png", data,
@@ -158,7 +173,7 @@ class ComfyStylist:
         return f"{folder}/{answer['name']}" if folder else answer["name"]
 
     def _wait(self, ticket: str, view: View) -> dict:
-        """The outputs by node, when the history has them."""
+        """Return the outputs by node, when the history has them."""
         end, pause = time.monotonic() + self._server.timeout_s, 0.05
         while True:
             history = self._server.get_json(f"/history/{quote(ticket, safe='')}", lacking=OTHER)
@@ -172,26 +187,26 @@ class ComfyStylist:
                                f"nothing within {self._server.timeout_s:g} s", "look at its own "
                                "window; a slow machine needs a longer --timeout-s")
             if self.progress is not None:
-                self._server.quietly(lambda: self._tell(ticket))
+                self._server.quietly(lambda: self._watch(ticket))
             time.sleep(pause)
             pause = min(1.0, pause * 1.3)
 
-    def _tell(self, ticket: str) -> None:
+    def _watch(self, ticket: str) -> None:
         queue = self._server.get_json("/queue")
         waiting = [q[1] for q in queue.get("queue_pending") or [] if len(q) > 1]
         self.progress(0.0, f"{waiting.index(ticket) + 1} in the queue" if ticket in waiting else
                       "at work")
 
     def _give_up(self, ticket: str) -> None:
-        """Off the queue; and stopped where it is being worked at, but not the work of others."""
+        """Take an order off the queue; stop it where it is being worked at, but not others'."""
         self._server.post_json("/queue", {"delete": [ticket]})
         queue = self._server.get_json("/queue")
         if ticket in [q[1] for q in queue.get("queue_running") or [] if len(q) > 1]:
             self._server.post_json("/interrupt", {"prompt_id": ticket})
 
     def _result(self, outputs: dict, view: View) -> dict:
-        """The query of `/view` for the picture: of the node titled idf:output, else of the only
-        node that gave one."""
+        """Return the query of `/view` for the picture: of the node titled idf:output, else of the
+        only node that gave one."""
         titled = self._workflow.titled("idf:output")
         giving = {i: o["images"] for i, o in outputs.items()
                   if isinstance(o, dict) and isinstance(o.get("images"), list) and o["images"]}
@@ -215,8 +230,9 @@ def _picture(view: View, kind: str, references) -> np.ndarray:
 
 
 def _file_of(wanted: str, files: list[str]) -> str:
-    """The server's file of that name: with or without its folder and ending, in any precision.
-    The name itself where there is none, which the check of the workflow then tells."""
+    """Return the server's file of that name, with or without its folder and ending, in any
+    precision; the name itself where there is none, which the check of the workflow then reports.
+    """
     for fits in (lambda f: f == wanted, lambda f: _stem(f) == _stem(wanted),
                  lambda f: _stem(f).removesuffix("_fp16") == _stem(wanted)):
         found = [f for f in files if fits(f)]
@@ -235,16 +251,16 @@ def _check_status(status, view: View) -> None:
     """IdfError where the history says that the work failed or was interrupted."""
     if not isinstance(status, dict) or status.get("status_str") != "error":
         return
-    said = "see its own window"
+    found = "see its own window"
     for message in status.get("messages") or []:
         if not isinstance(message, (list, tuple)) or len(message) != 2:
             continue
         kind, about = message
         if kind == "execution_interrupted":
-            raise IdfError(f"{PROGRAM} was interrupted at {view.name}", "somebody stopped it",
+            raise IdfError(f"{PROGRAM} was interrupted at {view.name}", "stopped from elsewhere",
                            "run the same command again; what is done is kept")
         if kind == "execution_error" and isinstance(about, dict):
-            said = (f"{about.get('node_type', '?')}: {about.get('exception_type', '')} "
-                    f"{str(about.get('exception_message', '')).strip()[:200]}")
-    raise IdfError(f"{PROGRAM} failed at {view.name}", said,
+            found = (f"{about.get('node_type', '?')}: {about.get('exception_type', '')} "
+                     f"{str(about.get('exception_message', '')).strip()[:200]}")
+    raise IdfError(f"{PROGRAM} failed at {view.name}", found,
                    "see its own window; when memory ran out: a smaller --size")

@@ -9,18 +9,21 @@ import numpy as np
 
 from ...data.media import to_uint8
 from ...errors import IdfError
+from ..config import CONTROLS
 from ..stylist import View
 
 CANNY = (100, 200)  # hysteresis thresholds of the gray levels' gradient, those of ControlNet's demo
 FARTHEST = 80  # gray of the head's farthest part; what lies behind is 0
-KINDS = ("canny", "depth", "normal")
+CONTROLNETS = {"canny": "control_v11p_sd15_canny", "depth": "control_v11f1p_sd15_depth",
+               "normal": "control_v11p_sd15_normalbae"}  # ControlNet 1.1, as servers call them
 
 
 def control_picture(view: View, kind: str) -> np.ndarray:
-    """(H, W, 3) uint8 of kind "canny", "depth" or "normal"; IdfError where the view lacks it."""
+    """Return (H, W, 3) uint8 of kind canny, depth or normal; IdfError where the view lacks it."""
     lacks = {"canny": False, "depth": view.depth is None, "normal": view.normal is None}
     if kind not in lacks:
-        raise IdfError("There is no such control picture", repr(kind), f"use {', '.join(KINDS)}")
+        raise IdfError("This kind of control picture is unknown", repr(kind),
+                       f"use {', '.join(CONTROLS)}")
     if lacks[kind]:
         raise IdfError(f"The view {view.name} has no {kind} to guide the picture", "none known",
                        "make it from a scene (splats), or use --controlnet canny")

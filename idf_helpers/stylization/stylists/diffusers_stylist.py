@@ -12,14 +12,17 @@ import contextlib
 import importlib.util
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from ...errors import IdfError, shorten
-from ..config import StylizeConfig
-from ..stylist import Reference, View, checked_picture
+from ...data.media import resize_area, to_uint8
+from ...errors import IdfError, nearest, shorten
+from ...runtime.files import read_record
+from ..config import PromptConfig
+from ..stylist import Reference, Stylist, View, checked_picture
 from .controls import control_picture
 from .models import INSTALL, Folder, find, lora_file
 
@@ -69,39 +72,61 @@ EDITORS = {name: Family(name, name, size=size) for name, size in {
 SEES_SEVERAL = ("Flux2Pipeline", "Flux2KleinPipeline", "QwenImageEditPlusPipeline")
 
 
-class DiffusersStylist:
-    """`stylist.Stylist` on diffusers' pipelines.
+@dataclass(frozen=True)
+class DiffusersConfig(PromptConfig):
+    """Settings of the stylist `diffusers`. sampler: a name of SAMPLERS; "" = the model's own."""
 
-    Of the config it takes negative_prompt, steps, guidance, model, controlnet, controlnet_models,
-    control_weight, sampler (a name of SAMPLERS; "" = the model's own), lora, offload,
-    safety_checker, device. Editors take no ControlNet; those with an image guidance
-    (InstructPix2Pix) get it from the strength, 2 at 0 to 1 at 1, the others do not know how far
-    to go. Editors that see several pictures get the nearest styled neighbor as the second.
+    places: ClassVar[tuple[str, ...]] = ("device",)
+
+    lora: str = ""
+    """A LoRA put into the model: a .safetensors file, a name of `idf download` (sd15-lcm) or an id
+    of the hub; "" = none."""
+    safety_checker: bool = True
+    """Let the model's own safety checker, where it has one, judge the pictures."""
+    device: str = "auto"
+    """Torch device: auto, cpu, cuda, cuda:1, mps …; or offload: a GPU, with the parts of the model
+    that are not in use in main memory (slower, for small GPUs)."""
+
+
+class DiffusersStylist(Stylist):
+    """diffusers' pipelines.
+
+    Editors take no ControlNet; those with an image guidance (InstructPix2Pix) get it from the
+    strength, 2 at 0 to 1 at 1, the others do not know how far to go. Editors that see several
+    pictures get the nearest styled neighbor as the second.
 
     The model is looked for and checked at once, and loaded with the first picture. Nothing is ever
-    downloaded. progress: called with (fraction, words) after each step; may be set by the caller.
+    downloaded.
     """
 
     name = "diffusers"
+    config_type = DiffusersConfig
     source_type = "compositeWithTrainedAlgorithmicMedia"
     reads_prompt = True
     multiple = 8
 
-    def __init__(self, config: StylizeConfig):
-        self.config = config.checked()
-        self.progress: Callable[[float, str], None] | None = None
+    def __init__(self, config: DiffusersConfig):
+        super().__init__(config)
         self.model = config.model or "sd15"
         self._folder = find(self.model, "pipeline")
         self.family = _family(self.model, self._folder)
-        self.size: int | None = self.family.size
+        self.size = self.family.size
         if config.sampler and config.sampler not in SAMPLERS:
-            raise IdfError(f"There is no sampler {config.sampler!r} here", "",
+            raise IdfError(f"There is no sampler {config.sampler!r} here",
+                           config.sampler + nearest(config.sampler, SAMPLERS),
                            f"use one of: {', '.join(SAMPLERS)}; leave it out for the model's own")
+        if self.family.edits and config.controlnet:
+            raise IdfError(f"The model {self.model} is an editor and takes no ControlNet",
+                           f"controlnet {', '.join(config.controlnet)}", "leave --controlnet out")
         self._controls = {} if self.family.edits else self._find_controls()
         self._lora = lora_file(config.lora) if config.lora else None
         if self._lora and importlib.util.find_spec("peft") is None:
             raise IdfError("A LoRA needs the package peft", "not installed", INSTALL)
         self._pipeline = None
+
+    @property
+    def controls(self) -> Collection[str]:
+        return self._controls
 
     def settings(self) -> dict:
         c = self.config
@@ -115,7 +140,7 @@ class DiffusersStylist:
 
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: Sequence[Reference] = ()) -> np.ndarray:
-        """See `Stylist.stylize`. A picture that the safety checker blackens is tried again with
+        """Return the model's picture. One that the safety checker blackens is tried again with
         other seeds, the same ones every time; then it is an error."""
         pipeline = self._load()
         arguments = self._arguments(pipeline, view, prompt, strength, references)
@@ -131,7 +156,7 @@ class DiffusersStylist:
                        "try --device cpu: half precision may not be enough for this model")
 
     def close(self) -> None:
-        """Frees the model's memory."""
+        """Free the model's memory."""
         self._pipeline = None
         import torch
 
@@ -141,26 +166,23 @@ class DiffusersStylist:
     # ---- the model
 
     def _find_controls(self) -> dict[str, Folder]:
-        c, defaults = self.config, dict(self.family.controls)
-        found = {}
-        for i, kind in enumerate(c.controlnet):
-            wanted = c.controlnet_models[i] if c.controlnet_models else defaults.get(kind)
+        defaults, found = dict(self.family.controls), {}
+        for kind, model in self.config.controls().items():
+            wanted = model or defaults.get(kind)
             if wanted is None:
                 raise IdfError(f"There is no default ControlNet for {kind} with {self.model}",
                                f"defaults for {', '.join(defaults)}",
-                               "name one with --controlnet-models, or use another --controlnet")
+                               f"name one, --controlnet {kind}=MODEL, or use another --controlnet")
             found[kind] = find(wanted, "controlnet")
             self._check_fit(wanted, found[kind])
         return found
 
     def _check_fit(self, name: str, control: Folder) -> None:
-        """IdfError where a ControlNet was made for another kind of model."""
+        """Raise IdfError where a ControlNet was made for another kind of model."""
         if control.index.get("_class_name") != "ControlNetModel":
             raise IdfError(f"{name} is no ControlNet that can be used here",
                            str(control.index.get("_class_name", "another model")),
                            "use a ControlNetModel (not a union or an adapter)")
-        from ...runtime.files import read_record
-
         config = self._folder.path / "unet" / "config.json"
         unet = read_record(config, ("cross_attention_dim",), "settings of the model")
         dims = unet["cross_attention_dim"], control.index.get("cross_attention_dim")
@@ -178,7 +200,7 @@ class DiffusersStylist:
         c, device = self.config, _device(self.config.device)
         dtype = _precision(device, self.family)
         options = {"torch_dtype": dtype, "local_files_only": True, "use_safetensors": True}
-        with _quiet(), _told(self.model):
+        with _quiet(), _loading(self.model):
             if self._controls:
                 nets = [diffusers.ControlNetModel.from_pretrained(
                     f.path, variant=f.variant, **options) for f in self._controls.values()]
@@ -203,7 +225,7 @@ class DiffusersStylist:
         return pipeline
 
     def _place(self, pipeline, device, torch) -> None:
-        if self.config.offload:
+        if self.config.device == "offload":
             if importlib.util.find_spec("accelerate") is None:
                 raise IdfError("Moving a model in parts needs the package accelerate",
                                "not installed", INSTALL)
@@ -221,7 +243,7 @@ class DiffusersStylist:
     # ---- one picture
 
     def _arguments(self, pipeline, view: View, prompt: str, strength: float, references) -> dict:
-        """What the pipeline's call takes of all that we know."""
+        """Return what the pipeline's call takes of all that we know."""
         from PIL import Image
 
         c, takes = self.config, inspect.signature(pipeline.__call__).parameters
@@ -237,9 +259,8 @@ class DiffusersStylist:
         if c.negative_prompt:
             offered["negative_prompt"] = c.negative_prompt
         if self.family.name in SEES_SEVERAL and references:
-            from ...data.media import resize_area, to_uint8
-            nearest = resize_area(to_uint8(references[0].picture), width, height)
-            offered["image"] = [source, Image.fromarray(nearest)]
+            second = resize_area(to_uint8(references[0].picture), width, height)
+            offered["image"] = [source, Image.fromarray(second)]
         if "true_cfg_scale" in takes and "negative_prompt" not in offered:
             # without a negative prompt these skip the guidance; a blank one turns it on
             offered["negative_prompt"] = " "
@@ -252,7 +273,7 @@ class DiffusersStylist:
         return {k: v for k, v in offered.items() if k in takes}
 
     def _run(self, pipeline, arguments: dict, seed: int, view: View) -> tuple[np.ndarray, bool]:
-        """((H, W, 3) float32, whether the safety checker flagged it)."""
+        """Return ((H, W, 3) float32, whether the safety checker flagged it)."""
         import torch
 
         # drawn on the CPU, so that every device starts from the same noise
@@ -278,7 +299,7 @@ class DiffusersStylist:
 
 
 def _family(model: str, folder: Folder) -> Family:
-    """IdfError for a pipeline that is none of ours."""
+    """Return the family of a model; IdfError for a pipeline that is none of ours."""
     import diffusers
 
     kind = folder.index["_class_name"]
@@ -298,7 +319,7 @@ def _family(model: str, folder: Folder) -> Family:
 def _device(name: str):
     import torch
 
-    if name == "auto":
+    if name in ("auto", "offload"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -310,7 +331,7 @@ def _device(name: str):
 
 
 def _precision(device, family: Family):
-    """Half precision off the CPU; bfloat16 for the large editors where the GPU has it."""
+    """Return half precision off the CPU; bfloat16 for large editors where the GPU has it."""
     import torch
 
     if device.type == "cpu":
@@ -321,25 +342,26 @@ def _precision(device, family: Family):
 
 
 def _black(picture: np.ndarray, view: View) -> bool:
-    """Whether nothing is in it (NaN counts as nothing), though something is in the view."""
+    """Return whether a picture is empty (NaN counts as nothing), though the view is not."""
     return float(np.nan_to_num(picture).max()) < 4 / 255 and view.source().max() > 16 / 255
 
 
 @contextlib.contextmanager
 def _memory():
-    """A full GPU becomes an IdfError."""
+    """Turn a full GPU into an IdfError."""
     import torch
 
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise IdfError("The GPU's memory is full", str(error).split(". ")[0][:200],
-                       "a smaller --size, --offload, fewer --controlnet, or --device cpu") from None
+                       "a smaller --size, --device offload, fewer --controlnet, or --device cpu"
+                       ) from None
 
 
 @contextlib.contextmanager
-def _told(model: str):
-    """What loading raises for damaged files, as an IdfError."""
+def _loading(model: str):
+    """Turn what loading raises for damaged files into an IdfError."""
     import json
 
     from safetensors import SafetensorError
@@ -355,7 +377,7 @@ def _told(model: str):
 
 @contextlib.contextmanager
 def _quiet():
-    """Without diffusers' and transformers' remarks and bars: about torchvision, which nothing here
+    """Silence diffusers' and transformers' remarks and bars: about torchvision, which nothing here
     needs, about a checker that the user left out, about names of arguments that come and go."""
     import warnings
 

@@ -1,4 +1,4 @@
-"""The stylist `exemplar`: one view that somebody painted over, carried to the other views.
+"""The stylist `exemplar`: one view that was painted over by hand, carried to the other views.
 
 Where another view sees the same surface it takes the painted color from there; where it does not,
 colors come in patches from places of the painted view whose source looks alike (see
@@ -9,7 +9,9 @@ back of the head is made up once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,10 +19,10 @@ from ...data.cameras import scene_frame
 from ...data.media import over, read_image
 from ...errors import IdfError
 from ...runtime.files import sha256_file
-from ..config import PropagateConfig, StylizeConfig
+from ..config import Seed, StylizeConfig
 from ..propagators.geometry import fill_holes
-from ..reproject import Key, reproject
-from ..stylist import Reference, View, as_float
+from ..reproject import TOLERANCE, Key, reproject
+from ..stylist import Reference, Stylist, View, as_float
 from ..surface import SOLID, nearest_fill
 
 # On the back of a head neither place nor direction are like those of the painted side.
@@ -28,59 +30,66 @@ GUIDING = {"normal_weight": 0.05, "place_weight": 0.12, "ratios": True, "even": 
 SHAPE = 0.02  # the exemplar's aspect ratio may differ by this share
 
 
-class ExemplarStylist:
-    """See the module. `strength` mixes the painting with the view; prompt and seed have no effect
-    on the colors that the painted view shows."""
+@dataclass(frozen=True)
+class ExemplarConfig(StylizeConfig):
+    """Settings of the stylist `exemplar`."""
+
+    exemplar: Path | None = None
+    """Picture file of one view, painted over. Its name says which one, e.g. r_0.png; any other
+    name means the view in front."""
+    seed: Seed = 0
+    """Start of every random draw, in places that the painted view does not show."""
+    mode: Literal["anchored", "independent"] = "anchored"
+    """anchored: one view after the other, each seeing those before it. independent: each by
+    itself."""
+
+    def identity(self) -> dict:
+        """Return every field; the painting by its name and content."""
+        return super().identity() | {"exemplar": self.exemplar and
+                                     [self.exemplar.name, sha256_file(self.exemplar)]}
+
+
+class ExemplarStylist(Stylist):
+    """A painted view, carried to the others.
+
+    `strength` mixes the painting with the view; the seed has no effect on the colors that the
+    painted view shows.
+    """
 
     name = "exemplar"
+    config_type = ExemplarConfig
     source_type = "compositeSynthetic"
-    reads_prompt = False
-    preferred_mode = "anchored"
     reads_references = True
     from_first = True
     default_strength = 1.0
-    size: int | None = None
-    multiple = 1
 
-    def __init__(self, config: StylizeConfig):
-        if not config.exemplar:
+    def __init__(self, config: ExemplarConfig):
+        super().__init__(config)
+        if config.exemplar is None:
             raise IdfError("The stylist `exemplar` needs a painted view", "no exemplar",
                            "paint over one of the dataset's pictures and give it with --exemplar")
-        if config.mode == "grid":
-            raise IdfError("The stylist `exemplar` works on one view after the other", "mode grid",
-                           "leave --mode out")
-        self.path = Path(config.exemplar)
-        self.image = read_image(self.path, "exemplar")
-        self.frame_name = config.exemplar_frame
+        self.image = read_image(config.exemplar, "exemplar")
         self.view: View | None = None
         self.picture: np.ndarray | None = None
         self._key: Key | None = None
 
     def settings(self) -> dict:
-        return {"exemplar_sha256": sha256_file(self.path), "frame": self.frame_name}
+        return {"exemplar_sha256": sha256_file(self.config.exemplar)}
 
-    def wanted_key(self, names: Sequence[str]) -> str | None:
-        """Name of the frame that the exemplar shows, out of all; None = the frame in front.
-
-        Told by the setting, else by the file's name. IdfError for a setting that fits none.
-        """
-        if self.frame_name:
-            fitting = [n for n in names if n == self.frame_name] or \
-                [n for n in names if Path(n).name == Path(self.frame_name).stem]
-            if not fitting:
-                raise IdfError("The exemplar's frame is not one of the dataset",
-                               repr(self.frame_name), f"give a name such as {names[0]}")
-            return fitting[0]
-        return next((n for n in names if Path(n).name == self.path.stem), None)
+    def key_frame(self, names: Sequence[str]) -> str | None:
+        """Return the name of the frame that the exemplar shows, by its file name; None = the frame
+        in front."""
+        stem = self.config.exemplar.stem
+        return next((n for n in names if Path(n).name == stem), None)
 
     def prepare(self, views: Sequence[View]) -> None:
-        """The first view is the one that the exemplar shows."""
+        """Take the painting's view, which is the first, and the scale of the scene."""
         self.view = view = views[0]
         w, h = view.size
         got_w, got_h = self.image.shape[1], self.image.shape[0]
         if abs(got_w / got_h - w / h) > SHAPE * w / h:
-            raise IdfError(f"The exemplar {self.path} has another shape than the view {view.name}",
-                           f"{got_w}x{got_h}, the view {w}x{h}",
+            raise IdfError(f"The exemplar {self.config.exemplar} has another shape than the view "
+                           f"{view.name}", f"{got_w}x{got_h}, the view {w}x{h}",
                            "paint on the view itself, uncropped")
         painted = as_float(over(self.image))
         if (got_w, got_h) != (w, h):
@@ -89,7 +98,7 @@ class ExemplarStylist:
                                  else cv2.INTER_CUBIC)
         self.picture = np.clip(painted, 0, 1)
         self.scene = scene_frame([v.camera for v in views]) if view.camera is not None else None
-        self.tolerance = PropagateConfig().tolerance * (self.scene.radius if self.scene else 1)
+        self.tolerance = TOLERANCE * (self.scene.radius if self.scene else 1)
         if view.depth is not None:
             self._key = Key.of(view, self.picture, self.tolerance)
 

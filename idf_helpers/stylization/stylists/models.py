@@ -277,7 +277,7 @@ def fetch(name: str) -> Path:
         raise IdfError(f"The hub does not give {model.repo}", str(error).strip().split("\n")[0],
                        "the id may have moved, or want an account: look at "
                        f"https://huggingface.co/{model.repo}, fetch it with `hf download ID`, and "
-                       "name that id in the settings (--model, --controlnet-models)") from None
+                       "name that id in the settings (--model, --controlnet KIND=ID)") from None
     except Exception as error:  # of httpx or requests, by the hub's version
         if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in (
                 "httpx", "httpx2", "httpcore", "httpcore2", "requests", "huggingface_hub"):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import IdfError
+from ...errors import IdfError, nearest
 from ...face.color import lab_to_rgb, rgb_to_lab, smoothstep
 from ..config import StylizeConfig
-from ..stylist import Reference, View
+from ..stylist import Reference, Stylist, View
 
 CROWN = 0.12  # share of a head's height that counts as its crown, where hair is looked for
 SHADE = 0.7  # exponent on the lightness of recolored hair
@@ -70,31 +70,37 @@ PRESETS: dict[str, GradientMap | HairColor] = {
 }
 
 
-class PresetStylist:
-    """See the module. `strength` mixes the look with the view; prompt and seed have no effect."""
+@dataclass(frozen=True)
+class PresetConfig(StylizeConfig):
+    """Settings of the stylist `preset`."""
+
+    preset: str = ""
+    """Name of the look."""
+
+
+class PresetStylist(Stylist):
+    """Looks by name. `strength` mixes the look with the view; prompt and seed have no effect."""
 
     name = "preset"
+    config_type = PresetConfig
     source_type = "compositeSynthetic"
-    reads_prompt = False
     pointwise = True
     from_first = True
     default_strength = 1.0
-    size: int | None = None
-    multiple = 1
 
-    def __init__(self, config: StylizeConfig):
+    def __init__(self, config: PresetConfig):
+        super().__init__(config)
         if config.preset not in PRESETS:
-            raise IdfError(
-                "The stylist `preset` knows looks by name only" if config.preset else
-                "It is not said which look", repr(config.preset or config.prompt or "no preset"),
-                "give --preset with one of: " + ", ".join(PRESETS)
-                + ("; prompts are read by diffusers, a1111 and comfyui" if config.prompt else ""))
+            raise IdfError(f"There is no look `{config.preset}`" if config.preset else
+                           "The stylist `preset` needs the name of a look",
+                           (config.preset or "no preset") + nearest(config.preset, PRESETS),
+                           f"give --preset with one of: {', '.join(PRESETS)}; prompts are read by "
+                           "diffusers, a1111 and comfyui")
         self.look = PRESETS[config.preset]
-        self.preset = config.preset
         self._crown: tuple[np.ndarray, np.ndarray] | None = None
 
     def settings(self) -> dict:
-        return {"preset": self.preset}
+        return {"preset": self.config.preset}
 
     def prepare(self, views: Sequence[View]) -> None:
         if not isinstance(self.look, HairColor):
@@ -103,7 +109,7 @@ class PresetStylist:
         share = np.mean([hairness(rgb_to_lab(v.source()), self._crown)[v.mask > 0.5].mean()
                          for v in views if (v.mask > 0.5).any()])
         if share > TOO_MUCH_HAIR:
-            raise IdfError(f"The preset `{self.preset}` cannot tell hair from skin here",
+            raise IdfError(f"The preset `{self.config.preset}` cannot tell hair from skin here",
                            f"{100 * share:.0f} % of the head has the color of its crown",
                            "use a head with hair, or another preset")
 
@@ -120,7 +126,7 @@ class PresetStylist:
 
 
 def gradient_map(rgb: np.ndarray, look: GradientMap) -> np.ndarray:
-    """rgb (H, W, 3) float32 in [0, 1] -> the look's color at each pixel's lightness."""
+    """Return the look's color at each pixel's lightness; rgb and result (H, W, 3) in [0, 1]."""
     lab = rgb_to_lab(rgb)
     light = np.clip(lab[..., 0] / 100, 0, 1) ** look.gamma
     table = np.array(look.stops, np.float32)
@@ -134,7 +140,7 @@ def gradient_map(rgb: np.ndarray, look: GradientMap) -> np.ndarray:
 
 
 def crown_color(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
-    """Lab mean (3,) and spread (3,) of the tops of the heads in all views: hair, if there is any.
+    """Return Lab mean (3,) and spread (3,) of the tops of the heads in all views: hair, if any.
 
     The lightness "mean" is the 90th percentile: hair in the shade is darker than any of it, and
     counts as hair. IdfError where no view shows a head.
@@ -156,7 +162,8 @@ def crown_color(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hairness(lab: np.ndarray, crown: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(H, W) float32 in [0, 1]: how far each pixel has the crown's color, or a darker one."""
+    """Return (H, W) float32 in [0, 1]: how far each pixel has the crown's color, or a darker one.
+    """
     center, spread = crown
     above = smoothstep(1 - (lab[..., 0] - center[0]) / (3 * spread[0]))
     off = ((lab[..., 1:] - center[1:]) / (2.5 * spread[1:])) ** 2
@@ -164,7 +171,7 @@ def hairness(lab: np.ndarray, crown: tuple[np.ndarray, np.ndarray]) -> np.ndarra
 
 
 def recolor(rgb: np.ndarray, look: HairColor, crown) -> np.ndarray:
-    """rgb (H, W, 3) float32 in [0, 1], its hair in the look's color."""
+    """Return rgb (H, W, 3) float32 in [0, 1] with its hair in the look's color."""
     lab = rgb_to_lab(rgb)
     weight = hairness(lab, crown)[..., None]
     light = np.clip(look.gain * 100 * (np.clip(lab[..., :1], 0, 100) / 100) ** SHADE, 0, 100)

@@ -13,6 +13,7 @@ import html
 import http.client
 import ipaddress
 import json
+import os
 import re
 import secrets
 import ssl
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from ...errors import IdfError
+from ..config import ServerConfig
 
 QUICK_S = 20.0  # for an answer that takes no computing: lists, uploads, the state of the work
 MAX_BYTES = 256 * 2**20  # of one answer
@@ -34,24 +36,23 @@ AUTH = "IDF_SERVER_AUTH"  # environment variable: user:password
 class Server:
     """Requests to one base address.
 
-    url: e.g. http://127.0.0.1:7860. program: its name for messages. start: how to start it, for
-    the message where nothing answers. allow_remote: leave for an address that is not on this
-    machine. auth: "user:password" or "". timeout_s: for an answer that takes computing.
+    default: the address where the settings name none. program: its name for messages. start: how
+    to start it, for the message where nothing answers.
 
     Every method raises IdfError: not running, no answer in time, refused, an error that the server
-    tells, an answer that is not what was asked for.
+    reports, an answer that is not what was asked for.
     """
 
-    def __init__(self, url: str, program: str, start: str, allow_remote: bool = False,
-                 auth: str = "", timeout_s: float = 600.0):
-        self.url, local = check_url(url, program, allow_remote)
-        self.program, self.start, self.timeout_s = program, start, timeout_s
+    def __init__(self, default: str, program: str, start: str,
+                 config: ServerConfig = ServerConfig()):  # noqa: B008
+        self.url, local = check_url(config.server or default, program, config.allow_remote)
+        self.program, self.start, self.timeout_s = program, start, config.timeout_s
         self._headers = {"User-Agent": "idf_helpers"}
-        self._has_auth = bool(auth)
+        auth = os.environ.get(AUTH, "")
+        if auth and ":" not in auth:
+            raise IdfError(f"{AUTH} is not of the form user:password", "no colon in it",
+                           f"export {AUTH}=user:password")
         if auth:
-            if ":" not in auth:
-                raise IdfError(f"{AUTH} is not of the form user:password", "no colon in it",
-                               f"export {AUTH}=user:password")
             self._headers["Authorization"] = "Basic " + base64.b64encode(auth.encode()).decode()
         handlers: list = [_NoRedirect]
         if self.url.startswith("https"):
@@ -61,7 +62,7 @@ class Server:
         self._opener = urllib.request.build_opener(*handlers)
 
     def get(self, path: str, query: dict | None = None, lacking: str = "") -> bytes:
-        """The bytes at `path`. lacking: what a 404 means here and what to do."""
+        """Return the bytes at `path`. lacking: what a 404 means here and what to do."""
         query = f"?{urlencode(query)}" if query else ""
         return self._ask(path + query, None, {}, QUICK_S, lacking)
 
@@ -69,14 +70,14 @@ class Server:
         return self._parsed(self.get(path, query, lacking), path)
 
     def post_json(self, path: str, value, quick: bool = True, lacking: str = ""):
-        """The parsed answer to a JSON object; None where it is empty. quick: whether the answer
+        """Return the parsed answer to a JSON object; None where it is empty. quick: the answer
         needs no computing."""
         data = self._ask(path, json.dumps(value).encode(), {"Content-Type": "application/json"},
                          QUICK_S if quick else self.timeout_s, lacking)
         return self._parsed(data, path) if data.strip() else None
 
     def upload(self, path: str, name: str, data: bytes, fields: dict[str, str]):
-        """The parsed answer to a form with a PNG as its field `image` and further fields."""
+        """Return the parsed answer to a form with a PNG as its field `image` and further fields."""
         boundary = secrets.token_hex(16)
         parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
                  .encode() for key, value in fields.items()]
@@ -90,10 +91,10 @@ class Server:
 
     def post_watched(self, path: str, value, watch: Callable[[], None],
                      interrupt: Callable[[], None], every_s: float = 0.5):
-        """`post_json` of long work, `watch` called meanwhile; errors of `watch` are its own.
+        """Do `post_json` of long work, `watch` called meanwhile; errors of `watch` are its own.
 
         Ctrl-C and the time limit call `interrupt`, so that the server does not go on with work
-        that nobody waits for.
+        that no one waits for.
         """
         result: dict = {}
 
@@ -150,7 +151,7 @@ class Server:
                            str(reason)[:200] or type(reason).__name__, self.start) from None
 
     def _read(self, reply, path: str, end: float) -> bytes:
-        """All of it; bytes that come one by one do not stretch the time limit."""
+        """Read all of it; bytes that come one by one do not stretch the time limit."""
         blocks, size = [], 0
         while block := reply.read1(BLOCK):
             size += len(block)
@@ -177,7 +178,7 @@ class Server:
         found = f"{error.code} {error.reason}: {said}".rstrip(": ")
         if error.code in (401, 403):
             return IdfError(f"{self.program} at {self.url} wants another user or password"
-                            if self._has_auth else
+                            if "Authorization" in self._headers else
                             f"{self.program} at {self.url} wants a user and a password", found,
                             f"export {AUTH}=user:password, as the server was started with")
         if 300 <= error.code < 400:
@@ -210,7 +211,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def check_url(url: str, program: str, allow_remote: bool) -> tuple[str, bool]:
-    """(the address without a slash at its end, whether it is on this machine), or IdfError."""
+    """Return (the address without a slash at its end, whether it is on this machine), or IdfError.
+    """
     do = "e.g. --server http://127.0.0.1:7860"
     try:
         parts = urlsplit(url)
@@ -234,7 +236,7 @@ def check_url(url: str, program: str, allow_remote: bool) -> tuple[str, bool]:
 
 
 def is_local(host: str) -> bool:
-    """Whether a host name or address means this machine, without asking the network."""
+    """Return whether a host name or address means this machine, without asking the network."""
     with contextlib.suppress(ValueError):
         return _address(host).is_loopback
     return host.lower().rstrip(".") == "localhost"
@@ -252,8 +254,8 @@ def _address(host: str):
 
 
 def _words(body: bytes) -> str:
-    """What an error page or object says, in one line: FastAPI's `detail`, A1111's `errors`,
-    ComfyUI's `error.message`, or the text of a page."""
+    """Return what an error page or object says, in one line: FastAPI's `detail`, A1111's
+    `errors`, ComfyUI's `error.message`, or the text of a page."""
     text = body.decode(errors="replace")
     try:
         value = json.loads(text)

@@ -135,12 +135,12 @@ def check(nodes: dict, known: dict[str, dict], skip: set[tuple[str, str]]) -> No
                 continue  # a list is a link to another node
             if value not in choices:
                 raise IdfError(f"The server has no {name} {value!r} for the node {kind}",
-                               shorten(choices, 20) or "none at all", "give one of these: "
+                               shorten(choices, 20) or "none at all", "give one of these "
                                + FLAGS.get(name, "in the workflow"))
 
 
-FLAGS = {"ckpt_name": "--model", "control_net_name": "--controlnet-models",
-         "sampler_name": "--sampler"}
+FLAGS = {"ckpt_name": "with --model", "control_net_name": "with --controlnet KIND=MODEL",
+         "sampler_name": "with --sampler"}
 
 
 def choices_of(spec) -> list | None:

@@ -7,8 +7,6 @@ import pytest
 from idf_helpers import IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data.media import read_image, write_image
-from idf_helpers.stylization.config import PropagateConfig
-from idf_helpers.stylization.propagators import ebsynth
 from idf_helpers.stylization.propagators.ebsynth import EbsynthPropagator, Waiting
 
 ROOT = str(Path(__file__).resolve().parents[3])
@@ -32,7 +30,7 @@ def keys(head):
 def test_it_is_not_here(head, keys, monkeypatch):
     monkeypatch.setenv("EBSYNTH_BIN", "/nowhere/ebsynth")
     with pytest.raises(IdfError, match="not here"):
-        EbsynthPropagator(head.views, keys, PropagateConfig())
+        EbsynthPropagator(head.views, keys)
     assert "EBSYNTH_BIN" in STAGES["propagate"].find("ebsynth").missing()
 
 
@@ -42,19 +40,19 @@ def test_the_program_is_called_for_both_neighbors(head, keys, tmp_path, monkeypa
     program.write_text(FAKE.format(python=sys.executable, root=ROOT))
     program.chmod(0o755)
     monkeypatch.setenv("EBSYNTH_BIN", str(program))
-    made = EbsynthPropagator(head.views, keys, PropagateConfig()).frame(3)
+    made = EbsynthPropagator(head.views, keys).frame(3)
     expected = 0.75 * head.styled[0].mean() + 0.25 * head.styled[12].mean()
     assert made.rgb.mean() == pytest.approx(expected, abs=0.01)
     program.write_text(f"#!{sys.executable}\nraise SystemExit('no such style')\n")
     with pytest.raises(IdfError, match="failed") as error:
-        EbsynthPropagator(head.views, keys, PropagateConfig()).frame(3)
+        EbsynthPropagator(head.views, keys).frame(3)
     assert "no such style" in error.value.found
 
 
 def test_the_folders_of_the_program_with_windows(head, keys, tmp_path):
-    config = PropagateConfig(ebsynth=str(tmp_path / "eb"))
+    by_folder = STAGES["propagate"].find(f"ebsynth:{tmp_path / 'eb'}").load()
     with pytest.raises(Waiting, match="Waiting for EbSynth") as waiting:
-        EbsynthPropagator(head.views, keys, config)
+        by_folder(head.views, keys)
     assert "Run All" in waiting.value.do
     names = sorted(p.name for p in (tmp_path / "eb" / "keys").iterdir())
     # the turn closes: its first key stands once more behind the last frame
@@ -64,16 +62,12 @@ def test_the_folders_of_the_program_with_windows(head, keys, tmp_path):
         for n in numbers:
             color = np.full((96, 96, 3), 10 * (key % 24) + n, np.uint8)
             write_image(tmp_path / "eb" / f"out_{key:05d}" / f"{n:05d}.png", color)
-    made = EbsynthPropagator(head.views, keys, config)
+    made = by_folder(head.views, keys)
     assert made.frame(3).rgb.mean() * 255 == pytest.approx(0.75 * 3 + 0.25 * 123, abs=0.6)
     assert made.frame(18).rgb.mean() * 255 == pytest.approx((18 + 138) / 2, abs=0.6)
     np.testing.assert_array_equal(made.frame(12).rgb, keys[12])
     write_image(tmp_path / "eb" / "out_00012" / "00005.png", np.zeros((48, 48, 3), np.uint8))
     with pytest.raises(IdfError, match="another size"):
-        EbsynthPropagator(head.views, keys, config)
+        by_folder(head.views, keys)
     assert read_image(tmp_path / "eb" / "keys" / "keys00012.png").shape == (96, 96, 3)
 
-
-def test_numbers_in_names():
-    assert ebsynth._number("out_00012") == 12 and ebsynth._number("frames00003") == 3
-    assert ebsynth._number("out_") is None

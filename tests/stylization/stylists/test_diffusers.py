@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from idf_helpers.catalogue import STAGES
-from idf_helpers.cli.machine import download
+from idf_helpers.cli.download import download
 from idf_helpers.errors import IdfError
 from idf_helpers.runtime.machine import peak_rss_mb
-from idf_helpers.stylization.config import StylizeConfig
 from idf_helpers.stylization.stylist import Reference, View
 from idf_helpers.stylization.stylists import diffusers_stylist, models
-from idf_helpers.stylization.stylists.diffusers_stylist import SAMPLERS, DiffusersStylist
+from idf_helpers.stylization.stylists.diffusers_stylist import (
+    SAMPLERS,
+    DiffusersConfig,
+    DiffusersStylist,
+)
 
 from .stub_servers import gradient
 
@@ -55,9 +58,10 @@ def view():
 
 def stylist(made, model="sd", controls=("depth", "canny"), **options):
     names = [str(made[f"xl {c}" if model == "xl" else c]) for c in controls]
-    return DiffusersStylist(StylizeConfig(
-        prompt="a bronze bust", model=str(made[model]), controlnet=tuple(controls),
-        controlnet_models=tuple(names), **{"steps": 4, **options}))
+    return DiffusersStylist(DiffusersConfig(
+        prompt="a bronze bust", model=str(made[model]),
+        controlnet=tuple(f"{c}={n}" for c, n in zip(controls, names, strict=True)),
+        **{"steps": 4, **options}))
 
 
 def refused(action, *words):
@@ -136,8 +140,9 @@ def test_an_editor_takes_the_view_and_an_instruction(made, view):
     assert s.family.edits
     weak, strong = (s.stylize(view, "make it bronze", 1, x) for x in (0.2, 1.0))
     assert np.abs(weak - strong).mean() > 1e-5
-    default = DiffusersStylist(StylizeConfig(prompt="x", model=str(made["edit"])))
-    assert default.settings()["controlnet"] == {}, "ControlNets are none of an editor's business"
+    default = DiffusersStylist(DiffusersConfig(prompt="x", model=str(made["edit"])))
+    assert default.settings()["controlnet"] == {} and not default.controls
+    refused(lambda: stylist(made, "edit", controls=("canny",)), "editor", "--controlnet out")
 
 
 def test_editors_of_other_shapes_get_what_they_take(made, view):
@@ -222,7 +227,7 @@ def test_folders_that_are_not_whole(made, tmp_path, path, words):
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     for other in ("vocab.json", "merges.txt"):
         (folder / "tokenizer" / other).unlink(missing_ok=True)
-    refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model=str(folder))), *words)
+    refused(lambda: DiffusersStylist(DiffusersConfig(prompt="x", model=str(folder))), *words)
 
 
 def test_weights_pickled_cut_off_or_in_pieces(made, tmp_path, view):
@@ -230,7 +235,7 @@ def test_weights_pickled_cut_off_or_in_pieces(made, tmp_path, view):
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     pickled = weights.with_suffix(".bin")
     weights.rename(pickled)
-    model = StylizeConfig(prompt="x", model=str(folder), controlnet=())
+    model = DiffusersConfig(prompt="x", model=str(folder), controlnet=())
     refused(lambda: DiffusersStylist(model), "pickled", "diffusion_pytorch_model.bin")
     pickled.rename(weights)
     table = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
@@ -248,34 +253,34 @@ def test_weights_pickled_cut_off_or_in_pieces(made, tmp_path, view):
 
 
 def test_models_that_do_not_fit(made, tmp_path):
-    refused(lambda: DiffusersStylist(StylizeConfig(
-        prompt="x", model=str(made["xl"]), controlnet=("depth",),
-        controlnet_models=(str(made["depth"]),))), "does not fit", "32", "64")
-    refused(lambda: DiffusersStylist(StylizeConfig(
-        prompt="x", model=str(made["sd"]), controlnet=("depth",),
-        controlnet_models=(str(made["sd"] / "unet"),))), "no ControlNet", "UNet2DConditionModel")
-    refused(lambda: DiffusersStylist(StylizeConfig(
+    refused(lambda: DiffusersStylist(DiffusersConfig(
+        prompt="x", model=str(made["xl"]), controlnet=(f"depth={made['depth']}",))),
+        "does not fit", "32", "64")
+    refused(lambda: DiffusersStylist(DiffusersConfig(
+        prompt="x", model=str(made["sd"]), controlnet=(f"depth={made['sd'] / 'unet'}",))),
+        "no ControlNet", "UNet2DConditionModel")
+    refused(lambda: DiffusersStylist(DiffusersConfig(
         prompt="x", model=str(made["xl"]), controlnet=("normal",))), "no default", "normal")
     folder = shutil.copytree(made["sd"], tmp_path / "copy")
     for kind in ("AudioLDMPipeline", ["my_code", "MyPipeline"]):
         index = json.loads((folder / "model_index.json").read_text()) | {"_class_name": kind}
         (folder / "model_index.json").write_text(json.dumps(index))
-        refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model=str(folder))),
+        refused(lambda: DiffusersStylist(DiffusersConfig(prompt="x", model=str(folder))),
                 "not used here", "QwenImageEdit")
     file = tmp_path / "sd.safetensors"
     file.write_bytes(b"x")
-    refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model=str(file))), "one file",
+    refused(lambda: DiffusersStylist(DiffusersConfig(prompt="x", model=str(file))), "one file",
             "a1111")
     refused(lambda: stylist(made, sampler="heun++"), "heun++", "unipc")
     refused(lambda: stylist(made, device="quantum")._load(), "device", "quantum")
 
 
 def test_what_is_not_here_is_not_fetched_but_said_how_to_get(monkeypatch):
-    refused(lambda: DiffusersStylist(StylizeConfig(prompt="x")), "sd15", "not on this machine",
+    refused(lambda: DiffusersStylist(DiffusersConfig(prompt="x")), "sd15", "not on this machine",
             "idf download sd15", "OpenRAIL-M")
-    refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model="someone/else")),
+    refused(lambda: DiffusersStylist(DiffusersConfig(prompt="x", model="someone/else")),
             "hf download someone/else", "license")
-    refused(lambda: DiffusersStylist(StylizeConfig(prompt="x", model="/no/such/folder")),
+    refused(lambda: DiffusersStylist(DiffusersConfig(prompt="x", model="/no/such/folder")),
             "no folder", "idf download")
     monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
     assert "pip install" in models.missing()
@@ -294,7 +299,7 @@ def test_the_hubs_cache_is_found(made, monkeypatch, tmp_path):
 
     real = huggingface_hub.snapshot_download
     monkeypatch.setattr(huggingface_hub, "snapshot_download", in_folder)
-    s = DiffusersStylist(StylizeConfig(prompt="x", controlnet=()))
+    s = DiffusersStylist(DiffusersConfig(prompt="x", controlnet=()))
     assert s._folder.path.name == "abc123" and models.is_present("sd15")
     assert not models.is_present("sd15-canny") and not models.is_present("sd15-lcm")
 
@@ -328,7 +333,7 @@ def test_download_lists_and_fetches_on_request_only(made, monkeypatch, capsys, t
 
     response = type("Response", (), {"headers": {}, "request": None, "status_code": 404})()
     broken(RepositoryNotFoundError("404 Client Error: gone", response=response))
-    refused(lambda: download("sd15-canny"), "may have moved", "--controlnet-models")
+    refused(lambda: download("sd15-canny"), "may have moved", "--controlnet KIND=ID")
     broken(OSError(28, "No space left on device"))
     refused(lambda: download("sd15-canny"), "could not be fetched", "No space", "disk")
 

@@ -3,9 +3,8 @@ import pytest
 
 from idf_helpers import IdfError
 from idf_helpers.data import samples
-from idf_helpers.stylization.config import StylizeConfig
 from idf_helpers.stylization.stylist import View
-from idf_helpers.stylization.stylists.preset import PRESETS, PresetStylist
+from idf_helpers.stylization.stylists.preset import PRESETS, PresetConfig, PresetStylist
 
 
 def sample_views(step=12):
@@ -17,23 +16,23 @@ def sample_views(step=12):
 @pytest.mark.parametrize("name", ["bronze", "porcelain"])
 def test_a_look_depends_on_nothing_but_the_pixel(head, name):
     view = head.views[0]
-    styled = PresetStylist(StylizeConfig(preset=name)).stylize(view)
+    styled = PresetStylist(PresetConfig(preset=name)).stylize(view)
     order = np.random.default_rng(0).permutation(96 * 96)
     mixed = View(view.rgb.reshape(-1, 3)[order].reshape(96, 96, 3), view.mask)
-    again = PresetStylist(StylizeConfig(preset=name)).stylize(mixed)
+    again = PresetStylist(PresetConfig(preset=name)).stylize(mixed)
     np.testing.assert_allclose(styled.reshape(-1, 3)[order], again.reshape(-1, 3), atol=1e-6)
     assert np.abs(styled - view.rgb)[view.mask > 0.5].mean() > 0.05
 
 
 def test_strength_mixes(head):
-    view, look = head.views[0], PresetStylist(StylizeConfig(preset="gold"))
+    view, look = head.views[0], PresetStylist(PresetConfig(preset="gold"))
     whole, half = look.stylize(view, strength=1.0), look.stylize(view, strength=0.5)
     np.testing.assert_allclose(half, (view.rgb + whole) / 2, atol=1e-6)
 
 
 def test_red_hair_leaves_skin_and_clothes():
     views = sample_views()
-    look = PresetStylist(StylizeConfig(preset="red_hair"))
+    look = PresetStylist(PresetConfig(preset="red_hair"))
     look.prepare(views)
     for view in views:
         before, after = view.source(), look.stylize(view)
@@ -53,15 +52,20 @@ def test_red_hair_leaves_skin_and_clothes():
 def test_a_head_without_hair_is_refused(head):
     bald = View(np.full((32, 32, 3), 0.6, np.float32), np.ones((32, 32), np.float32))
     with pytest.raises(IdfError, match="hair from skin"):
-        PresetStylist(StylizeConfig(preset="red_hair")).prepare([bald])
+        PresetStylist(PresetConfig(preset="red_hair")).prepare([bald])
     with pytest.raises(IdfError, match="shows a head"):
-        PresetStylist(StylizeConfig(preset="red_hair")).prepare(
+        PresetStylist(PresetConfig(preset="red_hair")).prepare(
             [View(bald.rgb, np.zeros((32, 32), np.float32))])
 
 
 def test_it_does_not_pretend_to_read_prompts():
-    with pytest.raises(IdfError, match="which look") as error:
-        PresetStylist(StylizeConfig(prompt="an elf from the moon"))
+    with pytest.raises(TypeError, match="prompt"):
+        PresetConfig(prompt="an elf from the moon")
+    with pytest.raises(IdfError, match="needs the name of a look") as error:
+        PresetStylist(PresetConfig())
     assert all(name in error.value.do for name in PRESETS) and "diffusers" in error.value.do
-    with pytest.raises(IdfError, match="by name only"):
-        PresetStylist(StylizeConfig(preset="granite"))
+    with pytest.raises(IdfError, match="no look `bronce`") as error:
+        PresetStylist(PresetConfig(preset="bronce"))
+    assert "did you mean `bronze`" in error.value.found
+    with pytest.raises(IdfError, match="no look"):
+        PresetStylist(PresetConfig(preset="granite"))

@@ -13,10 +13,10 @@ import pytest
 
 from idf_helpers.data.media import encode_image
 from idf_helpers.errors import IdfError
-from idf_helpers.stylization.config import StylizeConfig
-from idf_helpers.stylization.stylist import Reference, View, open_stylist
+from idf_helpers.stylization.methods import STYLISTS, open_stylist
+from idf_helpers.stylization.stylist import Reference, View
 from idf_helpers.stylization.stylists.a1111 import A1111Stylist
-from idf_helpers.stylization.stylists.comfyui import ComfyStylist
+from idf_helpers.stylization.stylists.comfyui import ComfyConfig, ComfyStylist
 from idf_helpers.stylization.stylists.server import Server, check_url
 from idf_helpers.stylization.stylists.workflow import BUILT_IN, Workflow
 
@@ -47,7 +47,7 @@ def view():
 
 
 def made(kind, server, **options):
-    return kind(StylizeConfig(prompt="a bronze bust", server=server.url, **options))
+    return kind(kind.config_type(prompt="a bronze bust", server=server.url, **options))
 
 
 def refused(action, *words):
@@ -91,7 +91,7 @@ def unused_port():
 
 def test_nothing_runs_there(view):
     for kind, start in ((A1111Stylist, "--api"), (ComfyStylist, "main.py")):
-        config = StylizeConfig(prompt="x", server=f"http://127.0.0.1:{unused_port()}")
+        config = kind.config_type(prompt="x", server=f"http://127.0.0.1:{unused_port()}")
         refused(lambda kind=kind, config=config: kind(config).ready(), "does not answer", start)
 
 
@@ -361,7 +361,7 @@ def test_names_that_comfyui_does_not_have(serve, monkeypatch):
     refused(made(ComfyStylist, stub, model="sdxl").ready, "sdxl", "v1-5-pruned", "--model")
     refused(made(ComfyStylist, stub, sampler="heun").ready, "heun", "euler", "--sampler")
     refused(made(ComfyStylist, stub, controlnet=("normal",)).ready, "normalbae",
-            "--controlnet-models")
+            "--controlnet KIND=MODEL")
     monkeypatch.setitem(stub.lists, "ckpt_name", [])
     refused(made(ComfyStylist, stub).ready, "no checkpoint")
 
@@ -385,7 +385,7 @@ def test_comfyui_takes_too_long_and_its_order_is_taken_back(serve, view):
 
 
 def test_several_pictures_and_no_titled_output(view):
-    stylist = ComfyStylist(StylizeConfig(prompt="x"))
+    stylist = ComfyStylist(ComfyConfig(prompt="x"))
     nodes = json.loads(BUILT_IN.read_text())
     nodes["save"]["_meta"]["title"] = "save"
     stylist._workflow = Workflow(nodes, "own")
@@ -402,7 +402,9 @@ def test_both_are_found_by_name_and_contact_nobody_until_a_picture_is_wanted(mon
     monkeypatch.setattr(socket, "create_connection",
                         lambda *a, **k: pytest.fail("a server was contacted"))
     for name in ("a1111", "comfyui"):
-        stylist = open_stylist(name, StylizeConfig(prompt="a bronze bust"))
+        kind = STYLISTS.find(name).config_type()
+        stylist = open_stylist(name, kind(prompt="a bronze bust"))
         assert stylist.name == name and json.dumps(stylist.settings())
-        refused(lambda name=name: open_stylist(name, StylizeConfig(prompt=" ")), "needs a prompt")
+        refused(lambda name=name, kind=kind: open_stylist(name, kind(prompt=" ")),
+                "needs a prompt")
     assert "IDF_SERVER_AUTH" not in os.environ

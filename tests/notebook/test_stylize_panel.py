@@ -5,7 +5,9 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import samples
 from idf_helpers.data.media import encode_image, read_image, resize_area, write_image
 from idf_helpers.data.transforms import write_transforms
-from idf_helpers.notebook.stylize_panel import DiffusionPanel, key_strip, paint
+from idf_helpers.notebook.stylize_panel import StylizePanel, key_strip, paint
+from idf_helpers.stylization.config import ServerConfig
+from idf_helpers.stylization.stylists.preset import PresetConfig
 from idf_helpers.stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
 
 
@@ -25,7 +27,7 @@ def turntable(tmp_path_factory):
 
 
 def test_a_look_by_the_button(turntable, tmp_path):
-    panel = DiffusionPanel(turntable, tmp_path, resolution=None)
+    panel = StylizePanel(turntable, tmp_path, resolution=None)
     panel.button.click()
     assert len(panel.styled.frames) == 8 and panel.report_file["propagator"] == "none"
     assert "overlap of the outlines: 1.000" in panel.status.value
@@ -37,15 +39,15 @@ def test_a_look_by_the_button(turntable, tmp_path):
 
 
 def test_only_what_counts_is_shown(turntable, tmp_path):
-    panel = DiffusionPanel(turntable, tmp_path)
+    panel = StylizePanel(turntable, tmp_path)
     assert panel.prompt.layout.display == "none" and panel.preset.layout.display is None
-    assert panel.config().prompt == "" and panel.config().preset == "bronze"
+    assert panel.config() == PresetConfig(preset="bronze", strength=1.0)
     panel.stylist.value = "a1111"
     assert panel.prompt.layout.display is None and panel.preset.layout.display == "none"
     panel.ready.value = "elf"
     config = panel.config()
     assert config.prompt == PROMPTS["elf"] and config.negative_prompt == NEGATIVE
-    assert config.strength == 0.6 and config.preset == "" and panel.row().keys == 8
+    assert config.strength == 0.6 and isinstance(config, ServerConfig) and panel.views().keys == 8
     panel.keys.value = 3
     assert len(panel.key_indices()) == 3
 
@@ -61,7 +63,7 @@ def test_an_uploaded_painting(turntable, tmp_path):
     file = paint(turntable, tmp_path / "painting")
     assert file.stem in {f.name.split("/")[-1] for f in turntable.frames}
     assert read_image(file).shape == (40, 40, 3)
-    panel = DiffusionPanel(turntable, tmp_path, "exemplar", keys=2, resolution=None,
+    panel = StylizePanel(turntable, tmp_path, "exemplar", keys=2, resolution=None,
                            propagator="flow")
     with pytest.raises(IdfError, match="painted view"):
         panel.run()
@@ -71,7 +73,7 @@ def test_an_uploaded_painting(turntable, tmp_path):
         ({"name": name, "type": "image/png", "size": len(data), "content": data,
           "last_modified": __import__("datetime").datetime(2026, 1, 1)},)
     config = panel.config()
-    assert config.exemplar.endswith(name)
+    assert config.exemplar.name == name
     np.testing.assert_array_equal(read_image(config.exemplar), read_image(file))
     with pytest.raises(IdfError, match="no restyled views"):
         panel.sheet()

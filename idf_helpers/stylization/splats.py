@@ -1,0 +1,37 @@
+"""Splats of views, trained as one step of this stage: for their depth, and for the loop's turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..data.dataset import Dataset
+from ..reconstruction import choose_method, reconstruct
+from ..reconstruction.config import TrainingConfig
+from ..runtime.progress import Reporter
+from ..scene import Scene
+
+
+class TrainingStep(Reporter):
+    """Shows a training as a step of the stage that it is part of."""
+
+    def __init__(self, reporter: Reporter, step: str):
+        self.reporter, self.name = reporter, step
+
+    def training(self, progress) -> None:
+        self.reporter.step(self.name, progress.fraction)
+
+    def note(self, text: str) -> None:
+        self.reporter.note(text)
+
+
+def train_splats(data: Dataset, out: Path, config: TrainingConfig, step: str, reporter: Reporter,
+                 **settings) -> Scene:
+    """Train splats with the best method that runs here; the scene.
+
+    step: its name for the reporter. settings: of the method, beside those in `config`.
+    """
+    entry, _ = choose_method("splats")
+    settings = {"iterations": config.iterations, "budget_s": config.budget_s, "seed": config.seed,
+                "resolution": config.resolution} | settings
+    return reconstruct(data, out, f"splats:{entry.name}", entry.load().config_from(settings),
+                       reporter=TrainingStep(reporter, step))
