@@ -95,7 +95,7 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
     Args:
         model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file.
         out: file to write; with the format graphdeco a new folder.
-        format: default: told by the suffix of `out`.
+        format: default: as the suffix of `out` says.
         config: settings; a format takes those that concern it.
         reporter: takes word of the progress.
 

@@ -1,4 +1,4 @@
-"""Expression coefficients as sliders that people understand: pairs, groups, the telling ones first.
+"""Expression coefficients as sliders with plain names: pairs, groups, the most useful ones first.
 
 The widgets and the exported page show the same sliders: this plan is made here once and sent to
 the page as JSON.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -90,11 +90,6 @@ def slider_plan(names: Sequence[str], low, high, neutral, influence=None) -> lis
                    id(s) in few, *(tuple(round(float(v[m]), 5) for m in members)
                                    for v in (low, high, neutral)))
             for s in ordered for key, _, label, members in [s]]
-
-
-def plan_json(sliders: Sequence[Slider]) -> list[dict]:
-    """The plan as the page reads it."""
-    return [asdict(s) for s in sliders]
 
 
 def full_names(names: Sequence[str], length: int) -> tuple[str, ...]:

@@ -1,0 +1,37 @@
+"""What the notebooks show and press: panels, widgets, sheets; each imported on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .viewers import view
+
+_HOMES = {
+    ".swap_panel": ("SwapPanel", "source_picture"),
+    ".swap_compare": ("compare_swaps",),
+    ".video_panel": ("clip_sheet", "swap_clip"),
+    ".training_panel": ("AvatarPanel", "NerfPanel", "SplatPanel"),
+    ".compare_methods": ("cleaned_picture", "compare_methods", "curves_plot", "difference_picture",
+                         "geometry_picture", "methods_here", "results_table"),
+    ".stylize_panel": ("StylizePanel", "loop_sheet", "paint"),
+    ".default_inputs": ("fetch_face_models", "swapped_views", "talking_frames"),
+    ".viewers": ("view",),
+    ".widgets": ("frames_sheet", "methods_table", "offer", "show", "show_video"),
+    "..runtime.tables": ("Table",),
+    "..exporting.model": ("Model",),
+    "..exporting.config": ("ReenactConfig",),
+    "..exporting.gallery": ("write_view",),
+    "..exporting.reenact": ("reenact",),
+    "..exporting.expression": ("write_expression",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["view", *_HOME_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name], __name__), name)

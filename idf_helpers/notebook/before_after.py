@@ -12,7 +12,8 @@ from .widgets import picture_widget, png
 
 
 def split(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
-    """uint8 (H, W, 3): `before` left of the line at `share` of the width, `after` right of it.
+    """Return `before` left of the line at `share` of the width, `after` right of it:
+    (H, W, 3) uint8.
 
     before, after: uint8 (H, W, 3|4) of one size, alpha over white. share: in [0, 1].
     """

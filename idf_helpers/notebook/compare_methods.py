@@ -1,120 +1,176 @@
-"""Two reconstructions of the same views side by side: over time, in numbers, and where they err."""
+"""Methods on the same views side by side: over time, in numbers, and where they err."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..data.contact_sheet import contact_sheet
+from ..catalogue import STAGES
+from ..data.cameras import Camera, scene_frame
+from ..data.contact_sheet import before_after, contact_sheet
 from ..data.dataset import Dataset
-from ..metrics import Target
-from ..reconstruction.nerf.config import VoxelConfig
-from ..reconstruction.nerf.stage import train
-from ..reconstruction.splats.config import SplatConfig
+from ..metrics import Target, psnr
+from ..reconstruction import choose_method, reconstruct
+from ..reconstruction.config import TrainingConfig
+from ..reconstruction.splats.scene import GaussianScene
+from ..reconstruction.trainer import Progress
 from ..runtime.files import read_json, stable_hash, write_json
-from .nerf_panel import HeldOut
+from ..runtime.progress import Reporter
+from ..runtime.tables import Table
+from ..scene import HasNormals, Scene
 
-LOOK_EVERY_S = 2.0  # between two looks at the held-out views
+CHECKED_VIEWS = 3  # held-out views that a curve over time is taken from
+LOOK_EVERY_S = 2.0  # between two looks at them
 CURVE = "held_out_curve.json"
+COLORS = ("#3366aa", "#c2571a", "#2a8c4a")
 ERROR_GAIN = 4.0  # of the difference pictures: a quarter of the range is white
+# Places to look from that no training view has, in distances: (front, up) of the scene's frame.
+UNSEEN_PLACES = {"from below": (0.7, -0.75), "from above": (0.7, 0.75), "from afar": (2.6, 0.4)}
+
+
+def run_folder(out, data: Dataset, stage: str, method: str, config: TrainingConfig) -> Path:
+    """Return the run folder under `out` for one choice of data, method and settings."""
+    key = stable_hash([data.fingerprint(), str(config), method])[:8]
+    return Path(out) / f"{stage}-{key}"
+
+
+class HeldOutCurve(Reporter):
+    """PSNR over time on a few held-out views; the training's clock stands still meanwhile."""
+
+    def __init__(self, data: Dataset, resolution: int | None):
+        step = max(1, len(data.test) // CHECKED_VIEWS)
+        self.targets = [Target.of(f, resolution) for f in data.test[::step][:CHECKED_VIEWS]]
+        self.rows: list[tuple[float, float]] = []
+        self._looked = -math.inf
+
+    def training(self, progress: Progress) -> None:
+        if time.monotonic() - self._looked > LOOK_EVERY_S or progress.fraction >= 1:
+            self.look(progress)
+            self._looked = time.monotonic()
+
+    def look(self, progress: Progress) -> None:
+        """Measure the state right now."""
+        values = [psnr(progress.preview(t.camera, t.background), t.rgb) for t in self.targets]
+        self.rows.append((progress.seconds, float(np.mean(values))))
+
+    def kept(self, folder: Path) -> np.ndarray:
+        """Keep the curve in a run folder; return it, or the one of an earlier call: (N, 2) seconds
+        of optimization, mean dB."""
+        if self.rows:
+            write_json(folder / CURVE, self.rows)
+        rows = read_json(folder / CURVE, "curve") if (folder / CURVE).is_file() else []
+        return np.array(rows, float).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
-class Contest:
-    """What came of one kind: its scene, curve (N, 2) of seconds and held-out dB, metrics, and
+class MethodResult:
+    """What came of one method: its scene, curve (N, 2) of seconds and held-out dB, metrics, and
     milliseconds for a render of a held-out view."""
 
     name: str
-    scene: object
+    scene: Scene
     curve: np.ndarray
     metrics: dict
     render_ms: float
 
 
-def compare_with_splats(dataset: Dataset, runs, config: VoxelConfig) -> list[Contest]:
-    """Trains a voxel field and splats on the same views with the same budget and resolution, each
-    in its run folder under `runs`; finished runs are read back."""
-    splats = SplatConfig(iterations=config.iterations, budget_s=config.budget_s,
-                         resolution=config.resolution, seed=config.seed)
-    key = stable_hash([dataset.fingerprint(), str(config)])[:8]
-    return [_run("NeRF (voxel)", dataset, Path(runs) / f"versus-nerf-{key}", config, train),
-            _run("Gaussian splats", dataset, Path(runs) / f"versus-splats-{key}", splats,
-                 train_splats)]
+def methods_here(stage: str) -> list[str]:
+    """Return the methods of a stage that can run here, as "stage:name"; without the test oracle
+    (`reference`) and those that are not for every use, which are asked for by name."""
+    table = STAGES[stage]
+    return [f"{stage}:{s.name}" for s in table.available() if not s.missing
+            and s.name != "reference" and table.find(s.name).commercial]
 
 
-def _run(name: str, dataset: Dataset, folder: Path, config, method) -> Contest:
-    checked = HeldOut(dataset, config.resolution)
-    last = -1e9
+def compare_methods(data: Dataset, out, methods: Sequence[str], config: TrainingConfig
+                    ) -> list[MethodResult]:
+    """Train the same views with several methods, equally long; read back what is finished.
 
-    def progress(p) -> None:
-        nonlocal last
-        if time.monotonic() - last > LOOK_EVERY_S or p.fraction >= 1:
-            checked.look(p)
-            last = time.monotonic()
+    out: folder of the runs. methods: such as "splats:cpu"; "splats" takes the best one here.
+    config: settings of one of them; the others take its length, resolution and seed.
+    """
+    return [_result(data, out, method, config) for method in methods]
 
-    scene = method(dataset, folder, config, progress=progress)
-    if len(checked.curve):
-        write_json(folder / CURVE, checked.curve)
-    curve = np.array(read_json(folder / CURVE, "curve")) if (folder / CURVE).is_file() else \
-        np.zeros((0, 2))
-    t = checked.targets[0]
-    scene.render(t.camera)
+
+def _result(data: Dataset, out, method: str, config: TrainingConfig) -> MethodResult:
+    entry, _ = choose_method(method)
+    stage, kind = method.partition(":")[0], entry.config_type()
+    own = config if type(config) is kind else kind(
+        iterations=config.iterations, budget_s=config.budget_s, resolution=config.resolution,
+        seed=config.seed)
+    folder = run_folder(out, data, stage, entry.name, own)
+    curve = HeldOutCurve(data, own.resolution)
+    scene = reconstruct(data, folder, f"{stage}:{entry.name}", own, reporter=curve)
+    camera = curve.targets[0].camera
+    scene.render(camera)
     began = time.perf_counter()
-    scene.render(t.camera)
-    return Contest(name, scene, curve, read_json(folder / "metrics.json", "metrics file"),
-                   1000 * (time.perf_counter() - began))
+    scene.render(camera)
+    milliseconds = 1000 * (time.perf_counter() - began)
+    return MethodResult(f"{stage} {entry.name}", scene, curve.kept(folder),
+                        read_json(folder / "metrics.json", "metrics file"), milliseconds)
 
 
-def versus_table(contests: list[Contest]) -> list[dict]:
-    """Rows for `widgets.html_table`."""
-    return [{"method": c.name, "PSNR, dB": c.metrics["psnr"], "SSIM": c.metrics["ssim"],
-             "seconds": c.metrics["seconds"], "render, ms": round(c.render_ms, 1),
-             "peak memory, MB": c.metrics["peak_rss_mb"]} for c in contests]
+def results_table(results: Sequence[MethodResult]) -> Table:
+    """Return the measures, a row for each method."""
+    return Table([{"method": r.name, "PSNR, dB": r.metrics["psnr"], "SSIM": r.metrics["ssim"],
+                   "iterations": r.metrics["iterations"], "seconds": r.metrics["seconds"],
+                   "render, ms": round(r.render_ms, 1),
+                   "peak memory, MB": r.metrics["peak_rss_mb"]} for r in results])
 
 
-def curves_plot(contests: list[Contest]) -> np.ndarray:
-    """uint8 (H, W, 3): PSNR on held-out views over seconds of training."""
+def curves_plot(results: Sequence[MethodResult]) -> np.ndarray:
+    """Return PSNR on held-out views over seconds of training: (H, W, 3) uint8."""
+    return plot({r.name: r.curve for r in results}, "PSNR on held-out views, dB", (6.0, 3.2), 110,
+                "o-")
+
+
+def plot(curves: dict[str, np.ndarray], label: str, size: tuple[float, float], dpi: int,
+         style: str = "-") -> np.ndarray:
+    """Return curves, each (N, 2) of seconds and values, as a picture: (H, W, 3) uint8."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # not pyplot: nothing global, nothing shown twice
 
-    figure = Figure(figsize=(6.0, 3.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for c, color in zip(contests, ("#c2571a", "#3366aa", "#2a8c4a"), strict=False):
-        axes.plot(c.curve[:, 0], c.curve[:, 1], "o-", markersize=3, color=color, label=c.name)
-    axes.set(xlabel="seconds of training", ylabel="PSNR on held-out views, dB")
+    for (name, curve), color in zip(curves.items(), COLORS, strict=False):
+        axes.plot(curve[:, 0], curve[:, 1], style, markersize=3, color=color, label=name or None)
+    axes.set(xlabel="seconds of training", ylabel=label)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if any(curves):
+        axes.legend()
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def difference_picture(contests: list[Contest], dataset: Dataset, resolution: int | None,
+def difference_picture(results: Sequence[MethodResult], data: Dataset, resolution: int | None,
                        views: int = 4, cell: int = 170) -> np.ndarray:
-    """uint8 (H, W, 3): one row a held-out view: the picture, then each method's render and its
-    error, four times as bright as it is."""
-    step = max(1, len(dataset.test) // views)
+    """Return a row for each held-out view: the picture, then each method's render and its error,
+    four times as bright as it is: (H, W, 3) uint8."""
+    step = max(1, len(data.test) // views)
     pictures, captions = [], []
-    for frame in dataset.test[::step][:views]:
+    for frame in data.test[::step][:views]:
         t = Target.of(frame, resolution)
         pictures.append(t.rgb)
         captions.append(Path(frame.name).name)
-        for c in contests:
-            render = c.scene.render(t.camera, None, t.background)
+        for r in results:
+            render = r.scene.render(t.camera, None, t.background)
             pictures += [render, np.clip(ERROR_GAIN * np.abs(render - t.rgb), 0, 1)]
-            captions += [c.name, "4 x error"]
-    return contact_sheet(pictures, columns=1 + 2 * len(contests), cell=cell, captions=captions)
+            captions += [r.name, "4 x error"]
+    return contact_sheet(pictures, columns=1 + 2 * len(results), cell=cell, captions=captions)
 
 
-def geometry_picture(scene, dataset: Dataset, resolution: int | None, views: int = 4,
+def geometry_picture(scene: Scene, data: Dataset, resolution: int | None, views: int = 4,
                      cell: int = 170) -> np.ndarray:
-    """uint8 (H, W, 3): renders of held-out views, below them depth (near = bright), below those
-    the normals (x, y, z of the world as red, green, blue)."""
-    step = max(1, len(dataset.test) // views)
-    cameras = [f.camera.fitted(resolution) for f in dataset.test[::step][:views]]
+    """Return renders of held-out views, below them depth (near = bright), and where the scene knows
+    its surface the normals (x, y, z of the world as red, green, blue): (H, W, 3) uint8."""
+    step = max(1, len(data.test) // views)
+    cameras = [f.camera.fitted(resolution) for f in data.test[::step][:views]]
     full = [scene.render_full(c) for c in cameras]
     depths = []
     for r in full:
@@ -122,6 +178,20 @@ def geometry_picture(scene, dataset: Dataset, resolution: int | None, views: int
             else (0, 1)
         gray = np.nan_to_num(1 - 0.9 * (r.depth - near) / max(far - near, 1e-9), nan=0.0)
         depths.append(np.repeat(gray[..., None], 3, axis=2))
-    normals = [np.nan_to_num(0.5 + 0.5 * scene.normals(c), nan=1.0) for c in cameras]
+    normals = [np.nan_to_num(0.5 + 0.5 * scene.normals(c), nan=1.0) for c in cameras] \
+        if isinstance(scene, HasNormals) else []
     return contact_sheet([*(r.rgb for r in full), *depths, *normals], columns=len(cameras),
                          cell=cell)
+
+
+def cleaned_picture(before: GaussianScene, after: GaussianScene, size: int = 256) -> np.ndarray:
+    """Return a scene from below, above and afar, and below each the same after a change:
+    (H, W, 3) uint8."""
+    frame, base = scene_frame(before.cameras), before.cameras[0].fitted(size)
+    views = []
+    for front, up in UNSEEN_PLACES.values():
+        place = frame.center + frame.distance * (front * frame.front + up * frame.up)
+        views.append(Camera.look_at(place, frame.center, frame.up, base.fov_x, base.width,
+                                    base.height))
+    return before_after([before.render(v) for v in views], [after.render(v) for v in views], size,
+                        list(UNSEEN_PLACES))

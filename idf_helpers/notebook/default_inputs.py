@@ -15,8 +15,13 @@ from ..runtime.runs import latest_run
 from ..swapping.dataset import swap_dataset
 
 
+def fetch_face_models() -> Path:
+    """Fetch the two small models that find faces (36 MB, once); return their folder."""
+    return download.ensure(FACE_LANDMARKS)
+
+
 def swapped_views(where="", runs="runs", photo: str = "C") -> Dataset:
-    """The dataset to reconstruct from.
+    """Return the dataset to reconstruct from.
 
     where: a bundled name, folder, .zip or https URL; "" = the newest finished swap under `runs`,
     or where there is none the bundled head with the bundled photo's face, swapped now (the face
@@ -27,14 +32,14 @@ def swapped_views(where="", runs="runs", photo: str = "C") -> Dataset:
     latest = latest_run(runs, "swap") if Path(runs).is_dir() else None
     if latest is not None:
         return Dataset.open(latest)
-    download.ensure(FACE_LANDMARKS)
+    fetch_face_models()
     return swap_dataset(samples.dataset("head_multiview"), samples.photo(photo),
                         Path(runs) / "swap-demo")
 
 
 def talking_frames(where="head_talking", runs="runs", photo: str = "",
                    frames: int | None = None) -> Dataset:
-    """The sequence to make an avatar of, with a bundled photo's face in every frame if asked.
+    """Return the sequence to make an avatar of; if asked with a bundled face in every frame.
 
     where: a bundled name, folder, .zip or https URL. photo: a bundled source photo, or "" for the
     sequence as it is (the face models are fetched for a swap, 36 MB once). frames: at most so many
@@ -47,7 +52,7 @@ def talking_frames(where="head_talking", runs="runs", photo: str = "",
         data = replace(data, splits=splits)
     if not photo:
         return data
-    download.ensure(FACE_LANDMARKS)
+    fetch_face_models()
     key = stable_hash([data.fingerprint(), photo])[:8]
     return swap_dataset(data, samples.photo(photo), Path(runs) / f"swap-talking-{key}")
 

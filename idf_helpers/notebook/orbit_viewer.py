@@ -1,4 +1,4 @@
-"""Looking round any scene in a notebook: the kernel renders, an Image widget shows it.
+"""Looking around any scene in a notebook: the kernel renders, an Image widget shows it.
 
 For scenes that a browser cannot draw itself (radiance fields), and where it lacks WebGL2. As in
 nerfview, all it takes is something with `render(camera)`; while a slider moves, requests that come
@@ -24,7 +24,7 @@ from ..errors import IdfError
 from ..exporting.avatar_payload import influence
 from ..exporting.slider_plan import Slider, full_names, slider_plan
 from ..provenance.marks import LABEL
-from ..scene import Scene
+from ..scene import Expressive, Scene
 from .widgets import RED, picture_widget
 
 PITCH_LIMIT = 85.0
@@ -36,18 +36,17 @@ SLIDER = {"style": {"description_width": "110px"}, "layout": w.Layout(width="330
 class OrbitViewer:
     """A picture of `scene` with sliders for the direction, and for an avatar's expression.
 
-    scene: anything with `render(camera, expression=None)`; its own `cameras` say where it is.
-    cameras: those of the dataset, where the scene does not know them. size: longer side, pixels.
-    basis: an avatar's `ExpressionBasis` (names, low, high, neutral …); the scene's own `basis`
-    where None. label: the visible word in the corner, "" leaves it out. notice: a line above it.
+    cameras: those of the dataset, where the scene does not know them: they say where it is.
+    size: longer side, pixels. label: the visible word in the corner, "" leaves it out. notice: a
+    line above the picture.
 
     After a change by the hand the picture follows by itself; in a cell that sets `yaw.value`,
     `update()` draws at once. `expression` is (E,) float32, or None for a scene without one.
     """
 
     def __init__(self, scene: Scene, cameras: Sequence[Camera] | None = None, *, size: int = 320,
-                 basis=None, label: str = LABEL, notice: str = ""):
-        cameras = list(getattr(scene, "cameras", ()) if cameras is None else cameras)
+                 label: str = LABEL, notice: str = ""):
+        cameras = list(scene.cameras if cameras is None else cameras)
         if not cameras:
             raise IdfError("A viewer has to know where the scene is", "a scene without cameras",
                            "give the dataset's: OrbitViewer(scene, data.cameras)")
@@ -64,8 +63,7 @@ class OrbitViewer:
         # A draft of half the size is shown as large as the picture.
         self.image.layout.width = f"{self.base.width}px"
         self.status = w.HTML()
-        basis = getattr(scene, "basis", None) if basis is None else basis
-        self.face = ExpressionSliders.of(basis) if basis is not None else None
+        self.face = ExpressionSliders.of(scene.basis) if isinstance(scene, Expressive) else None
         self.picture = LivePicture(self._draw, self._failed)
         for slider in (self.yaw, self.pitch, self.distance):
             slider.observe(lambda _: self.picture.request(), "value")
@@ -83,22 +81,20 @@ class OrbitViewer:
 
     @property
     def camera(self) -> Camera:
-        """The camera that the sliders name."""
+        """Return the camera that the sliders name."""
         return orbit_camera(self.frame, self.base, math.radians(self.yaw.value),
                             math.radians(self.pitch.value),
                             self.frame.distance * self.distance.value)
 
     def update(self) -> np.ndarray:
-        """Draws now, at full size; returns the picture, uint8 (H, W, 3)."""
+        """Draw now, at full size; return the picture, (H, W, 3) uint8."""
         self.picture.cancel()
         return self._draw(1.0)
 
     def _draw(self, scale: float) -> np.ndarray:
         camera = self.camera
         camera = camera.fitted(max(1, round(max(camera.width, camera.height) * scale)))
-        expression = self.expression
-        rgb = self.scene.render(camera) if expression is None else \
-            self.scene.render(camera, expression)
+        rgb = self.scene.render(camera, self.expression)
         picture = provenance.label(rgb, self.label) if self.label else rgb
         self.image.value = encode_image(picture, ".jpg", quality=90)
         self.status.value = ""
@@ -115,8 +111,8 @@ class OrbitViewer:
 
 def orbit_camera(frame: SceneFrame, base: Camera, yaw: float, pitch: float,
                  distance: float | None = None, center=None) -> Camera:
-    """`base` at yaw and pitch (radians) round the frame's center, as orbit.js turns: yaw 0 is the
-    front and grows counterclockwise seen from above."""
+    """Return `base` at yaw and pitch (radians) around the frame's center, as orbit.js turns: yaw 0
+    is the front and grows counterclockwise seen from above."""
     center = frame.center if center is None else np.asarray(center, np.float64)
     side = np.cross(frame.up, frame.front)
     flat = math.cos(yaw) * frame.front + math.sin(yaw) * side
@@ -130,7 +126,7 @@ class LivePicture:
 
     Inside a running kernel a request only leaves a note for the event loop, so that a slider's
     messages are read faster than pictures are made; elsewhere it draws at once. draw: takes the
-    share of the full size, 1 or 1/2. failed: told what a later draw raised, which is then raised
+    share of the full size, 1 or 1/2. failed: takes what a later draw raised, which is then raised
     into the kernel's log.
     """
 
@@ -176,7 +172,7 @@ class LivePicture:
 
 
 class ExpressionSliders:
-    """Sliders of an expression basis: the telling ones, and more on request.
+    """Sliders of an expression basis: the most useful ones, and more on request.
 
     `expression` is the (E,) float32 that they stand at; `on_change()` is called after a change.
     """
@@ -210,7 +206,7 @@ class ExpressionSliders:
         return self._value.copy()
 
     def set(self, expression) -> None:
-        """Moves every slider to `expression` (E,), one change in all."""
+        """Move every slider to `expression` (E,), one change in all."""
         value = np.asarray(expression, np.float32).ravel()
         if value.shape != self.neutral.shape or not np.isfinite(value).all():
             raise IdfError("This expression does not fit the avatar", f"{value.size} numbers",

@@ -2,7 +2,7 @@
 
 The same modules as the offline page (`static/`) in an anywidget, so it runs in JupyterLab, the
 classic notebook and Colab, without a network of its own. The splats are sent once; turning the
-head and moving its face ask nothing of the kernel, which is told where they have got to.
+head and moving its face ask nothing of the kernel, which only gets to know where they are.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import traitlets as t
 from ..data.cameras import Camera, scene_frame
 from ..data.media import encode_image
 from ..errors import IdfError
-from ..exporting.avatar_payload import Blend, Track, whole
-from ..exporting.html import Shown, cell_html, cell_module
-from ..exporting.orbit import turn_limit
+from ..exporting.avatar_payload import Track
+from ..exporting.html import cell_html, cell_module
+from ..exporting.payload import ViewerPayload
 from ..provenance.marks import LABEL
-from ..reconstruction.splats.gaussians import Gaussians
-from ..scene import Scene
+from ..scene import Expressive, HasGaussians
 from .orbit_viewer import LivePicture, orbit_camera
 
 PICTURE_SIZE = 360  # longer side of what the kernel renders for a browser that cannot, pixels
@@ -32,10 +31,9 @@ BEHIND = {False: (0.14, 0.15, 0.16), True: (1.0, 1.0, 1.0)}  # those pictures: d
 class SplatViewer(anywidget.AnyWidget):
     """A 3D view of a scene of splats; of an avatar with the sliders of its face.
 
-    scene: a `GaussianScene`, an avatar's scene (with `avatar` and `basis`), or Gaussians.
-    cameras: those of the dataset where the scene does not know them. label, title, note: as in
-    `html.write_viewer`. height: of the widget, pixels. track: expressions for Animate.
-    The rest as in `html.write_viewer`.
+    cameras: those of the dataset where the scene does not know them. label, title, note: as of
+    `html.write_viewer`. height: of the widget, pixels. turning: whether it starts to turn. The rest
+    as of `ViewerPayload`.
 
     Traits that go both ways: `camera`, a dict of yaw and pitch (degrees; 0, 0 is the front),
     distance (1 = at the start) and center (3,), set with any of them; `expression`, E numbers of an
@@ -55,41 +53,34 @@ class SplatViewer(anywidget.AnyWidget):
     turning = t.Bool(False).tag(sync=True)
     picture = t.Bytes().tag(sync=True)
 
-    def __init__(self, scene: Scene | Gaussians, cameras: Sequence[Camera] | None = None, *,
+    def __init__(self, scene: HasGaussians, cameras: Sequence[Camera] | None = None, *,
                  title: str = "3D head", note: str = "", label: str = LABEL,
                  height: int = 480, background: str = "dark", turning: bool = False,
                  trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
                  track: Track | None = None):
-        cameras = list(getattr(scene, "cameras", ()) if cameras is None else cameras)
-        blend: Blend | None = getattr(scene, "avatar", None)
-        gaussians, face = whole(blend, track) if blend is not None else (
-            getattr(scene, "gaussians", scene), None)
-        self.basis = blend.basis if blend is not None else None
-        frame = scene_frame(cameras) if len(cameras) > 1 else None
-        shown = Shown.of(gaussians, frame, background=background, trained_at=trained_at,
-                         turn=turn_limit(cameras) if frame else None, soft_edge=soft_edge,
-                         sh_degree=sh_degree, face=face)
+        cameras = list(scene.cameras if cameras is None else cameras)
+        self.basis = scene.basis if isinstance(scene, Expressive) else None
+        payload = ViewerPayload.of_scene(scene, cameras, background=background,
+                                         trained_at=trained_at, soft_edge=soft_edge,
+                                         sh_degree=sh_degree, track=track)
         neutral = [] if self.basis is None else np.asarray(self.basis.neutral, float).tolist()
-        super().__init__(data=shown.data, page=shown.page, rig=shown.rig, height=int(height),
+        super().__init__(data=payload.data, page=payload.page, rig=payload.rig, height=int(height),
                          html=cell_html(title, note, label), background=background,
                          turning=turning, expression=neutral)
-        self._scene, self._frame = scene, frame
+        self._scene = scene
+        self._frame = scene_frame(cameras) if len(cameras) > 1 else None
         self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None
         self._wanted: dict = {}
         self._live = LivePicture(self._draw, lambda error: None)
         self.on_msg(self._asked)
 
     def show(self, expression=None) -> None:
-        """Moves an avatar's face: None = neutral, E numbers, or named values such as
+        """Move an avatar's face: None = neutral, E numbers, or named values such as
         {"jawOpen": 0.6} where the basis knows names. IdfError for what it does not know."""
         if self.basis is None:
             raise IdfError("This scene has no expression", "splats that stand still",
                            "show an avatar")
-        if isinstance(expression, dict) or (expression is not None
-                                            and hasattr(self.basis, "expression")):
-            expression = self.basis.expression(expression)
-        value = self.basis.neutral if expression is None else expression
-        self.expression = np.asarray(value, float).ravel().tolist()
+        self.expression = self.basis.expression(expression).astype(float).tolist()
 
     @t.validate("camera")
     def _named(self, proposal):
@@ -118,8 +109,8 @@ class SplatViewer(anywidget.AnyWidget):
             self._live.request()
 
     def _draw(self, scale: float) -> None:
-        if self._frame is None or not hasattr(self._scene, "render"):
-            raise IdfError("The kernel cannot draw this model", "Gaussians without cameras",
+        if self._frame is None:
+            raise IdfError("The kernel cannot draw this model", "a scene without cameras",
                            "use a browser with WebGL2, or give the dataset's cameras")
         w = self._wanted
         camera = orbit_camera(self._frame, self._base, float(w["yaw"]), float(w["pitch"]),

@@ -14,7 +14,6 @@ from ..data.media import compose, encode_image, over, read_image, read_video
 from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
 from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
-from ..runtime.progress import Reporter
 from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
 from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize
 from ..stylization.key_views import choose_keys
@@ -29,25 +28,12 @@ STRIP = 12  # views in a strip
 KEY_COLOR = (0.15, 0.45, 0.95)
 
 
-class PanelReporter(Reporter):
-    """Shows steps in a panel's bar, notes with `print`."""
-
-    def __init__(self, panel: Panel):
-        self.panel = panel
-
-    def step(self, what: str, fraction: float, details: str = "") -> None:
-        self.panel.report(what, fraction)
-
-    def note(self, text: str) -> None:
-        print(text)
-
-
 class StylizePanel(Panel):
     """Choose a stylist and its look, and restyle the views.
 
     dataset: the views. out: folder for the runs; each choice gets its own run folder below it.
     depth: a reconstruction that gives the depth; None = splats are trained for depth_s seconds.
-    After `run()`: `styled` (a Dataset), `report_file` (stylize_report.json), `folder`.
+    After `run()`: `styled` (a Dataset), `report` (stylize_report.json), `folder`.
     """
 
     action = "Restyle the views"
@@ -81,7 +67,7 @@ class StylizePanel(Panel):
         self.strip = picture_widget(960)
         self.result = picture_widget(960)
         self.styled: Dataset | None = None
-        self.report_file: dict = {}
+        self.report: dict = {}
         self.folder: Path | None = None
         super().__init__()
         self.box.children = [*self.box.children, self.result]
@@ -157,12 +143,12 @@ class StylizePanel(Panel):
         self.folder = self.out / f"stylize-{name}-{key}"
         self.styled = stylize(self.dataset, self.folder, name, config, views=self.views(),
                               propagator=self.propagator.value, depth=self.depth,
-                              reporter=PanelReporter(self))
-        self.report_file = read_json(self.folder / REPORT, "report")
+                              reporter=self)
+        self.report = read_json(self.folder / REPORT, "report")
         self.result.value = png(self.sheet())
         self.bar.value = 1.0
-        found = self.report_file
-        self.say("\n".join([f"{name}: {found['propagator']} propagation, "
+        found = self.report
+        self.write("\n".join([f"{name}: {found['propagator']} propagation, "
                             f"{found['seconds']:.0f} s", *measure_lines(found),
                             f"written to {self.folder}"]))
         return self.styled
@@ -172,7 +158,7 @@ class StylizePanel(Panel):
         splats = TrainingConfig(budget_s=splat_s, resolution=self.resolution)
         return loop(self.dataset.root, self.stylist.value, self.config(),
                     LoopConfig(end=end, splats=splats), views=self.views(),
-                    propagator=self.propagator.value, out=out, reporter=PanelReporter(self))
+                    propagator=self.propagator.value, out=out, reporter=self)
 
     def sheet(self, views: int = 8, cell: int = 120) -> np.ndarray:
         """Return views all round, before above after: uint8 (H, W, 3)."""

@@ -13,6 +13,7 @@ from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..errors import IdfError
 from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..runtime.tables import Table
 from ..swapping.config import SwapConfig
 from ..swapping.dataset import read_sources
 from ..swapping.methods import SWAPPERS, VIEWS
@@ -20,11 +21,11 @@ from ..swapping.methods import SWAPPERS, VIEWS
 
 @dataclass(frozen=True, eq=False)
 class SwapComparison:
-    """picture: uint8 sheet, the views as they are and a row for each swapper. rows: of a table,
-    one a swapper: how many of the views it swapped, CPU seconds, license."""
+    """picture: (H, W, 3) uint8, the views as they are and a row for each swapper. table: one row a
+    swapper: how many of the views it swapped, CPU seconds, license."""
 
     picture: np.ndarray
-    rows: list[dict]
+    table: Table
 
 
 def present_swappers(offers: frozenset[str] = frozenset({VIEWS})) -> list[str]:
@@ -42,11 +43,11 @@ def present_swappers(offers: frozenset[str] = frozenset({VIEWS})) -> list[str]:
 def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str] | None = None,
                   cell: int = 130, progress: Callable[[str, float], None] | None = None
                   ) -> SwapComparison:
-    """Swaps a few views, from one profile to the other, by every swapper.
+    """Swap a few views, from one profile to the other, by every swapper; write nothing.
 
     source: a photo (path or bytes). consent: as for `swap_dataset`. names: of the swappers, None =
-    `present_swappers`. Nothing is written. A swapper that refuses these views has its reason in the
-    table; IdfError: bad photo, no consent.
+    `present_swappers`. A swapper that refuses these views has its reason in the table. IdfError:
+    bad photo, no consent.
     """
     photos, faces = read_sources(source, None)
     provenance.require_consent(consent, photos, [f.path for f in data.frames])
@@ -77,4 +78,4 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
                                      for r in results[1:]]]
         if progress is not None:
             progress("comparing swappers", (k + 1) / len(names))
-    return SwapComparison(contact_sheet(pictures, len(before), cell, captions), rows)
+    return SwapComparison(contact_sheet(pictures, len(before), cell, captions), Table(rows))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
+import cv2
 import ipywidgets as w
+import numpy as np
 
 from ..data import samples
-from ..data.contact_sheet import before_after
 from ..data.dataset import Dataset
 from ..data.inputs import open_dataset, open_photo
 from ..data.media import read_image, resize_area
 from ..errors import IdfError
-from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..exporting.gallery import frames_by_yaw, swap_sheet
+from ..face.topology import TRIANGLES
 from ..runtime.files import read_json, stable_hash
 from ..swapping.dataset import SwapConfig, swap_dataset
 from ..swapping.methods import SWAPPERS
+from ..swapping.source import load_source
 from .before_after import BeforeAfter
 from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
 
@@ -28,7 +31,7 @@ class SwapPanel(Panel):
 
     photo: bundled name or path. dataset: bundled name, folder, .zip or https URL. out: folder for
     the runs; each choice of inputs gets its own run folder below it.
-    After `run()`: `target` and `swapped` (Datasets), `report` (swap_report.json).
+    After `run()`: `target` and `swapped` (Datasets), `report` (the content of swap_report.json).
     """
 
     action = "Swap the face"
@@ -53,7 +56,7 @@ class SwapPanel(Panel):
         self.result = picture_widget(1000)
         self.target: Dataset | None = None
         self.swapped: Dataset | None = None
-        self.report_file: dict = {}
+        self.report: dict = {}
         super().__init__()
         self.box.children = [*self.box.children, self.result]
         self._new_upload()
@@ -74,7 +77,7 @@ class SwapPanel(Panel):
 
     @property
     def source(self):
-        """The uploaded photo's bytes, else the path or bundled photo in the text field."""
+        """Return the uploaded photo's bytes, else the path or bundled photo in the text field."""
         files = uploaded_files(self.upload)
         return open_photo(next(iter(files.values())) if files else self.photo.value)
 
@@ -86,14 +89,14 @@ class SwapPanel(Panel):
     def _show_photo(self, change=None) -> None:
         if change is not None:
             self.bar.value = 0.0
-            self.say("")
+            self.write("")
         name = next(iter(uploaded_files(self.upload)), None)
         try:
             image = read_image(self.source, "source photo")
         except IdfError as error:  # `run()` raises it
             self.preview.value = BLANK
             self.caption.value = ""
-            self.say(str(error), RED)
+            self.write(str(error), RED)
             return
         height = round(160 * image.shape[0] / image.shape[1])
         self.preview.value = png(resize_area(image, 160, height))
@@ -101,7 +104,7 @@ class SwapPanel(Panel):
                                          else Path(self.photo.value).name)
 
     def run(self) -> Dataset:
-        """Swaps (or reads back what is finished) and shows views before and after."""
+        """Swap (or read back what is finished) and show views before and after."""
         self.result.value = BLANK
         source = self.source
         self.target = open_dataset(self.dataset.value, self.out / "downloads")
@@ -109,25 +112,21 @@ class SwapPanel(Panel):
                            self.consent.value])[:8]
         out = self.out / f"swap-{key}"
         self.swapped = swap_dataset(self.target, source, out, SwapConfig(self.backend.value),
-                                    consent=self.consent.value, progress=self.report)
-        self.report_file = read_json(out / "swap_report.json", "report")
+                                    consent=self.consent.value, progress=self.step)
+        self.report = read_json(out / "swap_report.json", "report")
         self.result.value = png(self.sheet())
-        counts = sorted(self.report_file["counts"].items(), key=lambda c: -c[1])
+        counts = sorted(self.report["counts"].items(), key=lambda c: -c[1])
         counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts)
         self.bar.value = 1.0
-        self.say(f"{counts}\n{self.report_file['why']}\nwritten to {out}")
+        self.write(f"{counts}\n{self.report['why']}\nwritten to {out}")
         return self.swapped
 
     def sheet(self, cell: int = 160):
-        """Views from profile to profile, before above after; uint8 picture."""
-        chosen = frames_by_yaw(self.target.frames, SHEET_YAWS)
-        swapped = {f.name: f for f in self.swapped.frames}
-        return before_after([f.image() for _, f in chosen],
-                            [swapped[f.name].image() for _, f in chosen], cell,
-                            [f"yaw {yaw:.0f}" for yaw, _ in chosen])
+        """Return views from profile to profile, before above after: (H, W, 3) uint8."""
+        return swap_sheet(self.target, self.swapped, cell)
 
     def slider(self, size: int = 420) -> BeforeAfter:
-        """Views from profile to profile with a line between before and after that moves."""
+        """Return views from profile to profile with a movable line between before and after."""
         chosen = frames_by_yaw(self.target.frames, SLIDER_YAWS)
         swapped = {f.name: f for f in self.swapped.frames}
         return BeforeAfter([(f.image, swapped[f.name].image) for _, f in chosen],
@@ -136,3 +135,21 @@ class SwapPanel(Panel):
 
 def _identity(source) -> str:
     return stable_hash(source.hex()) if isinstance(source, bytes) else str(source)
+
+
+def source_picture(photo, width: int = 360) -> np.ndarray:
+    """Return a photo with its face mesh, and beside it what of it may be used: (H, 2·width, 3)
+    uint8.
+
+    photo: path or bytes. IdfError as `load_source`.
+    """
+    face = load_source(photo)
+    scale = width / face.image.shape[1]
+    height = round(face.image.shape[0] * scale)
+    left = resize_area(face.image, width, height).copy()
+    points = face.landmarks.xy * scale
+    corners = [np.round((points[t] - 0.5) * 16).astype(np.int32) for t in TRIANGLES]
+    cv2.polylines(left, corners, True, (80, 255, 160), 1, cv2.LINE_AA, shift=4)
+    weight = cv2.resize(face.weight, (width, height), interpolation=cv2.INTER_AREA)[..., None]
+    right = resize_area(face.image, width, height) * weight + 255 * (1 - weight)
+    return np.concatenate([left, right.astype(np.uint8)], axis=1)

@@ -1,18 +1,26 @@
-"""What the panels that train share: the controls, a live preview, a curve."""
+"""The panels that train: method, length, resolution; a live preview and a curve."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ipywidgets as w
 import numpy as np
 
 from ..catalogue import STAGES
-from ..data.cameras import Camera
+from ..data.cameras import Camera, orbit
 from ..data.dataset import Dataset
-from ..runtime.files import stable_hash
+from ..errors import IdfError
+from ..reconstruction import reconstruct
+from ..reconstruction.config import CountedConfig, TrainingConfig
+from ..reconstruction.trainer import Progress
+from ..runtime.files import read_json
+from ..runtime.registry import Entry
+from ..scene import Scene
+from .compare_methods import HeldOutCurve, plot, run_folder
 from .widgets import LABEL, Panel, picture_widget, png
 
 PREVIEW_S = 1.5  # seconds between two previews
@@ -20,118 +28,151 @@ PREVIEW_SIZE = 256
 
 
 class TrainingPanel(Panel):
-    """Train on a dataset and watch. Subclasses name these and override `run`:
+    """Train on a dataset and watch. Subclasses name the stage and what differs from it.
 
-    stage: of `backends`. config_class: has iterations, budget_s and resolution. seconds: budget
-    where none is given. smallest: least resolution to choose. trained_on: the pictures, in words.
+    dataset: what to train on. out: folder for the runs; each choice has its own run folder in it.
+    budget_s or iterations: how long. resolution: longer side of the pictures, pixels.
+    backend: "auto", or a method of the stage. config: further settings of that method, e.g. a
+    `NerfaceConfig`; length and resolution are those of the controls.
 
-    dataset: what to train on. out: folder for the runs. budget_s or iterations as in the config.
     After `run()`: `scene`, `metrics`, `folder` (the run folder), `curve` ((N, 2) seconds, dB on
     what is trained on).
     """
 
     action = "Train"
     stage: str
-    config_class: type
     seconds = 120
     smallest = 64
-    trained_on = "training views"
+    pictures = "views"
 
     def __init__(self, dataset: Dataset, out="runs", budget_s: float | None = None,
-                 iterations: int | None = None, resolution: int = 256, backend: str = "auto"):
-        self.data, self.out = dataset, Path(out)
+                 iterations: int | None = None, resolution: int = 256, backend: str = "auto",
+                 config: TrainingConfig | None = None):
+        self.data, self.out, self.settings = dataset, Path(out), config
         self.resolution = w.IntSlider(value=resolution, min=self.smallest, max=512, step=32,
                                       description="Resolution", style=LABEL,
                                       layout=w.Layout(width="450px"))
         self.backend = w.Dropdown(options=["auto", *STAGES[self.stage].names()], value=backend,
                                   description="Backend", style=LABEL)
-        self.amount_box = self.make_amount(budget_s, iterations)
-        self.preview = picture_widget(PREVIEW_SIZE)
-        self.plot = picture_widget(400)
-        self.scene = None
-        self.metrics: dict = {}
-        self.folder: Path | None = None
-        self.curve = np.zeros((0, 2))
-        super().__init__()
-        self.box.children = [*self.box.children, w.HBox([self.preview, self.plot])]
-
-    def make_amount(self, budget_s: float | None, iterations: int | None) -> w.Widget:
-        """The widget for how long to train; `asked()` reads it."""
         self.amount = w.IntText(value=int(iterations or budget_s or self.seconds),
                                 description="Train for", style=LABEL,
                                 layout=w.Layout(width="230px"))
         self.unit = w.ToggleButtons(options=["seconds", "iterations"],
                                     value="iterations" if iterations else "seconds",
                                     style={"button_width": "100px"})
-        return w.HBox([self.amount, self.unit])
-
-    def asked(self) -> dict:
-        """iterations or budget_s, as the config takes them."""
-        amount = max(1, int(self.amount.value))
-        return {"iterations": amount} if self.unit.value == "iterations" else \
-            {"budget_s": float(amount)}
+        self.preview, self.plot = picture_widget(PREVIEW_SIZE), picture_widget(400)
+        self.scene: Scene | None = None
+        self.metrics: dict = {}
+        self.folder: Path | None = None
+        self.curve = np.zeros((0, 2))
+        super().__init__()
+        self.box.children = [*self.box.children, w.HBox([self.preview, self.plot])]
+        self._asked = (self.amount.value, self.unit.value)
+        self.backend.observe(self._fit_unit, names="value")
+        self._fit_unit()
 
     def controls(self) -> list:
-        return [self.backend, self.amount_box, self.resolution]
+        return [self.backend, w.HBox([self.amount, self.unit]), self.resolution]
+
+    def _fit_unit(self, change=None) -> None:
+        """A method that knows no clock is given in iterations; others as was asked for."""
+        kind = self._entry()[0].config_type()
+        counted = issubclass(kind, CountedConfig)
+        if counted and not self.unit.disabled:
+            self._asked = (self.amount.value, self.unit.value)
+            if self.unit.value == "seconds":
+                self.amount.value, self.unit.value = kind.default_iterations, "iterations"
+        elif not counted and self.unit.disabled:
+            self.amount.value, self.unit.value = self._asked
+        self.unit.disabled = counted
+
+    def _entry(self) -> tuple[Entry, str]:
+        return STAGES[self.stage].choose(self.backend.value)
 
     @property
-    def config(self):
-        return self.config_class(resolution=self.resolution.value, **self.asked())
+    def config(self) -> TrainingConfig:
+        """Settings of the chosen method. IdfError where those given are for another one."""
+        entry, amount = self._entry()[0], max(1, int(self.amount.value))
+        kind = entry.config_type()
+        if self.settings is not None and type(self.settings) is not kind:
+            raise IdfError(f"The method `{self.stage} {entry.name}` takes other settings",
+                           type(self.settings).__name__, f"give a {kind.__name__}")
+        length = {"iterations": amount, "budget_s": None} if self.unit.value == "iterations" else \
+            {"iterations": None, "budget_s": float(amount)}
+        return replace(self.settings or kind(), resolution=self.resolution.value,
+                       **length).checked()
 
-    def choose(self, *more) -> tuple[str, str]:
-        """(name of the backend, why it); sets `folder`, one for each choice. more: what else tells
-        two runs apart. "auto" is no other run than the backend that it takes."""
-        chosen, why = STAGES[self.stage].choose(self.backend.value)
-        key = stable_hash([self.data.fingerprint(), str(self.config), chosen.name, *more])[:8]
-        self.folder = self.out / f"{self.stage}-{key}"
-        return chosen.name, why
+    def view(self) -> tuple[Camera, object]:
+        """Return the camera of the preview and its expression."""
+        return orbit(self.data.cameras, 1, resolution=PREVIEW_SIZE)[0], None
 
-    def size(self, p) -> str:
-        """Of the model, in words. p: a Progress."""
-        return f"{p.num_gaussians} Gaussians"
-
-    def look(self, p) -> None:
-        """Called with each preview."""
-
-    def watching(self, camera: Camera) -> Callable:
-        """The progress callback of a training, with previews from `camera`."""
-        points: list[tuple[float, float]] = []
-        shown = -1e9
-
-        def progress(p) -> None:
-            nonlocal shown
-            points.append((p.seconds, p.psnr_train))
-            self.bar.value = float(p.fraction)
-            self.say(f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
-                     f"{p.psnr_train:.1f} dB on {self.trained_on}, {self.size(p)}, "
-                     f"{p.memory_mb:.0f} MB")
-            if time.monotonic() - shown > PREVIEW_S or p.fraction >= 1:
-                self.preview.value = png(p.preview(camera))
-                self.look(p)
-                self.curve = np.array(points)
-                self.plot.value = png(psnr_plot(self.curve, self.trained_on))
-                shown = time.monotonic()
-        return progress
-
-    def tell(self, held_out: str) -> None:
-        """The last line. held_out: what was measured, in words."""
-        m = self.metrics
-        size = f"{m['num_gaussians']} Gaussians, " if "num_gaussians" in m else ""
+    def run(self) -> Scene:
+        """Train (or read back what is finished); Stop keeps what is there for the next call."""
+        (entry, why), config = self._entry(), self.config
+        self.folder = run_folder(self.out, self.data, self.stage, entry.name, config)
+        self._view, self._points, self._shown = self.view(), [], -math.inf
+        self.write(f"{why}\nreading pictures, compiling (once a machine, some seconds) …")
+        self.scene = reconstruct(self.data, self.folder, f"{self.stage}:{entry.name}", config,
+                                 reporter=self)
+        self.metrics = m = read_json(self.folder / "metrics.json", "metrics file")
+        if entry.load_unchecked().draws_fast:
+            self.preview.value = png(self.scene.render(*self._view))
         self.bar.value = 1.0
-        self.say(f"{held_out}: {m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM; {size}"
-                 f"{m['iterations']} iterations in {m['seconds']:.0f} s\nwritten to {self.folder}")
+        size = f"{m['num_gaussians']} Gaussians, " if "num_gaussians" in m else ""
+        self.write(f"held-out {self.pictures}: {m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM; "
+                   f"{size}{m['iterations']} iterations in {m['seconds']:.0f} s\n"
+                   f"written to {self.folder}")
+        return self.scene
+
+    def training(self, progress: Progress) -> None:
+        p = progress
+        self._points.append((p.seconds, p.psnr_train))
+        self.bar.value = float(p.fraction)
+        self.write(f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
+                   f"{p.psnr_train:.1f} dB on training {self.pictures}, {p.size}, "
+                   f"{p.memory_mb:.0f} MB")
+        if time.monotonic() - self._shown > PREVIEW_S or p.fraction >= 1:
+            self.preview.value = png(p.preview(self._view[0]))
+            self.look(p)
+            self.curve = np.array(self._points)
+            self.plot.value = png(plot({"": self.curve}, f"PSNR on training {self.pictures}, dB",
+                                       (4.0, 2.6), 100))
+            self._shown = time.monotonic()
+
+    def look(self, progress: Progress) -> None:
+        """Take a progress with each preview."""
 
 
-def psnr_plot(curve: np.ndarray, trained_on: str = "training views") -> np.ndarray:
-    """uint8 (H, W, 3) line plot of training PSNR over seconds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure  # not pyplot: nothing global, nothing shown twice
+class SplatPanel(TrainingPanel):
+    """Train Gaussian splats and watch, see `TrainingPanel`."""
 
-    figure = Figure(figsize=(4.0, 2.6), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(curve[:, 0], curve[:, 1], color="#3366aa")
-    axes.set(xlabel="seconds", ylabel=f"PSNR on {trained_on}, dB")
-    axes.grid(alpha=0.3)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    stage = "splats"
+
+
+class NerfPanel(TrainingPanel):
+    """Train a radiance field and watch, see `TrainingPanel`.
+
+    After `run()` also `held_out`: (N, 2) seconds, dB on some held-out views.
+    """
+
+    stage, seconds, smallest = "nerf", 60, 32
+    held_out = np.zeros((0, 2))
+
+    def run(self) -> Scene:
+        self._held_out = HeldOutCurve(self.data, self.resolution.value)
+        scene = super().run()
+        self.held_out = self._held_out.kept(self.folder)
+        return scene
+
+    def look(self, progress: Progress) -> None:
+        self._held_out.look(progress)
+
+
+class AvatarPanel(TrainingPanel):
+    """Train an avatar on a sequence with poses and expressions and watch, see `TrainingPanel`."""
+
+    stage, seconds, smallest, pictures = "avatar", 180, 32, "frames"
+
+    def view(self) -> tuple[Camera, object]:
+        watched = self.data.train[len(self.data.train) // 2]
+        return watched.camera.fitted(PREVIEW_SIZE), watched.expression

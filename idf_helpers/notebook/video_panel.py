@@ -22,7 +22,7 @@ SYNTHETIC = "The bundled heads are synthetic and show no real person."
 
 
 def bundled_clip(path, frames: int = 75, fps: float = 25.0) -> Path:
-    """An MP4 of the first `frames` frames of the bundled talking head."""
+    """Write the first `frames` frames of the bundled talking head as an MP4; return its path."""
     path = Path(path)
     if not path.is_file():
         every = samples.dataset(BUNDLED).frames
@@ -35,7 +35,7 @@ def bundled_clip(path, frames: int = 75, fps: float = 25.0) -> Path:
 
 def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
               progress=lambda step, fraction: None) -> tuple[Path, Path]:
-    """Swaps the face in a video; (the video as it was, the swapped one).
+    """Swap the face in a video; return the paths of the video as it was and of the swapped one.
 
     video: a path, or "" for some seconds of the bundled head (a second with IDF_FAST). photo: as in
     the swap panel. out: folder for the runs.
@@ -57,7 +57,7 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
 
 
 def clip_sheet(before, after, columns: int = 8, cell: int = 160) -> np.ndarray:
-    """uint8 sheet: frames spread over a video, and the same of another below them."""
+    """Return frames spread over a video, and the same of another below them: (H, W, 3) uint8."""
     rows = []
     for path in (before, after):
         index = index_video(path)

@@ -1,31 +1,31 @@
-"""The one call of the notebooks that want to look round a scene."""
+"""The one call for looking around a scene."""
 
 from __future__ import annotations
 
-from ..scene import Scene
+from pathlib import Path
+
+from ..exporting.model import Model
+from ..scene import Expressive, HasGaussians, Scene
+from .orbit_viewer import OrbitViewer
 
 
-def interactive(what, cameras=None, **options):
-    """A widget to turn a scene in: `SplatViewer` for splats and avatars (the browser draws), else
-    `OrbitViewer` (the kernel does).
+def view(scene: Scene | Model | str | Path, cameras=None, **options):
+    """Return a widget to turn a scene in: `SplatViewer` for splats and avatars (the browser draws),
+    else `OrbitViewer` (the kernel does).
 
-    what: a `Scene`, or a `view.export.Model`, which knows its label and resolution. cameras: the
-    dataset's, where the scene does not know them. options: of `SplatViewer`; `label` and `size`
-    of `OrbitViewer`. Where anywidget is not installed the kernel draws, and says so.
+    scene: a scene; or a `Model`, a run folder or a model file, which know their label and
+    resolution. cameras: the dataset's, where the scene does not know them. options: of
+    `SplatViewer`; `label` and `size` of `OrbitViewer`. Where anywidget is not installed the kernel
+    draws, and a line above the picture names the package.
     """
-    from ..exporting.model import Model, corner_label
-    from ..exporting.page import recorded
-    from .orbit_viewer import OrbitViewer
-
-    scene: Scene = what
-    if isinstance(what, Model):
-        scene, mark = what.scene, what.what
-        options = {"label": corner_label(mark), "note": mark.made,
-                   "trained_at": what.trained_at} | options
-        if hasattr(scene, "avatar"):
-            options = {"track": recorded(what)} | options
+    if isinstance(scene, (str, Path)):
+        scene = Model.open(scene)
+    if isinstance(scene, Model):
+        options = {"label": scene.corner_label, "note": scene.mark.made,
+                   "trained_at": scene.trained_at, "track": scene.track()} | options
+        scene = scene.scene
     plain = {name: options[name] for name in ("label", "size") if name in options}
-    if not (hasattr(scene, "gaussians") or hasattr(scene, "avatar")):
+    if not isinstance(scene, (HasGaussians, Expressive)):
         return OrbitViewer(scene, cameras, **plain)
     try:
         from .splat_viewer import SplatViewer

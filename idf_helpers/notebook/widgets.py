@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import html
 import os
+from pathlib import Path
 
 import ipywidgets as w
 import numpy as np
 
-from ..data.media import encode_image
+from ..catalogue import STAGES
+from ..data.contact_sheet import contact_sheet
+from ..data.dataset import Dataset
+from ..data.media import encode_image, read_image
 from ..errors import IdfError
+from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..runtime.colab import in_colab
+from ..runtime.progress import Reporter
+from ..runtime.tables import Table
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
@@ -21,19 +29,19 @@ RED = "#d93025"  # legible on a light and on a dark page
 
 
 def fast() -> bool:
-    """Whether IDF_FAST is set: tests shorten budgets by it, never steps."""
+    """Return whether IDF_FAST is set: tests shorten budgets by it, never steps."""
     return os.environ.get("IDF_FAST", "") not in ("", "0")
 
 
 def uploaded_files(upload) -> dict[str, bytes]:
-    """name -> content of a FileUpload: a dict in ipywidgets 7, a tuple of dicts in 8."""
+    """Return name -> content of a FileUpload: a dict in ipywidgets 7, a tuple of dicts in 8."""
     value = upload.value
     items = value.items() if isinstance(value, dict) else ((f["name"], f) for f in value)
     return {str(name): bytes(f["content"]) for name, f in items}
 
 
 def png(image: np.ndarray) -> bytes:
-    """Encoded picture for an Image widget's value: uint8 or float (H, W, 3|4)."""
+    """Return a picture as an Image widget takes it: of uint8 or float (H, W, 3|4)."""
     return encode_image(image, ".png")
 
 
@@ -41,15 +49,16 @@ BLANK = png(np.zeros((1, 1, 4), np.uint8))  # one transparent pixel
 
 
 def picture_widget(width: int = 640) -> w.Image:
-    """An Image widget that shows nothing yet, so that it has its place."""
+    """Return an Image widget that shows nothing yet, so that it has its place."""
     return w.Image(value=BLANK, format="png", layout=w.Layout(
         max_width=f"min({width}px, 100%)", align_self="flex-start"))  # a box would stretch it
 
 
-class Panel:
+class Panel(Reporter):
     """A button, a status line and `run()`, which is what the button calls and what tests call.
 
-    Subclasses make their widgets in `controls()` and override `run`.
+    Subclasses make their widgets in `controls()` and override `run`. The stages report to the
+    panel itself.
     """
 
     action = "Run"
@@ -70,31 +79,33 @@ class Panel:
     def _clicked(self, _button) -> None:
         self.button.disabled = True
         self.bar.value = 0.0
-        self.say("starting …")
+        self.write("starting …")
         try:
             self.run()
         except IdfError as error:
-            self.say(str(error), RED)
+            self.write(str(error), RED)
             raise
         except KeyboardInterrupt:
-            self.say("stopped; the button goes on from there")
+            self.write("stopped; the button goes on from there")
             raise
         except Exception as error:  # a bug of ours: Jupyter hides a handler's traceback in its log
-            self.say(f"{type(error).__name__}: {error}\n"
+            self.write(f"{type(error).__name__}: {error}\n"
                      "run the next cell to see where it comes from", RED)
             raise
         finally:
             self.button.disabled = False
 
-    def say(self, text: str, color: str = "inherit") -> None:
-        """Text of the status line (escaped)."""
+    def write(self, text: str, color: str = "inherit") -> None:
+        """Set the text of the status line (escaped)."""
         self.status.value = (f'<div style="color:{color};white-space:pre-wrap;line-height:1.5;'
                              f'max-width:640px">{html.escape(text)}</div>')
 
-    def report(self, step: str, fraction: float) -> None:
-        """For stages' progress callbacks."""
+    def step(self, what: str, fraction: float, details: str = "") -> None:
         self.bar.value = float(fraction)
-        self.say(f"{step} … {100 * fraction:.0f} %")
+        self.write(f"{what} … {100 * fraction:.0f} % {details}".rstrip())
+
+    def note(self, text: str) -> None:
+        print(f"note: {text}")  # the status line has gone on before anybody could read it
 
     def _ipython_display_(self):
         from IPython.display import display
@@ -102,31 +113,29 @@ class Panel:
         display(self.box)
 
 
-def html_table(rows: list[dict], columns: list[str] | None = None, limit: int = 40):
-    """Rows as an IPython HTML table; the first `limit`, and how many more there are."""
-    from IPython.display import HTML
-
-    columns = columns or list(dict.fromkeys(k for r in rows for k in r))
-
-    def cell(v):
-        return html.escape("" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v))
-
-    head = "".join(f"<th>{html.escape(c)}</th>" for c in columns)
-    body = "".join("<tr>" + "".join(f"<td>{cell(r.get(c))}</td>" for c in columns) + "</tr>"
-                   for r in rows[:limit])
-    more = f"<p>… and {len(rows) - limit} more</p>" if len(rows) > limit else ""
-    return HTML(f"<table><tr>{head}</tr>{body}</table>{more}")
+def methods_table(stage: str) -> Table:
+    """Return the methods of a stage ("swap", "splats" …) and what each of them lacks here."""
+    return Table(map(vars, STAGES[stage].available()), ["name", "summary", "license", "missing"])
 
 
-def show(image: np.ndarray):
-    """A picture as IPython shows it."""
+def frames_sheet(data: Dataset, cell: int = 130):
+    """Show a row of a dataset's views: from one profile to the other, of a sequence over time."""
+    if data.train[0].expression is None:
+        chosen = [frame for _, frame in frames_by_yaw(data.frames, SHEET_YAWS)]
+    else:
+        chosen = data.train[:: max(1, len(data.train) // 8)][:8]
+    return show(contact_sheet([f.image() for f in chosen], columns=len(chosen), cell=cell))
+
+
+def show(picture):
+    """Show a picture: an array, or the path of a file."""
     from IPython.display import Image
 
-    return Image(data=png(image))
+    return Image(data=png(picture if isinstance(picture, np.ndarray) else read_image(picture)))
 
 
 def show_video(path, width: int = 480):
-    """An MP4 inside the notebook (embedded: it plays on Colab too, and after a move)."""
+    """Show an MP4 inside the notebook (embedded: it plays on Colab too, and after a move)."""
     from IPython.display import Video
 
     return Video(str(path), embed=True, width=width,
@@ -134,12 +143,8 @@ def show_video(path, width: int = 480):
 
 
 def offer(paths) -> None:
-    """Links to finished files; on Colab buttons that download them."""
-    from pathlib import Path
-
+    """Show links to finished files; on Colab buttons that download them."""
     from IPython.display import HTML, display
-
-    from ..runtime.colab import in_colab
 
     if in_colab():
         from google.colab import files
@@ -157,5 +162,5 @@ def offer(paths) -> None:
 
 
 def size_text(size: int) -> str:
-    """Bytes as people read them: "13.3 MB", "40 kB"."""
+    """Return a number of bytes as "13.3 MB" or "40 kB"."""
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

@@ -37,6 +37,7 @@ class Method(ABC):
     config_type: its settings; they hold only what it reads.
     exporters:   model formats that its scenes can be written in, by suffix; what every scene can
                  do (pictures, video) and what a page can show belong to `export`.
+    draws_fast:  whether a view takes a second at most: only then do panels render one by themselves.
     """
 
     stage: str
@@ -45,6 +46,7 @@ class Method(ABC):
     source_type: str = ""
     config_type: type[TrainingConfig]
     exporters: dict[str, Exporter] = {}
+    draws_fast: bool = True
 
     # --- making -----------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
         video.scroll_into_view_if_needed()
         book.page.wait_for_function("() => document.querySelector('video').currentTime > 0")
 
-        widget = book.cell("interactive(")
+        widget = book.cell("view(")
         widget.locator(".page.ready").wait_for(timeout=60_000)
         widget.scroll_into_view_if_needed()
         assert widget.locator("#view").bounding_box()["height"] > 300
@@ -111,11 +111,11 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
 
 
 AVATAR = """import numpy as np
-from tests.browser.talking_ball import BallScene
-from idf_helpers.notebook.viewers import interactive
-viewer = interactive(BallScene(), soft_edge=False)
+from tests.fixtures.talking_ball import BallScene
+from idf_helpers.notebook import view
+viewer = view(BallScene(), soft_edge=False)
 viewer"""
-SECOND = """other = interactive(BallScene(300), soft_edge=False, background="white")
+SECOND = """other = view(BallScene(300), soft_edge=False, background="white")
 other"""
 MOVE = """viewer.show(np.eye(12)[0])
 viewer.camera = {"yaw": 40}"""

@@ -1,6 +1,7 @@
 """Which sliders there are, what they are called and what they move."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from idf_helpers.exporting.slider_plan import (
     FEW,
     full_names,
     group_of,
-    plan_json,
     slider_plan,
     split_side,
 )
@@ -46,7 +46,7 @@ def test_every_coefficient_of_the_bundled_head_has_one_slider_jaw_first():
     assert sliders[0].label == "Jaw open" and sum(s.first for s in sliders) == FEW
     assert [s.first for s in sliders] == [True] * FEW + [False] * (len(sliders) - FEW)
     assert sliders[1].label == "Mouth smile" and sliders[-1].label.startswith("Expression ")
-    assert json.loads(json.dumps(plan_json(sliders)))[0]["members"] == [26]
+    assert json.loads(json.dumps([asdict(s) for s in sliders]))[0]["members"] == [26]
 
 
 def test_without_known_words_the_strongest_come_first_and_what_cannot_move_is_left_out():

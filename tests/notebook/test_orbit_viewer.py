@@ -29,6 +29,8 @@ def basis(names=NAMES, extra=1):
 class Recorder:
     """A scene that remembers what it was asked for; its picture is the direction as a color."""
 
+    cameras = ()
+
     def __init__(self, **extra):
         self.asked = []
         self.__dict__.update(extra)
@@ -67,7 +69,7 @@ def test_the_direction_is_that_of_the_turntable():
 
 
 def test_expression_sliders_move_pairs_and_return_to_neutral():
-    scene = Recorder(basis=basis(), cameras=CAMERAS)
+    scene = Recorder(basis=basis(), avatar=None, cameras=CAMERAS)
     viewer = OrbitViewer(scene, size=40, label="")
     face = viewer.face
     assert list(face.sliders)[:2] == ["Jaw open", "Mouth smile"]

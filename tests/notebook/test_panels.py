@@ -13,10 +13,14 @@ from idf_helpers.data.dataset import Dataset
 from idf_helpers.notebook import default_inputs as stages
 from idf_helpers.notebook import widgets
 from idf_helpers.notebook.before_after import BeforeAfter, split
-from idf_helpers.notebook.compare import cleaned_picture, compare_backends
-from idf_helpers.notebook.landmark_picture import source_picture
-from idf_helpers.notebook.splat_panel import SplatPanel
-from idf_helpers.notebook.swap_panel import SwapPanel
+from idf_helpers.notebook.compare_methods import (
+    cleaned_picture,
+    compare_methods,
+    methods_here,
+    results_table,
+)
+from idf_helpers.notebook.swap_panel import SwapPanel, source_picture
+from idf_helpers.notebook.training_panel import AvatarPanel, SplatPanel
 from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
 from tests.fixtures.datasets import make_dataset
 
@@ -53,6 +57,7 @@ def swapped_panel(small_head, tmp_path_factory):
 
 def test_swap_button_swaps_and_shows(swapped_panel):
     p = swapped_panel
+    assert p.report["counts"]["swapped"] > 5 and p.report["why"]
     assert p.bar.value == 1.0 and "swapped" in p.status.value and not p.button.disabled
     assert p.swapped.root.parent == p.out and (p.swapped.root / "swap_report.json").is_file()
     assert picture_of(p.result).shape[1] > 400
@@ -82,7 +87,8 @@ def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_pa
     image = media.read_image(samples.photo("C"))
     image[0, 0] ^= 1
     data = media.encode_image(image)
-    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files", lambda w: {"me.png": data})
+    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files",
+                        lambda widget: {"me.png": data})
     assert panel.source == data
     with pytest.raises(IdfError, match="consent"):
         panel.run()
@@ -94,7 +100,8 @@ def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,
                                                                     tmp_path, monkeypatch):
     panel = SwapPanel(dataset=str(small_head), out=tmp_path)
     uploads = {panel.upload: {"me & <b>.png": samples.photo("B").read_bytes()}}
-    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files", lambda w: uploads.get(w, {}))
+    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files",
+                        lambda widget: uploads.get(widget, {}))
     panel._show_photo()
     assert panel.caption.value == "me &amp; &lt;b&gt;.png (uploaded)" and panel.source
     uploads[panel.upload] = {"notes.txt": b"hello"}
@@ -141,8 +148,9 @@ def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
     panel.run()
     assert panel.folder == folder
     assert (folder / "point_cloud.ply").stat().st_mtime_ns == stamp
-    rows = compare_backends(data, tmp_path, panel.config)  # nothing is trained a second time
-    assert rows[-1]["backend"] == "cpu" and rows[-1]["psnr"] == panel.metrics["psnr"]
+    results = compare_methods(data, tmp_path, ["splats:cpu"], panel.config)
+    assert results[0].name == "splats cpu"  # nothing is trained a second time
+    assert results[0].metrics == panel.metrics
     assert [p.name for p in tmp_path.glob("splats-*")] == [folder.name]
     panel.unit.value, panel.amount.value = "seconds", 1
     assert panel.config.budget_s == 1.0 and panel.config.iterations is None
@@ -155,20 +163,24 @@ def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_fold
 
 def test_source_picture_and_table():
     assert source_picture(samples.photo("B"), 120).shape[1] == 240
-    html = widgets.html_table([{"a": "<b>", "c": 0.5}, {"a": 1, "c": None}], limit=1).data
-    assert "&lt;b&gt;" in html and "0.500" in html and "1 more" in html
+    rows = widgets.methods_table("splats").rows
+    assert {"cpu", "gsplat", "graphdeco"} <= {row["name"] for row in rows}
 
 
 def test_backends_side_by_side_and_a_cleaned_model(tmp_path, dataset_folder):
-    from idf_helpers.exporting.config import ExportConfig
     from idf_helpers.exporting import Model
+    from idf_helpers.exporting.config import ExportConfig
     from idf_helpers.reconstruction.splats.config import SplatConfig
 
     config = SplatConfig(iterations=60, resolution=64, initial=800, max_gaussians=1200)
     data = samples.dataset("head_turntable")
-    rows = compare_backends(data, tmp_path, config)
-    assert [r["backend"] for r in rows][-1] == "cpu" and rows[-1]["iterations"] == 60
-    assert compare_backends(data, tmp_path, config) == rows  # read back
+    methods = methods_here("splats")
+    assert methods[-1] == "splats:cpu" and "splats:reference" not in methods
+    results = compare_methods(data, tmp_path, methods[-1:], config)
+    rows = results_table(results).rows
+    assert rows[0]["method"] == "splats cpu" and rows[0]["iterations"] == 60
+    again = compare_methods(data, tmp_path, methods[-1:], config)  # read back
+    assert again[0].metrics == results[0].metrics
     model = Model.open(next(tmp_path.glob("splats-*")))
     cleaned = model.trimmed(ExportConfig(clean=True))
     assert len(cleaned.scene.gaussians) <= len(model.scene.gaussians) and cleaned.report
@@ -220,3 +232,33 @@ def test_the_video_of_the_notebook(tmp_path, monkeypatch):
     own.write_bytes(samples.photo("C").read_bytes() + b"x")
     swap_clip("", own, tmp_path)
     assert asked["consent"] == ""  # a photo of one's own: the user has to say it
+
+
+def test_a_method_that_counts_gets_iterations_and_its_own_settings(tmp_path, monkeypatch):
+    """NeRFace knows no clock: seconds cannot be asked for, its rays can be given."""
+    from idf_helpers.reconstruction.upstream.nerface.config import NerfaceConfig
+
+    data = samples.dataset("head_talking")
+    panel = AvatarPanel(data, out=tmp_path, budget_s=7, resolution=64, backend="cpu")
+    assert panel.config.budget_s == 7.0 and not panel.unit.disabled
+    panel.backend.value = "nerface"
+    assert panel.unit.value == "iterations" and panel.unit.disabled
+    assert panel.config == NerfaceConfig(iterations=NerfaceConfig.default_iterations, resolution=64)
+    panel.backend.value = "cpu"
+    assert panel.config.budget_s == 7.0 and not panel.unit.disabled
+    own = AvatarPanel(data, out=tmp_path, iterations=9, backend="nerface", resolution=64,
+                      config=NerfaceConfig(rays=64))
+    assert own.config == NerfaceConfig(iterations=9, resolution=64, rays=64)
+    own.backend.value = "cpu"
+    with pytest.raises(IdfError, match="takes other settings"):
+        own._clicked(own.button)
+    assert "AvatarConfig" in own.status.value
+
+
+def test_the_facade_holds_what_it_names():
+    from idf_helpers import notebook
+
+    for name in notebook.__all__:
+        assert getattr(notebook, name) is not None
+    with pytest.raises(AttributeError, match="nothing_here"):
+        notebook.nothing_here  # noqa: B018

@@ -12,8 +12,8 @@ from idf_helpers import IdfError
 from idf_helpers.data.cameras import Camera
 from idf_helpers.exporting.avatar_payload import Track, rig_json
 from idf_helpers.exporting.pack import unpack
+from idf_helpers.notebook import view
 from idf_helpers.notebook.orbit_viewer import OrbitViewer
-from idf_helpers.notebook.viewers import interactive
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from tests.fixtures.talking_ball import NAMES, BallScene, talking_ball
 
@@ -23,7 +23,7 @@ CAMERAS = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0
 
 def test_a_still_scene_is_sent_once_and_has_no_sliders():
     g = talking_ball(n=300).gaussians
-    viewer = interactive(GaussianScene(g, cameras=CAMERAS), soft_edge=False, title="<b>")
+    viewer = view(GaussianScene(g, cameras=CAMERAS), soft_edge=False, title="<b>")
     assert len(unpack(gzip.decompress(viewer.data))) == 300 and viewer.rig is None
     assert "<b>" not in viewer.html and "&lt;b&gt;" in viewer.html and ">SYNTHETIC<" in viewer.html
     assert viewer.expression == []
@@ -39,7 +39,7 @@ def test_a_still_scene_is_sent_once_and_has_no_sliders():
 
 def test_an_avatar_has_sliders_and_an_expression_that_fits():
     scene = BallScene(600)
-    viewer = interactive(scene, soft_edge=False)
+    viewer = view(scene, soft_edge=False)
     assert viewer.expression == pytest.approx([0.05] * len(NAMES))
     assert [s["label"] for s in viewer.rig["sliders"]][:2] == ["Jaw open", "Mouth smile"]
     assert len(unpack(gzip.decompress(viewer.data))) == 1000
@@ -53,7 +53,7 @@ def test_an_avatar_has_sliders_and_an_expression_that_fits():
 
 
 def test_the_kernel_draws_for_a_browser_that_cannot():
-    viewer = interactive(BallScene(600), soft_edge=False, label="")
+    viewer = view(BallScene(600), soft_edge=False, label="")
     frame = viewer.page["frame"]
     wanted = {"yaw": 0.3, "pitch": 0.1, "distance": frame["distance"], "center": frame["center"],
               "expression": [0.05] * len(NAMES)}
@@ -69,20 +69,20 @@ def test_the_kernel_draws_for_a_browser_that_cannot():
 def test_without_anywidget_the_kernel_draws_and_says_so(monkeypatch):
     monkeypatch.delitem(sys.modules, "idf_helpers.notebook.splat_viewer", raising=False)
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    viewer = interactive(BallScene(600))
+    viewer = view(BallScene(600))
     assert isinstance(viewer, OrbitViewer) and "anywidget" in viewer.box.children[0].value
     assert "Jaw open" in viewer.face.sliders
 
 
 def test_other_scenes_are_drawn_by_the_kernel():
     class Field:
-        cameras = CAMERAS
+        cameras, background, training = CAMERAS, (1.0, 1.0, 1.0), {}
 
         def render(self, camera, expression=None, background=None):
             return np.zeros((camera.height, camera.width, 3), np.float32)
 
-    assert isinstance(interactive(Field()), OrbitViewer)
-    assert isinstance(interactive(Field(), CAMERAS, label="x"), OrbitViewer)
+    assert isinstance(view(Field()), OrbitViewer)
+    assert isinstance(view(Field(), CAMERAS, label="x"), OrbitViewer)
 
 
 def test_a_track_is_sent_in_bytes_and_checked():
