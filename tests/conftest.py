@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.fixtures.avatars import talking, trained  # noqa: F401
 from tests.fixtures.datasets import make_dataset
 from tests.fixtures.heads import (  # noqa: F401  (fixtures of the whole session)
     detector,

@@ -21,9 +21,7 @@ from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.data.media import over, read_image, resize_area, to_uint8, write_image
 from idf_helpers.exporting.gallery import frames_by_yaw
 from idf_helpers.notebook.video_panel import swap_clip
-from idf_helpers.reconstruction import load as load_scene
-from idf_helpers.reconstruction import mark_of_model
-from idf_helpers.reconstruction import scenes as reconstructions
+from idf_helpers.reconstruction import load, mark_of_model
 from idf_helpers.reconstruction.avatar.pictures import edit_strip
 from idf_helpers.swapping.mesh.uv import bake, render_swap
 from idf_helpers.swapping.source import load_source
@@ -40,7 +38,7 @@ def from_demo(demo: Path) -> None:
     yaws = (-60, 0, 60)
     before = [f.image() for _, f in frames_by_yaw(target.frames, yaws)]
     write_image(HERE / "target.jpg", contact_sheet(before, columns=3, cell=CELL))
-    scene = load_scene(demo / "splats")
+    scene = load(demo / "splats")
     cameras = [f.camera.fitted(400) for _, f in frames_by_yaw(target.frames, yaws)]
     with provenance.marked(HERE / "avatar.jpg", mark_of_model(demo / "splats")) as temporary:
         write_image(temporary, provenance.label(
@@ -73,17 +71,16 @@ def strips(folder: Path) -> None:
 
 def expressions(run: Path) -> None:
     """faces.jpg: an avatar at rest and with some expressions."""
-    with provenance.marked(HERE / "faces.jpg", reconstructions.module_for(run).mark_of_model(run)
-                           ) as temporary:
+    with provenance.marked(HERE / "faces.jpg", mark_of_model(run)) as temporary:
         write_image(temporary, provenance.label(
-            edit_strip(reconstructions.load_scene(run), resolution=224)))
+            edit_strip(load(run), resolution=224)))
 
 
 def looks(loops: list[Path]) -> None:
     """loop.jpg: restyled heads from all round, a row a loop."""
     pictures = []
     for folder in loops:
-        scene = load_scene(folder / "model")
+        scene = load(folder / "model")
         pictures += [scene.render(c) for c in orbit(scene.cameras, 7, resolution=150)]
     with provenance.marked(HERE / "loop.jpg", mark_of_model(loops[0] / "model")) as temporary:
         write_image(temporary, contact_sheet(pictures, columns=7, cell=150))

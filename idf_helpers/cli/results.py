@@ -16,7 +16,7 @@ TRIMMING = ("clean", "crop")  # before the writing, of every format
 
 @functools.wraps(formats.export)
 def export(model, out, format=None, config=None, reporter=None) -> Path:
-    opened = Model.open(model)
+    config, opened = config.checked(), Model.open(model)
     chosen, name = formats.find_format(opened, Path(out), format)
     for field in fields(ExportConfig):
         value = getattr(config, field.name)

@@ -37,7 +37,7 @@ class Method(ABC):
     config_type: its settings; they hold only what it reads.
     exporters:   model formats that its scenes can be written in, by suffix; what every scene can
                  do (pictures, video) and what a page can show belong to `export`.
-    draws_fast:  whether a view takes a second at most: only then do panels render one by themselves.
+    draws_fast:  whether a view takes a second at most, so that panels may render it unasked.
     """
 
     stage: str

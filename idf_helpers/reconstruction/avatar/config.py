@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...runtime.settings import Annotated, Interval, Settings, check_range
+from ...runtime.settings import Annotated, Interval, check_range
 from ..config import TrainingConfig
 
 UNIT = Interval(ge=0, le=1)
@@ -83,24 +83,3 @@ class AvatarConfig(SequenceConfig):
     def _check_together(self) -> None:
         super()._check_together()
         check_range("initial", self.initial, 16, self.max_gaussians)
-
-
-@dataclass(frozen=True)
-class ReenactConfig(Settings):
-    """Settings of a reenactment."""
-
-    resolution: Annotated[int | None, Interval(ge=16, le=4096)] = None
-    """Height of the avatar's picture in pixels; None: as it was trained."""
-    fps: Annotated[float, Interval(ge=0.1, le=240)] = 25.0
-    """Frames a second."""
-    strength: Annotated[float, Interval(ge=0, le=3)] = 1.0
-    """Factor on the driver's changes of expression."""
-    follow_pose: bool = True
-    """Whether the head turns as the driver's does, within the poses it was trained at."""
-    frames: Annotated[int | None, Interval(ge=1)] = None
-    """At most so many frames of the driver; None: all."""
-    neutral_frame: str = ""
-    """Name of the driver's frame that shows its resting face; "": the one of the smallest
-    expression."""
-    label: bool = True
-    """The word in the corner; marks for machines are written without it, too."""

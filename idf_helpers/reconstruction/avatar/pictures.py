@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from ... import provenance
 from ...data.cameras import Camera, scene_frame
 from ...data.contact_sheet import before_after, contact_sheet
 from ...data.dataset import Frame
-from ...data.media import to_uint8, video_writer
 from ...metrics import Target
 from .basis import ExpressionBasis
 from .scene import AvatarScene
@@ -94,8 +92,6 @@ def tour(scene: AvatarScene, frames: int, resolution: int | None
 
 def swayed(camera: Camera, place, angle: float) -> Camera:
     """The camera turned about the vertical through the head by `angle` radians."""
-    from dataclasses import replace
-
     from scipy.spatial.transform import Rotation
 
     if place is None or not angle:
@@ -105,28 +101,3 @@ def swayed(camera: Camera, place, angle: float) -> Camera:
     c2w[:3, :3] = R @ c2w[:3, :3]
     c2w[:3, 3] = place.center + R @ (c2w[:3, 3] - place.center)
     return replace(camera, c2w=c2w)
-
-
-def write_tour(scene: AvatarScene, path, what: provenance.Mark, *, frames: int = 120,
-               fps: float = 30.0, resolution: int | None = 320, visible_label: bool = True,
-               progress: Callable[[int], None] | None = None) -> Path:
-    """An MP4 of the tour with its marks."""
-    path = Path(path)
-    with video_writer(path, fps, comment=what.text()) as video:
-        for i, (camera, e) in enumerate(tour(scene, frames, resolution)):
-            picture = scene.render(camera, e)
-            video.append(provenance.label(picture) if visible_label else picture)
-            if progress:
-                progress(i + 1)
-    return path
-
-
-def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """uint8 (H, 2W, 3): two pictures of one height side by side, the left one resized to it."""
-    from ...data.media import resize_area
-
-    left, right = to_uint8(left)[..., :3], to_uint8(right)
-    h = right.shape[0]
-    if left.shape[0] != h:
-        left = resize_area(left, max(1, round(left.shape[1] * h / left.shape[0])), h)
-    return np.concatenate([left, right], axis=1)

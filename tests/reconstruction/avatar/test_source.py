@@ -16,9 +16,8 @@ from idf_helpers.reconstruction.avatar.pose import mean_rotation, pose_features
 from idf_helpers.reconstruction.avatar.room import matte
 from idf_helpers.reconstruction.avatar.sequence import gaps, hold_out_last
 from idf_helpers.runtime.progress import Reporter
+from tests.fixtures.avatars import SMALL
 from tests.fixtures.talking import NAMES, write_talking
-
-from .conftest import SMALL
 
 
 @pytest.fixture

@@ -18,9 +18,8 @@ from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes, fit
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
+from tests.fixtures.avatars import SMALL
 from tests.fixtures.talking import write_talking
-
-from .conftest import SMALL
 
 
 def read_metrics(out):

@@ -7,17 +7,18 @@ from dataclasses import replace
 import numpy as np
 import plyfile
 import pytest
-from idf_helpers.reconstruction.splats.model_folder import Tree, read_arguments
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.cli.main import main
 from idf_helpers.data import media
 from idf_helpers.evaluation import evaluate_run
-from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.exporting import Model, export
+from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction import load as load_scene
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.graphdeco_folder import GraphdecoFolder, read_arguments
 from idf_helpers.reconstruction.splats.model_path import MODEL
 from idf_helpers.reconstruction.splats.model_path import find_model as model_file
 from idf_helpers.reconstruction.splats.ply import read_ply, write_ply
@@ -34,7 +35,7 @@ def made(tmp_path_factory):
     """(dataset folder, run folder, exported tree)"""
     root = tmp_path_factory.mktemp("tree")
     make_dataset(root / "data", alpha=False)
-    train_splats(Dataset.open(root / "data"), root / "run", TINY)
+    reconstruct(Dataset.open(root / "data"), root / "run", "splats:cpu", TINY)
     export(Model.open(root / "run"), root / "tree", "graphdeco")
     return root / "data", root / "run", root / "tree"
 
@@ -115,14 +116,14 @@ def test_upstreams_own_folder_newest_iteration_black_background(made, tmp_path):
             f"model_path='./output/a', resolution=-1, sh_degree=3, source_path={str(data)!r}, "
             "train_test_exp=False, white_background=False)")
     (tmp_path / "cfg_args").write_text(text)
-    tree = Tree.find(tmp_path)
+    tree = GraphdecoFolder.find(tmp_path)
     assert tree.iteration == 30000 and tree.background == (0, 0, 0) and tree.source == data
     assert model_file(tmp_path) == tree.model
     assert load_scene(tmp_path).background == (0, 0, 0)
     assert len(load_scene(tmp_path).gaussians) == 60
     assert evaluate_run(tmp_path)[-1]["view"] == "mean"
     (tmp_path / "cfg_args").unlink()
-    with pytest.raises(IdfError, match="does not say what to compare"):
+    with pytest.raises(IdfError, match="does not name the dataset"):
         evaluate_run(tmp_path)
 
 
@@ -130,7 +131,7 @@ def test_upstreams_own_folder_newest_iteration_black_background(made, tmp_path):
     (-1, 1600), (1, 3200), (4, 800), (512, 512), (True, 1600), ("x", 1600), (0, 1600),
     (float("nan"), 1600)])
 def test_their_resolution_flag(tmp_path, r, longer):
-    assert Tree(tmp_path, 1, {"resolution": r}).resolution(3200, 1600) == longer
+    assert GraphdecoFolder(tmp_path, 1, {"resolution": r}).resolution(3200, 1600) == longer
 
 
 @pytest.mark.parametrize("text", [
@@ -157,7 +158,7 @@ def test_nothing_half_written_and_nothing_overwritten(made, tmp_path, monkeypatc
     _, run, tree = made
     with pytest.raises(IdfError, match="not an empty folder"):
         export(Model.open(run), tree, "graphdeco")
-    monkeypatch.setattr("idf_helpers.reconstruction.splats.model_folder.write_json",
+    monkeypatch.setattr("idf_helpers.exporting.graphdeco_folder.write_json",
                         lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(IdfError, match="disk is full"):
         export(Model.open(run), tmp_path / "new", "graphdeco")
