@@ -29,7 +29,7 @@ def turntable(tmp_path_factory):
 def test_a_look_by_the_button(turntable, tmp_path):
     panel = StylizePanel(turntable, tmp_path, resolution=None)
     panel.button.click()
-    assert len(panel.styled.frames) == 8 and panel.report_file["propagator"] == "none"
+    assert len(panel.styled.frames) == 8 and panel.report["propagator"] == "none"
     assert "overlap of the outlines: 1.000" in panel.status.value
     assert len(panel.result.value) > 2000
     first = panel.folder
