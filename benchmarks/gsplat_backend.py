@@ -32,7 +32,6 @@ from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.media import write_image
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.metrics import evaluate_scene
-from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.gaussians import SH_C0
 from idf_helpers.reconstruction.splats.gsplat_config import GsplatConfig
 from idf_helpers.reconstruction.splats.initialize import initial_gaussians
@@ -101,10 +100,10 @@ def ours(folder: Path, points: np.ndarray, options: Options) -> dict:
     split = {"train": tuple(f for i, f in enumerate(frames) if i % HOLD_OUT), "val": (),
              "test": tuple(frames[::HOLD_OUT])}
     data = replace(data, splits=split)
-    config = SplatConfig(iterations=options.iterations, resolution=None, sh_degree=3,
-                         background="black")
+    config = GsplatConfig(iterations=options.iterations, resolution=None, sh_degree=3,
+                          background="black", initial=options.initial)
     began = time.perf_counter()
-    scene = fit_gsplat(data, config, GsplatConfig(initial=options.initial), points=points)
+    scene = fit_gsplat(data, config, points=points)
     wall = time.perf_counter() - began
     metrics = evaluate_scene(scene, data.test)
     return {"seconds": scene.training["seconds"], "wall": wall, "psnr": metrics.psnr,
