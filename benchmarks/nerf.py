@@ -89,14 +89,14 @@ def small_mlp(dataset: Path, resolution: int, seconds: float) -> dict:
     from idf_helpers.data.training_views import TrainingViews
     from idf_helpers.reconstruction.nerf.vanilla.config import VanillaConfig
     from idf_helpers.reconstruction.nerf.vanilla.options import NerfOptions
-    from idf_helpers.reconstruction.nerf.vanilla.train import Amount, VanillaTrainer
+    from idf_helpers.reconstruction.nerf.vanilla.train import VanillaTrainer
 
     data = Dataset.open(dataset)
     views = TrainingViews.load(data.train, resolution)
     options = NerfOptions(netdepth=8, netwidth=128, multires=6, N_samples=64, N_rand=1024,
                           white_bkgd=True, dataset_type="blender")
-    trainer = VanillaTrainer(views, options, VanillaConfig(device="cpu"),
-                             Amount(budget_s=seconds, resolution=resolution))
+    trainer = VanillaTrainer(views, options, VanillaConfig(
+        device="cpu", budget_s=seconds, resolution=resolution))
     while not trainer.done:
         trainer.step()
     metrics = evaluate_scene(trainer.scene(), held_out(data)[::4], resolution)

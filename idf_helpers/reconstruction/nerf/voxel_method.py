@@ -4,44 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...data.cameras import scene_frame
 from ...data.cameras_file import find_cameras
 from ...data.dataset import Dataset
 from ...provenance import Mark, marked
 from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
-from ...scene import Scene
-from ..mesh import extract_mesh
-from ..mesh_files import write_glb, write_mesh_ply
-from ..method import Method, background_of
+from ..method import background_of
 from .config import VoxelConfig
 from .field_file import read_field, write_field
+from .radiance_method import RadianceFieldMethod
 from .scene import VoxelScene
 from .train import fit
 
 FIELD = "field.npz"
-
-
-def export_mesh_ply(scene: Scene, path: Path) -> None:
-    """Write the mesh of a scene's surface as a `.ply` with colors."""
-    write_mesh_ply(extract_mesh(scene), path)
-
-
-def export_glb(scene: Scene, path: Path) -> None:
-    """Write the mesh of a scene's surface as binary glTF, upright where the cameras say what is up.
-    """
-    frame = scene_frame(scene.cameras) if len(scene.cameras) > 1 else None
-    write_glb(extract_mesh(scene), path, frame)
-
-
-class RadianceFieldMethod(Method):
-    """What the radiance fields have in common."""
-
-    stage, made = "nerf", "radiance field"
-    exporters = {"ply": export_mesh_ply, "glb": export_glb}
-
-    def __init__(self, name: str):
-        self.name = name
 
 
 class VoxelField(RadianceFieldMethod):

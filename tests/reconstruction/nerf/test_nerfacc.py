@@ -11,11 +11,11 @@ import torch
 
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.errors import IdfError
-from idf_helpers.reconstruction.nerf.train import run_trainer
 from idf_helpers.reconstruction.nerf.vanilla import nerfacc_sampler
 from idf_helpers.reconstruction.nerf.vanilla.config import VanillaConfig
-from idf_helpers.reconstruction.nerf.vanilla.train import Amount, VanillaTrainer
+from idf_helpers.reconstruction.nerf.vanilla.train import VanillaTrainer
 from idf_helpers.reconstruction.nerf.vanilla.volume import Rendered
+from idf_helpers.reconstruction.trainer import train_loop
 from tests.fixtures.ball_scene import BallDataset
 from tests.reconstruction.nerf.tiny_vanilla import TINY
 
@@ -31,17 +31,17 @@ def test_without_it_the_error_says_what_is_missing(views):
     if importlib.util.find_spec("nerfacc") and torch.cuda.is_available():
         pytest.skip("it is here")
     with pytest.raises(IdfError, match="nerfacc"):
-        VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu"), Amount(1))
+        VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu", iterations=1))
 
 
 def test_it_trains_and_renders(views, monkeypatch):
     monkeypatch.setitem(sys.modules, "nerfacc", fake_nerfacc)
     monkeypatch.setattr(nerfacc_sampler, "lacks_nerfacc", lambda: None)
     options = replace(TINY, N_importance=0, precrop_iters=0)
-    trainer = VanillaTrainer(views, options, VanillaConfig(nerfacc=True, device="cpu"),
-                             Amount(iterations=60))
+    trainer = VanillaTrainer(views, options, VanillaConfig(nerfacc=True, device="cpu",
+                                                           iterations=60))
     first = np.mean([trainer.step() for _ in range(8)])
-    run_trainer(trainer)
+    train_loop(trainer)
     assert trainer.mse < 0.8 * first and trainer.sampler.estimator.updates == [0, 16, 32, 48]
     scene = trainer.scene()
     assert scene.sampler is trainer.sampler
@@ -57,7 +57,8 @@ def test_what_it_found_out_goes_on_with_a_checkpoint(views, monkeypatch):
     monkeypatch.setattr(nerfacc_sampler, "lacks_nerfacc", lambda: None)
 
     def trainer():
-        return VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu"), Amount(5))
+        return VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu",
+                                                          iterations=5))
 
     first, second = trainer(), trainer()
     first.sampler.estimator.binaries[0, 1:3] = False
@@ -69,7 +70,8 @@ def test_a_batch_that_meets_only_empty_cells(views, monkeypatch):
     """It teaches nothing, and is no error."""
     monkeypatch.setitem(sys.modules, "nerfacc", fake_nerfacc)
     monkeypatch.setattr(nerfacc_sampler, "lacks_nerfacc", lambda: None)
-    trainer = VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu"), Amount(5))
+    trainer = VanillaTrainer(views, TINY, VanillaConfig(nerfacc=True, device="cpu",
+                                                          iterations=5))
     white = Rendered(torch.ones(TINY.N_rand, 3), *[torch.zeros(TINY.N_rand)] * 3, None)
     monkeypatch.setattr(trainer, "_render", lambda *a: white)
     before = [p.clone() for p in trainer.field.parameters()]

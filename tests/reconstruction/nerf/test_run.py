@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from idf_helpers.reconstruction.nerf.run import FIELD, load_scene
-from idf_helpers.reconstruction.nerf.stage import train
 
 from idf_helpers import provenance
 from idf_helpers.cli.main import main
@@ -15,10 +13,11 @@ from idf_helpers.data import media
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
 from idf_helpers.exporting import Model, export
-from idf_helpers.reconstruction import scenes as reconstructions
+from idf_helpers.reconstruction import load, reconstruct
 from idf_helpers.reconstruction.mesh import extract_mesh, surface_nets
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from idf_helpers.reconstruction.nerf.field_file import read_field
+from idf_helpers.reconstruction.nerf.voxel_method import FIELD
 from idf_helpers.reconstruction.surface import surface_points
 from tests.fixtures.ball_scene import CENTER, RADIUS, write_ball
 
@@ -46,7 +45,7 @@ def ball(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(ball, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "voxel"
-    train(Dataset.open(ball), out, SHORT)
+    reconstruct(Dataset.open(ball), out, "nerf", SHORT)
     return out
 
 
@@ -57,18 +56,17 @@ def test_a_run_leaves_its_files_and_is_read_back(run, ball):
     assert provenance.verify(run / FIELD).synthetic
     assert provenance.verify(run / "held_out.jpg").synthetic
     stamp = (run / FIELD).stat().st_mtime_ns
-    scene = train(Dataset.open(ball), run, SHORT)
+    scene = reconstruct(Dataset.open(ball), run, "nerf", SHORT)
     assert (run / FIELD).stat().st_mtime_ns == stamp and len(scene.cameras) == 20
-    assert reconstructions.stage_of(run) == "nerf"
     with pytest.raises(IdfError, match="another run"):
-        train(Dataset.open(ball), run, replace(SHORT, seed=3))
+        reconstruct(Dataset.open(ball), run, "nerf", replace(SHORT, seed=3))
 
 
 def test_half_precision_on_disk_is_close(run, ball):
     from idf_helpers.metrics import evaluate_scene
 
     metrics = json.loads((run / "metrics.json").read_text())
-    again = evaluate_scene(load_scene(run), Dataset.open(ball).test, 48)
+    again = evaluate_scene(load(run), Dataset.open(ball).test, 48)
     assert again.psnr == pytest.approx(metrics["psnr"], abs=0.05)
 
 
@@ -110,7 +108,7 @@ def test_mesh_of_a_ball_is_closed_and_round():
 
 
 def test_mesh_and_points_of_the_trained_field_lie_on_the_ball(run):
-    scene = load_scene(run)
+    scene = load(run)
     mesh = extract_mesh(scene, cells=40, views=12)
     radius = np.linalg.norm(mesh.vertices - CENTER, axis=1)
     assert np.median(abs(radius - RADIUS)) < 0.12 and radius.std() < 0.08
@@ -149,7 +147,7 @@ def test_exports_carry_their_marks(run, tmp_path):
     broken = tmp_path / "broken.glb"
     broken.write_bytes(b"glTF????")
     with pytest.raises(IdfError, match="not a GLB"):
-        provenance.mark(broken, model.what)
+        provenance.mark(broken, model.mark)
 
 
 def idf(*args):
@@ -184,8 +182,8 @@ def test_vanilla_from_a_config_leaves_nerf_pytorchs_outputs(ball, tmp_path, caps
     config = tmp_path / "small.txt"
     config.write_text(SMALL_NERF)
     out = tmp_path / "nerf"
-    flags = ("--backend", "vanilla", "--vanilla.config", config, "--iterations", 6,
-             "--vanilla.video-frames", 2, "--vanilla.device", "cpu", "--resolution", "None")
+    flags = ("--backend", "vanilla", "--config", config, "--iterations", 6,
+             "--video-frames", 2, "--device", "cpu", "--resolution", "None")
     idf("nerf", ball, "--out", out, *flags)
     names = {p.name for p in out.iterdir()}
     assert {"000006.tar", "args.txt", "config.txt", "testset_000006", "nerf_spiral_000006_rgb.mp4",
@@ -195,12 +193,12 @@ def test_vanilla_from_a_config_leaves_nerf_pytorchs_outputs(ball, tmp_path, caps
     assert media.read_image(pictures[0]).shape == (32, 32, 3)  # half_res
     for file in (*pictures, out / "nerf_spiral_000006_disp.mp4"):
         assert provenance.verify(file).synthetic
-    scene = load_scene(out)
+    scene = load(out)
     assert (scene.near, scene.far) == (2.0, 6.0) and scene.cameras
     assert np.allclose(scene.render(scene.cameras[0].resized(32, 32)).shape, (32, 32, 3))
     idf("nerf", ball, "--out", out, *flags)  # finished: nothing is done again
     again = tmp_path / "again"
-    idf("nerf", ball, "--out", again, *flags, "--vanilla.checkpoint", out / "000006.tar")
+    idf("nerf", ball, "--out", again, *flags, "--checkpoint", out / "000006.tar")
     assert (again / "000012.tar").is_file()
 
 
@@ -214,7 +212,7 @@ def test_bad_vanilla_input_leaves_nothing(ball, tmp_path, capsys, text, words):
     upstream_tar(tmp_path / "c.tar")
     with pytest.raises(SystemExit) as stop:
         idf("nerf", ball, "--out", tmp_path / "o", "--backend", "vanilla", "--iterations", 2,
-            "--vanilla.config", config, "--vanilla.checkpoint", tmp_path / "c.tar")
+            "--config", config, "--checkpoint", tmp_path / "c.tar")
     assert stop.value.code == 2 and words in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
@@ -229,7 +227,7 @@ def test_without_val_and_test_split_frames_are_held_out(tmp_path, capsys):
 
 def test_near_behind_far_on_the_command_line(ball, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        idf("nerf", ball, "--out", tmp_path / "o", "--backend", "vanilla", "--vanilla.near", 6,
-            "--vanilla.far", 2)
+        idf("nerf", ball, "--out", tmp_path / "o", "--backend", "vanilla", "--near", 6,
+            "--far", 2)
     assert stop.value.code == 2 and "near" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

@@ -9,13 +9,18 @@ import torch
 
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.errors import IdfError
-from idf_helpers.reconstruction.nerf.train import run_trainer
 from idf_helpers.reconstruction.nerf.vanilla import checkpoint
 from idf_helpers.reconstruction.nerf.vanilla.config import VanillaConfig
 from idf_helpers.reconstruction.nerf.vanilla.network import NeRF, encode
-from idf_helpers.reconstruction.nerf.vanilla.options import PAPER, NerfOptions, read_options
-from idf_helpers.reconstruction.nerf.vanilla.train import Amount, VanillaTrainer, options_of
+from idf_helpers.reconstruction.nerf.vanilla.options import (
+    IGNORED,
+    PAPER,
+    NerfOptions,
+    read_options,
+)
+from idf_helpers.reconstruction.nerf.vanilla.train import VanillaTrainer
 from idf_helpers.reconstruction.nerf.vanilla.volume import camera_rays, composite, sample_pdf
+from idf_helpers.reconstruction.trainer import train_loop
 from idf_helpers.runtime.runs import RunFolder
 from tests.fixtures.ball_scene import BallDataset
 from tests.reconstruction.nerf.tiny_vanilla import TINY, upstream_tar
@@ -80,16 +85,17 @@ def test_network_rendering_and_sampling_are_nerf_pytorchs(expected, views):
 def test_config_files_are_read_as_they_are(tmp_path):
     path = tmp_path / "lego.txt"
     path.write_text(LEGO)
-    o = read_options(path)
+    o, notes = read_options(path)
+    assert notes == ["of lego.txt without effect here: basedir"]
     assert (o.N_samples, o.N_importance, o.N_rand, o.precrop_iters) == (64, 128, 1024, 500)
     assert o.half_res and o.use_viewdirs and o.white_bkgd and o.no_batching
     assert o.raw_noise_std == 1.0 and o.lrate_decay == 500 and o.expname == "blender_paper_lego"
-    assert replace(o, expname="nerf", half_res=False, basedir="./logs/", raw_noise_std=0.0) == PAPER
+    assert replace(o, expname="nerf", half_res=False, raw_noise_std=0.0) == PAPER
     assert o.netwidth == 256 and o.testskip == 8 and NerfOptions().N_rand == 4096  # its defaults
 
 
 @pytest.mark.parametrize("line, words", [
-    ("N_sample = 64", "N_sample -> N_samples"), ("learning_rate = 1\nfoo = 2", "foo"),
+    ("N_sample = 64", "did you mean `N_samples`"), ("learning_rate = 1\nfoo = 2", "foo"),
     ("N_rand = many", "not a whole number"), ("white_bkgd = maybe", "True or False"),
     ("N_samples = 1", "out of range"), ("N_rand = 1\nN_rand = 2", "twice"),
     ("dataset_type = colmap", "dataset_type"), ("lrate = nan", "out of range")])
@@ -108,9 +114,19 @@ def test_missing_config_and_ndc(tmp_path):
     path = tmp_path / "fern.txt"
     path.write_text("dataset_type = llff\nfactor = 8\n")
     with pytest.raises(IdfError, match="normalized device"):
-        options_of(VanillaConfig(config=str(path)), None)
+        VanillaConfig(config=path).options()
     path.write_text("dataset_type = llff\nno_ndc = True\n")
-    assert options_of(VanillaConfig(config=str(path)), None).no_ndc
+    assert VanillaConfig(config=path).options()[0].no_ndc
+
+
+def test_the_identity_is_what_the_config_holds(tmp_path):
+    a, b = tmp_path / "a.txt", tmp_path / "b.txt"
+    a.write_text(LEGO)
+    b.write_text(LEGO.replace("basedir = ./logs", "i_print = 7"))  # no effect, and elsewhere
+    same = [VanillaConfig(config=p).identity() for p in (a, b)]
+    assert same[0] == same[1]
+    b.write_text(LEGO.replace("N_rand = 1024", "N_rand = 512"))
+    assert VanillaConfig(config=b).identity() != same[0]
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -121,14 +137,14 @@ def views():
 
 
 def trainer_of(views, iterations=40, **changes) -> VanillaTrainer:
-    return VanillaTrainer(views, replace(TINY, **changes), VanillaConfig(device="cpu"),
-                          Amount(iterations=iterations))
+    return VanillaTrainer(views, replace(TINY, **changes),
+                          VanillaConfig(device="cpu", iterations=iterations))
 
 
 @pytest.mark.parametrize("batching", [True, False])
 def test_it_learns_and_a_stop_changes_nothing(views, tmp_path, batching):
     whole = trainer_of(views, no_batching=not batching)
-    run_trainer(whole)
+    train_loop(whole)
     assert whole.iteration == 40
     stopped = trainer_of(views, no_batching=not batching)
 
@@ -140,10 +156,10 @@ def test_it_learns_and_a_stop_changes_nothing(views, tmp_path, batching):
         return RunFolder(tmp_path, stage="nerf", backend="vanilla", config={}, inputs={})
 
     with pytest.raises(KeyboardInterrupt), opened() as run:
-        run_trainer(stopped, run, interrupt, 0)
+        train_loop(stopped, run, interrupt, 0)
     again = trainer_of(views, no_batching=not batching)
     with opened() as run:
-        run_trainer(again, run)
+        train_loop(again, run)
     a, b = whole.field.state_dict(), again.field.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
 
@@ -151,7 +167,7 @@ def test_it_learns_and_a_stop_changes_nothing(views, tmp_path, batching):
 def test_it_learns(views):
     trainer = trainer_of(views, 150, N_importance=0, precrop_iters=0)
     first = np.mean([trainer.step() for _ in range(10)])
-    run_trainer(trainer)
+    train_loop(trainer)
     assert trainer.mse < 0.6 * first
     full = trainer.scene().render_full(views.cameras[0].resized(12, 12))
     assert full.alpha[6, 6] > full.alpha[0, 0] + 0.2
@@ -166,21 +182,21 @@ def test_nan_rolls_back(views):
         trainer.field.fine.pts_linears[0].weight[:] = float("nan")
     trainer.step()
     assert trainer.rollbacks == 1 and trainer.iteration == 10
-    run_trainer(trainer)
+    train_loop(trainer)
     assert np.isfinite(trainer.mse)
 
 
 @pytest.mark.parametrize("depths", [(3.0, 3.0), (5.0, 2.0), (None, 1.0), (7.5, 9.0)])
 def test_near_and_far(views, depths):
     with pytest.raises(IdfError) as error:
-        VanillaTrainer(views, TINY, VanillaConfig(near=depths[0], far=depths[1]), Amount(1))
+        VanillaTrainer(views, TINY, VanillaConfig(near=depths[0], far=depths[1], iterations=1))
     assert "near" in str(error.value)
 
 
 def test_depths_of_a_blender_config_are_nerf_pytorchs(views, tmp_path):
     path = tmp_path / "c.txt"
     path.write_text("dataset_type = blender\n")
-    trainer = VanillaTrainer(views, TINY, VanillaConfig(config=str(path)), Amount(1))
+    trainer = VanillaTrainer(views, TINY, VanillaConfig(config=path, iterations=1))
     assert (trainer.near, trainer.far) == (2.0, 6.0)
     assert trainer_of(views).near == trainer.bounds.near
 
@@ -197,6 +213,9 @@ def test_a_checkpoint_of_nerf_pytorch_goes_on(views, tmp_path):
     data = torch.load(tmp_path / "ours.tar", weights_only=True)
     assert data["global_step"] == 1235 and set(data) > {"network_fn_state_dict"}
     assert trainer_of(views, ft_path=str(tmp_path / "ours.tar")).offset == 0.5
+    for word, offset in (("centre", 0.5), ("corner", 0.0)):  # an earlier spelling
+        checkpoint.save(tmp_path / "old.tar", trainer.field, trainer.optimizer, 3, {"rays": word})
+        assert trainer_of(views, ft_path=str(tmp_path / "old.tar")).offset == offset
 
 
 def test_a_checkpoint_of_another_network_is_told(views, tmp_path):
@@ -245,7 +264,7 @@ def test_every_option_of_nerf_pytorch_is_known():
 
     text = Path(clone, "run_nerf.py").read_text()
     names = set(re.findall(r'add_argument\("--(\w+)"', text))
-    assert names - {"config"} == {f.name for f in fields(NerfOptions)}
+    assert names - {"config"} == {f.name for f in fields(NerfOptions)} | set(IGNORED)
     for config in Path(clone, "configs").glob("*.txt"):
         read_options(config)
 
@@ -255,9 +274,9 @@ def test_compiling_is_not_counted_and_changes_nothing(monkeypatch):
     monkeypatch.setattr(NeRF, "compile", lambda self: compiled.append(self))
     compiled, ends = [], []
     for wanted in (True, False):
-        trainer = VanillaTrainer(views, TINY, VanillaConfig(device="cpu", compile=wanted),
-                                 Amount(iterations=3))
+        trainer = VanillaTrainer(views, TINY, VanillaConfig(device="cpu", compile=wanted,
+                                                            iterations=3))
         assert (trainer.iteration, trainer.seconds) == (0, 0.0)
-        run_trainer(trainer)
+        train_loop(trainer)
         ends.append([p.detach() for p in trainer.field.parameters()])
     assert len(compiled) == 2 and all(map(torch.equal, *ends))

@@ -20,6 +20,7 @@ OURS = "idf"
 
 
 def save(path, field: Field, optimizer, step: int, more: dict) -> None:
+    """Write a checkpoint that nerf-pytorch reads, with `more` beside."""
     with atomic_write(path) as temporary:
         torch.save({"global_step": step, "network_fn_state_dict": field.coarse.state_dict(),
                     "network_fine_state_dict": field.fine.state_dict() if field.fine else {},
@@ -45,6 +46,13 @@ def read(path) -> dict:
         raise IdfError(f"{path} is no checkpoint of nerf-pytorch", f"no {', '.join(lacking)}",
                        "give a .tar that nerf-pytorch wrote")
     return data
+
+
+def ray_offset(data: dict) -> float:
+    """Return where in a pixel a checkpoint's rays pass, 0.5 its center and 0 its corner, as in
+    nerf-pytorch, which says nothing of it."""
+    ours = data.get(OURS)
+    return 0.5 if isinstance(ours, dict) and ours.get("rays") in ("center", "centre") else 0.0
 
 
 def load_into(field: Field, data: dict, path) -> int:

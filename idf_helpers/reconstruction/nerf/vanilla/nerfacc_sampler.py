@@ -88,3 +88,29 @@ class OccupancySampler:
         alpha = alpha[:, 0]
         z = depth[:, 0] / length[:, 0]
         return Rendered(rgb, 1 / z.clamp(min=1e-10), alpha, z, None)
+
+
+def sampler_box(trainer) -> dict | None:
+    """Return what a scene that was trained with nerfacc is drawn with: box and occupied cells."""
+    if trainer.sampler is None:
+        return None
+    cells = trainer.sampler.estimator.binaries.cpu().numpy()
+    return {"low": trainer.bounds.low, "high": trainer.bounds.high, "shape": list(cells.shape),
+            "cells": np.packbits(cells).tobytes().hex()}
+
+
+def sampler_of(field: Field, box: dict | None, file) -> OccupancySampler | None:
+    """Return the sampler of such a box. IdfError where it is damaged."""
+    if box is None:
+        return None
+    device = next(field.parameters()).device
+    try:
+        low, high = np.asarray(box["low"], float), np.asarray(box["high"], float)
+        cells = np.unpackbits(np.frombuffer(bytes.fromhex(box["cells"]), np.uint8))
+        cells = cells[:int(np.prod(box["shape"]))].reshape(box["shape"]).astype(bool)
+    except (KeyError, TypeError, ValueError) as error:
+        raise IdfError(f"The settings {file} are damaged", str(error)[:120],
+                       "delete that folder and run the stage again") from None
+    sampler = OccupancySampler(field, low, high, device)
+    sampler.estimator.binaries = torch.from_numpy(cells).to(device)
+    return sampler

@@ -8,68 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ....data.training_views import TrainingViews
 from ....errors import IdfError
-from ....runtime.machine import peak_rss_mb
-from ...trainer import Recoverable, State
+from ...trainer import Progress, ResumableTrainer, State
 from ..bounds import Bounds, find_bounds
 from . import checkpoint
-from .config import DEFAULT_BUDGET_S, DEFAULT_ITERATIONS, VanillaConfig, check_depths
+from .config import VanillaConfig, check_depths
 from .network import Field
-from .options import PAPER, NerfOptions, read_options
+from .options import NerfOptions
 from .scene import VanillaScene
 from .volume import camera_rays, render_rays
 
 SAVE_EVERY = {"cpu": 10, "cuda": 250}  # steps between two copies of the state
 FIRST_DRAWS = 16  # of the networks' weights, at most
 BLENDER_DEPTHS = 2.0, 6.0  # nerf-pytorch's for synthetic scenes
-
-
-@dataclass(frozen=True)
-class Progress:
-    """As `nerf.train.Progress`; parameters: numbers in the networks."""
-
-    iteration: int
-    fraction: float
-    seconds: float
-    iterations_per_s: float
-    psnr_train: float
-    parameters: int
-    memory_mb: float
-    preview: Callable
-
-    @property
-    def size(self) -> str:
-        return f"{self.parameters} parameters"
-
-
-@dataclass(frozen=True)
-class Amount:
-    """How long: iterations, or budget_s seconds, or neither: 200 000 steps on CUDA, 120 s on a CPU.
-    resolution: longer side of the training pictures in pixels, None as they are. seed: >= 0."""
-
-    iterations: int | None = None
-    budget_s: float | None = None
-    resolution: int | None = None
-    seed: int = 0
-
-
-def options_of(config: VanillaConfig, resolution: int | None) -> NerfOptions:
-    """The config file's options, or the paper's; IdfError for data that is not read here."""
-    o = read_options(config.config) if config.config else PAPER
-    if o.ndc:
-        raise IdfError(f"The config {config.config} wants normalized device coordinates",
-                       f"dataset_type = {o.dataset_type} without no_ndc",
-                       "add `no_ndc = True`: views round a head have no common front plane")
-    if resolution:
-        o = replace(o, half_res=False)  # asked for explicitly
-    return replace(o, ft_path=config.checkpoint or o.ft_path)
 
 
 def depths(config: VanillaConfig, options: NerfOptions, bounds: Bounds) -> tuple[float, float]:
@@ -86,23 +43,21 @@ def depths(config: VanillaConfig, options: NerfOptions, bounds: Bounds) -> tuple
     return near, far
 
 
-class VanillaTrainer(Recoverable):
-    """State of one training, with the interface of `nerf.train.Trainer`."""
+class VanillaTrainer(ResumableTrainer):
+    """State of one training."""
 
-    rates = "lrate"
+    rates, unit = "lrate", "parameters"
 
-    def __init__(self, views: TrainingViews, options: NerfOptions, config: VanillaConfig,
-                 amount: Amount):
-        self.views, self.options, self.config = views, options.checked(), config.checked()
+    def __init__(self, views: TrainingViews, options: NerfOptions, config: VanillaConfig):
+        self.views, self.options = views, options.checked()
         self.bounds = find_bounds(views)
         self.near, self.far = depths(config, options, self.bounds)
         self.device = torch.device(pick_device(config.device))
         on_cuda = self.device.type == "cuda"
-        self.iterations, self.budget = amount.iterations, amount.budget_s
-        if self.iterations is None and self.budget is None:
-            self.iterations, self.budget = (DEFAULT_ITERATIONS, None) if on_cuda else \
-                (None, DEFAULT_BUDGET_S)
-        self.field = first_field(options, amount.seed, self.near, self.far, self.bounds)
+        if on_cuda and config.iterations is None and config.budget_s is None:
+            config = replace(config, iterations=config.default_iterations)
+        self.config = config.checked()
+        self.field = first_field(options, config.seed, self.near, self.far, self.bounds)
         self.field.to(self.device)
         parameters = list(self.field.parameters())
         self.optimizer = torch.optim.Adam(parameters, lr=options.lrate, betas=(0.9, 0.999))
@@ -124,27 +79,24 @@ class VanillaTrainer(Recoverable):
             if self.field.fine is not None:
                 self.field.fine.compile()
         self._load_rays()
-        self.generator = torch.Generator().manual_seed(amount.seed)
-        self.rng = np.random.default_rng(amount.seed)
-        self.seed = amount.seed
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.rng = np.random.default_rng(config.seed)
         self.iteration, self.seconds, self.mse = 0, 0.0, None
         self._epoch, self._order = -1, None
         self._saved = self.state()
-        if config.compile:
-            self.warm_up()
 
     def warm_up(self) -> None:
-        """Compiles the networks, so that the clock does not count it; no effect on the result."""
-        saved = self._saved
-        self.step()
-        self.restore(saved)
+        """Compile the networks where that is asked for."""
+        if self.config.compile:
+            saved = self._saved
+            self.step()
+            self.restore(saved)
 
     def _start_from(self, path) -> None:
         data = checkpoint.read(path)
         self.start = checkpoint.load_into(self.field, data, path)
-        ours = isinstance(data.get(checkpoint.OURS), dict)
-        if self.config.rays == "auto" and not ours:
-            self.offset = 0.0  # its rays pass the pixels' corners
+        if self.config.rays == "auto":
+            self.offset = checkpoint.ray_offset(data)
         optimizer = data.get("optimizer_state_dict")
         if isinstance(optimizer, dict):
             with contextlib.suppress(ValueError, KeyError):  # of networks without a fine one, say
@@ -158,12 +110,6 @@ class VanillaTrainer(Recoverable):
             self.views.target(i, behind).transpose(1, 2, 0))) for i in range(len(self.views))]
 
     # --- schedule ---------------------------------------------------------------------------------
-
-    @property
-    def fraction(self) -> float:
-        done = self.seconds / self.budget if self.iterations is None else \
-            self.iteration / self.iterations
-        return min(done, 1.0)
 
     @property
     def global_step(self) -> int:
@@ -183,7 +129,7 @@ class VanillaTrainer(Recoverable):
         loss = error if out.coarse is None else error + ((out.coarse - target) ** 2).mean()
         if not torch.isfinite(loss):
             self._roll_back("the loss")
-            return float(loss)
+            return float(loss.detach())
         self.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:  # not where every ray passes through empty cells alone
             self.scaler.scale(loss).backward()
@@ -226,7 +172,8 @@ class VanillaTrainer(Recoverable):
         epoch, k = divmod(self.iteration, per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(int(sizes[-1]))
+            rng = np.random.default_rng([self.config.seed, epoch])
+            self._order = rng.permutation(int(sizes[-1]))
         at = self._order[k * o.N_rand:(k + 1) * o.N_rand]
         view = np.searchsorted(sizes, at, side="right") - 1
         parts = []
@@ -289,15 +236,19 @@ class VanillaTrainer(Recoverable):
         return VanillaScene(self.field, self.near, self.far, list(self.views.cameras),
                             (white,) * 3, report, self.offset, self.sampler)
 
-    def progress(self) -> Progress:
-        def preview(camera, background=None):
-            small = camera.fitted(min(64, max(camera.width, camera.height)))
-            return self.scene().render(small, background=background)
+    @property
+    def count(self) -> int:
+        return sum(p.numel() for p in self.field.parameters())
 
-        count = sum(p.numel() for p in self.field.parameters())
-        return Progress(self.iteration, self.fraction, self.seconds,
-                        self.iteration / max(self.seconds, 1e-9), self.psnr_train, count,
-                        peak_rss_mb(), preview)
+    def progress(self) -> Progress:
+        """Return how far the training is; its preview is small, a whole one takes minutes."""
+        whole = super().progress()
+
+        def preview(camera, background=None):
+            size = min(64, max(camera.width, camera.height))
+            return whole.preview(camera.fitted(size), background)
+
+        return replace(whole, preview=preview)
 
 
 def first_field(options: NerfOptions, seed: int, near: float, far: float,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ....data.dataset import Dataset
-from ....data.transforms import write_transforms
 from ....data.media import read_image, write_image
+from ....data.transforms import write_transforms
 from ....errors import IdfError
 from ....metrics import SceneMetrics, Target, ViewMetrics, psnr, ssim
 from ....provenance import mark
