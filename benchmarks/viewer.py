@@ -47,7 +47,10 @@ def head(n: int, bases: int, share: float, coefficients: int = 76, seed: int = 0
     face[np.argsort(d[:, 1])[:round(share * n)]] = 1.0
     phase = r.uniform(0, 6, (bases, 1, 3))
     wave = np.sin(5 * d[None] @ r.normal(0, 1, (bases, 3, 3)) + phase) * face[None, :, None]
-    noise = lambda width, size: r.normal(0, size, (bases, n, width)) * face[None, :, None]
+
+    def noise(width, size):
+        return r.normal(0, size, (bases, n, width)) * face[None, :, None]
+
     deltas = {"means": 0.05 * wave + noise(3, 0.003), "log_scales": noise(3, 0.1),
               "quats": noise(4, 0.1), "opacity_logits": noise(1, 0.5)[..., 0],
               "sh": 0.2 * wave + noise(3, 0.05)}
