@@ -1,11 +1,15 @@
 """The README tells the truth: its Python example runs, and its commands and flags are there."""
 
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.house import Checkout
+from idf_helpers.provenance import verify
+from idf_helpers.runtime.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,3 +34,23 @@ def test_commands_are_shown_with_flags_that_they_have(flags):
         for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", rest):
             wanted = SPELLINGS.get(flag, flag).replace("_", "-")
             assert wanted in [*flags[name], "--help"], f"idf {name} {flag}"
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, small_head, capsys):
+    """As it stands, but with fewer views and steps."""
+    code, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(code.strip().splitlines()) <= 12
+    assert code.count('"head_multiview"') == code.count("budget_s=120") == 1
+    code = code.replace('"head_multiview"', repr(str(small_head))).replace(
+        "budget_s=120", "iterations=30, resolution=32, initial=200, max_gaussians=300")
+    samples = Path("assets/samples/source_photos")
+    (tmp_path / samples).mkdir(parents=True)
+    shutil.copy(ROOT / samples / "C.png", tmp_path / samples)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["picture"].dtype == np.float32 and names["picture"].shape[2] == 3
+    assert read_json(tmp_path / "runs/head/metrics.json")["iterations"] == 30
+    assert verify(tmp_path / "runs/head.html").synthetic
+    said = capsys.readouterr().out
+    assert "mean" in said and "synthetic" in said
