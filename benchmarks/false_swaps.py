@@ -24,13 +24,15 @@ from idf_helpers.data import media, samples
 from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
+from idf_helpers.runtime.progress import Reporter
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.evaluate import BACK, BACK_OF_MESH, NEAR, head_yaws
 from idf_helpers.swapping.face_selection import FacePicker
-from idf_helpers.swapping.neural.onnx_swap import NeuralConfig
+from idf_helpers.swapping.mesh_method import MeshMethod
+from idf_helpers.swapping.neural.align import MAX_YAW
 from idf_helpers.swapping.result import SwapResult
 from idf_helpers.swapping.source import load_source
-from idf_helpers.swapping.swappers import MeshSwapper, UvSwapper
+from idf_helpers.swapping.uv_method import UvMethod
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def neural(image, camera) -> SwapResult:
     pairs, nothing = FacePicker().pick(image, LandmarkDetector())
     if nothing is not None:
         return nothing
-    far = abs(pairs[0][0].yaw) > NeuralConfig().max_yaw
+    far = abs(pairs[0][0].yaw) > MAX_YAW
     return SwapResult.unchanged(image, "extreme_pose", "") if far else \
         SwapResult(image, np.ones(image.shape[:2], np.float32), "swapped")
 
@@ -57,9 +59,9 @@ def main(options: Options) -> None:
     wrong = []
     for name in ("head_multiview", "head_turntable"):
         frames = list(samples.dataset(name).frames)
-        uv, mesh = (kind.prepare(frames, (source,), None, lambda *a: None, SwapConfig())
-                    for kind in (UvSwapper, MeshSwapper))
-        yaws = np.abs(head_yaws(frames, uv.mesh.vertices))
+        uv, mesh = (method.prepare(frames, (source,), None, Reporter(), SwapConfig())
+                    for method in (UvMethod("uv"), MeshMethod("mesh")))
+        yaws = np.abs(head_yaws(frames, uv.fitted.mesh.vertices))
         for frame, yaw in zip(frames, yaws, strict=True):
             image = frame.image()
             mirror = np.ascontiguousarray(image[:, ::-1])

@@ -34,10 +34,10 @@ from idf_helpers.data import media, samples
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping.neural.align import five_points
-from idf_helpers.swapping.neural.ghost import blend, swap_crop
 from idf_helpers.swapping.neural.ghost_align import ghost_crop, pose_matrix, smooth_points
 from idf_helpers.swapping.neural.ghost_mask import face_mask, points_106
 from idf_helpers.swapping.neural.ghost_nets import GhostNets, generator_class
+from idf_helpers.swapping.neural.ghost_steps import blend, generate
 from idf_helpers.swapping.neural.iresnet import IResNet
 from tests.swapping.neural.ghost_cases import SHIFTS, TURNS, small_nets, walk
 
@@ -165,14 +165,14 @@ def main(options: Options) -> None:
     embedding = nets.embed(crops[0][None])[0]
     once_s = time.process_time() - start
     start = time.process_time()
-    new = swap_crop(crops[1], embedding, nets)
+    new = generate(crops[1], embedding, nets)
     ours_s = time.process_time() - start
     mask_gap = output_gap = 0.0
     for moved, mask, params, picture in cases:
         mine, mine_params = face_mask(moved, l106)
         assert tuple(params) == mine_params, (params, mine_params)
         mask_gap = max(mask_gap, np.abs(mask - mine).max())
-        out, _, _ = blend(frame, new, M, moved, l106)
+        out, _ = blend(frame, new, mine, M)
         output_gap = max(output_gap, np.abs(out.astype(int) - picture).max())
     checks += [("masks (four widths), largest difference", mask_gap, 0.0),
                ("output picture, gray levels", output_gap, 1.0)]

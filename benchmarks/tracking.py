@@ -30,7 +30,7 @@ from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 from idf_helpers.tracking.config import TrackConfig
 from idf_helpers.tracking.fit import fit_clip
-from idf_helpers.tracking.overlay import check_poses
+from idf_helpers.tracking.pose_check import check_poses
 from idf_helpers.tracking.track import track
 
 GROUPS = {  # what is compared, and the limit of the correlation

@@ -29,8 +29,10 @@ from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.face.mesh import vertex_normals
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping import metrics
+from idf_helpers.swapping.mesh.bake import bake
 from idf_helpers.swapping.mesh.per_picture import swap_mesh
-from idf_helpers.swapping.mesh.uv import bake, fit_face, render_swap
+from idf_helpers.swapping.mesh.render import render_swap
+from idf_helpers.swapping.mesh.triangulate import fit_face
 from idf_helpers.swapping.source import load_source
 
 BACK = 155  # degrees of yaw beyond which nothing of the face can be seen

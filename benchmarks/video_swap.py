@@ -31,14 +31,14 @@ from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.data.sequence import frame_times
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.face.mesh import FaceMesh
-from idf_helpers.face.smooth import SmoothConfig, steady
+from idf_helpers.face.smooth import steady
 from idf_helpers.notebook.video_panel import bundled_clip
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.mesh.mesh_tracking import Tracks
 from idf_helpers.swapping.metrics import border_edges, color_spread, visible_points
-from idf_helpers.swapping.swappers import MESH_FILE, TRACKS_FILE
+from idf_helpers.swapping.uv_method import MESH_FILE, TRACKS_FILE
 from idf_helpers.swapping.video import swap_video
 
 CONSENT = "Synthetic heads that show no real person."
@@ -151,10 +151,9 @@ def smoothing(folder: Path) -> None:
     print(f"\n{'landmarks of the clip':30} {'shake, % of eye distance':>26}  mouth kept")
     times = np.arange(len(points))
     still = [10, 151, 9, 8, 168, 6, 127, 356, 162, 389]
-    for name, config in (("as found", SmoothConfig(0)), ("mean of five (GHOST)",
-                                                         SmoothConfig(2, 1e6)),
-                         ("mean within the noise (ours)", SmoothConfig(2))):
-        out = steady(points, times, config)
+    for name, config in (("as found", (0,)), ("mean of five (GHOST)", (2, 1e6)),
+                         ("mean within the noise (ours)", (2,))):
+        out = steady(points, times, *config)
         shake = (out[1:-1] - 0.5 * (out[:-2] + out[2:]))[:, still]
         opened = np.linalg.norm(out[:, 13] - out[:, 14], axis=1)
         quick = np.abs(np.diff(gap)) > np.percentile(np.abs(np.diff(gap)), 90)

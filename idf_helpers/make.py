@@ -17,7 +17,8 @@ from .reconstruction import reconstruct
 from .reconstruction.config import TrainingConfig
 from .runtime.files import read_json
 from .runtime.progress import Reporter
-from .swapping.dataset import swap_dataset, swap_image
+from .swapping.dataset import swap_dataset
+from .swapping.image import swap_image
 from .tracking.track import track
 
 Kind = Literal["auto", "views", "talk", "picture"]
@@ -65,17 +66,18 @@ def make(photo: str | Path, target: Dataset | str | Path,
     found = kind_of(target) if kind == "auto" else kind
     if found == "picture":
         reporter.stage(f"1/1 swap    into the picture {target}")
-        path = swap_image(target, photo, out / "swap", consent=consent, resume=resume)
+        path = swap_image(target, photo, out / "swap", consent=consent, resume=resume,
+                          reporter=reporter)
         return Made(found, {path.name: path}, {})
     video = found == "talk" and not isinstance(target, Dataset) and is_video(Path(target))
     stages = Stages(reporter, 3 + video)
     if video:
         stages.begin("track", f"the face in {target}")
-        target = track(target, out / "track", resume=resume, progress=reporter.step)
+        target = track(target, out / "track", resume=resume, reporter=reporter)
     data = as_dataset(target, reporter)
     stages.begin("swap", f"photo {Path(photo).stem} into {len(data.frames)} views")
     swapped = swap_dataset(data, photo, out / "swap", consent=consent, resume=resume,
-                           progress=reporter.step)
+                           reporter=reporter)
     method, run = ("avatar", out / "avatar") if found == "talk" else ("splats", out / "splats")
     stages.begin(method, "training" if config is None else config.describe())
     reconstruct(swapped, run, method, config, resume=resume, reporter=reporter)

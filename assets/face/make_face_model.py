@@ -34,8 +34,7 @@ from idf_helpers.face.mesh import vertex_normals  # noqa: E402
 from idf_helpers.face.topology import MIRROR, POINTS  # noqa: E402
 from idf_helpers.runtime.files import atomic_write  # noqa: E402
 from idf_helpers.runtime.parallel import pmap  # noqa: E402
-from idf_helpers.swapping.mesh.refine import RefineConfig  # noqa: E402
-from idf_helpers.swapping.mesh.triangulate import FitConfig, fit_face, triangulate  # noqa: E402
+from idf_helpers.swapping.mesh.triangulate import fit_face, triangulate  # noqa: E402
 from idf_helpers.tracking.brows import OPPOSITE, REACH, centers  # noqa: E402
 
 # Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.
@@ -92,7 +91,7 @@ class Measure:
         """(468, 3) cm, all views joined."""
         found = [None if np.isnan(p).any() else p for p in xy]
         frames = [View(c) for c in self.cameras]
-        return fit_face(frames, found, FitConfig(refine=RefineConfig(rounds=0))).vertices
+        return fit_face(frames, found, refine_rounds=0).vertices
 
     def weights(self, mesh) -> np.ndarray:
         """(views, 468): how well a view sees a point (see `triangulate._refine`)."""

@@ -23,9 +23,11 @@ from idf_helpers.exporting.gallery import frames_by_yaw
 from idf_helpers.notebook.video_panel import swap_clip
 from idf_helpers.reconstruction import load, mark_of_model
 from idf_helpers.reconstruction.avatar.pictures import edit_strip
-from idf_helpers.swapping.mesh.uv import bake, render_swap
+from idf_helpers.runtime.progress import Reporter
+from idf_helpers.swapping.mesh.bake import bake
+from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.source import load_source
-from idf_helpers.swapping.swappers import fit_views
+from idf_helpers.swapping.uv_method import fit_views
 
 HERE = Path(__file__).resolve().parent
 CELL = 220
@@ -50,7 +52,7 @@ def strips(folder: Path) -> None:
     target = samples.dataset("head_multiview")
     chosen = frames_by_yaw(target.frames, (-90, -60, -30, 0, 30, 60, 90))
     pictures = [f.image() for _, f in chosen]
-    mesh, looked_at = fit_views(target.frames, lambda step, fraction: None)
+    mesh, looked_at = fit_views(target.frames, Reporter())
     for name in ("C", "B"):
         texture = bake(mesh, looked_at, load_source(samples.photo(name)))
         pictures += [render_swap(f.image(), f.camera, mesh, texture).image for _, f in chosen]

@@ -35,6 +35,6 @@ def swap_and_train(data: Dataset | str | Path, out: Path, method: str = "avatar"
     data = as_dataset(data, reporter)
     if swap is not None:
         data = swap_dataset(data, swap, out.with_name(out.name + "-swap"), consent=consent,
-                            resume=resume, progress=reporter.step)
+                            resume=resume, reporter=reporter)
         reporter.note(f"swapped: {data.describe()}")
     return reconstruct(data, out, method, config, resume=resume, reporter=reporter)

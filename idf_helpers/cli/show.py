@@ -34,6 +34,20 @@ def text(result, arguments: dict) -> None:
     print(result)
 
 
+def track(dataset, arguments: dict) -> None:
+    """Print how well the face was fitted, and what was left out."""
+    if arguments["format"] == "video":
+        keys = ("frames", "used", "fov", "error_percent")
+        report = read_record(arguments["out"] / "track_report.json", keys, "report")
+        print(f"{report['used']} of {report['frames']} frames used; field of view "
+              f"{report['fov']:.0f}° ({report['fov_from']}); median error "
+              f"{report['error_percent']:.1f} % of the face's width")
+        for name in ("without_face", "not_fitting"):
+            if report[name]:
+                print(f"  left out, {name.replace('_', ' ')}: {len(report[name])} frames")
+    print(dataset.describe())
+
+
 def make(made, arguments: dict) -> None:
     """Print the measures, and what to look at."""
     if made.metrics:

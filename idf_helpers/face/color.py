@@ -11,24 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-
-@dataclass(frozen=True)
-class ColorConfig:
-    """How the source's colors are moved to the target's.
-
-    gain_min, gain_max: bounds of the contrast ratio target/source per Lab channel, > 0.
-    low_frequency: share of the remaining smooth difference (light, shading) that is taken over,
-        in [0, 1].
-    sigma: width of "smooth", as a fraction of the face size, > 0.
-    black_lift: share of the skin's change in lightness that black takes part in, in [0, 1]; 0
-        keeps dark hair as dark as it was, 1 is a plain shift (which makes it gray).
-    """
-
-    gain_min: float = 0.6
-    gain_max: float = 1.6
-    low_frequency: float = 0.85
-    sigma: float = 0.12
-    black_lift: float = 0.2
+GAIN = (0.6, 1.6)  # bounds of the contrast ratio target/source for each Lab channel
+LOW_FREQUENCY = 0.85  # share of the smooth difference (light, shading) that is taken over
+SIGMA = 0.12  # width of "smooth", share of the face's size
+# Share of the skin's change in lightness that black takes part in: 0 keeps dark hair as dark as it
+# was, 1 is a plain shift, which makes it gray.
+BLACK_LIFT = 0.2
 
 
 def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
@@ -113,15 +101,15 @@ def skin_stats(lab: np.ndarray, mask: np.ndarray, most: int = 5_000) -> SkinStat
 
 
 def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
-                 config: ColorConfig = ColorConfig()) -> np.ndarray:  # frozen, so shareable
+                low_frequency: float = LOW_FREQUENCY) -> np.ndarray:
     """The source's Lab picture in the target's colors and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. mask: (H, W) weight of the
     pixels where both show the face. size: the face's size in pixels (how smooth "light" is).
     Returns (H, W, 3) float32 Lab; the source itself where the mask is empty.
 
-        w1 = (w - mean_w) clip(std_t / std_w, gain_min, gain_max) + mean_t
-        w2 = w1 + low_frequency B(t - w1),   B = masked blur, sigma = config.sigma * size
+        w1 = (w - mean_w) clip(std_t / std_w, GAIN) + mean_t
+        w2 = w1 + low_frequency B(t - w1),   B = masked blur, sigma = SIGMA size
 
     A constant added to black hair would make it gray. So below the skin's range lightness goes
     down in proportion (nearly to 0 at black) and the shift of the colors fades out with it; B
@@ -132,13 +120,13 @@ def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: 
     stats_s, stats_t = skin_stats(source, mask), skin_stats(target, mask)
     if stats_s is None or stats_t is None:
         return source
-    gain = np.clip(stats_t.std / stats_s.std, config.gain_min, config.gain_max)
+    gain = np.clip(stats_t.std / stats_s.std, *GAIN)
     moved = (source - stats_s.mean) * gain + stats_t.mean
     knee = np.float32(stats_s.dark)
     light = np.clip(source[..., 0] / knee, 0, 1)  # 1 in the skin's range, 0 at black
     knee_moved = max(float((knee - stats_s.mean[0]) * gain[0] + stats_t.mean[0]), 0.0)
     w1 = source + light[..., None] * (moved - source)
-    black = config.black_lift * max(knee_moved - float(knee), 0.0)
+    black = BLACK_LIFT * max(knee_moved - float(knee), 0.0)
     w1[..., 0] = np.where(light < 1, black + (knee_moved - black) * light, moved[..., 0])
     # Shine of a dark skin would burn out on a light one: squeezed above the target's own range.
     top = float(stats_t.mean[0] + 2 * stats_t.std[0])
@@ -147,8 +135,8 @@ def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: 
     w1[..., 0][above] = top + room * (1 - np.exp((top - w1[..., 0][above]) / room))
     both = mask * stats_s.skinness(source) * stats_t.skinness(target)
     # B is linear, so one blur of the difference does.
-    smooth = masked_blur(target - w1, both, config.sigma * size)
-    return w1 + (np.float32(config.low_frequency) * light)[..., None] * smooth
+    smooth = masked_blur(target - w1, both, SIGMA * size)
+    return w1 + (np.float32(low_frequency) * light)[..., None] * smooth
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:

@@ -13,22 +13,14 @@ than before.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..runtime.settings import Annotated, Interval, Settings
+from ..runtime.settings import check_range
 
-
-@dataclass(frozen=True)
-class SmoothConfig(Settings):
-    """How landmarks are smoothed in time."""
-
-    window: Annotated[int, Interval(ge=0, le=30)] = 2
-    """Frames on either side that take part; 0 leaves the landmarks as they are."""
-    reach: Annotated[float, Interval(ge=1e-3, le=1e6)] = 2.0
-    """By how many standard deviations of the detector's noise the mean may change a point and
-    still be taken exp(-1/2) = 61 % of the way; large values make it a plain mean."""
+WINDOW = 2  # frames on either side that take part
+# By how many standard deviations of the detector's noise the mean may change a point and still be
+# taken exp(-1/2) = 61 % of the way; large values make it a plain mean.
+REACH = 2.0
 
 
 def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -48,7 +40,7 @@ def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     return 1.48 * np.median(np.abs(rest), axis=0).mean(-1) / np.sqrt(1.5)
 
 
-def steady(values: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothConfig(),
+def steady(values: np.ndarray, times: np.ndarray, window: int = WINDOW, reach: float = REACH,
            noise: np.ndarray | None = None) -> np.ndarray:
     """(N, V, C): every point's mean over the frames near it, where that is within the noise.
 
@@ -57,16 +49,18 @@ def steady(values: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothC
         y_t = x_t + g (m_t - x_t),  g = exp(-|m_t - x_t|^2 / (2 C (reach noise)^2))
 
     values: (N, V, C), NaN where unknown (stays NaN). times: (N,) int frame numbers in order; frames
-    that lie apart do not mix. noise: (V,) standard deviation per coordinate, measured where None.
+    that lie apart do not mix. window: in [0, 30], 0 changes nothing. reach: above 0. noise: (V,)
+    standard deviation per coordinate, measured where None.
     """
-    config.checked()
-    if config.window < 1 or len(values) < 3:
+    check_range("window", window, 0, 30)
+    check_range("reach", reach, 1e-3, 1e6)
+    if window < 1 or len(values) < 3:
         return values
     noise = noise_level(values, times) if noise is None else noise
     known = np.isfinite(values).all((1, 2))
     total, count = values.copy(), np.ones(len(values))
     growing = known.copy()  # frames whose window may still grow on both sides
-    for k in range(1, config.window + 1):
+    for k in range(1, window + 1):
         here = np.arange(k, len(values) - k)
         whole = (times[here + k] - times[here - k] == 2 * k) & known[here - k] & known[here + k]
         grows = np.zeros(len(values), bool)
@@ -76,5 +70,5 @@ def steady(values: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothC
         total[here] += values[here - k] + values[here + k]
         count[here] += 2
     change = total / count[:, None, None] - values
-    scale = 2 * values.shape[2] * np.maximum(config.reach * noise, 1e-12) ** 2  # (V,)
+    scale = 2 * values.shape[2] * np.maximum(reach * noise, 1e-12) ** 2  # (V,)
     return values + np.exp(-(change**2).sum(-1) / scale)[..., None] * change

@@ -13,9 +13,10 @@ from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..errors import IdfError
 from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..runtime.progress import Reporter
 from ..runtime.tables import Table
 from ..swapping.config import SwapConfig
-from ..swapping.dataset import read_sources
+from ..swapping.job import read_sources
 from ..swapping.methods import SWAPPERS, VIEWS
 
 
@@ -63,10 +64,10 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
         rows.append(row)
         started = time.process_time()
         try:
-            swapper = backend.load().prepare(data.frames, faces, None, lambda *a: None,
+            swapper = backend.load().prepare(data.frames, faces, None, Reporter(),
                                              SwapConfig(name))
-            results = [(swapper.of_frame(f.name) if hasattr(swapper, "of_frame") else swapper)(
-                image, f.camera) for f, image in zip(chosen, before, strict=True)]
+            results = [swapper.of_frame(f.name)(image, f.camera)
+                       for f, image in zip(chosen, before, strict=True)]
         except IdfError as error:
             row["note"] = f"{error.what} ({error.found})" if error.found else error.what
             continue

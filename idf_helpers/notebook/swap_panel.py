@@ -17,7 +17,8 @@ from ..errors import IdfError
 from ..exporting.gallery import frames_by_yaw, swap_sheet
 from ..face.topology import TRIANGLES
 from ..runtime.files import read_json, stable_hash
-from ..swapping.dataset import SwapConfig, swap_dataset
+from ..swapping.config import SwapConfig
+from ..swapping.dataset import swap_dataset
 from ..swapping.methods import SWAPPERS
 from ..swapping.source import load_source
 from .before_after import BeforeAfter
@@ -112,7 +113,7 @@ class SwapPanel(Panel):
                            self.consent.value])[:8]
         out = self.out / f"swap-{key}"
         self.swapped = swap_dataset(self.target, source, out, SwapConfig(self.backend.value),
-                                    consent=self.consent.value, progress=self.step)
+                                    consent=self.consent.value, reporter=self)
         self.report = read_json(out / "swap_report.json", "report")
         self.result.value = png(self.sheet())
         counts = sorted(self.report["counts"].items(), key=lambda c: -c[1])

@@ -13,6 +13,7 @@ from ..data.inputs import open_photo
 from ..data.media import read_image, video_writer
 from ..data.sequence import frame_times
 from ..runtime.files import atomic_write, sha256_bytes, stable_hash
+from ..runtime.progress import Reporter
 from ..swapping.config import SwapConfig, VideoConfig
 from ..swapping.video import swap_video
 from .widgets import fast
@@ -34,7 +35,7 @@ def bundled_clip(path, frames: int = 75, fps: float = 25.0) -> Path:
 
 
 def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
-              progress=lambda step, fraction: None) -> tuple[Path, Path]:
+              reporter: Reporter | None = None) -> tuple[Path, Path]:
     """Swap the face in a video; return the paths of the video as it was and of the swapped one.
 
     video: a path, or "" for some seconds of the bundled head (a second with IDF_FAST). photo: as in
@@ -52,7 +53,7 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
     size = clip.stat().st_size if clip.is_file() else 0
     key = stable_hash([str(clip), size, who, backend, consent])[:8]
     result = swap_video(clip, source, out / f"video-{key}", SwapConfig(backend),
-                        VideoConfig(), consent=consent, progress=progress)
+                        VideoConfig(), consent=consent, reporter=reporter)
     return clip, result
 
 

@@ -8,7 +8,8 @@ from ..runtime.runs import read_manifest
 from .consent import Consent
 from .marks import Mark
 
-COMPOSITE = "compositeSynthetic"  # of the IPTC's digital source types
+# Of the IPTC's digital source types: put together by a program, and by one that was trained.
+COMPOSITE, TRAINED_COMPOSITE = "compositeSynthetic", "compositeWithTrainedAlgorithmicMedia"
 
 
 def mark_of(folder, run_id: str, made: str, source_type: str = "") -> Mark:

@@ -28,6 +28,7 @@ class Entry:
     missing:  () -> None where this machine can run it, else what is missing and the command to get
               it. Quick, and imports nothing heavy.
     needs:    what the input must offer, in words.
+    reads:    names of the settings that it reads, of a config that all methods of the stage share.
     license:  of the method's code and models. commercial: whether `auto` may take it.
     """
 
@@ -41,6 +42,7 @@ class Entry:
     commercial: bool = True
     argument: object = None
     config: str = ""
+    reads: frozenset[str] = frozenset()
 
     def config_type(self) -> type:
         """Import the class of the method's settings."""

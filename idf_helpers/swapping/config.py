@@ -2,71 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ..face.smooth import SmoothConfig
-from ..runtime.settings import check_ranges
+from ..errors import IdfError
+from ..runtime.settings import Annotated, Interval, Settings
+
+COMMON = frozenset({"backend", "face"})  # of `SwapConfig`, read by the stage itself
 
 
 @dataclass(frozen=True)
-class SwapConfig:
-    """Settings of the swap stage that decide its output.
-
-    backend: "auto", or a name of `idf doctor`: uv (consistent between views), mesh (2D), ghost,
-        onnx:NAME or onnx:ROW.json, uv+NAME (a neural swap made consistent).
-    face: which face of the source photo, counted from the left from 0; None = there is one.
-    target: which faces of a picture: one (the clearest), all, or numbers from the left ("0,2").
-    reference: photos of the people to be swapped; the k-th source goes to the k-th.
-    similarity: how like a reference a face must be, in [0, 1]; None = as suits what compares them.
-    min_face: pixels; smaller faces of a picture are left alone.
-    min_confidence: least probability that a face is one, (0, 1).
-    pixel_boost: ONNX swappers work on a crop this many times as large, side by side; 1 to 8.
-    shape: share of the way that the face's proportions go toward the source's, in [0, 1]; uv only.
-    """
+class SwapConfig(Settings):
+    """Settings of the swap stage that decide its output. Not every method reads all of them: one
+    that is not read must have its default."""
 
     backend: str = "auto"
+    """auto, or a name of `idf doctor`: uv (consistent between views), mesh (2D), ghost, onnx:NAME
+    or onnx:ROW.json, uv+NAME (a neural swap made consistent)."""
     face: int | None = None
+    """Which face of the source photo, counted from the left from 0; None = there is one."""
     target: str = "one"
+    """Which faces of a picture: one (the clearest), all, or numbers from the left ("0,2")."""
     reference: tuple[Path, ...] = ()
-    similarity: float | None = None
-    min_face: float = 0.0
-    min_confidence: float = 0.9
-    pixel_boost: int = 1
-    shape: float = 0.0
-
-    def checked(self) -> SwapConfig:
-        """Itself; IdfError where a value is out of its range."""
-        check_ranges(self, {"similarity": (0, 1), "min_face": (0, 1e5),
-                            "min_confidence": (0.01, 0.999), "pixel_boost": (1, 8),
-                            "shape": (0, 1)})
-        return self
+    """Photos of the people to be swapped; the k-th source goes to the k-th."""
+    similarity: Annotated[float | None, Interval(ge=0, le=1)] = None
+    """How like a reference a face must be; None = as suits what compares them."""
+    min_face: Annotated[float, Interval(ge=0, le=1e5)] = 0.0
+    """Pixels; smaller faces of a picture are left alone."""
+    min_confidence: Annotated[float, Interval(ge=0.01, le=0.999)] = 0.9
+    """Least probability that a face is one."""
+    pixel_boost: Annotated[int, Interval(ge=1, le=8)] = 1
+    """The network's crop this many times as large, computed in as many parts squared (onnx)."""
+    shape: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    """Share of the way that the face's proportions go toward the source's (uv)."""
 
     @property
     def one_head(self) -> bool:
         """Whether the clearest face of each picture is meant, which is all that `uv` can swap."""
         return self.target == "one" and not self.reference
 
+    def changed(self) -> dict[str, object]:
+        """Return the settings that are not the defaults."""
+        return {f.name: getattr(self, f.name) for f in fields(self)
+                if getattr(self, f.name) != f.default}
+
+    def _check_together(self) -> None:
+        if self.similarity is not None and not self.reference:
+            raise IdfError("--similarity is of faces and reference photos, and there are none",
+                           f"similarity {self.similarity:g}",
+                           "leave it out, or give --reference PHOTO")
+
 
 @dataclass(frozen=True)
-class VideoConfig:
-    """Settings of the swap of a video, besides `SwapConfig`.
+class VideoConfig(Settings):
+    """Settings of the swap of a video, besides `SwapConfig`."""
 
-    max_missing: share of frames without a face above which the video is refused, in [0, 1].
-    part: frames that are swapped and encoded in one go, 8 to 1000: what a kill can cost.
-    crf: H.264 quality, 0 (lossless) to 51.
-    label: put the visible label into every frame; the mark in the file stays.
-    smooth: of the landmarks, in time.
-    """
-
-    max_missing: float = 0.5
-    part: int = 60
-    crf: int = 18
+    max_missing: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    """Share of frames without a face above which the video is refused."""
+    part: Annotated[int, Interval(ge=8, le=1000)] = 60
+    """Frames that are swapped and encoded in one go: what a kill can cost."""
+    crf: Annotated[int, Interval(ge=0, le=51)] = 18
+    """H.264 quality, 0 = lossless."""
     label: bool = True
-    smooth: SmoothConfig = field(default_factory=SmoothConfig)
-
-    def checked(self) -> VideoConfig:
-        """Itself; IdfError where a value is out of its range."""
-        check_ranges(self, {"max_missing": (0, 1), "part": (8, 1000), "crf": (0, 51)})
-        self.smooth.checked()
-        return self
+    """Put the visible label into every frame; the mark in the file stays."""
+    smooth: Annotated[int, Interval(ge=0, le=30)] = 2
+    """Frames on either side over which landmarks are smoothed in time; 0 leaves them alone."""

@@ -20,6 +20,7 @@ from ..face.landmarks import LandmarkDetector
 from ..face.mesh import FaceMesh, vertex_normals
 from ..runtime import download
 from ..runtime.files import read_record, sha256_bytes, sha256_file
+from ..runtime.progress import Reporter
 from ..runtime.runs import read_manifest
 from .mesh.mesh_tracking import Tracks
 from .mesh.uv_atlas import head_axes
@@ -35,7 +36,7 @@ from .metrics import (
 )
 from .neural.model_files import RECOGNIZER
 from .source import SourceFace, load_source
-from .swappers import MESH_FILE, TRACKS_FILE, fit_views
+from .uv_method import MESH_FILE, TRACKS_FILE, fit_views
 
 NEAR, FRONTAL = 60.0, 30.0  # degrees of yaw
 # Beyond it no face is seen; a fitted mesh may still paint the strip of a cheek that shows.
@@ -293,7 +294,7 @@ def _mesh_of(run: Path, data: Dataset, notes: dict) -> FaceMesh | None:
     kept = run / MESH_FILE  # of the uv backend; other swaps are measured the same way
     try:
         return FaceMesh.load(kept) if kept.is_file() else \
-            fit_views(data.frames, lambda step, fraction: None)[0]
+            fit_views(data.frames, Reporter())[0]
     except IdfError as error:
         notes["lost_near"] = f"yaw is not known ({error.what}); frames that show a face count"
         return None

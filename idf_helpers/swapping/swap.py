@@ -10,7 +10,8 @@ from ..data.inputs import as_dataset
 from ..data.media import is_image, is_video
 from ..runtime.progress import Reporter
 from .config import SwapConfig, VideoConfig
-from .dataset import swap_dataset, swap_image
+from .dataset import swap_dataset
+from .image import swap_image
 from .video import swap_video
 
 
@@ -42,8 +43,8 @@ def swap(target: Dataset | str | Path, source: str | Path | bytes | Sequence[str
         path = Path(target)
         if is_video(path) and not path.is_dir():
             return swap_video(path, source, out, config, video, consent=consent, engine=engine,
-                              workers=workers, resume=resume, progress=reporter.step)
+                              workers=workers, resume=resume, reporter=reporter)
         if path.is_file() and not path.suffix.lower() == ".zip" or is_image(path):
             return swap_image(path, source, out, config, consent=consent, resume=resume)
     return swap_dataset(as_dataset(target, reporter), source, out, config, consent=consent,
-                        engine=engine, workers=workers, resume=resume, progress=reporter.step)
+                        engine=engine, workers=workers, resume=resume, reporter=reporter)

@@ -22,11 +22,11 @@ from ..face.head_model import FaceModel
 from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from ..face.mesh import FaceMesh, vertex_normals
 from ..face.pose import fit_pose, rigid_inverse
-from ..face.smooth import SmoothConfig, steady
+from ..face.smooth import REACH, WINDOW, steady
 from ..face.topology import POINTS
 from ..runtime.npz import ArrayRecord
 from .mesh.mesh_tracking import bridge
-from .mesh.refine import RefineConfig, move_vertices
+from .mesh.refine import move_vertices
 
 MOST_FACES = 4  # looked at in a frame, so that one is not taken for another
 FOCAL = 1.25  # assumed focal length over the longer side of the picture: a portrait or a phone
@@ -138,22 +138,22 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
     return VideoFaces(points, np.isfinite(points).all((1, 2)), times)
 
 
-def smoothed(faces: VideoFaces, config: SmoothConfig = SmoothConfig(),  # noqa: B008
-             gap: int = 3) -> VideoFaces:
+def smoothed(faces: VideoFaces, window: int = WINDOW, reach: float = REACH, gap: int = 3
+             ) -> VideoFaces:
     """Place, size and turn in the picture apart from the shape, each smoothed in time: so the shape
     is not blurred by the head's own motion. Gaps of at most `gap` frames are filled in.
 
     Long videos are done in blocks, which overlap by more than any frame's result depends on."""
-    out, pad = np.empty_like(faces.points), config.window + 2 * gap + 2
+    out, pad = np.empty_like(faces.points), window + 2 * gap + 2
     for start in range(0, len(out), BLOCK):
         low, high = max(0, start - pad), min(len(out), start + BLOCK + pad)
         block = VideoFaces(*(getattr(faces, k)[low:high] for k in faces.__dataclass_fields__))
         stop = min(start + BLOCK, len(out))
-        out[start:stop] = _smoothed(block, config, gap).points[start - low:stop - low]
+        out[start:stop] = _smoothed(block, window, reach, gap).points[start - low:stop - low]
     return replace(faces, points=out)
 
 
-def _smoothed(faces: VideoFaces, config: SmoothConfig, gap: int) -> VideoFaces:
+def _smoothed(faces: VideoFaces, window: int, reach: float, gap: int) -> VideoFaces:
     p = faces.points.astype(np.float64)
     known = np.flatnonzero(faces.seen)
     if not len(known):
@@ -172,8 +172,8 @@ def _smoothed(faces: VideoFaces, config: SmoothConfig, gap: int) -> VideoFaces:
         scale = np.hypot(a, b)
         shape[i] = np.column_stack([q @ np.linalg.inv(R).T, p[i, :, 2] / scale])
         frame[i] = c, c + (a, b)
-    shape = bridge(steady(shape, faces.times, config), faces.times, gap)
-    frame = bridge(steady(frame, faces.times, config), faces.times, gap)
+    shape = bridge(steady(shape, faces.times, window, reach), faces.times, gap)
+    frame = bridge(steady(frame, faces.times, window, reach), faces.times, gap)
     out = np.full_like(faces.points, np.nan)
     for i in np.flatnonzero(np.isfinite(shape).all((1, 2))):
         c, (a, b) = frame[i, 0], frame[i, 1] - frame[i, 0]
@@ -231,8 +231,7 @@ def head_poses(faces: VideoFaces, index: VideoIndex, vertices) -> np.ndarray:
     return out
 
 
-def smoothed_poses(poses: np.ndarray, times: np.ndarray, config: SmoothConfig = SmoothConfig()  # noqa: B008
-                   ) -> np.ndarray:
+def smoothed_poses(poses: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(N, 4, 4): the rotation and the place of the head, each smoothed in time."""
     known = np.flatnonzero(np.isfinite(poses).all((1, 2)))
     if not len(known):
@@ -243,7 +242,7 @@ def smoothed_poses(poses: np.ndarray, times: np.ndarray, config: SmoothConfig = 
     for i in known:
         turn[i, 0] = cv2.Rodrigues(poses[i, :3, :3] @ first.T)[0][:, 0]
         place[i, 0] = poses[i, :3, 3]
-    turn, place = (steady(v, times, config) for v in (turn, place))
+    turn, place = (steady(v, times) for v in (turn, place))
     out = poses.copy()
     for i in known:
         out[i, :3, :3] = cv2.Rodrigues(turn[i, 0])[0] @ first
@@ -272,7 +271,7 @@ def fit_to_video(faces: VideoFaces, index: VideoIndex) -> tuple[FaceMesh, np.nda
         facing = (view * mesh.normals).sum(-1) / np.linalg.norm(view, axis=-1)
         weight = np.clip((facing + 0.2) / 0.4, 0.001, 1) / depth**2
         xy = some.points[..., :2].astype(np.float64)
-        vertices = vertices + move_vertices(mesh, P, xy, weight, RefineConfig(stiffness=0.5))
+        vertices = vertices + move_vertices(mesh, P, xy, weight, stiffness=0.5)
     poses = smoothed_poses(head_poses(faces, index, vertices), faces.times)
     cameras = np.stack([rigid_inverse(p) for p in poses])
     return _mesh(vertices, len(used)), cameras, used

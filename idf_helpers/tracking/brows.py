@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
 from ..errors import IdfError
 from ..face.topology import (
@@ -244,8 +245,6 @@ class Strip:
 def surface(vertices, x, y) -> np.ndarray:
     """(rows, columns) cm: the depth z of a face (468, 3) seen from the front on a grid, smoothed;
     beyond the mesh that of the nearest point."""
-    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
-
     points = np.stack(np.meshgrid(x, y), -1)
     z = LinearNDInterpolator(vertices[:, :2], vertices[:, 2])(points)
     beyond = np.isnan(z)

@@ -4,54 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import IdfError
+from ..runtime.settings import Annotated, Interval, Settings
 
 
 @dataclass(frozen=True)
-class TrackConfig:
-    """How a video becomes a NeRFace dataset.
+class TrackConfig(Settings):
+    """How a video becomes a NeRFace dataset."""
 
-    fov: horizontal field of view of the camera in degrees, in (5, 120); 0 estimates it over the
-        clip, which one face tells only roughly (a phone held upright: about 50; a webcam: 60).
-    size: longer side of the frames written, pixels, in [64, 4096]; 0 keeps the video's.
-    every: take every so-many-th frame, at least 1.
-    limit: most frames taken, 0 = all.
-    val, test: frames of the validation split, and of the test split at the end of the clip;
-        test < 0 takes a fifth of the clip, at most 1000.
-    smoothing: of poses and expressions over time, frames, in [0, 10]; 0 leaves every frame alone.
-    sparsity: how much evidence an expression needs, in [0, 10]; more leaves small ones at 0.
-    identity: whether the face's shape is fitted (False: everybody has the mean face).
-    brows: whether the brows are followed in the pictures too, of which landmarks see half.
-    max_error: frames whose landmarks lie further than this from the model, in % of the face's
-        width (median), are left out; in (0, 100].
-    overlay: whether overlay.mp4 is written.
-    """
-
-    fov: float = 0.0
-    size: int = 0
-    every: int = 1
-    limit: int = 0
-    val: int = 5
-    test: int = -1
-    smoothing: float = 1.0
-    sparsity: float = 1.0
+    fov: Annotated[float | None, Interval(gt=5, lt=120)] = None
+    """Horizontal field of view of the camera, degrees; None estimates it over the clip, which one
+    face shows only roughly (a phone held upright: about 50; a webcam: 60)."""
+    size: Annotated[int | None, Interval(ge=64, le=4096)] = None
+    """Longer side of the frames written, pixels; None keeps the video's."""
+    every: Annotated[int, Interval(ge=1)] = 1
+    """Take every so-many-th frame."""
+    limit: Annotated[int | None, Interval(ge=1)] = None
+    """Most frames taken; None = all."""
+    val: Annotated[int, Interval(ge=0)] = 5
+    """Frames of the validation split."""
+    test: Annotated[int | None, Interval(ge=0)] = None
+    """Frames of the test split at the end of the clip; None = a fifth of it, at most 1000."""
+    smoothing: Annotated[float, Interval(ge=0, le=10)] = 1.0
+    """Of poses and expressions over time, frames; 0 leaves every frame alone."""
+    sparsity: Annotated[float, Interval(ge=0, le=10)] = 1.0
+    """How much evidence an expression needs; more leaves small ones at 0."""
     identity: bool = True
+    """Fit the face's shape; without, everybody has the mean face."""
     brows: bool = True
-    max_error: float = 6.0
+    """Follow the brows in the pictures too, of which landmarks see half."""
+    max_error: Annotated[float, Interval(gt=0, le=100)] = 6.0
+    """Frames whose landmarks lie further than this from the model (median, % of the face's width)
+    are left out."""
     overlay: bool = True
-
-    def checked(self) -> TrackConfig:
-        """Itself; IdfError names the first field out of range."""
-        for name, ok, want in (
-                ("fov", self.fov == 0 or 5 < self.fov < 120, "0, or degrees in (5, 120)"),
-                ("size", self.size == 0 or 64 <= self.size <= 4096, "0, or pixels in [64, 4096]"),
-                ("every", self.every >= 1, "a whole number of at least 1"),
-                ("limit", self.limit >= 0, "0 for all, or a number of frames"),
-                ("val", self.val >= 0, "a number of frames"),
-                ("smoothing", 0 <= self.smoothing <= 10, "frames in [0, 10]"),
-                ("sparsity", 0 <= self.sparsity <= 10, "a number in [0, 10]"),
-                ("max_error", 0 < self.max_error <= 100, "per cent in (0, 100]")):
-            if not ok:
-                raise IdfError(f"The setting `{name}` is out of range", f"{getattr(self, name)}",
-                               f"give {want}")
-        return self
+    """Write overlay.mp4, every frame with the fitted mesh."""

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..errors import IdfError
 from ..face.head_model import FaceModel, toward, view_terms
 from ..face.pose import fit_pose, project, project_jacobian, rotation
 from ..face.topology import FACE_LEFT, FACE_RIGHT, POINTS
+from ..runtime.progress import Reporter
 from .brows import BrowSight, sights
 from .config import TrackConfig
 from .solve import bounded_quadratic, normal_equations, smooth
@@ -84,6 +86,13 @@ class Track:
     errors: np.ndarray
     used: np.ndarray
     brows: float = 0.0
+
+    def seen(self, i: int, model: FaceModel) -> np.ndarray:
+        """Return (468, 2) pixels of the fitted face in frame `i`."""
+        vertices = self.neutral + np.tensordot(self.expressions[i].astype(np.float64),
+                                               model.expression, 1)
+        f, c = np.array([self.lens.fx, self.lens.fy]), np.array([self.lens.cx, self.lens.cy])
+        return project(self.poses[i], vertices, f, c)
 
 
 class FrameFitter:
@@ -202,7 +211,7 @@ class FrameFitter:
 
 def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
              model: FaceModel | None = None,
-             progress: Callable[[str, float], None] | None = None,
+             reporter: Reporter | None = None,
              pictures: Callable[[int], np.ndarray] | None = None) -> Track:
     """Fit a clip.
 
@@ -214,7 +223,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
     Raises IdfError where fewer than three frames show a face.
     """
     config, model = config or TrackConfig(), model or FaceModel.load()
-    tell = progress or (lambda step, fraction: None)
+    reporter = reporter or Reporter()
     xy = np.asarray(points, np.float64)[..., :2]
     there = np.isfinite(xy).all((1, 2))
     if there.sum() < 3:
@@ -222,9 +231,9 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
                        f"{there.sum()} of {len(xy)} frames show one",
                        "check that the video shows one face, larger than about 64 pixels")
     keys = _keyframes(xy, there, KEYFRAMES)
-    fov = config.fov or _find_fov(xy[keys], width, height, model, config, tell)
+    fov = config.fov or _find_fov(xy[keys], width, height, model, config, reporter)
     lens = Lens.of(fov, width, height)
-    identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, tell)
+    identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, reporter)
     fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
 
     n = len(xy)
@@ -246,7 +255,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
         poses[i], weights[i] = pose, x
         scale[i] = lens.fx / -pose[2, 3] * _width(neutral)
         if i % 50 == 49:
-            tell("fitting frames", (i + 1) / n)
+            reporter.step("fitting frames", (i + 1) / n)
     if there.sum() < 3:
         raise IdfError("A clip needs a face in at least three frames",
                        f"the model fits {there.sum()} of {len(xy)} frames",
@@ -259,7 +268,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
                        f"the limit is {config.max_error:g} %; a wrong --fov is one cause")
     followed = 0.0  # share of what could be seen of the brows
     if pictures is not None and config.brows:
-        tell("following the brows", 0.0)
+        reporter.step("following the brows", 0.0)
         for i, brow in sights(fitter, pictures, xy, poses, weights, used).items():
             try:
                 pose, x, _ = fitter.fit(xy[i], poses[i], weights[i], brow=brow)
@@ -303,7 +312,7 @@ def _keyframes(xy, there, count: int) -> np.ndarray:
     return index[sorted(taken)]
 
 
-def _fit_identity(xy, lens, model, config, tell=None, rounds: int = 6):
+def _fit_identity(xy, lens, model, config, reporter, rounds: int = 6):
     """identity (I,), the neutral face (468, 3), its own turned terms and what the fit costs (minus
     log likelihood up to a constant) of some frames (K, 468, 2)."""
     fitter = FrameFitter(model, lens, None, config.sparsity)
@@ -323,8 +332,7 @@ def _fit_identity(xy, lens, model, config, tell=None, rounds: int = 6):
         identity, neutral, turned, total = shape_step(
             model, [(xy[i], poses[i], weights[i], fitter) for i in rows])
         fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
-        if tell:
-            tell("fitting the face's shape", (k + 1) / rounds)
+        reporter.step("fitting the face's shape", (k + 1) / rounds)
     return identity, fitter.neutral, fitter.turned, total
 
 
@@ -379,20 +387,20 @@ def shape_step(model: FaceModel, views):
         total + 0.5 * float((identity**2).sum())
 
 
-def _find_fov(xy, width, height, model, config, tell) -> float:
+def _find_fov(xy, width, height, model, config, reporter) -> float:
     """Degrees, horizontal: the field of view under which identity, poses and expressions of the
     key frames explain the landmarks best, with what cameras usually have as a prior."""
     some = xy[np.linspace(0, len(xy) - 1, min(len(xy), 10)).astype(int)]
 
     def cost(fov):
         *_, total = _fit_identity(some, Lens.of(fov, width, height), model,
-                                  replace(config, identity=True), rounds=3)
+                                  replace(config, identity=True), Reporter(), rounds=3)
         return total + 0.5 * ((np.log(fov) - np.log(FOV_PRIOR[0])) / FOV_PRIOR[1]) ** 2
 
     costs = []
     for k, fov in enumerate(FOVS):
         costs.append(cost(fov))
-        tell("finding the field of view", (k + 1) / len(FOVS))
+        reporter.step("finding the field of view", (k + 1) / len(FOVS))
     k = int(np.clip(np.argmin(costs), 1, len(FOVS) - 2))
     x = np.log(FOVS[k - 1:k + 2])
     a, b, _ = np.polyfit(x, costs[k - 1:k + 2], 2)  # a parabola through the best three
@@ -432,8 +440,6 @@ def _smoothed(poses, weights, used, frames: float):
 
 def rotation_vector(R) -> np.ndarray:
     """(3,) rotation vector of a rotation matrix, radians in [0, pi]."""
-    from scipy.spatial.transform import Rotation
-
     return Rotation.from_matrix(R).as_rotvec()
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ..data.cameras import fitted_size
@@ -22,6 +24,7 @@ from ..errors import IdfError
 from ..face.landmarks import LandmarkDetector
 from ..face.topology import POINTS
 from ..runtime.files import sha256_file, stable_hash, write_error
+from ..runtime.progress import Reporter
 from .config import TrackConfig
 
 PICTURES = "frames"
@@ -70,8 +73,6 @@ class Source:
         """How many frames `frames` gives; of a video what its header says, so roughly."""
         count = len(self.pictures)
         if not count:
-            import cv2
-
             video = cv2.VideoCapture(str(self.path))
             count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
             video.release()
@@ -105,17 +106,17 @@ def read_landmarks(path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def extract(source: Source, folder: Path, config: TrackConfig,
-            detector: Callable | None = None,
-            progress: Callable[[str, float], None] | None = None) -> tuple[int, int]:
-    """Writes every frame as a PNG under `folder` and its landmarks to `folder/landmarks.f32`.
+            detector: FrameDetector | None = None,
+            reporter: Reporter | None = None) -> tuple[int, int]:
+    """Write every frame as a PNG under `folder` and its landmarks to `folder/landmarks.f32`.
 
     Goes on after what a killed call left: a frame counts once its record is complete, which is
-    after its picture. One frame is in memory at a time. detector: picture -> points (468, 3) or
-    None, in the order of the frames; None = the embedded landmark model.
+    after its picture. One frame is in memory at a time. detector: is given the frames in
+    their order; None = the embedded landmark model.
 
     Returns the (width, height) of the frames. IdfError where they differ in size.
     """
-    find = detector or FollowingDetector()
+    find, reporter = detector or FollowingDetector(), reporter or Reporter()
     store = folder / "landmarks.f32"
     done, points = read_landmarks(store)
     size, total = None, source.count(config)
@@ -139,8 +140,7 @@ def extract(source: Source, folder: Path, config: TrackConfig,
                         raise IdfError(f"{store} belongs to another video",
                                        f"frame {done[count]} where {number} is",
                                        "run again with --no-resume")
-                    if hasattr(find, "follow"):
-                        find.follow(points[count])
+                    find.follow(points[count])
                     continue
                 write_image(folder / f"{picture_name(number)}.png", rgb)
                 found = find(rgb)
@@ -150,8 +150,7 @@ def extract(source: Source, folder: Path, config: TrackConfig,
                     row[1:] = np.asarray(found, np.float32).reshape(-1)
                 f.write(row.tobytes())
                 f.flush()
-                if progress:
-                    progress("finding the face", min((count + 1) / total, 1.0))
+                reporter.step("finding the face", min((count + 1) / total, 1.0))
     except OSError as error:
         raise write_error(store, error) from error
     if size is None:
@@ -159,7 +158,18 @@ def extract(source: Source, folder: Path, config: TrackConfig,
     return size
 
 
-class FollowingDetector:
+class FrameDetector(ABC):
+    """Finds the face in frame after frame."""
+
+    @abstractmethod
+    def __call__(self, rgb: np.ndarray) -> np.ndarray | None:
+        """Return the points, (468, 3) pixels, or None. rgb: (H, W, 3) uint8."""
+
+    def follow(self, points: np.ndarray) -> None:  # noqa: B027  (most have nothing to do with it)
+        """Take the points of a frame that was seen in an earlier try; NaN where there were none."""
+
+
+class FollowingDetector(FrameDetector):
     """The embedded landmark model on one face: of several, the one nearest to the last."""
 
     def __init__(self, detector: LandmarkDetector | None = None):
@@ -167,7 +177,6 @@ class FollowingDetector:
         self._last: np.ndarray | None = None
 
     def follow(self, points) -> None:
-        """points: (468, 3) of a frame that was seen before; NaN changes nothing."""
         if np.isfinite(points).all():
             self._last = np.asarray(points)[:, :2]
 

@@ -32,7 +32,7 @@ from ..errors import IdfError, shorten
 from ..face.pose import rotation
 from ..runtime.files import read_json, sha256_file, stable_hash, write_bytes
 from ..runtime.runs import RunFolder
-from .track import DISTANCE, EXPRESSIONS_LONG, TO_WORLD
+from .world import DISTANCE, EXPRESSIONS_LONG, TO_WORLD
 
 KINDS = {"insta": "exp_path", "vhap": "flame_param_path"}
 EXTRA = (("jaw_pose", 3, "jaw"), ("eyes_pose", 6, "eyes"), ("neck_pose", 3, "neck"))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..errors import IdfError, shorten
 from ..face.head_model import FaceModel
@@ -20,7 +21,7 @@ from ..face.topology import POINTS
 from ..runtime.files import sha256_file
 from .config import TrackConfig
 from .fit import Track, fit_clip
-from .frames import read_landmarks
+from .frames import FrameDetector, read_landmarks
 
 VERTICAL_FOV = 63.0  # degrees, of the camera that MediaPipe's pose matrix assumes
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")
@@ -36,7 +37,7 @@ def our_names(category: str, names) -> list[str]:
     return both if both[0] in names else [category] if category in names else []
 
 
-class TaskLandmarker:
+class TaskLandmarker(FrameDetector):
     """Calls the task file frame by frame; what it says is kept in `scores.f32` of the run.
 
     IdfError: the file is no such task, or mediapipe is not installed.
@@ -96,7 +97,8 @@ class TaskLandmarker:
         self._file = self._landmarker = None
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray | None:
-        """(468, 3) pixels, or None. IdfError where the file's models do not belong together."""
+        """Return (468, 3) pixels, or None. IdfError where the file's models do not belong together.
+        """
         result = self._landmarker.detect(self._image(np.ascontiguousarray(rgb)))
         row = np.full(self.record, np.nan, np.float32)
         points = None
@@ -130,8 +132,6 @@ class TaskLandmarker:
                            "run again with --no-resume")
         matrices = rows[:, -16:].astype(np.float64).reshape(-1, 4, 4)
         used = fitted.used & np.isfinite(rows).all(1)
-        from scipy.spatial.transform import Rotation
-
         for M in matrices[used]:
             M[:3, :3] /= np.cbrt(np.linalg.det(M[:3, :3]))
         moves = np.stack([rigid_inverse(M) @ P for M, P in

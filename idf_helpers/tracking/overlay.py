@@ -1,281 +1,27 @@
-"""Do poses and expressions fit the pictures? Seen at once, before an avatar is trained on them.
-
-`check_poses` finds the face in some frames of a dataset, fits one face shape and one similarity
-between the dataset's head frame and the face model's to all of them, and says how far off each
-frame's own camera then puts the face. Right poses leave the landmark model's noise, about 1 % of
-the face's width; mixed-up, mirrored or smoothed-away ones leave several.
-"""
+"""A tracked clip with the fitted face drawn over it: how well it fits is seen at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from .. import provenance
+from ..data.contact_sheet import contact_sheet
 from ..data.media import read_image, to_uint8, video_writer, write_image
-from ..errors import IdfError, shorten
 from ..face.head_model import FaceModel
-from ..face.landmarks import LandmarkDetector
-from ..face.pose import rigid_inverse, rotation
 from ..face.topology import TRIANGLES
-from .fit import FrameFitter, Lens, rotation_vector, shape_step
+from ..runtime.progress import Reporter
+from .fit import Track
 from .frames import picture_name
-from .solve import bounded_quadratic
 
-FRAMES = 24
-LIMIT = 2.5  # % of the face's width, median over frames: beyond, training is a waste
-WORST = 6.0  # %: a single frame beyond it is named
+BARS = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "mouthPucker", "browInnerUp_L",
+        "browInnerUp_R", "browDown_L", "browDown_R", "eyeBlink_L", "eyeBlink_R")
 
-
-@dataclass(frozen=True, eq=False)
-class PoseReport:
-    """How well a dataset's cameras fit its pictures.
-
-    names: of the frames looked at. errors: their median error, % of the face's width (NaN: no
-        face found). median: over frames with a face. limit: what `ok` compares it with.
-    worst: frames beyond twice the limit. expression_correlation: between what the dataset says
-        of the mouth's opening (`jawOpen`) and what is seen, or NaN where it has no such name.
-    points, seen: per frame (468, 2) pixels found and where the model is put, or None.
-    """
-
-    names: tuple[str, ...]
-    errors: np.ndarray
-    median: float
-    limit: float
-    worst: tuple[str, ...]
-    expression_correlation: float
-    points: tuple
-    seen: tuple
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.median <= self.limit)
-
-    def text(self) -> str:
-        """One or two lines for people."""
-        found = int(np.isfinite(self.errors).sum())
-        out = (f"poses {'fit' if self.ok else 'DO NOT FIT'} the pictures: median error "
-               f"{self.median:.1f} % of the face's width (limit {self.limit:g} %) on {found} "
-               f"frames")
-        if self.worst:
-            out += f"; worst: {shorten(self.worst)}"
-        if np.isfinite(self.expression_correlation):
-            out += f"; jawOpen against the mouth seen: r = {self.expression_correlation:.2f}"
-        return out
-
-    def require(self) -> PoseReport:
-        """Itself; IdfError where the poses do not fit."""
-        if not self.ok:
-            raise IdfError("The dataset's poses do not fit its pictures",
-                           f"median overlay error {self.median:.1f} % of the face's width, the "
-                           f"limit is {self.limit:g} %; worst {shorten(self.worst) or 'none'}",
-                           "look at the overlay; usual causes are frames out of step with their "
-                           "poses, a mirrored axis, another focal length. `idf track` on the "
-                           "frames gives poses that fit")
-        return self
-
-
-def check_poses(dataset, frames: int = FRAMES, limit: float = LIMIT,
-                detector: LandmarkDetector | None = None,
-                model: FaceModel | None = None) -> PoseReport:
-    """Compare a tracked dataset's cameras with the faces in its pictures.
-
-    dataset: a `Dataset` whose cameras move about one head (NeRFace), or a list of its frames.
-    frames: how many are looked at, spread evenly; about 40 ms each.
-
-    IdfError where fewer than three of them show a face.
-    """
-    model = model or FaceModel.load()
-    every = list(getattr(dataset, "frames", dataset))
-    pick = [every[i] for i in
-            np.unique(np.linspace(0, len(every) - 1, min(frames, len(every))).astype(int))]
-    detector = detector or LandmarkDetector()
-    found = []
-    for f in pick:
-        faces = detector.detect(f.image())
-        found.append(faces[0].xy.astype(np.float64) if faces else None)
-    there = [i for i, p in enumerate(found) if p is not None]
-    if len(there) < 3:
-        raise IdfError("The poses cannot be compared with the pictures",
-                       f"a face was found in {len(there)} of {len(pick)} frames",
-                       "at least three frames must show the face, larger than about 64 pixels")
-    cameras = [pick[i].camera for i in there]
-    points = [found[i] for i in there]
-    # Each frame by itself: pose and expression that fit, on one face shape
-    own, weights, fitters = _own_fits(model, cameras, points)
-    similarity = _similarity(cameras, own)
-    errors = np.full(len(pick), np.nan)
-    seen: list = [None] * len(pick)
-    for _ in range(2):  # the similarity again, now by the points themselves, and the face's shape
-        similarity = _refined(similarity, cameras, points, fitters, weights)
-        _, neutral, turned, _ = shape_step(model, [(p, _pose(c, similarity), x, f) for p, c, x, f in
-                                           zip(points, cameras, weights, fitters, strict=True)
-                                           if _before(_pose(c, similarity), f)] or
-                                   [(points[0], own[0], weights[0], fitters[0])])
-        for f in fitters:
-            f.neutral, f.turned = neutral, turned
-    similarity = _refined(similarity, cameras, points, fitters, weights)
-    for k, i in enumerate(there):
-        pose = _pose(cameras[k], similarity)
-        uv = fitters[k].project(weights[k], pose)
-        width = np.linalg.norm(np.ptp(points[k], axis=0) * (1, 0))
-        errors[i] = 100 * np.median(np.linalg.norm(uv - points[k], axis=1)) / width
-        seen[i] = uv
-    median = float(np.median(errors[there]))
-    worst = [pick[i].name for i in sorted(there, key=lambda i: -errors[i])
-             if errors[i] > max(WORST, 2 * limit)]
-    return PoseReport(tuple(f.name for f in pick), errors, median, limit, tuple(worst),
-                      _jaw_correlation(dataset, [pick[i] for i in there], weights, fitters),
-                      tuple(found), tuple(seen))
-
-
-def _lens(camera) -> Lens:
-    return Lens(camera.fx, camera.fy, camera.cx, camera.cy)
-
-
-def _own_fits(model, cameras, points):
-    own, weights, fitters = [], [], []
-    for camera, p in zip(cameras, points, strict=True):
-        fitter = FrameFitter(model, _lens(camera))
-        pose, x, _ = fitter.fit(p)
-        own.append(pose)
-        weights.append(x)
-        fitters.append(fitter)
-    return own, weights, fitters
-
-
-def _pose(camera, similarity) -> np.ndarray:
-    """Head to camera in centimeters, from world = s R head + t.
-
-    p_camera = w2c (s R v + t); divided by s the picture stays the same and lengths are cm."""
-    s, R, t = similarity
-    w2c = rigid_inverse(camera.c2w)
-    out = np.eye(4)
-    out[:3, :3] = w2c[:3, :3] @ R
-    out[:3, 3] = (w2c[:3, :3] @ t + w2c[:3, 3]) / s
-    return out
-
-
-def _before(pose, fitter) -> bool:
-    """Whether the whole face is before the camera."""
-    return bool((fitter.neutral @ pose[2, :3] + pose[2, 3]).max() < -1)
-
-
-def _similarity(cameras, own):
-    """(s, R, t) of the head's frame into the world: the mean rotation, then scale and position by
-    least squares over the cameras' positions and distances.
-
-    own: the poses fitted frame by frame. Where the dataset's poses are wrong the rotations
-    disagree, and the result is a compromise that shows in the errors.
-    """
-    from scipy.spatial.transform import Rotation
-
-    rotations = [c.c2w[:3, :3] @ P[:3, :3] for c, P in zip(cameras, own, strict=True)]
-    chosen = _medoid(rotations)
-    near = [r for r in rotations if np.linalg.norm(rotation_vector(r @ chosen.T)) < 0.35]
-    R = Rotation.from_matrix(np.stack(near)).mean().as_matrix()
-    # world origin of the head seen by frame i: o_i + s c2w_i q_i, the same t for all
-    q = np.stack([c.c2w[:3, :3] @ P[:3, 3] for c, P in zip(cameras, own, strict=True)])
-    o = np.stack([c.position for c in cameras])
-    A = np.concatenate([np.concatenate([-x[:, None], np.eye(3)], 1) for x in q])
-    w = np.ones(len(A))
-    for _ in range(10):  # robust against single wrong frames
-        s, *t = np.linalg.lstsq(A * w[:, None], o.reshape(-1) * w, rcond=None)[0]
-        r = np.linalg.norm((A @ np.array([s, *t]) - o.reshape(-1)).reshape(-1, 3), axis=1)
-        w = np.repeat(1 / np.sqrt(1 + (r / max(np.median(r), 1e-9)) ** 2), 3)
-    if s <= 0:  # positions say nothing (or are mirrored): only the distance counts
-        s = float(np.median(np.linalg.norm(o - o.mean(0), axis=1)
-                            / np.maximum(np.linalg.norm(q, axis=1), 1e-9)))
-        s = max(s, 1e-6)
-        t = np.median(o + s * q, axis=0)
-    return float(s), R, np.asarray(t, np.float64)
-
-
-def _medoid(rotations) -> np.ndarray:
-    """The rotation with the smallest median angle to all others."""
-    R = np.stack(rotations)
-    cosine = (np.einsum("aij,bij->ab", R, R) - 1) / 2
-    return R[np.median(np.arccos(np.clip(cosine, -1, 1)), axis=1).argmin()]
-
-
-def _refined(similarity, cameras, points, fitters, weights, rounds: int = 4):
-    """The similarity by Gauss-Newton on all landmarks (Cauchy weights), and each frame's
-    expression under its own camera."""
-    s, R, t = similarity
-    for _ in range(rounds):
-        lhs, rhs = np.zeros((7, 7)), np.zeros(7)
-        for k, (camera, p) in enumerate(zip(cameras, points, strict=True)):
-            pose = _pose(camera, (s, R, t))
-            if not _before(pose, fitters[k]):
-                continue
-            weights[k] = _expression(fitters[k], p, pose, weights[k])
-            base = fitters[k].project(weights[k], pose)
-            r = (base - p).reshape(-1)
-            J = np.empty((len(r), 7))
-            for j, (move, step) in enumerate(_moves(s, R, t)):
-                J[:, j] = (fitters[k].project(weights[k], _pose(camera, move)) - base).reshape(
-                    -1) / step
-            width = np.ptp(p[:, 0])
-            w = 1 / (1 + (r / (0.02 * width)) ** 2) / width**2
-            lhs += J.T @ (J * w[:, None])
-            rhs -= J.T @ (r * w)
-        if not lhs.any():
-            break
-        d = np.linalg.solve(lhs + 1e-9 * np.diag(np.diag(lhs)) + 1e-15 * np.eye(7), rhs)
-        s, R, t = _moved(s, R, t, np.clip(d, -0.3, 0.3))
-    return s, R, t
-
-
-def _moved(s, R, t, d):
-    """d: rotation vector, then translation and scale in units of the scale (t: 10 cm)."""
-    return s * np.exp(d[6]), rotation(d[:3]) @ R, t + 10 * s * np.asarray(d[3:6])
-
-
-def _moves(s, R, t, step: float = 1e-4):
-    for j in range(7):
-        d = np.zeros(7)
-        d[j] = step
-        yield _moved(s, R, t, d), step
-
-
-def _expression(fitter, p, pose, x):
-    """(S,) expression weights under a fixed pose."""
-    from ..face.pose import project_jacobian
-
-    v = fitter.shape(x, pose)
-    q = v @ pose[:3, :3].T + pose[:3, 3]
-    J = (project_jacobian(q, fitter.f) @ pose[:3, :3]) @ fitter._flat
-    r = fitter.project(x, pose) - p
-    unit = fitter.f.mean() / -pose[2, 3]
-    e2 = (r**2).sum(1) / unit**2 * fitter.weights
-    w = np.repeat(fitter.data_weights(e2, unit), 2)
-    J = J.reshape(-1, J.shape[2])
-    H = J.T @ (J * w[:, None])
-    b = -J.T @ (r.reshape(-1) * w)
-    S = H + fitter.prior
-    return bounded_quadratic(S, b + H @ x - fitter.l1, x, np.zeros(len(x)), np.ones(len(x)), 60)
-
-
-def _jaw_correlation(dataset, frames, weights, fitters) -> float:
-    names = tuple(getattr(dataset, "expression_names", ()))
-    seen = [n for n in fitters[0].model.seen]
-    if "jawOpen" not in names or "jawOpen" not in seen or frames[0].expression is None:
-        return float("nan")
-    told = np.array([f.expression[names.index("jawOpen")] for f in frames])
-    found = np.array([w[seen.index("jawOpen")] for w in weights])
-    if told.std() < 0.02 or found.std() < 0.02:
-        return float("nan")
-    return float(np.corrcoef(told, found)[0, 1])
-
-
-# --- pictures -------------------------------------------------------------------------------------
 
 def draw_mesh(picture: np.ndarray, points, color=(80, 255, 160)) -> np.ndarray:
-    """A copy of a uint8 RGB picture with the face mesh over it; points: (468, 2) pixels."""
-    import cv2
-
+    """Return a copy of a uint8 RGB picture with the face mesh over it; points: (468, 2) pixels."""
     out = np.ascontiguousarray(to_uint8(picture)[..., :3]).copy()
     corners = [np.round((np.asarray(points)[t] - 0.5) * 16).astype(np.int32) for t in TRIANGLES]
     lines = out.copy()
@@ -283,44 +29,20 @@ def draw_mesh(picture: np.ndarray, points, color=(80, 255, 160)) -> np.ndarray:
     return cv2.addWeighted(lines, 0.45, out, 0.55, 0)
 
 
-def overlay_sheet(dataset, report: PoseReport, count: int = 8, cell: int = 240) -> np.ndarray:
-    """uint8 picture: frames of a report with the posed face drawn over them, the worst first."""
-    from ..data.contact_sheet import contact_sheet
-
-    frames = {f.name: f for f in getattr(dataset, "frames", dataset)}
-    order = sorted((i for i, u in enumerate(report.seen) if u is not None),
-                   key=lambda i: -report.errors[i])
-    order = order[:count // 2] + order[count // 2:][::-1][:count - count // 2]
-    pictures, captions = [], []
-    for i in order:
-        bad = report.errors[i] > report.limit
-        pictures.append(draw_mesh(frames[report.names[i]].image(), report.seen[i],
-                                  (255, 90, 70) if bad else (80, 255, 160)))
-        captions.append(f"{Path(report.names[i]).name}: {report.errors[i]:.1f} %")
-    return contact_sheet(pictures, columns=min(4, len(pictures)), cell=cell, captions=captions)
-
-
-BARS = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "mouthPucker", "browInnerUp_L",
-        "browInnerUp_R", "browDown_L", "browDown_R", "eyeBlink_L", "eyeBlink_R")
-
-
-def overlay_video(folder, track, numbers, points, what, fps: float, model: FaceModel,
-                  progress=None) -> None:
-    """Writes folder/overlay.mp4 (every frame with its mesh and the main expressions as bars) and
+def overlay_video(folder, track: Track, numbers, points, mark: provenance.Mark, fps: float,
+                  model: FaceModel, reporter: Reporter) -> None:
+    """Write folder/overlay.mp4 (every frame with its mesh and the main expressions as bars) and
     folder/overlay.jpg (eight of them)."""
-    from ..data.contact_sheet import contact_sheet
-    from .track import reproject
-
     folder, kept = Path(folder), []
     shown = set(np.linspace(0, len(numbers) - 1, min(8, len(numbers))).astype(int).tolist())
-    with provenance.marked(folder / "overlay.mp4", what) as temporary, \
+    with provenance.marked(folder / "overlay.mp4", mark) as temporary, \
             video_writer(temporary, fps) as video:
         for i, number in enumerate(numbers):
             picture = read_image(folder / f"{picture_name(int(number))}.png", "frame")
             enlarge = max(1, round(480 / max(picture.shape[:2])))  # lines need room
             picture = np.repeat(np.repeat(picture, enlarge, 0), enlarge, 1)
             if track.used[i]:
-                picture = draw_mesh(picture, reproject(track, i, model) * enlarge)
+                picture = draw_mesh(picture, track.seen(i, model) * enlarge)
                 _draw_bars(picture, track.names, track.expressions[i])
             else:
                 why = "does not fit" if np.isfinite(points[i]).all() else "no face"
@@ -328,15 +50,13 @@ def overlay_video(folder, track, numbers, points, what, fps: float, model: FaceM
             video.append(picture)
             if i in shown:
                 kept.append(picture)
-            if progress and i % 50 == 49:
-                progress("drawing the overlay", (i + 1) / len(numbers))
-    with provenance.marked(folder / "overlay.jpg", what) as temporary:
+            if i % 50 == 49:
+                reporter.step("drawing the overlay", (i + 1) / len(numbers))
+    with provenance.marked(folder / "overlay.jpg", mark) as temporary:
         write_image(temporary, contact_sheet(kept, columns=4, cell=320))
 
 
 def _draw_bars(picture: np.ndarray, names, weights) -> None:
-    import cv2
-
     h, w = picture.shape[:2]
     scale = max(h, w) / 512
     row, length = max(8, round(13 * scale)), round(70 * scale)
@@ -349,8 +69,6 @@ def _draw_bars(picture: np.ndarray, names, weights) -> None:
 
 
 def _caption(picture: np.ndarray, text: str) -> np.ndarray:
-    import cv2
-
     out = np.ascontiguousarray(picture[..., :3]).copy()
     cv2.putText(out, text, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 90, 70), 2, cv2.LINE_AA)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solveh_banded
 
 from ..kernels.compile import exact_kernel
 
@@ -84,8 +85,6 @@ def smooth(values: np.ndarray, weights: np.ndarray, stiffness: float) -> np.ndar
     min sum_t w_t |y_t - z_t|^2 + stiffness sum_t |z_{t-1} - 2 z_t + z_{t+1}|^2; 0 changes nothing
     but those rows. Half a step of a jump comes out over about 2 stiffness^(1/4) frames.
     """
-    from scipy.linalg import solveh_banded
-
     n = len(values)
     y = np.where(weights[:, None] > 0, values, 0.0)
     w = weights / weights.max()

@@ -8,9 +8,9 @@ sequence: z up, the face looks to -y, the origin in the middle of the head.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,46 +21,65 @@ from ..data.media import encode_image, read_image, resize_area
 from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
 from ..face.head_model import CENTER, FaceModel
-from ..face.pose import project, rigid_inverse
+from ..face.pose import rigid_inverse
 from ..runtime.files import write_bytes, write_json
 from ..runtime.npz import save_arrays
+from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
 from .config import TrackConfig
 from .fit import Track, fit_clip
 from .frames import Source, extract, picture_name, read_landmarks
+from .importers import import_tracked
+from .mediapipe_task import TaskLandmarker
+from .overlay import overlay_video
+from .world import DISTANCE, EXPRESSIONS_LONG, TO_WORLD
 
-DISTANCE = 0.5  # world units, of the camera from the head: NeRFace renders from 0.2 to 0.8
-EXPRESSIONS_LONG = 76  # width built into NeRFace's networks; longer vectors keep their length
-TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # head's frame -> z up, face to -y
 FILES = ("transforms_train.json", "transforms_test.json", "track.npz", "track_report.json")
 
 
-def _silent(step: str, fraction: float) -> None:
-    pass
+def track(source: str | Path, out: str | Path, config: TrackConfig | None = None, *,
+          format: Literal["video", "insta", "vhap"] = "video", task: Path | None = None,
+          background: Path | None = None, resume: bool = True,
+          reporter: Reporter | None = None) -> Dataset:
+    """Track the face in a video: a dataset with head pose and expression in every frame.
 
+    Args:
+        source: video or folder of pictures, or the folder that another tracker exported.
+        out: run folder, itself a dataset afterwards; overlay.mp4 shows how well the mesh fits.
+        config: of the tracker.
+        format: what the source is; insta and vhap are exports of these trackers, which are taken
+            over as they are.
+        task: a MediaPipe face_landmarker.task of yours, whose 52 scores and pose matrix are taken
+            in place of the embedded model's (needs the package mediapipe).
+        background: picture of the room without the person.
+        resume: go on with an unfinished run of the same settings; --no-resume starts it again.
+        reporter: takes word of the progress.
 
-def track(source, out, config: TrackConfig | None = None, *, task=None, background=None,
-          model: FaceModel | None = None, resume: bool = True,
-          progress: Callable[[str, float], None] = _silent) -> Dataset:
-    """Tracks the face in `source` (a video, or a folder of pictures).
+    The folder holds frames/, transforms_*.json, track.npz (see `Track`; with the numbers of its
+    frames), track_report.json, overlay.mp4 and overlay.jpg. Frames without a face, and those that
+    the model does not fit, stay out of the dataset and stand in the report.
 
-    out: run folder, itself a dataset afterwards: frames/, transforms_*.json, track.npz (see
-        `Track`; with the numbers of its frames), track_report.json, overlay.mp4, overlay.jpg.
-    task: a MediaPipe face_landmarker.task of yours, whose 52 scores and pose matrix are taken
-        instead of the embedded model's (needs the package mediapipe).
-    background: a picture of the room without the person, for NeRFace's bg/.
-
-    Frames without a face, and those that the model does not fit, stay out of the dataset and stand
-    in the report. IdfError: no video, no face in three frames, a bad model or task file.
+    IdfError: no video, no face in three frames, a bad model, export or task file.
     """
+    if format == "video":
+        return _track_video(source, out, config, task, background, resume,
+                            reporter or Reporter())
+    if task or background or config not in (None, TrackConfig()):
+        raise IdfError("An import takes no tracker settings", f"--from {format}",
+                       "leave the other options out")
+    return import_tracked(source, out, format, resume)
+
+
+def _track_video(source, out, config: TrackConfig | None, task, background, resume: bool,
+                 reporter: Reporter) -> Dataset:
     config = (config or TrackConfig()).checked()
     source = Source(source)
-    model = model or FaceModel.load()
+    model = FaceModel.load()
     backdrop = read_image(background, "background")[..., :3] if background else None
     if task is not None and config.fov:
         raise IdfError("The field of view is part of a .task file's poses", f"fov {config.fov:g}",
                        "leave --fov out")
-    landmarker = _landmarker(task)
+    landmarker = TaskLandmarker(task) if task else None
     inputs = source.fingerprint() | (landmarker.fingerprint() if landmarker else {})
     if backdrop is not None:
         inputs["background"] = str(background)
@@ -68,7 +87,7 @@ def track(source, out, config: TrackConfig | None = None, *, task=None, backgrou
     with RunFolder(out, stage="track", backend=backend, config=config, inputs=inputs,
                    resume=resume) as run:
         if run.finished and all((run.path / name).is_file() for name in FILES):
-            progress("already done", 1.0)
+            reporter.step("already done", 1.0)
             return Dataset.open(run.path)
         if not run.resumed:
             for name in ("landmarks.f32", "scores.f32"):
@@ -76,12 +95,12 @@ def track(source, out, config: TrackConfig | None = None, *, task=None, backgrou
         if landmarker:
             landmarker.open(run.path)
         try:
-            width, height = extract(source, run.path, config, landmarker, progress)
+            width, height = extract(source, run.path, config, landmarker, reporter)
             numbers, points = read_landmarks(run.path / "landmarks.f32")
             if landmarker:
-                track = landmarker.track(points, width, height, config)
+                fitted = landmarker.track(points, width, height, config)
             else:
-                track = fit_clip(points, width, height, config, model, progress, lambda i:
+                fitted = fit_clip(points, width, height, config, model, reporter, lambda i:
                                  read_image(run.path / f"{picture_name(int(numbers[i]))}.png"))
         except IdfError:
             run.discard()
@@ -89,20 +108,18 @@ def track(source, out, config: TrackConfig | None = None, *, task=None, backgrou
         finally:
             if landmarker:
                 landmarker.close()
-        frames = dataset_frames(run.path, track, numbers, points, width, height, config)
+        frames = dataset_frames(run.path, fitted, numbers, points, width, height, config)
         if backdrop is not None:
             write_bytes(run.path / "bg" / "00050.png",
                         encode_image(resize_area(backdrop, width, height)))
-        save_track(run.path / "track.npz", track, numbers)
-        write_transforms(run.path, frames, expression_names=track.names)
-        report = _report(track, numbers, points, config, backend)
+        save_track(run.path / "track.npz", fitted, numbers)
+        write_transforms(run.path, frames, expression_names=fitted.names)
+        report = _report(fitted, numbers, points, config, backend)
         write_json(run.path / "track_report.json", report)
         if config.overlay:
-            from .overlay import overlay_video
-
-            what = provenance.Mark(run.run_id, "face mesh drawn over a video")
-            overlay_video(run.path, track, numbers, points, what, source.fps / config.every, model,
-                          progress)
+            mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
+            overlay_video(run.path, fitted, numbers, points, mark, source.fps / config.every, model,
+                          reporter)
         run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")})
     return Dataset.open(out)
 
@@ -124,7 +141,7 @@ def dataset_frames(folder, track: Track, numbers, points, width: int, height: in
     """The frames that can be trained on, the last of them for testing."""
     c2w, _ = to_world(track)
     used = np.flatnonzero(track.used)
-    test = min(max(1, len(used) // 5), 1000) if config.test < 0 else config.test
+    test = min(max(1, len(used) // 5), 1000) if config.test is None else config.test
     test = min(test, len(used) - 1)
     val = min(config.val, len(used) - test - 1)
     lens = track.lens
@@ -178,20 +195,3 @@ def _report(track: Track, numbers, points, config, backend: str) -> dict:
                  "what to take as this face's neutral when another drives it. Left out were "
                  f"frames without a face ({shorten(lost) or 'none'}) and frames that do not fit "
                  f"({shorten(unfit) or 'none'})."}
-
-
-def reproject(track: Track, i: int, model: FaceModel) -> np.ndarray:
-    """(468, 2) pixels of the fitted face in frame `i`."""
-    vertices = track.neutral + np.tensordot(track.expressions[i].astype(np.float64),
-                                            model.expression, 1)
-    lens = track.lens
-    return project(track.poses[i], vertices, np.array([lens.fx, lens.fy]),
-                   np.array([lens.cx, lens.cy]))
-
-
-def _landmarker(task):
-    if task is None:
-        return None
-    from .mediapipe_task import TaskLandmarker
-
-    return TaskLandmarker(task)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers.face.smooth import SmoothConfig, noise_level, steady
+from idf_helpers.face.smooth import noise_level, steady
 
 RNG = np.random.default_rng(0)
 N, NOISE = 200, 0.4
@@ -28,7 +28,7 @@ def test_noise_is_measured(lips):
 def test_still_points_are_averaged_and_quick_ones_are_not(lips):
     clean, noisy = lips
     out = steady(noisy, np.arange(N))
-    mean = steady(noisy, np.arange(N), SmoothConfig(reach=1e5))  # GHOST's window
+    mean = steady(noisy, np.arange(N), reach=1e5)  # GHOST's window
 
     def error(x, point):
         return np.sqrt(((x - clean)[:, point] ** 2).mean())
@@ -45,12 +45,12 @@ def test_gaps_do_not_mix_and_unknown_stays_unknown(lips):
     values = noisy[:8].copy()
     values[4] = np.nan
     times = np.array([0, 1, 2, 3, 4, 100, 101, 102])
-    out = steady(values, times, SmoothConfig(2, 1e5), noise=np.ones(2))
+    out = steady(values, times, 2, 1e5, noise=np.ones(2))
     assert np.isnan(out[4]).all()
     np.testing.assert_allclose(out[[0, 3, 5, 7]], values[[0, 3, 5, 7]])
     np.testing.assert_allclose(out[1], values[:3].mean(0))
     np.testing.assert_allclose(out[6], values[5:].mean(0))
-    np.testing.assert_array_equal(steady(values, np.arange(8), SmoothConfig(0)), values)
+    np.testing.assert_array_equal(steady(values, np.arange(8), 0), values)
 
 
 def test_even_motion_is_not_shifted():
@@ -60,8 +60,8 @@ def test_even_motion_is_not_shifted():
     assert rest[3:-3].std() < 0.13 and abs(rest.mean()) < 0.03
 
 
-@pytest.mark.parametrize("wrong, name", [(SmoothConfig(-1), "window"), (SmoothConfig(99), "window"),
-                                         (SmoothConfig(2, 0.0), "reach")])
-def test_settings_out_of_range(wrong, name):
+@pytest.mark.parametrize("window, reach, name", [(-1, 2, "window"), (99, 2, "window"),
+                                                 (2, 0.0, "reach")])
+def test_settings_out_of_range(window, reach, name):
     with pytest.raises(IdfError, match=f"`{name}` is out of range"):
-        steady(np.zeros((3, 1, 2)), np.arange(3), wrong)
+        steady(np.zeros((3, 1, 2)), np.arange(3), window, reach)

@@ -10,9 +10,12 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json, write_json
-from idf_helpers.swapping.dataset import SwapConfig, swap_dataset, swap_image
-from idf_helpers.swapping.swappers import PREPARED
+from idf_helpers.swapping.config import SwapConfig
+from idf_helpers.swapping.dataset import swap_dataset
+from idf_helpers.swapping.image import swap_image
+from idf_helpers.swapping.uv_method import PREPARED
 from tests.fixtures.heads import BACK, NEAR
+from tests.fixtures.reporting import Calling
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def test_interrupt_in_the_middle_then_a_second_run(swapped, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        swap_dataset(before, samples.photo("C"), tmp_path / "o", progress=stop)
+        swap_dataset(before, samples.photo("C"), tmp_path / "o", reporter=Calling(stop))
     assert read_json(tmp_path / "o/run.json")["status"] == "interrupted"
     written = {p: p.stat().st_mtime_ns for p in (tmp_path / "o").rglob("r_*.png")}
     assert 0 < len(written) < NEAR + BACK
@@ -103,9 +106,9 @@ import sys
 from idf_helpers import Dataset
 from idf_helpers.data import samples
 from idf_helpers.swapping.dataset import swap_dataset
-def tell(step, fraction):
-    print(step, fraction, flush=True)
-swap_dataset(Dataset.open(sys.argv[1]), samples.photo("C"), sys.argv[2], progress=tell)
+from tests.fixtures.reporting import Calling
+swap_dataset(Dataset.open(sys.argv[1]), samples.photo("C"), sys.argv[2],
+             reporter=Calling(lambda step, fraction: print(step, fraction, flush=True)))
 """
 
 

@@ -30,7 +30,7 @@ from idf_helpers.swapping.metrics import (
     mouth_opening,
     opening_correlation,
 )
-from idf_helpers.swapping.swappers import MESH_FILE
+from idf_helpers.swapping.uv_method import MESH_FILE
 from tests.fixtures.heads import NEAR
 
 from .neural import tiny_onnx

@@ -10,7 +10,7 @@ from idf_helpers.data import media, samples
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig
-from idf_helpers.swapping.dataset import swap_dataset, swap_image
+from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.face_selection import (
     FacePicker,
     Looks,
@@ -18,6 +18,7 @@ from idf_helpers.swapping.face_selection import (
     make_picker,
     parse_target,
 )
+from idf_helpers.swapping.image import swap_image
 from idf_helpers.swapping.result import SwapResult
 
 
@@ -106,7 +107,7 @@ def test_size_and_confidence(pair, tmp_path):
 
 
 def test_uv_knows_one_head_only(small_head, tmp_path):
-    with pytest.raises(IdfError, match="needs several views of one head") as error:
+    with pytest.raises(IdfError, match="`uv` does not read --target") as error:
         swap_dataset(Dataset.open(small_head), samples.photo("C"), tmp_path / "o",
                      SwapConfig("uv", target="all"))
     assert "mesh" in error.value.do

@@ -11,12 +11,12 @@ from idf_helpers.cli import main as cli
 from idf_helpers.data import media, samples
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.face.landmarks import LandmarkDetector
-from idf_helpers.face.smooth import SmoothConfig
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.video import swap_video
 from idf_helpers.swapping.video_faces import Found, VideoFaces, link, smoothed
+from tests.fixtures.reporting import Calling
 from tests.fixtures.video import ffmpeg
 
 CONSENT = "Synthetic heads that show nobody."
@@ -108,8 +108,8 @@ def test_killed_and_gone_on_with_other_processes_it_ends_the_same(clip, tmp_path
     steps = []
     path = swap_video(clip, samples.photo("C"), out, SwapConfig("mesh"), SHORT, consent=CONSENT,
                       engine="process", workers=1,
-                      progress=lambda step, share: steps.append((step, kept == [
-                          p.stat().st_mtime_ns for p in parts[:1] if p.exists()] + kept[1:])))
+                      reporter=Calling(lambda step, share: steps.append((step, kept == [
+                          p.stat().st_mtime_ns for p in parts[:1] if p.exists()] + kept[1:]))))
     assert [s for s, same in steps if s == "swapping" and same]
     assert "finding faces" not in [s for s, _ in steps]
     np.testing.assert_array_equal(pixels(path), pixels(whole))
@@ -138,12 +138,12 @@ def test_from_the_shell(clip, tmp_path, capsys, monkeypatch):
                   str(tmp_path / "o"), "--consent", CONSENT])
     assert code.value.code == 2 and "does not exist" in capsys.readouterr().err
     asked = {}
-    monkeypatch.setattr("idf_helpers.swapping.video.swap_video",
+    monkeypatch.setattr("idf_helpers.swapping.swap.swap_video",
                         lambda *a, **k: asked.update(a=a, k=k) or (_ for _ in ()).throw(
                             IdfError("asked")))
     with pytest.raises(SystemExit):
         cli.main(["swap", str(clip), "--source", str(samples.photo("C")), "--out",
-                  str(tmp_path / "o"), "--video.part", "24", "--engine", "process", "--workers",
+                  str(tmp_path / "o"), "--part", "24", "--engine", "process", "--workers",
                   "3"])
     assert asked["a"][4].part == 24 and asked["k"]["engine"] == "process"
 
@@ -202,7 +202,7 @@ def test_long_videos_are_smoothed_in_blocks_without_seams(monkeypatch):
     seen[[29, 30, 31, 60]] = False
     points[~seen] = np.nan
     faces = VideoFaces(points, seen, np.arange(90))
-    config = SmoothConfig(2, 1e6)  # a plain mean: the noise, measured in each block, has no say
-    whole = smoothed(faces, config).points
+    # A plain mean: the noise, which is measured in each block, has no say.
+    whole = smoothed(faces, 2, 1e6).points
     monkeypatch.setattr("idf_helpers.swapping.video_faces.BLOCK", 30)
-    np.testing.assert_allclose(smoothed(faces, config).points, whole, atol=1e-2)
+    np.testing.assert_allclose(smoothed(faces, 2, 1e6).points, whole, atol=1e-2)

@@ -24,6 +24,7 @@ from idf_helpers.tracking.fit import rotation_vector
 from idf_helpers.tracking.frames import Source, read_landmarks
 from idf_helpers.tracking.mediapipe_task import our_names
 from idf_helpers.tracking.track import track
+from tests.fixtures.reporting import Calling
 
 from .clips import SIZE, make_clip
 
@@ -86,7 +87,7 @@ def test_a_finished_run_does_nothing(clip, tracked, monkeypatch):
     monkeypatch.setattr(frames_module.FollowingDetector, "__call__",
                         lambda *_: pytest.fail("detected again"))
     said = []
-    track(clip[0], tracked, TrackConfig(fov=29.0), progress=lambda s, f: said.append(s))
+    track(clip[0], tracked, TrackConfig(fov=29.0), reporter=Calling(lambda s, f: said.append(s)))
     assert said == ["already done"]
 
 

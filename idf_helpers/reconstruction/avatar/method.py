@@ -16,7 +16,7 @@ from ...provenance import Mark, marked
 from ...runtime import download
 from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
-from ...tracking.overlay import check_poses
+from ...tracking.pose_check import check_poses
 from ..method import Method
 from ..splats.ply import write_ply
 from ..splats.rasterizers import RASTERIZERS

@@ -16,35 +16,19 @@ from ...face import topology
 from ...face.color import feather, fill_rings, lab_to_rgb, masked_blur, rgb_to_lab, smoothstep
 from ...face.mesh import FaceMesh
 from ...runtime.npz import ArrayRecord
-from .relight import RelightConfig, relight
+from .relight import relight
 from .source_visibility import bare_skin, features, photo_attributes, photo_layer
 from .uv_atlas import load_views, make_chart, mean_colors, spread_views
 
-
-@dataclass(frozen=True)
-class BakeConfig:
-    """How the texture is made. Shares are of the face's width.
-
-    scale: texture cells per pixel of the largest face among the views; above 1 keeps
-        more detail, which then flickers from view to view.
-    max_face: pixels; larger faces are reduced first (bounds memory and time).
-    views: most views averaged into the target's mean colors.
-    border: width of the fade at the outer rim of the face, share.
-    hole: width of the fade round eyes and mouth, share.
-    hidden: cosine to the source's camera below which its surface counts as not seen, and above
-        which it counts fully.
-    mirror: fill what the photo does not show from the other side of the face.
-    color: how the source's colors become the target's.
-    """
-
-    scale: float = 1.0
-    max_face: int = 512
-    views: int = 40
-    border: float = 0.12
-    hole: float = 0.03
-    hidden: tuple[float, float] = (0.15, 0.4)
-    mirror: bool = True
-    color: RelightConfig = RelightConfig()
+# Lengths are shares of the face's width.
+SCALE = 1.0  # texture cells per pixel of the largest face; above 1 finer, and it flickers
+MAX_FACE = 512  # pixels; larger faces are reduced first (bounds memory and time)
+VIEWS = 40  # most views averaged into the target's mean colors
+BORDER = 0.12  # width of the fade at the outer rim of the face
+HOLE = 0.03  # width of the fade round eyes and mouth
+# Cosine to the source's camera below which its surface counts as not seen, and above which it
+# counts fully.
+HIDDEN = (0.15, 0.4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +47,16 @@ class FaceTexture(ArrayRecord):
     target: np.ndarray
 
 
-def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shapes=None
-         ) -> FaceTexture:
+def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True) -> FaceTexture:
     """Paint `source` onto `mesh` in the colors of `frames`.
 
     frames: the frames given to `fit_face` (`.camera`, `.image()` -> (H, W, 3 or 4) uint8); only
-    those that the mesh was made from are opened, at most `config.views`.
+    those that the mesh was made from are opened, at most VIEWS.
     source: a `SourceFace`: `.image` (H, W, 3) uint8, `.landmarks` (468 points), `.skin` (H, W)
     weight of what may be taken from it (0 on hair and background); or several of one person, of
     which each place takes those that look at it straightest.
-    shapes: (N, 468, 3) the face's vertices in every frame where it moves (`tracked.follow`).
+    shapes: (N, 468, 3) the face's vertices in every frame where it moves (`follow`).
+    mirror: fill what the photo does not show from the other side of the face.
 
     Raises IdfError when no view shows the face.
     """
@@ -80,11 +64,11 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
     if len(frames) != len(mesh.inliers):
         raise ValueError(f"the mesh was fitted to {len(mesh.inliers)} frames, not {len(frames)}")
     used = spread_views(mesh.vertices, [f.camera for f in frames], np.flatnonzero(mesh.inliers),
-                        config.views)
-    views = load_views(mesh, frames, used, config.max_face, shapes=shapes)
+                        VIEWS)
+    views = load_views(mesh, frames, used, MAX_FACE, shapes=shapes)
     if not views:
         raise _no_view(len(used))
-    cell = 1 / (config.scale * max(v.scale for v in views))
+    cell = 1 / (SCALE * max(v.scale for v in views))
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
     chart = make_chart(mesh, cell, np.concatenate(
         [photo_attributes(mesh, s.landmarks.points) for s in sources], axis=1))
@@ -98,17 +82,17 @@ def bake(mesh: FaceMesh, frames, source, config: BakeConfig = BakeConfig(), shap
 
     # What the photo does not show it may show on the other side of the face.
     rgb, taken = target, np.zeros(seen.shape, np.float32)
-    for mirrored in (True, False) if config.mirror else (False,):
-        layers = [photo_layer(mesh, chart, s, mirrored, config.hidden, k)
+    for mirrored in (True, False) if mirror else (False,):
+        layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k)
                   for k, s in enumerate(sources)]
-        matched = [255 * lab_to_rgb(relight(layer.lab, target_lab, layer.skin, skin, face,
-                                            config.color)) for layer in layers]
+        matched = [255 * lab_to_rgb(relight(layer.lab, target_lab, layer.skin, skin, face))
+                   for layer in layers]
         color, share = _merge(layers, matched, chart.covered, face)
         # Where neither shows anything the target's own colors stand in, so that no interpolated
         # cell along the rim brings in hair or background.
         rgb = rgb + share[..., None] * (color - rgb)
         taken = taken + share * (1 - taken)
-    alpha = _alpha(mesh, uv, chart.covered.astype(np.float32), taken, face, config)
+    alpha = source_share(mesh, uv, chart.covered.astype(np.float32), taken, face)
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
     guard = np.concatenate([target, 255 * (skin > 0.5)[..., None]], -1)
@@ -141,11 +125,11 @@ def _no_view(count: int) -> IdfError:
                     "check that the cameras belong to the pictures")
 
 
-def _alpha(mesh, uv, covered, taken, face, config):
+def source_share(mesh, uv, covered, taken, face) -> np.ndarray:
     """(h, w) in [0, 1]: share of the source. Fades at the rim, round eyes and an open mouth, and
     where the photo shows no skin."""
     h, w = taken.shape
-    rim = feather(fill_rings([uv[topology.FACE_OVAL]], h, w) > 0.5, config.border * face)
+    rim = feather(fill_rings([uv[topology.FACE_OVAL]], h, w) > 0.5, BORDER * face)
     alpha = rim * masked_blur(taken, covered, 0.02 * face)
     v = mesh.vertices
     gap = np.linalg.norm(v[topology.LIP_UPPER] - v[topology.LIP_LOWER])
@@ -155,7 +139,7 @@ def _alpha(mesh, uv, covered, taken, face, config):
     for rings, strength in (((topology.LEFT_EYE, topology.RIGHT_EYE), 1.0),
                             ((topology.INNER_MOUTH,), opened)):
         hole = fill_rings([uv[r] for r in rings], h, w) > 0.5
-        alpha = alpha * (1 - strength * (1 - feather(~hole, config.hole * face)))
+        alpha = alpha * (1 - strength * (1 - feather(~hole, HOLE * face)))
     return alpha
 
 

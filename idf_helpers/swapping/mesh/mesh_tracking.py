@@ -19,7 +19,7 @@ import numpy as np
 from ...data.sequence import frame_times
 from ...errors import IdfError
 from ...face.mesh import FaceMesh, vertex_normals
-from ...face.smooth import SmoothConfig, noise_level, steady
+from ...face.smooth import WINDOW, noise_level, steady
 from ...face.topology import (
     CHIN,
     INNER_MOUTH,
@@ -34,25 +34,11 @@ from ...face.topology import (
 from ...runtime.npz import ArrayRecord
 from .uv_atlas import head_axes
 
-
-@dataclass(frozen=True)
-class TrackConfig:
-    """How a face is followed.
-
-    smooth: in time.
-    turn_bias: take out what of the landmarks goes with the head's turn.
-    min_frames: fewer frames with a face say nothing about bias and noise; then the landmarks are
-        followed as they are.
-    bridge: frames without a face that are filled in from both sides, at most.
-    profile: degrees between the face's front and the camera beyond which a face that was not found
-        is taken to be there, at rest: landmarks end there, the mesh does not.
-    """
-
-    smooth: SmoothConfig = SmoothConfig()
-    turn_bias: bool = True
-    min_frames: int = 24
-    bridge: int = 3
-    profile: float = 50.0
+MIN_FRAMES = 24  # fewer frames with a face say nothing about bias and noise
+BRIDGE = 3  # frames without a face that are filled in from both sides, at most
+# Degrees between the face's front and the camera beyond which a face that was not found is taken to
+# be there, at rest: landmarks end there, the mesh does not.
+PROFILE = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +95,14 @@ def bent(rest: FaceMesh, vertices) -> FaceMesh:
     return replace(rest, vertices=vertices, normals=vertex_normals(vertices))
 
 
-def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence,
-           config: TrackConfig = TrackConfig()) -> np.ndarray:
+def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence, window: int = WINDOW,
+           gap: int = BRIDGE, min_frames: int = MIN_FRAMES) -> np.ndarray:
     """(N, 468, 3) float32 vertices in the world, NaN where a frame has no face.
 
     frames: with `.camera` and `.name`. landmarks: one entry a frame, (468, >= 2) pixels or None.
+    window: of the smoothing in time, see `steady`; 0 = none. gap: frames without a face that are
+    filled in from both sides, at most. min_frames: with fewer, the landmarks are followed as they
+    are.
     """
     times = frame_times([f.name for f in frames])
     order = np.argsort(times, kind="stable")
@@ -126,13 +115,12 @@ def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence,
         turn[i], front[i] = axes.turn, axes.front
         if seen[i]:
             offsets[i] = axes.to_head(np.asarray(landmarks[i], np.float64)[:, :2])
-    if seen.sum() >= config.min_frames:
-        if config.turn_bias:
-            offsets -= (1 - mobile())[:, None] * turn_bias(offsets, turn)
+    if seen.sum() >= min_frames:
+        offsets -= (1 - mobile())[:, None] * turn_bias(offsets, turn)
         offsets *= trust(offsets[order], times[order])[:, None]
-    moved = steady(offsets[order], times[order], config.smooth)
-    offsets[order] = bridge(moved, times[order], config.bridge)
-    beyond = front < np.cos(np.radians(config.profile))
+    moved = steady(offsets[order], times[order], window)
+    offsets[order] = bridge(moved, times[order], gap)
+    beyond = front < np.cos(np.radians(PROFILE))
     offsets[beyond & np.isnan(offsets).any((1, 2))] = 0
     return np.stack([_Axes.of(rest, f.camera).lift(o).astype(np.float32)
                      for f, o in zip(frames, offsets, strict=True)])

@@ -7,14 +7,11 @@ landmarks are no longer good enough and the frame is left as it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from ...errors import IdfError
 from ...face.color import (
-    ColorConfig,
     blur,
     feather,
     fill_rings,
@@ -30,62 +27,49 @@ from ...face.topology import INNER_MOUTH, LEFT_EYE, RIGHT_EYE, TRIANGLES
 from ..result import SwapResult
 from ..source import SourceFace, hair_on_forehead
 
-
-@dataclass(frozen=True)
-class MeshConfig:
-    """How one picture is swapped. Lengths are fractions of the face size (root of its area).
-
-    feather: width of the soft border, (0, 0.5).
-    hole_blur: softness of the border of eyes and mouth, which stay the target's, [0, 0.1).
-    facing_min, facing_soft: cosine to the camera below which the source is not drawn, and the
-        range over which it then fades in, [0, 1). facing_blur: how smooth the facing is taken.
-    max_yaw: degrees as told by the landmarks (`FaceLandmarks.yaw`, which reads some 10 % low);
-        beyond it the frame is left as it is.
-    keep_target_hair: leave the target's own fringe in front of the new forehead.
-    color: how the source's colors are moved to the target's.
-    """
-
-    feather: float = 0.10
-    hole_blur: float = 0.008
-    facing_min: float = 0.10
-    facing_soft: float = 0.25
-    facing_blur: float = 0.04
-    max_yaw: float = 57.0
-    keep_target_hair: bool = True
-    color: ColorConfig = ColorConfig()
+# Lengths are shares of the face's size (root of its area).
+FEATHER = 0.10  # width of the soft border
+HOLE_BLUR = 0.008  # softness of the border of eyes and mouth, which stay the target's
+# Cosine to the camera below which the source is not drawn, the range over which it then fades in,
+# and how smooth the facing is taken.
+FACING_MIN, FACING_SOFT, FACING_BLUR = 0.10, 0.25, 0.04
+# Degrees as the landmarks give them (`FaceLandmarks.yaw`, which reads some 10 % low); beyond it the
+# frame is left as it is.
+MAX_YAW = 57.0
 
 
-def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector,
-                 config: MeshConfig = MeshConfig()) -> SwapResult:
+def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector
+                 ) -> SwapResult:
     """Find the face in a (H, W, 3|4) uint8 picture and swap it; see `swap_mesh`."""
     found = detector.detect(image)
     if not found:
         return SwapResult.unchanged(image, "no_face", "no face was found")
-    return swap_mesh(image, found[0], source, config)
+    return swap_mesh(image, found[0], source)
 
 
 def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
-              config: MeshConfig = MeshConfig()) -> SwapResult:
+              keep_hair: bool = True) -> SwapResult:
     """Put the source's face onto one face of a picture.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks. Works only in the box round
-    them. IdfError for another kind of array.
+    them. keep_hair: leave the target's own fringe in front of the new forehead. IdfError for
+    another kind of array.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise IdfError("A face is swapped in an RGB or RGBA picture",
                        f"{image.dtype} array of shape {image.shape}",
                        "give uint8 (H, W, 3) or (H, W, 4)")
-    if abs(target.yaw) > config.max_yaw:
+    if abs(target.yaw) > MAX_YAW:
         return SwapResult.unchanged(
             image, "extreme_pose",
             f"the head is turned by about {abs(target.yaw):.0f} degrees, more than the "
-            f"{config.max_yaw:.0f} up to which landmarks can be trusted")
+            f"{MAX_YAW:.0f} up to which landmarks can be trusted")
     low = np.maximum(np.floor(target.box[:2]).astype(int) - 2, 0)
     high = np.minimum(np.ceil(target.box[2:]).astype(int) + 2, image.shape[1::-1])
     if (high - low).min() < 8:
         return SwapResult.unchanged(image, "no_face", "the face lies outside the picture")
     window = image[low[1]:high[1], low[0]:high[0]]
-    face, alpha = _draw(window, target, source, low, config)
+    face, alpha = _draw(window, target, source, low, keep_hair)
     if alpha.max(initial=0) <= 0:
         return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
     # out = alpha * face + (1 - alpha) * frame; where alpha is 0 the frame's own bytes stay.
@@ -98,7 +82,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     return SwapResult(out, mask, "swapped")
 
 
-def _draw(window, target: FaceLandmarks, source: SourceFace, origin, config: MeshConfig):
+def _draw(window, target: FaceLandmarks, source: SourceFace, origin, keep_hair: bool):
     """The new face (h, w, 3) float32 in [0, 1] and its share (h, w) float32 in the window."""
     h, w = window.shape[:2]
     picture, points, weight = source.at_size(target.size)
@@ -112,23 +96,23 @@ def _draw(window, target: FaceLandmarks, source: SourceFace, origin, config: Mes
     warped = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.remap(weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * covered
     # Blurred, so that the small steep sides of the nose do not punch holes.
-    facing = masked_blur(drawn[..., 2], covered, config.facing_blur * size)
+    facing = masked_blur(drawn[..., 2], covered, FACING_BLUR * size)
 
     rings = [target.xy[r] for r in (LEFT_EYE, RIGHT_EYE, INNER_MOUTH)]
     holes = fill_rings(rings, h, w, origin)
     solid = window[..., 3] >= 128 if window.shape[2] == 4 else np.ones((h, w), bool)
     usable = covered & solid & (weight > 0)
-    if config.keep_target_hair:
+    if keep_hair:
         usable &= _target_hair(window[..., :3], target, origin) < 0.5
 
     face = match_color(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
-                        usable * weight * (1 - holes), size, config.color)
+                        usable * weight * (1 - holes), size)
 
     # Eyes and mouth belong to the inside, else the border would feather round them too.
     inside = (usable | (holes > 0.5)) & solid
-    border = blur(feather(inside, config.feather * size), config.hole_blur * size)
-    steep = smoothstep((facing - config.facing_min) / config.facing_soft)
-    hole = blur(holes, max(1.0, config.hole_blur * size))
+    border = blur(feather(inside, FEATHER * size), HOLE_BLUR * size)
+    steep = smoothstep((facing - FACING_MIN) / FACING_SOFT)
+    hole = blur(holes, max(1.0, HOLE_BLUR * size))
     alpha = np.minimum(border, weight) * steep * (1 - np.clip(1.3 * hole, 0, 1)) * usable
     if window.shape[2] == 4:
         alpha = alpha * (window[..., 3] > 0)

@@ -8,8 +8,6 @@ moved tells where the surface really is. Detection is not needed, so profiles he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
@@ -17,32 +15,18 @@ from ...face.mesh import FaceMesh, vertex_normals
 from ...face.raster import rasterize
 from .uv_atlas import head_axes, load_views, make_chart, mean_colors, spread_views
 
-
-@dataclass(frozen=True)
-class RefineConfig:
-    """Lengths are shares of the face's width.
-
-    rounds: of painting, comparing and moving; 0 leaves the mesh as it is.
-    views: most pictures compared.
-    max_angle: degrees between the face's front and a camera up to which a view is compared.
-    detail: width of the high-pass that takes light and highlights out before comparing.
-    texture: gray levels of detail at which a point's flow is trusted half.
-    far: flow at which a point's weight is halved.
-    stiffness: how much neighbors move together, relative to the pictures' own say.
-    max_face: pixels; larger faces are reduced first.
-    """
-
-    rounds: int = 5
-    views: int = 32
-    max_angle: float = 80.0
-    detail: float = 0.025
-    texture: float = 1.0
-    far: float = 0.04
-    stiffness: float = 0.3
-    max_face: int = 256
+# Lengths are shares of the face's width.
+ROUNDS = 5  # of painting, comparing and moving
+VIEWS = 32  # most pictures compared
+MAX_ANGLE = 80.0  # degrees between the face's front and a camera up to which a view is compared
+DETAIL = 0.025  # width of the high-pass that takes light and highlights out before comparing
+TEXTURE = 1.0  # gray levels of detail at which a point's flow is trusted half
+FAR = 0.04  # flow at which a point's weight is halved
+STIFFNESS = 0.3  # how much neighbors move together, relative to the pictures' own say
+MAX_FACE = 256  # pixels; larger faces are reduced first
 
 
-def refine_face(mesh: FaceMesh, frames, config: RefineConfig = RefineConfig()) -> FaceMesh:
+def refine_face(mesh: FaceMesh, frames, rounds: int = ROUNDS) -> FaceMesh:
     """The mesh, moved to agree with the pictures.
 
     frames: as given to `fit_face`, with `.camera` and `.image()`. Every round solves
@@ -51,20 +35,21 @@ def refine_face(mesh: FaceMesh, frames, config: RefineConfig = RefineConfig()) -
 
     with the projection linearized as in `triangulate`. Needs at least three usable views; with
     fewer it returns the mesh as it is (flow in one plane says nothing about depth).
+    rounds: 0 leaves the mesh as it is.
     """
     cameras = [f.camera for f in frames]
     front = head_axes(mesh.vertices)[0]
     d = np.stack([c.position for c in cameras]) - mesh.vertices.mean(0)
     cosine = d @ front / np.linalg.norm(d, axis=1)
-    near = np.flatnonzero(cosine > np.cos(np.radians(config.max_angle)))
-    if config.rounds < 1 or len(near) < 3:
+    near = np.flatnonzero(cosine > np.cos(np.radians(MAX_ANGLE)))
+    if rounds < 1 or len(near) < 3:
         return mesh
-    picked = spread_views(mesh.vertices, cameras, near, config.views)
-    views = load_views(mesh, frames, picked, config.max_face)
+    picked = spread_views(mesh.vertices, cameras, near, VIEWS)
+    views = load_views(mesh, frames, picked, MAX_FACE)
     if len(views) < 3:
         return mesh
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    for _ in range(config.rounds):
+    for _ in range(rounds):
         cell = 1 / max(v.scale for v in views)
         chart = make_chart(mesh, cell)
         # Steep views see the colors too blurred to paint with, but they are compared.
@@ -72,13 +57,13 @@ def refine_face(mesh: FaceMesh, frames, config: RefineConfig = RefineConfig()) -
         colors, seen = mean_colors(mesh, chart, steady)
         rgba = np.dstack([colors, 255 * seen]).astype(np.float32)
         P, xy, weight = (np.stack(a) for a in zip(*(
-            _observe(mesh, chart, rgba, v, flow, config) for v in views), strict=True))
-        vertices = mesh.vertices + move_vertices(mesh, P, xy, weight, config)
+            _observe(mesh, chart, rgba, v, flow) for v in views), strict=True))
+        vertices = mesh.vertices + move_vertices(mesh, P, xy, weight)
         mesh = FaceMesh(vertices, vertex_normals(vertices), mesh.inliers, mesh.residuals)
     return mesh
 
 
-def _observe(mesh, chart, rgba, view, flow, config):
+def _observe(mesh, chart, rgba, view, flow):
     """P (3, 4), where each vertex is seen (468, 2), and how sure that is (468,)."""
     h, w = view.image.shape[:2]
     xy, z = view.project(mesh.vertices)
@@ -93,7 +78,7 @@ def _observe(mesh, chart, rgba, view, flow, config):
     drawn = np.where(shown[..., None], painted[..., :3], actual)  # beyond the face nothing moves
 
     size = mesh.width * view.scale  # face width, pixels
-    before, after = (_detail(p, config.detail * size) for p in (drawn, actual))
+    before, after = (_detail(p, DETAIL * size) for p in (drawn, actual))
     moved = flow.calc(before, after, None)
     at = (xy - 0.5).astype(np.float32)[:, None]
     step = cv2.remap(moved, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
@@ -101,11 +86,11 @@ def _observe(mesh, chart, rgba, view, flow, config):
     gx, gy = (cv2.Sobel(before, cv2.CV_32F, 1 - k, k) / (8 * _GAIN) for k in (0, 1))
     energy = cv2.GaussianBlur(gx * gx + gy * gy, (0, 0), 0.02 * size)
     energy = cv2.remap(energy, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-    clear = energy / (energy + (config.texture / 3) ** 2) + 0.02
+    clear = energy / (energy + (TEXTURE / 3) ** 2) + 0.02
     k = np.clip(xy.astype(int), 0, (w - 1, h - 1))
     visible = (z < zbuf[k[:, 1], k[:, 0]] + 0.03 * mesh.width) & (xy > 0).all(1) \
         & (xy < (w, h)).all(1)
-    robust = 1 + ((step / (config.far * size)) ** 2).sum(1)
+    robust = 1 + ((step / (FAR * size)) ** 2).sum(1)
     sure = visible * np.clip((facing - 0.15) / 0.35, 0, 1) * clear / robust
     return view.P, xy + step, sure / z**2
 
@@ -120,7 +105,7 @@ def _detail(rgb, sigma):
     return np.clip(high, 0, 255).astype(np.uint8)
 
 
-def move_vertices(mesh, P, xy, weight, config):
+def move_vertices(mesh, P, xy, weight, stiffness: float = STIFFNESS) -> np.ndarray:
     """(468, 3) displacement: weighted observations and a membrane between neighbors."""
     rows = np.concatenate([xy[..., :1, None] * P[:, None, 2:3] - P[:, None, 0:1],
                            xy[..., 1:, None] * P[:, None, 2:3] - P[:, None, 1:2]], axis=2)
@@ -137,7 +122,7 @@ def move_vertices(mesh, P, xy, weight, config):
     laplacian[edges[:, 0], edges[:, 1]] = laplacian[edges[:, 1], edges[:, 0]] = -1
     laplacian[np.diag_indices(n)] = -laplacian.sum(1)
     # Stiffness in units of what a typical vertex knows; the last term keeps still what nobody sees.
-    unit = config.stiffness * np.median(np.trace(lhs, axis1=1, axis2=2)) / 3
+    unit = stiffness * np.median(np.trace(lhs, axis1=1, axis2=2)) / 3
     D = _solve(lhs, unit * (laplacian + 1e-3 * np.eye(n)), rhs)
     length = np.linalg.norm(D, axis=1, keepdims=True)
     return D * np.minimum(1, 0.03 * mesh.width / np.maximum(length, 1e-12))

@@ -7,31 +7,19 @@ multiplied, and highlights are compressed, each against a smooth field of the sk
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ...face.color import masked_blur, smoothstep
 
-
-@dataclass(frozen=True)
-class RelightConfig:
-    """How the source's colors are moved to the target's.
-
-    low_frequency: share of the target's light and shading that is taken over, in [0, 1].
-    sigma: smoothness of "light and shading", share of the face's width.
-    dark: lightness, as a share of the skin's, by which a pixel must be darker to count fully as
-        hair, crease or lash, in (0, 1].
-    lift: share of the skin's change in color that hair takes part in, in [0, 1]; 0 leaves black
-        black, 1 makes it gray on a lighter skin.
-    contrast: bounds of the ratio of fine contrast target/source.
-    """
-
-    low_frequency: float = 0.8
-    sigma: float = 0.10
-    dark: float = 0.5
-    lift: float = 0.6
-    contrast: tuple[float, float] = (0.7, 1.25)
+LOW_FREQUENCY = 0.8  # share of the target's light and shading that is taken over
+SIGMA = 0.10  # how smooth light and shading are, share of the face's width
+# Share of the skin's lightness by which a pixel must be darker to count fully as hair, crease or
+# lash.
+DARK = 0.5
+# Share of the skin's change in color that hair takes part in: 0 leaves black black, 1 makes it gray
+# on a lighter skin.
+LIFT = 0.6
+CONTRAST = (0.7, 1.25)  # bounds of the ratio of fine contrast target/source
 
 
 def _stats(lab, weight) -> tuple[np.ndarray, np.ndarray]:
@@ -57,8 +45,7 @@ def skin_field(lab, skin, sigma: float) -> np.ndarray:
     return field.astype(np.float32)
 
 
-def relight(source, target, source_skin, target_skin, size: float,
-            config: RelightConfig = RelightConfig()) -> np.ndarray:  # frozen, so shareable
+def relight(source, target, source_skin, target_skin, size: float) -> np.ndarray:
     """The source's Lab picture in the target's skin color and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. source_skin, target_skin: (H, W)
@@ -67,23 +54,23 @@ def relight(source, target, source_skin, target_skin, size: float,
 
     With skin fields S and T, d = source - S, k = how dark the pixel is against S:
         skin   T + g d, lightness above T squeezed into the room below white
-        hair   L T_L / S_L (black stays black), a and b its own; then `lift` of the way to "skin"
+        hair   L T_L / S_L (black stays black), a and b its own; then LIFT of the way to "skin"
     """
     source_skin, target_skin = (np.asarray(m, np.float32) for m in (source_skin, target_skin))
     if source_skin.sum() < 1 or target_skin.sum() < 1:
         return source
-    sigma = config.sigma * size
+    sigma = SIGMA * size
     mean_s, _ = _stats(source, source_skin)
     mean_t, _ = _stats(target, target_skin)
     S = skin_field(source, source_skin, sigma)
     T = skin_field(target, target_skin, sigma)
     # The share of the source's own shading that stays.
-    T = config.low_frequency * T + (1 - config.low_frequency) * (S - mean_s + mean_t)
+    T = LOW_FREQUENCY * T + (1 - LOW_FREQUENCY) * (S - mean_s + mean_t)
     T, S = T.astype(np.float32), np.maximum(S, (1, -128, -128)).astype(np.float32)
     d = source - S
     _, fine_s = _stats(d, source_skin)
     _, fine_t = _stats(target - skin_field(target, target_skin, sigma), target_skin)
-    g = np.clip(fine_t / np.maximum(fine_s, 1e-3), *config.contrast).astype(np.float32)
+    g = np.clip(fine_t / np.maximum(fine_s, 1e-3), *CONTRAST).astype(np.float32)
 
     skin = d * g
     room = np.maximum(0.8 * (100 - T[..., 0]), 1)
@@ -93,9 +80,9 @@ def relight(source, target, source_skin, target_skin, size: float,
     hair = source.copy()
     hair[..., 0] *= T[..., 0] / S[..., 0]
     # Lifted hair takes the tint of the skin in shade; the skin's rule would turn black to blue.
-    L = hair[..., 0] + config.lift * (skin[..., 0] - hair[..., 0])
+    L = hair[..., 0] + LIFT * (skin[..., 0] - hair[..., 0])
     shade = T[..., 1:] * (L / np.maximum(T[..., 0], 1))[..., None]
-    hair[..., 1:] += config.lift * (shade - hair[..., 1:])
+    hair[..., 1:] += LIFT * (shade - hair[..., 1:])
     hair[..., 0] = L
-    k = smoothstep(-d[..., 0] / (config.dark * S[..., 0]))[..., None]
+    k = smoothstep(-d[..., 0] / (DARK * S[..., 0]))[..., None]
     return (skin * (1 - k) + hair * k).astype(np.float32)

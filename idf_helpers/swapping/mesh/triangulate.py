@@ -8,56 +8,38 @@ iteratively reweighted least squares. The mesh, not the single picture, carries 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ...errors import IdfError
 from ...face.mesh import FaceMesh, vertex_normals
 from ...face.topology import POINTS
-from .refine import RefineConfig, refine_face
+from .refine import ROUNDS as REFINE_ROUNDS
+from .refine import refine_face
 
-__all__ = ["FaceMesh", "FitConfig", "fit_face", "triangulate"]
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How the views are chosen and joined.
-
-    pairs: random pairs of views tried.
-    min_angle: degrees between the two viewing directions of a pair; closer pairs give no depth.
-    inlier: a view agrees when its median reprojection error is below this share of its face
-        (longer side of the landmarks' box).
-    robust: error, as a share of the face, at which a landmark's weight is halved.
-    frontal: degrees; a view's weight falls with exp(-(angle to the face's front / frontal)^2 / 2).
-        Landmarks of turned faces are biased alike (cheeks slide toward the camera), which no
-        robust weight can tell.
-    rounds: reweighting rounds.
-    min_views: fewest agreeing views that make a mesh.
-    seed: of the random pairs.
-    refine: how the mesh is then corrected by the pictures; rounds=0 for cameras without pictures.
-    """
-
-    pairs: int = 60
-    min_angle: float = 8.0
-    inlier: float = 0.045
-    robust: float = 0.011
-    frontal: float = 25.0
-    rounds: int = 10
-    min_views: int = 3
-    seed: int = 0
-    refine: RefineConfig = RefineConfig()
+PAIRS = 60  # random pairs of views tried
+SEED = 0  # of the random pairs
+MIN_ANGLE = 8.0  # degrees between the two viewing directions of a pair; less gives no depth
+# A view agrees when its median reprojection error is below this share of its face (longer side of
+# the landmarks' box).
+INLIER = 0.045
+ROBUST = 0.011  # error, as a share of the face, at which a landmark's weight is halved
+# Degrees; a view's weight falls with exp(-(angle to the face's front / FRONTAL)^2 / 2). Landmarks
+# of turned faces are biased alike (cheeks slide toward the camera), which no robust weight can see.
+FRONTAL = 25.0
+ROUNDS = 10  # of reweighting
+MIN_VIEWS = 3  # fewest agreeing views that make a mesh
 
 
-def fit_face(frames, landmarks, config: FitConfig = FitConfig()) -> FaceMesh:
+def fit_face(frames, landmarks, refine_rounds: int = REFINE_ROUNDS) -> FaceMesh:
     """Fit one mesh to the landmarks of many views.
 
     frames: things with `.camera` and `.image()` -> (H, W, 3 or 4) uint8.
     landmarks: one entry a frame: None, the landmarks (an object with `.points` (468, 2 or 3) in
     pixels, or that array), or a list of such faces, of which the first counts.
+    refine_rounds: how often the mesh is corrected by the pictures; 0 for cameras without pictures.
 
     Views that do not agree with the rest are left out and marked in `FaceMesh.inliers`. Raises
-    IdfError when fewer than `config.min_views` agree.
+    IdfError when fewer than MIN_VIEWS agree.
     """
     frames = list(frames)
     cameras = [f.camera for f in frames]
@@ -65,28 +47,28 @@ def fit_face(frames, landmarks, config: FitConfig = FitConfig()) -> FaceMesh:
     if len(points) != len(cameras):
         raise ValueError(f"{len(cameras)} frames but {len(points)} landmark entries")
     seen = [i for i, p in enumerate(points) if p is not None]
-    if len(seen) < config.min_views:
-        raise _too_few(len(seen), len(seen), len(cameras), config)
+    if len(seen) < MIN_VIEWS:
+        raise _too_few(len(seen), len(seen), len(cameras))
     xy = np.stack([points[i] for i in seen])  # (S, 468, 2)
     size = np.ptp(xy, axis=1).max(1)  # (S,) longer side of the face, pixels
     P = np.stack([cameras[i].K @ cameras[i].w2c_cv[:3] for i in seen])  # (S, 3, 4)
     eye = np.stack([cameras[i].position for i in seen])
 
-    agree = _vote(P, xy, size, np.stack([cameras[i].forward for i in seen]), config)
+    agree = _vote(P, xy, size, np.stack([cameras[i].forward for i in seen]))
     vertices = None
     for _ in range(2):  # the joint mesh is better than any pair's: let every view vote again
-        if agree.sum() < config.min_views:
-            raise _too_few(int(agree.sum()), len(seen), len(cameras), config)
-        vertices, normals = _refine(P[agree], xy[agree], size[agree], eye[agree], config)
+        if agree.sum() < MIN_VIEWS:
+            raise _too_few(int(agree.sum()), len(seen), len(cameras))
+        vertices, normals = _refine(P[agree], xy[agree], size[agree], eye[agree])
         error = np.median(_errors(P, xy, vertices), axis=1)
-        agree = error < config.inlier * size
-    if agree.sum() < config.min_views:
-        raise _too_few(int(agree.sum()), len(seen), len(cameras), config)
+        agree = error < INLIER * size
+    if agree.sum() < MIN_VIEWS:
+        raise _too_few(int(agree.sum()), len(seen), len(cameras))
     inliers = np.zeros(len(cameras), bool)
     inliers[np.array(seen)[agree]] = True
     residuals = np.full(len(cameras), np.nan)
     residuals[seen] = error
-    return refine_face(FaceMesh(vertices, normals, inliers, residuals), frames, config.refine)
+    return refine_face(FaceMesh(vertices, normals, inliers, residuals), frames, refine_rounds)
 
 
 def _points(face):
@@ -100,11 +82,11 @@ def _points(face):
     return p[:, :2] if np.isfinite(p[:, :2]).all() else None
 
 
-def _too_few(agree: int, seen: int, total: int, config: FitConfig) -> IdfError:
+def _too_few(agree: int, seen: int, total: int) -> IdfError:
     return IdfError(
         "No 3D face could be fitted: too few views agree on one face",
         f"a face was found in {seen} of {total} views, {agree} of them agree; "
-        f"{config.min_views} are needed",
+        f"{MIN_VIEWS} are needed",
         "check that the cameras belong to the pictures and that the face is seen from several "
         "sides, or swap every picture by itself with --backend mesh")
 
@@ -134,18 +116,18 @@ def _errors(P, xy, vertices):
     return np.where(h[..., 2] > 0, e, np.inf)
 
 
-def _vote(P, xy, size, forward, config):
+def _vote(P, xy, size, forward):
     """(S,) bool: the views that agree with the best pair."""
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(SEED)
     i, j = np.triu_indices(len(P), 1)
-    wide = (forward[i] * forward[j]).sum(1) < np.cos(np.radians(config.min_angle))
+    wide = (forward[i] * forward[j]).sum(1) < np.cos(np.radians(MIN_ANGLE))
     i, j = i[wide], j[wide]
-    pick = rng.permutation(len(i))[:config.pairs]
+    pick = rng.permutation(len(i))[:PAIRS]
     some = slice(None, None, 4)  # a quarter of the points is enough to tell a view's median
     best, best_score = np.zeros(len(P), bool), -np.inf
     for a, b in zip(i[pick], j[pick], strict=True):
         X = triangulate(P[[a, b]], xy[[a, b], some], np.ones((2, len(xy[0, some]))))
-        error = np.median(_errors(P, xy[:, some], X), axis=1) / (config.inlier * size)
+        error = np.median(_errors(P, xy[:, some], X), axis=1) / (INLIER * size)
         agree = error < 1
         # Most views first, then the smallest error among them.
         score = agree.sum() - (error[agree].mean() if agree.any() else 1)
@@ -154,10 +136,10 @@ def _vote(P, xy, size, forward, config):
     return best
 
 
-def _refine(P, xy, size, eye, config):
+def _refine(P, xy, size, eye):
     """IRLS: w = frontal * clip((facing + 0.2) / 0.4, 0.001, 1) / (1 + (e / s)^2) / depth^2."""
     weight = np.ones(xy.shape[:2])
-    for _ in range(config.rounds):
+    for _ in range(ROUNDS):
         X = triangulate(P, xy, weight)
         normals = vertex_normals(X)
         view = eye[:, None] - X
@@ -167,8 +149,8 @@ def _refine(P, xy, size, eye, config):
         cosine = to_eye @ normals.mean(0)
         cosine /= np.linalg.norm(to_eye, axis=1) * np.linalg.norm(normals.mean(0))
         angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-        frontal = np.exp(-0.5 * (angle / config.frontal) ** 2) + 1e-4
-        robust = 1 + (_errors(P, xy, X) / (config.robust * size)[:, None]) ** 2
+        frontal = np.exp(-0.5 * (angle / FRONTAL) ** 2) + 1e-4
+        robust = 1 + (_errors(P, xy, X) / (ROBUST * size)[:, None]) ** 2
         # 1 / depth^2 turns the algebraic rows into pixels.
         weight = frontal[:, None] * np.clip((facing + 0.2) / 0.4, 0.001, 1) / robust / distance**2
     return X, normals

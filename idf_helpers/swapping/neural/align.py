@@ -10,6 +10,12 @@ import cv2
 import numpy as np
 
 from ...face import topology
+from ...face.landmarks import FaceLandmarks
+from ..result import SwapResult
+
+# Degrees as the landmarks give them; beyond it the frame is left as it is: networks trained on
+# frontal faces smear profiles.
+MAX_YAW = 70.0
 
 # Where eye, eye, nose tip and mouth corners lie in a crop, as fractions of its side, in the order
 # of the picture from left to right. Values: facefusion's face_helper.py; arcface_112_v2 and
@@ -138,3 +144,9 @@ def deinterleave(picture: np.ndarray, k: int) -> np.ndarray:
     """The inverse of `interleave`: (k n, k n, C) -> (k k, n, n, C)."""
     n, c = picture.shape[0] // k, picture.shape[2]
     return picture.reshape(n, k, n, k, c).transpose(1, 3, 0, 2, 4).reshape(k * k, n, n, c)
+
+
+def too_far_turned(image: np.ndarray, face: FaceLandmarks) -> SwapResult:
+    """Return the picture as it is, with the reason that the head is turned beyond MAX_YAW."""
+    return SwapResult.unchanged(image, "extreme_pose", f"the head is turned by about "
+                                f"{abs(face.yaw):.0f} degrees, more than {MAX_YAW:.0f}")

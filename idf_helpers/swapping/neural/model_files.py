@@ -81,7 +81,8 @@ def lacks_ghost(name: str) -> str | None:
 
 def lacks_onnx(model: OnnxModel) -> str | None:
     """Return what this machine lacks for an ONNX swapper, with the command to get it."""
-    if lack := lacks_modules(onnxruntime="onnxruntime")() or missing(FACE_LANDMARKS):
+    packages = {"onnxruntime": "onnxruntime"} | ({"onnx": "onnx"} if model.source == "emap" else {})
+    if lack := lacks_modules(**packages)() or missing(FACE_LANDMARKS):
         return lack
     if model.tag:
         return missing(SWAP_FILES[model.backend])

@@ -1,8 +1,7 @@
-"""ONNX files: opened with suspicion, run by onnxruntime, and one array read without it."""
+"""ONNX files: opened with checks, run by onnxruntime; one array read out of them."""
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,71 +119,18 @@ def _match(path, session, wants):
 
 
 def last_initializer(path) -> np.ndarray:
-    """The last constant of an ONNX file's graph, float32: InSwapper keeps the matrix there that
-    its embeddings are multiplied with.
+    """Return the last constant of an ONNX file's graph, float32: InSwapper keeps the matrix there
+    that its embeddings are multiplied with.
 
-    Read by the protobuf wire format: ModelProto.graph = 7, GraphProto.initializer = 5, and of
-    TensorProto dims = 1, data_type = 2 (1 float, 10 half), float_data = 4, raw_data = 9.
     IdfError where there is none, or it is kept in another file.
     """
-    path = Path(path)
-    wrong = IdfError(f"The ONNX file {path} holds no matrix for embeddings",
-                     "no constant in its graph", "use the file that the table names")
+    import onnx
+    from google.protobuf.message import DecodeError
+
     try:
-        with open(path, "rb") as file, \
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            graph = [value for number, value in _message(data, 0, len(data)) if number == 7]
-            constants = [value for number, value in _message(data, *graph[-1]) if number == 5]
-            return _tensor(data, *constants[-1])
-    except (IndexError, TypeError, ValueError, KeyError):
-        raise wrong from None
-
-
-def _varint(data, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("varint")
-
-
-def _message(data, at: int, end: int):
-    """(field number, value): an int, or (start, end) of bytes."""
-    while at < end:
-        key, at = _varint(data, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-        elif kind in (1, 5):
-            value, at = (at, at + (8 if kind == 1 else 4)), at + (8 if kind == 1 else 4)
-        elif kind == 2:
-            length, at = _varint(data, at)
-            value, at = (at, at + length), at + length
-        else:
-            raise ValueError("wire type")
-        if at > end:
-            raise ValueError("truncated")
-        yield key >> 3, value
-
-
-def _tensor(data, start: int, end: int) -> np.ndarray:
-    dims, kind, raw = [], 1, b""
-    for number, value in _message(data, start, end):
-        if number == 1 and isinstance(value, int):
-            dims.append(value)
-        elif number == 1:  # packed
-            at = value[0]
-            while at < value[1]:
-                size, at = _varint(data, at)
-                dims.append(size)
-        elif number == 2:
-            kind = value
-        elif number in (4, 9):
-            raw += data[value[0]:value[1]]
-    dtype = {1: "<f4", 10: "<f2"}[kind]
-    return np.frombuffer(raw, dtype).reshape(dims).astype(np.float32)
+        graph = onnx.load(str(path), load_external_data=False).graph
+        return onnx.numpy_helper.to_array(graph.initializer[-1]).astype(np.float32)
+    except (DecodeError, OSError, IndexError, TypeError, ValueError) as error:
+        raise IdfError(f"The ONNX file {path} holds no matrix for embeddings",
+                       str(error)[:200] or "no constant in its graph",
+                       "use the file that the table names") from None

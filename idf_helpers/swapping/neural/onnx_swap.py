@@ -7,7 +7,6 @@ our own landmarks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,12 +17,24 @@ from ...errors import IdfError
 from ...face import topology
 from ...face.color import blur, fill_rings
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...provenance.lineage import TRAINED_COMPOSITE
 from ...runtime import download
 from ...runtime.files import sha256_file
 from ..face_selection import FacePicker, Recognized, make_picker, swap_picked
 from ..result import SwapResult
 from ..source import SourceFace
-from .align import box_mask, crop, deinterleave, five_points, interleave, paste, template_matrix
+from ..swapper import SwapMethod, Swapper
+from .align import (
+    MAX_YAW,
+    box_mask,
+    crop,
+    deinterleave,
+    five_points,
+    interleave,
+    paste,
+    template_matrix,
+    too_far_turned,
+)
 from .model_files import RECOGNIZER, SWAP_FILES
 from .onnx_file import OnnxNet, Slot, last_initializer
 from .onnx_models import OnnxModel
@@ -31,20 +42,9 @@ from .onnx_models import OnnxModel
 EMBEDDING = 512
 
 
-@dataclass(frozen=True)
-class NeuralConfig:
-    """What all neural swappers share. Lengths are shares of the face's size.
-
-    max_yaw: degrees as told by the landmarks; beyond it the frame is left as it is (networks
-        trained on frontal faces smear profiles).
-    mask_blur: width of the fade at the crop's border, [0, 1], facefusion's default.
-    grow: how far the mask reaches beyond the face's oval. soft: width of its fade.
-    """
-
-    max_yaw: float = 70.0
-    mask_blur: float = 0.3
-    grow: float = 0.03
-    soft: float = 0.04
+MASK_BLUR = 0.3  # width of the fade at the crop's border, as facefusion's default
+# How far the mask reaches beyond the face's oval, and how wide its fade is, shares of the face.
+GROW, SOFT = 0.03, 0.04
 
 
 def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
@@ -80,20 +80,20 @@ def planes(rgb: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32)
 
 
-def face_mask(points: np.ndarray, size: int, config: NeuralConfig) -> np.ndarray:
+def face_mask(points: np.ndarray, size: int) -> np.ndarray:
     """(size, size) float32: the face's oval, grown and softened. points: (468, 2), crop pixels with
     centers at +0.5."""
     oval = points[topology.FACE_OVAL]
     extent = float(np.ptp(oval, axis=0).max())
     mask = fill_rings([oval], size, size)
-    if (k := round(config.grow * extent)) > 0:
+    if (k := round(GROW * extent)) > 0:
         mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1,) * 2))
-    return np.clip(blur(mask, config.soft * extent), 0, 1)
+    return np.clip(blur(mask, SOFT * extent), 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
-class OnnxSwapper:
-    """A prepared network: what it is told of each source is computed once.
+class OnnxSwapper(Swapper):
+    """A prepared network: its input for each source is computed once.
 
     sources: one array each, as the input `source` takes it. boost: crop over the network's size.
     """
@@ -105,9 +105,8 @@ class OnnxSwapper:
     detector: LandmarkDetector
     boost: int = 1
     note: str = ""
-    config: NeuralConfig = NeuralConfig()
 
-    source_type = "compositeWithTrainedAlgorithmicMedia"
+    source_type = TRAINED_COMPOSITE
 
     @property
     def name(self) -> str:
@@ -118,15 +117,14 @@ class OnnxSwapper:
 
     def swap_face(self, image: np.ndarray, face: FaceLandmarks, k: int = 0) -> SwapResult:
         """One face of a (H, W, 3|4) uint8 picture; k: number of its source."""
-        if abs(face.yaw) > self.config.max_yaw:
-            return too_far_turned(image, face, self.config.max_yaw)
+        if abs(face.yaw) > MAX_YAW:
+            return too_far_turned(image, face)
         size = self.model.size * self.boost
         M = template_matrix(five_points(face.points), self.model.template, size)
         square = crop(np.ascontiguousarray(image[..., :3]), M, size)
         new = np.stack([self._run(part, k) for part in deinterleave(square, self.boost)])
         points = (face.xy - 0.5) @ M[:, :2].T + M[:, 2] + 0.5
-        mask = np.minimum(box_mask(size, self.config.mask_blur),
-                          face_mask(points, size, self.config))
+        mask = np.minimum(box_mask(size, MASK_BLUR), face_mask(points, size))
         out, share = paste(image, interleave(new, self.boost), mask, M)
         if not share.any():
             return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
@@ -146,30 +144,27 @@ class OnnxSwapper:
         return np.clip(rgb, 0, 1) * 255
 
 
-def too_far_turned(image: np.ndarray, face: FaceLandmarks, limit: float) -> SwapResult:
-    return SwapResult.unchanged(image, "extreme_pose", f"the head is turned by about "
-                                f"{abs(face.yaw):.0f} degrees, more than {limit:.0f}")
-
-
-class OnnxMethod:
-    """The backend `onnx:NAME`: prepares an `OnnxSwapper` for a row of the table."""
+class OnnxMethod(SwapMethod):
+    """`onnx:NAME`: prepares an `OnnxSwapper` for a row of the table."""
 
     def __init__(self, model: OnnxModel):
+        super().__init__(model.backend)
         self.model = model
 
-    def settings(self) -> dict:
-        return {"onnx": asdict(self.model), "neural": asdict(NeuralConfig()),
+    def identity(self) -> dict:
+        return {"onnx": asdict(self.model),
                 "sha256": {p.name: sha256_file(p) for p in self.files()}}
 
     def files(self) -> list[Path]:
-        """The network, and the converter where there is one; IdfError where one is missing."""
+        """Return the network, and the converter where there is one; IdfError where one is missing.
+        """
         paths = [self._path(self.model.file, self.model.tag, self.model.backend)]
         if self.model.converter:
             stem = self.model.converter.removesuffix(".onnx")
             paths.append(self._path(self.model.converter, self.model.converter_tag, stem))
         for path in paths:
             if not path.is_file():
-                raise IdfError(f"The ONNX file {path} does not exist", "",
+                raise IdfError(f"The ONNX file {path} does not exist", "no such file",
                                "see the row of that model")
         return paths
 
@@ -177,26 +172,26 @@ class OnnxMethod:
     def _path(file: str, tag: str, name: str) -> Path:
         return download.path(SWAP_FILES[name]) / file if tag else Path(file)
 
-    def prepare(self, frames, sources: Sequence[SourceFace], folder, progress, config
-                ) -> OnnxSwapper:
+    def prepare(self, frames, sources, folder, reporter, config) -> OnnxSwapper:
         m, files = self.model, self.files()
         slot = Slot("source", (None, 3, m.source_size, m.source_size)) if m.source == "image" \
             else Slot("source", (None, EMBEDDING))
         net = OnnxNet(files[0], (slot, Slot("target", (None, 3, m.size, m.size))))
         net.open()
         recognize = recognizer_net(m.recognizer) if m.needs_embedding else _recognizer_if_there()
-        progress("looking at the source", 0.0)
-        told = tuple(self._tell(s, files, recognize) for s in sources)
-        progress("looking at the source", 1.0)
+        reporter.step("looking at the source", 0.0)
+        inputs = tuple(self._source_input(s, files, recognize) for s in sources)
+        reporter.step("looking at the source", 1.0)
         known = Recognized(Embedder(recognize), "ArcFace") if recognize else None
         detector = LandmarkDetector()
         picker = make_picker(config, len(sources), detector, known)
         note = "; ".join(filter(None, (f"{m.backend} runs on {net.provider}, license: {m.license}",
                                        picker.words)))
-        return OnnxSwapper(m, net, told, picker, detector, config.pixel_boost, note)
+        return OnnxSwapper(m, net, inputs, picker, detector, config.pixel_boost, note)
 
-    def _tell(self, source: SourceFace, files: list[Path], recognize: OnnxNet | None):
-        """The input `source` for one photo."""
+    def _source_input(self, source: SourceFace, files: list[Path], recognize: OnnxNet | None
+                      ) -> np.ndarray:
+        """The network's input `source` for one photo."""
         m = self.model
         if m.source == "image":
             M = template_matrix(five_points(source.landmarks.points), m.source_template,

@@ -1,6 +1,5 @@
 """Heads that talk: the mesh follows the face, and only the face."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,14 +14,13 @@ from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.evaluate import evaluate
 from idf_helpers.swapping.mesh.mesh_tracking import (
-    TrackConfig,
     Tracks,
     bent,
     bridge,
     follow,
     neighbor_mean,
 )
-from idf_helpers.swapping.swappers import MESH_FILE, TRACKS_FILE
+from idf_helpers.swapping.uv_method import MESH_FILE, TRACKS_FILE
 from tests.fixtures.datasets import part_of_talking
 from tests.fixtures.face_rig import camera, true_mesh
 
@@ -58,7 +56,7 @@ def test_the_mouth_is_followed_and_the_rest_keeps_still(talking):
     assert np.corrcoef(gap, want)[0, 1] > 0.99
     assert np.abs((gap - gap.min()) - (want - want.min())).max() < 0.02
     still = np.setdiff1d(topology.FACE_OVAL, [152, 148, 377])[:20]  # forehead and temples
-    raw = follow(rest, frames, points, TrackConfig(min_frames=10**6))
+    raw = follow(rest, frames, points, min_frames=10**6)
     assert out[:, still].std(0).mean() < 0.3 * raw[:, still].std(0).mean()
     cheek = topology.RIGHT_CHEEK
     assert out[:, cheek].std(0).mean() < 0.3 * raw[:, cheek].std(0).mean()  # the turn's bias
@@ -66,8 +64,7 @@ def test_the_mouth_is_followed_and_the_rest_keeps_still(talking):
 
 def test_without_statistics_the_landmarks_are_met_exactly(talking):
     rest, frames, points, _ = talking
-    config = TrackConfig(min_frames=10**6, smooth=replace(TrackConfig().smooth, window=0))
-    out = follow(rest, frames[:4], points[:4], config)
+    out = follow(rest, frames[:4], points[:4], window=0, min_frames=10**6)
     for f, p, v in zip(frames, points, out, strict=False):
         np.testing.assert_allclose(f.camera.project(v)[0], p, atol=0.02)
 

@@ -8,7 +8,7 @@ from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
 from idf_helpers.face.color import fill_rings
 from idf_helpers.face.landmarks import FaceLandmarks
-from idf_helpers.swapping.mesh.per_picture import MeshConfig, swap_mesh, swap_picture
+from idf_helpers.swapping.mesh.per_picture import swap_mesh, swap_picture
 from idf_helpers.swapping.metrics import hog_similarity
 from idf_helpers.swapping.source import from_image
 from tests.fixtures.faces import HAIR, paint_fringe
@@ -138,7 +138,7 @@ def test_the_targets_own_fringe_stays(photos, detector, sources):
     inside = fill_rings([face.xy[topology.FACE_OVAL]], *painted.shape) > 0.5
     kept = swap_mesh(picture, target, sources["B"])
     assert (kept.mask[painted & inside] > 0.5).mean() < 0.1
-    over = swap_mesh(picture, target, sources["B"], MeshConfig(keep_target_hair=False))
+    over = swap_mesh(picture, target, sources["B"], keep_hair=False)
     assert (over.mask[painted & inside] > 0.5).mean() > 0.4
 
 

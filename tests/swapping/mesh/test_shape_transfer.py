@@ -10,8 +10,9 @@ from idf_helpers.face import topology
 from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.face.mesh import vertex_normals
 from idf_helpers.swapping.config import SwapConfig
+from idf_helpers.swapping.mesh.bake import bake
+from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.mesh.shape_transfer import LIMIT, bend, toward_source
-from idf_helpers.swapping.mesh.uv import bake, render_swap
 from tests.fixtures.face_rig import camera, make_frames, make_source, paint, render, true_mesh
 
 TARGET = paint(1, (200, 150, 130))

@@ -1,7 +1,6 @@
 """Fitting the face mesh to views of a head whose geometry is known."""
 
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +8,10 @@ import pytest
 from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
 from idf_helpers.face.mesh import FaceMesh, vertex_normals
-from idf_helpers.swapping.mesh.refine import RefineConfig, _solve, refine_face
-from idf_helpers.swapping.mesh.triangulate import FitConfig, fit_face, triangulate
+from idf_helpers.swapping.mesh.refine import _solve, refine_face
+from idf_helpers.swapping.mesh.triangulate import fit_face, triangulate
 from tests.fixtures.face_rig import camera, make_frames, paint, true_mesh
 
-PLAIN = FitConfig(refine=RefineConfig(rounds=0))
 YAWS = (-50, -35, -20, -8, 5, 17, 30, 46)
 
 
@@ -38,7 +36,7 @@ def off(mesh, part=slice(None)):
 
 def test_exact_landmarks_give_the_exact_mesh():
     frames = [Seen(y, p) for y in YAWS for p in (-12, 15)]
-    mesh = fit_face(frames, landmarks_of(frames), PLAIN)
+    mesh = fit_face(frames, landmarks_of(frames), refine_rounds=0)
     np.testing.assert_allclose(mesh.vertices, true_mesh().vertices, atol=1e-5)
     assert mesh.inliers.all() and (mesh.residuals < 1e-3).all()
     assert (mesh.normals * true_mesh().normals).sum(1).min() > 0.99
@@ -52,7 +50,7 @@ def test_false_faces_are_voted_out_and_missing_ones_marked():
     for k in (8, 9, 10):  # "faces" on the back: a frontal face pasted somewhere
         points[k] = points[4] + (9 * k - 70, 12)
     points[11] = None
-    mesh = fit_face(frames, points, PLAIN)
+    mesh = fit_face(frames, points, refine_rounds=0)
     assert mesh.inliers.tolist() == [True] * 8 + [False] * 4
     assert np.isnan(mesh.residuals[11]) and np.isfinite(mesh.residuals[:11]).all()
     assert (mesh.residuals[8:11] > 3 * mesh.residuals[:8].max()).all()
@@ -66,10 +64,10 @@ def test_all_forms_of_landmarks_are_taken():
 
     frames = [Seen(y) for y in YAWS]
     points = landmarks_of(frames)
-    plain = fit_face(frames, points, PLAIN)
-    faces = fit_face(frames, [[Face(p), Face(p + 50)] for p in points], PLAIN)
+    plain = fit_face(frames, points, refine_rounds=0)
+    faces = fit_face(frames, [[Face(p), Face(p + 50)] for p in points], refine_rounds=0)
     np.testing.assert_allclose(plain.vertices, faces.vertices, atol=1e-9)
-    mixed = fit_face(frames, [[]] + [Face(p) for p in points[1:]], PLAIN)
+    mixed = fit_face(frames, [[]] + [Face(p) for p in points[1:]], refine_rounds=0)
     assert mixed.inliers.tolist() == [False] + [True] * 7
 
 
@@ -77,7 +75,7 @@ def test_one_bad_landmark_in_a_view_does_not_move_the_mesh():
     frames = [Seen(y) for y in YAWS]
     points = landmarks_of(frames)
     points[3][100] += 25
-    assert np.linalg.norm(fit_face(frames, points, PLAIN).vertices[100]
+    assert np.linalg.norm(fit_face(frames, points, refine_rounds=0).vertices[100]
                           - true_mesh().vertices[100]) < 0.005
 
 
@@ -90,22 +88,22 @@ def test_too_few_views_are_told(case):
               "nonsense": [p * rng.uniform(0.3, 2) + rng.uniform(-300, 300, 2)
                            for p in points]}[case]
     with pytest.raises(IdfError, match="too few views") as error:
-        fit_face(frames, points, PLAIN)
+        fit_face(frames, points, refine_rounds=0)
     assert "of 8 views" in error.value.found and "--backend mesh" in error.value.do
 
 
 def test_parallel_cameras_give_no_mesh():
     frames = [Seen(10 + 0.1 * k) for k in range(6)]
     with pytest.raises(IdfError, match="too few views"):
-        fit_face(frames, landmarks_of(frames), PLAIN)
+        fit_face(frames, landmarks_of(frames), refine_rounds=0)
 
 
 def test_wrong_shapes_are_a_callers_bug():
     frames = [Seen(y) for y in YAWS]
     with pytest.raises(ValueError, match="8 frames but 7"):
-        fit_face(frames, landmarks_of(frames)[:7], PLAIN)
+        fit_face(frames, landmarks_of(frames)[:7], refine_rounds=0)
     with pytest.raises(ValueError, match="expected .468"):
-        fit_face(frames, [np.zeros((68, 2))] * 8, PLAIN)
+        fit_face(frames, [np.zeros((68, 2))] * 8, refine_rounds=0)
 
 
 def test_triangulate_is_the_weighted_least_squares_point():
@@ -121,7 +119,7 @@ def test_triangulate_is_the_weighted_least_squares_point():
 
 def test_the_mesh_is_kept(tmp_path):
     frames = [Seen(y) for y in YAWS]
-    mesh = fit_face(frames, landmarks_of(frames, 0.5), PLAIN)
+    mesh = fit_face(frames, landmarks_of(frames, 0.5), refine_rounds=0)
     mesh.save(tmp_path / "mesh.npz")
     for again in (FaceMesh.load(tmp_path / "mesh.npz"), pickle.loads(pickle.dumps(mesh))):
         for name, value in mesh.arrays().items():
@@ -163,7 +161,7 @@ def test_pictures_leave_a_right_mesh_alone(views):
 def test_no_rounds_or_too_few_views_change_nothing(views):
     mesh = true_mesh(2)
     assert refine_face(mesh, views[:2]) is mesh
-    assert refine_face(true_mesh(len(views)), views, replace(RefineConfig(), rounds=0)).vertices \
+    assert refine_face(true_mesh(len(views)), views, 0).vertices \
         == pytest.approx(mesh.vertices)
 
 

@@ -18,10 +18,11 @@ from idf_helpers.data.sequence import in_time
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime import download
 from idf_helpers.runtime.files import read_json
+from idf_helpers.runtime.progress import Reporter
 from idf_helpers.runtime.weights import fit_state, load_state
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset
-from idf_helpers.swapping.neural import ghost
+from idf_helpers.swapping.neural import ghost, ghost_steps
 from idf_helpers.swapping.neural.align import five_points
 from idf_helpers.swapping.neural.ghost_align import (
     POSES,
@@ -34,6 +35,7 @@ from idf_helpers.swapping.neural.ghost_mask import face_mask, mask_params, point
 from idf_helpers.swapping.neural.ghost_nets import GhostFiles, GhostNets, generator_class, load_nets
 from idf_helpers.swapping.neural.iresnet import IResNet
 from idf_helpers.swapping.neural.model_files import SWAP_FILES
+from idf_helpers.swapping.source import load_source
 from tests.fixtures.heads import BACK, NEAR
 
 from .ghost_cases import SHIFTS, TURNS, small_nets, walk
@@ -88,11 +90,11 @@ def test_the_whole_image_path(golden, pictures):
     nets = small_nets()
     crops = [ghost_crop(p, pose_matrix(f)[0]) for p, f in
              zip(pictures, golden["fives"], strict=True)]
-    new = ghost.swap_crop(crops[1], nets.embed(crops[0][None])[0], nets)
+    new = ghost_steps.generate(crops[1], nets.embed(crops[0][None])[0], nets)
     M = pose_matrix(golden["fives"][1])[0]
     for shift, want in zip(SHIFTS, golden["outputs"], strict=True):
-        out, share, _ = ghost.blend(pictures[1], new, M, moved(golden["landmarks"], shift),
-                                    golden["landmarks"])
+        mask, _ = face_mask(moved(golden["landmarks"], shift), golden["landmarks"])
+        out, share = ghost_steps.blend(pictures[1], new, mask, M)
         assert np.abs(out[::4, ::4].astype(int) - want).max() <= 1
         np.testing.assert_array_equal(out[share == 0], pictures[1][share == 0])
         assert (out != pictures[1]).any(-1).mean() > 0.02
@@ -282,16 +284,39 @@ def test_a_swap_of_the_whole_stage(clone, monkeypatch, small_head, tmp_path):
             assert a.path.read_bytes() == b.path.read_bytes()
 
 
+def test_steps_called_one_by_one_are_the_method(clone, monkeypatch, view_at):
+    """What a notebook shows step by step is bit for bit what the method does to a picture."""
+    monkeypatch.setenv("IDF_GHOST", str(clone))
+    photo, view = load_source(samples.photo("C")), view_at(10)
+    swapper = ghost.GhostMethod("ghost").prepare([], (photo,), None, Reporter(),
+                                                 SwapConfig("ghost"))
+    whole = swapper(view.image, view.camera)
+    assert whole.status == "swapped"
+    nets = load_nets(GhostFiles.of("ghost"))
+    source = ghost_steps.embed(photo.image, photo.landmarks, nets)
+    assert source.shape == (512,) and source.dtype == np.float32
+    aligned = ghost_steps.align(view.image, view.faces[0])
+    assert aligned.crop.shape == (224, 224, 3) and aligned.points.shape == (106, 2)
+    new = ghost_steps.generate(aligned.crop, source, nets)
+    assert new.shape == aligned.crop.shape and new.dtype == np.uint8
+    weights, params = ghost_steps.mask(new, aligned, LandmarkDetector())
+    assert weights.shape == (224, 224) and 0 <= weights.min() < weights.max() <= 1
+    picture, share = ghost_steps.blend(view.image, new, weights, aligned.matrix)
+    np.testing.assert_array_equal(picture, whole.image)
+    np.testing.assert_array_equal(share, whole.mask)
+    kept, same = ghost_steps.mask(new, aligned, LandmarkDetector(), params)
+    assert same == params
+    np.testing.assert_array_equal(kept, weights)
+
+
 def test_sequences_are_smoothed_and_keep_their_mask(clone, monkeypatch, tmp_path):
     """The points of a frame are the mean over its neighbors, the mask's width that of the first
     frame of the track; the prepared swapper goes to worker processes."""
     monkeypatch.setenv("IDF_GHOST", str(clone))
     frames = list(samples.dataset("head_talking").frames)
     frames = in_time(frames)[:5]
-    from idf_helpers.swapping.source import load_source
-
     face = load_source(samples.photo("C"))
-    swapper = ghost.GhostMethod("ghost").prepare(frames[::-1], (face,), None, lambda *a: None,
+    swapper = ghost.GhostMethod("ghost").prepare(frames[::-1], (face,), None, Reporter(),
                                                  SwapConfig("ghost"))
     assert set(swapper.hints) == {f.name for f in frames}
     detector = LandmarkDetector()

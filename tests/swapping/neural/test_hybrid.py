@@ -14,7 +14,7 @@ from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.evaluate import evaluate_swap
 from idf_helpers.swapping.neural.hybrid import close_openings, key_views
-from idf_helpers.swapping.swappers import MESH_FILE
+from idf_helpers.swapping.uv_method import MESH_FILE
 from tests.fixtures.face_rig import make_frames, paint, true_mesh
 from tests.fixtures.heads import BACK, NEAR
 

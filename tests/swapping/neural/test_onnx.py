@@ -12,8 +12,10 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
+from idf_helpers.runtime.progress import Reporter
 from idf_helpers.swapping.config import SwapConfig
-from idf_helpers.swapping.dataset import swap_dataset, swap_image
+from idf_helpers.swapping.dataset import swap_dataset
+from idf_helpers.swapping.image import swap_image
 from idf_helpers.swapping.methods import SWAPPERS, entry_of
 from idf_helpers.swapping.neural.align import crop, five_points, template_matrix
 from idf_helpers.swapping.neural.model_files import RECOGNIZER, SWAP_FILES
@@ -32,7 +34,7 @@ def face():
 
 
 def prepared(model, face, **settings):
-    return OnnxMethod(model).prepare([], (face,), None, lambda *a: None, SwapConfig(**settings))
+    return OnnxMethod(model).prepare([], (face,), None, Reporter(), SwapConfig(**settings))
 
 
 @pytest.fixture(scope="module")

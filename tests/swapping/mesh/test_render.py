@@ -11,8 +11,9 @@ from idf_helpers.face import topology
 from idf_helpers.face.mesh import eye_caps
 from idf_helpers.face.raster import rasterize
 from idf_helpers.swapping import metrics
+from idf_helpers.swapping.mesh.bake import FaceTexture, bake
 from idf_helpers.swapping.mesh.relight import relight
-from idf_helpers.swapping.mesh.uv import BakeConfig, FaceTexture, RenderConfig, bake, render_swap
+from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.mesh.uv_atlas import head_axes, make_chart, mean_colors, unroll
 from idf_helpers.swapping.mesh.uv_atlas import load_views as load
 from tests.fixtures.face_rig import (
@@ -45,10 +46,10 @@ def texture(mesh, frames):
     return bake(mesh, frames, make_source(mesh, SOURCE))
 
 
-def swap_at(yaw, mesh, texture, pitch=0.0, config=None, **kind):
+def swap_at(yaw, mesh, texture, pitch=0.0, **kind):
     cam = camera(yaw, pitch)
     image = render(mesh, TARGET, cam, **kind)
-    return image, render_swap(image, cam, mesh, texture, config or RenderConfig())
+    return image, render_swap(image, cam, mesh, texture)
 
 
 @pytest.mark.parametrize("yaw", [-90, -60, -25, 0, 40, 75, 110])
@@ -189,7 +190,7 @@ def test_hair_that_the_source_mask_names_is_not_taken(mesh, frames):
 def test_the_other_side_fills_what_a_turned_photo_does_not_show(mesh, frames):
     source = make_source(mesh, SOURCE, yaw=55)  # shows the head's left half
     _, result = swap_at(-35, mesh, bake(mesh, frames, source))
-    one_sided = swap_at(-35, mesh, bake(mesh, frames, source, BakeConfig(mirror=False)))[1]
+    one_sided = swap_at(-35, mesh, bake(mesh, frames, source, mirror=False))[1]
     assert result.mask.sum() > 1.3 * one_sided.mask.sum()
 
 
@@ -201,7 +202,7 @@ def test_what_lies_before_the_face_stays(mesh, texture):
     result = render_swap(image, cam, mesh, texture)
     np.testing.assert_array_equal(result.image[y - 5:y + 6, x - 5:x + 6],
                                   image[y - 5:y + 6, x - 5:x + 6])
-    free = render_swap(image, cam, mesh, texture, RenderConfig(occluder=9.0))
+    free = render_swap(image, cam, mesh, texture, occluder=9.0)
     assert free.mask[y, x] > 0.9
 
 
@@ -296,9 +297,8 @@ def test_relight_without_skin_gives_the_source():
 
 def test_several_photos_of_one_person_fill_each_other_in(mesh, frames):
     left, right = (make_source(mesh, SOURCE, yaw=y) for y in (50, -50))
-    plain = BakeConfig(mirror=False)
-    both = bake(mesh, frames, [left, right], plain)
-    one = bake(mesh, frames, left, plain)
+    both = bake(mesh, frames, [left, right], mirror=False)
+    one = bake(mesh, frames, left, mirror=False)
     assert both.rgba[..., 3].sum() > 1.15 * one.rgba[..., 3].sum()
     views = []
     for yaw in (-40, 0, 40):
@@ -335,7 +335,7 @@ def test_light_is_followed_where_that_is_asked_for(mesh, texture):
     shade = np.linspace(1.3, 0.6, SIZE)[None, :, None]
     lit = image.copy()
     lit[..., :3] = np.clip(image[..., :3] * shade, 0, 255).astype(np.uint8)
-    plain, following = (render_swap(lit, cam, mesh, texture, RenderConfig(light=share))
+    plain, following = (render_swap(lit, cam, mesh, texture, light=share)
                         for share in (0.0, 1.0))
     inside = (plain.mask > 0.95) & (following.mask > 0.95)
     base = render_swap(image, cam, mesh, texture).image[..., :3].astype(float)

@@ -9,7 +9,8 @@ import pytest
 
 from idf_helpers.data.samples import dataset
 from idf_helpers.errors import IdfError
-from idf_helpers.tracking.overlay import check_poses, overlay_sheet
+from idf_helpers.tracking.overlay import draw_mesh
+from idf_helpers.tracking.pose_check import check_poses
 
 LOOKED_AT = 6
 
@@ -32,9 +33,9 @@ def test_bundled_sequence_fits(detector):
     assert report.ok and report.median < 1.5 and not report.worst
     assert report.expression_correlation > 0.9
     assert report.require() is report and "fit the pictures" in report.text()
-    sheet = overlay_sheet(data, report, count=4, cell=96)
-    assert sheet.shape[1] == 4 * 96 and sheet.dtype == np.uint8
-    green = (sheet[..., 1].astype(int) - sheet[..., 0] > 25).mean()
+    drawn = draw_mesh(data.frames[0].image(), report.seen[0])
+    assert drawn.dtype == np.uint8 and data.frames[0].name == report.names[0]
+    green = (drawn[..., 1].astype(int) - drawn[..., 0] > 25).mean()
     assert green > 0.02  # the mesh is drawn
 
 

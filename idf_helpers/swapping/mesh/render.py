@@ -9,7 +9,7 @@ All three results are plain arrays in frozen dataclasses: they pickle, and `save
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,47 +19,32 @@ from ...face.mesh import FaceMesh, eye_caps, vertex_normals
 from ...face.raster import rasterize
 from ...kernels.compile import exact_kernel
 from ..result import SwapResult
-from .bake import BakeConfig, FaceTexture, bake
+from .bake import FaceTexture
 from .shape_transfer import bend
-from .triangulate import FitConfig, fit_face
 
-__all__ = ["BakeConfig", "FaceMesh", "FaceTexture", "FitConfig", "RenderConfig", "SwapResult",
-           "bake", "fit_face", "render_swap"]
-
-
-@dataclass(frozen=True)
-class RenderConfig:
-    """How the texture is painted into a view.
-
-    supersample: samples per pixel and axis; smooths the outline of the nose.
-    facing: cosine between normal and direction to the camera where the swap begins to show, and
-        where it shows fully; hides texture that is stretched along the outline.
-    occluder: a frame's pixel differs from the target's mean skin by more than this share of its
-        brightness: hair or a hand lies in front and stays.
-    exposure: deviation of a frame's overall brightness from the mean, per channel, that is not
-        followed; what exceeds it is (cameras that set their own exposure).
-    light: share of a frame's own smooth light and shade that is followed, in [0, 1]; 0 keeps the
-        texture's everywhere, which is what makes views agree.
-    min_share: share of the frontal face's area that must show for a frame to count as swapped.
-    """
-
-    supersample: int = 2
-    facing: tuple[float, float] = (0.02, 0.25)
-    occluder: float = 0.4
-    exposure: float = 0.08
-    light: float = 0.0
-    min_share: float = 0.01
+SUPERSAMPLE = 2  # samples per pixel and axis; smooths the outline of the nose
+# Cosine between normal and direction to the camera where the swap begins to show, and where it
+# shows fully; hides texture that is stretched along the outline.
+FACING = (0.02, 0.25)
+# A frame's pixel that differs from the target's mean skin by more than this share of its brightness
+# is hair or a hand in front, and stays.
+OCCLUDER = 0.4
+# Deviation of a frame's overall brightness from the mean, per channel, that is not followed; what
+# exceeds it is (cameras that set their own exposure).
+EXPOSURE = 0.08
+MIN_SHARE = 0.01  # of the frontal face's area that must show for a frame to count as swapped
 
 
-def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
-                config: RenderConfig = RenderConfig(), shape=None) -> SwapResult:
+def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture, shape=None,
+                light: float = 0.0, occluder: float = OCCLUDER) -> SwapResult:
     """Paint the texture into one view.
-
-    shape: (468, 3) motion of the vertices toward the source's proportions (`shape.toward_source`),
-    which the frame follows; None = the target's own. With it alpha bends as well.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel
     where the mask is 0 is the input's.
+    shape: (468, 3) motion of the vertices toward the source's proportions (`toward_source`), which
+    the frame follows; None = the target's own. With it alpha bends as well.
+    light: share of the frame's own smooth light and shade that is followed, in [0, 1]; 0 keeps the
+    texture's everywhere, which is what makes views agree. occluder: see OCCLUDER.
     Status "no_face" with the input unchanged where the face is turned away or outside the picture.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
@@ -71,7 +56,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
         moved = replace(mesh, vertices=mesh.vertices + shape,
                         normals=vertex_normals(mesh.vertices + shape))
         bent, changed = bend(image, camera, mesh, moved)
-        result = render_swap(bent, camera, moved, texture, config)
+        result = render_swap(bent, camera, moved, texture, None, light, occluder)
         if result.status != "swapped":
             return SwapResult.unchanged(image, result.status, result.reason)
         # What was only bent is changed too: the mask says so with the least weight it can.
@@ -90,18 +75,18 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
 
     box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
     old = image[box]
-    color, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi, config)
+    color, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi)
     if old.shape[2] == 4:
         alpha = alpha * (old[..., 3] > 0)
-    hidden, gain = _compare(old, alpha, skin, config)
-    if config.light > 0:
+    hidden, gain = _compare(old, alpha, skin, occluder)
+    if light > 0:
         size = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
-        gain = _follow_light(old, alpha * (1 - hidden), skin, gain, size, config.light)
+        gain = _follow_light(old, alpha * (1 - hidden), skin, gain, size, light)
     alpha, color = alpha * (1 - hidden), np.minimum(color * gain, 255)
     alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
     # What the same face would cover if it looked at this camera: width times 1.3 widths.
     pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
-    if alpha.sum() < config.min_share * 1.3 * pixels**2:
+    if alpha.sum() < MIN_SHARE * 1.3 * pixels**2:
         return SwapResult.unchanged(image, "no_face", "the face is turned away or out of view")
 
     out, mask = image.copy(), np.zeros(image.shape[:2], np.float32)
@@ -113,10 +98,10 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     return SwapResult(out, mask, "swapped")
 
 
-def _paint(mesh, caps, texture, xy, z, facing, lo, hi, config):
+def _paint(mesh, caps, texture, xy, z, facing, lo, hi):
     """Texture colors (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
     (h, w, 4) uint8, in the box lo..hi of the view."""
-    s = config.supersample
+    s = SUPERSAMPLE
     w, h = hi - lo
     # Triangles that look away are left out: they would shine through along the outline.
     p = xy[mesh.triangles]
@@ -129,7 +114,7 @@ def _paint(mesh, caps, texture, xy, z, facing, lo, hi, config):
                              h * s, w * s, perspective=True)
     ids[ids >= len(shown)] = -1  # the eyes are the frame's own
     rgba = np.empty((h, w, 4), np.float32)
-    _shade(attr, ids, texture.rgba, s, config.facing[0], config.facing[1], rgba)
+    _shade(attr, ids, texture.rgba, s, FACING[0], FACING[1], rgba)
     middle = (slice(s // 2, None, s), slice(s // 2, None, s))
     at = attr[middle][..., :2] - np.float32(0.5)
     at[ids[middle] < 0] = -9
@@ -168,7 +153,7 @@ def _shade(attr, ids, texture, s, low, high, out):
             out[y, x, 3] = total / (s * s)
 
 
-def _compare(frame, alpha, skin, config):
+def _compare(frame, alpha, skin, occluder):
     """What hides the face, (h, w) in [0, 1], and how bright the frame is against the mean, (3,)."""
     known = (skin[..., 3] > 250) & (alpha > 0.02)
     if known.sum() < 64:
@@ -176,9 +161,9 @@ def _compare(frame, alpha, skin, config):
     a, b = frame[..., :3][known].astype(np.float32) + 1, skin[..., :3][known] + np.float32(1)
     some = slice(None, None, max(1, len(a) // 2000))  # enough for a median
     ratio = np.median(a[some] / b[some], axis=0)
-    gain = np.exp(np.sign(np.log(ratio)) * np.maximum(np.abs(np.log(ratio)) - config.exposure, 0))
+    gain = np.exp(np.sign(np.log(ratio)) * np.maximum(np.abs(np.log(ratio)) - EXPOSURE, 0))
     differs = np.zeros(alpha.shape, np.uint8)
-    differs[known] = np.abs(a - b * ratio).mean(1) > config.occluder * (b * ratio).mean(1)
+    differs[known] = np.abs(a - b * ratio).mean(1) > occluder * (b * ratio).mean(1)
     # Single pixels are edges that do not quite meet; an occluder is thicker, and has soft rims.
     block = np.ones((3, 3), np.uint8)
     differs = cv2.morphologyEx(differs, cv2.MORPH_OPEN, block)

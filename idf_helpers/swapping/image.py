@@ -1,0 +1,42 @@
+"""The swap of one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import provenance
+from ..data.media import encode_image, read_image
+from ..errors import IdfError
+from ..runtime.files import sha256_file, write_bytes
+from ..runtime.progress import Reporter
+from .config import SwapConfig
+from .job import SwapJob
+
+
+def swap_image(picture, source, out, config: SwapConfig | None = None, *, consent: str = "",
+               resume: bool = True, reporter: Reporter | None = None) -> Path:
+    """Swap the face of `source` into one picture (a path); return `out/<name>.png`.
+
+    IdfError as for `swap_dataset`, and where the picture shows no face.
+    """
+    picture = Path(picture)
+    image = read_image(picture)
+    job = SwapJob.of(source, config, consent, [picture], {"picture_sha256": sha256_file(picture)})
+    with job.run_folder(out, "swap-image", resume) as run:
+        path = run.path / f"{picture.stem}.png"
+        if run.finished and path.is_file():
+            return path
+        swapper = job.method.prepare([], job.sources, None, reporter or Reporter(), job.config)
+        result = swapper(image, None)
+        row = {"status": result.status, "reason": result.reason, "sources": result.sources}
+        if result.status != "swapped" and job.config.reference:
+            raise job.nothing_swapped(picture, [row])
+        if result.status != "swapped":
+            raise IdfError(f"{picture} was not swapped", f"{result.status}: {result.reason}",
+                           "use a picture with one clear face, at least 64 pixels wide")
+        record = job.keep_consent(run)
+        write_bytes(path, provenance.mark_picture_bytes(
+            encode_image(result.image), ".png", job.mark(run, swapper, record)))
+        run.finish({"status": result.status}, why=job.why, consent=record.digest,
+                   **job.notes(swapper, [row]))
+    return path

@@ -1,0 +1,131 @@
+"""What swapping any target has in common: the checks before it, and what is said of it after."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .. import provenance
+from ..data.media import read_image
+from ..errors import IdfError, shorten
+from ..runtime.files import sha256_bytes, stable_hash
+from ..runtime.registry import Entry
+from ..runtime.runs import RunFolder
+from .config import SwapConfig
+from .face_selection import unmatched
+from .methods import choose_swapper
+from .source import SourceFace, load_source
+from .swapper import SwapMethod, Swapper
+
+
+@dataclass(frozen=True, eq=False)
+class SwapJob:
+    """A swap that may begin: settings and photos are good, consent is given.
+
+    why: one line saying why the method was chosen. inputs: what identifies target and sources.
+    """
+
+    config: SwapConfig
+    entry: Entry
+    why: str
+    method: SwapMethod
+    sources: tuple[SourceFace, ...]
+    consent: provenance.Consent
+    inputs: dict
+
+    @classmethod
+    def of(cls, source, config: SwapConfig | None, consent: str, pictures: Iterable[Path],
+           inputs: dict, offers: frozenset[str] = frozenset()) -> SwapJob:
+        """Check everything. pictures: files of the target. inputs: what identifies it. offers: see
+        `choose_swapper`. IdfError: bad photo or settings, no consent, a method that lacks
+        something."""
+        config = (config or SwapConfig()).checked()
+        photos, faces = read_sources(source, config.face)
+        entry, why = choose_swapper(config, offers)
+        record = provenance.require_consent(consent, photos, list(pictures))
+        return cls(config, entry, why, entry.load(), faces, record,
+                   inputs | {"consent": record.statement} | identity(photos, config))
+
+    def run_folder(self, out, stage: str, resume: bool, **settings) -> RunFolder:
+        """Return the run folder, identified by what is read. settings: further ones."""
+        read = {name: value for name, value in asdict(self.config).items()
+                if name == "face" or name in self.entry.reads}
+        return RunFolder(out, stage=stage, backend=self.entry.name, inputs=self.inputs,
+                         config=read | settings | {"method": self.method.identity()},
+                         resume=resume)
+
+    def keep_consent(self, run: RunFolder) -> provenance.Consent:
+        """Return the consent record, written into the run; an earlier try's keeps its date."""
+        record = provenance.Consent.read(run.path) or self.consent
+        record.write(run.path)
+        return record
+
+    def mark(self, run: RunFolder, swapper: Swapper, record: provenance.Consent,
+             of: str = "") -> provenance.Mark:
+        """Return the mark of what is made. of: the kind of target, in words."""
+        return provenance.Mark(run.run_id, f"face swap{of} ({self.entry.name})",
+                               swapper.source_type, record.digest)
+
+    def report(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
+        """Return the head of a report. rows: each with its `sources`."""
+        return {"backend": self.entry.name, "why": self.why, **self.notes(swapper, rows),
+                "source_sha256": self.inputs["source_sha256"]}
+
+    def notes(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
+        """Return what the method has to say, and which sources went to nobody."""
+        notes, count = [swapper.note] if swapper.note else [], len(self.sources)
+        if count > 1 and swapper.merges:
+            notes.append(f"{count} photos merged into one texture")
+        elif count > 1 and (left := unmatched(rows, count)):
+            notes.append("no face was found for source " + ", ".join(map(str, left)))
+        return {"note": "; ".join(notes)} if notes else {}
+
+    def nothing_swapped(self, where, rows: Sequence[dict]) -> IdfError:
+        """Return the error for a target of which nothing was swapped. rows: status, reason."""
+        if self.config.reference:
+            reasons = Counter(row["reason"] for row in rows)
+            near = [r for r in reasons if r.startswith("no face like")] \
+                or [r for r, _ in reasons.most_common(1)]
+            return IdfError(
+                f"The reference {shorten(p.name for p in self.config.reference)} matches nobody in "
+                f"{where}", max(near),
+                "use a frontal photo of somebody who is in it, or lower --similarity")
+        counts = Counter(row["status"] for row in rows)
+        return IdfError(f"No frame of {where} could be swapped",
+                        shorten(f"{n} {s}" for s, n in counts.items()),
+                        "check that it shows a face, larger than about 64 pixels")
+
+
+def read_sources(source, face: int | None) -> tuple[list[bytes], tuple[SourceFace, ...]]:
+    """Return the bytes of one photo or several (paths or bytes), and the face in each; face: which
+    one. IdfError as `load_source`."""
+    given = list(source) if isinstance(source, (list, tuple)) else [source]
+    if not given:
+        raise IdfError("No source photo is given", "an empty list", "give --source PHOTO")
+    return [photo_bytes(s) for s in given], tuple(load_source(s, face=face) for s in given)
+
+
+def photo_bytes(source) -> bytes:
+    """Return a photo's bytes (given as such, or as a path); IdfError where it cannot be read."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    path = Path(os.fspath(source))
+    if not os.path.isfile(path):  # Path.is_file raises where a folder may not be looked into
+        read_image(path, "source photo")  # says what is wrong with it
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise IdfError(f"The source photo {path} cannot be read", str(error),
+                       "check the rights of that file, or copy it") from None
+
+
+def identity(photos: list[bytes], config: SwapConfig) -> dict:
+    """Return what tells these source and reference photos from others."""
+    hashes = [sha256_bytes(p) for p in photos]
+    out = {"source_sha256": hashes[0] if len(hashes) == 1 else stable_hash(hashes)}
+    if config.reference:
+        out["references"] = [sha256_bytes(photo_bytes(p)) for p in config.reference]
+    return out

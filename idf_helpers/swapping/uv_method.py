@@ -1,0 +1,207 @@
+"""The method `uv`: one face mesh and one texture for all views of a head, or for a whole video."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..data.dataset import Frame
+from ..errors import IdfError
+from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.mesh import FaceMesh
+from ..runtime.progress import Reporter
+from .config import SwapConfig
+from .mesh.bake import FaceTexture, bake
+from .mesh.mesh_tracking import Tracks, follow, load_tracks
+from .mesh.render import render_swap
+from .mesh.shape_transfer import toward_source
+from .mesh.triangulate import fit_face
+from .result import SwapResult
+from .source import SourceFace
+from .swapper import NoFace, SwapMethod, Swapper
+from .video_faces import Clip, VideoFrame, fit_to_video, video_camera
+
+# Views looked at for fitting the mesh; more bring no accuracy (0.7 % of the face width was measured
+# from 39 views), and a video's thousands would cost minutes.
+MAX_FIT_VIEWS = 160
+
+# What is kept in the run folder, for a resumed run and for `idf eval`. The tracks are there for
+# sequences of a moving face only.
+MESH_FILE, TEXTURE_FILE = "face_mesh.npz", "face_texture.npz"
+TRACKS_FILE = "face_tracks.npz"
+PREPARED = (MESH_FILE, TEXTURE_FILE, TRACKS_FILE)
+
+# Share of a video's own light and shade that the swap follows from frame to frame. A head that
+# turns in a room's light needs it; in a dataset for a 3D model it would be inconsistency.
+VIDEO_LIGHT = 0.8
+
+# (mesh, frames that it was fitted to, the face's vertices in each where it moves, else None) -> the
+# mesh to draw, and the texture on it.
+Painter = Callable[[FaceMesh, Sequence, Sequence | None], tuple[FaceMesh, FaceTexture]]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A face, fitted and painted.
+
+    tracks: the file that says how the mesh bends in each frame, or what is in it; None = the face
+    keeps still. light: share of the frames' own light that is followed.
+    """
+
+    mesh: FaceMesh
+    texture: FaceTexture
+    tracks: Path | Tracks | None = None
+    light: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path | None, moving: bool, light: float = 0.0) -> Fitted | None:
+        """Return what an earlier try left in `folder`; None where it is not whole."""
+        if folder is None:
+            return None
+        tracks = folder / TRACKS_FILE if moving else None
+        with contextlib.suppress(IdfError):  # missing or damaged: made again, equal to what it was
+            if tracks:
+                Tracks.load(tracks)
+            return cls(FaceMesh.load(folder / MESH_FILE), FaceTexture.load(folder / TEXTURE_FILE),
+                       tracks, light)
+        return None
+
+    def kept(self, folder: Path | None) -> Fitted:
+        """Return itself, written to `folder`; workers are then sent the tracks' path, not them."""
+        if folder is None:
+            return self
+        self.mesh.save(folder / MESH_FILE)
+        self.texture.save(folder / TEXTURE_FILE)
+        if self.tracks is None:
+            return self
+        self.tracks.save(folder / TRACKS_FILE)
+        return replace(self, tracks=folder / TRACKS_FILE)
+
+
+def find_faces(frames: Sequence[Frame], reporter: Reporter) -> list[FaceLandmarks | None]:
+    """Return the face in each frame, None where there is none."""
+    detector = LandmarkDetector()
+    faces: list[FaceLandmarks | None] = []
+    for i, frame in enumerate(frames):
+        found = detector.detect(frame.image())
+        faces.append(found[0] if found else None)
+        reporter.step("finding faces", (i + 1) / len(frames))
+    return faces
+
+
+def fit_views(frames: Sequence[Frame], reporter: Reporter) -> tuple[FaceMesh, list[Frame]]:
+    """Return one mesh fitted to (at most MAX_FIT_VIEWS of) the frames, and the frames that were
+    looked at. IdfError as `fit_face`."""
+    looked_at = list(frames)[::-(-len(frames) // MAX_FIT_VIEWS)]
+    return fit_face(looked_at, find_faces(looked_at, reporter)), looked_at
+
+
+def fit_sequence(frames: Sequence[Frame], reporter: Reporter
+                 ) -> tuple[FaceMesh, list[Frame], Tracks]:
+    """Return the same for a face that moves, which is looked for in every frame, and its tracks."""
+    frames = list(frames)
+    faces = find_faces(frames, reporter)
+    some = slice(None, None, -(-len(frames) // MAX_FIT_VIEWS))
+    mesh = fit_face(frames[some], faces[some])
+    vertices = follow(mesh, frames, [f and f.points for f in faces])
+    return mesh, frames[some], Tracks(np.array([f.name for f in frames]), vertices)
+
+
+def _painted(paint: Painter, mesh, frames, shapes, reporter: Reporter
+             ) -> tuple[FaceMesh, FaceTexture]:
+    reporter.step("baking the texture", 0.0)
+    painted = paint(mesh, frames, shapes)
+    reporter.step("baking the texture", 1.0)
+    return painted
+
+
+def fitted_to_views(frames: Sequence[Frame], folder: Path | None, reporter: Reporter,
+                    paint: Painter) -> Fitted:
+    """Return the face of a dataset, read back from `folder` where an earlier try left it."""
+    moving = any(f.expression is not None for f in frames)
+    if found := Fitted.read(folder, moving):
+        return found
+    tracks = shapes = None
+    if moving:
+        mesh, looked_at, tracks = fit_sequence(frames, reporter)
+        shapes = [tracks.vertices[tracks.row(f.name)] for f in looked_at]
+    else:
+        mesh, looked_at = fit_views(frames, reporter)
+    return Fitted(*_painted(paint, mesh, looked_at, shapes, reporter), tracks).kept(folder)
+
+
+def fitted_to_video(clip: Clip, folder: Path, reporter: Reporter, paint: Painter) -> Fitted:
+    """Return the face of a video in which it was followed; `folder` as for `fitted_to_views`."""
+    if found := Fitted.read(folder, True, VIDEO_LIGHT):
+        return found
+    reporter.step("fitting the face", 0.0)
+    mesh, c2w, used = fit_to_video(clip.faces, clip.index)
+    frames = [VideoFrame(video_camera(clip.index, c), str(i), clip) for i, c in enumerate(c2w)]
+    shapes = np.full((len(frames), len(mesh.vertices), 3), np.nan, np.float32)
+    there = np.flatnonzero(np.isfinite(c2w).all((1, 2)))
+    # The landmarks are smooth in time, and their gaps filled in.
+    shapes[there] = follow(mesh, [frames[i] for i in there], clip.faces.points[there], window=0,
+                           gap=0)
+    mesh, texture = _painted(paint, mesh, [frames[i] for i in used], shapes[used], reporter)
+    tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w)
+    return Fitted(mesh, texture, tracks, VIDEO_LIGHT).kept(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class UvSwapper(Swapper):
+    """Paints one texture into every view.
+
+    camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video). shape:
+    (468, 3) motion of the vertices toward the source's proportions, None = the target's own.
+    """
+
+    fitted: Fitted
+    camera: np.ndarray | None = None
+    shape: np.ndarray | None = None
+
+    name = "uv"
+    merges = True
+
+    def of_frame(self, name: str) -> Swapper:
+        tracks = self.fitted.tracks
+        if tracks is None:
+            return self
+        tracks = tracks if isinstance(tracks, Tracks) else load_tracks(tracks)
+        mesh = tracks.mesh(self.fitted.mesh, name)
+        if mesh is None:
+            return NoFace()
+        return replace(self, fitted=replace(self.fitted, mesh=mesh, tracks=None),
+                       camera=tracks.camera(name))
+
+    def __call__(self, image, camera) -> SwapResult:
+        if camera is None:
+            raise IdfError("The swap method `uv` needs cameras", "a picture without one",
+                           "use --backend mesh")
+        if self.camera is not None:  # only where it stands; the picture's size is the caller's
+            camera = replace(camera, c2w=self.camera)
+        return render_swap(image, camera, self.fitted.mesh, self.fitted.texture, self.shape,
+                           self.fitted.light)
+
+
+class UvMethod(SwapMethod):
+    """Several source photos are taken as of one person, and merged into the texture."""
+
+    def prepare(self, frames, sources, folder, reporter, config) -> UvSwapper:
+        return _swapper(fitted_to_views(frames, folder, reporter, _baker(sources)), sources, config)
+
+    def prepare_video(self, clip, sources, folder, reporter, config) -> UvSwapper:
+        return _swapper(fitted_to_video(clip, folder, reporter, _baker(sources)), sources, config)
+
+
+def _baker(sources: Sequence[SourceFace]) -> Painter:
+    return lambda mesh, frames, shapes: (mesh, bake(mesh, frames, sources, shapes))
+
+
+def _swapper(fitted: Fitted, sources, config: SwapConfig) -> UvSwapper:
+    """With as much of the source's proportions as `config.shape` asks for."""
+    shape = toward_source(fitted.mesh, sources, config.shape) if config.shape > 0 else None
+    return UvSwapper(fitted, shape=shape)
