@@ -67,7 +67,7 @@ COMMANDS = {command.name: command for command in (
     Command("download", "models by name: size, license, source, hash",
             "idf_helpers.cli.download:download"),
     Command("track", "a video of a talking head becomes a dataset with poses and expressions",
-            "idf_helpers.tracking.track:track", ("source",), show.track, {"format": "from"}),
+            "idf_helpers.tracking.track:track", ("source",), "track", renamed={"format": "from"}),
     Command("swap", "put the face of a photo into a dataset, a picture or a video",
             "idf_helpers.swapping.swap:swap", ("target",), "swap"),
     _training("splat", "train Gaussian splats on a dataset", "SPLATS", "splats"),

@@ -156,7 +156,7 @@ def _faces(run: RunFolder, video: Path, index: VideoIndex, parts: list[Part], op
         raise IdfError(f"{100 * missing:.0f} % of the frames of {video} show no face",
                        f"a face in {int(faces.seen.sum())} of {len(index)} frames",
                        "cut the video to where the face is seen, or allow it with "
-                       f"--max-missing {min(1.0, missing + 0.01):.2f}")
+                       f"--video.max-missing {min(1.0, missing + 0.01):.2f}")
     faces = smoothed(faces, options.smooth)
     faces.save(work / FACES)
     return faces
