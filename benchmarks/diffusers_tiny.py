@@ -32,20 +32,20 @@ def child(folder: Path) -> None:
     import numpy as np
 
     from idf_helpers.runtime.machine import peak_rss_mb
-    from idf_helpers.stylization.config import StylizeConfig
     from idf_helpers.stylization.stylist import View
-    from idf_helpers.stylization.stylists.diffusers_stylist import DiffusersStylist
+    from idf_helpers.stylization.stylists.diffusers_stylist import DiffusersConfig, DiffusersStylist
     from tests.stylization.stylists import tiny_models
 
     model = tiny_models.sd(folder / "sd", "mild")
-    nets = tuple(str(tiny_models.controlnet(folder / kind, i)) for i, kind in enumerate("ab"))
+    nets = tuple(f"{kind}={tiny_models.controlnet(folder / kind, i)}"
+                 for i, kind in enumerate(("depth", "canny")))
     built = time.process_time()
     y, x = np.mgrid[:SIZE, :SIZE]
     depth = (4 + 0.001 * ((x - 32) ** 2 + (y - 32) ** 2)).astype(np.float32)
     rgb = np.stack([x * 4, y * 4, 128 + 0 * x], -1).astype(np.uint8)
     view = View(rgb, np.ones((SIZE, SIZE), np.float32), depth, name="view")
-    stylist = DiffusersStylist(StylizeConfig(prompt="x", model=str(model), steps=STEPS,
-                                             controlnet_models=nets))
+    stylist = DiffusersStylist(DiffusersConfig(prompt="x", model=str(model), steps=STEPS,
+                                               controlnet=nets))
     first = stylist.stylize(view, "a bronze bust", 7, STRENGTH)
     loaded = time.process_time()
     second = stylist.stylize(view, "a bronze bust", 7, STRENGTH)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from idf_helpers.data.dataset import Dataset, Frame
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.frame import Frame
 from idf_helpers.data.media import to_uint8, write_image
 from idf_helpers.data.transforms import write_transforms
 from idf_helpers.metrics import psnr, ssim
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.train import fit
-from idf_helpers.stylization.config import PropagateConfig
 from idf_helpers.stylization.measures import sharpness, warp_error
 from idf_helpers.stylization.propagators.ebsynth import EbsynthPropagator
 from idf_helpers.stylization.propagators.ebsynth_program import program
@@ -36,6 +37,7 @@ from idf_helpers.stylization.propagators.geometry import GeometryPropagator
 from idf_helpers.stylization.propagators.patchmatch_propagator import (
     PatchmatchPropagator,
 )
+from idf_helpers.stylization.propagators.propagator import StyledFrame
 from tests.stylization.analytic_head import head_scene
 
 COUNT, SIZE = 48, 256
@@ -44,20 +46,19 @@ COUNT, SIZE = 48, 256
 class Nearest:
     """The nearest key, copied: what any method has to beat."""
 
-    def __init__(self, views, keys, config):
+    def __init__(self, views, keys):
         self.keys = keys
 
     def frame(self, index):
-        from idf_helpers.stylization.propagators.propagator import Propagated
         k = min(self.keys, key=lambda k: min(abs(k - index), COUNT - abs(k - index)))
-        return Propagated(self.keys[k])
+        return StyledFrame(self.keys[k])
 
 
 def measure(kind, views, styled, step, limit=None, views_for_mask=None):
     """PSNR and SSIM inside the mask, background pixels inside it, CPU seconds a frame."""
     keys = {k: styled[k] for k in range(0, COUNT, step)}
     began = time.process_time()
-    propagator = kind(views, keys, PropagateConfig())
+    propagator = kind(views, keys)
     setup = time.process_time() - began
     targets = list(range(step // 2, COUNT, step))[:limit]
     propagator.frame(targets[0])  # compiles
@@ -145,12 +146,11 @@ def main() -> None:
     keys = drift(scene, 6)
     print("\nkeys with color drift          45 degree warp error   sharpness of the keys'")
     plain = np.mean([sharpness(scene.styled[k], scene.views[k].mask) for k in range(3, COUNT, 6)])
-    for name, kind, config in (
-            ("nearest key", Nearest, PropagateConfig()), ("flow", FlowPropagator,
-                                                         PropagateConfig()),
-            ("geometry, as they are", GeometryPropagator, PropagateConfig(harmonize=False)),
-            ("geometry, harmonized", GeometryPropagator, PropagateConfig())):
-        p = kind(scene.views, keys, config)
+    for name, kind in (
+            ("nearest key", Nearest), ("flow", FlowPropagator),
+            ("geometry, as they are", partial(GeometryPropagator, harmonize=False)),
+            ("geometry, harmonized", GeometryPropagator)):
+        p = kind(scene.views, keys)
         frames = {k: p.frame(k).rgb for k in range(3, COUNT, 6)}
         error = warp_error(scene.views, [frames.get(k) for k in range(COUNT)], 6,
                            pairs=[(k, (k + 6) % COUNT) for k in range(3, COUNT, 6)])

@@ -11,13 +11,13 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
 from ..errors import IdfError, nearest
 from ..runtime.progress import Line
@@ -96,7 +96,7 @@ def _with_method(parameters: dict[str, inspect.Parameter], choice: str, methods:
     if name or not {"-h", "--help"} & set(argv):
         entry, _ = methods.choose(name)
         _refuse_flags_of_others(argv, choice, entry, methods)
-        kind = with_ranges(entry.config_type())
+        kind = with_ranges(entry.config_type(), parameters)
         config = parameters["config"].replace(default=kind(),
                                               annotation=Annotated[kind, arg(name="")])
     else:
@@ -158,13 +158,18 @@ def typed(hint) -> Any:
     return hint
 
 
-def with_ranges(kind: type) -> type:
-    """Return a subclass of a config whose flags show the range of their values."""
+def with_ranges(kind: type, taken: Collection[str] = ()) -> type:
+    """Return a subclass of a config whose flags show the range of their values.
+
+    taken: fields that are no flags, since an argument of the function has their name.
+    """
     hints = typing.get_type_hints(kind, include_extras=True)
     shown = {}
     for f in dataclasses.fields(kind):
         bound = bounds(hints[f.name])
-        if bound:
+        if f.name in taken:
+            shown[f.name] = Suppress[Annotated[hints[f.name], arg(name=f"of-config-{f.name}")]]
+        elif bound:
             shown[f.name] = Annotated[hints[f.name], arg(metavar=_metavar(hints[f.name], bound))]
     namespace = {"__annotations__": shown, "__doc__": kind.__doc__, "__module__": kind.__module__,
                  **{n: _default(kind, n) for n in shown}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -60,8 +61,8 @@ def stylize(data: Dataset | str | Path, out: Path, stylist: str = "",
 
 def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
          config: StylizeConfig | None = None, *, start: int = 0, end: int = 1,
-         strengths: tuple[float, ...] = (), fps: float = 30.0, max_frames: int | None = None,
-         keys: int | None = None, batch_size: int | None = None,
+         strength: tuple[float, ...] = (), fps: float = 30.0, max_frames: int | None = None,
+         batch_size: int | None = None,
          ebsynth_mode: Literal["true", "false", "True", "False", "1", "0"] = "true",
          output_resolution: int | None = None, background: Background = "white",
          propagator: str = "auto", splat_s: float = 60.0, splat_iterations: int | None = None,
@@ -77,12 +78,12 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
         config: of the stylist; --resolution is another name of --size.
         start: number of the video that it starts from, iter<start>.mp4.
         end: number of the last video that it makes.
-        strengths: strength of iteration 1, 2 …, the last one for all that follow; default: the
-            stylist's, then 0.75 and 0.6 of it.
+        strength: how far from the source a picture may go, in (0, 1]: of the first iteration, the
+            later ones take 0.75 and 0.6 of it; or one for each, the last one for all that follow.
         fps: frames a second of the videos.
         max_frames: only so many views, evenly spread.
-        keys: how many views the stylist gets; default: all for preset, else 8.
-        batch_size: in place of keys: one view out of so many successive ones.
+        batch_size: the stylist gets one view out of so many successive ones; default: all for
+            preset, else 8 of them.
         ebsynth_mode: with --batch_size: the middle view of each batch (true), or its first.
         output_resolution: longer side of the styled views in pixels; default: as they are.
         background: what lies behind the head in what the stylist gets.
@@ -94,12 +95,14 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
     """
     splats = TrainingConfig(splat_iterations, None if splat_iterations else splat_s,
                             splat_resolution)
-    views = KeyViewConfig(keys, batch_size,
+    if len(strength) == 1 and config is not None:
+        config, strength = replace(config, strength=strength[0]), ()
+    views = KeyViewConfig(None, batch_size,
                           "middle" if ebsynth_mode.lower() in ("true", "1") else "first",
                           output_resolution, background)
     try:
         video = loops.loop(main_folder, stylist, config,
-                           LoopConfig(start, end, strengths, fps, max_frames, splats),
+                           LoopConfig(start, end, strength, fps, max_frames, splats),
                            views=views, propagator=propagator, out=out, reporter=reporter)
     except Waiting as waiting:
         print(waiting)

@@ -6,11 +6,11 @@ Each stylist has its own settings beside it and reads all of them.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
-from ..runtime.settings import Annotated, Interval, Settings
+from ..runtime.settings import Annotated, Interval, Settings, check_range
 
 SCHEDULE = (1.0, 0.75, 0.6)  # shares of the strength in the first, second, later iterations
 CONTROLS = ("canny", "depth", "normal")
@@ -42,6 +42,13 @@ class StylizeConfig(Settings):
         return {k: v for k, v in asdict(self).items() if k not in self.places}
 
 
+class Control(NamedTuple):
+    """A ControlNet: its model, "" = the stylist's default, and its weight."""
+
+    model: str
+    weight: float
+
+
 @dataclass(frozen=True)
 class PromptConfig(StylizeConfig):
     """Settings of all stylists that read a prompt."""
@@ -68,24 +75,30 @@ class PromptConfig(StylizeConfig):
     """A folder or an id of the Hugging Face hub (diffusers), a checkpoint's title (a1111) or file
     (comfyui); "" = the stylist's default, or what the server has loaded."""
     controlnet: tuple[str, ...] | None = None
-    """What guides the picture: canny, depth, normal, or with another model than the default
-    KIND=MODEL; empty = nothing. None = depth and canny, where the model takes them."""
-    control_weight: Annotated[float, Interval(ge=0, le=2)] = 1.0
-    """Weight of each control picture."""
+    """What guides the picture: canny, depth, normal, each KIND[=MODEL][:WEIGHT] with a weight of 0
+    to 2, e.g. depth:0.5; empty = nothing. None = depth and canny, where the model takes them."""
     sampler: str = ""
     """Sampler or scheduler by name; "" = the stylist's default."""
 
-    def controls(self) -> dict[str, str]:
-        """Return the model for each kind of control picture; "" = the stylist's default."""
-        parts = [c.partition("=") for c in self.controlnet or ()]
-        return {kind: model for kind, _, model in parts} if self.controlnet is not None else \
-            {"depth": "", "canny": ""}
+    def controls(self) -> dict[str, Control]:
+        """Return what guides the picture, by the kind of control picture."""
+        out = {}
+        for text in ("depth", "canny") if self.controlnet is None else self.controlnet:
+            rest, _, weight = text.rpartition(":")
+            try:
+                rest, factor = (rest, float(weight)) if rest else (text, 1.0)
+            except ValueError:  # a colon of the model's name
+                rest, factor = text, 1.0
+            kind, _, model = rest.partition("=")
+            if kind not in CONTROLS:
+                raise IdfError("This kind of control picture is unknown", repr(kind),
+                               f"use {', '.join(CONTROLS)}, with a model of your own KIND=MODEL")
+            check_range(f"weight of {kind}", factor, 0, 2)
+            out[kind] = Control(model, factor)
+        return out
 
     def _check_together(self) -> None:
-        unknown = [kind for kind in self.controls() if kind not in CONTROLS]
-        if unknown:
-            raise IdfError("This kind of control picture is unknown", ", ".join(map(repr, unknown)),
-                           "use canny, depth or normal, with a model of your own KIND=MODEL")
+        self.controls()
         if self.sides and self.mode == "anchored":
             raise IdfError("One sheet cannot start from its neighbors",
                            f"sides {self.sides}, mode anchored", "leave one of them out")

@@ -73,7 +73,7 @@ def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys)
           "painter", "--start", "0", "--end", "2", "--fps", "12", "--batch_size", "4",
           "--sides", "2", "--resolution", "512", "--max_frames", "6",
           "--ebsynth_mode", "False", "--output_resolution", "48", "--negative_prompt", "hat",
-          "--seed", "9", "--server", "http://127.0.0.1:7", "--strengths", "0.6", "0.45",
+          "--seed", "9", "--server", "http://127.0.0.1:7", "--strength", "0.6", "0.45",
           "--propagator", "flow", "--steps", "11", "--splat_s", "7", "--splat_resolution", "99"])
     assert "iteration 2, strength 0.45" in capsys.readouterr().out
     assert sorted(seen) == [1, 2] and seen[2][2].strength == 0.45
@@ -85,6 +85,17 @@ def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys)
     assert (plan.fps, plan.max_frames) == (12.0, 6)
     assert (plan.splats.budget_s, plan.splats.iterations, plan.splats.resolution) == (7, None, 99)
     assert (views.batch, views.batch_key, views.resolution) == (4, "first", 48)
+
+
+def test_one_strength_is_that_of_the_first_iteration(main_folder, painter, monkeypatch, capsys):
+    monkeypatch.setattr(Loop, "iteration", lambda self, n, data, stylist, config, propagator:
+                        write_json(self.out / f"iter{n}" / "report.json",
+                                   {"measures": {}, "strength": config.strength}))
+    monkeypatch.setattr(Loop, "rendered", lambda self, n: self.first)
+    main(["loop", str(main_folder), "an elf", "--stylist", "painter", "--end", "3", "--strength",
+          "0.8"])
+    said = capsys.readouterr().out
+    assert all(f"iteration {n}, strength {s}" in said for n, s in ((1, 0.8), (2, 0.6), (3, 0.48)))
 
 
 def test_flags_that_nothing_reads_are_refused(main_folder, painter, capsys):

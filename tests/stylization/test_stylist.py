@@ -33,6 +33,14 @@ def test_another_stylists_settings_are_refused(painter):
         assert issubclass(kind, Stylist) and kind.config_type is entry.config_type()
 
 
+def test_control_pictures_by_model_and_weight():
+    assert PromptConfig().controls() == {"depth": ("", 1), "canny": ("", 1)}
+    assert PromptConfig(controlnet=()).controls() == {}
+    config = PromptConfig(controlnet=("depth:0.5", "canny=C:/nets/canny", "normal=a/b:1.5"))
+    assert config.checked().controls() == {
+        "depth": ("", 0.5), "canny": ("C:/nets/canny", 1), "normal": ("a/b", 1.5)}
+
+
 def test_where_a_server_stands_is_not_what_it_draws():
     a = ServerConfig(prompt="x", server="http://127.0.0.1:9", timeout_s=5, allow_remote=True)
     assert a.identity() == ServerConfig(prompt="x").identity()
@@ -49,7 +57,8 @@ def test_an_empty_prompt_is_refused_by_those_that_read_it(painter):
     StylizeConfig(strength=0.0), StylizeConfig(strength=1.5), StylizeConfig(strength=float("nan")),
     PromptConfig(steps=0), PromptConfig(seed=-1), PromptConfig(mode="both"),
     PromptConfig(sides=0), PromptConfig(controlnet=("pose",)),
-    PromptConfig(controlnet=("canny", "pose=a")), PromptConfig(sides=2, mode="anchored"),
+    PromptConfig(controlnet=("canny", "pose=a")), PromptConfig(controlnet=("canny:3",)),
+    PromptConfig(sides=2, mode="anchored"),
     ComfyConfig(workflow="own.json", controlnet=("depth",)), KeyViewConfig(keys=0),
     KeyViewConfig(resolution=8), KeyViewConfig(keys=4, batch=3), KeyViewConfig(background="plaid"),
     LoopConfig(start=2, end=2), LoopConfig(strengths=(0.5, 0.0)), LoopConfig(fps=0),

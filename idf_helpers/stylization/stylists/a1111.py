@@ -47,19 +47,18 @@ class A1111Stylist(Stylist):
     def __init__(self, config: ServerConfig):
         super().__init__(config)
         self._server = Server(ADDRESS, PROGRAM, START, config)
-        self._models = {kind: model or CONTROLNETS[kind]
-                        for kind, model in config.controls().items()}
+        self._controls = config.controls()
         self._names: dict | None = None
 
     @property
     def controls(self) -> Collection[str]:
-        return self._models
+        return self._controls
 
     def settings(self) -> dict:
         c = self.config
         return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
                 "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER,
-                "controlnet": self._models, "control_weight": c.control_weight}
+                "controlnet": self._controls}
 
     def ready(self) -> None:
         """Ask the server once whether it is there and has everything by name; IdfError if not."""
@@ -109,7 +108,8 @@ class A1111Stylist(Stylist):
         """Return one ControlNet unit. The picture is our own, so no module works on it; `enabled`
         must be there, and without `save_detected_map` the control picture would come back too."""
         return {"enabled": True, "module": "none", "model": model,
-                "weight": self.config.control_weight, "image": _base64(control_picture(view, kind)),
+                "weight": self._controls[kind].weight,
+                "image": _base64(control_picture(view, kind)),
                 "resize_mode": "Just Resize", "control_mode": "Balanced", "guidance_start": 0.0,
                 "guidance_end": 1.0, "processor_res": -1, "threshold_a": -1, "threshold_b": -1,
                 "pixel_perfect": False, "low_vram": False, "save_detected_map": False}
@@ -152,13 +152,14 @@ class A1111Stylist(Stylist):
 
     def _control_models(self) -> dict[str, str]:
         """Return kind -> the model's name with its hash, as the server lists it."""
-        if not self._models:
+        if not self._controls:
             return {}
         answer = self._server.get_json("/controlnet/model_list", lacking=NO_CONTROLNET)
         models = answer.get("model_list") if isinstance(answer, dict) else None
         models = [m for m in models or [] if isinstance(m, str)]
         chosen = {}
-        for kind, wanted in self._models.items():
+        for kind, (model, _) in self._controls.items():
+            wanted = model or CONTROLNETS[kind]
             fitting = [m for m in models if wanted in (m, m.split(" [")[0])]
             if not fitting:
                 raise IdfError(f"The server has no ControlNet model {wanted!r}",

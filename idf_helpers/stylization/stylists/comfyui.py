@@ -18,7 +18,7 @@ import numpy as np
 from ...data import media
 from ...errors import IdfError, shorten
 from ...runtime.files import sha256_bytes, sha256_file, stable_hash
-from ..config import ServerConfig
+from ..config import Control, ServerConfig
 from ..stylist import Reference, Stylist, View, as_float, checked_picture
 from .controls import CONTROLNETS, control_picture
 from .server import Server, TimedOut
@@ -74,19 +74,19 @@ class ComfyStylist(Stylist):
         super().__init__(config)
         self._server = Server(ADDRESS, PROGRAM, START, config)
         self._own = Workflow.read(config.workflow) if config.workflow else None
-        self._models = {kind: model or CONTROLNETS[kind]
-                        for kind, model in config.controls().items()}
+        self._controls = config.controls()
         self._workflow: Workflow | None = None
         self._fixed: dict[str, object] = {}
 
     @property
     def controls(self) -> Collection[str]:
-        return [k for k in CONTROLNETS if self._own.has(f"idf:{k}")] if self._own else self._models
+        return self._controls if self._own is None else \
+            [kind for kind in CONTROLNETS if self._own.has(f"idf:{kind}")]
 
     def settings(self) -> dict:
         c = self.config
         own = {"workflow": stable_hash(self._own.nodes)} if self._own else {
-            "controlnet": self._models, "control_weight": c.control_weight}
+            "controlnet": self._controls}
         return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
                 "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER, **own}
 
@@ -102,9 +102,10 @@ class ComfyStylist(Stylist):
             fixed.update({k: v for k, v in {"idf:model": c.model, "idf:sampler": c.sampler}.items()
                           if v})
         else:
-            models = self._choices("ControlNetLoader", "control_net_name") if self._models else []
-            workflow = Workflow.built_in({kind: _file_of(wanted, models) for kind, wanted in
-                                          self._models.items()}, c.control_weight)
+            models = self._choices("ControlNetLoader", "control_net_name") if self._controls else []
+            workflow = Workflow.built_in({
+                kind: Control(_file_of(model or CONTROLNETS[kind], models), weight)
+                for kind, (model, weight) in self._controls.items()})
             checkpoints = self._choices("CheckpointLoaderSimple", "ckpt_name")
             if not checkpoints:
                 raise IdfError("The server has no checkpoint", "none in its folder "

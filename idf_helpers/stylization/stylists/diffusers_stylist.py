@@ -135,8 +135,8 @@ class DiffusersStylist(Stylist):
             "negative_prompt": c.negative_prompt, "steps": c.steps, "guidance": c.guidance,
             "sampler": c.sampler, "safety_checker": c.safety_checker,
             "lora": [c.lora, self._lora.stat().st_size] if self._lora else [],
-            "controlnet": {kind: found.fingerprint() for kind, found in self._controls.items()},
-            "control_weight": c.control_weight}
+            "controlnet": {kind: [found.fingerprint(), c.controls()[kind].weight]
+                           for kind, found in self._controls.items()}}
 
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: Sequence[Reference] = ()) -> np.ndarray:
@@ -167,7 +167,7 @@ class DiffusersStylist(Stylist):
 
     def _find_controls(self) -> dict[str, Folder]:
         defaults, found = dict(self.family.controls), {}
-        for kind, model in self.config.controls().items():
+        for kind, (model, _) in self.config.controls().items():
             wanted = model or defaults.get(kind)
             if wanted is None:
                 raise IdfError(f"There is no default ControlNet for {kind} with {self.model}",
@@ -266,7 +266,7 @@ class DiffusersStylist(Stylist):
             offered["negative_prompt"] = " "
         if self._controls:
             pictures = [Image.fromarray(control_picture(view, kind)) for kind in self._controls]
-            weights = [c.control_weight] * len(pictures)
+            weights = [c.controls()[kind].weight for kind in self._controls]
             several = len(pictures) > 1
             offered.update(control_image=pictures if several else pictures[0],
                            controlnet_conditioning_scale=weights if several else weights[0])

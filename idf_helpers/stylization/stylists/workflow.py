@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...errors import IdfError, shorten
 from ...runtime.files import read_json
+from ..config import Control
 
 BUILT_IN = Path(__file__).resolve().parent / "data" / "comfyui_img2img.json"
 
@@ -66,11 +67,11 @@ class Workflow:
         return workflow
 
     @classmethod
-    def built_in(cls, controls: dict[str, str], weight: float) -> Workflow:
-        """Ours, with a ControlNet of that model and weight for each kind of `controls`."""
+    def built_in(cls, controls: dict[str, Control]) -> Workflow:
+        """Return ours, with a ControlNet for each kind of `controls`."""
         nodes = read_json(BUILT_IN, "built-in workflow")
         positive, negative = ["positive", 0], ["negative", 0]
-        for kind, model in controls.items():
+        for kind, (model, weight) in controls.items():
             nodes[f"{kind} model"] = {"class_type": "ControlNetLoader",
                                       "inputs": {"control_net_name": model}}
             nodes[kind] = {"class_type": "LoadImage", "inputs": {"image": ""},

@@ -181,7 +181,7 @@ def test_proxies_are_not_used_for_this_machine(serve, monkeypatch):
 def test_img2img_with_two_control_units(serve, view):
     stub = serve(WebUi)
     stylist = made(A1111Stylist, stub, negative_prompt="hair", steps=12, guidance=5.5,
-                   model="v1-5-pruned-emaonly", control_weight=0.8)
+                   model="v1-5-pruned-emaonly", controlnet=("depth:0.8", "canny"))
     picture = stylist.stylize(view, "a bronze bust", 7, 0.45)
     assert picture.dtype == np.float32 and np.allclose(picture, 1 - view.source(), atol=1e-6)
     (body,) = stub.calls("/sdapi/v1/img2img")
@@ -194,7 +194,7 @@ def test_img2img_with_two_control_units(serve, view):
     units = body["alwayson_scripts"]["controlnet"]["args"]
     assert [u["model"] for u in units] == ["control_v11f1p_sd15_depth [cfd03158]",
                                            "control_v11p_sd15_canny [d14c016b]"]
-    assert all(u["weight"] == 0.8 for u in units)
+    assert [u["weight"] for u in units] == [0.8, 1.0]
     assert stylist.used == {"seed": 7, "sampler_name": "DPM++ 2M",
                             "sd_model_name": "v1-5-pruned-emaonly"}
 
