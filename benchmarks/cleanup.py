@@ -20,7 +20,6 @@ from idf_helpers.exporting import Model
 from idf_helpers.metrics import evaluate_scene
 from idf_helpers.reconstruction.splats.cleanup import (
     RESOLUTION,
-    CleanConfig,
     contributions,
     frayed,
     isolated,
@@ -31,7 +30,7 @@ from idf_helpers.runtime.tables import Table
 
 
 def main(run: Positional[Path]) -> None:
-    model, config = Model.open(run), CleanConfig()
+    model = Model.open(run)
     data, scene = model.dataset("The benchmark"), model.scene
     g = scene.gaussians
     views = TrainingViews.load(data.train, RESOLUTION)
@@ -39,9 +38,9 @@ def main(run: Positional[Path]) -> None:
     seen = contributions(g, views, scene.rasterizer)
     print(f"contributions of {len(g)} Gaussians to {len(views)} views: "
           f"{time.process_time() - begun:.1f} s CPU")
-    masks = {"outside the silhouettes": outside_hull(g, views, config),
-             "unseen": unseen(seen, config), "frayed": frayed(seen, config, len(views)),
-             "isolated": isolated(g, views.scene.radius, config)}
+    masks = {"outside the silhouettes": outside_hull(g, views),
+             "unseen": unseen(seen), "frayed": frayed(seen, len(views)),
+             "isolated": isolated(g, views.scene.radius)}
     masks = {"nothing": np.zeros(len(g), bool), **masks,
              "all of it": np.logical_or.reduce(list(masks.values()))}
     rows = []

@@ -75,7 +75,7 @@ def voxel(dataset: Path, resolution: int, seconds: float, pictures: Path | None 
     fps = 20 / (time.perf_counter() - began)
     if pictures is not None:
         from idf_helpers.data import media
-        from idf_helpers.notebook.compare_methods import geometry_picture
+        from idf_helpers.notebook.comparison import geometry_picture
 
         media.write_image(pictures / f"nerf_{Path(dataset).name}.png",
                           geometry_picture(scene, data, resolution))

@@ -132,43 +132,6 @@ def _delta_sections(g: Gaussians, columns: _Columns, index: np.ndarray) -> dict:
     return {name: {**s, "rows": len(g)} for name, s in sections.items()}
 
 
-def unpack(data: bytes, weights=None) -> Gaussians:
-    """The Gaussians that the viewer draws from `data`: what `pack` lost is lost.
-
-    weights: (K,) of an avatar's bases; None: all zero.
-    """
-    length = int.from_bytes(data[8:12], "little")
-    if data[:4] != MAGIC or int.from_bytes(data[4:8], "little") != VERSION:
-        raise IdfError("These bytes are no pack of splats", repr(data[:8]))
-    head = json.loads(data[12:12 + length])
-    count, values = head["count"], {}
-    for name, s in head["sections"].items():
-        dtype, n = CODES[s["type"]], s.get("rows", count)
-        codes = np.frombuffer(data, dtype, n * s["columns"], s["codes"]).reshape(s["columns"], n).T
-        if "ranges" not in s:
-            values[name] = codes
-            continue
-        chunks = -(-n // head["chunk"])
-        ranges = np.frombuffer(data, "<f4", chunks * s["columns"] * 2, s["ranges"])
-        lo, hi = np.moveaxis(ranges.reshape(chunks, s["columns"], 2), -1, 0)
-        chunk = np.arange(n) // head["chunk"]
-        values[name] = lo[chunk] + codes * ((hi - lo) / (256 ** dtype.itemsize - 1))[chunk]
-    alpha = np.clip(values["opacities"][:, 0], 1e-6, 1 - 1e-6)
-    at = {"means": values["means"], "log_scales": values["log_scales"],
-          "quats": unpack_quats(values["quats"][:, 0]), "colors": values["colors"],
-          "logits": np.log(alpha / (1 - alpha))[:, None]}
-    moving = head.get("moving", 0)
-    if moving:
-        at["logits"][:moving] = values["logits"]
-        w = np.zeros(head["bases"]) if weights is None else np.asarray(weights, np.float64)
-        for name, value in at.items():
-            delta = values[f"delta_{name}"].reshape(moving, head["bases"], -1)
-            value[:moving] += np.einsum("k,mkd->md", w, delta)
-    sh = np.concatenate([at["colors"], values.get("sh", np.zeros((count, 0)))], axis=1)
-    return Gaussians(at["means"], at["log_scales"], at["quats"], at["logits"][:, 0],
-                     sh.reshape(count, -1, 3)).checked()
-
-
 def morton_order(points: np.ndarray) -> np.ndarray:
     """(N,) indices of `points` (N, 3) along a Morton curve through the box of their bulk."""
     lo, hi = np.percentile(points, [1, 99], axis=0)
@@ -190,19 +153,6 @@ def pack_quats(quats: np.ndarray) -> np.ndarray:
     others = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])[largest]
     code = np.rint((q[rows[:, None], others] * np.sqrt(0.5) + 0.5) * 1023).astype(np.uint32)
     return (largest.astype(np.uint32) << 30) | (code[:, 0] << 20) | (code[:, 1] << 10) | code[:, 2]
-
-
-def unpack_quats(codes: np.ndarray) -> np.ndarray:
-    """(N,) uint32 -> (N, 4) unit quaternions."""
-    largest = (codes >> 30).astype(int)
-    three = np.stack([codes >> 20 & 1023, codes >> 10 & 1023, codes & 1023], axis=1)
-    three = (three / 1023 - 0.5) * np.sqrt(2)
-    q = np.zeros((len(codes), 4))
-    rows = np.arange(len(q))
-    others = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])[largest]
-    q[rows[:, None], others] = three
-    q[rows, largest] = np.sqrt(np.maximum(0, 1 - (three**2).sum(axis=1)))
-    return q
 
 
 def _quantize(values: np.ndarray, kind: str) -> dict:

@@ -13,7 +13,7 @@ _HOMES = {
     ".swap_compare": ("compare_swaps",),
     ".video_panel": ("clip_sheet", "swap_clip"),
     ".training_panel": ("AvatarPanel", "NerfPanel", "SplatPanel"),
-    ".compare_methods": ("cleaned_picture", "compare_methods", "curves_plot", "difference_picture",
+    ".comparison": ("cleaned_picture", "compare_methods", "curves_plot", "difference_picture",
                          "geometry_picture", "methods_here", "results_table"),
     ".stylize_panel": ("StylizePanel", "loop_sheet", "paint"),
     "..stylization.stylists.diffusers_stylist": ("DiffusersConfig",),

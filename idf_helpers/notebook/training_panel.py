@@ -20,7 +20,7 @@ from ..reconstruction.trainer import Progress
 from ..runtime.files import read_json
 from ..runtime.registry import Entry
 from ..scene import Scene
-from .compare_methods import HeldOutCurve, plot, run_folder
+from .comparison import HeldOutCurve, plot, run_folder
 from .widgets import LABEL, Panel, picture_widget, png
 
 PREVIEW_S = 1.5  # seconds between two previews

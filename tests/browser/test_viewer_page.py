@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from idf_helpers.exporting.html import write_viewer
-from idf_helpers.exporting.pack import pack, unpack
+from idf_helpers.exporting.pack import pack
 from idf_helpers.exporting.payload import ViewerPayload
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 from tests.browser.pages import FRAME, looking_from
 from tests.fixtures.gaussians import three
+from tests.fixtures.unpack import unpack
 
 from .by_hand import draw
 from .pages import opened, psnr

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.notebook import compare_methods as side
+from idf_helpers.notebook import comparison as side
 from idf_helpers.notebook.training_panel import NerfPanel
 from idf_helpers.reconstruction.nerf.config import VoxelConfig
 from tests.fixtures.ball_scene import write_ball

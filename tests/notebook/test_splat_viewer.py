@@ -11,11 +11,11 @@ from PIL import Image
 from idf_helpers import IdfError
 from idf_helpers.data.cameras import Camera
 from idf_helpers.exporting.avatar_payload import Track, rig_json
-from idf_helpers.exporting.pack import unpack
 from idf_helpers.notebook import view
 from idf_helpers.notebook.orbit_viewer import OrbitViewer
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from tests.fixtures.talking_ball import NAMES, BallScene, talking_ball
+from tests.fixtures.unpack import unpack
 
 CAMERAS = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1), 0.5, 64, 64)
            for a in np.linspace(-0.6, 0.6, 5)]

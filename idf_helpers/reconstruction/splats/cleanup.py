@@ -1,4 +1,4 @@
-"""Crop and clean-up of a trained scene: which Gaussians are of no use to anybody who looks at it.
+"""Crop and clean-up of a trained scene: which Gaussians do no good to any view of it.
 
 Each rule is a function from Gaussians to a mask (N,) bool of what it removes. Lengths are in scene
 radii (`cameras.scene_frame`), pixels those of pictures of 256 pixels. Rules about what training
@@ -25,30 +25,19 @@ RESOLUTION = 256  # longer side of the training pictures that the rules are meas
 BLACK = np.zeros(3, np.float32)
 
 
-@dataclass(frozen=True)
-class CleanConfig:
-    """Thresholds; the defaults were chosen on the sample head (`benchmarks/cleanup.py`): they take
-    what frays below the bust, and held-out PSNR does not fall."""
-
-    hull_margin: float = 0.03
-    """Scene radii that a center may lie outside the silhouettes, 0 or more."""
-    hull_views: float = 0.1
-    """Share of the views with a center in the picture that must see it outside, in (0, 1]."""
-    min_pixels: float = 0.02
-    """Blending weight below which a Gaussian counts as unseen, pixels per view, mean, 0 or more."""
-    min_views: float = 0.05
-    """Share of all views that a Gaussian's weight must come from in effect ((Σw)²/Σw²), 0 to 1."""
-    min_inside: float = 0.4
-    """Least share of a Gaussian's weight from views whose picture holds its center, 0 to 1: what
-    is only seen by its tail over the rim of pictures has grown without any control."""
-    min_covered: float = 0.1
-    """Least share of the views whose picture holds a Gaussian's center, 0 to 1."""
-    lonely_distance: float = 0.08
-    """Scene radii to the fifth-nearest neighbor above which a Gaussian is isolated, > 0 …"""
-    lonely_factor: float = 4.0
-    """… if that is also this many times what is usual (the median) in the model, 1 or more."""
-    lonely_opacity: float = 0.3
-    """Opacity below which an isolated Gaussian goes, 0 to 1."""
+# Thresholds, chosen on the sample head (`benchmarks/cleanup.py`): they take what frays below the
+# bust, and held-out PSNR does not fall.
+HULL_MARGIN = 0.03  # scene radii that a center may lie outside the silhouettes
+HULL_VIEWS = 0.1  # share of the views with a center in the picture that must see it outside
+MIN_PIXELS = 0.02  # blending weight below which a Gaussian counts as unseen, pixels per view, mean
+MIN_VIEWS = 0.05  # share of all views that its weight must come from in effect ((Σw)²/Σw²)
+# Least share of its weight from views whose picture holds its center: what is only seen by its tail
+# over the rim of pictures has grown without any control.
+MIN_INSIDE = 0.4
+MIN_COVERED = 0.1  # least share of the views whose picture holds its center
+# A Gaussian is isolated where its fifth-nearest neighbor is further than so many scene radii, and
+# so many times what is usual (the median) in the model; it goes below this opacity.
+LONELY_DISTANCE, LONELY_FACTOR, LONELY_OPACITY = 0.08, 4.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class Contributions:
 
 
 def contributions(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer) -> Contributions:
-    """Renders every view once, forward and backward."""
+    """Render every view once, forward and backward; return what they see of each Gaussian."""
     gray = replace(g, sh=np.zeros((len(g), 1, 3), np.float32))
     total, squares, inside, covered = np.zeros((4, len(g)), np.float32)
     for camera in views.cameras:
@@ -96,46 +85,46 @@ def _pixel_of(camera, points):
 
 # --- rules ----------------------------------------------------------------------------------------
 
-def outside_hull(g: Gaussians, views: TrainingViews, config: CleanConfig) -> np.ndarray:
-    """Centers that lie outside the silhouettes (alpha < 0.1, widened by the margin) in more than
-    `hull_views` of the views that hold them; none where the pictures have no alpha."""
+def outside_hull(g: Gaussians, views: TrainingViews) -> np.ndarray:
+    """Return the centers that lie outside the silhouettes (alpha < 0.1, widened by the margin) in
+    more than `HULL_VIEWS` of the views that hold them; none where the pictures have no alpha."""
     if not views.has_alpha:
         return np.zeros(len(g), bool)
     scene = views.scene
     held, out = np.zeros((2, len(g)), np.int32)
     for camera, pixels in zip(views.cameras, views.pixels, strict=True):
-        reach = config.hull_margin * scene.radius * camera.fx / scene.distance
+        reach = HULL_MARGIN * scene.radius * camera.fx / scene.distance
         size = 2 * int(np.ceil(reach)) + 1
         alpha = cv2.dilate(pixels[3], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
         i, j, holds = _pixel_of(camera, g.means)
         held += holds
         out += holds & (alpha[i, j] < 0.1 * 255)
-    return (out > 0) & (out >= config.hull_views * held)
+    return (out > 0) & (out >= HULL_VIEWS * held)
 
 
-def unseen(c: Contributions, config: CleanConfig) -> np.ndarray:
-    """Gaussians whose blending weight is next to nothing: hidden inside, or out of every view."""
-    return c.pixels < config.min_pixels
+def unseen(c: Contributions) -> np.ndarray:
+    """Return the Gaussians whose blending weight is next to nothing: hidden, or out of view."""
+    return c.pixels < MIN_PIXELS
 
 
-def frayed(c: Contributions, config: CleanConfig, views: int) -> np.ndarray:
-    """Gaussians that too few of the `views` views determine: seen by few in effect (at least one
-    and a half), held by few pictures, or seen mostly by their tails over the rim of pictures."""
-    return ((c.views < max(config.min_views * views, 1.5)) | (c.inside < config.min_inside)
-            | (c.covered < config.min_covered))
+def frayed(c: Contributions, views: int) -> np.ndarray:
+    """Return the Gaussians that too few of the `views` views determine: seen by few in effect (at
+    least one and a half), held by few pictures, or seen mostly by their tails over the rim."""
+    return ((c.views < max(MIN_VIEWS * views, 1.5)) | (c.inside < MIN_INSIDE)
+            | (c.covered < MIN_COVERED))
 
 
-def isolated(g: Gaussians, radius: float, config: CleanConfig) -> np.ndarray:
-    """Faint Gaussians far from all others. radius: the scene's, world units."""
+def isolated(g: Gaussians, radius: float) -> np.ndarray:
+    """Return the faint Gaussians far from all others. radius: the scene's, world units."""
     if len(g) < 6:
         return np.zeros(len(g), bool)
     fifth = cKDTree(g.means).query(g.means, k=6)[0][:, 5]
-    far = max(config.lonely_distance * radius, config.lonely_factor * float(np.median(fifth)))
-    return (fifth > far) & (g.opacities < config.lonely_opacity)
+    far = max(LONELY_DISTANCE * radius, LONELY_FACTOR * float(np.median(fifth)))
+    return (fifth > far) & (g.opacities < LONELY_OPACITY)
 
 
 def outside_crop(g: Gaussians, frame: SceneFrame, crop) -> np.ndarray:
-    """Centers outside a sphere or a box round the scene's center.
+    """Return the centers outside a sphere or a box around the scene's center.
 
     crop: (radius,), or (right0, right1, up0, up1, front0, front1): bounds along the scene's axes
     (right as the head's viewer sees it), all in scene radii. IdfError for anything else.
@@ -171,26 +160,27 @@ class Removed:
         return f"{self.count} of {self.total} Gaussians removed" + (f" ({parts})" if parts else "")
 
 
-def clean(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer,
-          config: CleanConfig | None = None) -> tuple[Gaussians, Removed]:
-    """Without what lies outside the hull, is unseen, frayed or isolated. views: at most 256 pixels
-    large (RESOLUTION). IdfError where nothing would be left: then views and model do not belong
-    together."""
-    config = config or CleanConfig()
+def clean(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer
+          ) -> tuple[Gaussians, Removed]:
+    """Return the Gaussians without what lies outside the hull, is unseen, frayed or isolated.
+
+    views: at most 256 pixels large (RESOLUTION). IdfError where nothing would be left: then views
+    and model do not belong together.
+    """
     c = contributions(g, views, rasterizer)
-    masks = {"outside the silhouettes": outside_hull(g, views, config),
-             "unseen": unseen(c, config), "frayed": frayed(c, config, len(views)),
-             "isolated": isolated(g, views.scene.radius, config)}
+    masks = {"outside the silhouettes": outside_hull(g, views),
+             "unseen": unseen(c), "frayed": frayed(c, len(views)),
+             "isolated": isolated(g, views.scene.radius)}
     return apply(g, masks)
 
 
 def crop(g: Gaussians, frame: SceneFrame, bounds) -> tuple[Gaussians, Removed]:
-    """Without what lies outside the sphere or box of `outside_crop`."""
+    """Return the Gaussians without what lies outside the sphere or box of `outside_crop`."""
     return apply(g, {"outside the crop": outside_crop(g, frame, bounds)})
 
 
 def apply(g: Gaussians, masks: dict[str, np.ndarray]) -> tuple[Gaussians, Removed]:
-    """What no mask takes away, and the count. IdfError where nothing is left."""
+    """Return what no mask takes away, and the count. IdfError where nothing is left."""
     gone, rules = np.zeros(len(g), bool), {}
     for name, mask in masks.items():
         rules[name] = int((mask & ~gone).sum())
@@ -201,10 +191,9 @@ def apply(g: Gaussians, masks: dict[str, np.ndarray]) -> tuple[Gaussians, Remove
     return g[~gone], Removed(len(g), rules)
 
 
-def clean_scene(scene: GaussianScene, frames, config: CleanConfig | None = None
-                ) -> tuple[GaussianScene, Removed]:
-    """`clean` for a scene and the frames that it was trained on (pictures and cameras)."""
+def clean_scene(scene: GaussianScene, frames) -> tuple[GaussianScene, Removed]:
+    """Return a scene cleaned by `clean`. frames: what it was trained on (pictures, cameras)."""
     size = max(max(frames[0].camera.width, frames[0].camera.height), 1) if frames else RESOLUTION
     views = TrainingViews.load(frames, min(RESOLUTION, size))
-    g, removed = clean(scene.gaussians, views, scene.rasterizer, config)
+    g, removed = clean(scene.gaussians, views, scene.rasterizer)
     return replace(scene, gaussians=g), removed

@@ -11,7 +11,6 @@ from idf_helpers.data.cameras import scene_frame
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.metrics import evaluate_scene
 from idf_helpers.reconstruction.splats.cleanup import (
-    CleanConfig,
     clean,
     clean_scene,
     contributions,
@@ -27,8 +26,6 @@ from idf_helpers.reconstruction.splats.gaussians import Gaussians
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruction.splats.train import fit
 from tests.fixtures.ball_scene import CENTER, RADIUS, BallDataset
-
-CONFIG = CleanConfig()
 
 
 def gaussians(means, scale=0.02, opacity=0.9):
@@ -76,16 +73,16 @@ def test_contributions_are_the_blending_weights(views):
 def test_what_is_outside_the_silhouettes_goes(views):
     outside = CENTER + np.array([[0, 0, RADIUS + 0.15], [RADIUS + 0.2, 0, 0], [0, -0.9, 0]])
     inside = CENTER + np.array([[0, 0, RADIUS - 0.05], [0.3, 0.2, 0.1], [0, 0, 0]])
-    mask = outside_hull(gaussians([*outside, *inside]), views, CONFIG)
+    mask = outside_hull(gaussians([*outside, *inside]), views)
     assert mask.tolist() == [True] * 3 + [False] * 3
     opaque = TrainingViews.load(BallDataset(alpha=False).train, None)
-    assert not outside_hull(gaussians(outside), opaque, CONFIG).any()
+    assert not outside_hull(gaussians(outside), opaque).any()
 
 
 def test_what_nobody_sees_goes(views):
     g = joined(shell(), gaussians(CENTER + [[0, 0, 0], [0.1, 0, 0.1]]),  # hidden in the ball
                gaussians(CENTER + [0, 0, 40]))  # above every picture
-    mask = unseen(contributions(g, views, CpuRasterizer()), CONFIG)
+    mask = unseen(contributions(g, views, CpuRasterizer()))
     assert mask[-3:].all() and mask[:-3].mean() < 0.02
 
 
@@ -94,7 +91,7 @@ def test_what_few_views_determine_goes(views):
     near = camera.position + 0.5 * camera.forward  # a floater right before one camera
     g = joined(shell(), gaussians(near, 0.01))
     c = contributions(g, views, CpuRasterizer())
-    mask = frayed(c, CONFIG, len(views))
+    mask = frayed(c, len(views))
     assert c.views[-1] < 1.5 and mask[-1] and not mask[:-1].any()
 
 
@@ -105,13 +102,13 @@ def test_what_hangs_over_the_rim_of_pictures_goes(views):
     c = contributions(gaussians([CENTER + 1.1 * edge, CENTER + 0.9 * edge], 0.06), ring,
                       CpuRasterizer())
     assert c.inside.tolist() == [0, 1] and (c.pixels > 1).all()
-    assert frayed(c, CONFIG, 20).tolist() == [True, False]
+    assert frayed(c, 20).tolist() == [True, False]
 
 
 def test_faint_and_alone_goes():
     alone = CENTER + [0, 0, 1.0]
     g = joined(shell(), gaussians(alone, opacity=0.1), gaussians(-alone, opacity=0.9))
-    mask = isolated(g, 0.72, CONFIG)
+    mask = isolated(g, 0.72)
     assert mask.tolist() == [False] * 3000 + [True, False]
 
 

@@ -42,6 +42,7 @@ class VanillaNerf(RadianceFieldMethod):
     _disp.mp4."""
 
     config_type = VanillaConfig
+    draws_fast = False
 
     def fit(self, data: Dataset, config: VanillaConfig, run: RunFolder, reporter: Reporter
             ) -> VanillaScene:

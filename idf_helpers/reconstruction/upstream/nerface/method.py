@@ -25,6 +25,7 @@ class Nerface(Method):
 
     stage, made, source_type = "avatar", MADE, SOURCE_TYPE
     config_type = NerfaceConfig
+    draws_fast = False
 
     def __init__(self, name: str):
         self.name = name
