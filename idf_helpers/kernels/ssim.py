@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from .compile import inner, kernel
+from .compile import kernel
 from .simd import Lanes, data_pointer
 from .threads import first_item, next_item
 
@@ -24,28 +24,27 @@ RADIUS = WINDOW // 2
 STRIP = 16  # rows
 MARGIN = 16  # zeros on both sides of a row in the scratch, at least RADIUS and a vector's excess
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
-f32 = np.float32
 
 
 def gaussian_window() -> np.ndarray:
-    """(11,) float32, sums to 1."""
+    """Return the weights, (11,) float32; they sum to 1."""
     t = np.arange(WINDOW) - RADIUS
     k = np.exp(-t**2 / (2 * SIGMA**2))
     return (k / k.sum()).astype(np.float32)
 
 
-WEIGHTS = tuple(f32(w) for w in gaussian_window())
+WEIGHTS = tuple(np.float32(w) for w in gaussian_window())
 
 
 def lanes_for(width: int, lanes: int) -> int:
-    """The vector width for rows of so many pixels: no wider than a row; 1 = plain loops."""
+    """Return the vector width for rows of so many pixels: no wider than a row."""
     return next((n for n in (16, 8) if n <= min(width, lanes)), 1)
 
 
 # --- pieces of vector code ------------------------------------------------------------------------
 
 class _Row:
-    """Emits one row's blocks of L pixels; `at` is the first pixel of a block, `new` the mask of
+    """Emit one row's blocks of L pixels; `at` is the first pixel of a block, `new` the mask of
     the lanes that no block before had."""
 
     def __init__(self, context, builder, signature, args, width):
@@ -195,142 +194,6 @@ def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y
     return types.void(lanes, scratch, n, n, types.float32, n, x, y, out, totals), codegen
 
 
-# --- the same for one pixel at a time -------------------------------------------------------------
-
-@inner
-def _across_plain(scratch, plane, j):
-    total = f32(0)
-    for k in range(WINDOW):
-        total += WEIGHTS[k] * scratch[plane, MARGIN - RADIUS + j + k]
-    return total
-
-
-def _moments_plain(lanes, x, y, window, color, row, scratch):
-    height, width = x.shape[1:]
-    for j in range(width):
-        s0, s1, s2, s3, s4 = f32(0), f32(0), f32(0), f32(0), f32(0)
-        for i in range(max(row - RADIUS, 0), min(row + RADIUS + 1, height)):
-            a, b, w = x[color, i, j], y[color, i, j], window[i - row + RADIUS]
-            s0 += w * a
-            s1 += w * a * a
-            s2 += w * a * b
-            s3 += w * b
-            s4 += w * b * b
-        to = MARGIN + j
-        scratch[0, to], scratch[1, to], scratch[2, to] = s0, s1, s2
-        scratch[3, to], scratch[4, to] = s3, s4
-
-
-def _similarity_plain(lanes, scratch, g, color, row, out, total):
-    one, two = f32(1), f32(2)
-    total[0] = f32(0)
-    for j in range(out.shape[3]):
-        m, e, f = (_across_plain(scratch, 0, j), _across_plain(scratch, 1, j),
-                   _across_plain(scratch, 2, j))
-        n, h = _across_plain(scratch, 3, j), _across_plain(scratch, 4, j)
-        a1, a2 = two * m * n + C1, two * (f - m * n) + C2
-        b1, b2 = m * m + n * n + C1, e - m * m + h - n * n + C2
-        r1, r2 = one / b1, one / b2
-        s = a1 * a2 * r1 * r2
-        total[0] += s
-        out[0, color, row, j] = g * two * (n * (a2 - a1) * r1 * r2 - m * s * (r1 - r2))
-        out[1, color, row, j] = -g * s * r2
-        out[2, color, row, j] = g * two * a1 * r1 * r2
-
-
-def _partials_plain(lanes, partials, window, color, row, scratch):
-    height, width = partials.shape[2:]
-    for k in range(3):
-        for j in range(width):
-            s = f32(0)
-            for i in range(max(row - RADIUS, 0), min(row + RADIUS + 1, height)):
-                s += window[i - row + RADIUS] * partials[k, color, i, j]
-            scratch[k, MARGIN + j] = s
-
-
-def _gradient_plain(lanes, scratch, weight, color, row, x, y, out, totals):
-    totals[0, 0], totals[1, 0] = f32(0), f32(0)
-    for j in range(x.shape[2]):
-        a, b = x[color, row, j], y[color, row, j]
-        d = a - b
-        totals[0, 0] += abs(d)
-        totals[1, 0] += d * d
-        out[color, row, j] = (weight * np.sign(d) + _across_plain(scratch, 0, j)
-                               + f32(2) * a * _across_plain(scratch, 1, j)
-                               + b * _across_plain(scratch, 2, j))
-
-
-# --- vectors or plain loops, chosen by the number of lanes when compiling -------------------------
-
-def moments_down(lanes, x, y, window, color, row, scratch):
-    """scratch (5, ·): x, x², xy, y, y² of one color blurred down to row `row`."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(moments_down)
-def _compile_moments(lanes, x, y, window, color, row, scratch):
-    if lanes.count == 1:
-        return _moments_plain
-
-    def vectors(lanes, x, y, window, color, row, scratch):
-        height, width = x.shape[1:]
-        _moments_down(lanes, x, y, window, color * height, max(row - RADIUS, 0),
-                      min(row + RADIUS + 1, height), row, width, scratch, scratch.shape[1])
-    return vectors
-
-
-def similarity_across(lanes, scratch, g, color, row, out, total):
-    """out (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF of one row; total: S summed, spread over it."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(similarity_across)
-def _compile_similarity(lanes, scratch, g, color, row, out, total):
-    if lanes.count == 1:
-        return _similarity_plain
-
-    def vectors(lanes, scratch, g, color, row, out, total):
-        height, width = out.shape[2:]
-        _similarity_across(lanes, scratch, scratch.shape[1], width, g, color * height + row,
-                           3 * height, out, total)
-    return vectors
-
-
-def partials_down(lanes, partials, window, color, row, scratch):
-    """scratch (3, ·): the three tables of one color blurred down to row `row`."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(partials_down)
-def _compile_partials(lanes, partials, window, color, row, scratch):
-    if lanes.count == 1:
-        return _partials_plain
-
-    def vectors(lanes, partials, window, color, row, scratch):
-        height, width = partials.shape[2:]
-        _partials_down(lanes, partials, window, color * height, 3 * height,
-                       max(row - RADIUS, 0), min(row + RADIUS + 1, height), row, width, scratch,
-                       scratch.shape[1])
-    return vectors
-
-
-def gradient_across(lanes, scratch, weight, color, row, x, y, out, totals):
-    """One row of dL/dx; totals (2, ·): |x - y| and (x - y)² summed, spread over it."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(gradient_across)
-def _compile_gradient(lanes, scratch, weight, color, row, x, y, out, totals):
-    if lanes.count == 1:
-        return _gradient_plain
-
-    def vectors(lanes, scratch, weight, color, row, x, y, out, totals):
-        height, width = x.shape[1:]
-        _gradient_across(lanes, scratch, scratch.shape[1], width, weight, color * height + row,
-                         x, y, out, totals)
-    return vectors
-
-
 # --- the two passes -------------------------------------------------------------------------------
 
 @kernel
@@ -344,8 +207,10 @@ def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
     while item < 3 * strips:
         color, first = item // strips, item % strips * STRIP
         for row in range(first, min(first + STRIP, height)):
-            moments_down(lanes, x, y, window, color, row, scratch)
-            similarity_across(lanes, scratch, g, color, row, partials, total)
+            _moments_down(lanes, x, y, window, color * height, max(row - RADIUS, 0),
+                          min(row + RADIUS + 1, height), row, width, scratch, scratch.shape[1])
+            _similarity_across(lanes, scratch, scratch.shape[1], width, g, color * height + row,
+                               3 * height, partials, total)
             sums[0, color, row] = total.sum()
         item = next_item(counter)
 
@@ -361,8 +226,11 @@ def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
     while item < 3 * strips:
         color, first = item // strips, item % strips * STRIP
         for row in range(first, min(first + STRIP, height)):
-            partials_down(lanes, partials, window, color, row, scratch)
-            gradient_across(lanes, scratch, weight, color, row, x, y, out, totals)
+            _partials_down(lanes, partials, window, color * height, 3 * height,
+                           max(row - RADIUS, 0), min(row + RADIUS + 1, height), row, width,
+                           scratch, scratch.shape[1])
+            _gradient_across(lanes, scratch, scratch.shape[1], width, weight, color * height + row,
+                             x, y, out, totals)
             sums[1, color, row] = totals[0].sum()
             sums[2, color, row] = totals[1].sum()
         item = next_item(counter)
