@@ -39,7 +39,7 @@ class Options:
     repeats: int = 30
     """Passes per row; the fastest counts."""
     lanes: int | None = None
-    """Vector width 16, 8, or 1 for plain loops; default: what suits this CPU."""
+    """Vector width, 16 or 8; default: what suits this CPU."""
     compile_time: bool = True
     """Measure the third table too (starts two processes)."""
 

@@ -14,7 +14,6 @@ from numba import njit
 from .numba_private import set_source_stamp
 
 TILE_H = 16  # rows of a tile; a tile is as wide as a vector, so that one row is one vector
-PLAIN_TILE_W = 16  # tile width of the plain loops, which know no vectors
 
 # Compiler flags of all kernels: fused multiply-add is welcome; NaN and infinity keep their meaning
 # (a broken Gaussian is culled by comparisons that a NaN fails), so no full `fastmath`.
@@ -90,18 +89,12 @@ inlined = njit(forceinline=True, **OPTIONS)
 
 
 def host_lanes() -> int:
-    """Vector width for this CPU in floats: 16 with AVX-512, 8 elsewhere, 1 = plain loops.
+    """Return the vector width for this CPU in floats: 16 with AVX-512, else 8.
 
-    `IDF_SIMD=0` asks for plain loops, `IDF_SIMD=8` or `16` for a width (for tests; widths that the
-    CPU lacks are split into narrower instructions by LLVM).
+    `IDF_SIMD=8` or `16` asks for a width (for tests). LLVM splits widths that the CPU lacks into
+    narrower instructions.
     """
     wish = os.environ.get("IDF_SIMD", "")
-    if wish in ("0", "1"):
-        return 1
     if wish in ("8", "16"):
         return int(wish)
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 16
-    known = features.get("avx2") or features.get("neon") or features.get("asimd")
-    return 8 if known or binding.get_default_triple().startswith(("aarch64", "arm64")) else 1
+    return 16 if binding.get_host_cpu_features().get("avx512f") else 8

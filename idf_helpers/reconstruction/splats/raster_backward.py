@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from ...kernels.compile import TILE_H, inner, kernel
 from ...kernels.simd import Lanes, fetch_ahead
@@ -24,7 +24,6 @@ from .raster_forward import (
     AHEAD,
     PLANE_H,
     aligned_planes,
-    alpha_of,
     data_pointer,
     emit_alpha,
     emit_offset,
@@ -43,9 +42,12 @@ T_PLANE, A_PLANE, LOSS_RED, LOSS_GREEN, LOSS_BLUE, LOSS_DEPTH = range(6)
 
 
 @intrinsic
-def _gradient_vectors(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, start,
-                      stop):
-    """Takes one Gaussian off rows start … stop-1 of a tile and writes its sums to slots[j]."""
+def gradients(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
+    """Take one Gaussian off T and A in rows start … stop-1 of a tile; write its ten sums to
+    slots[j] (16,).
+
+    The number of channels (3 = color, 4 = color and depth) is what the loss depends on.
+    """
     with_depth = channels.count == 4
 
     def codegen(context, builder, signature, args):
@@ -99,58 +101,6 @@ def _gradient_vectors(typingctx, lanes, channels, planes, records, i, slots, j, 
         return context.get_dummy_value()
     return types.void(lanes, channels, planes, records, types.intp, slots, types.intp,
                       types.float32, types.float32, types.intp, types.intp), codegen
-
-
-def _gradients_plain(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
-    wide = planes.shape[2]
-    for c in range(SLOT):
-        slots[j, c] = f32(0)
-    for row in range(start, stop):
-        dy = records[i, V] - y0 - f32(row)
-        for k in range(wide):
-            dx = records[i, U] - (x0 + f32(k))
-            t = dy * (records[i, B8] * dx + records[i, C8] * dy) + records[i, A8] * dx * dx
-            unclamped = alpha_of(t, records[i, OPACITY], records[i, T_MIN])
-            alpha = min(unclamped, f32(MAX_ALPHA))
-            T = planes[T_PLANE, row, k]
-            w = alpha * T
-            q = f32(0)
-            for c in range(3):
-                q += planes[LOSS_RED + c, row, k] * records[i, RED + c]
-                slots[j, G_RED + c] += w * planes[LOSS_RED + c, row, k]
-            if len(channels) == 4:
-                q += planes[LOSS_DEPTH, row, k] * records[i, DEPTH]
-                slots[j, G_DEPTH] += w * planes[LOSS_DEPTH, row, k]
-            A = planes[A_PLANE, row, k] - w * q
-            planes[A_PLANE, row, k] = A
-            planes[T_PLANE, row, k] = T - w
-            if unclamped < f32(MAX_ALPHA):
-                ds = unclamped * (A / (f32(1) - alpha) - T * q)
-                slots[j, M0] += ds
-                slots[j, MX] += ds * dx
-                slots[j, MY] += ds * dy
-                slots[j, MXX] += ds * dx * dx
-                slots[j, MXY] += ds * dx * dy
-                slots[j, MYY] += ds * dy * dy
-
-
-def gradients(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
-    """Takes one Gaussian off the tile's T and A and writes its ten sums to slots[j] (16,).
-
-    The number of lanes chooses vectors or plain loops, the number of channels (3 = color, 4 =
-    color and depth) what the loss depends on; both are known when compiling.
-    """
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(gradients)
-def _compile_gradients(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
-    if lanes.count == 1:
-        return _gradients_plain
-
-    def vectors(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
-        _gradient_vectors(lanes, channels, planes, records, i, slots, j, x0, y0, start, stop)
-    return vectors
 
 
 @inner

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from ...kernels.compile import TILE_H, inner, kernel
 from ...kernels.simd import Lanes, data_pointer, fetch_ahead
@@ -39,7 +39,6 @@ f32 = np.float32
 # exp(8t) = P(t)^8 for -ln(255)/8 <= t <= 0, P the quartic of least relative error: after the three
 # squarings 2.2e-5 of exp.
 EXP = (0.999997437, 0.999831378, 0.498158157, 0.159372523, 0.0293178167)
-E0, E1, E2, E3, E4 = (f32(x) for x in EXP)
 
 T_STOP = f32(1e-4)
 PLANE_H = TILE_H + 1  # a spare row: planes 4096 bytes apart would disturb each other in the cache
@@ -49,22 +48,11 @@ TRANSMITTANCE, SUM_RED, SUM_GREEN, SUM_BLUE, SUM_DEPTH = range(5)  # planes of a
 
 
 def emit_alpha(t, opacity, t_min):
-    """op·exp(8t), 0 where t < t_min (below 1/255); for vectors."""
+    """Return op·exp(8t), 0 where t < t_min (below 1/255)."""
     p = ((((EXP[4] * t + EXP[3]) * t + EXP[2]) * t + EXP[1]) * t + EXP[0])
     p = p * p
     p = p * p
     return (p * p * opacity).where(t.compare(">=", t_min), 0.0)
-
-
-@inner
-def alpha_of(t, opacity, t_min):
-    """op·exp(8t), 0 where t < t_min (below 1/255); for one pixel."""
-    if not t >= t_min:
-        return f32(0)
-    p = (((E4 * t + E3) * t + E2) * t + E1) * t + E0
-    p = p * p
-    p = p * p
-    return p * p * opacity
 
 
 def row_pointer(context, builder, signature, args, k, columns: int):
@@ -78,8 +66,9 @@ def emit_offset(builder, integer, factor: int):
 
 
 @intrinsic
-def _blend_vectors(typingctx, lanes, planes, records, i, x0, y0, start, stop):
-    """Adds one Gaussian to rows start … stop-1 of a tile, one vector a row."""
+def blend(typingctx, lanes, planes, records, i, x0, y0, start, stop):
+    """Add one Gaussian to rows start … stop-1 of the tile whose first pixel center is (x0, y0),
+    one vector a row."""
     def codegen(context, builder, signature, args):
         L = Lanes(builder, signature.args[0].count)
         tile = data_pointer(context, builder, signature, args, 1)
@@ -108,42 +97,9 @@ def _blend_vectors(typingctx, lanes, planes, records, i, x0, y0, start, stop):
                       types.intp, types.intp), codegen
 
 
-def _blend_plain(lanes, planes, records, i, x0, y0, start, stop):
-    wide = planes.shape[2]
-    for row in range(start, stop):
-        dy = records[i, V] - y0 - f32(row)
-        for k in range(wide):
-            dx = records[i, U] - (x0 + f32(k))
-            t = dy * (records[i, B8] * dx + records[i, C8] * dy) + records[i, A8] * dx * dx
-            alpha = min(alpha_of(t, records[i, OPACITY], records[i, T_MIN]), f32(MAX_ALPHA))
-            w = alpha * planes[TRANSMITTANCE, row, k]
-            planes[TRANSMITTANCE, row, k] -= w
-            planes[SUM_RED, row, k] += w * records[i, RED]
-            planes[SUM_GREEN, row, k] += w * records[i, GREEN]
-            planes[SUM_BLUE, row, k] += w * records[i, BLUE]
-            planes[SUM_DEPTH, row, k] += w * records[i, DEPTH]
-
-
-def blend(lanes, planes, records, i, x0, y0, start, stop):
-    """Adds one Gaussian to rows start … stop-1 of the tile whose first pixel center is (x0, y0).
-
-    The number of lanes, known when compiling, chooses vectors or plain loops.
-    """
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(blend)
-def _compile_blend(lanes, planes, records, i, x0, y0, start, stop):
-    if lanes.count == 1:
-        return _blend_plain
-
-    def vectors(lanes, planes, records, i, x0, y0, start, stop):
-        _blend_vectors(lanes, planes, records, i, x0, y0, start, stop)
-    return vectors
-
-
 @intrinsic
-def _largest_vectors(typingctx, lanes, planes):
+def largest_transmittance(typingctx, lanes, planes):
+    """Return the largest T of a tile."""
     def codegen(context, builder, signature, args):
         L = Lanes(builder, signature.args[0].count)
         tile = data_pointer(context, builder, signature, args, 1)
@@ -153,21 +109,6 @@ def _largest_vectors(typingctx, lanes, planes):
             rows = [p.maximum(q) for p, q in zip(rows[::2], rows[1::2], strict=True)]
         return L.largest(rows[0])
     return types.float32(lanes, planes), codegen
-
-
-def largest_transmittance(lanes, planes):
-    """The largest T of a tile."""
-    raise NotImplementedError("for compiled code only")
-
-
-@overload(largest_transmittance)
-def _compile_largest(lanes, planes):
-    if lanes.count == 1:
-        return lambda lanes, planes: planes[TRANSMITTANCE, :TILE_H].max()
-
-    def vectors(lanes, planes):
-        return _largest_vectors(lanes, planes)
-    return vectors
 
 
 @inner

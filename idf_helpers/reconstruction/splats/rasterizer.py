@@ -11,7 +11,7 @@ import numpy as np
 
 from ...data.cameras import Camera
 from ...errors import IdfError
-from ...kernels.compile import PLAIN_TILE_W, TILE_H, host_lanes
+from ...kernels.compile import TILE_H, host_lanes
 from ...kernels.simd import lanes_tuple
 from ...kernels.threads import run_on_threads
 from .gaussians import Gaussians
@@ -79,7 +79,7 @@ class CpuRasterizer:
     """3D Gaussian splatting on the CPU (arXiv 2308.04079), numba with explicit vectors.
 
     near:  world units; Gaussians whose center is nearer to the camera plane are not drawn.
-    lanes: vector width in floats, 16, 8, or 1 for plain loops; None = what suits this CPU.
+    lanes: vector width in floats, 16 or 8; None = what suits this CPU.
 
     Deterministic: the numbers do not depend on the number of threads (`numba.set_num_threads`).
     A Gaussian with a NaN or infinite parameter of its shape is not drawn. One object serves one
@@ -90,14 +90,14 @@ class CpuRasterizer:
 
     def __init__(self, near: float = 0.05, lanes: int | None = None):
         lanes = host_lanes() if lanes is None else lanes
-        if lanes not in (1, 8, 16):
+        if lanes not in (8, 16):
             raise IdfError("The CPU rasterizer has no such vector width", f"lanes={lanes}",
-                           "use 16, 8 or 1")
+                           "use 16 or 8")
         if not near > 0:
             raise IdfError("The near plane must lie in front of the camera", f"near={near}")
         self.near, self.lanes = near, lanes
         self._lanes = lanes_tuple(lanes)
-        self._tile_w = PLAIN_TILE_W if lanes == 1 else lanes
+        self._tile_w = lanes
         self._buffers: dict[str, np.ndarray] = {}
         self._saved = None
         self.last: Render | None = None

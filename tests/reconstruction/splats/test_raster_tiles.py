@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from llvmlite import binding
 from numba import njit
 
 from idf_helpers.data.cameras import Camera
@@ -29,7 +30,7 @@ def lists():
                   rng.normal(size=(n, 1, 3))).checked()
     g.means[1] = g.means[0]  # equal depths: the order is by index
     camera = Camera.look_at((0.3, -3, 0.4), (0, 0, 0), (0, 0, 1), 0.7, 200, 140)
-    rasterizer = CpuRasterizer(lanes=1)
+    rasterizer = CpuRasterizer(lanes=16)
     rasterizer.forward(g, camera, train=True)
     _, _, _, records, hits, slot_start, starts, ids, slot_of, _, tiles_x = rasterizer._saved
     records = np.where(hits[:, None] > 0, records, 0)  # rows of what is not drawn are undefined
@@ -78,13 +79,13 @@ def test_the_inner_loop_is_packed():
     assert len(packed) > 15, len(packed)
 
 
-def test_the_environment_can_ask_for_plain_loops(monkeypatch):
-    monkeypatch.setenv("IDF_SIMD", "0")
-    assert CpuRasterizer().lanes == 1
-    monkeypatch.setenv("IDF_SIMD", "8")
-    assert CpuRasterizer().lanes == 8
+def test_the_environment_can_ask_for_a_width(monkeypatch):
+    for width in (8, 16):
+        monkeypatch.setenv("IDF_SIMD", str(width))
+        assert CpuRasterizer().lanes == width
     monkeypatch.delenv("IDF_SIMD")
-    assert CpuRasterizer().lanes in (1, 8, 16)
+    features = binding.get_host_cpu_features()
+    assert CpuRasterizer().lanes == (16 if features.get("avx512f") else 8)
 
 
 SECOND_PROCESS = """
@@ -94,7 +95,7 @@ from idf_helpers.reconstruction.splats.gaussians import Gaussians
 from idf_helpers.reconstruction.splats.raster_forward import draw
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 g = Gaussians(*(np.ones(s, np.float32) for s in ((1, 3), (1, 3), (1, 4), (1,), (1, 1, 3))))
-CpuRasterizer(lanes=1).forward(g, Camera.from_fov(np.eye(4), 0.7, 20, 20), train=True)
+CpuRasterizer(lanes=16).forward(g, Camera.from_fov(np.eye(4), 0.7, 20, 20), train=True)
 print("hits", sum(draw.stats.cache_hits.values()), "misses", sum(draw.stats.cache_misses.values()))
 """
 
