@@ -57,8 +57,9 @@ def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | P
                   for r, mean in zip(runs, means, strict=True)])
 
 
-def evaluate_run(run, dataset=None, resolution: int | None = None, source=None, arcface=None
-                 ) -> list[dict]:
+def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
+                 resolution: int | None = None, source: str | Path | None = None,
+                 arcface: str | Path | None = None) -> list[dict]:
     """Return the rows of one run: of a scene one for each test view and their mean, of a swap one.
 
     Arguments as of `evaluate`; graphdeco's folder is measured over its own background.
@@ -92,5 +93,5 @@ def evaluate_run(run, dataset=None, resolution: int | None = None, source=None, 
     return [*metrics.rows(), {"view": "mean"} | metrics.means()]
 
 
-def _manifest(run) -> dict:
+def _manifest(run: str | Path) -> dict:
     return read_manifest(run) if (Path(run) / "run.json").is_file() else {}

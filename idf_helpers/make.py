@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from .data.dataset import Dataset
 from .data.inputs import as_dataset
@@ -73,7 +73,7 @@ def make(photo: str | Path, target: Dataset | str | Path,
     stages = Stages(reporter, 3 + video)
     if video:
         stages.begin("track", f"the face in {target}")
-        target = track(target, out / "track", resume=resume, reporter=reporter)
+        target = track(cast(Path, target), out / "track", resume=resume, reporter=reporter)
     data = as_dataset(target, reporter)
     stages.begin("swap", f"photo {Path(photo).stem} into {len(data.frames)} views")
     swapped = swap_dataset(data, photo, out / "swap", consent=consent, resume=resume,

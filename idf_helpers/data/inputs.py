@@ -24,7 +24,7 @@ MAX_FILES = 100_000
 DRIVE = "/content/drive"
 
 
-def open_photo(where):
+def open_photo(where: bytes | str | Path) -> bytes | Path:
     """Bytes (an upload), a bundled photo's name ("B", "C") or a path -> bytes or a path."""
     if isinstance(where, (bytes, bytearray, memoryview)):
         return bytes(where)
@@ -38,7 +38,7 @@ def open_photo(where):
     return Path(text).expanduser()
 
 
-def open_dataset(where, downloads="runs/downloads") -> Dataset:
+def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") -> Dataset:
     """A dataset by bundled name ("head_multiview"), folder, path of a .zip, or https URL of one.
 
     downloads: folder that keeps what was fetched and unpacked; the second time nothing is fetched.
@@ -60,7 +60,7 @@ def open_dataset(where, downloads="runs/downloads") -> Dataset:
     return Dataset.open(path)
 
 
-def as_dataset(data, reporter: Reporter | None = None) -> Dataset:
+def as_dataset(data: Dataset | str | Path, reporter: Reporter | None = None) -> Dataset:
     """Return a dataset for one, or for what `open_dataset` takes; what it is and what was noticed
     goes to the reporter."""
     if isinstance(data, Dataset):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -15,14 +16,15 @@ from ..errors import IdfError, nearest
 from ..provenance import marked
 from ..provenance.lineage import copy_consent
 from ..reconstruction.avatar.pictures import tour
+from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.progress import Reporter
 from ..runtime.settings import check_range
 from ..scene import Expressive, HasGaussians, Scene
-from .config import ExportConfig
+from .config import ExportConfig, ReenactConfig
 from .graphdeco_folder import write_graphdeco
 from .html import write_viewer
-from .model import Model
+from .model import Exporter, Model
 from .payload import ViewerPayload
 
 Progress = Callable[[float], None]  # takes the part that is done, in [0, 1]
@@ -50,7 +52,8 @@ def _picture(model: Model, path: Path, config: ExportConfig, progress: Progress)
 def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
     """One turn, starting in front; an avatar sways and goes through its expressions."""
     scene = model.scene
-    views = tour(scene, config.frames, config.resolution) if isinstance(scene, Expressive) else (
+    views = tour(cast(AvatarScene, scene), config.frames, config.resolution) if isinstance(
+        scene, Expressive) else (
         (c, None) for c in turn(scene.cameras, config.frames, config.elevation,
                                 resolution=config.resolution))
     with video_writer(path, config.fps, comment=model.mark.text()) as video:
@@ -60,7 +63,8 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
 
 
 def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
-    payload = ViewerPayload.of_scene(model.scene, trained_at=model.trained_at, track=model.track())
+    scene = cast(HasGaussians, model.scene)  # see `FORMATS`
+    payload = ViewerPayload.of_scene(scene, trained_at=model.trained_at, track=model.track())
     write_viewer(payload, path, title="3D head", note=model.mark.made,
                  label=model.corner_label if config.label else "")
 
@@ -77,7 +81,7 @@ FORMATS = {
 
 def formats_of(model: Model) -> dict[str, Format]:
     """Return the formats that a scene can be written in, by name."""
-    def of_method(exporter) -> Format:
+    def of_method(exporter: Exporter) -> Format:
         return Format(lambda model, path, config, progress: exporter(model.scene, path))
     return {name: f for name, f in FORMATS.items() if isinstance(model.scene, f.needs)} | {
         name: of_method(exporter) for name, exporter in model.exporters.items()}
@@ -110,16 +114,17 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
         opened = opened.trimmed(config)
         for line in opened.report:
             reporter.note(line)
+    if not chosen.folder and out.suffix.lower() != f".{name}":
+        out = out.with_name(f"{out.name}.{name}")
+    step = f"writing {out.name}"
 
     def progress(fraction: float) -> None:
-        reporter.step(f"writing {out.name}", fraction)
+        reporter.step(step, fraction)
 
     if chosen.folder:
         chosen.write(opened, out, config, progress)
         copy_consent(opened.folder, out)
         return out
-    if out.suffix.lower() != f".{name}":
-        out = out.with_name(f"{out.name}.{name}")
     with marked(out, opened.mark) as temporary:
         chosen.write(opened, temporary, config, progress)
     copy_consent(opened.folder, out.parent)
@@ -167,6 +172,6 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
     return out
 
 
-def labeled(picture: np.ndarray, config) -> np.ndarray:
+def labeled(picture: np.ndarray, config: ExportConfig | ReenactConfig) -> np.ndarray:
     """Return a picture with the visible word in its corner, where the settings ask for it."""
     return provenance.label(picture) if config.label else picture

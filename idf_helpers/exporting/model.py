@@ -49,7 +49,7 @@ class Model:
     report: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path) -> Model:
+    def open(cls, path: str | Path) -> Model:
         """Return the model of a run folder with a scene, of a folder of graphdeco's train.py, or
         of a `.ply` or `.splat` file. IdfError where it is none of them."""
         path = Path(path)
@@ -87,7 +87,7 @@ class Model:
 
     def dataset(self, why: str) -> Dataset:
         """Return the dataset it was trained on. why: what needs it. IdfError where it is gone."""
-        if not self.has_dataset:
+        if self.source is None or not self.has_dataset:
             raise IdfError(f"{why} needs the pictures that the model was trained on",
                            f"{self.name} names {self.source or 'no dataset'}",
                            "give the run folder, with its dataset where it was, or leave that out")
@@ -103,7 +103,7 @@ class Model:
                            "leave --clean and --crop out")
         data = self.dataset("A clean-up") if config.clean or self.has_dataset else None
         scene, lines = self.scene, []
-        if config.clean:
+        if config.clean and data is not None:
             scene, removed = clean_scene(scene, data.train)
             lines.append(f"clean-up: {removed}")
         if config.crop:
@@ -119,7 +119,7 @@ class Model:
     def track(self) -> Track | None:
         """Return the expressions that an avatar was trained on, in their order, to be played; None
         where it has none, or where the dataset is gone or has other ones by now."""
-        if not (isinstance(self.scene, Expressive) and self.has_dataset):
+        if not isinstance(self.scene, Expressive) or self.source is None or not self.has_dataset:
             return None
         basis = self.scene.basis
         try:

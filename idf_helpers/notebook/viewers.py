@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from ..data.cameras import Camera
 from ..exporting.model import Model
 from ..scene import Expressive, HasGaussians, Scene
 from .orbit_viewer import OrbitViewer
 
+if TYPE_CHECKING:
+    from .splat_viewer import SplatViewer
 
-def view(scene: Scene | Model | str | Path, cameras=None, **options):
+
+def view(scene: Scene | Model | str | Path, cameras: Sequence[Camera] | None = None,
+         **options: Any) -> OrbitViewer | SplatViewer:
     """Return a widget to turn a scene in: `SplatViewer` for splats and avatars (the browser draws),
     else `OrbitViewer` (the kernel does).
 
@@ -36,4 +43,4 @@ def view(scene: Scene | Model | str | Path, cameras=None, **options):
                            "the kernel draws the pictures. With `pip install anywidget` the "
                            "browser does.")
     options.pop("size", None)
-    return SplatViewer(scene, cameras, **options)
+    return SplatViewer(cast(HasGaussians, scene), cameras, **options)

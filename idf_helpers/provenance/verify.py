@@ -66,15 +66,19 @@ def verify(path: str | Path) -> Verdict:
     if not path.is_file():
         raise IdfError(f"There is no file {path}", "a folder" if path.is_dir() else "no such file",
                        "name one exported file")
-    layers, problems, fields, source_type = [], [], {}, ""
+    layers: list[str] = []
+    problems: list[str] = []
+    fields: dict[str, str] = {}
+    source_type = ""
     found = _layers(path)
     for layer, text in found:
         said = parse(text)
         kind = re.search(re.escape(IPTC) + r"(\w+)", html.unescape(text))
         if said is None and kind is None:
             continue
+        said = said or {}
         layers.append(layer)
-        fields = fields or said or {}
+        fields = fields or said
         name = kind[1] if kind else said["source_type"]
         if source_type and name != source_type:
             problems.append(f"{layer} says {name}, another mark {source_type}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["choose_method", "load", "mark_of_model", "method_of", "reconstruct", "run_folder_of"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(importlib.import_module(".stage", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any, TextIO
 
 EVERY_S = 10.0  # between two lines where there is no terminal
 REFRESH_S = 0.2
@@ -16,7 +17,7 @@ class Reporter:
     def step(self, what: str, fraction: float, details: str = "") -> None:
         """Take how much of a step is done. fraction: of this step, in [0, 1]."""
 
-    def training(self, progress) -> None:
+    def training(self, progress: Any) -> None:
         """Take a `reconstruct.trainer.Progress`."""
 
     def stage(self, text: str) -> None:
@@ -29,7 +30,7 @@ class Reporter:
 class Line(Reporter):
     """Shows `step: 42 %  details` on stderr, notes on stdout."""
 
-    def __init__(self, stream=None):
+    def __init__(self, stream: TextIO | None = None):
         self.stream = stream or sys.stderr
         self._live = self.stream.isatty()
         self._step, self._told, self._width = "", -1e9, 0
@@ -62,7 +63,7 @@ class Line(Reporter):
 
     __call__ = step
 
-    def training(self, p) -> None:
+    def training(self, p: Any) -> None:
         self.step("training", p.fraction,
                   f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
                   f"{p.psnr_train:.1f} dB, {p.size}, {p.memory_mb:.0f} MB")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,8 @@ def _needs_depth(painter: Stylist) -> bool:
         "anchored"
 
 
-def _scene(data: Dataset, depth, folder: Path, reporter: Reporter) -> tuple[Scene, str]:
+def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, folder: Path,
+           reporter: Reporter) -> tuple[Scene, str]:
     """Return what gives the depth, and in words where it is from."""
     if isinstance(depth, (str, Path)):
         return load(depth), str(depth)
@@ -170,7 +172,7 @@ class _Job:
         self.config, self.mark, self.reporter = config, mark, reporter
         self.background = BACKGROUNDS[config.background]
 
-    def save(self, kind: str, name: str, file: str, image: np.ndarray, **more) -> dict:
+    def save(self, kind: str, name: str, file: str, image: np.ndarray, **more: Any) -> dict:
         """Write a marked picture and note it in the run's events; the event."""
         data = provenance.mark_picture_bytes(encode_image(image), ".png", self.mark)
         write_bytes(self.run.path / file, data)
@@ -241,7 +243,7 @@ class _Job:
         """Make every view from the styled ones; the report's rows."""
         done = self.run.files("frame")
         if len(done) == len(self.views):
-            return self._frames(lambda k: None, "propagating", done)
+            return self._frames(_nothing, "propagating", done)
         return self._frames(entry.load()(self.views, pictures).frame, "propagating", done)
 
     def _frames(self, make: Callable[[int], StyledFrame], step: str, done: dict) -> list[dict]:
@@ -277,7 +279,7 @@ class _Job:
         self.reporter.step("measuring", 1.0)
         return found
 
-    def _clip_direction(self, pictures, keys):
+    def _clip_direction(self, pictures: _Written, keys: Sequence[int]) -> float | str:
         folder, prompt = os.environ.get(measures.CLIP, ""), self.painter.config.prompt
         if not folder:
             return measures.clip_direction("", [], [], "", "")
@@ -287,6 +289,10 @@ class _Job:
             [compose(pictures[k], v.mask, self.background) for k, v in zip(keys, views,
                                                                           strict=True)],
             "a photo of a person", prompt)
+
+
+def _nothing(k: int) -> StyledFrame:
+    raise AssertionError(f"view {k} is there already")
 
 
 class _Written:

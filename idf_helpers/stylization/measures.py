@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -131,9 +132,14 @@ def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndar
     return float(similarity.mean())
 
 
-def measure_views(views: Sequence[View], pictures: Sequence[np.ndarray],
-                 alphas: Sequence[np.ndarray], keys: Sequence[int], closed: bool,
-                 background=(1.0, 1.0, 1.0)) -> dict:
+class Pictures(Protocol):
+    """Pictures by index, read when they are asked for."""
+
+    def __getitem__(self, k: int, /) -> np.ndarray: ...
+
+
+def measure_views(views: Sequence[View], pictures: Pictures, alphas: Pictures,
+                  keys: Sequence[int], closed: bool, background=(1.0, 1.0, 1.0)) -> dict:
     """Return the measures of all views, ready for JSON; what cannot be measured is a sentence.
 
     pictures: (H, W, 3), as made. alphas: (H, W) in [0, 1]. keys: indices of the styled views.

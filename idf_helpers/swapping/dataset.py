@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from .swapper import Swapper
 from .uv_method import PREPARED
 
 
-def swap_dataset(data: Dataset, source, out, config: SwapConfig | None = None, *,
-                 consent: str = "", engine: str = "serial", workers: int = 2,
-                 resume: bool = True, reporter: Reporter | None = None) -> Dataset:
+def swap_dataset(data: Dataset, source: str | Path | bytes | Sequence[str | Path | bytes],
+                 out: str | Path, config: SwapConfig | None = None, *, consent: str = "",
+                 engine: str = "serial", workers: int = 2, resume: bool = True,
+                 reporter: Reporter | None = None) -> Dataset:
     """Swap the face of `source` (a photo: path or bytes) into every frame of a dataset.
 
     source: several photos (a list) of one person, which `uv` merges into one texture; or, where
@@ -67,8 +69,8 @@ def swap_dataset(data: Dataset, source, out, config: SwapConfig | None = None, *
     return Dataset.open(out)
 
 
-def _swap_frames(run: RunFolder, data: Dataset, swapper: Swapper, mark: provenance.Mark, engine,
-                 workers, reporter: Reporter) -> list[dict]:
+def _swap_frames(run: RunFolder, data: Dataset, swapper: Swapper, mark: provenance.Mark,
+                 engine: str, workers: int, reporter: Reporter) -> list[dict]:
     """Report rows in the order of the frames; frames finished by an earlier try are not redone."""
     done = run.files("frame")
     todo = [f for f in data.frames if f.name not in done]

@@ -70,17 +70,18 @@ def track(source: str | Path, out: str | Path, config: TrackConfig | None = None
     return import_tracked(source, out, format, resume)
 
 
-def _track_video(source, out, config: TrackConfig | None, task, background, resume: bool,
-                 reporter: Reporter) -> Dataset:
+def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None,
+                 task: Path | None, background: Path | None, resume: bool, reporter: Reporter
+                 ) -> Dataset:
     config = (config or TrackConfig()).checked()
-    source = Source(source)
+    clip = Source(source)
     model = FaceModel.load()
     backdrop = read_image(background, "background")[..., :3] if background else None
     if task is not None and config.fov:
         raise IdfError("The field of view is part of a .task file's poses", f"fov {config.fov:g}",
                        "leave --fov out")
     landmarker = TaskLandmarker(task) if task else None
-    inputs = source.fingerprint() | (landmarker.fingerprint() if landmarker else {})
+    inputs = clip.fingerprint() | (landmarker.fingerprint() if landmarker else {})
     if backdrop is not None:
         inputs["background"] = str(background)
     backend = "task" if landmarker else "landmarks"
@@ -95,7 +96,7 @@ def _track_video(source, out, config: TrackConfig | None, task, background, resu
         if landmarker:
             landmarker.open(run.path)
         try:
-            width, height = extract(source, run.path, config, landmarker, reporter)
+            width, height = extract(clip, run.path, config, landmarker, reporter)
             numbers, points = read_landmarks(run.path / "landmarks.f32")
             if landmarker:
                 fitted = landmarker.track(points, width, height, config)
@@ -118,7 +119,7 @@ def _track_video(source, out, config: TrackConfig | None, task, background, resu
         write_json(run.path / "track_report.json", report)
         if config.overlay:
             mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
-            overlay_video(run.path, fitted, numbers, points, mark, source.fps / config.every, model,
+            overlay_video(run.path, fitted, numbers, points, mark, clip.fps / config.every, model,
                           reporter)
         run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")})
     return Dataset.open(out)
@@ -136,8 +137,8 @@ def to_world(track: Track) -> tuple[np.ndarray, float]:
     return c2w, unit
 
 
-def dataset_frames(folder, track: Track, numbers, points, width: int, height: int,
-                   config: TrackConfig) -> list[Frame]:
+def dataset_frames(folder: Path, track: Track, numbers: np.ndarray, points: np.ndarray,
+                   width: int, height: int, config: TrackConfig) -> list[Frame]:
     """The frames that can be trained on, the last of them for testing."""
     c2w, _ = to_world(track)
     used = np.flatnonzero(track.used)
@@ -158,7 +159,7 @@ def dataset_frames(folder, track: Track, numbers, points, width: int, height: in
     return out
 
 
-def _head_box(points, width: int, height: int) -> np.ndarray:
+def _head_box(points: np.ndarray, width: int, height: int) -> np.ndarray:
     """NeRFace's [top, bottom, left, right] as fractions: the face, and room for hair and chin."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     w, h = high - low
@@ -166,7 +167,7 @@ def _head_box(points, width: int, height: int) -> np.ndarray:
     return np.clip(box / (height, height, width, width), 0, 1).astype(np.float32)
 
 
-def save_track(path, track: Track, numbers) -> None:
+def save_track(path: Path, track: Track, numbers: np.ndarray) -> None:
     """An .npz of a track; lens as [fx, fy, cx, cy]."""
     save_arrays(path, {
         "numbers": np.asarray(numbers), "lens": np.array(list(asdict(track.lens).values())),
@@ -175,7 +176,8 @@ def save_track(path, track: Track, numbers) -> None:
         "resting": track.resting, "errors": track.errors, "used": track.used})
 
 
-def _report(track: Track, numbers, points, config, backend: str) -> dict:
+def _report(track: Track, numbers: np.ndarray, points: np.ndarray, config: TrackConfig,
+            backend: str) -> dict:
     lost = [int(n) for n, p in zip(numbers, points, strict=True) if not np.isfinite(p).all()]
     unfit = [int(n) for n, u, e in zip(numbers, track.used, track.errors, strict=True)
              if not u and int(n) not in set(lost)]
