@@ -209,7 +209,7 @@ def _packages() -> list[Finding]:
 def _programs() -> list[Finding]:
     rows = []
     try:
-        from ..data.media import ffmpeg_executable
+        from ..data.ffmpeg import ffmpeg_executable
         ffmpeg = ffmpeg_executable()
         said = _first_line([ffmpeg, "-version"]).split(" Copyright")[0]
         rows.append(Finding("programs", "ffmpeg", f"{said}, {ffmpeg}"))

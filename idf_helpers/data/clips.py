@@ -9,6 +9,7 @@ MPEG transport streams without B-frames, whose bytes may simply be strung togeth
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import tempfile
@@ -22,15 +23,14 @@ import numpy as np
 from ..errors import IdfError
 from ..runtime.files import atomic_write
 from ..runtime.npz import ArrayRecord
-from .media import MAX_PIXELS, VideoInfo, ffmpeg_executable, to_uint8, video_info
+from .ffmpeg import QUIET, Feed, decode, even_sized, ffmpeg_executable, raw_input
+from .media import MAX_PIXELS, VideoInfo, to_uint8, video_info
 
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
-QUIET = ("-hide_banner", "-loglevel", "error")
 # Said aloud, since players guess by the picture's size, and ffmpeg does not.
 _COLOR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
            "-color_range", "tv")
-_RAW = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux",
-        "-pix_fmt", "rgb24", "-c:v", "rawvideo")
+_ALL = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +81,12 @@ def index_video(path, progress=None) -> VideoIndex:
     if info.width * info.height > MAX_PIXELS:
         raise IdfError(f"The video {path} is too large", f"{info.width}x{info.height}",
                        f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
-    command = [ffmpeg_executable(), *QUIET, "-i", str(path), *_RAW, "-f", "framecrc", "-"]
+    command = [ffmpeg_executable(), *QUIET, "-i", str(path), *_ALL, "-pix_fmt", "rgb24",
+               "-c:v", "rawvideo", "-f", "framecrc", "-"]
     clock, size, rows = 1.0, None, []
-    with tempfile.TemporaryFile() as said, subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process:
+    with tempfile.TemporaryFile() as complaints, subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=complaints) as process:
         for line in process.stdout:
             text = line.decode("ascii", "replace")
             if text.startswith("#tb 0:"):
@@ -98,8 +100,8 @@ def index_video(path, progress=None) -> VideoIndex:
                 if progress and info.duration and len(rows) % 50 == 0:
                     progress(min(1.0, rows[-1][0] * clock / info.duration))
         code = process.wait()
-        said.seek(0)
-        words = said.read(2000).decode(errors="replace").strip()
+        complaints.seek(0)
+        words = complaints.read(2000).decode(errors="replace").strip()
     if not rows or size is None:
         raise IdfError(f"No frame of the video {path} can be decoded", words[-160:] or "0 frames",
                        "save or download it again")
@@ -183,19 +185,8 @@ def _before(index: VideoIndex, frame: int) -> float | None:
 
 
 def _decode(path, index: VideoIndex, start: float | None) -> Iterator[bytes]:
-    size = index.width * index.height * 3
-    seek = [] if start is None else ["-ss", f"{start:.6f}"]
-    process = subprocess.Popen(
-        [ffmpeg_executable(), *QUIET, *seek, "-i", str(path), *_RAW, "-f", "rawvideo", "-"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        bufsize=max(size, 2**16))
-    try:
-        while len(data := process.stdout.read(size)) == size:
-            yield data
-    finally:
-        process.stdout.close()
-        process.kill()
-        process.wait()
+    seek = () if start is None else ("-ss", f"{start:.6f}")
+    return decode(path, index.width * index.height * 3, _ALL, seek)
 
 
 def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int = 18) -> int:
@@ -206,41 +197,25 @@ def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int =
     and no B-frames: the same bytes on every machine, and parts that can be strung together.
     """
     ticks = np.round(np.asarray(times, np.float64) * TICKS).astype(np.int64)
-    with atomic_write(path) as temporary, tempfile.TemporaryFile() as said:
-        process, count = None, 0
-        try:
-            for frame in frames:
-                frame = to_uint8(frame)[..., :3]
-                h, w = frame.shape[:2]
-                frame = np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-                if process is None:
-                    process = subprocess.Popen(
-                        [ffmpeg_executable(), *QUIET, "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
-                         "-s", f"{w + w % 2}x{h + h % 2}", "-r", "25", "-i", "-", "-an",
-                         "-vf", f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
-                         f"settb=1/{TICKS},setpts={_clock(ticks)}", *_COLOR,
-                         "-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}",
-                         "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-threads", "1",
-                         "-crf", str(crf), "-f", "mpegts",
-                         "-mpegts_copyts", "1", "-muxdelay", "0", "-muxpreload", "0",
-                         str(temporary)], stdin=subprocess.PIPE, stderr=said)
-                process.stdin.write(np.ascontiguousarray(frame).tobytes())
-                count += 1
-            if process is not None:
-                process.stdin.close()
-        except BrokenPipeError:
-            pass  # the exit code says why
-        except BaseException:
-            if process is not None:
-                process.kill()
-            raise
-        finally:
-            code = process.wait() if process is not None else 1
+    options = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+               f"settb=1/{TICKS},setpts={_clock(ticks)}", *_COLOR,
+               "-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}",
+               "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-threads", "1",
+               "-crf", str(crf), "-f", "mpegts",
+               "-mpegts_copyts", "1", "-muxdelay", "0", "-muxpreload", "0"]
+    with atomic_write(path) as temporary, contextlib.ExitStack() as stack:
+        feed, count = None, 0
+        for frame in frames:
+            frame = even_sized(to_uint8(frame)[..., :3])
+            feed = feed or stack.enter_context(
+                Feed([*raw_input(frame, 25), *options, str(temporary)]))
+            if not feed.write(frame.tobytes()):
+                break
+            count += 1
+        code, words = feed.finish() if feed else (1, "")
         if code != 0 or count != len(ticks):
-            said.seek(0)
-            words = said.read(2000).decode(errors="replace").strip()
             raise IdfError("A part of the video could not be encoded",
-                           words[-160:] or f"{count} of {len(ticks)} frames",
+                           words or f"{count} of {len(ticks)} frames",
                            "check the free disk space")
         return temporary.stat().st_size
 
@@ -279,24 +254,15 @@ def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> st
     for how, codec in ways:
         sound = ["-i", str(sound_from), "-map", "0:v:0", "-map", "1:a:0"] if codec else \
             ["-map", "0:v:0"]
-        command = [ffmpeg_executable(), *QUIET, "-y", "-itsoffset", f"{index.times[0]:.6f}",
-                   "-f", "mpegts", "-i", "pipe:0", *sound, "-c:v", "copy",
-                   "-bsf:v", length, *codec, "-movflags", "+faststart", "-f", "mp4", str(path)]
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said)
-            try:
-                for part in parts:
-                    process.stdin.write(without_names(part.read_bytes()))
-                process.stdin.close()
-            except BrokenPipeError:
-                pass
-            code = process.wait()
-            said.seek(0)
-            words = said.read(2000).decode(errors="replace").strip()
+        with Feed(["-itsoffset", f"{index.times[0]:.6f}", "-f", "mpegts", "-i", "pipe:0", *sound,
+                   "-c:v", "copy", "-bsf:v", length, *codec, "-movflags", "+faststart", "-f", "mp4",
+                   str(path)]) as feed:
+            all(feed.write(without_names(part.read_bytes())) for part in parts)
+            code, words = feed.finish()
         if code == 0:
             written = len(index_video(path))
             if written == len(index):
                 return how
             words = f"{written} of {len(index)} frames"
-    raise IdfError("The video could not be put together", words[-160:],
+    raise IdfError("The video could not be put together", words,
                    "check the free disk space")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import struct
 import subprocess
 import warnings
@@ -21,6 +22,7 @@ import numpy as np
 
 from ..errors import IdfError
 from ..runtime.files import atomic_write
+from .ffmpeg import Feed, decode, even_sized, ffmpeg_executable, raw_input
 
 MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -215,95 +217,62 @@ def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 # --- video ----------------------------------------------------------------------------------------
 
-def ffmpeg_executable() -> str:
-    """imageio-ffmpeg's binary (or IMAGEIO_FFMPEG_EXE); IdfError where there is none."""
-    try:
-        import imageio_ffmpeg
-        return imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        raise IdfError("Video needs ffmpeg", str(error)[:120],
-                       "pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
-
-
 class VideoWriter:
     """Appends frames to an H.264 file; see `video_writer`."""
 
     def __init__(self, path: Path, fps: float, comment: str, crf: int):
-        self.path, self.fps, self.comment, self.crf = path, fps, comment, crf
-        self.count, self.size, self._process = 0, None, None
+        self.path, self.fps, self.count, self.size = path, fps, 0, None
+        self._options = ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-pix_fmt",
+                         "yuv420p", "-movflags", "+faststart"]
+        self._options += ["-metadata", f"comment={comment}"] if comment else []
+        self._stack = contextlib.ExitStack()
+        self._feed: Feed | None = None
 
     def append(self, frame: np.ndarray) -> None:
-        """frame: uint8 (H, W, 3) or float [0, 1], all of one size; odd sizes are padded by a
-        repeated row or column, since H.264 in 4:2:0 needs even ones."""
+        """Add a frame, uint8 (H, W, 3) or float in [0, 1], all of one size; odd sizes are padded.
+        """
         frame = to_uint8(frame)[..., :3]
-        if self.size is None:
-            self.size = frame.shape[:2]
-            self._start()
+        self.size = self.size or frame.shape[:2]
         if frame.shape[:2] != self.size:
             raise IdfError("The frames of a video differ in size",
-                           f"{frame.shape[:2]} after {self.size}")
-        h, w = self.size
-        frame = np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-        try:
-            self._process.stdin.write(np.ascontiguousarray(frame).tobytes())
-        except OSError:
-            self._fail()
+                           f"{frame.shape[:2]} after {self.size}", "bring them to one size")
+        frame = even_sized(frame)
+        if self._feed is None:
+            self._feed = self._stack.enter_context(
+                Feed([*raw_input(frame, self.fps), *self._options, str(self.path)]))
+        if not self._feed.write(frame.tobytes()):
+            self.finish()
         self.count += 1
 
-    def _start(self):
-        h, w = (n + n % 2 for n in self.size)
-        command = [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-y",
-                   "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{w}x{h}", "-r", f"{self.fps:g}",
-                   "-i", "-", "-an", "-c:v", "libx264", "-preset", "veryfast",
-                   "-crf", str(self.crf), "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
-        if self.comment:
-            command += ["-metadata", f"comment={self.comment}"]
-        self._process = subprocess.Popen([*command, str(self.path)], stdin=subprocess.PIPE,
-                                         stderr=subprocess.PIPE)
-
-    def _fail(self):
-        said = self._process.stderr.read().decode(errors="replace").strip()
-        self._process.wait()
-        raise IdfError("The video could not be encoded", said[-200:], "check the free disk space")
-
-    def finish(self):
-        if self._process is None:
-            raise IdfError("A video needs at least one frame", "0 frames")
-        self._process.stdin.close()
-        if self._process.wait() != 0:
-            self._fail()
-        self._process.stderr.close()
+    def finish(self) -> None:
+        """Close the file; IdfError where not all frames are in it."""
+        if self._feed is None:
+            raise IdfError("A video needs at least one frame", "0 frames", "give it some")
+        code, words = self._feed.finish()
+        if code:
+            raise IdfError("The video could not be encoded", words, "check the free disk space")
         written = sum(1 for _ in read_video(self.path))
         if written != self.count:  # ffmpeg may end quietly on a full disk
             raise IdfError("The video is incomplete", f"{written} of {self.count} frames",
                            "check the free disk space")
 
-    def abort(self):
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        if self._process is not None:
-            with contextlib.suppress(OSError):  # what was buffered for the dead process
-                self._process.stdin.close()
-            self._process.stderr.close()
+    def close(self) -> None:
+        """End the program, where it still runs."""
+        self._stack.close()
 
 
 @contextlib.contextmanager
 def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
-    """Context manager giving a VideoWriter; the file appears only when all frames are in it.
+    """Yield a VideoWriter; the file appears only when all frames are in it.
 
     crf: H.264 quality, 0 (lossless) … 51. comment: the MP4 comment tag (survives re-encoding).
     """
     path = Path(path)
     with atomic_write(path) as temporary:
-        temporary.touch()  # missing rights are told here; of ffmpeg's words only the last are shown
-        writer = VideoWriter(temporary, fps, comment, crf)
-        try:
+        temporary.touch()  # missing rights show here; of ffmpeg's words only the last are kept
+        with contextlib.closing(VideoWriter(temporary, fps, comment, crf)) as writer:
             yield writer
             writer.finish()
-        except BaseException:
-            writer.abort()
-            raise
 
 
 @dataclass(frozen=True)
@@ -322,8 +291,6 @@ class VideoInfo:
 
 def video_info(path) -> VideoInfo:
     """Header facts of a video file. IdfError: missing, or no video stream."""
-    import re
-
     if not Path(path).is_file():
         raise IdfError(f"The video {path} does not exist", "no such file")
     said = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
@@ -348,21 +315,10 @@ def video_info(path) -> VideoInfo:
 
 
 def read_video(path) -> Iterator[np.ndarray]:
-    """Yields uint8 (H, W, 3) frames one at a time; constant memory."""
+    """Yield uint8 (H, W, 3) frames one at a time; constant memory."""
     info = video_info(path)
-    size = info.width * info.height * 3
-    process = subprocess.Popen(
-        [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-i", str(path),
-         "-f", "rawvideo", "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        bufsize=max(size, 2**16))
-    try:
-        while len(data := process.stdout.read(size)) == size:
-            yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
-    finally:
-        process.stdout.close()
-        process.kill()
-        process.wait()
+    for data in decode(path, info.width * info.height * 3, ("-fps_mode", "passthrough")):
+        yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
 
 
 def is_image(path) -> bool:

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.media import ffmpeg_executable, to_uint8
+from ..data.ffmpeg import QUIET, ffmpeg_executable
+from ..data.media import to_uint8
 from ..errors import IdfError
 from ..runtime.files import atomic_write, sha256_file, write_bytes, write_json
 
@@ -197,7 +198,7 @@ def _mark_webp(path: Path, what: Mark) -> None:
 def _mark_mp4(path: Path, what: Mark) -> None:
     with atomic_write(path) as temporary:
         done = subprocess.run(
-            [ffmpeg_executable(), "-hide_banner", "-loglevel", "error", "-y", "-i", str(path),
+            [ffmpeg_executable(), *QUIET, "-y", "-i", str(path),
              "-map", "0", "-c", "copy", "-movflags", "+faststart", "-metadata",
              f"comment={what.text()}", str(temporary)],
             stdin=subprocess.DEVNULL, capture_output=True)

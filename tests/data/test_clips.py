@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers.data import media
 from idf_helpers.data.clips import (
     VideoIndex,
     index_video,
@@ -15,6 +14,7 @@ from idf_helpers.data.clips import (
     without_names,
     write_part,
 )
+from idf_helpers.data.ffmpeg import ffmpeg_executable
 from tests.fixtures.video import ffmpeg
 
 SECONDS, RATE = 2, 25
@@ -80,7 +80,7 @@ def test_sound_is_the_same_packets(clips, tmp_path):
     join_parts(tmp_path / "out.mp4", [tmp_path / "p.ts"], index, clips / "sound.mp4")
 
     def packets(path):
-        return subprocess.run([media.ffmpeg_executable(), "-loglevel", "error", "-i", str(path),
+        return subprocess.run([ffmpeg_executable(), "-loglevel", "error", "-i", str(path),
                                "-map", "0:a", "-c", "copy", "-f", "md5", "-"],
                               capture_output=True, check=True).stdout
 

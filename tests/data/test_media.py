@@ -11,6 +11,7 @@ from PIL import Image
 
 from idf_helpers import IdfError
 from idf_helpers.data import media
+from idf_helpers.data.ffmpeg import ffmpeg_executable
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (12, 16, 3), np.uint8)
@@ -128,7 +129,7 @@ def test_video_filmed_upright_is_read_upright(tmp_path):
     frame[:, :8] = (250, 250, 250)  # a bar at the left
     with media.video_writer(tmp_path / "a.mp4", 10) as video:
         video.append(frame)
-    subprocess.run([media.ffmpeg_executable(), "-loglevel", "error", "-display_rotation", "90",
+    subprocess.run([ffmpeg_executable(), "-loglevel", "error", "-display_rotation", "90",
                     "-i", str(tmp_path / "a.mp4"), "-c", "copy", str(tmp_path / "b.mp4")],
                    check=True)
     info = media.video_info(tmp_path / "b.mp4")

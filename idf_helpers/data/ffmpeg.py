@@ -1,0 +1,97 @@
+"""The program ffmpeg: raw frames out of a file, and bytes fed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..errors import IdfError
+
+QUIET = ("-hide_banner", "-loglevel", "error")
+
+
+def ffmpeg_executable() -> str:
+    """Return imageio-ffmpeg's binary (or IMAGEIO_FFMPEG_EXE); IdfError where there is none."""
+    try:
+        import imageio_ffmpeg
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise IdfError("Video needs ffmpeg", str(error)[:120],
+                       "pip install imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE") from None
+
+
+def decode(path, size: int, options: Sequence[str], seek: Sequence[str] = ()) -> Iterator[bytes]:
+    """Yield the bytes of one raw RGB frame after the other; nothing where there is none.
+
+    size: bytes of a frame. options: how frames are chosen. seek: options before the input.
+    """
+    process = subprocess.Popen(
+        [ffmpeg_executable(), *QUIET, *seek, "-i", str(path), *options, "-pix_fmt", "rgb24", "-f",
+         "rawvideo", "-"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, bufsize=max(size, 2**16))
+    assert process.stdout is not None
+    try:
+        while len(data := process.stdout.read(size)) == size:
+            yield data
+    finally:
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+def raw_input(frame: np.ndarray, rate: float) -> list[str]:
+    """Return the options for frames like this one on standard input."""
+    h, w = frame.shape[:2]
+    return ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{w}x{h}", "-r", f"{rate:g}", "-i", "-",
+            "-an"]
+
+
+def even_sized(frame: np.ndarray) -> np.ndarray:
+    """Return a (H, W, 3) frame with its last row and column repeated where H.264 in 4:2:0, which
+    needs even sizes, asks for it."""
+    h, w = frame.shape[:2]
+    return np.ascontiguousarray(np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
+
+
+class Feed:
+    """A running ffmpeg that reads from this process. Use as a context manager: it is killed where
+    `finish` was not reached."""
+
+    def __init__(self, arguments: Sequence[str]):
+        self._complaints = tempfile.TemporaryFile()
+        self._process = subprocess.Popen([ffmpeg_executable(), *QUIET, "-y", *arguments],
+                                         stdin=subprocess.PIPE, stderr=self._complaints)
+
+    def write(self, data) -> bool:
+        """Hand over bytes; False where the program has ended, and `finish` says why."""
+        try:
+            self._process.stdin.write(data)
+        except OSError:
+            return False
+        return True
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for the end; return the exit code and the last of what was complained about."""
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        code = self._process.wait()
+        return code, last_words(self._complaints)
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self.finish()
+        self._complaints.close()
+
+
+def last_words(complaints) -> str:
+    """Return the last 160 characters of the start of what a program wrote into a file."""
+    complaints.seek(0)
+    return complaints.read(2000).decode(errors="replace").strip()[-160:]
