@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    """Parsed and checked; Refused for a value out of range."""
+    """Return the parsed arguments; Refused for a value out of range."""
     p = argparse.ArgumentParser(prog="blender_turntable.py", description=__doc__.splitlines()[0])
     p.add_argument("model", type=Path, help=".blend, .glb, .gltf or .obj")
     p.add_argument("--out", type=Path, required=True, help="folder of the dataset")
@@ -86,7 +86,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _color(text: str) -> tuple[float, float, float] | None:
-    """Linear or display values alike: what is behind is composited as written. None = alpha."""
+    """Return the color behind, composited as written; None = alpha."""
     if text == "transparent":
         return None
     if text in COLORS:
@@ -96,7 +96,7 @@ def _color(text: str) -> tuple[float, float, float] | None:
     except ValueError:
         rgb = ()
     if len(rgb) != 3 or not all(0 <= x <= 1 for x in rgb):
-        raise Refused("There is no such background", text,
+        raise Refused("This background is unknown", text,
                       "use transparent, white, gray, black, or three numbers such as 0.2,0.4,0.8")
     return rgb
 
@@ -104,7 +104,7 @@ def _color(text: str) -> tuple[float, float, float] | None:
 # ---- geometry, without Blender -------------------------------------------------------------------
 
 def ring(views: int, elevation: float, start: float) -> list[list[list[float]]]:
-    """Camera-to-world matrices (4x4, OpenGL axes, z up) at DISTANCE from the origin, looking at it.
+    """Return camera-to-world matrices (4x4, OpenGL axes, z up), DISTANCE from the origin, facing it.
 
     View k is turned by start + 360 k / views degrees from the front, counterclockwise seen from
     above.
@@ -122,7 +122,7 @@ def ring(views: int, elevation: float, start: float) -> list[list[list[float]]]:
 
 
 def framing(points, fov: float, elevation: float) -> tuple[tuple[float, ...], float]:
-    """(middle of the points' box, distance from which a turn round it shows all of them).
+    """Return (middle of the points' box, distance from which a turn round it shows all of them).
 
     points: (N, 3) array. A point at radius r from the vertical axis through the middle is farthest
     out where its ray is tangent to its circle: distance r / sin(fov / 2). Up and down the bound is
@@ -139,7 +139,7 @@ def framing(points, fov: float, elevation: float) -> tuple[tuple[float, ...], fl
 
 
 def placed(matrix, center, unit: float) -> list[list[float]]:
-    """A matrix of `ring` in the model's own coordinates: 1 there is `unit` of the model's."""
+    """Return a matrix of `ring` in the model's own coordinates: 1 there is `unit` of these."""
     rows = [[*row[:3], row[3] * unit + center[i]] for i, row in enumerate(matrix[:3])]
     return [*rows, [0.0, 0.0, 0.0, 1.0]]
 
@@ -147,7 +147,7 @@ def placed(matrix, center, unit: float) -> list[list[float]]:
 # ---- files ---------------------------------------------------------------------------------------
 
 def record_of(a: argparse.Namespace) -> dict:
-    """What decides the pictures: the settings and the model's content."""
+    """Return what decides the pictures: the settings and the model's content."""
     digest = hashlib.sha256()
     with open(a.model, "rb") as stream:
         while block := stream.read(1 << 20):
@@ -163,8 +163,8 @@ def write_json(path: Path, value) -> None:
 
 
 def check_folder(out: Path, record: dict) -> None:
-    """Refused where the folder holds the pictures of another model, of other settings, or anything
-    else. Nothing is written."""
+    """Raise Refused where the folder holds the pictures of another model, of other settings, or
+    anything else. Nothing is written."""
     file = out / RECORD
     try:
         before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
@@ -186,7 +186,7 @@ def check_folder(out: Path, record: dict) -> None:
 # ---- Blender -------------------------------------------------------------------------------------
 
 def open_model(bpy, path: Path) -> None:
-    """The scene becomes the model. A .blend's own scripts are not run."""
+    """Open the model as the scene. A .blend's own scripts are not run."""
     kind = path.suffix.lower()
     try:
         if kind == ".blend":
@@ -204,8 +204,8 @@ def open_model(bpy, path: Path) -> None:
 
 
 def shown_objects(bpy, names: list[str]) -> list:
-    """The objects of the scene that a render shows and that have a surface; with names only those
-    and what hangs on them, the others hidden (lights stay)."""
+    """Return the objects of the scene that a render shows and that have a surface; with names only
+    those and their children, the others hidden (lights stay)."""
     scene = bpy.context.scene
     surfaces = [o for o in scene.objects
                 if o.type in ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES")]
@@ -233,7 +233,7 @@ def _belongs(o, names) -> bool:
 
 
 def surface_points(bpy, objects):
-    """(N, 3) array of the objects' vertices in the world, modifiers applied; the corners of its
+    """Return (N, 3) vertices of the objects in the world, modifiers applied; the corners of its
     box for what has none (curves of hair)."""
     import numpy as np
 
@@ -258,7 +258,8 @@ def surface_points(bpy, objects):
 
 
 def light(bpy, choice: str) -> None:
-    """Ours where they are asked for, or where the model has neither a lamp nor a lit world."""
+    """Put in our lights where they are asked for, or where the model has neither a lamp nor a lit
+    world."""
     scene = bpy.context.scene
     lamps = [o for o in scene.objects if o.type == "LIGHT" and not o.hide_render]
     if choice == "own" or (choice == "auto" and (lamps or _shines(scene.world))):
@@ -278,7 +279,7 @@ def light(bpy, choice: str) -> None:
 
 
 def _shines(world) -> bool:
-    """Whether a world lights a model well: Blender's own gray (0.05) does not."""
+    """Return whether a world lights a model well: Blender's own gray (0.05) does not."""
     if world is None:
         return False
     node = world.node_tree.nodes.get("Background") if world.use_nodes and world.node_tree else None
@@ -289,14 +290,10 @@ def _shines(world) -> bool:
 
 
 def _aimed(toward) -> list[list[float]]:
-    """A rotation whose +z points along `toward`: a lamp shines along its -z."""
-    n = math.sqrt(sum(c * c for c in toward))
-    z = [c / n for c in toward]
-    x = [-z[1], z[0], 0.0]
-    n = math.hypot(*x)
-    x = [c / n for c in x]
-    y = [z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]]
-    return [[x[i], y[i], z[i], 0.0] for i in range(3)] + [[0.0, 0.0, 0.0, 1.0]]
+    """Return a rotation whose +z points along `toward`: a lamp, as a camera, looks along its -z."""
+    x, y, z = toward
+    turned, raised = math.degrees(math.atan2(x, -y)), math.degrees(math.atan2(z, math.hypot(x, y)))
+    return placed(ring(1, raised, turned)[0], (0.0, 0.0, 0.0), 0.0)
 
 
 def _matrix(bpy, rows):
@@ -343,7 +340,7 @@ def add_camera(bpy, fov: float, unit: float):
 
 
 def put_behind(bpy, file: Path, color) -> None:
-    """The color behind the transparent picture in `file`, whose alpha then is 1."""
+    """Put the color behind the transparent picture in `file`, whose alpha then is 1."""
     import numpy as np
 
     image = bpy.data.images.load(str(file))
@@ -361,9 +358,8 @@ def put_behind(bpy, file: Path, color) -> None:
         bpy.data.images.remove(image)
 
 
-def turn(bpy, a: argparse.Namespace, say=print) -> Path:
-    """Renders what is missing; the folder of the dataset. Refused for everything that a user can
-    change."""
+def turn(bpy, a: argparse.Namespace, note=print) -> Path:
+    """Render what is missing; the folder of the dataset. Refused for all that a user can change."""
     record = record_of(a)
     check_folder(a.out, record)
     split, name = ("train_main", "transforms_train_main.json") if a.paper else \
@@ -404,17 +400,17 @@ def turn(bpy, a: argparse.Namespace, say=print) -> Path:
                               "check the free disk space; the same command goes on") from None
             finally:
                 part.unlink(missing_ok=True)
-            say(f"view {k}: {done + 1} of {len(missing)}", flush=True)
+            note(f"view {k}: {done + 1} of {len(missing)}", flush=True)
     write_json(a.out / name, {
         "camera_angle_x": math.radians(a.fov), "w": a.size, "h": a.size,
         "frames": [{"file_path": f"./{split}/r_{k}", "transform_matrix": m}
                    for k, m in enumerate(matrices)]})
-    say(f"{a.views} views in {a.out}" + ("" if missing else " (they were all there)"))
+    note(f"{a.views} views in {a.out}" + ("" if missing else " (they were all there)"))
     return a.out
 
 
 def own_arguments(argv: list[str]) -> list[str]:
-    """Behind Blender's `--`; all of them where the file runs by itself."""
+    """Return those behind Blender's `--`; all of them where the file runs by itself."""
     if "--" in argv:
         return argv[argv.index("--") + 1:]
     return argv[1:] if argv and argv[0].endswith(Path(__file__).name) else []

@@ -84,8 +84,8 @@ class EbsynthPropagator(Propagator):
                 raise IdfError(f"EbSynth ({self.program}) did not finish", str(error)[:160],
                                "try it by hand, or use the propagator geometry") from None
             if done.returncode or not files["out"].is_file():
-                said = (done.stderr or done.stdout).decode(errors="replace").strip()
-                raise IdfError(f"EbSynth ({self.program}) failed", said[-160:] or
+                output = (done.stderr or done.stdout).decode(errors="replace").strip()
+                raise IdfError(f"EbSynth ({self.program}) failed", output[-160:] or
                                f"exit code {done.returncode}", "try it by hand")
             return as_float(read_image(files["out"], "EbSynth frame"))
 

@@ -148,7 +148,7 @@ def _half_mask(mask, share):
 
 @inner
 def _random(a, b, c, d):
-    """A number in [0, 2^31) that depends on nothing but its arguments (integer hash)."""
+    """Return a number in [0, 2^31) that depends on its arguments alone (integer hash)."""
     x = np.uint32(a * 73856093 + b * 19349663 + c * 83492791 + d * 2654435761)
     x ^= x >> np.uint32(16)
     x = np.uint32(x * np.uint32(0x7FEB352D))
@@ -160,8 +160,8 @@ def _random(a, b, c, d):
 
 @inner
 def _distance(style, source_guide, target, target_guide, counts, y, x, sy, sx, weight, limit):
-    """Mean squared difference of two patches over the target's pixels that count; gives up beyond
-    `limit`."""
+    """Return the mean squared difference of two patches over the target's pixels that count;
+    infinite as soon as it is beyond `limit`."""
     h, w = counts.shape
     total, n = np.float32(0.0), 0
     for dy in range(-RADIUS, RADIUS + 1):
@@ -187,7 +187,7 @@ def _distance(style, source_guide, target, target_guide, counts, y, x, sy, sx, w
 
 @kernel
 def _start(pixels, match, centers, places, seed, fresh):
-    """Every pixel gets a match that is a source: its own where that is one, else a random one."""
+    """Give every pixel a match that is a source: its own where that is one, else a random one."""
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]
         sy, sx = match[y, x, 0], match[y, x, 1]
@@ -208,7 +208,7 @@ def _measure(pixels, match, cost, style, source_guide, target, target_guide, cou
 @kernel
 def _search(pixels, before, match, cost, style, source_guide, centers, target, target_guide,
             counts, use, rate, fill, jump, seed, weight):
-    """Matches of four neighbors at `jump`, shifted; then random ones, nearer and nearer."""
+    """Try the matches of four neighbors at `jump`, shifted; then random ones, ever nearer."""
     h, w = fill.shape
     sh, sw = centers.shape
     for k in range(pixels.shape[0]):
@@ -231,7 +231,7 @@ def _search(pixels, before, match, cost, style, source_guide, centers, target, t
 @inner
 def _try(match, cost, style, source_guide, centers, target, target_guide, counts, use, rate, y, x,
          sy, sx, weight):
-    """Takes the source (sy, sx) where distance and price together are less."""
+    """Take the source (sy, sx) where distance and price together are less."""
     if not (0 <= sy < centers.shape[0] and 0 <= sx < centers.shape[1] and centers[sy, sx]):
         return
     oy, ox = match[y, x, 0], match[y, x, 1]
@@ -255,7 +255,7 @@ def _spread(use, y, x, amount):
 
 @kernel
 def _vote(pixels, match, cost, style, fill, out):
-    """Each pixel: mean of what the patches of its neighborhood say of it, better ones more."""
+    """Set each pixel to the mean of what the patches round it hold there, better ones more."""
     h, w = fill.shape
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]

@@ -28,10 +28,6 @@ class Outline:
     grown: np.ndarray
     known: bool
 
-    @property
-    def changed(self) -> bool:
-        return bool((self.grown > 0.5).any() or not self.usable.all())
-
 
 def outline(view: View, picture: np.ndarray) -> Outline:
     """Compare a styled picture (H, W, 3) with the view's mask."""

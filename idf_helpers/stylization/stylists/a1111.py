@@ -10,55 +10,36 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Collection
 
 import numpy as np
 
 from ...data import media
 from ...errors import IdfError, shorten
 from ..config import ServerConfig
-from ..stylist import Stylist, View, as_float, checked_picture
-from .controls import CONTROLNETS, control_picture
-from .server import Server
+from ..stylist import View, as_float, checked_picture
+from .controls import control_picture
+from .server_stylist import CONTROLNETS, ServerStylist
 
-ADDRESS = "http://127.0.0.1:7860"
 PROGRAM = "The Stable Diffusion web UI"
-START = "start it with its API: webui.sh --api (webui-user.bat: set COMMANDLINE_ARGS=--api)"
 NO_API = "it runs without its API: start it with --api"
 NO_CONTROLNET = ("the extension sd-webui-controlnet is not installed there: install it in the tab "
                  "Extensions, or use --controlnet with no name")
-SAMPLER = "DPM++ 2M Karras"
 UNREADABLE = "look at the picture in the web UI's own window; a restart of it may help"
 
 
-class A1111Stylist(Stylist):
-    """Image-to-image on `/sdapi/v1/img2img`. Nothing is sent before `ready` or the first picture.
+class A1111Stylist(ServerStylist):
+    """Image-to-image on `/sdapi/v1/img2img`.
 
     used: what the server says that it used (seed, sampler, checkpoint).
     """
 
-    name = "a1111"
-    config_type = ServerConfig
-    source_type = "compositeWithTrainedAlgorithmicMedia"
-    reads_prompt = True
-    size = 512
-    multiple = 8
+    name, sampler = "a1111", "DPM++ 2M Karras"
+    address, program = "http://127.0.0.1:7860", PROGRAM
+    start = "start it with its API: webui.sh --api (webui-user.bat: set COMMANDLINE_ARGS=--api)"
 
     def __init__(self, config: ServerConfig):
         super().__init__(config)
-        self._server = Server(ADDRESS, PROGRAM, START, config)
-        self._controls = config.controls()
         self._names: dict | None = None
-
-    @property
-    def controls(self) -> Collection[str]:
-        return self._controls
-
-    def settings(self) -> dict:
-        c = self.config
-        return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
-                "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER,
-                "controlnet": self._controls}
 
     def ready(self) -> None:
         """Ask the server once whether it is there and has everything by name; IdfError if not."""
@@ -67,10 +48,6 @@ class A1111Stylist(Stylist):
         names = {**self._sampler(), "model": self._checkpoint()}
         names["controls"] = self._control_models()
         self._names = names
-
-    def prepare(self, views) -> None:
-        """`ready`, before the first picture."""
-        self.ready()
 
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references=()) -> np.ndarray:
@@ -119,7 +96,7 @@ class A1111Stylist(Stylist):
     def _sampler(self) -> dict:
         """Return sampler and scheduler as the server calls them. Since 1.9 they are two: "DPM++ 2M
         Karras" is "DPM++ 2M" with "Karras"; before, it is one name, and there is no such list."""
-        wanted = self.config.sampler or SAMPLER
+        wanted = self.config.sampler or self.sampler
         listed = _listed(self._server.get_json("/sdapi/v1/samplers", lacking=NO_API), "name",
                          "aliases")
         if wanted.lower() in listed:
@@ -201,7 +178,7 @@ class A1111Stylist(Stylist):
 
 
 def _used(info) -> dict:
-    """Return what the info string of an answer tells of its making; {} where it is unreadable."""
+    """Return how an answer was made, by its info string; {} where that is unreadable."""
     try:
         fields = json.loads(info)
     except (TypeError, ValueError):

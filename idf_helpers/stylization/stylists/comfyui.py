@@ -1,7 +1,7 @@
 """The stylist `comfyui`: a workflow on a ComfyUI server that the user runs.
 
-Routes as in ComfyUI's server.py: the pictures are uploaded, the workflow is queued, its history
-tells when it is done. No websocket is needed for that.
+Routes as in ComfyUI's server.py: the pictures are uploaded, the workflow is queued, and its
+history shows when it is finished. No websocket is needed for that.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from ...data import media
 from ...errors import IdfError, shorten
 from ...runtime.files import sha256_bytes, sha256_file, stable_hash
 from ..config import Control, ServerConfig
-from ..stylist import Reference, Stylist, View, as_float, checked_picture
-from .controls import CONTROLNETS, control_picture
-from .server import Server, TimedOut
+from ..stylist import Reference, View, as_float, checked_picture
+from .controls import control_picture
+from .server import TimedOut
+from .server_stylist import CONTROLNETS, ServerStylist
 from .workflow import PICTURES, Workflow, check, choices_of
 
-ADDRESS = "http://127.0.0.1:8188"
 PROGRAM = "ComfyUI"
-START = "start it: python main.py in its folder, or its desktop program; --server for its address"
 OTHER = "check that ComfyUI runs at that address, and not another program"
-SAMPLER = "dpmpp_2m"
 FOLDER = "idf"  # under ComfyUI's input folder
 
 
@@ -55,26 +53,21 @@ class ComfyConfig(ServerConfig):
                            "leave --controlnet out; give nodes the titles idf:depth, idf:canny")
 
 
-class ComfyStylist(Stylist):
-    """A workflow in API form, the user's or ours. Nothing is sent before `ready` or the first
-    picture.
+class ComfyStylist(ServerStylist):
+    """A workflow in API form, the user's or ours.
 
     Prompt, negative prompt, seed, strength and the pictures go into the nodes titled for them, see
     `workflow`.
     """
 
-    name = "comfyui"
+    name, sampler = "comfyui", "dpmpp_2m"
     config_type = ComfyConfig
-    source_type = "compositeWithTrainedAlgorithmicMedia"
-    reads_prompt = True
-    size = 512
-    multiple = 8
+    address, program = "http://127.0.0.1:8188", PROGRAM
+    start = "start it: python main.py in its folder, or its desktop program; --server: its address"
 
     def __init__(self, config: ComfyConfig):
         super().__init__(config)
-        self._server = Server(ADDRESS, PROGRAM, START, config)
         self._own = Workflow.read(config.workflow) if config.workflow else None
-        self._controls = config.controls()
         self._workflow: Workflow | None = None
         self._fixed: dict[str, object] = {}
 
@@ -84,11 +77,9 @@ class ComfyStylist(Stylist):
             [kind for kind in CONTROLNETS if self._own.has(f"idf:{kind}")]
 
     def settings(self) -> dict:
-        c = self.config
-        own = {"workflow": stable_hash(self._own.nodes)} if self._own else {
-            "controlnet": self._controls}
-        return {"stylist": self.name, "model": c.model, "negative_prompt": c.negative_prompt,
-                "steps": c.steps, "guidance": c.guidance, "sampler": c.sampler or SAMPLER, **own}
+        own = super().settings()
+        return own if self._own is None else own | {
+            "controlnet": {}, "workflow": stable_hash(self._own.nodes)}
 
     def ready(self) -> None:
         """Ask the server once whether it is there and has all nodes, models and samplers."""
@@ -111,15 +102,11 @@ class ComfyStylist(Stylist):
                 raise IdfError("The server has no checkpoint", "none in its folder "
                                "models/checkpoints", "put a Stable Diffusion model there")
             model = _file_of(c.model, checkpoints) if c.model else checkpoints[0]
-            fixed.update({"idf:model": model, "idf:sampler": c.sampler or SAMPLER})
+            fixed.update({"idf:model": model, "idf:sampler": c.sampler or self.sampler})
         nodes = workflow.filled(fixed)
         known = {kind: self._info(kind) for kind in {n["class_type"] for n in nodes.values()}}
         check(nodes, known, workflow.filled_inputs())
         self._workflow, self._fixed = workflow, fixed
-
-    def prepare(self, views) -> None:
-        """`ready`, before the first picture."""
-        self.ready()
 
     def stylize(self, view: View, prompt: str, seed: int, strength: float,
                 references: tuple[Reference, ...] = ()) -> np.ndarray:
@@ -249,7 +236,7 @@ def _stem(file: str) -> str:
 
 
 def _check_status(status, view: View) -> None:
-    """IdfError where the history says that the work failed or was interrupted."""
+    """Raise IdfError where the history shows that the work failed or was interrupted."""
     if not isinstance(status, dict) or status.get("status_str") != "error":
         return
     found = "see its own window"

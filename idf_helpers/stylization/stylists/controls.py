@@ -14,8 +14,6 @@ from ..stylist import View
 
 CANNY = (100, 200)  # hysteresis thresholds of the gray levels' gradient, those of ControlNet's demo
 FARTHEST = 80  # gray of the head's farthest part; what lies behind is 0
-CONTROLNETS = {"canny": "control_v11p_sd15_canny", "depth": "control_v11f1p_sd15_depth",
-               "normal": "control_v11p_sd15_normalbae"}  # ControlNet 1.1, as servers call them
 
 
 def control_picture(view: View, kind: str) -> np.ndarray:
@@ -31,7 +29,7 @@ def control_picture(view: View, kind: str) -> np.ndarray:
 
 
 def _canny(view: View) -> np.ndarray:
-    """White edges on black (Canny 1986) of the view as it is, not of what a picture starts from."""
+    """Return white edges on black (Canny 1986) of the view, not of what a picture starts from."""
     import cv2
 
     gray = cv2.cvtColor(np.ascontiguousarray(to_uint8(view.source())), cv2.COLOR_RGB2GRAY)
@@ -39,7 +37,7 @@ def _canny(view: View) -> np.ndarray:
 
 
 def _depth(view: View) -> np.ndarray:
-    """Near is white, as MiDaS has it and ControlNets were trained on: inverse depth, the head's own
+    """Return inverse depth: near is white, as MiDaS has it and ControlNets expect; the head's own
     range (1st to 99th percentile) stretched over FARTHEST to 255."""
     seen = np.isfinite(view.depth) & (view.depth > 0)
     gray = np.zeros(view.depth.shape, np.float32)
@@ -52,8 +50,8 @@ def _depth(view: View) -> np.ndarray:
 
 
 def _normal(view: View) -> np.ndarray:
-    """The colors of ScanNet's normals, on which `normalbae` was trained: red to the left, green
-    up, blue toward the camera; (0.5, 0.5, 1) where nothing is known."""
+    """Return the colors of ScanNet's normals, on which `normalbae` was trained: red to the left,
+    green up, blue toward the camera; (0.5, 0.5, 1) where nothing is known."""
     known = np.linalg.norm(view.normal, axis=-1, keepdims=True) > 0.5
     n = np.where(known, view.normal * np.float32([-1, 1, 1]), np.float32([0, 0, 1]))
     return to_uint8(0.5 * n + 0.5)

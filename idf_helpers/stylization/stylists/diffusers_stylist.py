@@ -3,7 +3,7 @@
 Stable Diffusion 1.5 and XL start from the view, noised as far as `strength` says, and are guided
 by ControlNets (Zhang et al., 2023) that see the view's depth, edges or normals. Editors
 (InstructPix2Pix; FLUX.1 Kontext, Qwen-Image-Edit and others) take the view and an instruction.
-Which of them a folder holds is told by its model_index.json. diffusers 0.39 to 0.42.
+A folder's model_index.json shows which of them it holds. diffusers 0.39 to 0.42.
 """
 
 from __future__ import annotations

@@ -77,15 +77,15 @@ class Folder:
     index: dict
 
     def fingerprint(self) -> str:
-        """Changes with the weights, told from the files' names, sizes and ends (gigabytes are not
-        read), and with the index; for settings."""
+        """Return a hash that changes with the index and the weights, by the files' names, sizes
+        and ends (gigabytes are not read)."""
         files = sorted((p.relative_to(self.path).as_posix(), *_end(p))
                        for p in self.path.rglob("*.safetensors") if p.is_file())
         return stable_hash([self.index, files])[:16]
 
 
 def _end(path: Path) -> tuple[int, str]:
-    """A file's size, and the hash of its last 64 KiB: of a .safetensors, weights."""
+    """Return a file's size, and the hash of its last 64 KiB: of a .safetensors, weights."""
     size = path.stat().st_size
     with open(path, "rb") as stream:
         stream.seek(max(0, size - 65536))
@@ -93,7 +93,7 @@ def _end(path: Path) -> tuple[int, str]:
 
 
 def missing() -> str | None:
-    """What of diffusers' packages is not installed, and the command to get it; None = all there."""
+    """Return which of diffusers' packages is not installed, and the command to get it, or None."""
     for package in ("torch", "diffusers", "transformers", "safetensors"):
         if importlib.util.find_spec(package) is None:
             return f"{package} is not installed: {INSTALL}"
@@ -101,12 +101,12 @@ def missing() -> str | None:
 
 
 def repo_of(model: str) -> str:
-    """The hub's id for a short name; anything else stands for itself."""
+    """Return the hub's id for a short name; anything else stands for itself."""
     return HUB_MODELS[model].repo if model in HUB_MODELS else model
 
 
 def find(model: str, kind: str) -> Folder:
-    """A model by its folder, short name or id; kind "pipeline" or "controlnet".
+    """Return a model by its folder, short name or id; kind "pipeline" or "controlnet".
 
     IdfError: not on this machine (with the command to fetch it), or not whole.
     """
@@ -120,7 +120,7 @@ def find(model: str, kind: str) -> Folder:
 
 
 def locate(model: str) -> Path:
-    """The file or folder of a model on this machine, its content not looked at; or IdfError."""
+    """Return the file or folder of a model on this machine, not looked into; or IdfError."""
     path = Path(model).expanduser()
     if path.exists():
         return path
@@ -139,7 +139,7 @@ def locate(model: str) -> Path:
 
 
 def how_to_get(model: str) -> str:
-    """The command that fetches a model: ours for the table's, else the hub's own."""
+    """Return the command that fetches a model: ours for the table's, else the hub's own."""
     named = next((m for m in HUB_MODELS.values() if model in (m.name, m.repo)), None)
     if named:
         return f"idf download {named.name}   (about {named.gigabytes:g} GB; {named.license})"
@@ -178,7 +178,7 @@ def _whole(model, folder, index, faults, variants) -> Folder:
 
 
 def _part(folder: Path, kind: str) -> tuple[str | None, str]:
-    """(variant of its weights, what is missing or "") of one part of a pipeline."""
+    """Return (variant of its weights, what is missing or "") of one part of a pipeline."""
     if not folder.is_dir():
         return None, "the folder is missing"
     if "Tokenizer" in kind:
@@ -196,8 +196,8 @@ def _part(folder: Path, kind: str) -> tuple[str | None, str]:
 
 
 def _weights(folder: Path) -> tuple[str | None, str]:
-    """The same of a folder with weights: whole files, or an index and all that it names. Pickled
-    weights (.bin, .ckpt) count as missing, for they may hold code."""
+    """Return the same of a folder with weights: whole files, or an index and all that it names.
+    Pickled weights (.bin, .ckpt) count as missing, for they may hold code."""
     for ending, variant in ((".safetensors", None), (".fp16.safetensors", "fp16")):
         files = [p for p in folder.glob(f"*{ending}")
                  if variant or ".fp16" not in p.name and ".non_ema" not in p.name]
@@ -221,7 +221,7 @@ def _weights(folder: Path) -> tuple[str | None, str]:
 # ---- the network, on request -----------------------------------------------------------------
 
 def listing() -> str:
-    """Name, purpose, size, license and source of each, and whether it is here; for a terminal."""
+    """Return name, purpose, size, license and source of each, and whether it is here, as text."""
     lines = ["models for `idf stylize --stylist diffusers`, from the Hugging Face hub into its own "
              "cache (HF_HOME);", "checked by the hub's hashes, not pinned by this project:"]
     for m in HUB_MODELS.values():
@@ -231,7 +231,7 @@ def listing() -> str:
 
 
 def is_present(name: str) -> bool:
-    """Whether a model of the table is on this machine, and whole."""
+    """Return whether a model of the table is on this machine, and whole."""
     try:
         if HUB_MODELS[name].kind == "lora":
             lora_file(name)
@@ -243,7 +243,7 @@ def is_present(name: str) -> bool:
 
 
 def lora_file(model: str) -> Path:
-    """The one .safetensors file of a LoRA given as file, folder, short name or id; or IdfError."""
+    """Return the one .safetensors file of a LoRA given as file, folder, short name or id."""
     path = locate(model)
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
@@ -259,7 +259,7 @@ def lora_file(model: str) -> Path:
 
 
 def fetch(name: str) -> Path:
-    """A model of the table, downloaded into the hub's cache; the folder. Only on request.
+    """Download a model of the table into the hub's cache, on request only; the folder.
 
     IdfError: the packages are missing, the hub is out of reach or has moved the id, or what came
     is not whole.

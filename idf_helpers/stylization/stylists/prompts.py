@@ -23,5 +23,5 @@ PROMPTS: dict[str, str] = {
 
 
 def ready(name: str) -> str:
-    """The prompt of that name; any other text is a prompt itself."""
+    """Return the prompt of that name; any other text is a prompt itself."""
     return PROMPTS.get(name.strip().lower(), name)

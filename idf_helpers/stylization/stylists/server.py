@@ -111,7 +111,7 @@ class Server:
                 worker.join(every_s)
                 if not worker.is_alive():
                     break
-                with contextlib.suppress(IdfError):  # the work itself tells what is wrong
+                with contextlib.suppress(IdfError):  # the work itself reports what is wrong
                     watch()
         except BaseException:
             self.quietly(interrupt)
@@ -124,7 +124,7 @@ class Server:
 
     @staticmethod
     def quietly(action: Callable[[], None]) -> None:
-        """Does it where it can be done; for cleaning up behind another error."""
+        """Do it where it can be done; for cleaning up behind another error."""
         with contextlib.suppress(IdfError):
             action()
 
@@ -174,8 +174,8 @@ class Server:
         body = b""
         with contextlib.suppress(OSError, http.client.HTTPException):
             body = error.read(BLOCK)
-        path, said = path.split("?")[0], _words(body)
-        found = f"{error.code} {error.reason}: {said}".rstrip(": ")
+        path = path.split("?")[0]
+        found = f"{error.code} {error.reason}: {_words(body)}".rstrip(": ")
         if error.code in (401, 403):
             return IdfError(f"{self.program} at {self.url} wants another user or password"
                             if "Authorization" in self._headers else
@@ -261,22 +261,19 @@ def _words(body: bytes) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())[:300]
-    said = []
+    found: list[str] = []
 
     def collect(part):
-        if isinstance(part, dict):
-            where = part.get("loc")
-            if where and "msg" in part:
-                said.append(f"{'.'.join(map(str, where))}: {part['msg']}")
-                return
+        if isinstance(part, dict) and part.get("loc") and "msg" in part:
+            found.append(f"{'.'.join(map(str, part['loc']))}: {part['msg']}")
+        elif isinstance(part, dict):
             for key in ("detail", "errors", "error", "message", "details"):
-                if key in part:
-                    collect(part[key])
+                collect(part.get(key))
         elif isinstance(part, list):
             for item in part[:5]:
                 collect(item)
-        elif isinstance(part, str) and part.strip() and part.strip() not in said:
-            said.append(part.strip())
+        elif isinstance(part, str) and part.strip() and part.strip() not in found:
+            found.append(part.strip())
 
     collect(value)
-    return "; ".join(said)[:500]
+    return "; ".join(found)[:500]

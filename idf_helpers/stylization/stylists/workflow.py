@@ -40,7 +40,8 @@ class Workflow:
 
     @classmethod
     def read(cls, path: str | Path) -> Workflow:
-        """IdfError: no such file, no JSON, not in API form, a placeholder missing or misspelt."""
+        """Read a file. IdfError: none, no JSON, not in API form, a placeholder missing or misspelt.
+        """
         nodes = read_json(path, "workflow")
         if isinstance(nodes, dict) and isinstance(nodes.get("nodes"), list):
             raise IdfError(f"The workflow {path} is not in API form", "it has a list of nodes: the "
@@ -89,12 +90,12 @@ class Workflow:
         return bool(self.titled(word))
 
     def titled(self, word: str) -> list[str]:
-        """Ids of the nodes whose title has the word."""
+        """Return the ids of the nodes whose title has the word."""
         return [i for i, node in self.nodes.items() if word in _title(node).split()]
 
     def filled(self, values: dict[str, object]) -> dict:
-        """The nodes with each placeholder's value ("idf:seed": 7) put in; those without a value
-        keep what the file has. IdfError where a node has no input for it."""
+        """Return the nodes with each placeholder's value ("idf:seed": 7) put in; those without a
+        value keep what the file has. IdfError where a node has no input for it."""
         nodes = copy.deepcopy(self.nodes)
         for word, value in values.items():
             for i in self.titled(word):
@@ -109,13 +110,13 @@ class Workflow:
         return nodes
 
     def filled_inputs(self) -> set[tuple[str, str]]:
-        """(node id, input) of those that pictures come into, for who checks values of lists."""
+        """Return (node id, input) of those that pictures go into; their values are in no list."""
         words = [f"idf:{kind}" for kind in PICTURES]
         return {(i, "image") for word in words for i in self.titled(word)}
 
 
 def check(nodes: dict, known: dict[str, dict], skip: set[tuple[str, str]]) -> None:
-    """IdfError where a server lacks a node's class, or a file or name that a node asks for.
+    """Raise IdfError where a server lacks a node's class, or a file or name that a node asks for.
 
     known: class -> its `/object_info`; {} for a class that the server does not have. Inputs with a
     list of choices are compared with it, but those of `skip`.
@@ -145,7 +146,8 @@ FLAGS = {"ckpt_name": "with --model", "control_net_name": "with --controlnet KIN
 
 
 def choices_of(spec) -> list | None:
-    """Of an input's declaration: [[a, b], {…}], or ["COMBO", {"options": [a, b]}]; None = free."""
+    """Return the choices that an input declares, [[a, b], {…}] or ["COMBO", {"options": [a, b]}];
+    None = free."""
     if not isinstance(spec, (list, tuple)) or not spec:
         return None
     if isinstance(spec[0], list):
