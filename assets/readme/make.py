@@ -19,7 +19,7 @@ from idf_helpers.data.cameras import orbit
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.data.media import over, read_image, resize_area, to_uint8, write_image
-from idf_helpers.exporting.gallery import frames_by_yaw
+from idf_helpers.data.sequence import frames_by_yaw
 from idf_helpers.notebook.video_panel import swap_clip
 from idf_helpers.reconstruction import load, mark_of_model
 from idf_helpers.reconstruction.avatar.pictures import edit_strip

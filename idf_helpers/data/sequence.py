@@ -66,6 +66,19 @@ def farthest_first(distance_to: Callable[[int], np.ndarray], first: int, count: 
 
 def front_view(cameras: Sequence[Camera]) -> int:
     """Return the number of the view most in front, at eye level."""
+    return views_by_yaw(cameras, [0.0])[0][1]
+
+
+def views_by_yaw(cameras: Sequence[Camera], yaws: Iterable[float]) -> list[tuple[float, int]]:
+    """Return for each yaw in degrees the view nearest to it, at eye level, each view once: its own
+    yaw and its number."""
     scene = scene_frame(cameras)
     angles = [yaw_pitch(c, scene) for c in cameras]
-    return min(range(len(angles)), key=lambda i: abs(angles[i][0]) + 0.5 * abs(angles[i][1] - 5))
+    nearest = [min(range(len(angles)), key=lambda i: abs(angles[i][0] - yaw)
+                   + 0.5 * abs(angles[i][1] - 5.0)) for yaw in yaws]
+    return [(angles[i][0], i) for i in dict.fromkeys(nearest)]
+
+
+def frames_by_yaw(frames: Sequence[Frame], yaws: Iterable[float]) -> list[tuple[float, Frame]]:
+    """Return `views_by_yaw` with the frames themselves."""
+    return [(yaw, frames[i]) for yaw, i in views_by_yaw([f.camera for f in frames], yaws)]

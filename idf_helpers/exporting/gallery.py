@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..data.cameras import scene_frame, yaw_pitch
 from ..data.contact_sheet import before_after
-from ..data.dataset import Dataset, Frame
+from ..data.dataset import Dataset
 from ..data.media import write_image
+from ..data.sequence import frames_by_yaw
 from ..provenance import marked
 from ..provenance.lineage import copy_consent, mark_of
 from ..reconstruction.splats.model_path import find_model
@@ -65,12 +64,3 @@ def swap_sheet(before: Dataset, after: Dataset, cell: int = 160) -> np.ndarray:
     return before_after([f.image() for _, f in chosen],
                         [swapped[f.name].image() for _, f in chosen], cell,
                         [f"yaw {yaw:.0f}" for yaw, _ in chosen])
-
-
-def frames_by_yaw(frames: Sequence[Frame], yaws: Sequence[float]) -> list[tuple[float, Frame]]:
-    """Return for each yaw in degrees the frame nearest to it, at eye level; as (its yaw, frame)."""
-    scene = scene_frame([f.camera for f in frames])
-    angles = [yaw_pitch(f.camera, scene) for f in frames]
-    nearest = [min(range(len(frames)), key=lambda i: abs(angles[i][0] - yaw)
-                   + 0.5 * abs(angles[i][1] - 5.0)) for yaw in yaws]
-    return [(angles[i][0], frames[i]) for i in dict.fromkeys(nearest)]

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ..data.cameras import Camera, scene_frame
-from ..data.dataset import Dataset, Frame
+from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..data.media import over, resize_area, to_uint8, video_writer
+from ..data.sequence import in_time
 from ..errors import IdfError, shorten
 from ..provenance import marked
 from ..provenance.lineage import copy_consent
@@ -24,7 +25,7 @@ from ..reconstruction.avatar.basis import ExpressionBasis
 from ..reconstruction.avatar.expression_pca import neutral_expression
 from ..reconstruction.avatar.pose import mean_rotation, pose_features
 from ..reconstruction.avatar.scene import AvatarScene
-from ..reconstruction.avatar.sequence import check_expressions, expression_names, sequence_number
+from ..reconstruction.avatar.sequence import check_expressions, expression_names
 from ..runtime.files import stable_hash
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
@@ -105,15 +106,10 @@ def _only_numbered(names: tuple[str, ...]) -> bool:
     return all(n[:1] == "e" and n[1:].isdigit() for n in names)
 
 
-def driver_frames(driver: Dataset) -> list[Frame]:
-    """Return all frames in the order of their numbers."""
-    return sorted(driver.frames, key=lambda f: (sequence_number(f) or 0, f.name))
-
-
 def transfer_from(scene: AvatarScene, driver: Dataset, config: ReenactConfig) -> Transfer:
     """Return what takes the driver's frames to the avatar; its rest is the smallest expression.
     IdfError: no or broken expressions, other names."""
-    frames = driver_frames(driver)
+    frames = in_time(driver.frames)
     check_expressions(frames)
     neutral = neutral_expression(np.stack([f.expression for f in frames]))
     return Transfer(scene, expression_names(driver), neutral,
@@ -141,7 +137,7 @@ def reenact(run: str | Path, driver: Dataset | str | Path, out: str | Path,
     scene, driver = load_avatar(run), as_dataset(driver, reporter)
     transfer = transfer_from(scene, driver, config)
     mark = mark_of_model(run)
-    frames = driver_frames(driver)[:config.frames]
+    frames = in_time(driver.frames)[:config.frames]
     with RunFolder(out, stage="reenact", backend="cpu", config=config,
                    inputs={"avatar": mark.run_id, **driver.fingerprint()}, resume=resume) as folder:
         path = folder.path / VIDEO

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from .. import provenance
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
+from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
-from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..exporting.gallery import SHEET_YAWS
 from ..runtime.progress import Reporter
 from ..runtime.tables import Table
 from ..swapping.config import SwapConfig
@@ -42,14 +43,14 @@ def present_swappers(offers: frozenset[str] = frozenset({VIEWS})) -> list[str]:
 
 
 def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str] | None = None,
-                  cell: int = 130, progress: Callable[[str, float], None] | None = None
-                  ) -> SwapComparison:
+                  cell: int = 130, reporter: Reporter | None = None) -> SwapComparison:
     """Swap a few views, from one profile to the other, by every swapper; write nothing.
 
     source: a photo (path or bytes). consent: as for `swap_dataset`. names: of the swappers, None =
     `present_swappers`. A swapper that refuses these views has its reason in the table. IdfError:
     bad photo, no consent.
     """
+    reporter = reporter or Reporter()
     photos, faces = read_sources(source, None)
     provenance.require_consent(consent, photos, [f.path for f in data.frames])
     names = list(names) if names is not None else present_swappers()
@@ -77,6 +78,5 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
         pictures += [r.image for r in results]
         captions += [backend.name, *[r.status.replace("_", " ") if r.status != "swapped" else ""
                                      for r in results[1:]]]
-        if progress is not None:
-            progress("comparing swappers", (k + 1) / len(names))
+        reporter.step("comparing swappers", (k + 1) / len(names))
     return SwapComparison(contact_sheet(pictures, len(before), cell, captions), Table(rows))

@@ -13,8 +13,9 @@ from ..data import samples
 from ..data.dataset import Dataset
 from ..data.inputs import open_dataset, open_photo
 from ..data.media import read_image, resize_area
+from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
-from ..exporting.gallery import frames_by_yaw, swap_sheet
+from ..exporting.gallery import swap_sheet
 from ..face.topology import TRIANGLES
 from ..runtime.files import read_json, stable_hash
 from ..swapping.config import SwapConfig

@@ -17,8 +17,9 @@ from ..catalogue import STAGES
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.media import encode_image, read_image
+from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
-from ..exporting.gallery import SHEET_YAWS, frames_by_yaw
+from ..exporting.gallery import SHEET_YAWS
 from ..runtime.colab import in_colab
 from ..runtime.progress import Reporter
 from ..runtime.tables import Table

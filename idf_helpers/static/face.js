@@ -2,7 +2,7 @@
 //
 //   const face = new FacePanel(root, rig, {onchange: weights => view.setWeights(weights)});
 //
-// root: where shell.html is; rig: what view/rig.py wrote: sliders, neutral (E), weights (E × K),
+// root: where shell.html is; rig: what exporting/avatar_payload.py wrote: sliders, neutral (E), weights (E × K),
 // perhaps a track. The expression is E numbers, the view takes K weights = (e − neutral) W.
 
 export class FacePanel {

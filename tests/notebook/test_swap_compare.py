@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from idf_helpers import Dataset, IdfError
+from idf_helpers import Dataset, IdfError, Reporter
 from idf_helpers.data import media, samples
 from idf_helpers.notebook.swap_compare import compare_swaps, present_swappers
 from idf_helpers.swapping.methods import SWAPPERS, entry_of
@@ -20,11 +20,15 @@ def test_present_swappers_side_by_side(small_head, tmp_path, monkeypatch):
     for name in names:
         assert SWAPPERS.find(name).missing() is None
     data = Dataset.open(small_head)
-    said = []
+    parts = []
+
+    class Steps(Reporter):
+        def step(self, what, fraction, details=""):
+            parts.append(fraction)
+
     names = ["mesh", "onnx:tiny", "uv+onnx:tiny"]
-    done = compare_swaps(data, samples.photo("C"), names=names, cell=96,
-                         progress=lambda step, part: said.append(part))
-    assert [r["swapper"] for r in done.table.rows] == names and said[-1] == 1 and len(said) == 3
+    done = compare_swaps(data, samples.photo("C"), names=names, cell=96, reporter=Steps())
+    assert [r["swapper"] for r in done.table.rows] == names and parts[-1] == 1 and len(parts) == 3
     assert all(r["swapped"] > 2 and r["cpu seconds"] > 0 for r in done.table.rows)
     assert done.table.rows[1]["license"] == "made by a test"
     assert done.picture.dtype == np.uint8 and done.picture.shape[1] == 96 * done.table.rows[0]["of"]

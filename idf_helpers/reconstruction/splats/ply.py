@@ -147,11 +147,6 @@ def check_values(g: Gaussians, path) -> Gaussians:
     return g.checked()
 
 
-def read_comments(path) -> list[str]:
-    """The comment lines of a `.ply` header, in order, as written."""
-    return list(read_header(Path(path)).comments)
-
-
 def read_header(path: Path) -> Header:
     """Parses the header of any `.ply`; raises IdfError where it is none or makes no sense."""
     lines, length = _header_lines(path)

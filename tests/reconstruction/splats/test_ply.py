@@ -9,7 +9,7 @@ from idf_helpers.reconstruction.splats.gaussians import SH_C0
 from idf_helpers.reconstruction.splats.ply import (
     REQUIRED,
     property_names,
-    read_comments,
+    read_header,
     read_header,
     read_ply,
     write_ply,
@@ -61,8 +61,8 @@ def test_comments_come_back_and_cannot_break_the_header(tmp_path):
     said = ["synthetic, made with a tool", 'idf {"run": "ab12", "n": 3}', "end_header", "",
             "line\nbreak\r\nelement vertex 7", "na\u00efve"]
     path = write_ply(random_gaussians(3), tmp_path / "c.ply", comments=said)
-    assert read_comments(path) == [said[0], said[1], "end_header", "",
-                                   "line break element vertex 7", "na\\xefve"]
+    assert list(read_header(path).comments) == [said[0], said[1], "end_header", "",
+                                                "line break element vertex 7", "na\\xefve"]
     assert len(read_ply(path)) == 3
 
 
