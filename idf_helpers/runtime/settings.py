@@ -35,6 +35,12 @@ class Settings:
         self._check_together()
         return self
 
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that do not have their default."""
+        default = type(self)()
+        return {f.name: getattr(self, f.name) for f in fields(self)  # type: ignore[arg-type]
+                if getattr(self, f.name) != getattr(default, f.name)}
+
     def _check_together(self) -> None:
         """Raise IdfError where fields do not fit each other; for subclasses that have such."""
 

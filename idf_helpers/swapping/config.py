@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import IdfError
@@ -40,11 +40,6 @@ class SwapConfig(Settings):
     def one_head(self) -> bool:
         """Whether the clearest face of each picture is meant, which is all that `uv` can swap."""
         return self.target == "one" and not self.reference
-
-    def changed(self) -> dict[str, object]:
-        """Return the settings that are not the defaults."""
-        return {f.name: getattr(self, f.name) for f in fields(self)
-                if getattr(self, f.name) != f.default}
 
     def _check_together(self) -> None:
         if self.similarity is not None and not self.reference:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..data.media import is_image, is_video
+from ..errors import IdfError, shorten
 from ..runtime.progress import Reporter
 from .config import SwapConfig, VideoConfig
 from .dataset import swap_dataset
@@ -39,12 +40,15 @@ def swap(target: Dataset | str | Path, source: str | Path | bytes | Sequence[str
     consent, bad input or settings, something missing for the method.
     """
     reporter = reporter or Reporter()
-    if not isinstance(target, Dataset):
-        path = Path(target)
-        if is_video(path) and not path.is_dir():
-            return swap_video(path, source, out, config, video, consent=consent, engine=engine,
-                              workers=workers, resume=resume, reporter=reporter)
-        if path.is_file() and not path.suffix.lower() == ".zip" or is_image(path):
-            return swap_image(path, source, out, config, consent=consent, resume=resume)
+    path = None if isinstance(target, Dataset) else Path(target)
+    if path is not None and is_video(path) and not path.is_dir():
+        return swap_video(path, source, out, config, video, consent=consent, engine=engine,
+                          workers=workers, resume=resume, reporter=reporter)
+    if video is not None and video.changed():
+        raise IdfError("The settings of a video are given, but the target is no video",
+                       shorten(video.changed()), "leave the --video flags out")
+    if path is not None and (is_image(path) or path.is_file() and path.suffix.lower() != ".zip"):
+        return swap_image(path, source, out, config, consent=consent, resume=resume,
+                          reporter=reporter)
     return swap_dataset(as_dataset(target, reporter), source, out, config, consent=consent,
                         engine=engine, workers=workers, resume=resume, reporter=reporter)

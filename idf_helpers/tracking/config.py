@@ -26,8 +26,6 @@ class TrackConfig(Settings):
     """Frames of the test split at the end of the clip; None = a fifth of it, at most 1000."""
     smoothing: Annotated[float, Interval(ge=0, le=10)] = 1.0
     """Of poses and expressions over time, frames; 0 leaves every frame alone."""
-    sparsity: Annotated[float, Interval(ge=0, le=10)] = 1.0
-    """How much evidence an expression needs; more leaves small ones at 0."""
     identity: bool = True
     """Fit the face's shape; without, everybody has the mean face."""
     brows: bool = True

@@ -98,12 +98,11 @@ class Track:
 class FrameFitter:
     """Pose and expression of one frame at a time.
 
-    neutral: (468, 3) cm. sparsity: see `TrackConfig`. turned: (5, 468, 3) cm, this face's own terms
+    neutral: (468, 3) cm. turned: (5, 468, 3) cm, this face's own terms
     of what the landmark model makes of it when it turns, beside those of all faces.
     """
 
-    def __init__(self, model: FaceModel, lens: Lens, neutral=None, sparsity: float = 1.0,
-                 turned=None):
+    def __init__(self, model: FaceModel, lens: Lens, neutral=None, turned=None):
         self.model, self.lens = model, lens
         self.turned = np.zeros((OWN_TERMS, POINTS, 3)) if turned is None else turned
         self.neutral = np.asarray(model.rest if neutral is None else neutral, np.float64)
@@ -115,7 +114,7 @@ class FrameFitter:
         self.weights = 1 / (model.point_noise.astype(np.float64) ** 2 + NOISE**2)
         names = model.seen
         usual = np.array([n.removesuffix("_L").removesuffix("_R") in USUAL for n in names])
-        self.l1 = np.where(usual, SPARSE, SPARSE_RARE) * sparsity
+        self.l1 = np.where(usual, SPARSE, SPARSE_RARE)
         self.prior = np.diag(1 / np.where(usual, RIDGE, RIDGE_RARE) ** 2)
         for i, n in enumerate(names):
             if n.endswith("_L") and n[:-1] + "R" in names:
@@ -234,7 +233,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
     fov = config.fov or _find_fov(xy[keys], width, height, model, config, reporter)
     lens = Lens.of(fov, width, height)
     identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, reporter)
-    fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
+    fitter = FrameFitter(model, lens, neutral, turned)
 
     n = len(xy)
     poses = np.full((n, 4, 4), np.nan)
@@ -315,7 +314,7 @@ def _keyframes(xy, there, count: int) -> np.ndarray:
 def _fit_identity(xy, lens, model, config, reporter, rounds: int = 6):
     """identity (I,), the neutral face (468, 3), its own turned terms and what the fit costs (minus
     log likelihood up to a constant) of some frames (K, 468, 2)."""
-    fitter = FrameFitter(model, lens, None, config.sparsity)
+    fitter = FrameFitter(model, lens)
     identity, total = np.zeros(len(model.identity)), np.inf
     poses, weights = [None] * len(xy), [None] * len(xy)
     for k in range(rounds if config.identity else 0):
@@ -331,7 +330,7 @@ def _fit_identity(xy, lens, model, config, reporter, rounds: int = 6):
             break
         identity, neutral, turned, total = shape_step(
             model, [(xy[i], poses[i], weights[i], fitter) for i in rows])
-        fitter = FrameFitter(model, lens, neutral, config.sparsity, turned)
+        fitter = FrameFitter(model, lens, neutral, turned)
         reporter.step("fitting the face's shape", (k + 1) / rounds)
     return identity, fitter.neutral, fitter.turned, total
 

@@ -64,7 +64,7 @@ def track(source: str | Path, out: str | Path, config: TrackConfig | None = None
     if format == "video":
         return _track_video(source, out, config, task, background, resume,
                             reporter or Reporter())
-    if task or background or config not in (None, TrackConfig()):
+    if task or background or config is not None and config.changed():
         raise IdfError("An import takes no tracker settings", f"--from {format}",
                        "leave the other options out")
     return import_tracked(source, out, format, resume)
@@ -77,9 +77,8 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
     clip = Source(source)
     model = FaceModel.load()
     backdrop = read_image(background, "background")[..., :3] if background else None
-    if task is not None and config.fov:
-        raise IdfError("The field of view is part of a .task file's poses", f"fov {config.fov:g}",
-                       "leave --fov out")
+    if task is not None:
+        _refuse_with_task(config)
     landmarker = TaskLandmarker(task) if task else None
     inputs = clip.fingerprint() | (landmarker.fingerprint() if landmarker else {})
     if backdrop is not None:
@@ -123,6 +122,14 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
                           reporter)
         run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")})
     return Dataset.open(out)
+
+
+def _refuse_with_task(config: TrackConfig) -> None:
+    """Raise IdfError for settings that are not read where a .task file gives the poses."""
+    for name in ("fov", "brows"):
+        if name in config.changed():
+            raise IdfError(f"--{name} is not read with a .task file, which gives the poses and "
+                           "expressions", f"{name} {getattr(config, name)}", "leave it out")
 
 
 def to_world(track: Track) -> tuple[np.ndarray, float]:

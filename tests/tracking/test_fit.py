@@ -74,7 +74,7 @@ def test_too_little_is_told():
 
 
 @pytest.mark.parametrize("field, value", [("fov", 3), ("size", 20), ("every", 0), ("limit", -1),
-                                          ("smoothing", 11), ("sparsity", -1), ("max_error", 0)])
+                                          ("smoothing", 11), ("max_error", 0)])
 def test_settings_out_of_range(field, value):
     with pytest.raises(IdfError, match=field):
         TrackConfig(**{field: value}).checked()

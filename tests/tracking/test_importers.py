@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from idf_helpers.cli.main import main
 from idf_helpers.data.cameras import GL_TO_CV, look_at_matrix
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.media import write_image
@@ -123,3 +124,11 @@ def test_missing_fields_are_named(insta, vhap, tmp_path, edit_json):
     fails(vhap, "vhap", "translation")
     file.write_bytes(b"no zip")
     fails(vhap, "vhap", "FLAME")
+
+
+def test_from_the_shell(insta, tmp_path, capsys):
+    main(["track", str(insta), "--out", str(tmp_path / "out"), "--from", "insta"])
+    assert "4 train, 0 val, 2 test frames" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["track", str(insta), "--out", str(tmp_path / "o"), "--from", "insta", "--fov", "30"])
+    assert stop.value.code == 2 and "no tracker settings" in capsys.readouterr().err
