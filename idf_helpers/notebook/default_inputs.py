@@ -12,6 +12,7 @@ from ..face.downloads import FACE_LANDMARKS
 from ..runtime import download
 from ..runtime.files import stable_hash
 from ..runtime.runs import latest_run
+from ..swapping.config import SwapConfig
 from ..swapping.dataset import swap_dataset
 
 
@@ -53,7 +54,7 @@ def talking_frames(where="head_talking", runs="runs", photo: str = "",
     if not photo:
         return data
     fetch_face_models()
-    key = stable_hash([data.fingerprint(), photo])[:8]
+    key = stable_hash([data.fingerprint(), photo, str(SwapConfig())])[:8]
     return swap_dataset(data, samples.photo(photo), Path(runs) / f"swap-talking-{key}")
 
 

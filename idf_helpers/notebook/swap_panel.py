@@ -110,10 +110,11 @@ class SwapPanel(Panel):
         self.result.value = BLANK
         source = self.source
         self.target = open_dataset(self.dataset.value, self.out / "downloads")
-        key = stable_hash([self.target.fingerprint(), _identity(source), self.backend.value,
+        config = SwapConfig(self.backend.value)
+        key = stable_hash([self.target.fingerprint(), _identity(source), str(config),
                            self.consent.value])[:8]
         out = self.out / f"swap-{key}"
-        self.swapped = swap_dataset(self.target, source, out, SwapConfig(self.backend.value),
+        self.swapped = swap_dataset(self.target, source, out, config,
                                     consent=self.consent.value, reporter=self)
         self.report = read_json(out / "swap_report.json", "report")
         self.result.value = png(self.sheet())

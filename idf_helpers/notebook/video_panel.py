@@ -51,9 +51,10 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
     source = open_photo(photo)
     who = sha256_bytes(source) if isinstance(source, bytes) else str(source)
     size = clip.stat().st_size if clip.is_file() else 0
-    key = stable_hash([str(clip), size, who, backend, consent])[:8]
-    result = swap_video(clip, source, out / f"video-{key}", SwapConfig(backend),
-                        VideoConfig(), consent=consent, reporter=reporter)
+    config = SwapConfig(backend)
+    key = stable_hash([str(clip), size, who, str(config), consent])[:8]
+    result = swap_video(clip, source, out / f"video-{key}", config, VideoConfig(),
+                        consent=consent, reporter=reporter)
     return clip, result
 
 

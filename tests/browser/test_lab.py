@@ -97,7 +97,7 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
         video.scroll_into_view_if_needed()
         book.page.wait_for_function("() => document.querySelector('video').currentTime > 0")
 
-        widget = book.cell("view(")
+        widget = book.cell("view(trimmed)")
         widget.locator(".page.ready").wait_for(timeout=60_000)
         widget.scroll_into_view_if_needed()
         assert widget.locator("#view").bounding_box()["height"] > 300
