@@ -61,7 +61,7 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.cli.demo:demo", show="demo", hidden=("config", "view"),
             flat="amount", rewrite=_budget),
     Command("make", "a photo and a target: all stages that the target needs",
-            "idf_helpers.make:make", ("photo", "target"), "make", hidden=("config", "view")),
+            "idf_helpers.making:make", ("photo", "target"), "make", hidden=("config", "view")),
     Command("doctor", "what this machine can run, and what is missing",
             "idf_helpers.cli.doctor:doctor"),
     Command("download", "models by name: size, license, source, hash",

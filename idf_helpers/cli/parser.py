@@ -22,7 +22,7 @@ from tyro.conf import Positional, Suppress, arg
 from ..errors import IdfError, nearest
 from ..runtime.progress import Line
 from ..runtime.registry import Entry, Registry
-from ..runtime.settings import bounds, range_text
+from ..runtime.settings import bounds, is_recipe, range_text
 from . import show
 from .commands import Command
 
@@ -161,13 +161,14 @@ def typed(hint) -> Any:
 def with_ranges(kind: type, taken: Collection[str] = ()) -> type:
     """Return a subclass of a config whose flags show the range of their values.
 
-    taken: fields that are no flags, since an argument of the function has their name.
+    taken: fields that are no flags, since an argument of the function has their name. Those that
+    are marked as part of a recipe are none either.
     """
     hints = typing.get_type_hints(kind, include_extras=True)
     shown = {}
     for f in dataclasses.fields(kind):
         bound = bounds(hints[f.name])
-        if f.name in taken:
+        if f.name in taken or is_recipe(hints[f.name]):
             shown[f.name] = Suppress[Annotated[hints[f.name], arg(name=f"of-config-{f.name}")]]
         elif bound:
             shown[f.name] = Annotated[hints[f.name], arg(metavar=_metavar(hints[f.name], bound))]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from ipywidgets import DOMWidget
 
 from ..data.cameras import Camera
 from ..exporting.model import Model
 from ..scene import Expressive, HasGaussians, Scene
 from .orbit_viewer import OrbitViewer
 
-if TYPE_CHECKING:
-    from .splat_viewer import SplatViewer
-
 
 def view(scene: Scene | Model | str | Path, cameras: Sequence[Camera] | None = None,
-         **options: Any) -> OrbitViewer | SplatViewer:
-    """Return a widget to turn a scene in: `SplatViewer` for splats and avatars (the browser draws),
-    else `OrbitViewer` (the kernel does).
+         **options: Any) -> DOMWidget | OrbitViewer:
+    """Return a widget to turn a scene in.
+
+    A `SplatViewer` for splats and avatars, which the browser draws; for others an `OrbitViewer`,
+    which the kernel draws.
 
     scene: a scene; or a `Model`, a run folder or a model file, which know their label and
     resolution. cameras: the dataset's, where the scene does not know them. options: of

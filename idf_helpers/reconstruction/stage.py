@@ -93,8 +93,11 @@ def method_of(manifest: dict, folder: Path) -> Method:
 
 
 def load(path: str | Path) -> Scene:
-    """Return the scene of a run folder, of a folder that graphdeco's trainer left, or of a model
-    file (.ply, .splat). IdfError where there is none."""
+    """Return the scene of a run folder, or of a model made elsewhere.
+
+    path: run folder, folder that graphdeco's trainer left, .ply or .splat file. IdfError where it
+    is none of them.
+    """
     folder = run_folder_of(path)
     if folder is None or model_file.is_model(path):
         return model_file.load_scene(path)

@@ -20,8 +20,9 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 
 from ..errors import IdfError
 
-__all__ = ["Annotated", "Interval", "Settings", "bounds", "check_range"]
+__all__ = ["RECIPE", "Annotated", "Interval", "Settings", "bounds", "check_range"]
 
+RECIPE = "recipe"  # mark of a field that is set from Python, and is no flag: few ever turn it
 _Bound = (Ge, Gt, Le, Lt, Interval)
 
 
@@ -64,6 +65,11 @@ def bounds(hint: Any) -> tuple[float | None, float | None, bool, bool] | None:
             elif isinstance(bound, (Le, Lt)):
                 high, open_high = (bound.le, False) if isinstance(bound, Le) else (bound.lt, True)
     return None if low is None and high is None else (low, high, open_low, open_high)
+
+
+def is_recipe(hint: Any) -> bool:
+    """Return whether a field is set from Python only."""
+    return get_origin(hint) is Annotated and RECIPE in hint.__metadata__
 
 
 def _metadata(hint: Any) -> list:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..runtime.settings import Annotated, Interval, Settings
+from ..runtime.settings import RECIPE, Annotated, Interval, Settings
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class TrackConfig(Settings):
     """Frames of the test split at the end of the clip; None = a fifth of it, at most 1000."""
     smoothing: Annotated[float, Interval(ge=0, le=10)] = 1.0
     """Of poses and expressions over time, frames; 0 leaves every frame alone."""
-    identity: bool = True
+    identity: Annotated[bool, RECIPE] = True
     """Fit the face's shape; without, everybody has the mean face."""
     brows: bool = True
     """Follow the brows in the pictures too, of which landmarks see half."""
-    max_error: Annotated[float, Interval(gt=0, le=100)] = 6.0
+    max_error: Annotated[float, Interval(gt=0, le=100), RECIPE] = 6.0
     """Frames whose landmarks lie further than this from the model (median, % of the face's width)
     are left out."""
     overlay: bool = True

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from idf_helpers.cli.main import main, overview
 from idf_helpers.errors import IdfError
 from idf_helpers.reconstruction.methods import METHODS
 from idf_helpers.runtime.progress import Reporter
-from idf_helpers.runtime.settings import Settings
+from idf_helpers.runtime.settings import RECIPE, Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class BlurConfig(Settings):
 
     sigma: Annotated[float, Interval(gt=0, le=20)] = 1.5
     """Standard deviation in pixels."""
+    edge: Annotated[float, Interval(ge=0), RECIPE] = 0.5
+    """Set from Python only."""
 
 
 def blur(picture: str | Path, out: Path, config: BlurConfig | None = None, *,
@@ -59,6 +62,9 @@ def test_help_shows_ranges_and_words(capsys):
     assert end.value.code == 0
     for words in ("FLOAT in (0, 20]", "Standard deviation in pixels", "do it again", "the file"):
         assert words in text
+    assert "--edge" not in text
+    with pytest.raises(SystemExit):
+        parser.parse(COMMAND, blur, ["a.png", "--out", "b", "--edge", "1"])
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -66,16 +72,13 @@ def test_every_flag_of_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit) as end:
         main([name, "--help"])
     assert end.value.code == 0
-    text = capsys.readouterr().out
-    lines = [line.strip("│ ").rstrip() for line in text.splitlines()]
+    lines = capsys.readouterr().out.splitlines()
     bare = []
-    for i, line in enumerate(lines):
-        if not line.startswith("--") or line.startswith("--help"):
-            continue
-        following = lines[i + 1] if i + 1 < len(lines) else ""
-        after_flag = line.split("  ", 1)[1].strip() if "  " in line else following
-        if not after_flag or after_flag.startswith(("(default", "(required", "--", "─", "╰")):
-            bare.append(line)
+    for line, following in zip(lines, lines[1:], strict=False):
+        if re.match("│ -", line):  # words of help are indented
+            words = re.split(r"\s{2,}", line.strip("│ "))[1:] or [following.strip("│ ")]
+            if not words[0] or words[0].startswith(("(default", "(required", "-", "─")):
+                bare.append(line)
     assert not bare, bare
 
 

@@ -321,7 +321,7 @@ def test_the_first_download_is_recorded_and_another_content_refused_after(cache,
 
 
 def test_the_command_shows_size_and_license_before_it_fetches(cache, monkeypatch, capsys):
-    from idf_helpers.cli.machine import download as command
+    from idf_helpers.cli.download import download as command
 
     serve(monkeypatch, net=bytes(2_000_000), map=b"m")
     command("demo:loose")

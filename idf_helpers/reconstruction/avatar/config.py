@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...runtime.settings import Annotated, Interval, check_range
+from ...runtime.settings import RECIPE, Annotated, Interval, check_range
 from ..config import TrainingConfig
 
 UNIT = Interval(ge=0, le=1)
@@ -55,25 +55,25 @@ class AvatarConfig(SequenceConfig):
     """Degree of the view-dependent color."""
     lambda_dssim: Annotated[float, UNIT] = 0.2
     """Weight of 1 - SSIM in the loss; the rest is the mean absolute error."""
-    lambda_alpha: Annotated[float, POSITIVE] = 0.1
+    lambda_alpha: Annotated[float, POSITIVE, RECIPE] = 0.1
     """Weight of the head's silhouette in the loss: keeps the background out of the head."""
-    lambda_opacity: Annotated[float, POSITIVE] = 0.01
+    lambda_opacity: Annotated[float, POSITIVE, RECIPE] = 0.01
     """Weight of the mean opacity in the loss: what no frame shows, inside the head and behind it,
     fades instead of coming out where the head turns a little further."""
-    expression_noise: Annotated[float, POSITIVE] = 0.03
+    expression_noise: Annotated[float, POSITIVE, RECIPE] = 0.03
     """Standard deviation of the noise added to the expressions in training, in their unit."""
-    sparsity: Annotated[float, POSITIVE] = 1e-3
+    sparsity: Annotated[float, POSITIVE, RECIPE] = 1e-3
     """Weight of the mean length of the Gaussians' changes, in learning steps, in the loss: a change
     that brings less is not made."""
-    still_until: Annotated[float, UNIT] = 0.2
+    still_until: Annotated[float, UNIT, RECIPE] = 0.2
     """Part of the run in which the head is trained as if it had no expression, so that its shape
     comes from the poses; then what follows the expression is let loose."""
-    moving_above: Annotated[float, UNIT] = 0.01
+    moving_above: Annotated[float, UNIT, RECIPE] = 0.01
     """Color error that must follow the expression, of 1, for a Gaussian to move; 0: all move."""
     appearance: bool = True
     """Whether each training frame has a brightness and tint of its own (gain and offset by
     channel, of the whole frame, so that they cannot hold an expression)."""
-    rate: Annotated[float, Interval(ge=1e-6, le=1e3)] = 1.0
+    rate: Annotated[float, Interval(ge=1e-6, le=1e3), RECIPE] = 1.0
     """Factor on all learning rates."""
     densify_every: Annotated[int, Interval(ge=1)] = 100
     """Steps between two rounds of relocation and growth."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import IdfError
-from ...runtime.settings import Annotated, Interval
+from ...runtime.settings import RECIPE, Annotated, Interval
 from ..config import TrainingConfig
 
 
@@ -32,18 +32,18 @@ class VoxelConfig(TrainingConfig):
     black. auto: random with alpha; without it white or black, whichever the pictures' borders are
     nearer."""
 
-    lr_density: Annotated[float, Interval(ge=1e-9, le=100)] = 0.4
+    lr_density: Annotated[float, Interval(ge=1e-9, le=100), RECIPE] = 0.4
     """Adam's learning rate of the raw density at the start, per step; falls by `lr_final`."""
-    lr_color: Annotated[float, Interval(ge=1e-9, le=100)] = 0.04
+    lr_color: Annotated[float, Interval(ge=1e-9, le=100), RECIPE] = 0.04
     """The same for the color's coefficients."""
-    lr_final: Annotated[float, Interval(ge=1e-6, le=1)] = 0.03
+    lr_final: Annotated[float, Interval(ge=1e-6, le=1), RECIPE] = 0.03
     """Factor on both at the end, exponential on the way."""
-    tv_density: Annotated[float, Interval(ge=0, le=1e6)] = 1e-4
+    tv_density: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """Weight of the total variation of the raw density, at the vertices that a step touches,
     against the squared error of one ray's color."""
-    tv_color: Annotated[float, Interval(ge=0, le=1e6)] = 1e-4
+    tv_color: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """The same for the color's coefficients."""
-    tv_limit: Annotated[float, Interval(ge=1e-9, le=1e6)] = 0.5
+    tv_limit: Annotated[float, Interval(ge=1e-9, le=1e6), RECIPE] = 0.5
     """Difference of two neighbors beyond which their pull no longer grows."""
     occupancy_every: Annotated[int, Interval(ge=1)] = 100
     """Steps between two looks at which cells are empty."""

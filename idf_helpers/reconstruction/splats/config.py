@@ -9,7 +9,7 @@ from typing import Literal
 from ...errors import IdfError
 from ...runtime.files import sha256_file
 from ...runtime.runs import read_manifest
-from ...runtime.settings import Annotated, Interval, check_range
+from ...runtime.settings import RECIPE, Annotated, Interval, check_range
 from ..config import TrainingConfig
 from .model_path import find_model
 
@@ -58,34 +58,34 @@ class SplatConfig(GaussianConfig):
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
 
-    lr_means: Annotated[float, RATE] = 1.2e-3
+    lr_means: Annotated[float, RATE, RECIPE] = 1.2e-3
     """Adam's learning rate at the start, scene radii per step; falls by `lr_final`."""
-    lr_log_scales: Annotated[float, RATE] = 3e-2
+    lr_log_scales: Annotated[float, RATE, RECIPE] = 3e-2
     """The same for log-scales, per step; this one and the following fall by √lr_final."""
-    lr_quats: Annotated[float, RATE] = 8e-3
+    lr_quats: Annotated[float, RATE, RECIPE] = 8e-3
     """The same for quaternions."""
-    lr_opacity_logits: Annotated[float, RATE] = 0.15
+    lr_opacity_logits: Annotated[float, RATE, RECIPE] = 0.15
     """The same for the logits of opacity."""
-    lr_sh: Annotated[float, RATE] = 5e-3
+    lr_sh: Annotated[float, RATE, RECIPE] = 5e-3
     """The same for the color."""
-    lr_final: Annotated[float, Interval(ge=1e-6, le=1)] = 0.03
+    lr_final: Annotated[float, Interval(ge=1e-6, le=1), RECIPE] = 0.03
     """Factor on the learning rate of the means at the end, exponential on the way."""
 
-    sh_steps: Annotated[tuple[float, float, float], UNIT] = (0.15, 0.4, 0.7)
+    sh_steps: Annotated[tuple[float, float, float], UNIT, RECIPE] = (0.15, 0.4, 0.7)
     """Parts of the run at which the degree of the color becomes 1, 2 and 3; rising."""
     densify_every: Annotated[int, Interval(ge=1)] = 100
     """Steps between two rounds of relocation and growth."""
     densify_from: Annotated[int, Interval(ge=1)] = 200
     """First step with such a round."""
-    grow_until: Annotated[float, UNIT] = 0.7
+    grow_until: Annotated[float, UNIT, RECIPE] = 0.7
     """Part of the run until which Gaussians are added."""
-    relocate_until: Annotated[float, UNIT] = 0.85
+    relocate_until: Annotated[float, UNIT, RECIPE] = 0.85
     """Part of the run until which dead Gaussians are moved; not before grow_until."""
     growth: Annotated[float, UNIT] = 0.15
     """New Gaussians per round as a share of those there are."""
-    dead_opacity: Annotated[float, Interval(ge=1e-4, le=0.5)] = 0.005
+    dead_opacity: Annotated[float, Interval(ge=1e-4, le=0.5), RECIPE] = 0.005
     """Opacity below which a Gaussian counts as dead."""
-    max_scale: Annotated[float, Interval(ge=1e-3)] = 0.8
+    max_scale: Annotated[float, Interval(ge=1e-3), RECIPE] = 0.8
     """Standard deviation in scene radii above which a Gaussian counts as dead."""
 
     def _check_together(self) -> None:

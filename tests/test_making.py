@@ -9,7 +9,7 @@ from idf_helpers.data import media, samples
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
 from idf_helpers.exporting.config import ExportConfig
-from idf_helpers.make import kind_of, make
+from idf_helpers.making import kind_of, make
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 
