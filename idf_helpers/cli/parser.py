@@ -96,7 +96,7 @@ def _with_method(parameters: dict[str, inspect.Parameter], choice: str, methods:
     if name or not {"-h", "--help"} & set(argv):
         entry, _ = methods.choose(name)
         _refuse_flags_of_others(argv, choice, entry, methods)
-        kind = with_ranges(entry.config_type(), parameters)
+        kind = with_ranges(entry.config_type(), parameters.keys() - {"config"})
         config = parameters["config"].replace(default=kind(),
                                               annotation=Annotated[kind, arg(name="")])
     else:
