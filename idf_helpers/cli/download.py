@@ -33,7 +33,7 @@ def download(name: Positional[str | None] = None,
     if isinstance(row, models.HubModel):
         if from_ is not None:
             raise IdfError(f"{name} is a folder, not one file", str(from_),
-                           "name that folder in the settings: --model, --controlnet-models")
+                           "name that folder in the settings: --model, --controlnet KIND=FOLDER")
         print(f"{name}: about {row.gigabytes:g} GB from huggingface.co/{row.repo}\n"
               f"  license: {row.license}", flush=True)
         print(f"{name} is in {models.fetch(name)}")

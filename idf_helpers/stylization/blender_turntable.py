@@ -104,7 +104,7 @@ def _color(text: str) -> tuple[float, float, float] | None:
 # ---- geometry, without Blender -------------------------------------------------------------------
 
 def ring(views: int, elevation: float, start: float) -> list[list[list[float]]]:
-    """Return camera-to-world matrices (4x4, OpenGL axes, z up), DISTANCE from the origin, facing it.
+    """Return camera-to-world matrices (4x4, OpenGL axes, z up), facing the origin at DISTANCE.
 
     View k is turned by start + 360 k / views degrees from the front, counterclockwise seen from
     above.

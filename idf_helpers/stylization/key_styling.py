@@ -13,7 +13,7 @@ from ..data.cameras import scene_frame
 from ..data.media import to_uint8
 from .config import StylizeConfig
 from .reproject import TOLERANCE, Key, reproject
-from .stylist import Reference, Stylist, View, as_float, checked_picture
+from .stylist import Reference, Stylist, View, as_float, checked_picture, scaled
 from .surface import nearest_fill
 
 WELL_SEEN = (0.2, 0.5)  # cosine from which, and above which fully, a neighbor's picture is kept
@@ -54,7 +54,7 @@ def _ask(stylist: Stylist, view: View, strength: float, references) -> np.ndarra
     """Return one answer, asked for at the stylist's working size; in 256 levels, as files keep it,
     so that a run that was stopped goes on from the same colors."""
     asked = view.resized(*working_size(stylist, view.size, stylist.config.size))
-    return as_float(to_uint8(_scaled(_answer(stylist, asked, strength, references), *view.size)))
+    return as_float(to_uint8(scaled(_answer(stylist, asked, strength, references), *view.size)))
 
 
 def _answer(stylist: Stylist, view: View, strength: float, references=()) -> np.ndarray:
@@ -69,15 +69,6 @@ def working_size(stylist: Stylist, size: tuple[int, int], wanted: int | None) ->
     longer = wanted or stylist.size or max(size)
     m = max(1, stylist.multiple)
     return tuple(max(m, m * round(s * longer / max(size) / m)) for s in size)
-
-
-def _scaled(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    if picture.shape[:2] == (height, width):
-        return picture
-    smaller = width < picture.shape[1]
-    out = cv2.resize(picture, (width, height),
-                     interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-    return np.clip(out, 0, 1)
 
 
 # --- grid -----------------------------------------------------------------------------------------
@@ -100,7 +91,7 @@ def _grid(stylist, views, strength, done):
         for i, k in enumerate(part):
             y, x = (i // n) * (height // n), (i % n) * (width // n)
             cell = picture[y:y + height // n, x:x + width // n]
-            cell = _scaled(np.ascontiguousarray(cell), *views[k].size)
+            cell = scaled(np.ascontiguousarray(cell), *views[k].size)
             yield k, as_float(to_uint8(cell))
 
 

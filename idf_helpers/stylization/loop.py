@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -175,9 +175,8 @@ class Loop:
             return data
         chosen = [frames[i] for i in np.unique(np.round(
             np.linspace(0, len(frames), count, endpoint=False)).astype(int))]
-        return self._derived(Derived("fewer views", mark_of(data.root, "", "fewer views"),
-                                     data.fingerprint() | {"count": count}, lambda f: f.image()),
-                             data, chosen, self.out / "views")
+        return self._derived("fewer views", data, chosen, Frame.image, self.out / "views",
+                             {"count": count})
 
     def _from_video(self, video: Path, data: Dataset, n: int) -> Dataset:
         pictures = iter(read_video(video))
@@ -187,10 +186,9 @@ class Loop:
             shown = resize_area(next(pictures), image.shape[1], image.shape[0])
             return shown if image.shape[2] == 3 else np.dstack([shown, image[..., 3]])
 
-        inputs = data.fingerprint() | {"video": [video_info(video).comment, video.stat().st_size]}
-        made = "views of a video"
-        return self._derived(Derived(made, mark_of(data.root, "", made), inputs, picture), data,
-                             in_order(data.frames), self.out / f"iter{n}" / "views")
+        return self._derived("views of a video", data, in_order(data.frames), picture,
+                             self.out / f"iter{n}" / "views",
+                             {"video": [video_info(video).comment, video.stat().st_size]})
 
     def rendered(self, n: int) -> Dataset:
         """Return the dataset of renders of iteration n's model from the first views' cameras, with
@@ -209,27 +207,27 @@ class Loop:
             rgb = np.clip(shown.rgb / np.maximum(alpha, 1e-3), 0, 1)  # rendered over black
             return to_uint8(np.concatenate([rgb, alpha], -1))
 
-        inputs = {"model_sha256": read_manifest(model)["run_id"], "views": len(self.first.frames),
-                  "resolution": self.views.resolution}
-        return self._derived(Derived("renders of the splats", mark_of_model(model), inputs,
-                                     picture), self.first, in_order(self.first.frames),
-                             self.out / f"iter{n + 1}" / "views")
+        return self._derived("renders of the splats", self.first, in_order(self.first.frames),
+                             picture, self.out / f"iter{n + 1}" / "views",
+                             {"model": read_manifest(model)["run_id"],
+                              "resolution": self.views.resolution}, mark_of_model(model))
 
-    def _derived(self, what: Derived, data: Dataset, frames: Sequence[Frame], folder: Path
-                 ) -> Dataset:
-        """Write pictures with the cameras of `frames` as a run folder; the dataset in it."""
-        with RunFolder(folder, stage="views", backend=what.made, config={},
-                       inputs=what.inputs) as run:
+    def _derived(self, made: str, data: Dataset, frames: Sequence[Frame],
+                 picture: Callable[[Frame], np.ndarray], folder: Path, inputs: dict,
+                 mark: Mark | None = None) -> Dataset:
+        """Write uint8 pictures with the cameras of `frames` as a run folder; the dataset in it."""
+        with RunFolder(folder, stage="views", backend=made, config={},
+                       inputs=data.fingerprint() | inputs) as run:
             if not run.finished:
-                mark = replace(what.mark, run_id=run.run_id, made=what.made)
+                mark = replace(mark or mark_of(data.root, "", made), run_id=run.run_id, made=made)
                 placed = []
                 for i, f in enumerate(frames):
-                    image = what.picture(f)
+                    image = picture(f)
                     write_bytes(run.path / f"{f.name}.png", provenance.mark_picture_bytes(
                         encode_image(image), ".png", mark))
                     camera = f.camera.resized(image.shape[1], image.shape[0])
                     placed.append(replace(f, camera=camera, distortion=None))
-                    self.reporter.step(what.made, (i + 1) / len(frames))
+                    self.reporter.step(made, (i + 1) / len(frames))
                 write_transforms(run.path, placed, expression_names=data.expression_names)
                 copy_consent(data.root, run.path)
                 run.finish({"frames": len(placed)}, consent=mark.consent, made=mark.made,
@@ -253,21 +251,10 @@ class Loop:
                 self.reporter.step(f"writing {path.name}", (i + 1) / count)
 
 
-@dataclass(frozen=True)
-class Derived:
-    """A dataset that is made of another one: in words, its mark, what identifies it, and
-    frame -> its picture, uint8."""
-
-    made: str
-    mark: Mark
-    inputs: dict
-    picture: Callable[[Frame], np.ndarray]
-
-
 def _finished(folder: Path) -> Path | None:
-    if not (folder / "run.json").is_file() or not (folder / MODEL).is_file():
-        return None
-    return folder if read_manifest(folder).get("status") == "finished" else None
+    """Return the folder of splats where it holds finished ones."""
+    whole = (folder / "run.json").is_file() and (folder / MODEL).is_file()
+    return folder if whole and read_manifest(folder).get("status") == "finished" else None
 
 
 def _likeness(video: Path, data: Dataset) -> float:

@@ -63,24 +63,18 @@ class View:
 
         if (width, height) == self.size:
             return self
-        shrink = width <= self.size[0]
-        smooth = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
 
-        def scaled(image, method):
-            return None if image is None else \
-                cv2.resize(np.asarray(image, np.float32), (width, height), interpolation=method)
+        def nearest(image):
+            return None if image is None else cv2.resize(
+                np.asarray(image, np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
 
-        def color(image):
-            return None if image is None else \
-                np.clip(scaled(as_float(image), smooth), 0, 1).astype(np.float32)
-
-        camera = None if self.camera is None else self.camera.resized(width, height)
+        rgb = scaled(as_float(self.rgb), width, height)
         return replace(
-            self, rgb=to_uint8(color(self.rgb)) if self.rgb.dtype == np.uint8
-            else color(self.rgb), mask=np.clip(scaled(self.mask, smooth), 0, 1),
-            depth=scaled(self.depth, cv2.INTER_NEAREST),
-            normal=scaled(self.normal, cv2.INTER_NEAREST), camera=camera,
-            start=color(self.start), known=scaled(self.known, cv2.INTER_NEAREST))
+            self, rgb=to_uint8(rgb) if self.rgb.dtype == np.uint8 else rgb,
+            mask=scaled(self.mask, width, height), depth=nearest(self.depth),
+            normal=nearest(self.normal), camera=self.camera and self.camera.resized(width, height),
+            start=None if self.start is None else scaled(as_float(self.start), width, height),
+            known=nearest(self.known))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +164,17 @@ def as_float(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image.astype(np.float32) / 255.0
     return np.asarray(image, np.float32)
+
+
+def scaled(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a picture or mask, (H, W[, 3]) float in [0, 1], at another size as float32."""
+    import cv2
+
+    if picture.shape[:2] == (height, width):
+        return picture
+    method = cv2.INTER_AREA if width <= picture.shape[1] else cv2.INTER_CUBIC
+    out = cv2.resize(np.asarray(picture, np.float32), (width, height), interpolation=method)
+    return np.clip(out, 0, 1)
 
 
 def checked_picture(picture: np.ndarray, view: View, who: str) -> np.ndarray:

@@ -22,7 +22,7 @@ from ...runtime.files import sha256_file
 from ..config import Seed, StylizeConfig
 from ..propagators.geometry import fill_holes
 from ..reproject import TOLERANCE, Key, reproject
-from ..stylist import Reference, Stylist, View, as_float
+from ..stylist import Reference, Stylist, View, scaled
 from ..surface import SOLID, nearest_fill
 
 # On the back of a head neither place nor direction are like those of the painted side.
@@ -91,12 +91,7 @@ class ExemplarStylist(Stylist):
             raise IdfError(f"The exemplar {self.config.exemplar} has another shape than the view "
                            f"{view.name}", f"{got_w}x{got_h}, the view {w}x{h}",
                            "paint on the view itself, uncropped")
-        painted = as_float(over(self.image))
-        if (got_w, got_h) != (w, h):
-            import cv2
-            painted = cv2.resize(painted, (w, h), interpolation=cv2.INTER_AREA if got_w > w
-                                 else cv2.INTER_CUBIC)
-        self.picture = np.clip(painted, 0, 1)
+        self.picture = scaled(over(self.image), w, h)
         self.scene = scene_frame([v.camera for v in views]) if view.camera is not None else None
         self.tolerance = TOLERANCE * (self.scene.radius if self.scene else 1)
         if view.depth is not None:
