@@ -26,13 +26,13 @@ from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 CHILD = """
 import sys
-from idf_helpers import runs, samples
-from idf_helpers.reconstruction.splats.config import SplatConfig
-from idf_helpers.reconstruction import reconstruct
+from idf_helpers import SplatConfig, reconstruct
+from idf_helpers.data import samples
+from idf_helpers.runtime import runs
 runs.CHECKPOINT_EVERY_S = 0.5
-train_splats(samples.dataset("head_multiview"), sys.argv[1],
-             SplatConfig(iterations=int(sys.argv[2]), resolution=96, initial=2000,
-                         max_gaussians=6000))
+reconstruct(samples.dataset("head_multiview"), sys.argv[1], "splats:cpu",
+            SplatConfig(iterations=int(sys.argv[2]), resolution=96, initial=2000,
+                        max_gaussians=6000))
 """
 
 

@@ -12,10 +12,12 @@ views from three times the distance and from above, where floaters would stand (
 
 from __future__ import annotations
 
+import contextlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numba
 import numpy as np
@@ -62,7 +64,7 @@ class ThresholdTrainer(Trainer):
     def _densify_if_due(self) -> None:
         c = self.config
         if (self.iteration < c.densify_from or self.iteration % c.densify_every
-                or self.fraction > c.grow_until):
+                or self.fraction > train.GROW_UNTIL):
             return
         g, mean = self.gaussians, self.statistics.mean
         camera = self.views.cameras[0]
@@ -79,11 +81,11 @@ class ThresholdTrainer(Trainer):
             scales = np.exp(self.gaussians.log_scales[part])
             self.gaussians.means[part] += scales * self.rng.standard_normal(scales.shape)
             self.gaussians.log_scales[part] -= np.float32(np.log(1.6))
-        keep = np.flatnonzero((self.gaussians.opacities > c.dead_opacity)
+        keep = np.flatnonzero((self.gaussians.opacities > train.DEAD_OPACITY)
                               & (self.gaussians.log_scales.max(1)
-                                 < np.log(c.max_scale * self.radius)))
+                                 < np.log(train.MAX_SCALE * self.radius)))
         take(self, keep, keep[:0])
-        thirds = int(3 * self.fraction / c.grow_until)
+        thirds = int(3 * self.fraction / train.GROW_UNTIL)
         if thirds > getattr(self, "_resets", 0):
             self._resets = thirds
             low = np.float32(np.log(0.01 / 0.99))
@@ -168,23 +170,27 @@ class _Pressure:
 
 @dataclass(frozen=True)
 class Row:
-    """One variant: settings changed, another trainer, or a random cube to start from."""
+    """One variant: settings changed, another trainer, a random cube to start from, or other
+    constants of `train`."""
 
     name: str
     changes: dict
     trainer: type[Trainer] = Trainer
     cube: bool = False
+    constants: dict = field(default_factory=dict)
 
 
-def rows(base: SplatConfig) -> list[Row]:
-    rates = {n: getattr(base, n) / 3 for n in ("lr_log_scales", "lr_quats", "lr_opacity_logits")}
+def rows() -> list[Row]:
+    slower = train.RATES | {n: train.RATES[n] / 3 for n in ("log_scales", "quats",
+                                                            "opacity_logits")}
     return [
         Row("the recipe", {}),
         Row("another seed", {"seed": 1}),
         Row("start: random cube", {}, cube=True),
         Row("start: 5 000 Gaussians", {"initial": 5000}),
         Row("start: 20 000 Gaussians", {"initial": 20_000}),
-        Row("no growth, no relocation", {"growth": 0.0, "relocate_until": 0.0, "grow_until": 0.0}),
+        Row("no growth, no relocation", {"growth": 0.0},
+            constants={"GROW_UNTIL": 0.0, "RELOCATE_UNTIL": 0.0}),
         Row("relocation only", {"growth": 0.0}),
         Row("thresholds, as 3DGS", {}, ThresholdTrainer),
         Row("MCMC", {"growth": 0.05}, McmcTrainer),
@@ -192,8 +198,8 @@ def rows(base: SplatConfig) -> list[Row]:
         Row("color degree 3", {"sh_degree": 3}),
         Row("full degree from the start", {"sh_steps": (0.0, 0.0, 0.0)}),
         Row("pyramid: half size first", {}, PyramidTrainer),
-        Row("learning rates constant", {"lr_final": 1.0}),
-        Row("shape and opacity rates / 3", rates),
+        Row("learning rates constant", {}, constants={"FINAL": 1.0}),
+        Row("shape and opacity rates / 3", {}, constants={"RATES": slower}),
         Row("opacity and scale pressure", {}, RegularizedTrainer),
         Row("no SSIM", {"lambda_dssim": 0.0}),
         Row("white background throughout", {"background": "white"}),
@@ -257,10 +263,13 @@ def main(options: Options) -> None:
     print(f"{cpu_name()}, {cpu_count()} cores; {options.budget:g} s a row, {data.describe()}")
     print(f"{'':30} {'PSNR':>6} {'change':>7} {'SSIM':>7} {'steps':>6} {'Gaussians':>9} {'far':>5}")
     reference = None
-    for row in rows(base):
+    for row in rows():
         if options.only and not any(word in row.name for word in options.only):
             continue
-        got = run(row, base, data, views)
+        with contextlib.ExitStack() as stack:
+            for name, value in row.constants.items():
+                stack.enter_context(mock.patch.object(train, name, value))
+            got = run(row, base, data, views)
         reference = got["psnr"] if reference is None else reference
         print(f"{row.name:30} {got['psnr']:6.2f} {got['psnr'] - reference:+7.2f} "
               f"{got['ssim']:7.4f} {got['steps']:6d} {got['gaussians']:9d} {got['far']:5.2f}",

@@ -32,19 +32,13 @@ class VoxelConfig(TrainingConfig):
     black. auto: random with alpha; without it white or black, whichever the pictures' borders are
     nearer."""
 
-    lr_density: Annotated[float, Interval(ge=1e-9, le=100), RECIPE] = 0.4
-    """Adam's learning rate of the raw density at the start, per step; falls by `lr_final`."""
-    lr_color: Annotated[float, Interval(ge=1e-9, le=100), RECIPE] = 0.04
-    """The same for the color's coefficients."""
-    lr_final: Annotated[float, Interval(ge=1e-6, le=1), RECIPE] = 0.03
-    """Factor on both at the end, exponential on the way."""
+    rate: Annotated[float, Interval(ge=1e-6, le=1e3)] = 1.0
+    """Factor on all learning rates."""
     tv_density: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """Weight of the total variation of the raw density, at the vertices that a step touches,
     against the squared error of one ray's color."""
     tv_color: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """The same for the color's coefficients."""
-    tv_limit: Annotated[float, Interval(ge=1e-9, le=1e6), RECIPE] = 0.5
-    """Difference of two neighbors beyond which their pull no longer grows."""
     occupancy_every: Annotated[int, Interval(ge=1)] = 100
     """Steps between two looks at which cells are empty."""
     max_memory_mb: Annotated[int, Interval(ge=16, le=10**7)] = 900

@@ -18,12 +18,13 @@ from ...errors import IdfError
 from ...runtime.files import write_bytes
 from .grid import VoxelGrid
 
-VERSION = 1
+VERSION = 2  # 1 called the colors "colour"
 MAX_VERTICES = 1024**3
 RAW_LIMIT = 60.0  # beyond it a step is opaque or empty in any precision
 
 
 def write_field(grid: VoxelGrid, path) -> None:
+    """Write a field, atomically."""
     n = (grid.sh_degree + 1) ** 2
     rising = np.argsort(grid.vertices)
     color = grid.params[rising, 1:1 + 3 * n].reshape(-1, 3, n)
@@ -36,7 +37,8 @@ def write_field(grid: VoxelGrid, path) -> None:
 
 
 def read_field(path) -> VoxelGrid:
-    """IdfError: missing, damaged, of a newer version, or arrays that do not fit each other."""
+    """Return the field of a file. IdfError: missing, damaged, of a newer version, or arrays that do
+    not fit each other."""
     path = Path(path)
     if not path.is_file():
         raise IdfError(f"The field {path} does not exist", "no such file",
@@ -44,15 +46,15 @@ def read_field(path) -> VoxelGrid:
     names = ("version", "shape", "vertices", "density", "color", "origin", "voxel")
     try:
         with np.load(path, allow_pickle=False) as data:
-            old = {"color": "colour"} if "colour" in data.files else {}  # of run folders' format 1
-            a = {name: data[old.get(name, name)] for name in names}
+            first = {"color": "colour"} if "colour" in data.files else {}
+            a = {name: data[first.get(name, name)] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
             NotImplementedError, RuntimeError, MemoryError) as error:
         raise IdfError(f"The field {path} is damaged", str(error)[:120],
                        "delete its folder and run `idf nerf` again") from None
-    if int(a["version"]) != VERSION:
-        raise IdfError(f"The field {path} is of another version", f"{int(a['version'])}",
-                       f"this program reads version {VERSION}")
+    if int(a["version"]) not in (1, VERSION):
+        raise IdfError(f"The field {path} is of a newer version", f"{int(a['version'])}",
+                       f"this program reads versions up to {VERSION}: update it")
     _check(path, a)
     shape, vertices, color = tuple(int(n) for n in a["shape"]), a["vertices"], a["color"]
     n = color.shape[2]

@@ -27,6 +27,9 @@ from .scene import VoxelScene
 from .vertex_simd import LANES, vectors
 
 SAVE_EVERY = 250  # steps between two copies of the state to go back to, on NaN, kill or interrupt
+LR_DENSITY, LR_COLOR = 0.4, 0.04  # Adam's, per step, of the raw density and the color at the start
+FINAL = 0.03  # factor on both at the end, exponential on the way
+TV_LIMIT = 0.5  # difference of two neighbors beyond which their pull no longer grows
 COPIES = 7  # of the rows while training: parameters, two moments, each saved, and gradients
 COARSEST = 4  # the first cells are so many times as long as the last
 
@@ -67,7 +70,7 @@ class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time."""
 
     unit = "voxels"
-    rates = "lr_density and lr_color"
+    rates = "the setting `rate`"
 
     def __init__(self, views: TrainingViews, config: VoxelConfig):
         self.views, self.config = views, config.checked()
@@ -113,8 +116,8 @@ class Trainer(ResumableTrainer):
 
     def learning_rates(self) -> tuple[float, float]:
         """Of the raw density and of the color."""
-        factor = self.config.lr_final**self.fraction * self.rate_factor
-        return self.config.lr_density * factor, self.config.lr_color * factor
+        factor = FINAL**self.fraction * self.rate_factor
+        return self.config.rate * LR_DENSITY * factor, self.config.rate * LR_COLOR * factor
 
     # --- one step ---------------------------------------------------------------------------------
 
@@ -135,7 +138,7 @@ class Trainer(ResumableTrainer):
             self._roll_back("the loss")
             return loss
         add_variation(self.grid.wide, self.grid, self.gradients, self.touched,
-                      c.tv_density / c.rays, c.tv_color / c.rays, c.tv_limit)
+                      c.tv_density / c.rays, c.tv_color / c.rays, TV_LIMIT)
         self.iteration += 1
         self.level_steps += 1
         adam_step(self.grid.wide, self.grid, self.first, self.second, self.gradients, self.touched,

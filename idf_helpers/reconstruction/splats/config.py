@@ -14,7 +14,7 @@ from ..config import TrainingConfig
 from .model_path import find_model
 
 UNIT = Interval(ge=0, le=1)
-RATE = Interval(ge=1e-9, le=10)
+RATE = Interval(ge=1e-6, le=1e3)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class GaussianConfig(TrainingConfig):
 class SplatConfig(GaussianConfig):
     """Settings of `reconstruction.splats.train`.
 
-    Lengths and the learning rate of the means are in scene radii (`cameras.scene_frame`: half the
-    width that the cameras see at the center of the scene), so that the defaults fit a scene of any
-    size.
+    Lengths count in scene radii (`cameras.scene_frame`: half the width that the cameras see at the
+    center of the scene), so that the defaults fit a scene of any size.
     """
 
     initial: Annotated[int, Interval(ge=16)] = 10_000
@@ -57,42 +56,20 @@ class SplatConfig(GaussianConfig):
     random_until: Annotated[float, UNIT] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
-
-    lr_means: Annotated[float, RATE, RECIPE] = 1.2e-3
-    """Adam's learning rate at the start, scene radii per step; falls by `lr_final`."""
-    lr_log_scales: Annotated[float, RATE, RECIPE] = 3e-2
-    """The same for log-scales, per step; this one and the following fall by √lr_final."""
-    lr_quats: Annotated[float, RATE, RECIPE] = 8e-3
-    """The same for quaternions."""
-    lr_opacity_logits: Annotated[float, RATE, RECIPE] = 0.15
-    """The same for the logits of opacity."""
-    lr_sh: Annotated[float, RATE, RECIPE] = 5e-3
-    """The same for the color."""
-    lr_final: Annotated[float, Interval(ge=1e-6, le=1), RECIPE] = 0.03
-    """Factor on the learning rate of the means at the end, exponential on the way."""
-
+    rate: Annotated[float, RATE] = 1.0
+    """Factor on all learning rates."""
     sh_steps: Annotated[tuple[float, float, float], UNIT, RECIPE] = (0.15, 0.4, 0.7)
     """Parts of the run at which the degree of the color becomes 1, 2 and 3; rising."""
     densify_every: Annotated[int, Interval(ge=1)] = 100
     """Steps between two rounds of relocation and growth."""
     densify_from: Annotated[int, Interval(ge=1)] = 200
     """First step with such a round."""
-    grow_until: Annotated[float, UNIT, RECIPE] = 0.7
-    """Part of the run until which Gaussians are added."""
-    relocate_until: Annotated[float, UNIT, RECIPE] = 0.85
-    """Part of the run until which dead Gaussians are moved; not before grow_until."""
     growth: Annotated[float, UNIT] = 0.15
     """New Gaussians per round as a share of those there are."""
-    dead_opacity: Annotated[float, Interval(ge=1e-4, le=0.5), RECIPE] = 0.005
-    """Opacity below which a Gaussian counts as dead."""
-    max_scale: Annotated[float, Interval(ge=1e-3), RECIPE] = 0.8
-    """Standard deviation in scene radii above which a Gaussian counts as dead."""
 
     def _check_together(self) -> None:
         super()._check_together()
-        for name, low, high in (("initial", 16, self.max_gaussians),
-                                ("relocate_until", self.grow_until, 1.0)):
-            check_range(name, getattr(self, name), low, high)
+        check_range("initial", self.initial, 16, self.max_gaussians)
         if not self.sh_steps[0] <= self.sh_steps[1] <= self.sh_steps[2]:
             raise IdfError("The setting `sh_steps` must rise", f"{self.sh_steps}",
                            "give three parts of the run, the smallest first")

@@ -16,14 +16,14 @@ import numpy as np
 from ...kernels.adam import PART, Adam
 from ...kernels.compile import kernel
 from ...kernels.threads import first_item, next_item, run_on_threads
-from .config import SplatConfig
 from .gaussians import Gaussians
 
 INVISIBLE = 1.0 / 255.0  # opacity below which no rasterizer draws a Gaussian
 
 
 class DensifyRules(NamedTuple):
-    """What `densify` reads of `SplatConfig`, for trainers with settings of their own."""
+    """max_gaussians: at most. growth: new ones per round as a share of those there are. Dead are
+    those below dead_opacity and those wider than max_scale, a standard deviation in scene radii."""
 
     max_gaussians: int
     growth: float
@@ -66,8 +66,8 @@ def _add_seen(total, count, screen, visible, counter):
 
 
 def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics,
-            config: SplatConfig | DensifyRules, radius: float, grow: bool,
-            rng: np.random.Generator) -> tuple[Gaussians, int, int]:
+            rules: DensifyRules, radius: float, grow: bool, rng: np.random.Generator
+            ) -> tuple[Gaussians, int, int]:
     """One round. Returns the new Gaussians, how many were relocated and how many added.
 
     `gaussians` stays as it was; `adam` gets the moments of the new rows. radius: of the scene, in
@@ -76,10 +76,10 @@ def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics,
     n = len(gaussians)
     opacity = gaussians.opacities
     largest = gaussians.log_scales.max(axis=1)
-    dead = (opacity < config.dead_opacity) | (largest > np.log(config.max_scale * radius))
-    weight = np.where(dead | (opacity < 2 * config.dead_opacity), 0, statistics.mean)
+    dead = (opacity < rules.dead_opacity) | (largest > np.log(rules.max_scale * radius))
+    weight = np.where(dead | (opacity < 2 * rules.dead_opacity), 0, statistics.mean)
     slots = np.flatnonzero(dead)
-    room = min(config.max_gaussians - n, int(np.ceil(config.growth * n))) if grow else 0
+    room = min(rules.max_gaussians - n, int(np.ceil(rules.growth * n))) if grow else 0
     sources = _draw(weight, len(slots) + max(room, 0), rng)
     relocated = min(len(slots), len(sources))
     added = len(sources) - relocated

@@ -36,23 +36,12 @@ class GsplatConfig(GaussianConfig):
     """Gaussians at the start, at most max_gaussians."""
     max_gaussians: Annotated[int, Interval(ge=16, le=50_000_000)] = 1_000_000
     """Gaussians at most: mcmc's cap; the default strategy stops growing there."""
-    lr_means: Annotated[float, RATE, RECIPE] = 1.6e-4
-    """Adam's learning rate of the means in camera extents per step; falls to a hundredth."""
-    lr_log_scales: Annotated[float, RATE, RECIPE] = 5e-3
-    """The same for log-scales, per step; this and the following stay as they are."""
-    lr_quats: Annotated[float, RATE, RECIPE] = 1e-3
-    """The same for quaternions."""
-    lr_opacity_logits: Annotated[float, RATE, RECIPE] = 5e-2
-    """The same for the logits of opacity."""
-    lr_sh: Annotated[float, RATE, RECIPE] = 2.5e-3
-    """The same for the color's base; a twentieth of it for the view-dependent part."""
+    rate: Annotated[float, RATE] = 1.0
+    """Factor on all learning rates."""
     opacity_reg: Annotated[float | None, Interval(ge=0), RECIPE] = None
     """Weight of the mean opacity in the loss. None: 0.01 with mcmc, else 0."""
     scale_reg: Annotated[float | None, Interval(ge=0), RECIPE] = None
     """Weight of the mean standard deviation in the loss. None: 0.01 with mcmc, else 0."""
-    save_every: Annotated[int, Interval(ge=1), RECIPE] = 1000
-    """Steps between two copies of the state (in main memory) to go back to on NaN, a full memory,
-    a kill or an interrupt."""
 
     def regularizers(self) -> tuple[float, float]:
         """Return the weights of (opacity, scale)."""

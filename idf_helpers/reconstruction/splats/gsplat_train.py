@@ -35,6 +35,11 @@ from .train import COLORS, background_mode
 OF_GSPLAT = {"means": "means", "scales": "log_scales", "quats": "quats",
              "opacities": "opacity_logits"}
 ITERATIONS = GsplatConfig.default_iterations  # that the schedule is counted for
+SAVE_EVERY = 1000  # steps between two copies of the state, on NaN, a full memory, kill, interrupt
+# Adam's learning rates: of the means in camera extents per step, which fall to a hundredth; the
+# others stay. The view-dependent part of the color takes a twentieth of its base's.
+RATES = {"means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3,
+         "shN": 2.5e-3 / 20}
 LOOK_EVERY = 100  # steps between two looks at the loss, which make the processor wait for the GPU
 WARM_UP, MEASURED = 20, 100  # steps before and while a budget's number of steps is estimated
 SH_EVERY = 1000  # steps of 30 000 between two degrees of the color
@@ -50,7 +55,7 @@ class GsplatTrainer(ResumableTrainer):
     checkpoint holds is exact.
     """
 
-    rates = "the learning rates of the gsplat settings (lr_means, …)"
+    rates = "the setting `rate`"
 
     def __init__(self, views: TrainingViews, config: GsplatConfig, rasterizer: GsplatRasterizer,
                  points=None):
@@ -83,9 +88,8 @@ class GsplatTrainer(ResumableTrainer):
         self._saved = self.state()
 
     def _set_parameters(self, tensors: dict[str, np.ndarray]) -> None:
-        o = self.config
-        rates = {"means": o.lr_means * self.extent, "scales": o.lr_log_scales, "quats": o.lr_quats,
-                 "opacities": o.lr_opacity_logits, "sh0": o.lr_sh, "shN": o.lr_sh / 20}
+        rates = {name: self.config.rate * rate for name, rate in RATES.items()}
+        rates["means"] *= self.extent
         self.params = {k: torch.nn.Parameter(torch.as_tensor(a, device=self.device).clone())
                        for k, a in tensors.items()}
         self.rates = rates
@@ -148,7 +152,7 @@ class GsplatTrainer(ResumableTrainer):
         else:
             self.seconds += time.perf_counter() - start
             self._plan()
-            if self.iteration % self.config.save_every == 0 or self.done:
+            if self.iteration % SAVE_EVERY == 0 or self.done:
                 self._save_state()
             return
         self._halve(failed)
@@ -322,7 +326,7 @@ def fit_gsplat(dataset, config: GsplatConfig, *, run: RunFolder | None = None,
                progress_every_s: float = 0.5, points=None) -> GaussianScene:
     """Train as `train.fit` does, on a GPU: the same errors, checkpoints and interrupts.
 
-    A checkpoint is at most `config.save_every` steps older than what it is made from. IdfError
+    A checkpoint is at most SAVE_EVERY steps older than what it is made from. IdfError
     also where the GPU's memory does not hold half of the Gaussians that did not fit.
     """
     config.checked()

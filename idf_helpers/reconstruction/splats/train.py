@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import fields
 
 import numpy as np
 
@@ -19,13 +18,21 @@ from ...kernels.adam import Adam
 from ...kernels.loss import PhotometricLoss
 from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .config import SplatConfig
-from .densify import ScreenStatistics, densify, prune_invisible
+from .densify import DensifyRules, ScreenStatistics, densify, prune_invisible
 from .gaussians import Gaussians
 from .initialize import initial_gaussians
 from .scene import GaussianScene
 from .warm_start import recolored
 
 SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, kill or interrupt
+# Adam's learning rates at the start; of the means in scene radii per step. That of the means falls
+# to FINAL, exponentially, the others to √FINAL.
+RATES = {"means": 1.2e-3, "log_scales": 3e-2, "quats": 8e-3, "opacity_logits": 0.15, "sh": 5e-3}
+FINAL = 0.03
+# Parts of the run until which Gaussians are added, and until which dead ones are moved: nearly
+# transparent ones, and those wider than so many scene radii.
+GROW_UNTIL, RELOCATE_UNTIL = 0.7, 0.85
+DEAD_OPACITY, MAX_SCALE = 0.005, 0.8
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -38,7 +45,7 @@ class Trainer(ResumableTrainer):
         these views.
     """
 
-    rates = "the learning rates (lr_means, lr_log_scales, …)"
+    rates = "the setting `rate`"
 
     def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None,
                  start: Gaussians | None = None):
@@ -71,10 +78,9 @@ class Trainer(ResumableTrainer):
         return min(self.config.sh_degree, sum(self.fraction >= f for f in self.config.sh_steps))
 
     def learning_rates(self) -> dict[str, float]:
-        c = self.config
-        decay = c.lr_final**self.fraction
-        rates = {f.name: getattr(c, f"lr_{f.name}") * math.sqrt(decay) for f in fields(Gaussians)}
-        rates["means"] = c.lr_means * self.radius * decay
+        decay, factor = FINAL**self.fraction, self.config.rate
+        rates = {name: factor * rate * math.sqrt(decay) for name, rate in RATES.items()}
+        rates["means"] = factor * RATES["means"] * self.radius * decay
         return {name: rate * self.rate_factor for name, rate in rates.items()}
 
     # --- one step ---------------------------------------------------------------------------------
@@ -123,10 +129,11 @@ class Trainer(ResumableTrainer):
     def _densify_if_due(self) -> None:
         c = self.config
         if (self.iteration < c.densify_from or self.iteration % c.densify_every
-                or self.fraction > c.relocate_until):
+                or self.fraction > RELOCATE_UNTIL):
             return
-        self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, c, self.radius,
-                                       self.fraction <= c.grow_until, self.rng)
+        rules = DensifyRules(c.max_gaussians, c.growth, DEAD_OPACITY, MAX_SCALE)
+        self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, rules,
+                                       self.radius, self.fraction <= GROW_UNTIL, self.rng)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
 
     def warm_up(self) -> None:

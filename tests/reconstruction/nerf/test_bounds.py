@@ -81,7 +81,7 @@ def test_cameras_inside_the_object_are_told_by_name():
 
 @pytest.mark.parametrize("change", [
     {"budget_s": 3.0}, {"iterations": 0}, {"resolution": 4}, {"grid": 8}, {"sh_degree": 3},
-    {"lr_density": float("nan")}, {"tv_color": -1.0}, {"background": "blue"},
+    {"rate": float("nan")}, {"tv_color": -1.0}, {"background": "blue"},
     {"levels": (0.5, 0.1)}, {"rays": 1}, {"max_memory_mb": 1}])
 def test_bad_settings(change):
     with pytest.raises(IdfError):

@@ -90,6 +90,18 @@ def test_damaged_fields_are_told(run, tmp_path, damage):
         read_field(path)
 
 
+def test_fields_of_the_first_version_are_read(run, tmp_path):
+    path = tmp_path / FIELD
+    with np.load(run / FIELD) as data:
+        a = dict(data)
+    assert int(a["version"]) == 2
+    np.savez(path, **{k: v for k, v in a.items() if k not in ("color", "version")},
+             colour=a["color"], version=1)
+    old, new = read_field(path), read_field(run / FIELD)
+    np.testing.assert_array_equal(old.params, new.params)
+    np.testing.assert_array_equal(old.vertices, new.vertices)
+
+
 def test_mesh_of_a_ball_is_closed_and_round():
     n = np.indices((20, 20, 20)).transpose(1, 2, 3, 0) - 9.5
     vertices, triangles = surface_nets(6 - np.linalg.norm(n, axis=3), 0.0)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from idf_helpers.catalogue import STAGES
 from idf_helpers.reconstruction.splats.graphdeco_rasterizer import NEAR, GraphdecoRasterizer
 from idf_helpers.reconstruction.splats.gsplat_rasterizer import GsplatRasterizer
+from idf_helpers.reconstruction.splats.rasterizers import RASTERIZERS
 from idf_helpers.reconstruction.splats.reference import render_reference
 from tests.fixtures.gaussians import cloud, relative, view
 
@@ -64,10 +64,10 @@ def agree(rasterizer, g, camera, degree=None, background=(0.2, 0.5, 0.9), tile=N
         rasterizer.backward(d_rgb)
 
 
-@pytest.mark.parametrize("name", STAGES["splats"].names())
+@pytest.mark.parametrize("name", RASTERIZERS.names())
 @pytest.mark.parametrize("degree", [0, 2, 3])
 def test_registered_rasterizers(name, degree):
-    backend = STAGES["splats"].find(name)
+    backend = RASTERIZERS.find(name)
     if lack := backend.missing():
         pytest.skip(f"{name} cannot run here: {lack}")
     agree(backend.load()(), scene(3), view(), degree, tile=TILE if name == "graphdeco" else None)
@@ -143,7 +143,7 @@ def test_an_empty_scene_and_one_behind_the_camera(gsplat, dgr):
     behind = scene()
     behind.means[:] = camera.position - 5 * camera.forward + 0.01 * behind.means
     for rasterizer in (GsplatRasterizer(device="cpu"), GraphdecoRasterizer(device="cpu"),
-                       STAGES["splats"].load("reference")()):
+                       RASTERIZERS.load("reference")()):
         for g in (scene()[:0], behind):
             picture = rasterizer.forward(g, camera, (0.1, 0.2, 0.3), train=True)
             np.testing.assert_allclose(picture.rgb[:, 3, 4], (0.1, 0.2, 0.3), atol=1e-6)

@@ -1,14 +1,13 @@
 """Growth and relocation: counts, where, what is kept, what may not change."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from idf_helpers.kernels.adam import Adam
-from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.densify import (
+    DensifyRules,
     ScreenStatistics,
     _draw,
     _split,
@@ -17,7 +16,7 @@ from idf_helpers.reconstruction.splats.densify import (
 )
 from idf_helpers.reconstruction.splats.gaussians import Gaussians
 
-CONFIG = SplatConfig(initial=100, max_gaussians=130)
+RULES = DensifyRules(max_gaussians=130, growth=0.15, dead_opacity=0.005, max_scale=0.8)
 
 
 def scene(rng, n=100):
@@ -27,7 +26,7 @@ def scene(rng, n=100):
                      rng.normal(size=(n, 9, 3)).astype(np.float32))
 
 
-def run(g, *, grow=True, hot=slice(0, 50), config=CONFIG, seed=0):
+def run(g, *, grow=True, hot=slice(0, 50), rules=RULES, seed=0):
     adam = Adam(g)
     for table, value in ((adam.first, 1.0), (adam.second, 2.0)):
         for a in table.values():
@@ -36,7 +35,7 @@ def run(g, *, grow=True, hot=slice(0, 50), config=CONFIG, seed=0):
     screen = np.zeros(len(g), np.float32)
     screen[hot] = 1
     statistics.add(screen, np.ones(len(g), bool))
-    out = densify(g, adam, statistics, config, 1.0, grow, np.random.default_rng(seed))
+    out = densify(g, adam, statistics, rules, 1.0, grow, np.random.default_rng(seed))
     return *out, adam
 
 
@@ -135,5 +134,5 @@ def test_pruning_keeps_what_can_be_seen():
 
 def test_config_is_used():
     g = scene(np.random.default_rng(0))
-    out, _, added, _ = run(g, config=replace(CONFIG, growth=0.02))
+    out, _, added, _ = run(g, rules=RULES._replace(growth=0.02))
     assert added == 2 and len(out) == 102

@@ -18,7 +18,8 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data.training_views import TrainingViews, composite
 from idf_helpers.kernels.loss import PhotometricLoss
 from idf_helpers.kernels.threads import run_on_threads
-from idf_helpers.reconstruction import METHODS, choose_method, reconstruct
+from idf_helpers.reconstruction import reconstruct
+from idf_helpers.reconstruction.methods import METHODS
 from idf_helpers.reconstruction.splats import gsplat_train
 from idf_helpers.reconstruction.splats.cpu_method import CpuSplats
 from idf_helpers.reconstruction.splats.gsplat_config import GsplatConfig
@@ -28,6 +29,7 @@ from idf_helpers.reconstruction.splats.gsplat_train import GsplatTrainer, fit_gs
 from idf_helpers.reconstruction.splats.model_path import MODEL
 from idf_helpers.reconstruction.splats.splat_method import AS_POINTS
 from idf_helpers.reconstruction.splats.torch_loss import PictureLoss, photometric_loss
+from idf_helpers.reconstruction.stage import choose_method
 from idf_helpers.runtime import cuda
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
@@ -37,13 +39,17 @@ from tests.fixtures.datasets import make_dataset
 from . import fake_cuda
 
 CONFIG = GsplatConfig(iterations=60, resolution=16, sh_degree=1, seed=3, initial=40,
-                      max_gaussians=70, save_every=10, lr_means=1.6e-3, lr_sh=2e-2)
+                      max_gaussians=70)
+RATES = dict(gsplat_train.RATES)  # as they are without the fixture
 
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch):
     for name, module in fake_cuda.gsplat_module().items():
         monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(gsplat_train, "SAVE_EVERY", 10)
+    fast = {"means": 1.6e-3, "sh0": 2e-2, "shN": 1e-3}  # for 60 steps
+    monkeypatch.setattr(gsplat_train, "RATES", gsplat_train.RATES | fast)
     fake_cuda.calls.clear()
     fake_cuda.calls.fail = 0
     yield fake_cuda.calls
@@ -138,7 +144,10 @@ def test_gsplats_own_settings_go_in_proportion():
     assert mcmc.strategy.cap_max == 70 and mcmc.config.regularizers() == (0.01, 0.01)
     assert float(mcmc.params["opacities"].detach().sigmoid()[0]) == pytest.approx(0.5)
     rates = [a.param_groups[0]["lr"] for a in full.adams.values()]
-    assert rates[1:] == [5e-3, 1e-3, 5e-2, 2.5e-3, 2.5e-3 / 20]
+    assert rates[1:] == [5e-3, 1e-3, 5e-2, 2e-2, 1e-3]
+    assert list(RATES.values()) == [1.6e-4, 5e-3, 1e-3, 5e-2, 2.5e-3, 2.5e-3 / 20]
+    twice = trainer(GsplatConfig(resolution=16, initial=40, rate=2.0))
+    assert [a.param_groups[0]["lr"] for a in twice.adams.values()] == [2 * r for r in rates]
     t.iteration = 60
     assert t._set_rates() == pytest.approx(0.01 * t.rates["means"])
 
@@ -151,8 +160,9 @@ def test_the_random_generator_of_the_caller_is_left_alone():
 
 
 @pytest.mark.parametrize("strategy", ["default", "mcmc"])
-def test_stopped_anywhere_it_ends_the_same(tmp_path, strategy):
-    config = replace(CONFIG, iterations=24, strategy=strategy, save_every=5)
+def test_stopped_anywhere_it_ends_the_same(tmp_path, strategy, monkeypatch):
+    config = replace(CONFIG, iterations=24, strategy=strategy)
+    monkeypatch.setattr(gsplat_train, "SAVE_EVERY", 5)
     want = fit_gsplat(BallDataset(), config, rasterizer=rasterizer()).gaussians
     stops = iter([3, 8, 16])
     stop = next(stops)
@@ -232,7 +242,7 @@ def test_a_full_memory_halves_the_work_once(calls):
 
 @pytest.mark.parametrize("wrong", [
     {"strategy": "best"}, {"initial": 3}, {"initial": 200, "max_gaussians": 100},
-    {"lr_sh": 0.0}, {"opacity_reg": -1.0}, {"save_every": 0}, {"lr_means": float("nan")},
+    {"opacity_reg": -1.0}, {"rate": 0.0}, {"rate": float("nan")},
     {"absgrad": True, "strategy": "mcmc"}])
 def test_wrong_settings(wrong):
     with pytest.raises(IdfError):
@@ -277,11 +287,11 @@ def test_of_an_earlier_model_it_takes_places_and_colors(tmp_path, here):
 
 def test_what_it_does_not_read_is_refused_by_name():
     method = GsplatSplats("gsplat")
-    with pytest.raises(IdfError, match="`lr_final`"):
-        method.config_from({"lr_final": 0.1})
+    with pytest.raises(IdfError, match="`densify_every`"):
+        method.config_from({"densify_every": 10})
     with pytest.raises(IdfError, match="takes other settings"):
         method.checked(CpuSplats("cpu").config_from({}))
-    assert method.config_from({"lr_means": 1.0}).lr_means == 1.0
+    assert method.config_from({"rate": 2.0}).rate == 2.0
 
 
 # --- what a machine lacks -------------------------------------------------------------------------

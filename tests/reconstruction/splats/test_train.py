@@ -281,8 +281,8 @@ def test_nan_for_ever_is_an_error(dataset):
 
 @pytest.mark.parametrize("change", [
     {"budget_s": 3.0}, {"iterations": 0}, {"resolution": 4}, {"seed": -1}, {"sh_degree": 4},
-    {"lr_means": float("nan")}, {"lambda_dssim": 1.5}, {"initial": 500}, {"growth": -0.1},
-    {"background": "blue"}, {"sh_steps": (0.5, 0.1, 0.2)}, {"relocate_until": 0.1}])
+    {"rate": float("nan")}, {"lambda_dssim": 1.5}, {"initial": 500}, {"growth": -0.1},
+    {"background": "blue"}, {"sh_steps": (0.5, 0.1, 0.2)}])
 def test_bad_settings(dataset, change):
     with pytest.raises(IdfError):
         fit(dataset, replace(SHORT, **change))
