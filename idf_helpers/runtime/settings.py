@@ -120,25 +120,3 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Raise IdfError where the value of an argument is neither None nor within [low, high]."""
     if value is not None:
         _check_bound(name, value, low, high, False, False)
-
-
-def check_ranges(config: Any, ranges: dict[str, tuple[float, float]], of: str = "") -> None:
-    """IdfError naming the first field whose value is not None and lies outside its range."""
-    for name, (low, high) in ranges.items():
-        check_range(name, getattr(config, name), low, high)
-
-
-def check_amount(config: Any) -> None:
-    """IdfError where a training is given both in `iterations` and in seconds, `budget_s`."""
-    if config.iterations is not None and config.budget_s is not None:
-        raise IdfError("A run is given in iterations or in seconds, not in both",
-                       f"iterations {config.iterations}, budget_s {config.budget_s}",
-                       "leave one of them out")
-    check_ranges(config, {"iterations": (1, 1e9), "budget_s": (1e-3, 1e7)})
-
-
-def budget(config: Any, default_s: float) -> float | None:
-    """Seconds that a training runs, None where it is given in iterations."""
-    if config.iterations is not None:
-        return None
-    return default_s if config.budget_s is None else config.budget_s
