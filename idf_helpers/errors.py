@@ -30,12 +30,12 @@ class IdfError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython prints instead of a traceback: nothing in the code is to be looked at."""
+        """Return what IPython prints instead of a traceback, since no code is to blame."""
         return str(self).split("\n")
 
 
 def shorten(items: Iterable, limit: int = 3) -> str:
-    """First few items and how many there are, for `found` ("a, b, c and 17 more")."""
+    """Return the first few items and how many there are, for `found` ("a, b, c and 17 more")."""
     words = [str(i) for i in items]
     head = ", ".join(words[:limit])
     return head if len(words) <= limit else f"{head} and {len(words) - limit} more"

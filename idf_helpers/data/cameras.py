@@ -40,14 +40,14 @@ class Camera:
 
     @classmethod
     def from_fov(cls, c2w: ArrayLike, fov_x: float, width: int, height: int) -> Camera:
-        """fov_x: horizontal field of view in radians, in (0, pi); square pixels, centered."""
+        """Return a camera of square pixels, centered. fov_x: horizontal, in radians, in (0, pi)."""
         f = 0.5 * width / math.tan(0.5 * fov_x)
         return cls(np.asarray(c2w, np.float64), f, f, width / 2, height / 2, width, height)
 
     @classmethod
     def look_at(cls, position: ArrayLike, target: ArrayLike, up: ArrayLike, fov_x: float,
                 width: int, height: int) -> Camera:
-        """A camera at `position` (3,) looking at `target` (3,), `up` (3,) pointing up in it."""
+        """Return a camera at `position` looking at `target`, `up` pointing up in it; all (3,)."""
         return cls.from_fov(look_at_matrix(position, target, up), fov_x, width, height)
 
     @property
@@ -86,14 +86,16 @@ class Camera:
         return out
 
     def project(self, points: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """points (N, 3) world -> pixels (N, 2), depth (N,) on the optical axis (> 0 in front)."""
+        """Return pixels (N, 2) and depth (N,) on the optical axis (> 0 in front) of points (N, 3).
+        """
         p = np.asarray(points, np.float64) @ self.w2c_cv[:3, :3].T + self.w2c_cv[:3, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             uv = p[:, :2] / p[:, 2:] * (self.fx, self.fy) + (self.cx, self.cy)
         return uv, p[:, 2]
 
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Origin (3,) and unit directions (H, W, 3) float64 through the pixel centers."""
+        """Return the origin (3,) and unit directions (H, W, 3) float64 through the pixel
+        centers."""
         x = (np.arange(self.width) + 0.5 - self.cx) / self.fx
         y = (np.arange(self.height) + 0.5 - self.cy) / self.fy
         d = np.stack(np.broadcast_arrays(x[None, :], -y[:, None], -1.0), axis=-1)
@@ -101,19 +103,20 @@ class Camera:
         return self.position, d / np.linalg.norm(d, axis=-1, keepdims=True)
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same view at another picture size (intrinsics scaled per axis)."""
+        """Return the same view at another picture size (intrinsics scaled per axis)."""
         sx, sy = width / self.width, height / self.height
         return replace(self, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy,
                        width=int(width), height=int(height))
 
     def fitted(self, resolution: int | None) -> Camera:
-        """Scaled so that the longer side is `resolution` pixels; unchanged where None."""
+        """Return the camera scaled so that the longer side is `resolution` pixels; unchanged
+        where None."""
         size = fitted_size(self.width, self.height, resolution)
         return self if size == (self.width, self.height) else self.resized(*size)
 
 
 def fitted_size(width: int, height: int, resolution: int | None) -> tuple[int, int]:
-    """(width, height) with the longer side at `resolution` pixels; each side at least 1."""
+    """Return (width, height) with the longer side at `resolution` pixels; each side at least 1."""
     if not resolution:
         return width, height
     s = resolution / max(width, height)
@@ -121,7 +124,7 @@ def fitted_size(width: int, height: int, resolution: int | None) -> tuple[int, i
 
 
 def look_at_matrix(position: ArrayLike, target: ArrayLike, up: ArrayLike) -> np.ndarray:
-    """(4, 4) OpenGL camera-to-world. Raises IdfError where the directions are degenerate."""
+    """Return the (4, 4) OpenGL camera-to-world; IdfError where the directions are degenerate."""
     position, target, upward = (np.asarray(v, np.float64) for v in (position, target, up))
     back = position - target
     right = np.cross(upward, back)
@@ -153,7 +156,7 @@ class SceneFrame:
 
 
 def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
-    """Center, up, front and size of what the cameras look at.
+    """Return center, up, front and size of what the cameras look at.
 
     The center solves sum_i (I - d_i d_i^T)(x - o_i) = 0 (least squares over the optical axes).
     Parallel axes leave it undetermined; then it is put before the first camera, as far away as the
@@ -162,7 +165,8 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
     """
     cameras = list(cameras)
     if not cameras:
-        raise IdfError("There is no camera to place a scene with", "0 frames")
+        raise IdfError("There is no camera to place a scene with", "0 frames",
+                       "give at least one")
     o = np.array([c.position for c in cameras])
     d = np.array([c.forward for c in cameras])
     A = np.eye(3)[None] - d[:, :, None] * d[:, None, :]
@@ -194,7 +198,7 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
 
 def orbit(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0, turns: float = 1.0,
           resolution: int | None = None, start: float = 0.0) -> list[Camera]:
-    """A path round the head that `cameras` look at, starting in front of it.
+    """Return a path round the head that `cameras` look at, starting in front of it.
 
     elevation, start: degrees; start is counted counterclockwise seen from above. Intrinsics are
     those of the first camera, at `resolution` pixels on the longer side.
@@ -214,7 +218,8 @@ def orbit(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0, 
 
 
 def yaw_pitch(camera: Camera, scene: SceneFrame) -> tuple[float, float]:
-    """Direction from the scene's center to the camera, degrees: yaw 0 = front, pitch up > 0."""
+    """Return yaw and pitch of the camera seen from the scene's center, degrees: yaw 0 = front,
+    pitch > 0 above."""
     d = camera.position - scene.center
     d = d / np.linalg.norm(d)
     side = np.cross(scene.up, scene.front)

@@ -13,8 +13,8 @@ from .dataset import Frame
 
 
 def write_cameras(path, frames: list[Frame]) -> None:
-    """One entry a frame: id, img_name, width, height, position (3,), rotation (3, 3) with OpenCV
-    axes, fy, fx (pixels). The principal point has no place in this format."""
+    """Write one entry a frame: id, img_name, width, height, position (3,), rotation (3, 3) with
+    OpenCV axes, fy, fx (pixels). The principal point has no place in this format."""
     rows = []
     for i, frame in enumerate(frames):
         c = frame.camera
@@ -25,7 +25,7 @@ def write_cameras(path, frames: list[Frame]) -> None:
 
 
 def read_cameras(path) -> list[Camera]:
-    """Cameras of such a file, principal point in the middle. IdfError for another content."""
+    """Return the cameras of such a file, principal point in the middle; IdfError for others."""
     rows = read_json(path, "camera list")
     cameras = []
     try:
@@ -41,15 +41,17 @@ def read_cameras(path) -> list[Camera]:
             cameras.append(Camera(c2w @ GL_TO_CV, fx, fy, w / 2, h / 2, w, h))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise IdfError(f"{path} is not a camera list as graphdeco writes it",
-                       f"{type(error).__name__}: {error}") from None
+                       f"{type(error).__name__}: {error}",
+                       "delete it, or take it from its model's folder again") from None
     if not cameras:
-        raise IdfError(f"{path} lists no camera", "an empty list")
+        raise IdfError(f"{path} lists no camera", "an empty list",
+                       "delete it, or take it from its model's folder again")
     return cameras
 
 
 def find_cameras(model: Path) -> list[Camera]:
-    """Cameras that belong to a `.ply` file: `cameras.json` beside it or up to two folders above
-    (graphdeco's `point_cloud/iteration_N/`), else an empty list."""
+    """Return the cameras that belong to a `.ply` file: of the `cameras.json` beside it or up to two
+    folders above (graphdeco's `point_cloud/iteration_N/`), else an empty list."""
     for folder in list(model.resolve().parents)[:3]:
         if (folder / "cameras.json").is_file():
             return read_cameras(folder / "cameras.json")

@@ -71,7 +71,7 @@ class VideoIndex(ArrayRecord):
 
 
 def index_video(path, progress=None) -> VideoIndex:
-    """Decodes a video once. progress: called with the share done, where the length is known.
+    """Decode a video once. progress: called with the share done, where the length is known.
 
     IdfError: not there, no video stream, nothing that can be decoded, a picture beyond MAX_PIXELS,
     and a file that ends before its header says or is damaged inside.
@@ -114,7 +114,7 @@ def index_video(path, progress=None) -> VideoIndex:
 
 
 def _check_whole(path: Path, index: VideoIndex, info: VideoInfo, code: int, words: str) -> None:
-    """IdfError where decoding ended early."""
+    """Raise IdfError where decoding ended early."""
     length = index.times[-1] + 1 / max(index.fps, 1e-3)
     broken = re.search(r"[^\n]*(partial file|truncat|Invalid data|corrupt|missing picture|"
                        r"decoding|ended prematurely)[^\n]*", words, re.I)
@@ -129,7 +129,7 @@ def _check_whole(path: Path, index: VideoIndex, info: VideoInfo, code: int, word
 
 
 def _sound_length(path: Path, info: VideoInfo) -> float:
-    """Seconds of sound that the file holds, which may be more than of pictures."""
+    """Return seconds of sound that the file holds, which may be more than of pictures."""
     if not info.sound:
         return 0.0
     done = subprocess.run(
@@ -143,7 +143,7 @@ def _sound_length(path: Path, info: VideoInfo) -> float:
 
 def read_frames(path, index: VideoIndex, start: int = 0, stop: int | None = None
                 ) -> Iterator[np.ndarray]:
-    """Yields frames start..stop-1 as uint8 (H, W, 3), one at a time.
+    """Yield frames start..stop-1 as uint8 (H, W, 3), one at a time.
 
     Seeks, and checks that it arrived; else decodes from the beginning. IdfError where the video is
     not the one that was indexed.
@@ -178,7 +178,7 @@ def read_frames(path, index: VideoIndex, start: int = 0, stop: int | None = None
 
 
 def _before(index: VideoIndex, frame: int) -> float | None:
-    """A moment between the frame before and this one, seconds; None = from the beginning."""
+    """Return a moment between the frame before and this one, seconds; None = from the beginning."""
     if frame == 0:
         return None
     return float(0.5 * (index.times[frame - 1] + index.times[frame]))
@@ -190,7 +190,7 @@ def _decode(path, index: VideoIndex, start: float | None) -> Iterator[bytes]:
 
 
 def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int = 18) -> int:
-    """Encodes a piece of a video as H.264, atomically; its size in bytes.
+    """Encode a piece of a video as H.264, atomically; return its size in bytes.
 
     frames: uint8 (H, W, 3) of one size; odd sizes are padded by a repeated row or column, since
     4:2:0 needs even ones. times: (n,) seconds, of each frame. crf: 0 (lossless) to 51. One thread
@@ -221,7 +221,7 @@ def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int =
 
 
 def _clock(ticks: np.ndarray) -> str:
-    """ffmpeg's expression for the time of frame N: even steps as a formula, else a table."""
+    """Return ffmpeg's expression for the time of frame N: even steps as a formula, else a table."""
     first, n = int(ticks[0]), len(ticks)
     step = (ticks[-1] - first) / max(n - 1, 1)
     if np.abs(ticks - np.round(first + step * np.arange(n))).max(initial=0) <= 1:
@@ -230,16 +230,16 @@ def _clock(ticks: np.ndarray) -> str:
 
 
 def without_names(stream: bytes) -> bytes:
-    """A transport stream without its table of service names (PID 17 of the 188-byte packets): the
-    ffmpeg 7.0 of imageio-ffmpeg 0.6 crashes where it reads them."""
+    """Return a transport stream without its table of service names (PID 17 of the 188-byte
+    packets): the ffmpeg 7.0 of imageio-ffmpeg 0.6 crashes where it reads them."""
     packets = np.frombuffer(stream, np.uint8).reshape(-1, 188)
     pid = (packets[:, 1].astype(np.uint16) & 31) << 8 | packets[:, 2]
     return packets[pid != 17].tobytes()
 
 
 def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> str:
-    """One MP4 of the parts, with the sound of the video `sound_from`; what happened to the sound:
-    "copied", "encoded as AAC" (where an MP4 cannot hold it as it is), "none".
+    """Write one MP4 of the parts, with the sound of the video `sound_from`; return what happened
+    to the sound: "copied", "encoded as AAC" (where an MP4 cannot hold it as it is), "none".
 
     path: written as it is, so give a temporary name (`atomic_write`). Frames are counted at the
     end: ffmpeg may end quietly on a full disk.

@@ -42,8 +42,8 @@ class Lens:
     parameters: tuple[float, ...]
 
     def intrinsics(self) -> tuple[float, float, float, float, tuple[float, ...] | None]:
-        """fx, fy, cx, cy in pixels (pixel centers at +0.5 as here), and OpenCV's k1, k2, p1, p2 or
-        None where all are zero."""
+        """Return fx, fy, cx, cy in pixels (pixel centers at +0.5 as here), and OpenCV's k1, k2,
+        p1, p2 or None where all are zero."""
         p = self.parameters
         if self.model in ("PINHOLE", "OPENCV"):
             (fx, fy, cx, cy), rest = p[:4], p[4:]
@@ -64,12 +64,13 @@ class Pose:
     lens: int
 
     def c2w(self) -> np.ndarray:
-        """(4, 4) float64 OpenGL camera-to-world. IdfError where the numbers give none."""
+        """Return (4, 4) float64 OpenGL camera-to-world. IdfError where the numbers give none."""
         q = np.array(self.quat)
         length = np.linalg.norm(q) if np.abs(q).max() < 1e30 else np.inf
         if not 1e-6 < length < np.inf or not np.abs(self.translation).max() < 1e30:
             raise IdfError(f"The COLMAP picture {self.name} has no pose", f"quaternion "
-                           f"{self.quat}, translation {self.translation}")
+                           f"{self.quat}, translation {self.translation}",
+                           "export the reconstruction again")
         w, x, y, z = q / length
         R = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
                       [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
@@ -89,7 +90,7 @@ class Sparse:
 
 
 def find_sparse(root: Path) -> Sparse | None:
-    """The reconstruction in a dataset folder; binary files go before text, as in 3DGS."""
+    """Return the reconstruction in a dataset folder; binary files go before text, as in 3DGS."""
     for folder in SPARSE:
         for suffix in (".bin", ".txt"):
             cameras, images, points = (root / folder / (name + suffix)
@@ -139,7 +140,7 @@ def _camera(pose: Pose, lens: Lens, picture: Path, where: str):
             and abs(cx) < 1e3 * lens.width and abs(cy) < 1e3 * lens.height):
         raise IdfError(f"The camera of {where} makes no sense",
                        f"focal lengths {fx:g}, {fy:g}, center {cx:g}, {cy:g}, size "
-                       f"{lens.width:.3g}x{lens.height:.3g} pixels")
+                       f"{lens.width:.3g}x{lens.height:.3g} pixels", "run COLMAP again")
     w, h = media.image_size(picture, "picture")
     if abs(lens.width / lens.height - w / h) > 0.02 * w / h:
         raise IdfError(f"The picture of {where} has another shape than its camera",
@@ -153,7 +154,7 @@ def _camera(pose: Pose, lens: Lens, picture: Path, where: str):
 # --- the three files ------------------------------------------------------------------------------
 
 def read_lenses(path: Path) -> dict[int, Lens]:
-    """Camera id -> lens, of `cameras.bin` or `cameras.txt`."""
+    """Return {camera id: lens} of `cameras.bin` or `cameras.txt`."""
     lenses = {}
     if path.suffix == ".txt":
         for number, words in _rows(path):
@@ -176,7 +177,7 @@ def read_lenses(path: Path) -> dict[int, Lens]:
 
 
 def read_poses(path: Path) -> list[Pose]:
-    """All pictures of `images.bin` or `images.txt`; their 2D points are skipped."""
+    """Return all pictures of `images.bin` or `images.txt`; their 2D points are skipped."""
     poses = []
     if path.suffix == ".txt":
         for number, words in _rows(path, 10, skip_next=True):
@@ -196,7 +197,7 @@ def read_poses(path: Path) -> list[Pose]:
 
 
 def count_points(path: Path) -> int:
-    """How many points `points3D` holds."""
+    """Return how many points `points3D` holds."""
     if path.suffix == ".txt":
         return sum(1 for _ in _rows(path))
     with Reader(path) as r:
@@ -204,7 +205,8 @@ def count_points(path: Path) -> int:
 
 
 def read_points(path: Path) -> np.ndarray:
-    """(N, 6) float32: x, y, z in world units and RGB in [0, 1], of `points3D.bin` or `.txt`."""
+    """Return (N, 6) float32: x, y, z in world units and RGB in [0, 1], of `points3D.bin` or
+    `.txt`."""
     if path.suffix == ".txt":
         rows = []
         for number, words in _rows(path):
@@ -241,7 +243,8 @@ class Reader:
         try:
             self.file = open(self.path, "rb")  # closed in __exit__
         except OSError as error:
-            raise IdfError(f"The COLMAP file {self.path} cannot be read", str(error)) from error
+            raise IdfError(f"The COLMAP file {self.path} cannot be read", str(error),
+                           "check the rights of the file") from error
         self.size = os.fstat(self.file.fileno()).st_size
         return self
 
@@ -249,7 +252,7 @@ class Reader:
         self.file.close()
 
     def take(self, layout: str) -> tuple:
-        """Values of a struct layout, little endian, unpadded; floats must be finite."""
+        """Return values of a struct layout, little endian, unpadded; floats must be finite."""
         data = self.file.read(struct.calcsize("<" + layout))
         if len(data) < struct.calcsize("<" + layout):
             raise self._short(f"it ends within an entry, at byte {self.size}")
@@ -260,7 +263,8 @@ class Reader:
         return values
 
     def count(self, what: str, smallest: int) -> int:
-        """The count at the file's head, checked: each entry takes at least `smallest` bytes."""
+        """Return the count at the file's head, checked: each entry takes at least `smallest`
+        bytes."""
         (n,) = self.take("Q")
         if n * smallest > self.size - self.file.tell():
             raise self._short(f"{n} {what} announced, {self.size} bytes there")
@@ -273,7 +277,7 @@ class Reader:
         self.file.seek(size * count, os.SEEK_CUR)
 
     def text(self) -> str:
-        """A name that ends with a zero byte, at most 4096 bytes of UTF-8."""
+        """Return a name that ends with a zero byte, at most 4096 bytes of UTF-8."""
         here = self.file.tell()
         data = self.file.read(4097)
         end = data.find(b"\0")
@@ -284,10 +288,11 @@ class Reader:
             return data[:end].decode("utf-8")
         except UnicodeDecodeError:
             raise IdfError(f"{self.path} holds a file name that is no text",
-                           repr(data[:end][:40])) from None
+                           repr(data[:end][:40]), "export the reconstruction again") from None
 
     def end(self) -> None:
-        """What stands behind the last entry shows that the entries were misread."""
+        """Check that nothing is left: bytes behind the last entry show that entries were
+        misread."""
         left = self.size - self.file.tell()
         if left:
             raise IdfError(f"{self.path} is longer than it says", f"{left} bytes left over",
@@ -299,8 +304,9 @@ class Reader:
 
 
 def _rows(path: Path, words: int | None = None, skip_next: bool = False):
-    """(line number, words) of a text file without comments and blank lines; at most `words` words,
-    the last with its blanks. skip_next: leave out the line after each row (a picture's points)."""
+    """Yield (line number, words) of a text file without comments and blank lines; at most
+    `words` words, the last with its blanks. skip_next: leave out the line after each row (a
+    picture's points)."""
     try:
         with open(path, encoding="utf-8", newline="\n") as f:
             number = 0
@@ -314,9 +320,11 @@ def _rows(path: Path, words: int | None = None, skip_next: bool = False):
                     f.readline(MAX_TEXT_LINE)
                     number += 1
     except UnicodeDecodeError:
-        raise IdfError(f"The COLMAP file {path} is not UTF-8 text") from None
+        raise IdfError(f"The COLMAP file {path} is not UTF-8 text", "letters of another encoding",
+                       "export the reconstruction again") from None
     except OSError as error:
-        raise IdfError(f"The COLMAP file {path} cannot be read", str(error)) from error
+        raise IdfError(f"The COLMAP file {path} cannot be read", str(error),
+                       "check the rights of the file") from error
 
 
 def _floats(words: list[str]) -> tuple[float, ...]:
@@ -328,7 +336,7 @@ def _floats(words: list[str]) -> tuple[float, ...]:
 
 @contextlib.contextmanager
 def _line(path: Path, number: int):
-    """Turns what goes wrong with one line of a text file into an IdfError that names it."""
+    """Turn what goes wrong with one line of a text file into an IdfError that names it."""
     try:
         yield
     except (ValueError, IndexError) as error:

@@ -12,8 +12,8 @@ from .media import over, resize_area, to_uint8
 
 def contact_sheet(pictures: Sequence[np.ndarray], columns: int | None = None, cell: int = 160,
                   captions: Sequence[str] | None = None, background=(1.0, 1.0, 1.0)) -> np.ndarray:
-    """uint8 (H, W, 3): the pictures (uint8 RGB(A) or float [0, 1]) in rows, each `cell` pixels
-    wide, transparent ones over `background`, captions above them."""
+    """Return uint8 (H, W, 3): the pictures (uint8 RGB(A) or float [0, 1]) in rows, each `cell`
+    pixels wide, transparent ones over `background`, captions above them."""
     import cv2
 
     pictures = list(pictures)
@@ -40,7 +40,7 @@ def contact_sheet(pictures: Sequence[np.ndarray], columns: int | None = None, ce
 
 def before_after(before: Sequence[np.ndarray], after: Sequence[np.ndarray], cell: int = 160,
                  captions: Sequence[str] | None = None) -> np.ndarray:
-    """Two rows: the pictures before, and below them the same after."""
+    """Return two rows: the pictures before, and below them the same after."""
     pictures = [*before, *after]
     captions = [*captions, *[""] * len(list(after))] if captions else None
     return contact_sheet(pictures, columns=len(list(before)), cell=cell, captions=captions)

@@ -131,7 +131,7 @@ def _open(root: Path) -> Dataset:
 
 
 def _open_colmap(root: Path, sparse: Sparse) -> Dataset:
-    """Every 8th picture by name is held out, as 3DGS does with `--eval` (scene/dataset_readers.py,
+    """Hold out every 8th picture by name, as 3DGS does with `--eval` (scene/dataset_readers.py,
     readColmapSceneInfo)."""
     folder, frames = read_frames(root, sparse)
     _check_pictures(root, frames)
@@ -152,7 +152,7 @@ def _open_colmap(root: Path, sparse: Sparse) -> Dataset:
 
 
 def _json_files(root: Path) -> dict[str, Path]:
-    """Split -> JSON file. `transforms_train_main.json` is a turntable's single list."""
+    """Return {split: JSON file}. `transforms_train_main.json` is a turntable's single list."""
     found = {s: root / f"transforms_{s}.json" for s in SPLITS}
     found = {s: p for s, p in found.items() if p.is_file()}
     if "train" not in found:
@@ -189,7 +189,8 @@ def _check_pictures(root: Path, frames: list[Frame]) -> None:
     seen: set[str] = set()
     for f in frames:
         if f.name in seen:
-            raise IdfError(f"The dataset {root} lists a picture twice", f.name)
+            raise IdfError(f"The dataset {root} lists a picture twice", f.name,
+                           "take one of the two entries out")
         seen.add(f.name)
 
 

@@ -86,4 +86,4 @@ def _is_file(path: Path, where: str) -> bool:
         return path.is_file()
     except (OSError, ValueError) as error:  # too long a name, letters that no file has, no rights
         raise IdfError(f"The picture of {where} cannot be looked for",
-                       ascii(str(error))[:120]) from None
+                       ascii(str(error))[:120], "give the file a plain, shorter name") from None

@@ -25,7 +25,8 @@ DRIVE = "/content/drive"
 
 
 def open_photo(where: bytes | str | Path) -> bytes | Path:
-    """Bytes (an upload), a bundled photo's name ("B", "C") or a path -> bytes or a path."""
+    """Return bytes (an upload) as they are, else the path of a bundled photo ("B", "C") or a
+    file."""
     if isinstance(where, (bytes, bytearray, memoryview)):
         return bytes(where)
     text = str(where).strip()
@@ -39,7 +40,7 @@ def open_photo(where: bytes | str | Path) -> bytes | Path:
 
 
 def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") -> Dataset:
-    """A dataset by bundled name ("head_multiview"), folder, path of a .zip, or https URL of one.
+    """Open a dataset by bundled name ("head_multiview"), folder, path of a .zip, or its https URL.
 
     downloads: folder that keeps what was fetched and unpacked; the second time nothing is fetched.
     IdfError: no such place, no dataset in it, an archive that is unsafe or too large.
@@ -74,14 +75,14 @@ def as_dataset(data: Dataset | str | Path, reporter: Reporter | None = None) -> 
 
 
 def _mount_drive(text: str) -> None:
-    """Asks Colab for the user's Drive when a path lies on it."""
+    """Ask Colab for the user's Drive when a path lies on it."""
     if text.startswith(DRIVE) and in_colab() and not Path(DRIVE, "MyDrive").is_dir():
         from google.colab import drive
         drive.mount(DRIVE)
 
 
 def fetch(url: str, downloads: Path) -> Path:
-    """Folder with the unpacked content of the .zip at an https URL."""
+    """Return the folder with the unpacked content of the .zip at an https URL."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" or parts.username:
         raise IdfError(f"Datasets are only fetched over https: {url.split('?')[0]}",
@@ -103,7 +104,7 @@ def fetch(url: str, downloads: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpacks a .zip into `folder` (which appears when all is there) after checking every entry."""
+    """Unpack a .zip into `folder` (which appears when all is there) after checking every entry."""
     if folder.is_dir():
         return folder
     partial = folder.with_name(folder.name + ".part")
@@ -114,22 +115,25 @@ def unpack(archive: Path, folder: Path) -> Path:
             total = sum(e.file_size for e in entries)
             if len(entries) > MAX_FILES or total > MAX_UNPACKED:
                 raise IdfError(f"The archive {archive.name} is too large",
-                               f"{len(entries)} files, {total / 1e9:.1f} GB unpacked")
+                               f"{len(entries)} files, {total / 1e9:.1f} GB unpacked",
+                               "unpack it by hand, and give the folder")
             if total > MAX_RATIO * max(archive.stat().st_size, 2**16):
                 raise IdfError(f"The archive {archive.name} was refused",
-                               f"it unpacks to {total / archive.stat().st_size:.0f} times its size")
+                               f"it unpacks to {total / archive.stat().st_size:.0f} times its size",
+                               "unpack it by hand, if you trust it, and give the folder")
             for e in entries:
                 path = PurePosixPath(e.filename.replace("\\", "/"))
                 if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]) \
                         or stat.S_ISLNK(e.external_attr >> 16):
                     raise IdfError(f"The archive {archive.name} was refused",
-                                   f"the entry {e.filename!r} leaves its folder")
+                                   f"the entry {e.filename!r} leaves its folder",
+                                   "pack it again without such paths")
             z.extractall(partial)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
             RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IdfError(f"{archive.name} is not a .zip file that can be unpacked",
-                       str(error)[:120]) from None
+                       str(error)[:120], "fetch or pack it again") from None
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -138,8 +142,8 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def dataset_root(folder: Path) -> Path:
-    """The folder with the transforms files, or COLMAP's `sparse/`, at or up to two levels below
-    `folder`."""
+    """Return the folder with the transforms files, or COLMAP's `sparse/`, at or up to two levels
+    below `folder`."""
     for depth in ("", "*/", "*/*/"):
         found = sorted(folder.glob(depth + "transforms*.json")) \
             or [p for p in sorted(folder.glob(depth + "sparse")) if p.is_dir()]

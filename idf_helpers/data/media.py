@@ -34,7 +34,8 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 # --- images ---------------------------------------------------------------------------------------
 
 def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
-    """uint8 (H, W, 3) RGB, or (H, W, 4) where the file has transparency (alpha not premultiplied).
+    """Return uint8 (H, W, 3) RGB, or (H, W, 4) where the file has transparency (alpha not
+    premultiplied).
 
     EXIF rotation is applied; palette, gray, CMYK and 16-bit pictures are converted; of an
     animation the first frame is taken. IdfError: missing, empty, not an image, truncated, or more
@@ -70,8 +71,8 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error
 
 @contextlib.contextmanager
 def _opened(stream):
-    """The picture behind a stream, header read. Without Pillow's warnings: about its size, where
-    ours is the stricter limit, and about odd EXIF entries, which nobody here reads."""
+    """Yield the picture behind a stream, header read. Without Pillow's warnings: about its
+    size, where ours is the stricter limit, and about odd EXIF entries, which nobody here reads."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -106,7 +107,8 @@ def _open_source(source, what):
             raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
         return str(path), open(path, "rb")
     except (OSError, ValueError) as error:
-        raise IdfError(f"The {what} {path} cannot be read", str(error)) from None
+        raise IdfError(f"The {what} {path} cannot be read", str(error),
+                       "check the path, and the rights of the file") from None
 
 
 def _to_uint8(image) -> np.ndarray:
@@ -120,7 +122,7 @@ def _to_uint8(image) -> np.ndarray:
 
 
 def image_size(path, what: str = "picture") -> tuple[int, int]:
-    """(width, height) from the header alone, EXIF rotation considered."""
+    """Return (width, height) from the header alone, EXIF rotation considered."""
     from PIL import Image, UnidentifiedImageError
 
     name, stream = _open_source(path, what)
@@ -134,12 +136,12 @@ def image_size(path, what: str = "picture") -> tuple[int, int]:
                        "give a PNG, JPEG or WebP file") from None
     except (*DAMAGED, Image.DecompressionBombError) as error:
         raise IdfError(f"The {what} {name} is not an image that can be read",
-                       str(error)[:120]) from None
+                       str(error)[:120], "save or download it again") from None
 
 
 def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = None,
                  text: dict[str, str] | None = None, quality: int = 92) -> bytes:
-    """Encoded PNG, JPEG or WebP bytes of a uint8 (H, W, 3|4) or float [0, 1] picture.
+    """Return encoded PNG, JPEG or WebP bytes of a uint8 (H, W, 3|4) or float [0, 1] picture.
 
     xmp: an XMP packet; text: PNG text chunks (for JPEG and WebP only the XMP travels).
     """
@@ -169,14 +171,14 @@ def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = N
 
 def write_image(path, image: np.ndarray, *, xmp: str | None = None,
                 text: dict[str, str] | None = None, quality: int = 92) -> None:
-    """Atomic write; the format is told by the suffix (see `encode_image`)."""
+    """Write a picture, atomically; the suffix decides on the format (see `encode_image`)."""
     data = encode_image(image, Path(path).suffix, xmp=xmp, text=text, quality=quality)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """uint8 as it is; float in [0, 1] rounded to 0..255 (values outside are clipped)."""
+    """Return uint8 as it is, float in [0, 1] rounded to 0..255 (values outside are clipped)."""
     image = np.asarray(image)
     if image.dtype == np.uint8:
         return image
@@ -198,7 +200,8 @@ def compose(rgb: np.ndarray, alpha: np.ndarray, background=(1.0, 1.0, 1.0)) -> n
 
 
 def resize_area(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 picture at another size; color is averaged premultiplied, so edges keep their hue."""
+    """Return uint8 picture at another size; color is averaged premultiplied, so edges keep their
+    hue."""
     import cv2
 
     if image.shape[:2] == (height, width):
@@ -290,15 +293,17 @@ class VideoInfo:
 
 
 def video_info(path) -> VideoInfo:
-    """Header facts of a video file. IdfError: missing, or no video stream."""
+    """Return what the header of a video file says. IdfError: missing, or no video stream."""
     if not Path(path).is_file():
-        raise IdfError(f"The video {path} does not exist", "no such file")
+        raise IdfError(f"The video {path} does not exist", "no such file",
+                       "check the path for typing errors")
     said = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
                           stdin=subprocess.DEVNULL, capture_output=True).stderr.decode(
                               errors="replace")
     stream = re.search(r"Stream #.*?Video:.*?(\d{2,5})x(\d{2,5})", said)
     if not stream:
-        raise IdfError(f"{path} holds no video that can be read", said.strip()[-160:])
+        raise IdfError(f"{path} holds no video that can be read", said.strip()[-160:],
+                       "give an MP4, MOV, MKV, WebM or AVI file")
     width, height = int(stream[1]), int(stream[2])
     # ffmpeg turns the frames of a video that was filmed upright; the header has them lying
     turned = re.search(r"rotation of (-?[\d.]+) degrees", said)

@@ -39,7 +39,8 @@ class TrainingViews:
 
     @classmethod
     def load(cls, frames, resolution: int | None) -> TrainingViews:
-        """frames: objects with `.camera` and `.image()` (H, W, 3 or 4) uint8; read one at a time.
+        """Read views. frames: objects with `.camera` and `.image()` (H, W, 3 or 4) uint8; read one
+        at a time.
 
         resolution: longer side in pixels, None for that of the files. Raises IdfError where there
         is no frame, where all cameras stand in one place, and where memory is too short.
@@ -64,14 +65,15 @@ class TrainingViews:
         return cls(cameras, pixels)
 
     def target(self, index: int, background: np.ndarray) -> np.ndarray:
-        """(3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has alpha)."""
+        """Return (3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has
+        alpha)."""
         pixels = self.pixels[index]
         out = np.empty((3, *pixels.shape[1:]), np.float32)
         run_on_threads(composite, pixels, np.asarray(background, np.float32), out)
         return out
 
     def border_color(self) -> np.ndarray:
-        """(3,) float in [0, 1], the mean of all pictures' outermost pixels."""
+        """Return (3,) float in [0, 1], the mean of all pictures' outermost pixels."""
         rims = [np.concatenate([p[:3, 0], p[:3, -1], p[:3, :, 0], p[:3, :, -1]], axis=1)
                 for p in self.pixels]
         return np.concatenate(rims, axis=1).mean(axis=1) / 255.0
@@ -102,7 +104,7 @@ def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
 
 
 def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Picture (H, W, 3 or 4) uint8 -> (height, width, 3 or 4) uint8, color times alpha.
+    """Return a uint8 (H, W, 3 or 4) picture at (height, width), color times alpha.
 
     Resized after the multiplication, so that the color of transparent pixels does not leak in;
     each output pixel is the mean over its area (linear interpolation where it grows).

@@ -30,23 +30,26 @@ def read_transforms(root: Path, path: Path, split: str
     if not isinstance(data, dict) or not isinstance(data.get("frames"), list):
         raise IdfError(f"The camera file {path} has no list `frames`",
                        type(data).__name__ if not isinstance(data, dict) else
-                       shorten(data.keys(), 6))
+                       shorten(data.keys(), 6), "write it again with the program that made it")
     frames = []
     for i, entry in enumerate(data["frames"]):
         where = f"frame {i} of {path.name}"
         if not isinstance(entry, dict):
-            raise IdfError(f"{where} is not an object", type(entry).__name__)
+            raise IdfError(f"{where} is not an object", type(entry).__name__,
+                           "write it again with the program that made it")
         frames.append(_read_frame(root, data, entry, split, where))
     names = data.get("expression_names", ())
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
-        raise IdfError(f"`expression_names` of {path.name} is not a list of names")
+        raise IdfError(f"`expression_names` of {path.name} is not a list of names",
+                       repr(names)[:60], "list one text for each value")
     return tuple(frames), tuple(names)
 
 
 def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> Frame:
     file_path = entry.get("file_path")
     if not isinstance(file_path, str) or not file_path.strip():
-        raise IdfError(f"{where} has no `file_path`", repr(file_path)[:60])
+        raise IdfError(f"{where} has no `file_path`", repr(file_path)[:60],
+                       "name its picture, relative to the folder")
     image = find_picture(root, file_path, where)
     matrix = _rigid(entry.get("transform_matrix"), f"{where} ({file_path})")
     camera, distortion = _intrinsics(data, entry, matrix, image, where) if image else (None, None)
@@ -64,16 +67,18 @@ def _numbers(value, name: str, where: str, length: int | None = None) -> np.ndar
     try:
         a = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise IdfError(f"`{name}` of {where} is not a list of numbers", repr(value)[:80]) from None
+        raise IdfError(f"`{name}` of {where} is not a list of numbers", repr(value)[:80],
+                       "correct that entry") from None
     if a.ndim != 1 or (length is not None and len(a) != length) \
             or not (np.abs(a) < 1e30).all():  # NaN fails; float32 ends at 3e38
         raise IdfError(f"`{name}` of {where} is not a list of "
-                       f"{'' if length is None else f'{length} '}finite numbers", repr(value)[:80])
+                       f"{'' if length is None else f'{length} '}finite numbers", repr(value)[:80],
+                       "correct that entry")
     return a
 
 
 def _rigid(value, where: str) -> np.ndarray:
-    """(4, 4) float64 checked to be a rotation and a translation."""
+    """Return (4, 4) float64 checked to be a rotation and a translation."""
     try:
         m = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -82,10 +87,11 @@ def _rigid(value, where: str) -> np.ndarray:
         m = np.vstack([m, [0, 0, 0, 1]])
     if m.shape != (4, 4):
         raise IdfError(f"`transform_matrix` of {where} is not a 4x4 matrix",
-                       f"shape {m.shape}" if m.size else repr(value)[:60])
+                       f"shape {m.shape}" if m.size else repr(value)[:60],
+                       "give four rows of four numbers")
     if not (np.abs(m) < 1e9).all():  # NaN fails too
         raise IdfError(f"`transform_matrix` of {where} holds NaN, infinity or a huge number",
-                       f"{np.abs(m).max():.3g}")
+                       f"{np.abs(m).max():.3g}", "export the cameras again")
     R = m[:3, :3]
     if (np.abs(R.T @ R - np.eye(3)).max() > 5e-3 or np.linalg.det(R) < 0
             or np.abs(m[3] - [0, 0, 0, 1]).max() > 1e-6):
@@ -97,7 +103,7 @@ def _rigid(value, where: str) -> np.ndarray:
 
 
 def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where: str):
-    """The camera at the picture's real size, and lens distortion."""
+    """Return the camera at the picture's real size, and lens distortion."""
     w, h = media.image_size(image, "frame")
 
     def get(key):
@@ -105,9 +111,11 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise IdfError(f"`{key}` of {where} is not a number", repr(value)[:60])
+            raise IdfError(f"`{key}` of {where} is not a number", repr(value)[:60],
+                           "correct that entry")
         if not abs(value) < 1e30:  # NaN, infinity, and whole numbers beyond every float
-            raise IdfError(f"`{key}` of {where} is not a finite number", f"{value!r:.40}")
+            raise IdfError(f"`{key}` of {where} is not a finite number", f"{value!r:.40}",
+                           "correct that entry")
         return float(value)
 
     intrinsics = entry.get("intrinsics", data.get("intrinsics"))
@@ -119,16 +127,18 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
         cy = get("cy") if get("cy") is not None else jh / 2
         if fx <= 0 or fy <= 0 or jw <= 0 or jh <= 0:
             raise IdfError(f"The intrinsics of {where} are not positive",
-                           f"fl_x {fx}, fl_y {fy}, w {jw}, h {jh}")
+                           f"fl_x {fx}, fl_y {fy}, w {jw}, h {jh}", "give pixels above 0")
         if abs(jw / jh - w / h) > 0.02 * w / h:
             raise IdfError(f"The picture of {where} has another shape than its camera",
-                           f"{w}x{h} pixels, camera for {jw:g}x{jh:g}")
+                           f"{w}x{h} pixels, camera for {jw:g}x{jh:g}",
+                           "give the pictures that the cameras were found for")
         sx, sy = w / jw, h / jh
         camera = Camera(matrix, fx * sx, fy * sy, cx * sx, cy * sy, w, h)
     elif intrinsics is not None:
         fx, fy, cx, cy = _numbers(intrinsics, "intrinsics", where, 4)
         if fx == 0 or fy <= 0:
-            raise IdfError(f"The intrinsics of {where} have no focal length", f"{intrinsics}")
+            raise IdfError(f"The intrinsics of {where} have no focal length", f"{intrinsics}",
+                           "give [fx, fy, cx, cy], focal lengths in pixels")
         if fx < 0:
             # NeRFace's tracker counts x to the left. Mirroring world and camera x gives the same
             # pictures with fx > 0, and every frame lives in the same mirrored world.
@@ -140,7 +150,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
         angle = get("camera_angle_x")
         if not 0 < angle < math.pi:
             raise IdfError(f"`camera_angle_x` of {where} is not an angle between 0 and π",
-                           f"{angle} (radians)")
+                           f"{angle} (radians)", "give the horizontal angle in radians")
         camera = Camera.from_fov(matrix, angle, w, h)
         if get("camera_angle_y") is not None and 0 < get("camera_angle_y") < math.pi:
             fy = 0.5 * h / math.tan(0.5 * get("camera_angle_y"))

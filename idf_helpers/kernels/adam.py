@@ -37,7 +37,7 @@ class Adam:
 
     def step(self, gaussians: Tensors, gradients, visible: np.ndarray, rates: dict[str, float],
              step: int, coefficients: int) -> None:
-        """Moves `gaussians` in place.
+        """Move `gaussians` in place.
 
         gradients: its `arrays()` has one for each tensor of `gaussians`, in its shape.
         visible: (N,) bool, rows to move. rates: learning rate of each tensor. step: 1, 2, …

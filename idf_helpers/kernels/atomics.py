@@ -13,14 +13,14 @@ from .numba_private import cgutils
 
 
 def _word(context, builder, signature, args):
-    """LLVM pointer to words[k]."""
+    """Return LLVM pointer to words[k]."""
     return builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data,
                        [args[1]])
 
 
 @intrinsic
 def get_word(typingctx, words, k):
-    """words[k]; what another thread wrote before it set this word is then visible too."""
+    """Return words[k]; what another thread wrote before it set this word is then visible too."""
     def codegen(context, builder, signature, args):
         return builder.load_atomic(_word(context, builder, signature, args), "acquire", 8)
     return types.int64(words, types.int64), codegen
@@ -28,7 +28,7 @@ def get_word(typingctx, words, k):
 
 @intrinsic
 def set_word(typingctx, words, k, value):
-    """words[k] = value, not before everything that this thread wrote until now."""
+    """Set words[k] = value, not before everything that this thread wrote until now."""
     def codegen(context, builder, signature, args):
         builder.store_atomic(args[2], _word(context, builder, signature, args), "release", 8)
         return context.get_dummy_value()
@@ -37,7 +37,7 @@ def set_word(typingctx, words, k, value):
 
 @intrinsic
 def add_word(typingctx, words, k, value):
-    """words[k] += value as one step; returns what it was before."""
+    """Add value to words[k] as one step; return what it was before."""
     def codegen(context, builder, signature, args):
         return builder.atomic_rmw("add", _word(context, builder, signature, args), args[2],
                                   "seq_cst")
@@ -46,7 +46,7 @@ def add_word(typingctx, words, k, value):
 
 @intrinsic
 def pause(typingctx):
-    """A few dozen cycles of nothing, which leave the core to its other thread, if it has one."""
+    """Wait for a few dozen cycles, which leave the core to its other thread, if it has one."""
     def codegen(context, builder, signature, args):
         processor = binding.get_default_triple().split("-")[0]
         name, hint = {"x86_64": ("llvm.x86.sse2.pause", []), "AMD64": ("llvm.x86.sse2.pause", []),
@@ -62,7 +62,7 @@ def pause(typingctx):
 
 @intrinsic
 def call_address(typingctx, address, argument):
-    """Calls the C function `f(unsigned int)` at that address."""
+    """Call the C function `f(unsigned int)` at that address."""
     def codegen(context, builder, signature, args):
         number = ir.IntType(32)
         function = ir.FunctionType(ir.VoidType(), [number]).as_pointer()

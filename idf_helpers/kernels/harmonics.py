@@ -25,7 +25,7 @@ C3_22 = f32(1.445305721320277)
 
 @inlined
 def sh_basis(degree, x, y, z, Y):
-    """Y[k] = Y_k(x, y, z) for k < (degree + 1)²; (x, y, z) a unit vector, Y (16,) float32."""
+    """Fill Y[k] = Y_k(x, y, z) for k < (degree + 1)²; (x, y, z) a unit vector, Y (16,) float32."""
     Y[0] = C0
     if degree < 1:
         return
@@ -53,7 +53,8 @@ def sh_basis(degree, x, y, z, Y):
 
 @inlined
 def sh_direction_gradient(degree, x, y, z, s):
-    """sum_k s[k]·∇Y_k(x, y, z), three floats; the polynomials are differentiated as they stand.
+    """Return sum_k s[k]·∇Y_k(x, y, z), three floats; the polynomials are differentiated as they
+    stand.
 
     The part along (x, y, z) has no meaning (Y lives on the sphere): the caller projects it out.
     """

@@ -24,18 +24,19 @@ FLAGS = ("contract", "nsz")  # a*b + c may fuse; NaN and infinity keep their mea
 
 
 def lanes_tuple(count: int) -> tuple:
-    """The argument whose type tells the kernels the vector width; its values are not used."""
+    """Return the argument whose type tells the kernels the vector width; its values are not
+    used."""
     return tuple(np.float32(0) for _ in range(count))
 
 
 def data_pointer(context, builder, signature, args, k):
-    """LLVM pointer to the first element of array argument k."""
+    """Return LLVM pointer to the first element of array argument k."""
     return cgutils.create_struct_proxy(signature.args[k])(context, builder, args[k]).data
 
 
 @intrinsic
 def fetch_ahead(typingctx, array, i):
-    """Asks the processor to bring array[i] (a row of up to 64 bytes, or one number) near; no
+    """Ask the processor to bring array[i] (a row of up to 64 bytes, or one number) near; no
     effect on any value.
 
     What another core has written, or what lies in no order, comes too late when it is first asked
@@ -84,7 +85,7 @@ class Vector:
         return self._emit(self.lanes.builder.fdiv, other, self)
 
     def compare(self, relation: str, other):
-        """A mask, one bit a lane; a NaN fails every relation."""
+        """Return a mask, one bit a lane; a NaN fails every relation."""
         other = self.lanes.vector(other)
         return self.lanes.builder.fcmp_ordered(relation, self.value, other.value)
 
@@ -95,7 +96,7 @@ class Vector:
         return self.where(self.compare(">", other), other)
 
     def where(self, mask, otherwise):
-        """This vector where the mask is set, `otherwise` elsewhere."""
+        """Return this vector where the mask is set, `otherwise` elsewhere."""
         otherwise = self.lanes.vector(otherwise)
         return Vector(self.lanes, self.lanes.builder.select(mask, self.value, otherwise.value))
 
@@ -108,7 +109,7 @@ class Lanes:
         self.type = ir.VectorType(F32, count)
 
     def vector(self, x) -> Vector:
-        """A Python number as a vector of constants; vectors pass through."""
+        """Return a Python number as a vector of constants; vectors pass through."""
         if isinstance(x, Vector):
             return x
         return self.constants([x] * self.count)
@@ -117,22 +118,22 @@ class Lanes:
         return Vector(self, ir.Constant(self.type, [ir.Constant(F32, float(x)) for x in numbers]))
 
     def index(self) -> Vector:
-        """0, 1, 2 … L-1."""
+        """Return 0, 1, 2, …, L-1."""
         return self.constants(range(self.count))
 
     def splat(self, scalar) -> Vector:
-        """One LLVM float in every lane."""
+        """Return one LLVM float in every lane."""
         undefined = ir.Constant(self.type, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         zeros = ir.Constant(ir.VectorType(I32, self.count), [ir.Constant(I32, 0)] * self.count)
         return Vector(self, self.builder.shuffle_vector(first, undefined, zeros))
 
     def splat_index(self, integer) -> Vector:
-        """An LLVM integer (row number) as a float in every lane."""
+        """Return an LLVM integer (row number) as a float in every lane."""
         return self.splat(self.builder.sitofp(self.builder.trunc(integer, I32), F32))
 
     def broadcast(self, pointer, offset: int) -> Vector:
-        """The float at pointer[offset], in every lane."""
+        """Return the float at pointer[offset], in every lane."""
         at = self.builder.gep(pointer, [ir.Constant(ir.IntType(64), offset)])
         return self.splat(self.builder.load(at))
 
@@ -140,7 +141,8 @@ class Lanes:
         return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.type.as_pointer())
 
     def load(self, pointer, offset) -> Vector:
-        """L floats from pointer[offset]; numpy memory is aligned to 4 bytes, not to a vector."""
+        """Return L floats from pointer[offset]; numpy memory is aligned to 4 bytes, not to a
+        vector."""
         loaded = self.builder.load(self._at(pointer, offset))
         loaded.align = 4
         return Vector(self, loaded)
@@ -149,7 +151,8 @@ class Lanes:
         self.builder.store(vector.value, self._at(pointer, offset)).align = 4
 
     def reciprocal(self, x: Vector) -> Vector:
-        """1/x for x in [2^-100, 2^100], relative error < 1e-5, at a third of a division's cost.
+        """Return 1/x for x in [2^-100, 2^100], relative error < 1e-5, at a third of a division's
+        cost.
 
         A first guess from the exponent bits (5 %), then two Newton steps r <- r·(2 - x·r).
         """
@@ -172,7 +175,7 @@ class Lanes:
         return Accumulator(self, self.vector(start))
 
     def largest(self, vector: Vector):
-        """The largest lane, an LLVM float."""
+        """Return the largest lane, an LLVM float."""
         name = f"llvm.vector.reduce.fmax.v{self.count}f32"
         function = cgutils.get_or_insert_function(self.builder.module,
                                                   ir.FunctionType(F32, [self.type]), name)
@@ -197,7 +200,7 @@ class Lanes:
         return packed
 
     def _fold(self, a: Vector, b: Vector, segment: int) -> Vector:
-        """Adds the two halves of each segment of a, then of b."""
+        """Add the two halves of each segment of a, then of b."""
         low = [s + k for s in range(0, 2 * self.count, segment) for k in range(segment // 2)]
         high = [k + segment // 2 for k in low]
         return self._pick(a, b, low) + self._pick(a, b, high)

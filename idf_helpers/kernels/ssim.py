@@ -84,14 +84,14 @@ class _Row:
 
 
 def _weight(L, builder, window, i, row):
-    """window[i - row + RADIUS] in every lane."""
+    """Return window[i - row + RADIUS] in every lane."""
     k = builder.add(builder.sub(i, row), ir.Constant(i.type, RADIUS))
     return L.splat(builder.load(builder.gep(window, [k])))
 
 
 @intrinsic
 def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width, scratch, stride):
-    """scratch (5, stride): x, x², xy, y, y² of rows start … stop-1 summed with the window's
+    """Fill scratch (5, stride): x, x², xy, y, y² of rows start … stop-1 summed with the window's
     weights round `row`. base: rows of all planes before this color's."""
     def codegen(context, builder, signature, args):
         base, start, stop, row, width, stride = (args[k] for k in (4, 5, 6, 7, 8, 10))
@@ -116,7 +116,7 @@ def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width,
 
 @intrinsic
 def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, out, total):
-    """out (3, 3, H, W) at row `row` of all rows of a color table: g dS/dm, g dS/dE, g dS/dF,
+    """Fill out (3, 3, H, W) at row `row` of all rows of a color table: g dS/dm, g dS/dE, g dS/dF,
     `plane` rows apart. total (lanes,): sums of S."""
     def codegen(context, builder, signature, args):
         stride, width, g, row, plane = args[2:7]
@@ -145,7 +145,7 @@ def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, 
 @intrinsic
 def _partials_down(typingctx, lanes, partials, window, base, plane, start, stop, row, width,
                    scratch, stride):
-    """scratch (3, stride): the three tables of `_similarity_across` summed over rows."""
+    """Fill scratch (3, stride): the three tables of `_similarity_across` summed over rows."""
     def codegen(context, builder, signature, args):
         base, plane, start, stop, row, width, stride = (args[k] for k in (3, 4, 5, 6, 7, 8, 10))
         r = _Row(context, builder, signature, args, width)
@@ -168,8 +168,8 @@ def _partials_down(typingctx, lanes, partials, window, base, plane, start, stop,
 
 @intrinsic
 def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y, out, totals):
-    """out at row `row`: weight·sign(x - y) + Bm + 2x·BE + y·BF. totals (2, lanes): sums of |x - y|
-    and (x - y)²."""
+    """Fill out at row `row`: weight·sign(x - y) + Bm + 2x·BE + y·BF. totals (2, lanes): sums of
+    |x - y| and (x - y)²."""
     def codegen(context, builder, signature, args):
         stride, width, weight, row = args[2:6]
         r = _Row(context, builder, signature, args, width)
@@ -198,7 +198,7 @@ def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y
 
 @kernel
 def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
-    """partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0]."""
+    """Fill partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0]."""
     height, width = x.shape[1:]
     scratch = np.zeros((5, width + 2 * MARGIN), np.float32)
     total = np.empty(len(lanes), np.float32)
@@ -217,7 +217,7 @@ def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
 
 @kernel
 def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
-    """out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row."""
+    """Fill out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row."""
     height, width = x.shape[1:]
     scratch = np.zeros((3, width + 2 * MARGIN), np.float32)
     totals = np.empty((2, len(lanes)), np.float32)

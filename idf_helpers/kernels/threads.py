@@ -65,7 +65,7 @@ NAPS = 20  # naps of a helper before it sleeps until it is woken
 
 @inner
 def next_item(counter):
-    """The next item, counted up as one atomic step: hands out work to threads.
+    """Return the next item, counted up as one atomic step: hands out work to threads.
 
     Which thread gets an item does not change what is computed for it.
     """
@@ -74,7 +74,7 @@ def next_item(counter):
 
 @intrinsic
 def first_item(typingctx, counter):
-    """The first item, and where helpers are called in. It stands in the kernel itself, not
+    """Return the first item, and where helpers are called in. It stands in the kernel itself, not
     in a function that it calls, and nothing comes after the loop over the items.
 
     The calling thread leaves the kernel's arguments in memory, opens the job, runs the kernel again
@@ -134,8 +134,9 @@ def _again(builder, packed_type):
 
 
 def _borrowed(own):
-    """The arguments with no owner for their arrays: numba then leaves out counting references to
-    them. All threads would count in the same place, and one kernel took five times its time so."""
+    """Return the arguments with no owner for their arrays: numba then leaves out counting
+    references to them. All threads would count in the same place, and one kernel took five times
+    its time so."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(64)
     array = [byte, byte, number, number]  # numba's: owner, parent, items, bytes of one; data, …
     kinds = [a.type for a in own]
@@ -195,7 +196,7 @@ def wait(words, looks):
 
 @intrinsic
 def _do_job(typingctx, words, code, arguments):
-    """Calls the function of a job; returns numba's return code and the address of an exception."""
+    """Call the function of a job; returns numba's return code and the address of an exception."""
     def codegen(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
         again = ir.FunctionType(ir.IntType(32), [byte, byte.as_pointer()]).as_pointer()
@@ -277,7 +278,7 @@ class Team:
         self._end = weakref.finalize(self, _dismiss, self.words, self.helpers)
 
     def run(self, compiled, args, threads: int) -> None:
-        """compiled(*args, words) on the calling thread and threads - 1 helpers."""
+        """Run compiled(*args, words) on the calling thread and threads - 1 helpers."""
         while len(self.helpers) < threads - 1:
             self.helpers.append(_Helper(self.words, len(self.helpers)))
         self.words[NEXT] = 0
@@ -289,14 +290,14 @@ class Team:
 
 
 def _words() -> np.ndarray:
-    """Zeros that begin at a cache line."""
+    """Return zeros that begin at a cache line."""
     memory = np.zeros(WORDS + 8, np.int64)
     skip = -memory.ctypes.data % 64 // 8
     return memory[skip:skip + WORDS]
 
 
 def _nap() -> tuple[int, int]:
-    """Address of a C function that lets other threads run for a while, and its argument."""
+    """Return the address of a C function that lets other threads run, and its argument."""
     if sys.platform == "win32":  # Sleep(1) would take up to 16 ms
         return ctypes.cast(ctypes.WinDLL("kernel32").Sleep, ctypes.c_void_p).value, 0
     return ctypes.cast(ctypes.CDLL(None).usleep, ctypes.c_void_p).value, NAP_US
@@ -304,7 +305,7 @@ def _nap() -> tuple[int, int]:
 
 @functools.cache
 def _spins() -> int:
-    """How many looks for work take SPIN_S."""
+    """Return how many looks for work take SPIN_S."""
     words, count, best = _words(), 200, np.inf
     words[SPINS] = count
     _help(words, 0, 0, 1)  # compiled or loaded
@@ -330,7 +331,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def run_on_threads(compiled, *args) -> None:
-    """compiled(*args, counter) on numba.get_num_threads() threads that share one counter.
+    """Run compiled(*args, counter) on numba.get_num_threads() threads that share one counter.
 
     compiled: a kernel that takes its items from `first_item(counter)` and `next_item(counter)`.
     """

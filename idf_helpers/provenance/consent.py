@@ -40,7 +40,7 @@ class Consent:
         return stable_hash(asdict(self))
 
     def write(self, folder) -> Path:
-        """Writes consent.json; beside another record there, consent-<digest>.json."""
+        """Write consent.json; beside another record there, consent-<digest>.json."""
         path = Path(folder) / "consent.json"
         if path.is_file() and (there := _read(path)) and there.digest != self.digest:
             path = path.with_name(f"consent-{self.digest[:8]}.json")
@@ -49,7 +49,7 @@ class Consent:
 
     @classmethod
     def read(cls, folder, digest: str | None = None) -> Consent | None:
-        """The record stored in `folder`, None where there is none. digest: a certain one."""
+        """Return the record stored in `folder`, None where there is none. digest: a certain one."""
         paths = sorted(Path(folder).glob("consent*.json"), reverse=True)
         records = [r for r in map(_read, paths) if digest is None or r.digest == digest]
         return records[0] if records else None
@@ -60,12 +60,13 @@ def _read(path: Path) -> Consent:
     try:
         return Consent(**{k: str(data[k]) for k in Consent.__dataclass_fields__})
     except (KeyError, TypeError):
-        raise IdfError(f"The consent record {path} is incomplete", str(data)[:120]) from None
+        raise IdfError(f"The consent record {path} is incomplete", str(data)[:120],
+                       "run the swap again") from None
 
 
 def require_consent(statement: str, source: bytes | list[bytes], targets: list[Path]) -> Consent:
-    """The record for a swap of the face in `source` (a photo's bytes, or those of several) onto
-    `targets` (pictures).
+    """Return the record for a swap of the face in `source` (a photo's bytes, or those of several)
+    onto `targets` (pictures).
 
     IdfError where a statement is needed and missing, or too short to state anything.
     """

@@ -53,7 +53,7 @@ class Mark:
     consent: str = ""
 
     def text(self) -> str:
-        """One line that people can read and `parse` reads back."""
+        """Return one line that people can read and `parse` reads back."""
         return (f"synthetic, made with {SOFTWARE}: {_plain(self.made)}; run {_plain(self.run_id)}; "
                 f"digitalSourceType {self.source_type}; consent {self.consent[:64] or 'none'}")
 
@@ -74,7 +74,7 @@ class Mark:
 
 
 def _plain(text: str) -> str:
-    """One line without the separator and without control characters."""
+    """Return one line without the separator and without control characters."""
     return " ".join(re.sub(r"[\x00-\x1f;]+", " ", str(text)).split())[:120]
 
 
@@ -84,7 +84,7 @@ _LINE = re.compile(r"synthetic, made with (?P<software>[^:;]+): (?P<made>[^;]*);
 
 
 def parse(text: str) -> dict | None:
-    """The fields of the first mark line in `text`, or None."""
+    """Return the fields of the first mark line in `text`, or None."""
     found = _LINE.search(html.unescape(text))
     if not found:
         return None
@@ -96,7 +96,7 @@ def parse(text: str) -> dict | None:
 # --- files ----------------------------------------------------------------------------------------
 
 def mark(path, what: Mark) -> Path:
-    """Writes the mark into the file at `path` (atomically) and returns the path.
+    """Write the mark into the file at `path`, atomically, and return the path.
 
     IdfError: unknown source type, or a file that is not what its suffix says.
     """
@@ -110,9 +110,9 @@ def mark(path, what: Mark) -> Path:
 
 @contextlib.contextmanager
 def marked(path, what: Mark):
-    """Context manager: yields a temporary path to write the file to, marks it, and only then puts
-    it in place, so that no export is seen without its mark. Where the mark lies beside the file
-    (formats without a place for text) it is written right after."""
+    """Yield a temporary path to write the file to; mark it, and only then put it in place, so
+    that no export is seen without its mark. Where the mark lies beside the file (formats without
+    a place for text) it is written right after."""
     path = Path(path)
     inside = path.suffix.lower() in _WRITERS
     with atomic_write(path) as temporary:
@@ -124,7 +124,7 @@ def marked(path, what: Mark):
 
 
 def mark_picture_bytes(data: bytes, suffix: str, what: Mark) -> bytes:
-    """Encoded PNG or JPEG bytes with the mark in them (pixels untouched)."""
+    """Return encoded PNG or JPEG bytes with the mark in them (pixels untouched)."""
     if suffix.lower() == ".png":
         return _png_with(data, what)
     if suffix.lower() in (".jpg", ".jpeg"):
@@ -133,7 +133,8 @@ def mark_picture_bytes(data: bytes, suffix: str, what: Mark) -> bytes:
 
 
 def _not(path, kind: str) -> IdfError:
-    return IdfError(f"{path} is not a {kind} file", "another content than its suffix says")
+    return IdfError(f"{path} is not a {kind} file", "another content than its suffix says",
+                    "give it the suffix of what it is")
 
 
 def _mark_png(path: Path, what: Mark) -> None:
@@ -204,7 +205,8 @@ def _mark_mp4(path: Path, what: Mark) -> None:
             stdin=subprocess.DEVNULL, capture_output=True)
         if done.returncode != 0:
             raise IdfError(f"{path} could not be marked",
-                           done.stderr.decode(errors="replace").strip()[-160:])
+                           done.stderr.decode(errors="replace").strip()[-160:],
+                           "check the free disk space, then export again")
 
 
 def _mark_ply(path: Path, what: Mark) -> None:
@@ -222,7 +224,8 @@ def _mark_ply(path: Path, what: Mark) -> None:
 
 
 def _mark_glb(path: Path, what: Mark) -> None:
-    """glTF 2.0 binary: `asset.copyright` and `asset.extras`, in the JSON chunk, which is first."""
+    """Mark glTF 2.0 binary in `asset.copyright` and `asset.extras` of the JSON chunk, which is
+    the first."""
     data = path.read_bytes()
     try:
         magic, version, _, size, kind = struct.unpack_from("<5I", data)
@@ -255,7 +258,7 @@ def _mark_html(path: Path, what: Mark) -> None:
 
 def _mark_beside(path: Path, what: Mark) -> None:
     if not path.is_file():
-        raise IdfError(f"{path} does not exist", "no such file")
+        raise IdfError(f"{path} does not exist", "no such file", "write it before it is marked")
     write_json(path.with_name(path.name + ".provenance.json"),
                {"text": what.text(), "sha256": sha256_file(path), **asdict(what)})
 
@@ -267,7 +270,8 @@ _WRITERS = {".png": _mark_png, ".jpg": _mark_jpeg, ".jpeg": _mark_jpeg, ".webp":
 # --- pictures -------------------------------------------------------------------------------------
 
 def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
-    """A copy of a uint8 or float (H, W, 3) picture with the visible label in its lower left corner.
+    """Return a copy of a uint8 or float (H, W, 3) picture with the visible label in its lower left
+    corner.
 
     Light text on a dark plate (contrast above 4.5:1 on any picture), at least 3 % of the height.
     """

@@ -93,7 +93,7 @@ def verify(path: str | Path) -> Verdict:
 
 
 def _layers(path: Path) -> list[tuple[str, str]]:
-    """(layer, text) of every place where a mark may stand."""
+    """Return (layer, text) of every place where a mark may stand."""
     suffix = path.suffix.lower()
     sidecar = path.with_name(path.name + ".provenance.json")
     out = []
@@ -123,7 +123,7 @@ def _layers(path: Path) -> list[tuple[str, str]]:
 
 
 def _consent_of(path: Path, digest: str) -> Consent | None:
-    """The record of that digest in the file's folder or one of the three above it."""
+    """Return the record of that digest in the file's folder or one of the three above it."""
     if not digest:
         return None
     for folder in list(path.resolve().parents)[:4]:

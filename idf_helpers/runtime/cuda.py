@@ -1,4 +1,4 @@
-"""What CUDA backends need of a machine, told without importing torch; and running out of memory.
+"""What CUDA methods need of a machine, found without importing torch; and running out of memory.
 
 Each question answers None, or one line: what is missing and the command that gets it.
 """
@@ -18,7 +18,7 @@ from ..errors import IdfError
 
 
 def find_package(name: str):
-    """Its import spec without importing it; None where it is not there."""
+    """Return a package's import spec without importing it; None where it is not there."""
     try:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -26,8 +26,8 @@ def find_package(name: str):
 
 
 def torch_cuda() -> str | None:
-    """The CUDA version that the installed torch was built for ("12.8"); None: without CUDA, or no
-    torch. Read from its version file, because importing torch takes seconds."""
+    """Return the CUDA version that the installed torch was built for ("12.8"); None: without
+    CUDA, or no torch. Read from its version file, because importing torch takes seconds."""
     spec = find_package("torch")
     if spec is None or not spec.origin:
         return None
@@ -40,7 +40,7 @@ def torch_cuda() -> str | None:
 
 
 def gpu_count() -> int:
-    """NVIDIA GPUs that the driver has and this process may use. Asks the driver's management
+    """Return how many NVIDIA GPUs this process may use. Asks the driver's management
     library, which, unlike CUDA itself, leaves no state behind in this process."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None and allowed.strip() in ("", "-1", "NoDevFiles"):
@@ -59,8 +59,8 @@ def gpu_count() -> int:
 
 
 def find_nvcc() -> Path | None:
-    """CUDA's compiler where torch would look for it: $CUDA_HOME, $CUDA_PATH, PATH, /usr/local/cuda.
-    """
+    """Return CUDA's compiler where torch would look for it: $CUDA_HOME, $CUDA_PATH, PATH,
+    /usr/local/cuda."""
     name = "nvcc.exe" if sys.platform == "win32" else "nvcc"
     for home in (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH")):
         if home:  # torch takes the first that is set, and looks no further
@@ -73,17 +73,17 @@ def find_nvcc() -> Path | None:
 
 
 def nvcc_version(nvcc: Path) -> str:
-    """Its release ("12.8"), "" where it does not say."""
+    """Return nvcc's release ("12.8"), "" where it does not run."""
     try:
-        said = subprocess.run([str(nvcc), "--version"], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([str(nvcc), "--version"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = re.search(r"release (\d+\.\d+)", said.stdout)
+    found = re.search(r"release (\d+\.\d+)", done.stdout)
     return found[1] if found else ""
 
 
 def find_host_compiler() -> str | None:
-    """The C++ compiler that nvcc calls: $CXX, c++, g++, clang++, on Windows cl."""
+    """Return the C++ compiler that nvcc calls: $CXX, c++, g++, clang++, on Windows cl."""
     names = ["cl"] if sys.platform == "win32" else ["c++", "g++", "clang++"]
     for name in ([os.environ["CXX"]] if os.environ.get("CXX") else names):
         if shutil.which(name.split()[0]):
@@ -92,7 +92,7 @@ def find_host_compiler() -> str | None:
 
 
 def lacks_gpu() -> str | None:
-    """What is missing for torch to compute on a GPU."""
+    """Return what is missing for torch to compute on a GPU."""
     if find_package("torch") is None:
         return "torch is not installed: pip install torch"
     if gpu_count() == 0:
@@ -104,7 +104,7 @@ def lacks_gpu() -> str | None:
 
 
 def lacks_compiler() -> str | None:
-    """What is missing to compile CUDA code that fits the installed torch."""
+    """Return what is missing to compile CUDA code that fits the installed torch."""
     wanted = torch_cuda() or "12"
     nvcc = find_nvcc()
     get = f"conda install -c nvidia cuda-toolkit={wanted}, or https://developer.nvidia.com/" \
@@ -126,9 +126,9 @@ def lacks_compiler() -> str | None:
 
 
 def lacks_gsplat() -> str | None:
-    """What is missing for gsplat to run. It compiles its kernels at the first call (some minutes)
-    unless a wheel with compiled ones is installed; those in torch's cache are only taken where
-    nvcc is found (gsplat 1.5.3, gsplat/cuda/_backend.py)."""
+    """Return what is missing for gsplat to run. It compiles its kernels at the first call (some
+    minutes) unless a wheel with compiled ones is installed; those in torch's cache are only
+    taken where nvcc is found (gsplat 1.5.3, gsplat/cuda/_backend.py)."""
     lack = lacks_gpu()
     if lack:
         return lack
@@ -143,7 +143,7 @@ def lacks_gsplat() -> str | None:
 
 
 def out_of_memory(doing: str, gaussians: int, width: int, height: int) -> IdfError:
-    """The error after half the work did not fit either, with the numbers."""
+    """Return the error after half the work did not fit either, with the numbers."""
     import torch
 
     found = f"{gaussians} Gaussians, {width} x {height} pixels"

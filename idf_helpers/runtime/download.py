@@ -65,7 +65,7 @@ def path(model: ModelFile) -> Path:
 
 
 def offer(model: ModelFile) -> str:
-    """Size, where published, and license, for people."""
+    """Return size, where published, and license in one line."""
     return ", ".join([_mb(model.source.size)] * bool(model.source.size) + [model.license])
 
 
@@ -88,7 +88,7 @@ def is_present(model: ModelFile) -> bool:
 
 
 def ensure(model: ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> Path:
-    """`path(model)`, fetched first where it is missing.
+    """Return `path(model)`; fetch the files first where they are missing.
 
     ask: called with the row before anything is fetched (to show size and license); False leaves
     everything as it was and raises IdfError. Only call this on a user's explicit request.
@@ -99,7 +99,7 @@ def ensure(model: ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> 
         return path(model)
     except IdfError:
         if model.env and os.environ.get(model.env):
-            raise  # the user's own copy is wrong: say so, do not fetch another in its stead
+            raise  # the user's own copy is wrong: another is not fetched in its stead
     if ask is not None and not ask(model):
         raise IdfError(f"{model.name!r} was not downloaded", "the offer was declined",
                        f"idf download {model.name}")
@@ -115,8 +115,8 @@ def ensure(model: ModelFile, ask: Callable[[ModelFile], bool] | None = None) -> 
 
 
 def size_to_fetch(model: ModelFile) -> int:
-    """Bytes that `ensure` would fetch for this row; where nobody published them, the server is
-    asked (nothing else is fetched). IdfError where it cannot be reached."""
+    """Return bytes that `ensure` would fetch for this row; where nobody published them, the
+    server is asked (nothing else is fetched). IdfError where it cannot be reached."""
     if model.source.size or not isinstance(model.source, Release):
         return model.source.size
     total = 0
@@ -207,7 +207,7 @@ def _lock() -> dict:
 
 
 def _locked(model: ModelFile, pin: Pin) -> Pin:
-    """The pin, with what an earlier download recorded where nobody published a hash."""
+    """Return the pin, with what an earlier download recorded where nobody published a hash."""
     if pin.sha256:
         return pin
     record = _lock().get(f"{model.name}/{pin.file}")
@@ -226,14 +226,15 @@ def _mb(n: int) -> str:
 
 
 def _by_hand(model: ModelFile) -> str:
-    """What to do without a network: names the file, where it comes from and where it goes."""
+    """Return what to do without a network: names the file, where it comes from and where it
+    goes."""
     return (f"on a machine with a network get: {model.source.by_hand(model.pins)}\n"
             f"         bring it here and type: idf download {model.name} --from PATH\n"
             f"         (or put {', '.join(p.file for p in model.pins)} into {_folder(model)})")
 
 
 def _faults(folder: Path, model: ModelFile) -> list[str]:
-    """Why the folder cannot serve; empty where it can."""
+    """Return why the folder cannot serve; empty where it can."""
     faults = []
     for pin in map(functools.partial(_locked, model), model.pins):
         file = located(folder, pin)
@@ -247,14 +248,14 @@ def _faults(folder: Path, model: ModelFile) -> list[str]:
 
 
 def located(folder: Path, pin: Pin) -> Path:
-    """Where a pinned file lies in a folder that `path` gave: under its name, or in a user's own
-    folder as it was unpacked."""
+    """Return where a pinned file lies in a folder that `path` gave: under its name, or in a
+    user's own folder as it was unpacked."""
     inside = folder / (pin.member or pin.file)
     return inside if inside.is_file() and not (folder / pin.file).is_file() else folder / pin.file
 
 
 def _copy(stream, part: Path, size: int) -> tuple[str, int]:
-    """Copies to `part`, at most one byte more than `size` (an archive bomb cannot fill the disk);
+    """Copy to `part`, at most one byte more than `size` (an archive bomb cannot fill the disk);
     -> sha256 and the number of bytes."""
     digest, copied = hashlib.sha256(), 0
     with open(part, "wb") as out:
@@ -267,7 +268,8 @@ def _copy(stream, part: Path, size: int) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _open_member(source: Path, pin: Pin):
-    """One pinned file out of a folder, an archive or a file, open for reading; None = not there."""
+    """Yield one pinned file out of a folder, an archive or a file, open for reading; None = not
+    there."""
     if source.is_dir():
         inside = [source / name for name in (pin.file, pin.member) if name]
         inside = [f for f in inside if f.is_file()]

@@ -1,4 +1,4 @@
-"""Atomic file writes, and JSON read with suspicion."""
+"""Atomic file writes, and JSON files that may hold anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_JSON_BYTES = 64 * 2**20
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Yields a temporary path beside `path` (same suffix); on success it replaces `path`.
+    """Yield a temporary path beside `path` (same suffix); on success it replaces `path`.
 
     The content is flushed to disk before the rename, so a kill leaves the old file or the new one,
     never half of one; on any error the temporary file is removed. A full or unwritable disk
@@ -46,7 +46,8 @@ def atomic_write(path):
 
 
 def write_error(path, error: OSError) -> IdfError:
-    """The IdfError for a failed write: full disk, missing rights, or what the system said."""
+    """Return the IdfError for a failed write: full disk, missing rights, or what the system
+    said."""
     path = Path(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         parent = next(p for p in path.absolute().parents if p.is_dir())
@@ -60,16 +61,18 @@ def write_error(path, error: OSError) -> IdfError:
 
 
 def write_bytes(path, data: bytes) -> None:
+    """Write a file, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path, text: str) -> None:
+    """Write a UTF-8 file, atomically."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path, value) -> None:
-    """Indented JSON; NaN and infinity are refused (other readers choke on them)."""
+    """Write indented JSON; NaN and infinity are refused (other readers choke on them)."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False, default=_plain) + "\n")
 
 
@@ -82,7 +85,7 @@ def _plain(value):
 
 
 def read_json(path, what: str = "JSON file"):
-    """The parsed file, or IdfError: missing, too large, not UTF-8, malformed (line and column),
+    """Return the parsed file; IdfError: missing, too large, not UTF-8, malformed (line and column),
     NaN or infinity, nested too deeply."""
     path = Path(path)
     try:
@@ -92,11 +95,14 @@ def read_json(path, what: str = "JSON file"):
                            f"the limit is {MAX_JSON_BYTES / 1e6:.0f} MB")
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise IdfError(f"The {what} {path} does not exist") from None
+        raise IdfError(f"The {what} {path} does not exist", "no such file",
+                       "check the path for typing errors") from None
     except UnicodeDecodeError:
-        raise IdfError(f"The {what} {path} is not UTF-8 text") from None
+        raise IdfError(f"The {what} {path} is not UTF-8 text", "another encoding",
+                       "save it as UTF-8") from None
     except OSError as error:
-        raise IdfError(f"The {what} {path} cannot be read", str(error)) from error
+        raise IdfError(f"The {what} {path} cannot be read", str(error),
+                       "check the rights of the file") from error
 
     def reject(constant):
         raise IdfError(f"The {what} {path} holds a value that is no number", constant,
@@ -106,15 +112,18 @@ def read_json(path, what: str = "JSON file"):
         return json.loads(text, parse_constant=reject)
     except json.JSONDecodeError as error:
         raise IdfError(f"The {what} {path} is not valid JSON",
-                       f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+                       f"{error.msg} at line {error.lineno}, column {error.colno}",
+                       "correct it there, or write the file again") from None
     except RecursionError:
-        raise IdfError(f"The {what} {path} is nested too deeply") from None
+        raise IdfError(f"The {what} {path} is nested too deeply", "too many levels",
+                       "write the file again") from None
     except ValueError as error:  # e.g. an integer of thousands of digits
-        raise IdfError(f"The {what} {path} is not valid JSON", str(error)[:120]) from None
+        raise IdfError(f"The {what} {path} is not valid JSON", str(error)[:120],
+                       "write the file again") from None
 
 
 def read_record(path, keys=(), what: str = "JSON file") -> dict:
-    """`read_json` of an object that must hold `keys`; IdfError where it does not."""
+    """Return `read_json` of an object that must hold `keys`; IdfError where it does not."""
     value = read_json(path, what)
     lacking = [k for k in keys if k not in value] if isinstance(value, dict) else ["{ }"]
     if lacking:
@@ -133,5 +142,5 @@ def sha256_file(path) -> str:
 
 
 def stable_hash(value) -> str:
-    """SHA-256 of a JSON-able value, independent of the order of keys."""
+    """Return SHA-256 of a JSON-able value, independent of the order of keys."""
     return sha256_bytes(json.dumps(value, sort_keys=True, default=_plain).encode())

@@ -55,7 +55,8 @@ class FolderLock:
                                "wait for it to end, or choose another --out") from None
             except OSError as error:
                 raise write_error(self.path, error) from error
-        raise IdfError(f"The lock of {self.folder} could not be taken", str(self.path))
+        raise IdfError(f"The lock of {self.folder} could not be taken", str(self.path),
+                       "try again; if it stays, delete that file")
 
     def release(self) -> None:
         """Give the lock back, where it is held."""

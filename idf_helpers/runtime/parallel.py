@@ -46,7 +46,7 @@ def _call(item):
 
 
 def _make(engine: str, workers: int, fn) -> tuple[Executor, Callable[[Any], Any]]:
-    """The executor, and what to submit to it."""
+    """Return the executor, and what to submit to it."""
     if engine == "serial":
         return SerialExecutor(), fn
     if engine == "process":
@@ -88,7 +88,7 @@ def _dask(address: str) -> Executor:
 
 def pmap(fn: Callable[[Any], Any], items: Iterable, engine: str | Executor = "serial",
          workers: int = 2, window: int | None = None) -> Iterator:
-    """Yields fn(item) in the order of `items`; the first error is raised where it stands.
+    """Yield fn(item) in the order of `items`; the first error is raised where it stands.
 
     engine: "serial", "process", the address of a Dask scheduler, or any
     `concurrent.futures.Executor`. workers: processes (of a cluster: as many as should be kept

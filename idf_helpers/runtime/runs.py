@@ -124,7 +124,7 @@ class RunFolder:
         return False
 
     def finish(self, metrics: dict | None = None, **extra) -> None:
-        """Marks the run as finished; `metrics` also goes to metrics.json."""
+        """Mark the run as finished; `metrics` also goes to metrics.json."""
         if metrics is not None:
             write_json(self.path / "metrics.json", metrics)
         self._save(status="finished", error=None, metrics=metrics, **extra)
@@ -136,11 +136,11 @@ class RunFolder:
         return self.manifest["run_id"]
 
     def discard(self) -> None:
-        """Says that what was written so far is worth nothing (call before raising IdfError)."""
+        """Declare what was written so far worthless; call it before raising IdfError."""
         self._discarded = True
 
     def pause(self, why: str) -> None:
-        """Says that the run waits for something outside (call before raising): its status becomes
+        """Declare that the run waits for something outside, before raising: its status becomes
         "waiting", and a later call goes on."""
         self._paused = why
 
@@ -161,7 +161,8 @@ class RunFolder:
     # --- what is there already ----------------------------------------------------------------
 
     def _read_earlier(self) -> dict | None:
-        """The manifest of an earlier run of the same identity; None where the folder is free."""
+        """Return the manifest of an earlier run of the same identity; None where the folder is
+        free."""
         manifest = self.path / "run.json"
         try:
             if not self.path.exists():
@@ -224,7 +225,7 @@ class RunFolder:
     # --- events and checkpoints ---------------------------------------------------------------
 
     def event(self, **fields) -> None:
-        """Appends one line to events.jsonl (flushed; a torn last line is skipped at reading)."""
+        """Append one line to events.jsonl (flushed; a torn last line is skipped at reading)."""
         try:
             with open(self.path / "events.jsonl", "a", encoding="utf-8") as f:
                 f.write(json.dumps(fields, default=str) + "\n")
@@ -259,7 +260,7 @@ class RunFolder:
         return time.monotonic() - self._last_checkpoint >= CHECKPOINT_EVERY_S
 
     def save_checkpoint(self, step: int, arrays: dict[str, np.ndarray], state: dict) -> None:
-        """Writes checkpoints/step_<step>.npz atomically and keeps the last two.
+        """Write checkpoints/step_<step>.npz atomically; keep the last two.
 
         arrays: plain numeric arrays. state: JSON-able (RNG states, counters, clock).
         """
@@ -274,7 +275,7 @@ class RunFolder:
         self._save()
 
     def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict] | None:
-        """(arrays, state) of the newest readable checkpoint, or None."""
+        """Return (arrays, state) of the newest readable checkpoint, or None."""
         for path in sorted((self.path / "checkpoints").glob("step_*.npz"), reverse=True):
             try:
                 with np.load(path, allow_pickle=False) as data:
@@ -289,7 +290,7 @@ class RunFolder:
 # --- reading runs ---------------------------------------------------------------------------------
 
 def read_manifest(folder) -> dict:
-    """run.json of a run folder. IdfError where there is none."""
+    """Return the content of run.json in a run folder. IdfError where there is none."""
     path = Path(folder) / "run.json"
     if not path.is_file():
         raise IdfError(f"{folder} is not a run folder", "no run.json in it",
@@ -320,7 +321,8 @@ def _format(manifest: dict) -> int:
 
 
 def latest_run(runs_dir, stage: str) -> Path | None:
-    """The newest finished run of `stage` at or below `runs_dir` (three levels deep), or None."""
+    """Return the newest finished run of `stage` at or below `runs_dir` (three levels deep), or
+    None."""
     found = []
     for depth in ("", "*/", "*/*/", "*/*/*/"):
         for path in Path(runs_dir).glob(depth + "run.json"):
@@ -332,7 +334,7 @@ def latest_run(runs_dir, stage: str) -> Path | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, Python and the numeric libraries already imported."""
+    """Return versions of this package, Python and the numeric libraries already imported."""
     out = {"idf_helpers": __version__, "python": platform.python_version()}
     for name in ("numpy", "numba", "cv2", "torch", "scipy", "PIL", "onnxruntime", "gsplat"):
         module = sys.modules.get(name)

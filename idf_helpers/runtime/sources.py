@@ -141,7 +141,8 @@ class Checkout:
         return self.where
 
     def fetch(self, pins, folder: Path) -> Path:
-        """git itself checks the commit's content; the pinned files are checked again after."""
+        """Clone; git itself checks the commit's content; the pinned files are checked again
+        after."""
         clone = folder / "clone"
         for command in (["clone", "--quiet", "--filter=blob:none", "--no-checkout", self.url,
                          str(clone)],

@@ -12,7 +12,7 @@ _GLOBAL = re.compile(r"(?:GLOBAL|Unsupported (?:global|class)[: ]+|global )\s*`?
 
 
 def load_state(path, what: str = "weights") -> dict:
-    """{name: tensor} of a `.pth` file, on the CPU.
+    """Return {name: tensor} of a `.pth` file, on the CPU.
 
     Only tensors are unpickled (`weights_only`). IdfError: no such file, a pickle that names code,
     a damaged or truncated file, something else than a table of tensors.
@@ -21,7 +21,8 @@ def load_state(path, what: str = "weights") -> dict:
 
     path = Path(path)
     if not path.is_file():
-        raise IdfError(f"The {what} {path} do not exist", "no such file")
+        raise IdfError(f"The {what} {path} do not exist", "no such file",
+                       "check the path for typing errors")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -45,8 +46,8 @@ def load_state(path, what: str = "weights") -> dict:
 
 
 def fit_state(module, state: dict, path, what: str = "weights"):
-    """`module` with the tensors of `state`, in evaluation mode. IdfError sums up what is missing,
-    unexpected or of another shape: the weights of another architecture."""
+    """Return `module` with the tensors of `state`, in evaluation mode. IdfError sums up what is
+    missing, unexpected or of another shape: the weights of another architecture."""
     import torch
 
     own = module.state_dict()
@@ -55,11 +56,11 @@ def fit_state(module, state: dict, path, what: str = "weights"):
     shapes = [f"{k} {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in own
               if k in state and state[k].shape != own[k].shape]
     if missing or unexpected or shapes:
-        said = [f"{len(items)} {word}: {shorten(items)}" for items, word in
+        faults = [f"{len(items)} {word}: {shorten(items)}" for items, word in
                 ((missing, "missing"), (unexpected, "unexpected"), (shapes, "of another shape"))
                 if items]
         raise IdfError(f"The {what} {path} belong to another network than "
-                       f"{type(module).__name__}", "; ".join(said),
+                       f"{type(module).__name__}", "; ".join(faults),
                        f"use a file with its {len(own)} tensors")
     with torch.no_grad():
         module.load_state_dict(state)
