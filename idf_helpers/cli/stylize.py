@@ -75,7 +75,7 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
             dataset; a missing iter0.mp4 is made from the pictures.
         out: where iterN/ and iterN.mp4 are written; default: MAIN_FOLDER.
         stylist: who restyles the key views; never chosen for you.
-        config: of the stylist; --resolution is another name of --size.
+        config: of the stylist; --resolution is another name of --size, --sides 4 of --mode 4x4.
         start: number of the video that it starts from, iter<start>.mp4.
         end: number of the last video that it makes.
         strength: how far from the source a picture may go, in (0, 1]: of the first iteration, the
@@ -127,13 +127,16 @@ def original_flags(argv: list[str]) -> list[str]:
     """Return a command line of `idf loop` with the original's forms brought to one.
 
     `--main_folder X` becomes the argument X (its script has a flag, its README an argument), a
-    second argument `--prompt`, and `--resolution` the stylist's `--size`.
+    second argument `--prompt`, `--resolution` the stylist's `--size`, `--sides 4` `--mode 4x4`.
     """
     rest, folder, words = [], [], iter(argv)
     for word in words:
         name, equals, value = word.partition("=")
         if name in ("--main_folder", "--main-folder"):
             folder = [value if equals else next(words, "")]
+        elif name == "--sides":
+            sides = value if equals else next(words, "")
+            rest += ["--mode", f"{sides}x{sides}"]
         else:
             rest.append("--size" + equals + value if name == "--resolution" else word)
     argv = [*folder, *rest]

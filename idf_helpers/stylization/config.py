@@ -5,6 +5,7 @@ Each stylist has its own settings beside it and reads all of them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -29,13 +30,17 @@ class StylizeConfig(Settings):
     seed: ClassVar[int] = 0
     size: ClassVar[int | None] = None
     mode: ClassVar[str] = "independent"
-    sides: ClassVar[int | None] = None
     places: ClassVar[tuple[str, ...]] = ()
     """Fields that say where the work is done; they do not change the pictures."""
 
     strength: Strength | None = None
     """How far from the source a picture may go: the denoising strength of image-to-image. None: 1
     for `preset` and `exemplar`, 0.6 for the others."""
+
+    @property
+    def sides(self) -> int:
+        """Key views on a side of one sheet; 1 where each is styled by itself."""
+        return int(self.mode[0]) if self.mode[0].isdigit() else 1
 
     def identity(self) -> dict:
         """Return what makes a run another run; files by their content."""
@@ -64,13 +69,12 @@ class PromptConfig(StylizeConfig):
     guidance: Annotated[float, Interval(ge=0, le=50)] = 7.0
     """Classifier-free guidance scale (few-step models want 1 to 2)."""
     size: Pixels = None
-    """Longer side in pixels of the picture that the stylist works on, with `sides` of the whole
-    sheet; None = what suits the stylist."""
-    mode: Literal["independent", "anchored"] = "independent"
+    """Longer side in pixels of the picture that the stylist works on, of a whole sheet with mode
+    2x2; None = what suits the stylist."""
+    mode: str = "independent"
     """independent: each key view by itself. anchored: one after the other, each starting from what
-    its styled neighbors show of it."""
-    sides: Annotated[int | None, Interval(ge=1, le=8)] = None
-    """Style so many by so many key views in one picture, so that they share attention."""
+    its styled neighbors show of it. 2x2, 3x3 … 8x8: so many in one picture, so that they share
+    attention."""
     model: str = ""
     """A folder or an id of the Hugging Face hub (diffusers), a checkpoint's title (a1111) or file
     (comfyui); "" = the stylist's default, or what the server has loaded."""
@@ -99,9 +103,10 @@ class PromptConfig(StylizeConfig):
 
     def _check_together(self) -> None:
         self.controls()
-        if self.sides and self.mode == "anchored":
-            raise IdfError("One sheet cannot start from its neighbors",
-                           f"sides {self.sides}, mode anchored", "leave one of them out")
+        if self.mode not in ("independent", "anchored") and \
+                not re.fullmatch(r"([1-8])x\1", self.mode):
+            raise IdfError("The setting `mode` is unknown", repr(self.mode),
+                           "use independent, anchored, or a sheet such as 2x2")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ..runtime.runs import RunFolder
 from ..scene import Scene
 from . import measures
 from .config import KeyViewConfig, StylizeConfig
-from .key_styling import mode_of, style_keys
+from .key_styling import style_keys
 from .key_views import choose_keys
 from .methods import PROPAGATORS, SURFACE, open_stylist
 from .propagators.ebsynth import Waiting
@@ -110,7 +110,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
         report = {
             "stylist": stylist, "settings": painter.settings(),
             "reads_prompt": painter.reads_prompt,
-            "mode": "pointwise" if pointwise else mode_of(painter.config),
+            "mode": "pointwise" if pointwise else painter.config.mode,
             "strength": painter.strength, "propagator": chosen, "why": why, "depth": depth_from,
             "depth_offset": round(offset, 5),
             "keys": [all_views.names[k] for k in keys] if not pointwise else "all",
@@ -137,8 +137,7 @@ def _choose_propagator(name: str, pointwise: bool) -> tuple[Entry | None, str]:
 
 
 def _needs_depth(painter: Stylist) -> bool:
-    return bool({"depth", "normal"} & set(painter.controls)) or mode_of(painter.config) == \
-        "anchored"
+    return bool({"depth", "normal"} & set(painter.controls)) or painter.config.mode == "anchored"
 
 
 def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, folder: Path,

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..data.cameras import scene_frame
 from ..data.media import to_uint8
-from .config import StylizeConfig
 from .reproject import TOLERANCE, Key, reproject
 from .stylist import Reference, Stylist, View, as_float, checked_picture, scaled
 from .surface import nearest_fill
@@ -19,11 +18,6 @@ from .surface import nearest_fill
 WELL_SEEN = (0.2, 0.5)  # cosine from which, and above which fully, a neighbor's picture is kept
 REFERENCES = 3
 ANCHOR = 0.75  # how much of what the neighbors show is kept
-
-
-def mode_of(config: StylizeConfig) -> str:
-    """Return how key views are put to a stylist: independent, grid or anchored."""
-    return "grid" if (config.sides or 1) > 1 else config.mode
 
 
 def style_keys(stylist: Stylist, views: Sequence[View], strength: float,
@@ -37,12 +31,11 @@ def style_keys(stylist: Stylist, views: Sequence[View], strength: float,
     """
     if all(done(k) is not None for k in range(len(views))):
         return
-    size = stylist.config.size
-    stylist.prepare([v.resized(*working_size(stylist, v.size, size)) for v in views])
-    mode = mode_of(stylist.config)
-    if mode == "grid":
+    config = stylist.config
+    stylist.prepare([v.resized(*working_size(stylist, v.size, config.size)) for v in views])
+    if config.sides > 1:
         yield from _grid(stylist, views, strength, done)
-    elif mode == "anchored":
+    elif config.mode == "anchored":
         yield from _anchored(stylist, views, strength, done)
     else:
         for k, view in enumerate(views):

@@ -3,7 +3,6 @@ import pytest
 
 from idf_helpers.stylization.config import ServerConfig
 from idf_helpers.stylization.key_styling import (
-    mode_of,
     sheet,
     style_keys,
     visiting_order,
@@ -26,7 +25,7 @@ def test_each_by_itself(head, painter):
 
 
 def test_a_sheet_is_cut_at_the_size_that_it_was_made_in(head, painter):
-    config = ServerConfig(prompt="elf", sides=2, strength=1.0)
+    config = ServerConfig(prompt="elf", mode="2x2", strength=1.0)
     made = keys(painter(config), head.views[::4])  # 6 views: one whole sheet and a part
     assert [a[1] for a in painter.asked] == [(192, 192), (192, 192)]
     assert sorted(made) == list(range(6))
@@ -35,7 +34,7 @@ def test_a_sheet_is_cut_at_the_size_that_it_was_made_in(head, painter):
 
 
 def test_a_finished_sheet_is_not_asked_for_again(head, painter):
-    config = ServerConfig(prompt="elf", sides=2)
+    config = ServerConfig(prompt="elf", mode="2x2")
     old = np.zeros((96, 96, 3), np.float32)
     made = keys(painter(config), head.views[::3], lambda k: old if k < 4 else None)
     assert sorted(made) == [4, 5, 6, 7] and len(painter.asked) == 1
@@ -88,6 +87,7 @@ def test_order_and_sizes(head, painter):
     stylist = painter(ServerConfig(prompt="x"))
     assert working_size(stylist, (100, 50), None) == (96, 48)
     assert working_size(stylist, (100, 50), 512) == (512, 256)
-    assert mode_of(ServerConfig()) == "independent" and mode_of(ServerConfig(sides=3)) == "grid"
+    assert ServerConfig().sides == ServerConfig(mode="anchored").sides == 1
+    assert ServerConfig(mode="3x3").checked().sides == 3
     with pytest.raises(StopIteration):
         next(style_keys(stylist, head.views[:2], 1.0, lambda k: head.styled[k]))

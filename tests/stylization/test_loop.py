@@ -81,7 +81,7 @@ def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys)
     assert count == 6 and stylist == "painter" and propagator == "flow"
     assert (config.prompt, config.negative_prompt, config.seed, config.server, config.steps) == \
         ("an elf", "hat", 9, "http://127.0.0.1:7", 11)
-    assert (config.sides, config.size, config.strength) == (2, 512, 0.6)
+    assert (config.mode, config.size, config.strength) == ("2x2", 512, 0.6)
     assert (plan.fps, plan.max_frames) == (12.0, 6)
     assert (plan.splats.budget_s, plan.splats.iterations, plan.splats.resolution) == (7, None, 99)
     assert (views.batch, views.batch_key, views.resolution) == (4, "first", 48)

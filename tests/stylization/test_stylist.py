@@ -56,9 +56,8 @@ def test_an_empty_prompt_is_refused_by_those_that_read_it(painter):
 @pytest.mark.parametrize("config", [
     StylizeConfig(strength=0.0), StylizeConfig(strength=1.5), StylizeConfig(strength=float("nan")),
     PromptConfig(steps=0), PromptConfig(seed=-1), PromptConfig(mode="both"),
-    PromptConfig(sides=0), PromptConfig(controlnet=("pose",)),
+    PromptConfig(mode="0x0"), PromptConfig(mode="2x3"), PromptConfig(controlnet=("pose",)),
     PromptConfig(controlnet=("canny", "pose=a")), PromptConfig(controlnet=("canny:3",)),
-    PromptConfig(sides=2, mode="anchored"),
     ComfyConfig(workflow="own.json", controlnet=("depth",)), KeyViewConfig(keys=0),
     KeyViewConfig(resolution=8), KeyViewConfig(keys=4, batch=3), KeyViewConfig(background="plaid"),
     LoopConfig(start=2, end=2), LoopConfig(strengths=(0.5, 0.0)), LoopConfig(fps=0),
