@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OPTIONAL = {"distributed", "gsplat", "nerfacc", "diff_gaussian_rasterization",  # cluster, GPU;
             "diffusers", "transformers", "safetensors", "huggingface_hub",
-            "onnxruntime",  # `onnx`
-            "mediapipe", "bpy", "mathutils"}  # a task file that a user brings; Blender's own
+            "onnx", "onnxruntime",  # `onnx`
+            "mediapipe"}  # a task file that a user brings
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "assets").rglob("README.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")

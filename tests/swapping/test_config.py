@@ -74,7 +74,8 @@ def test_settings_of_videos_are_refused_elsewhere(small_head, tmp_path):
     (SwapConfig(similarity=1.1), "similarity"), (SwapConfig(min_face=-1), "min_face"),
     (SwapConfig(min_confidence=1.0), "min_confidence"), (SwapConfig(pixel_boost=9), "pixel_boost"),
     (SwapConfig(shape=float("nan")), "shape"), (VideoConfig(max_missing=2), "max_missing"),
-    (VideoConfig(part=7), "part"), (VideoConfig(crf=52), "crf"), (VideoConfig(smooth=-1), "smooth")])
+    (VideoConfig(part=7), "part"), (VideoConfig(crf=52), "crf"),
+    (VideoConfig(smooth=-1), "smooth")])
 def test_settings_out_of_range(config, name):
     with pytest.raises(IdfError, match=f"`{name}` is out of range"):
         config.checked()

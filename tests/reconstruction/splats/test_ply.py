@@ -10,7 +10,6 @@ from idf_helpers.reconstruction.splats.ply import (
     REQUIRED,
     property_names,
     read_header,
-    read_header,
     read_ply,
     write_ply,
 )

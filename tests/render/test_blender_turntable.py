@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import blender_turntable as turntable
 import numpy as np
 import pytest
 
 from idf_helpers.data.cameras import scene_frame
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.media import read_image
-from idf_helpers.stylization import blender_turntable as turntable
 
 from .fake_bpy import FakeBlender, Thing, box, world_of
 
