@@ -52,12 +52,6 @@ def rig_of(avatar: BlendAvatar, track: Track | None = None) -> tuple[Gaussians, 
     return merged, Rig(avatar.basis, deltas, track)
 
 
-def influence(basis: ExpressionBasis) -> np.ndarray:
-    """Return (E,) how much each value can move the weights over its trained range."""
-    span = np.asarray(basis.high, np.float64) - np.asarray(basis.low, np.float64)
-    return np.linalg.norm(np.asarray(basis.weights, np.float64), axis=1) * span
-
-
 def largest_weights(basis: ExpressionBasis) -> np.ndarray:
     """Return (K,) the largest |weight| within the trained range."""
     off = np.maximum(np.abs(np.asarray(basis.high, np.float64) - basis.neutral),
@@ -70,8 +64,10 @@ def rig_json(basis: ExpressionBasis, track: Track | None = None) -> dict:
     row), bases: K, track: {fps, frames, low (E), high (E), codes} or None}; a track's codes are
     bytes, base64, value = low + code (high − low) / 255. IdfError for a track of another length."""
     e, k = np.shape(basis.weights)
+    span = np.asarray(basis.high, np.float64) - np.asarray(basis.low, np.float64)
+    influence = np.linalg.norm(np.asarray(basis.weights, np.float64), axis=1) * span
     sliders = slider_plan(full_names(tuple(basis.names), e), basis.low, basis.high, basis.neutral,
-                          influence(basis))
+                          influence)
     return {"sliders": [asdict(s) for s in sliders], "neutral": _plain(basis.neutral),
             "bases": int(k), "weights": _plain(basis.weights),
             "track": _track(track, e) if track else None}

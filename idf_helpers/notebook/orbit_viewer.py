@@ -21,10 +21,8 @@ from .. import provenance
 from ..data.cameras import Camera, SceneFrame, look_at_matrix, scene_frame
 from ..data.media import encode_image
 from ..errors import IdfError
-from ..exporting.avatar_payload import influence
-from ..exporting.slider_plan import Slider, full_names, slider_plan
 from ..provenance.marks import LABEL
-from ..scene import Expressive, Scene
+from ..scene import Scene
 from .widgets import RED, picture_widget
 
 PITCH_LIMIT = 85.0
@@ -34,18 +32,16 @@ SLIDER = {"style": {"description_width": "110px"}, "layout": w.Layout(width="330
 
 
 class OrbitViewer:
-    """A picture of `scene` with sliders for the direction, and for an avatar's expression.
+    """A picture of `scene` with sliders for the direction.
 
-    cameras: those of the dataset, where the scene does not know them: they say where it is.
-    size: longer side, pixels. label: the visible word in the corner, "" leaves it out. notice: a
-    line above the picture.
+    cameras: those of the dataset, where the scene does not know them: they tell where it is.
+    size: longer side, pixels. label: the visible word in the corner, "" leaves it out.
 
     After a change by the hand the picture follows by itself; in a cell that sets `yaw.value`,
-    `update()` draws at once. `expression` is (E,) float32, or None for a scene without one.
+    `update()` draws at once.
     """
-
     def __init__(self, scene: Scene, cameras: Sequence[Camera] | None = None, *, size: int = 320,
-                 label: str = LABEL, notice: str = ""):
+                 label: str = LABEL):
         cameras = list(scene.cameras if cameras is None else cameras)
         if not cameras:
             raise IdfError("A viewer has to know where the scene is", "a scene without cameras",
@@ -63,21 +59,13 @@ class OrbitViewer:
         # A draft of half the size is shown as large as the picture.
         self.image.layout.width = f"{self.base.width}px"
         self.status = w.HTML()
-        self.face = ExpressionSliders.of(scene.basis) if isinstance(scene, Expressive) else None
         self.picture = LivePicture(self._draw, self._failed)
         for slider in (self.yaw, self.pitch, self.distance):
             slider.observe(lambda _: self.picture.request(), "value")
-        if self.face:
-            self.face.on_change = self.picture.request
-        controls = [self.yaw, self.pitch, self.distance, *([self.face.box] if self.face else [])]
-        line = [w.HTML(f"<p>{html.escape(notice)}</p>")] if notice else []
-        self.box = w.VBox([*line, w.HBox([w.VBox([self.image]), w.VBox(controls)],
-                                         layout=w.Layout(flex_flow="row wrap")), self.status])
+        controls = w.VBox([self.yaw, self.pitch, self.distance])
+        self.box = w.VBox([w.HBox([w.VBox([self.image]), controls],
+                                  layout=w.Layout(flex_flow="row wrap")), self.status])
         self.update()
-
-    @property
-    def expression(self) -> np.ndarray | None:
-        return self.face.expression if self.face else None
 
     @property
     def camera(self) -> Camera:
@@ -94,7 +82,7 @@ class OrbitViewer:
     def _draw(self, scale: float) -> np.ndarray:
         camera = self.camera
         camera = camera.fitted(max(1, round(max(camera.width, camera.height) * scale)))
-        rgb = self.scene.render(camera, self.expression)
+        rgb = self.scene.render(camera)
         picture = provenance.label(rgb, self.label) if self.label else rgb
         self.image.value = encode_image(picture, ".jpg", quality=90)
         self.status.value = ""
@@ -169,73 +157,3 @@ class LivePicture:
             raise
         if scale == 1.0:
             self.seconds = time.perf_counter() - start
-
-
-class ExpressionSliders:
-    """Sliders of an expression basis: the most useful ones, and more on request.
-
-    `expression` is the (E,) float32 that they stand at; `on_change()` is called after a change.
-    """
-
-    def __init__(self, names, low, high, neutral, influence=None):
-        self.neutral = np.asarray(neutral, np.float32).ravel()
-        self.names = full_names(tuple(names), len(self.neutral))
-        self.plan = slider_plan(self.names, low, high, neutral, influence)
-        self.low, self.high = (np.asarray(v, np.float32).ravel() for v in (low, high))
-        self._value = self.neutral.copy()
-        self.on_change: Callable[[], None] = lambda: None
-        self.sliders: dict[str, w.FloatSlider] = {}
-        self.rows = w.VBox()
-        more = [s.label for s in self.plan if not s.first]
-        self.more = w.Dropdown(options=["", *more], value="", description="More", **SLIDER)
-        self.more.observe(self._add, "value")
-        self.reset = w.Button(description="Neutral face")
-        self.reset.on_click(lambda _: self.set(self.neutral))
-        for s in self.plan:
-            if s.first:
-                self._slider(s)
-        self.box = w.VBox([self.rows, *([self.more] if more else []), self.reset])
-
-    @classmethod
-    def of(cls, basis) -> ExpressionSliders:
-        """For an `ExpressionBasis`."""
-        return cls(basis.names, basis.low, basis.high, basis.neutral, influence(basis))
-
-    @property
-    def expression(self) -> np.ndarray:
-        return self._value.copy()
-
-    def set(self, expression) -> None:
-        """Move every slider to `expression` (E,), one change in all."""
-        value = np.asarray(expression, np.float32).ravel()
-        if value.shape != self.neutral.shape or not np.isfinite(value).all():
-            raise IdfError("This expression does not fit the avatar", f"{value.size} numbers",
-                           f"give {self.neutral.size} finite ones")
-        report, self.on_change = self.on_change, lambda: None
-        try:
-            for s in self.plan:
-                if s.label in self.sliders:
-                    self.sliders[s.label].value = float(np.mean(value[list(s.members)]))
-        finally:
-            self.on_change = report
-        self._value = value.copy()
-        self.on_change()
-
-    def _slider(self, s: Slider) -> None:
-        low, high = min(s.low), max(s.high)
-        widget = w.FloatSlider(float(np.mean(self._value[list(s.members)])), min=low, max=high,
-                               step=(high - low) / 100, description=s.label,
-                               readout_format=".2f", **SLIDER)
-        widget.observe(lambda change, s=s: self._moved(s, change["new"]), "value")
-        self.sliders[s.label] = widget
-        self.rows.children = [*self.rows.children, widget]
-
-    def _moved(self, s: Slider, value: float) -> None:
-        for m in s.members:
-            self._value[m] = np.clip(value, self.low[m], self.high[m])
-        self.on_change()
-
-    def _add(self, change) -> None:
-        found = [s for s in self.plan if s.label == change["new"]]
-        if found and found[0].label not in self.sliders:
-            self._slider(found[0])

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
-
-from ipywidgets import DOMWidget
+from typing import Any
 
 from ..data.cameras import Camera
 from ..exporting.model import Model
-from ..scene import Expressive, HasGaussians, Scene
+from ..scene import HasGaussians, Scene
 from .orbit_viewer import OrbitViewer
+from .splat_viewer import SplatViewer
 
 
 def view(scene: Scene | Model | str | Path, cameras: Sequence[Camera] | None = None,
-         **options: Any) -> DOMWidget | OrbitViewer:
+         **options: Any) -> SplatViewer | OrbitViewer:
     """Return a widget to turn a scene in.
 
     A `SplatViewer` for splats and avatars, which the browser draws; for others an `OrbitViewer`,
@@ -23,8 +22,7 @@ def view(scene: Scene | Model | str | Path, cameras: Sequence[Camera] | None = N
 
     scene: a scene; or a `Model`, a run folder or a model file, which know their label and
     resolution. cameras: the dataset's, where the scene does not know them. options: of
-    `SplatViewer`; `label` and `size` of `OrbitViewer`. Where anywidget is not installed the kernel
-    draws, and a line above the picture names the package.
+    `SplatViewer`; `label` and `size` of `OrbitViewer`.
     """
     if isinstance(scene, (str, Path)):
         scene = Model.open(scene)
@@ -32,16 +30,7 @@ def view(scene: Scene | Model | str | Path, cameras: Sequence[Camera] | None = N
         options = {"label": scene.corner_label, "note": scene.mark.made,
                    "trained_at": scene.trained_at, "track": scene.track()} | options
         scene = scene.scene
-    plain = {name: options[name] for name in ("label", "size") if name in options}
-    if not isinstance(scene, (HasGaussians, Expressive)):
-        return OrbitViewer(scene, cameras, **plain)
-    try:
-        from .splat_viewer import SplatViewer
-    except ImportError as error:
-        if error.name != "anywidget":
-            raise
-        return OrbitViewer(scene, cameras, **plain, notice="The package anywidget is missing, so "
-                           "the kernel draws the pictures. With `pip install anywidget` the "
-                           "browser does.")
-    options.pop("size", None)
-    return SplatViewer(cast(HasGaussians, scene), cameras, **options)
+    if isinstance(scene, HasGaussians):
+        return SplatViewer(scene, cameras, **options)
+    return OrbitViewer(scene, cameras, **{name: options[name] for name in ("label", "size")
+                                          if name in options})

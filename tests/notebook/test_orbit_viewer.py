@@ -3,7 +3,6 @@
 import asyncio
 import io
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,19 +10,10 @@ from PIL import Image
 
 from idf_helpers import IdfError
 from idf_helpers.data.cameras import Camera, orbit, scene_frame
-from idf_helpers.notebook.orbit_viewer import ExpressionSliders, OrbitViewer, orbit_camera
+from idf_helpers.notebook.orbit_viewer import OrbitViewer, orbit_camera
 
 CAMERAS = [Camera.look_at((1 + 4 * np.sin(a), 2 - 4 * np.cos(a), 3.2), (1, 2, 3), (0, 0, 1), 0.5,
                           80, 60) for a in np.linspace(-1, 1, 9)]
-NAMES = ("mouthSmile_L", "mouthSmile_R", "jawOpen", "noRange")
-
-
-def basis(names=NAMES, extra=1):
-    e = len(names) + extra
-    high = np.full(e, 1.0)
-    high[3] = 0.0
-    return SimpleNamespace(names=names, weights=np.eye(e)[:, :3], mean=np.zeros(e),
-                           low=np.zeros(e), high=high, neutral=np.full(e, 0.0))
 
 
 class Recorder:
@@ -68,25 +58,6 @@ def test_the_direction_is_that_of_the_turntable():
         np.testing.assert_allclose(a.c2w, c.c2w, atol=1e-9)
 
 
-def test_expression_sliders_move_pairs_and_return_to_neutral():
-    scene = Recorder(basis=basis(), avatar=None, cameras=CAMERAS)
-    viewer = OrbitViewer(scene, size=40, label="")
-    face = viewer.face
-    assert list(face.sliders)[:2] == ["Jaw open", "Mouth smile"]
-    assert "No range" not in [s.label for s in face.plan]
-    face.sliders["Mouth smile"].value = 0.8
-    np.testing.assert_allclose(scene.asked[-1][1], [0.8, 0.8, 0, 0, 0], atol=1e-6)
-    face.more.value = face.more.options[-1]  # one that has no name
-    face.sliders["Expression 5"].value = 0.5
-    np.testing.assert_allclose(viewer.expression, [0.8, 0.8, 0, 0, 0.5], atol=1e-6)
-    before = len(scene.asked)
-    face.reset.click()
-    assert len(scene.asked) == before + 1  # one picture, however many sliders move
-    assert not viewer.expression.any() and face.sliders["Mouth smile"].value == 0
-    with pytest.raises(IdfError, match="does not fit"):
-        face.set(np.zeros(3))
-
-
 def test_many_changes_at_once_are_one_picture_and_a_slow_scene_drafts():
     scene = Recorder()
     viewer = OrbitViewer(scene, CAMERAS, size=80, label="")
@@ -118,11 +89,3 @@ def test_errors_are_shown_and_raised_and_the_label_is_on():
     assert "&lt;nothing&gt;" in viewer.status.value
     with pytest.raises(IdfError, match="without cameras"):
         OrbitViewer(Recorder())
-
-
-def test_a_slider_of_a_basis_is_neutral_first():
-    b = basis()
-    b.neutral = np.array([0.1, 0.3, 0.2, 0, 0.4])
-    face = ExpressionSliders.of(b)
-    np.testing.assert_allclose(face.expression, b.neutral)
-    assert face.sliders["Mouth smile"].value == pytest.approx(0.2)

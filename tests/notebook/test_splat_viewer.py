@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -64,14 +63,6 @@ def test_the_kernel_draws_for_a_browser_that_cannot():
         pictures.append(np.array(Image.open(io.BytesIO(viewer.picture))).astype(float))
     assert pictures[0].shape == (360, 360, 3) and pictures[0].std() > 20
     assert np.abs(pictures[1] - pictures[0]).max() > 60
-
-
-def test_without_anywidget_the_kernel_draws_and_says_so(monkeypatch):
-    monkeypatch.delitem(sys.modules, "idf_helpers.notebook.splat_viewer", raising=False)
-    monkeypatch.setitem(sys.modules, "anywidget", None)
-    viewer = view(BallScene(600))
-    assert isinstance(viewer, OrbitViewer) and "anywidget" in viewer.box.children[0].value
-    assert "Jaw open" in viewer.face.sliders
 
 
 def test_other_scenes_are_drawn_by_the_kernel():
