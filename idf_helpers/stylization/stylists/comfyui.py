@@ -28,14 +28,16 @@ from .workflow import PICTURES, Workflow, check, choices_of
 PROGRAM = "ComfyUI"
 OTHER = "check that ComfyUI runs at that address, and not another program"
 FOLDER = "idf"  # under ComfyUI's input folder
+FILLED = {"negative_prompt": "idf:negative", "steps": "idf:steps", "guidance": "idf:guidance",
+          "model": "idf:model", "sampler": "idf:sampler"}  # settings that a workflow may take
 
 
 @dataclass(frozen=True)
 class ComfyConfig(ServerConfig):
     """Settings of the stylist `comfyui`.
 
-    A workflow of the user's own keeps what it says: steps, guidance, model and sampler go into it
-    only where a node's title asks for them.
+    A workflow of the user's own takes negative_prompt, steps, guidance, model and sampler only
+    where a node's title asks for them; where none does, they are refused.
     """
 
     workflow: Path | None = None
@@ -68,6 +70,12 @@ class ComfyStylist(ServerStylist):
     def __init__(self, config: ComfyConfig):
         super().__init__(config)
         self._own = Workflow.read(config.workflow) if config.workflow else None
+        for field, word in FILLED.items() if self._own else ():
+            value = getattr(config, field)
+            if value != getattr(ComfyConfig, field) and not self._own.has(word):
+                raise IdfError(f"The workflow {config.workflow} does not read `{field}`",
+                               f"{value!r}, and no node titled {word}",
+                               f"leave it out, or give a node with that input the title {word}")
         self._workflow: Workflow | None = None
         self._fixed: dict[str, object] = {}
 
@@ -86,12 +94,9 @@ class ComfyStylist(ServerStylist):
         if self._workflow is not None:
             return
         c = self.config
-        fixed = {"idf:negative": c.negative_prompt, "idf:steps": c.steps, "idf:guidance":
-                 c.guidance}
+        fixed = {word: v for field, word in FILLED.items() if (v := getattr(c, field)) != ""}
         if self._own:
             workflow = self._own
-            fixed.update({k: v for k, v in {"idf:model": c.model, "idf:sampler": c.sampler}.items()
-                          if v})
         else:
             models = self._choices("ControlNetLoader", "control_net_name") if self._controls else []
             workflow = Workflow.built_in({

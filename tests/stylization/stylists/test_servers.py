@@ -324,7 +324,9 @@ def test_a_workflow_of_ones_own(serve, view, tmp_path):
         nodes["neighbor"] = {"class_type": "LoadImage", "inputs": {"image": ""},
                               "_meta": {"title": "idf:reference"}}
     stub = serve(Comfy)
-    stylist = made(ComfyStylist, stub, workflow=own_workflow(tmp_path, change), steps=40)
+    refused(lambda: made(ComfyStylist, stub, workflow=own_workflow(tmp_path, change), steps=40),
+            "does not read `steps`", "idf:steps")
+    stylist = made(ComfyStylist, stub, workflow=own_workflow(tmp_path, change))
     other = np.full((24, 32, 3), 0.25, np.float32)
     stylist.stylize(view, "x", 9, 0.3, (Reference(view, other),))
     nodes = stub.orders["ticket-0"]["nodes"]
