@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -116,3 +117,16 @@ def test_no_text_installs_a_name_that_is_not_ours():
             text = (ROOT / name).read_text(encoding="utf-8")
             found = re.search(r"pip install[^\n]*\bidf[_-]helpers", text)
             assert not found, f"{name}: {found.group()}"
+
+
+def test_every_job_of_the_public_ci_is_a_part_of_the_script():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    called = {step["run"] for job in jobs.values() for step in job["steps"] if "run" in step}
+    called = {words.split()[1] for words in called if words.startswith(".ci/run ")}
+    assert called == set(jobs)
+    assert called <= set(re.findall(r"^(\w+)\(\) \{", script, re.MULTILINE))
+    if shutil.which("bash"):
+        refused = subprocess.run(["bash", str(ROOT / ".ci" / "run"), "nonsense"],
+                                 capture_output=True, text=True)
+        assert refused.returncode == 2 and "unit" in refused.stderr
