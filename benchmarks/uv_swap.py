@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from scipy.spatial import cKDTree
+from surface_distance import surface_distance
 
 from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import scene_frame, yaw_pitch
@@ -69,7 +70,7 @@ def main(options: Options) -> None:
     found, detect_s = timed(lambda: [detector.detect(f.image()) for f in frames])
     fit_face(frames, found)  # compiles
     mesh, fit_s = timed(fit_face, frames, found)
-    distance = metrics.surface_distance(truth["surface_points"], mesh.vertices, mesh.triangles)
+    distance = surface_distance(truth["surface_points"], mesh.vertices, mesh.triangles)
     distance = 100 * distance[np.isfinite(distance)] / face_width
     print(f"faces found in {sum(bool(f) for f in found)} views, {mesh.inliers.sum()} agree")
     print(f"surface error {distance.mean():.2f} % of the face width, p95 "

@@ -51,7 +51,7 @@ def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> 
         raise IdfError(f"{where} has no `file_path`", repr(file_path)[:60],
                        "name its picture, relative to the folder")
     image = find_picture(root, file_path, where)
-    matrix = _rigid(entry.get("transform_matrix"), f"{where} ({file_path})")
+    matrix = rigid_matrix(entry.get("transform_matrix"), f"{where} ({file_path})")
     camera, distortion = _intrinsics(data, entry, matrix, image, where) if image else (None, None)
     expression = entry.get("expression")
     if expression is not None:
@@ -77,8 +77,8 @@ def _numbers(value, name: str, where: str, length: int | None = None) -> np.ndar
     return a
 
 
-def _rigid(value, where: str) -> np.ndarray:
-    """Return (4, 4) float64 checked to be a rotation and a translation."""
+def rigid_matrix(value, where: str) -> np.ndarray:
+    """Return (4, 4) float64, checked to be a rotation and a translation. where: for messages."""
     try:
         m = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):

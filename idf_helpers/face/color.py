@@ -20,19 +20,20 @@ BLACK_LIFT = 0.2
 
 
 def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8, or float in [0, 1], sRGB -> float32 Lab."""
+    """Return (H, W, 3) uint8, or float in [0, 1], sRGB -> float32 Lab."""
     scale = 255.0 if rgb.dtype == np.uint8 else 1.0
     return cv2.cvtColor(np.ascontiguousarray(rgb, np.float32) / np.float32(scale),
                         cv2.COLOR_RGB2Lab)
 
 
 def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 Lab -> float32 sRGB in [0, 1] (colors outside sRGB are clipped)."""
+    """Return (H, W, 3) float32 Lab -> float32 sRGB in [0, 1] (colors outside sRGB are clipped)."""
     return np.clip(cv2.cvtColor(np.ascontiguousarray(lab, np.float32), cv2.COLOR_Lab2RGB), 0, 1)
 
 
 def blur(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of (H, W) or (H, W, C) float32, sigma in pixels; zeros outside the picture.
+    """Return gaussian blur of (H, W) or (H, W, C) float32, sigma in pixels; zeros outside the
+    picture.
 
     Wide blurs run on a smaller copy (cells averaged, enlarged linearly): at sigma >= 4 cells the
     difference is far below a gray level, and the cost falls with the square of the cell.
@@ -62,7 +63,7 @@ def _gauss(values, sigma, pad):
 
 
 def masked_blur(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur of `values` that sees only what `mask` (H, W) shows: G(v m) / (G(m) + 1e-4)."""
+    """Return blur of `values` that sees only what `mask` (H, W) shows: G(v m) / (G(m) + 1e-4)."""
     m = mask.astype(np.float32)
     v = values * (m[..., None] if values.ndim == 3 else m)
     weight = blur(m, sigma) + 1e-4
@@ -83,14 +84,15 @@ class SkinStats:
         return float(max(self.mean[0] - 2.0 * self.std[0], 0.4 * self.mean[0], 1.0))
 
     def skinness(self, lab: np.ndarray) -> np.ndarray:
-        """(H, W) float32: 1 at skin, falling to 0 where 3 standard deviations darker."""
+        """Return (H, W) float32: 1 at skin, falling to 0 where 3 standard deviations darker."""
         top = self.dark
         return smoothstep((lab[..., 0] - 0.6 * top) / (0.4 * top))
 
 
 def skin_stats(lab: np.ndarray, mask: np.ndarray, most: int = 5_000) -> SkinStats | None:
-    """Median and robust spread (1.48 MAD, floored at 1.5 L and 0.7 a, b) of Lab where the weight
-    `mask` (H, W) is above 1/2; of at most about `most` pixels. None where the mask is empty."""
+    """Return median and robust spread (1.48 MAD, floored at 1.5 L and 0.7 a, b) of Lab where the
+    weight `mask` (H, W) is above 1/2; of at most about `most` pixels. None where the mask is empty.
+    """
     step = max(1, int(np.sqrt(np.count_nonzero(mask > 0.5) / most)))
     pixels = lab[::step, ::step][mask[::step, ::step] > 0.5]
     if len(pixels) == 0:
@@ -102,7 +104,7 @@ def skin_stats(lab: np.ndarray, mask: np.ndarray, most: int = 5_000) -> SkinStat
 
 def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
                 low_frequency: float = LOW_FREQUENCY) -> np.ndarray:
-    """The source's Lab picture in the target's colors and light.
+    """Return the source's Lab picture in the target's colors and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. mask: (H, W) weight of the
     pixels where both show the face. size: the face's size in pixels (how smooth "light" is).
@@ -140,13 +142,14 @@ def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: 
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
-    """3x^2 - 2x^3 of x clipped to [0, 1]."""
+    """Return 3x^2 - 2x^3 of x clipped to [0, 1]."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
 
 
 def feather(inside: np.ndarray, width: float) -> np.ndarray:
-    """(H, W) bool -> float32 weight: 0 outside, rising to 1 at `width` pixels from the border.
+    """Return (H, W) bool -> float32 weight: 0 outside, rising to 1 at `width` pixels from the
+    border.
 
     The picture's own edge is no border: a face that is cut off there stays solid up to it.
     """
@@ -157,7 +160,7 @@ def feather(inside: np.ndarray, width: float) -> np.ndarray:
 
 
 def fill_rings(rings, height: int, width: int, origin=(0, 0)) -> np.ndarray:
-    """(height, width) float32 in [0, 1], 1 inside the closed polygons.
+    """Return (height, width) float32 in [0, 1], 1 inside the closed polygons.
 
     rings: list of (N, 2) pixels (centers at +0.5); origin: (x, y) of the window's first pixel.
     """

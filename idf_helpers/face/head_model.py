@@ -6,7 +6,7 @@ It was measured, not sculpted: heads of ICT-FaceKit's statistical model (MIT) we
 landmark model looked at them from known cameras, and what it saw was triangulated (see
 assets/face). So a point lies where the landmark model puts it, which is what fits to landmarks
 want, and an expression that the landmark model does not see (gaze, puffed cheeks) hardly moves
-anything here: `FaceModel.seen` tells.
+anything here; `FaceModel.seen` lists the others.
 
 On a face that is turned the landmark model is wrong in the same way on every head: cheeks slide
 toward the camera, the far brow lags behind. T(view), a cubic in the direction of the camera, is
@@ -63,7 +63,7 @@ class FaceModel:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> FaceModel:
-        """The bundled model (None; read once), or a file of the same format.
+        """Return the bundled model (None; read once), or a file of the same format.
 
         Raises IdfError for a file that is missing, damaged or of another format.
         """
@@ -76,7 +76,7 @@ class FaceModel:
                                           strict=True) if s > max(0.08, 4 * e))
 
     def vertices(self, identity=None, expression=None) -> np.ndarray:
-        """(468, 3) float32 cm.
+        """Return (468, 3) float32 cm.
 
         identity: (up to I,) coefficients, None = the mean. expression: (E,) weights, a dict
         {name: weight}, or None = neutral. Raises IdfError for unknown names and wrong lengths.
@@ -93,12 +93,12 @@ class FaceModel:
         return out.astype(np.float32)
 
     def displacement(self, pose) -> np.ndarray:
-        """(468, 3) float64 cm: T(view), how the landmark model sees any face displaced under a
-        head-to-camera pose (4, 4), OpenGL axes; to be added to its vertices."""
+        """Return (468, 3) float64 cm: T(view), how the landmark model sees any face displaced under
+        a head-to-camera pose (4, 4), OpenGL axes; to be added to its vertices."""
         return np.tensordot(view_terms(toward(pose)), self.turned, 1)
 
     def weights(self, expression) -> np.ndarray:
-        """(E,) float64 weights of a dict {name: weight} or of a vector of E numbers.
+        """Return (E,) float64 weights of a dict {name: weight} or of a vector of E numbers.
 
         Raises IdfError for unknown names and wrong lengths.
         """
@@ -116,14 +116,14 @@ class FaceModel:
 
     @cached_property
     def rigid_weights(self) -> np.ndarray:
-        """(468,) float64 in (0, 1]: how much each point tells of the head's pose whatever the face
+        """(468,) float64 in (0, 1]: how much each point shows of the head's pose whatever the face
         does: 1 / (noise^2 + what expressions move it by^2), the best point 1."""
         moved = np.sqrt((self.expression.astype(np.float64) ** 2).sum(2).mean(0))
         w = 1 / (self.point_noise.astype(np.float64) ** 2 + moved**2)
         return w / w.max()
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `load` reads; half floats carry the modes to 0.001 cm."""
+        """Return what `load` reads; half floats carry the modes to 0.001 cm."""
         return {"rest": self.rest.astype(np.float32),
                 "identity": self.identity.astype(np.float16),
                 "expression": self.expression.astype(np.float16),
@@ -135,13 +135,13 @@ class FaceModel:
 
 
 def toward(pose) -> np.ndarray:
-    """(3,) cm from the middle of the head to the camera, in the head's frame; pose: (4, 4) head to
-    camera."""
+    """Return (3,) cm from the middle of the head to the camera, in the head's frame; pose: (4, 4)
+    head to camera."""
     return -pose[:3, :3].T @ pose[:3, 3] - CENTER
 
 
 def view_terms(direction) -> np.ndarray:
-    """(..., 9) x, y, x^2, xy, y^2, x^3, x^2 y, x y^2, y^3 of the direction to the camera.
+    """Return (..., 9) x, y, x^2, xy, y^2, x^3, x^2 y, x y^2, y^3 of the direction to the camera.
 
     direction: (..., 3) in the head's frame, of any length; made a unit vector and kept within what
     was measured.
@@ -150,12 +150,6 @@ def view_terms(direction) -> np.ndarray:
     d = d / np.linalg.norm(d, axis=-1, keepdims=True)
     x, y = (np.clip(d[..., k], -VIEW_LIMIT[k], VIEW_LIMIT[k]) for k in (0, 1))
     return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], -1)
-
-
-def rest_face() -> np.ndarray:
-    """(468, 3) float32, centimeters: the mean neutral face in the order of the landmarks; x to the
-    head's own left, y up, looking to +z (see the module)."""
-    return FaceModel.load().rest.copy()
 
 
 @cache
@@ -171,7 +165,8 @@ def _read(path: Path) -> FaceModel:
         model = FaceModel(expression_names=names,
                           **{k: np.asarray(v, np.float32) for k, v in data.items()})
     except FileNotFoundError:
-        raise IdfError(f"The face model {path} does not exist", "no such file") from None
+        raise IdfError(f"The face model {path} does not exist", "no such file",
+                       "give a file made by assets/face/make_face_model.py") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise IdfError(f"{path} is not a face model", str(error)[:160] or type(error).__name__,
                        "give a file made by assets/face/make_face_model.py") from None

@@ -93,7 +93,7 @@ class LandmarkDetector:
 
     def detect(self, image: np.ndarray, threshold: float = 0.5, presence: float = 0.9,
                max_faces: int = 1, zoom: bool = False) -> list[FaceLandmarks]:
-        """Faces in `image`, best detector score first.
+        """Return faces in `image`, best detector score first.
 
         image: (H, W, 3) RGB or (H, W, 4) RGBA uint8; RGBA is laid over mid-gray.
         threshold: least detector score, in (0, 1). presence: a face counts only above this, in
@@ -103,7 +103,7 @@ class LandmarkDetector:
         (up to 60 times the work where there is no face at all).
         Returns [] where there is no face. Raises IdfError for another kind of array.
         """
-        rgb = _over_gray(_checked(image))
+        rgb = over_gray(_checked(image))
         faces: list[FaceLandmarks] = []
         with self._lock:
             for level in (1, 2, 4) if zoom else (1,):
@@ -194,8 +194,8 @@ class LandmarkDetector:
 
 
 def vertex_facing(points: np.ndarray) -> np.ndarray:
-    """(468,) float32 cosine between each point's normal and the direction to the camera, seen
-    orthographically: 1 = faces the camera, < 0 = turned away.
+    """Return (468,) float32 cosine between each point's normal and the direction to the camera,
+    seen orthographically: 1 = faces the camera, < 0 = turned away.
 
     points: (468, 3), x right, y down, z away from the camera, one unit. The normal is the sum of
     the adjacent triangles' normals (weighted by area).
@@ -206,7 +206,7 @@ def vertex_facing(points: np.ndarray) -> np.ndarray:
 
 
 def decode_detections(logits: np.ndarray, regressors: np.ndarray, threshold: float):
-    """The detector's outputs as [(score, keypoints (6, 2), box (cx, cy, w, h))], best first.
+    """Return the detector's outputs as [(score, keypoints (6, 2), box (cx, cy, w, h))], best first.
 
     logits: (1, 896, 1); regressors: (1, 896, 16) in detector pixels relative to the anchor. The
     results are fractions of the square input. Overlapping boxes (IoU > 0.3) keep the best one.
@@ -226,7 +226,8 @@ def decode_detections(logits: np.ndarray, regressors: np.ndarray, threshold: flo
 
 
 def detector_anchors() -> np.ndarray:
-    """(896, 2) anchor centers as fractions of the detector's input, in the order of its outputs."""
+    """Return (896, 2) anchor centers as fractions of the detector's input, in the order of its
+    outputs."""
     rows = []
     for n, per_cell in ANCHOR_GRIDS:
         y, x = np.mgrid[:n, :n]
@@ -265,8 +266,8 @@ def _checked(image) -> np.ndarray:
     return image
 
 
-def _over_gray(image: np.ndarray) -> np.ndarray:
-    """RGBA over mid-gray (a face is found as well on it as on a photo); RGB as it is."""
+def over_gray(image: np.ndarray) -> np.ndarray:
+    """Return RGBA over mid-gray (a face is found as well on it as on a photo), RGB as it is."""
     if image.shape[2] == 3:
         return image
     a = image[..., 3:].astype(np.uint16)

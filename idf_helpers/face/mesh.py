@@ -32,7 +32,8 @@ class FaceMesh(ArrayRecord):
 
 
 def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:
-    """(V, 3) unit normals: sum of the triangles' cross products, which weighs them by area."""
+    """Return (V, 3) unit normals: sum of the triangles' cross products, which weighs them by area.
+    """
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     cross = np.cross(b - a, c - a)
     normals = np.zeros_like(vertices)
@@ -47,7 +48,7 @@ BULGE = (0.032, 0.045)
 
 
 def eye_caps(vertices, normals, triangles=TRIANGLES) -> tuple[np.ndarray, np.ndarray]:
-    """The mesh with its eyes closed by balls that hide what lies behind them.
+    """Return the mesh with its eyes closed by balls that hide what lies behind them.
 
     vertices, normals: (468, 3). Returns more vertices (468 + E, 3) and only the new triangles
     (C, 3). Without them the side of the nose is seen through the eye from 60 degrees on.

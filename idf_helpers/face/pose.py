@@ -23,7 +23,7 @@ class PoseFit:
         -z); lengths as the vertices'. Its inverse is the camera-to-head matrix that a NeRFace
         file calls `transform_matrix`. Identity rotation: the face looks into the camera.
     residual: median distance of the projected vertices from the landmarks, pixels, over the
-        half of the points that tells most of the pose.
+        half of the points that show most of the pose.
     errors: (468,) float64 pixels.
     """
 
@@ -39,7 +39,7 @@ class PoseFit:
 
 def fit_pose(points, camera, vertices=None, weights=None, start=None,
              model: FaceModel | None = None) -> PoseFit:
-    """The pose under which `vertices` project to `points` best.
+    """Return the pose under which `vertices` project to `points` best.
 
     points: (468, 2 or more) landmarks in pixels (x right, y down, the first pixel's center at 0.5),
         or an object with such `.points`; rows that are not finite do not count.
@@ -66,14 +66,15 @@ def fit_pose(points, camera, vertices=None, weights=None, start=None,
     p = p[:, :2]
     usable = np.isfinite(p).all(1) & (w > 0)
     if usable.sum() < 6:
-        raise IdfError("A head's pose needs at least six landmarks", f"{usable.sum()} usable")
+        raise IdfError("A head's pose needs at least six landmarks", f"{usable.sum()} usable",
+                       "use a picture that shows the face")
     f = np.array([camera.fx, camera.fy], np.float64)
     c = np.array([camera.cx, camera.cy], np.float64)
     size = float(np.ptp(p[usable], axis=0).max())
     pose = _start(p[usable], v[usable], f, c) if start is None else np.array(start, np.float64)
     w = np.where(usable, w / w[usable].max(), 0.0)
     target = np.where(usable[:, None], p, 0.0)
-    for _ in range(8):  # the displacement hangs on the pose, but loosely
+    for _ in range(8):  # the displacement depends on the pose, but weakly
         before = pose
         pose = _gauss_newton(pose, v + model.displacement(pose), target, w, f, c, ROBUST * size)
         if np.abs(pose - before)[:3, :3].max() < 1e-5:
@@ -89,13 +90,14 @@ def fit_pose(points, camera, vertices=None, weights=None, start=None,
 
 
 def project(pose, vertices, f, c) -> np.ndarray:
-    """(V, 2) pixels of `vertices` (V, 3) under a head-to-camera `pose`; f, c: (2,) pixels."""
+    """Return (V, 2) pixels of `vertices` (V, 3) under a head-to-camera `pose`; f, c: (2,) pixels.
+    """
     q = vertices @ pose[:3, :3].T + pose[:3, 3]
     return c + f * q[:, :2] / -q[:, 2:] * (1, -1)
 
 
 def project_jacobian(q, f) -> np.ndarray:
-    """(V, 2, 3): d pixel / d q for points q (V, 3) in OpenGL camera axes.
+    """Return (V, 2, 3): d pixel / d q for points q (V, 3) in OpenGL camera axes.
 
     u = cx + fx x / -z, v = cy - fy y / -z = cy + fy y / z.
     """
@@ -109,7 +111,7 @@ def project_jacobian(q, f) -> np.ndarray:
 
 
 def rigid_inverse(pose) -> np.ndarray:
-    """(4, 4): the inverse of a rotation and translation."""
+    """Return (4, 4): the inverse of a rotation and translation."""
     out = np.eye(4)
     out[:3, :3] = pose[:3, :3].T
     out[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
@@ -117,7 +119,7 @@ def rigid_inverse(pose) -> np.ndarray:
 
 
 def rotation(vector) -> np.ndarray:
-    """(3, 3) rotation of a rotation vector (3,), radians (Rodrigues)."""
+    """Return (3, 3) rotation of a rotation vector (3,), radians (Rodrigues)."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:
         return np.eye(3)

@@ -24,7 +24,7 @@ REACH = 2.0
 
 
 def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(V,) standard deviation of the noise of each point, per coordinate.
+    """Return (V,) standard deviation of the noise of each point, per coordinate.
 
     values: (N, V, C), NaN where unknown; times: (N,) int, in order. From what is left of a point
     when the mean of its two neighbors in time is taken away (variance 3/2 of the noise's), by the
@@ -42,7 +42,7 @@ def noise_level(values: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def steady(values: np.ndarray, times: np.ndarray, window: int = WINDOW, reach: float = REACH,
            noise: np.ndarray | None = None) -> np.ndarray:
-    """(N, V, C): every point's mean over the frames near it, where that is within the noise.
+    """Return (N, V, C): every point's mean over the frames near it, where that is within the noise.
 
         m_t = mean of x_s, |s - t| <= window (as wide as both sides have frames: even motion is
               then not shifted),

@@ -67,7 +67,7 @@ MEASURES = {
 
 def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndarray,
                   triangles: np.ndarray, max_yaw: float = NEAR, shapes=None) -> dict:
-    """How consistent a swap is between views, beside the unswapped pictures.
+    """Measure how consistent a swap is between views, beside the unswapped pictures.
 
     original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
     fitted face mesh, whose inner vertices are the surface points. shapes: the vertices in each
@@ -92,8 +92,8 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
 
 
 def head_yaws(frames: Sequence[Frame], vertices: np.ndarray) -> np.ndarray:
-    """(N,) degrees of each camera round the head, 0 = the fitted face looks at it, positive = from
-    the head's left."""
+    """Return (N,) degrees of each camera round the head, 0 = the fitted face looks at it, positive
+    = from the head's left."""
     front, _, left = head_axes(vertices)
     d = np.stack([f.camera.position for f in frames]) - vertices.mean(0)
     return np.degrees(np.arctan2(d @ left, d @ front))
@@ -114,11 +114,12 @@ class _Sums:
 
 
 def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
-    """One table row for a run folder of the swap stage beside `data`, the dataset it was made from.
+    """Return one table row for a run folder of the swap stage beside `data`, the dataset it was
+    made from.
 
-    source: the source photo (path or bytes), None = a bundled one where its hash says so. arcface:
+    source: the source photo (path or bytes), None = a bundled one where the hash is its. arcface:
     an ONNX recognizer, None = the download `arcface` where it is there. What could not be measured
-    is None, and `notes` says why by the measure's name. IdfError: frames that are missing, another
+    is None, and `notes` has the reason by the measure's name. IdfError: frames that are missing, another
     photo than the run's.
     """
     run = Path(run)
@@ -157,7 +158,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
 
 
 def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
-    """As `evaluate` for a run folder of `idf swap VIDEO`; video: the original's path.
+    """Return the same for a run folder of `idf swap VIDEO`; video: the original's path.
 
     What needs views from all round or unchanged bytes is not measured: a video has neither, and
     the codec changes every pixel. IdfError: another video than the run's.
@@ -197,7 +198,7 @@ def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
 
 
 def _geometry(run: Path, report: dict, swapped, near, unseen, sums: _Sums, notes: dict) -> dict:
-    """What is counted, and what the landmarks say. swapped, near, unseen: (N,) bool of frames."""
+    """What is counted, and what follows from the landmarks. swapped, near, unseen: (N,) bool of frames."""
     out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
            "swapped": int(swapped.sum()),
            "lost_near": _percent(~swapped[near]), "false_faces": int((swapped & unseen).sum()),
@@ -246,7 +247,7 @@ def _outside(rows: list[dict], notes: dict) -> int | None:
     """Pixels changed outside the masks, as counted when the frames were swapped."""
     counts = [row.get("outside") for row in rows]
     if None in counts:
-        notes["outside_mask"] = "the run's report does not say; run the swap again"
+        notes["outside_mask"] = "the run's report has no counts; run the swap again"
         return None
     return int(sum(counts))
 
@@ -342,8 +343,8 @@ def _round(value, digits: int = 3) -> float | None:
 
 
 def side_by_side(rows: list[dict]) -> tuple[list[dict], list[str]]:
-    """Rows of several runs as a table with a line for each measure and a column for each run, and
-    the lines beneath it: what was not measured, and why."""
+    """Return rows of several runs as a table with a line for each measure and a column for each
+    run, and the lines beneath it: what was not measured, and why."""
     names = []
     for row in rows:
         name = f"{row['run']} ({row['backend']})"

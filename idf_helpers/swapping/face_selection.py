@@ -2,7 +2,7 @@
 
 The k-th source goes to the k-th target. A face is known from a reference by a recognizer's
 embedding where a backend has one; without, by skin color and the inner face's gradients, which
-tell people of other looks apart but not brothers, and is said aloud.
+tell people of other looks apart but not brothers; the report mentions it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class FacePicker:
 
     def pick(self, image: np.ndarray, detector: LandmarkDetector
              ) -> tuple[list[tuple[FaceLandmarks, int]], SwapResult | None]:
-        """[(face, number of its source)], and the unchanged result where there is none.
+        """Return [(face, number of its source)], and the unchanged result where there is none.
 
         image: (H, W, 3|4) uint8.
         """
@@ -152,7 +152,8 @@ class FacePicker:
 
 
 def parse_target(text: str) -> str | tuple[int, ...]:
-    """"one", "all", or numbers: "0", "0,2". IdfError for anything else."""
+    """Return what is typed as "one", "all", or numbers such as "0" and "0,2". IdfError for anything
+    else."""
     text = str(text).strip().lower()
     if text in ("one", "all"):
         return text
@@ -168,7 +169,7 @@ def parse_target(text: str) -> str | tuple[int, ...]:
 
 def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
                 recognizer: Recognized | None = None) -> FacePicker:
-    """The picker that `config` asks for.
+    """Return the picker that `config` asks for.
 
     sources: how many source photos there are. IdfError: settings that contradict each other,
     reference photos without a face.
@@ -181,7 +182,7 @@ def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
         raise IdfError("The k-th source goes to the k-th target, but their numbers differ",
                        f"{sources} source photos, {goals} targets", "give as many, or one source")
     if sources > 1 and not goals and target == "one":
-        raise IdfError("It is not said which source goes to which face",
+        raise IdfError("Several sources are given, but not which of them goes to which face",
                        f"{sources} source photos, one target",
                        "name the targets with --target 0,1 or --reference PHOTO PHOTO; several "
                        "photos of one person are taken by the backend uv")
@@ -197,7 +198,7 @@ def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
 
 def swap_picked(image: np.ndarray, picker: FacePicker, detector: LandmarkDetector,
                 swap: Callable[[np.ndarray, FaceLandmarks, int], SwapResult]) -> SwapResult:
-    """All picked faces of a picture, one after the other.
+    """Swap all picked faces of a picture, one after the other.
 
     swap: (picture, face, number of the source) -> result. The result's `sources` are the numbers
     that were put in; where no face could be swapped it is the first one's own.
@@ -222,6 +223,6 @@ def swap_picked(image: np.ndarray, picker: FacePicker, detector: LandmarkDetecto
 
 
 def unmatched(rows: Sequence[dict], sources: int) -> list[int]:
-    """Numbers of the sources that no frame of a report took."""
+    """Return numbers of the sources that no frame of a report took."""
     used = {k for row in rows for k in row.get("sources", ())}
     return [k for k in range(sources) if k not in used]

@@ -75,7 +75,7 @@ class SwapJob:
                 "source_sha256": self.inputs["source_sha256"]}
 
     def notes(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
-        """Return what the method has to say, and which sources went to nobody."""
+        """Return the note of the method, and which sources went to no face."""
         notes, count = [swapper.note] if swapper.note else [], len(self.sources)
         if count > 1 and swapper.merges:
             notes.append(f"{count} photos merged into one texture")
@@ -90,8 +90,8 @@ class SwapJob:
             near = [r for r in reasons if r.startswith("no face like")] \
                 or [r for r, _ in reasons.most_common(1)]
             return IdfError(
-                f"The reference {shorten(p.name for p in self.config.reference)} matches nobody in "
-                f"{where}", max(near),
+                f"The reference {shorten(p.name for p in self.config.reference)} matches no face "
+                f"in {where}", max(near),
                 "use a frontal photo of somebody who is in it, or lower --similarity")
         counts = Counter(row["status"] for row in rows)
         return IdfError(f"No frame of {where} could be swapped",
@@ -123,7 +123,7 @@ def photo_bytes(source) -> bytes:
 
 
 def identity(photos: list[bytes], config: SwapConfig) -> dict:
-    """Return what tells these source and reference photos from others."""
+    """Return what distinguishes these source and reference photos from others."""
     hashes = [sha256_bytes(p) for p in photos]
     out = {"source_sha256": hashes[0] if len(hashes) == 1 else stable_hash(hashes)}
     if config.reference:

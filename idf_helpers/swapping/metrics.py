@@ -10,67 +10,17 @@ from ..face.landmarks import FaceLandmarks
 from ..face.raster import rasterize
 
 
-def surface_distance(points, vertices, triangles) -> np.ndarray:
-    """Distance of every point to the nearest place on a mesh, same unit as the points.
-
-    points: (N, 3). vertices: (V, 3). triangles: (T, 3) int. Returns (N,) float64.
-    Points whose nearest place lies on the mesh's open border get NaN: they lie beside the mesh,
-    and their distance says nothing about the shape. Closest point by regions: Ericson, Real-Time
-    Collision Detection (2005), section 5.1.5.
-    """
-    points, vertices = np.asarray(points, np.float64), np.asarray(vertices, np.float64)
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    best = np.full(len(points), np.inf)
-    where = np.zeros((len(points), 3))
-    for s in range(0, len(points), 256):  # keeps the (N, T, 3) work arrays small
-        p = points[s:s + 256, None]
-        q = _closest_on_triangles(p, a, b, c)
-        d = np.linalg.norm(p - q, axis=-1)
-        k = d.argmin(1)
-        best[s:s + 256] = d[np.arange(len(k)), k]
-        where[s:s + 256] = q[np.arange(len(k)), k]
-    e0, e1 = (vertices[e] for e in border_edges(triangles).T)
-    u = e1 - e0
-    for s in range(0, len(points), 256):
-        w = where[s:s + 256, None] - e0
-        t = np.clip((w * u).sum(-1) / np.maximum((u * u).sum(-1), 1e-30), 0, 1)
-        gap = np.linalg.norm(w - t[..., None] * u, axis=-1).min(1)
-        best[s:s + 256][gap < 1e-9 * np.ptp(vertices)] = np.nan
-    return best
-
-
 def border_edges(triangles) -> np.ndarray:
-    """(E, 2) int: edges that belong to one triangle only."""
+    """Return (E, 2) int: edges that belong to one triangle only."""
     t = np.asarray(triangles)
     edges = np.sort(np.concatenate([t[:, [0, 1]], t[:, [1, 2]], t[:, [2, 0]]]), axis=1)
     unique, count = np.unique(edges, axis=0, return_counts=True)
     return unique[count == 1]
 
 
-def _closest_on_triangles(p, a, b, c):
-    ab, ac, ap = b - a, c - a, p - a
-    n = np.cross(ab, ac)
-    nn = np.maximum((n * n).sum(-1), 1e-30)
-    # Barycentric weights of the foot of the perpendicular; inside where both and their rest >= 0.
-    v = (np.cross(ap, ac) * n).sum(-1) / nn
-    w = (np.cross(ab, ap) * n).sum(-1) / nn
-    inside = (v >= 0) & (w >= 0) & (v + w <= 1)
-    foot = a + v[..., None] * ab + w[..., None] * ac
-    best, dist = None, None
-    for s, e in ((a, b), (b, c), (c, a)):
-        d = e - s
-        t = np.clip(((p - s) * d).sum(-1) / np.maximum((d * d).sum(-1), 1e-30), 0, 1)
-        q = s + t[..., None] * d
-        dq = ((p - q) ** 2).sum(-1)
-        nearer = True if best is None else dq < dist
-        best = q if best is None else np.where(nearer[..., None], q, best)
-        dist = dq if dist is None else np.where(nearer, dq, dist)
-    return np.where(inside[..., None], foot, best)
-
-
 def visible_points(camera, points, normals, vertices=None, triangles=None,
                    min_facing: float = 0.45, tolerance: float = 0.02):
-    """Where surface points are seen by a camera.
+    """Return where surface points are seen by a camera.
 
     points, normals: (N, 3) world. vertices, triangles: a mesh that may hide them (z-test), or None.
     min_facing: least cosine between normal and direction to the camera. tolerance: how much nearer
@@ -92,7 +42,7 @@ def visible_points(camera, points, normals, vertices=None, triangles=None,
 
 
 def color_spread(views, min_views: int = 5) -> float:
-    """How much the color of a surface point changes from view to view, in levels of 0-255.
+    """Return how much the color of a surface point changes from view to view, in levels of 0-255.
 
     views: an iterable of (image (H, W, 3) uint8, pixels (N, 2), visible (N,) bool), the same N
     points in each. The color is sampled bilinearly. The standard deviation over the views that see
@@ -113,7 +63,8 @@ def color_spread(views, min_views: int = 5) -> float:
 
 
 def sample(image, uv) -> np.ndarray:
-    """(N, 3) float32 bilinear colors of an image (H, W, >= 3) at pixels (N, 2), centers +0.5."""
+    """Return (N, 3) float32 bilinear colors of an image (H, W, >= 3) at pixels (N, 2), centers
+    +0.5."""
     xy = np.nan_to_num(np.asarray(uv)).astype(np.float32) - np.float32(0.5)
     out = cv2.remap(np.ascontiguousarray(image[..., :3]), xy[None, :, 0], xy[None, :, 1],
                     cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -128,7 +79,7 @@ _MOUTH = [61, 291, 13, 14]
 
 
 def aligned_face(image, landmarks) -> np.ndarray:
-    """(128, 128) uint8 gray inner face: eye and mouth centers moved to `ALIGNED` (affine).
+    """Return (128, 128) uint8 gray inner face: eye and mouth centers moved to `ALIGNED` (affine).
 
     image: (H, W, 3 or 4) uint8 RGB(A), alpha over mid gray. landmarks: (468, >= 2) pixels.
     """
@@ -145,7 +96,7 @@ def aligned_face(image, landmarks) -> np.ndarray:
 
 
 def hog(gray, cell: int = 16, block: int = 2, bins: int = 9) -> np.ndarray:
-    """Histogram of oriented gradients of a gray picture (Dalal and Triggs 2005).
+    """Return histogram of oriented gradients of a gray picture (Dalal and Triggs 2005).
 
     Unsigned orientations in `bins` bins shared linearly between neighbors, `cell` pixels a cell,
     `block` x `block` cells a block at one cell's stride, L2-hys normalization (clipped at 0.2).
@@ -174,7 +125,8 @@ def hog(gray, cell: int = 16, block: int = 2, bins: int = 9) -> np.ndarray:
 
 
 def hog_similarity(image_a, landmarks_a, image_b, landmarks_b) -> float:
-    """Cosine of the HOGs of two aligned inner faces, in [0, 1]: a weak stand-in for identity."""
+    """Return cosine of the HOGs of two aligned inner faces, in [0, 1]: a weak stand-in for
+    identity."""
     a, b = (hog(aligned_face(i, p)) for i, p in ((image_a, landmarks_a), (image_b, landmarks_b)))
     return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
 
@@ -182,29 +134,30 @@ def hog_similarity(image_a, landmarks_a, image_b, landmarks_b) -> float:
 # --- the face's geometry --------------------------------------------------------------------------
 
 def landmark_error(target: FaceLandmarks, swapped: FaceLandmarks) -> float:
-    """Mean distance of the 468 points in the picture, as a share of the target's eye distance."""
+    """Return mean distance of the 468 points in the picture, as a share of the target's eye
+    distance."""
     away = np.linalg.norm(swapped.xy - target.xy, axis=1).mean()
     return float(away / max(target.eye_distance, 1e-6))
 
 
 def mouth_opening(face: FaceLandmarks) -> float:
-    """Distance of the inner lips over the eye distance."""
+    """Return distance of the inner lips over the eye distance."""
     p = face.points
     gap = np.linalg.norm(p[topology.LIP_UPPER] - p[topology.LIP_LOWER])
     return float(gap / max(face.eye_distance, 1e-6))
 
 
 def eye_opening(face: FaceLandmarks) -> float:
-    """Distance of the lids over the eye distance, mean of both eyes."""
+    """Return distance of the lids over the eye distance, mean of both eyes."""
     p = face.points
     gaps = [np.linalg.norm(p[a] - p[b]) for a, b in ((159, 145), (386, 374))]
     return float(np.mean(gaps) / max(face.eye_distance, 1e-6))
 
 
 def opening_correlation(pairs, least: int = 8, least_motion: float = 0.008) -> float | None:
-    """Pearson's correlation of (target, swapped) openings; None for fewer than `least` frames, or
-    where the target's own moves by less than `least_motion` (standard deviation, eye distances:
-    what landmarks of a face that keeps still tremble by)."""
+    """Return Pearson's correlation of (target, swapped) openings; None for fewer than `least`
+    frames, or where the target's own moves by less than `least_motion` (standard deviation, eye
+    distances: what landmarks of a face that keeps still tremble by)."""
     values = np.asarray(list(pairs), np.float64).reshape(-1, 2)
     if len(values) < least or values[:, 0].std() < least_motion or values[:, 1].std() < 1e-9:
         return None

@@ -1,4 +1,4 @@
-"""What every swapper says about a frame."""
+"""What a swapper returns for a frame."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ class SwapResult:
 
     @classmethod
     def unchanged(cls, image: np.ndarray, status: str, reason: str) -> SwapResult:
-        """The input itself, with the reason why."""
+        """Return the input itself, with the reason why."""
         return cls(image, np.zeros(image.shape[:2], np.float32), status, reason, ())

@@ -51,7 +51,7 @@ class SourceFace:
     _levels: dict = field(default_factory=dict, repr=False)
 
     def at_size(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The face reduced for drawing it `size` pixels large, so that it does not alias.
+        """Return the face reduced for drawing it `size` pixels large, so that it does not alias.
 
         Reduced (by averaging) in steps of sqrt(2) while it stays at least `size`: image (h, w, 3)
         uint8, points (468, 2) float32 in its pixels, weight (h, w) float32.
@@ -71,7 +71,7 @@ class SourceFace:
 
 def load_source(path, detector: LandmarkDetector | None = None,
                 face: int | None = None) -> SourceFace:
-    """The face in a photo.
+    """Return the face in a photo.
 
     path: a file, or its bytes (an upload). face: which one where there are several, counted from
     the left, 0 = leftmost; None = there must be only one.
@@ -84,7 +84,7 @@ def load_source(path, detector: LandmarkDetector | None = None,
 
 def from_image(image: np.ndarray, detector: LandmarkDetector | None = None,
                face: int | None = None, name: str = "(picture)") -> SourceFace:
-    """Like `load_source` for a picture in memory, (H, W, 3|4) uint8."""
+    """Return the same for a picture in memory, (H, W, 3|4) uint8."""
     detector = detector or LandmarkDetector()
     found = detector.detect(image, max_faces=16, zoom=True)
     size = f"{image.shape[1]}x{image.shape[0]}"
@@ -147,7 +147,8 @@ def _weight(face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:
 
 
 def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """(H, W) float32 in [0, 1]: 1 where the forehead is hidden by something that is not skin.
+    """Return (H, W) float32 in [0, 1]: 1 where the forehead is hidden by something that is not
+    skin.
 
     Forehead and temple pixels that look unlike the skin (`_unlike_skin`) count as hair where they
     hang together with the forehead's upper border, as a fringe does (a birthmark or a wrinkle does
@@ -190,8 +191,8 @@ _LEFT_UPPER_CHEEK = topology.MIRROR[_RIGHT_UPPER_CHEEK]
 
 
 def occluders(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """(H, W) float32 in [0, 1]: 1 where something lies before the middle of the face: the frame of
-    glasses, a strand of hair, a hand or an object of another color.
+    """Return (H, W) float32 in [0, 1]: 1 where something lies before the middle of the face: the
+    frame of glasses, a strand of hair, a hand or an object of another color.
 
     From the brows down to the tip of the nose: what looks unlike the skin, reaches the bridge of
     the nose or an upper cheek, and is larger than a mole. Eyes, brows and nostrils do not count,

@@ -1,9 +1,9 @@
 """The face in every frame of a video: found, linked, smoothed, and a camera for each frame.
 
-Nobody knows a video's cameras. The measured mean face (`idf_helpers.face`) is laid onto each
+The cameras of a video are not known. The measured mean face (`idf_helpers.face`) is laid onto each
 frame's landmarks (perspective n points), which gives the camera as the head sees it; the mean face
-is then bent, a little, to what all frames say of this one. From there on a video is a sequence
-like any other (`tracked`).
+is then bent, a little, to what all frames show of this one. From there on a video is a sequence
+like any other (`mesh_tracking`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def make_parts(frames: int, size: int) -> list[Part]:
 
 @functools.lru_cache(maxsize=2)
 def load_index(path: Path) -> VideoIndex:
-    """`VideoIndex.load`, once a process."""
+    """Read a `VideoIndex` once a process."""
     return VideoIndex.load(path)
 
 
@@ -63,7 +63,7 @@ def _detector() -> LandmarkDetector:
 
 
 def find_in_part(part: Part, video: Path, index: Path, folder: Path) -> Path:
-    """Finds the faces in a part and writes them, in any process: `folder/faces_NUMBER.npz` with
+    """Find the faces in a part and write them, in any process: `folder/faces_NUMBER.npz` with
     frame (F,) int32, points (F, 468, 3) float32, presence and score (F,), best first in a frame.
     """
     frames, faces = [], []
@@ -109,12 +109,12 @@ class VideoFaces(ArrayRecord):
 
 @functools.lru_cache(maxsize=2)
 def load_faces(path: Path) -> VideoFaces:
-    """`VideoFaces.load`, once a process."""
+    """Read `VideoFaces` once a process."""
     return VideoFaces.load(path)
 
 
 def link(found: Sequence[Found], frames: int) -> VideoFaces:
-    """The face that is followed: the clearest one to begin with, then the one nearest to where it
+    """Return the face that is followed: first the clearest one, then the one nearest to where it
     was. A face that jumps by more than a third of its size between two frames is a cut."""
     points = np.full((frames, POINTS, 3), np.nan, np.float32)
     times, cuts = np.arange(frames), 0
@@ -140,7 +140,7 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
 
 def smoothed(faces: VideoFaces, window: int = WINDOW, reach: float = REACH, gap: int = 3
              ) -> VideoFaces:
-    """Place, size and turn in the picture apart from the shape, each smoothed in time: so the shape
+    """Smooth place, size and turn in the picture apart from the shape, each in time: so the shape
     is not blurred by the head's own motion. Gaps of at most `gap` frames are filled in.
 
     Long videos are done in blocks, which overlap by more than any frame's result depends on."""
@@ -209,14 +209,14 @@ class VideoFrame:
 
 
 def video_camera(index: VideoIndex, c2w=None) -> Camera:
-    """A camera of the assumed focal length; c2w: (4, 4) OpenGL, in the head's frame."""
+    """Return a camera of the assumed focal length; c2w: (4, 4) OpenGL, in the head's frame."""
     f = FOCAL * max(index.width, index.height)
     return Camera(np.eye(4) if c2w is None else np.asarray(c2w, np.float64), f, f,
                   index.width / 2, index.height / 2, index.width, index.height)
 
 
 def head_poses(faces: VideoFaces, index: VideoIndex, vertices) -> np.ndarray:
-    """(N, 4, 4) head-to-camera pose (OpenGL) of every frame, NaN where there is no face.
+    """Return (N, 4, 4) head-to-camera pose (OpenGL) of every frame, NaN where there is no face.
 
     vertices: (468, 3) of the head at rest. Each frame starts from the one before.
     """
@@ -232,7 +232,7 @@ def head_poses(faces: VideoFaces, index: VideoIndex, vertices) -> np.ndarray:
 
 
 def smoothed_poses(poses: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(N, 4, 4): the rotation and the place of the head, each smoothed in time."""
+    """Return (N, 4, 4): the rotation and the place of the head, each smoothed in time."""
     known = np.flatnonzero(np.isfinite(poses).all((1, 2)))
     if not len(known):
         return poses
@@ -251,8 +251,8 @@ def smoothed_poses(poses: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def fit_to_video(faces: VideoFaces, index: VideoIndex) -> tuple[FaceMesh, np.ndarray, np.ndarray]:
-    """The mesh of the head at rest (cm), the cameras (N, 4, 4), and the numbers of the frames that
-    it was fitted to.
+    """Return the mesh of the head at rest (cm), the cameras (N, 4, 4), and the numbers of the
+    frames that it was fitted to.
 
     Every second round lays the mesh onto the frames, every other moves its points to where the
     landmarks are on the whole. Depth that no frame shows stays the mean face's.

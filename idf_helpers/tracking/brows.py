@@ -1,7 +1,7 @@
 """Where the brows are, from the pictures themselves.
 
 The landmark model shows a third to a half of a raised or lowered brow and errs by as much, but in
-the picture a brow can be followed to a fraction of a pixel. A fit to the landmarks says where the
+the picture a brow can be followed to a fraction of a pixel. A fit to the landmarks finds where the
 head is; the strip of every frame above the eyes is unwrapped onto the face at rest, where only
 expression moves anything; six stretches of the brows are followed up and down against what they
 look like in the clip's quiet frames (normalized correlation, which does not mind the light's
@@ -9,7 +9,7 @@ strength). A second fit takes those heights as measurements beside the landmarks
 
 A height counts as far as it can be trusted: how well a stretch is met again, whether it faces the
 camera, how many pixels a centimeter has; and over the clip each brow must follow what the landmarks
-say of it. Where a fringe or glasses hide it it does not, and the landmarks alone tell.
+show of it. Where a fringe or glasses hide it, it does not, and the landmarks alone decide.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROUNDS = 2  # the template is aligned to itself so many times
 MET = (0.6, 0.9)  # correlation from which a height counts, and from which it counts fully
 FACING = (0.25, 0.5)  # cosine, the same
 CONTRAST = 1.0  # gray levels, least standard deviation of a template
-# Least correlation over the clip with what the landmarks say of the same brow. Heights and
+# Least correlation over the clip with what the landmarks show of the same brow. Heights and
 # landmarks share the pose's error: what sticks to the head (a fringe, thick frames) has up to 0.66,
 # brows that are seen mostly 0.8 and more.
 AGREEMENT = 0.7
@@ -67,7 +67,7 @@ class BrowHeights:
 
 @dataclass(frozen=True, eq=False)
 class BrowSight:
-    """What one frame's picture says of the brows, for `fit.FrameFitter`.
+    """What one frame's picture shows of the brows, for `fit.FrameFitter`.
 
     center: (6, 3) cm, where the stretches are at rest. seen: (6, 2) pixels, where they are now; up:
     (2,) unit vector, the direction in the image along which that counts. weight: (6,) 1 / cm^2, of
@@ -82,7 +82,7 @@ class BrowSight:
 
 
 def sights(fitter, pictures, xy, poses, weights, used) -> dict[int, BrowSight]:
-    """What the pictures say of the brows in each frame where they say something.
+    """Return what the pictures show of the brows, for each frame where they show something.
 
     fitter: `fit.FrameFitter` of this face. pictures: see `measure`. xy: (N, 468, 2) pixels. poses,
     weights: (N, 4, 4) and (N, S) of a fit to the landmarks alone. used: (N,) bool. A brow of which
@@ -126,13 +126,13 @@ def sights(fitter, pictures, xy, poses, weights, used) -> dict[int, BrowSight]:
 
 
 def centers(vertices) -> np.ndarray:
-    """(6, 3) cm: the middles of the stretches on a face (468, 3)."""
+    """Return (6, 3) cm: the middles of the stretches on a face (468, 3)."""
     return np.stack([np.asarray(vertices, np.float64)[list(k)].mean(0) for k in BROW_STRETCHES])
 
 
 def agreement(heights: BrowHeights, expected) -> np.ndarray:
-    """(2,) correlation over the clip of the right and the left brow's heights with those that the
-    landmarks' fit expects.
+    """Return (2,) correlation over the clip of the right and the left brow's heights with those
+    that the landmarks' fit expects.
 
     expected: (N, 6) cm. 0 where there is nothing to compare: fewer than eight frames, or one of the
     two does not move.
@@ -152,7 +152,7 @@ def agreement(heights: BrowHeights, expected) -> np.ndarray:
 
 def measure(pictures: Callable[[int], np.ndarray], poses, used, quietness, lens,
             neutral) -> BrowHeights:
-    """Follows the brows of a clip.
+    """Follow the brows of a clip.
 
     pictures: number of a frame -> its (H, W, 3) uint8 RGB. poses: (N, 4, 4) head to camera of a fit
     to the landmarks. used: (N,) bool, frames that may count. quietness: (N,), less = less
@@ -214,7 +214,7 @@ class Strip:
         return int(round((self.y[0] - y) / CELL)), int(round((x - self.x[0]) / CELL))
 
     def unwrap(self, picture, pose, lens) -> np.ndarray:
-        """(rows, columns) uint8 gray: what `picture` shows of the strip under a pose."""
+        """Return (rows, columns) uint8 gray: what `picture` shows of the strip under a pose."""
         q = self.grid.reshape(-1, 3) @ pose[:3, :3].T + pose[:3, 3]
         u = (lens.cx - lens.fx * q[:, 0] / q[:, 2] - 0.5).reshape(self.grid.shape[:2])
         v = (lens.cy + lens.fy * q[:, 1] / q[:, 2] - 0.5).reshape(self.grid.shape[:2])
@@ -230,12 +230,12 @@ class Strip:
                          cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def facing(self, pose) -> np.ndarray:
-        """(6,) cosine of each stretch's normal with the direction to the camera."""
+        """Return (6,) cosine of each stretch's normal with the direction to the camera."""
         to = -pose[:3, :3].T @ pose[:3, 3] - self.middle
         return (to * self.normal).sum(1) / np.linalg.norm(to, axis=1)
 
     def window(self, seen, k: int) -> np.ndarray:
-        """(rows, columns) float32 of a strip: what stretch `k` is looked for in."""
+        """Return (rows, columns) float32 of a strip: what stretch `k` is looked for in."""
         i, j = self._cell(*self.middle[k, :2])
         b, a = (int(round((TEMPLATE[d] / 2 + SEARCH[d]) / CELL)) for d in (1, 0))
         part = seen[i - b:i + b + 1, j - a:j + a + 1].astype(np.float32)
@@ -243,8 +243,8 @@ class Strip:
 
 
 def surface(vertices, x, y) -> np.ndarray:
-    """(rows, columns) cm: the depth z of a face (468, 3) seen from the front on a grid, smoothed;
-    beyond the mesh that of the nearest point."""
+    """Return (rows, columns) cm: the depth z of a face (468, 3) seen from the front on a grid,
+    smoothed; beyond the mesh that of the nearest point."""
     points = np.stack(np.meshgrid(x, y), -1)
     z = LinearNDInterpolator(vertices[:, :2], vertices[:, 2])(points)
     beyond = np.isnan(z)

@@ -4,7 +4,7 @@ Gauss-Newton on the landmarks: six numbers of the pose are free, the weights of 
 in [0, 1] and cost a little each (least squares with bounds, ridge and an l1 term), so that noise
 and shapes that resemble each other do not switch everything on. The identity is found on a few
 frames spread over the clip, alternating with their poses and expressions; what the modes cannot
-say is a small offset of every point, common to all frames.
+express is a small offset of every point, common to all frames.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Lens:
 
     @classmethod
     def of(cls, fov: float, width: int, height: int) -> Lens:
-        """fov: horizontal, degrees; square pixels, centered."""
+        """Return the lens of a horizontal field of view, degrees; square pixels, centered."""
         f = 0.5 * width / np.tan(np.radians(fov) / 2)
         return cls(f, f, width / 2, height / 2)
 
@@ -125,7 +125,7 @@ class FrameFitter:
         self.c = np.array([lens.cx, lens.cy])
 
     def shape(self, weights, pose=None) -> np.ndarray:
-        """(468, 3) cm; weights: (S,) of the expressions that are seen. With a pose: as the
+        """Return (468, 3) cm; weights: (S,) of the expressions that are seen. With a pose: as the
         landmark model sees it from there (`FaceModel.displacement`)."""
         v = self.neutral + self._flat @ weights
         if pose is None:
@@ -134,14 +134,15 @@ class FrameFitter:
         return v + self.model.displacement(pose) + own
 
     def project(self, weights, pose) -> np.ndarray:
-        """(468, 2) pixels where the landmark model should see the face."""
+        """Return (468, 2) pixels where the landmark model should see the face."""
         return project(pose, self.shape(weights, pose), self.f, self.c)
 
     def fit(self, points, pose=None, weights=None, rounds: int = 6,
             brow: BrowSight | None = None):
-        """points: (468, 2) pixels -> (pose (4, 4), weights (S,), errors (468,) pixels).
+        """Fit one frame: points (468, 2) pixels -> (pose (4, 4), weights (S,), errors (468,)
+        pixels).
 
-        pose, weights: where to start, e.g. of the frame before. brow: what the picture says of the
+        pose, weights: where to start, e.g. of the frame before. brow: what the picture shows of the
         brows. IdfError as `fit_pose`.
         """
         p = np.asarray(points, np.float64)[:, :2]
@@ -154,7 +155,8 @@ class FrameFitter:
             turned = v @ pose[:3, :3].T
             q = turned + pose[:3, 3]
             if q[:, 2].max() >= 0:
-                raise IdfError("No pose of a head explains these landmarks", "behind the camera")
+                raise IdfError("No pose of a head explains these landmarks", "behind the camera",
+                               "check that they belong to one face and to this camera")
             r = project(pose, v, self.f, self.c) - p
             unit = self.f.mean() / -pose[2, 3]  # pixels of a centimeter at the head
             w = self.data_weights((r**2).sum(1) / unit**2 * self.weights, unit)
@@ -184,12 +186,12 @@ class FrameFitter:
         return pose, x, np.linalg.norm(self.project(x, pose) - p, axis=1)
 
     def data_weights(self, e2, unit: float) -> np.ndarray:
-        """(468,) weights of squared pixels. e2: (468,) squared errors over their variance; unit:
-        pixels of a centimeter at the head. Cauchy's loss; neighbors err together."""
+        """Return (468,) weights of squared pixels. e2: (468,) squared errors over their variance;
+        unit: pixels of a centimeter at the head. Cauchy's loss; neighbors err together."""
         return self.weights / (1 + e2 / ROBUST**2) / (unit**2 * POINTS_EACH)
 
     def brow_seen(self, brow: BrowSight, weights, pose) -> np.ndarray:
-        """(6, 2) pixels where the brows should be; weights as for `shape`."""
+        """Return (6, 2) pixels where the brows should be; weights as for `shape`."""
         return project(pose, brow.center + self._with_brows[POINTS:] @ weights, self.f, self.c)
 
     def _brow_terms(self, brow: BrowSight, weights, pose, unit: float):
@@ -202,7 +204,7 @@ class FrameFitter:
         return r, w[:, None] * (a * a, a * b, b * b), v @ pose[:3, :3].T
 
     def full(self, weights) -> np.ndarray:
-        """(E,) with zeros for the expressions that are not seen."""
+        """Return (E,) with zeros for the expressions that are not seen."""
         out = np.zeros(len(self.columns))
         out[self.columns] = weights
         return out
@@ -247,7 +249,8 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
         try:
             pose, x, _ = fitter.fit(xy[i], pose, x)
             if not np.isfinite(pose).all():
-                raise IdfError("No pose of a head explains these landmarks")
+                raise IdfError("No pose of a head explains these landmarks", "NaN",
+                               "check that they belong to one face and to this camera")
         except IdfError:
             there[i], pose, x = False, None, None
             continue
@@ -336,13 +339,13 @@ def _fit_identity(xy, lens, model, config, reporter, rounds: int = 6):
 
 
 def shape_step(model: FaceModel, views):
-    """One step of least squares for the face's shape, poses and expressions kept.
+    """Do one step of least squares for the face's shape, poses and expressions kept.
 
     views: (points (468, 2), pose, weights, fitter) of each frame, the fitters sharing one face.
     Returns identity (I,), neutral (468, 3), turned terms (5, 468, 3) and minus the log likelihood,
     up to a constant, of the views before the step and the identity after it.
 
-    What the identity modes cannot say is an offset of every point, and one that follows the
+    What the identity modes cannot express is an offset of every point, and one that follows the
     direction of the camera, both small (`OFFSET`, `OWN_TURN`).
     """
     total, n = 0.0, 3 * (1 + OWN_TERMS)
@@ -438,7 +441,7 @@ def _smoothed(poses, weights, used, frames: float):
 
 
 def rotation_vector(R) -> np.ndarray:
-    """(3,) rotation vector of a rotation matrix, radians in [0, pi]."""
+    """Return (3,) rotation vector of a rotation matrix, radians in [0, pi]."""
     return Rotation.from_matrix(R).as_rotvec()
 
 

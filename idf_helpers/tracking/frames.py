@@ -21,7 +21,7 @@ from ..data.media import (
 )
 from ..data.sequence import natural_key
 from ..errors import IdfError
-from ..face.landmarks import LandmarkDetector
+from ..face.landmarks import LandmarkDetector, over_gray
 from ..face.topology import POINTS
 from ..runtime.files import sha256_file, stable_hash, write_error
 from ..runtime.progress import Reporter
@@ -56,7 +56,7 @@ class Source:
                            "give a video (.mp4, .mov, .webm …) or a folder of pictures")
 
     def fingerprint(self) -> dict:
-        """What identifies it in a manifest."""
+        """Return what identifies it in a manifest."""
         if self.pictures:
             stats = [(p.name, s.st_size, s.st_mtime_ns) for p in self.pictures
                      for s in [p.stat()]]
@@ -70,7 +70,7 @@ class Source:
         return 25.0 if self.pictures else video_info(self.path).fps
 
     def count(self, config: TrackConfig) -> int:
-        """How many frames `frames` gives; of a video what its header says, so roughly."""
+        """Return how many frames `frames` gives; of a video by its header, so roughly."""
         count = len(self.pictures)
         if not count:
             video = cv2.VideoCapture(str(self.path))
@@ -80,7 +80,8 @@ class Source:
         return min(count, config.limit) if config.limit else count
 
     def frames(self, config: TrackConfig) -> Iterator[tuple[int, np.ndarray]]:
-        """(number in the source, uint8 RGB picture) one at a time, `every` and `limit` obeyed."""
+        """Return (number in the source, uint8 RGB picture) one at a time, `every` and `limit`
+        obeyed."""
         count = 0
         pictures = (read_image(p, "frame") for p in self.pictures) if self.pictures \
             else read_video(self.path)
@@ -94,12 +95,13 @@ class Source:
 
 
 def picture_name(number: int) -> str:
-    """A frame's name in the dataset."""
+    """Return a frame's name in the dataset."""
     return f"{PICTURES}/f_{number:05d}"
 
 
 def read_landmarks(path) -> tuple[np.ndarray, np.ndarray]:
-    """numbers (N,) int64 and points (N, 468, 3) float32 pixels, NaN where there is no face."""
+    """Return numbers (N,) int64 and points (N, 468, 3) float32 pixels, NaN where there is no face.
+    """
     raw = np.fromfile(path, np.float32) if Path(path).is_file() else np.zeros(0, np.float32)
     raw = raw[:len(raw) // RECORD * RECORD].reshape(-1, RECORD)
     return raw[:, 0].astype(np.int64), raw[:, 1:].reshape(-1, POINTS, 3)
@@ -125,7 +127,7 @@ def extract(source: Source, folder: Path, config: TrackConfig,
             f.truncate(len(done) * RECORD * 4)  # half a record of a killed process
             f.seek(0, 2)
             for count, (number, picture) in enumerate(source.frames(config)):
-                rgb = np.ascontiguousarray(_over_gray(picture))
+                rgb = np.ascontiguousarray(over_gray(picture))
                 h, w = rgb.shape[:2]
                 if config.size:
                     w, h = fitted_size(w, h, min(config.size, max(w, h)))
@@ -192,10 +194,3 @@ class FollowingDetector(FrameDetector):
                 best = nearest
         self._last = best.xy
         return best.points
-
-
-def _over_gray(picture: np.ndarray) -> np.ndarray:
-    if picture.shape[2] == 3:
-        return picture
-    a = picture[..., 3:].astype(np.uint16)
-    return ((picture[..., :3] * a + 128 * (255 - a) + 127) // 255).astype(np.uint8)

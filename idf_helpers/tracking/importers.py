@@ -11,7 +11,7 @@ frame and `flame_param_path`, an .npz of `rotation` (1, 3) and `translation` (1,
 cameras that stand still; rotation and translation are put into the camera, so that the head rests.
 The neck's own bend stays an expression. Files with `exp_path` (mode mesh) are read as INSTA's.
 
-Whether cameras look along -z (OpenGL) or +z (OpenCV) is told by where the head is. Lengths are
+Whether cameras look along -z (OpenGL) or +z (OpenCV) follows from where the head is. Lengths are
 scaled so that the camera's median distance from the head is 0.5, as NeRFace wants it.
 """
 
@@ -27,7 +27,7 @@ from ..data.dataset import Dataset, Frame
 from ..data.frame import find_picture
 from ..data.frame import picture_name as plain_name
 from ..data.media import encode_image, image_size, read_image
-from ..data.transforms import write_transforms
+from ..data.transforms import rigid_matrix, write_transforms
 from ..errors import IdfError, shorten
 from ..face.pose import rotation
 from ..runtime.files import read_json, sha256_file, stable_hash, write_bytes
@@ -39,7 +39,7 @@ EXTRA = (("jaw_pose", 3, "jaw"), ("eyes_pose", 6, "eyes"), ("neck_pose", 3, "nec
 
 
 def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
-    """Writes the tracked dataset in `folder` as a NeRFace dataset to `out`.
+    """Write the tracked dataset in `folder` as a NeRFace dataset to `out`.
 
     kind: "insta" or "vhap". Expressions are named flame_0 …, and jaw_0 … where there are such;
     the same sliders as ours they are not. IdfError: unknown kind, missing files or fields.
@@ -52,17 +52,17 @@ def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
     for split, path in tables.items():
         data = read_json(path, "camera file")
         if not isinstance(data, dict) or not isinstance(data.get("frames"), list):
-            raise IdfError(f"The camera file {path} has no list `frames`")
+            raise _damaged(f"The camera file {path} has no list `frames`", type(data).__name__)
         for i, entry in enumerate(data["frames"]):
             frame, named = _frame(folder, data, entry, split, f"frame {i} of {path.name}", kind)
             if names is not None and named != names:
-                raise IdfError(f"frame {i} of {path.name} has another kind of expression",
+                raise _damaged(f"frame {i} of {path.name} has another kind of expression",
                                f"{len(named)} numbers after {len(names)}")
             names = named
             frames.append(frame)
     if not frames:
-        raise IdfError(f"The dataset {folder} has no frames", shorten(p.name for p in
-                                                                      tables.values()))
+        raise _damaged(f"The dataset {folder} has no frames",
+                       shorten(p.name for p in tables.values()))
     frames = _normalized(_unique(frames))
     inputs = {"folder": str(folder.resolve()),
               "json": {p.name: sha256_file(p) for p in tables.values()},
@@ -78,6 +78,10 @@ def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
         write_transforms(run.path, frames, expression_names=names)
         run.finish({"frames": len(frames)})
     return Dataset.open(out)
+
+
+def _damaged(what: str, found: str) -> IdfError:
+    return IdfError(what, found, "export the dataset again with the tracker")
 
 
 def _tables(folder: Path) -> dict[str, Path]:
@@ -103,20 +107,20 @@ def _frame(folder: Path, data: dict, entry, split: str, where: str, kind: str):
                           "INSTA: run its scripts/transforms.py"))
     picture = find_picture(folder, str(entry["file_path"]), where)
     if picture is None:
-        raise IdfError(f"The picture of {where} is missing", str(entry["file_path"]))
+        raise _damaged(f"The picture of {where} is missing", str(entry["file_path"]))
     w, h = image_size(picture, "frame")
 
     def number(key, default=None):
         value = entry.get(key, data.get(key, default))
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
             raise IdfError(f"`{key}` of {where} is not a number", repr(value)[:60],
-                           "the export must say fl_x, fl_y, cx, cy")
+                           "the export must hold fl_x, fl_y, cx, cy")
         return float(value)
 
     jw, jh = number("w", w), number("h", h)
     fx = number("fl_x")
     sx, sy = w / jw, h / jh
-    c2w = _matrix(entry["transform_matrix"], where)
+    c2w = rigid_matrix(entry["transform_matrix"], where)
     if kind == "insta":
         parts = [("flame", _text(folder, entry["exp_path"], where))]
         parts += [(name, _text(folder, entry[key], where)) for name, key in
@@ -140,9 +144,9 @@ def _frame(folder: Path, data: dict, entry, split: str, where: str, kind: str):
 def _inside(folder: Path, name, where: str) -> Path:
     path = folder / str(name)
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise IdfError(f"{where} points outside the dataset folder", str(name))
+        raise _damaged(f"{where} points outside the dataset folder", str(name))
     if not path.is_file():
-        raise IdfError(f"The expression file of {where} is missing", str(name))
+        raise _damaged(f"The expression file of {where} is missing", str(name))
     return path
 
 
@@ -151,9 +155,9 @@ def _text(folder: Path, name, where: str) -> np.ndarray:
     try:
         values = np.array(path.read_text(encoding="utf-8").split(), np.float64)
     except (OSError, ValueError) as error:
-        raise IdfError(f"{path} is not a list of numbers", str(error)[:120]) from None
+        raise _damaged(f"{path} is not a list of numbers", str(error)[:120]) from None
     if not len(values) or not np.isfinite(values).all():
-        raise IdfError(f"{path} is not a list of finite numbers", f"{len(values)} values")
+        raise _damaged(f"{path} is not a list of finite numbers", f"{len(values)} values")
     return values
 
 
@@ -164,28 +168,16 @@ def _arrays(folder: Path, name, where: str) -> dict[str, np.ndarray]:
             found = {k: np.asarray(z[k], np.float64).reshape(-1) for k in z.files
                      if k in ("rotation", "translation", "expr", *(e[0] for e in EXTRA))}
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise IdfError(f"{path} is not a file of FLAME parameters", str(error)[:120]) from None
+        raise _damaged(f"{path} is not a file of FLAME parameters", str(error)[:120]) from None
     lacking = [k for k in ("rotation", "translation", "expr") if k not in found]
     if lacking:
-        raise IdfError(f"{path} lacks FLAME parameters", "no " + ", ".join(lacking))
+        raise _damaged(f"{path} lacks FLAME parameters", "no " + ", ".join(lacking))
     sizes = {"rotation": 3, "translation": 3, **{k: n for k, n, _ in EXTRA if k in found}}
     wrong = [k for k, v in found.items() if len(v) != sizes.get(k, len(v)) or
              not np.isfinite(v).all()]
     if wrong:
-        raise IdfError(f"{path} holds wrong FLAME parameters", ", ".join(wrong))
+        raise _damaged(f"{path} holds wrong FLAME parameters", ", ".join(wrong))
     return found
-
-
-def _matrix(value, where: str) -> np.ndarray:
-    try:
-        m = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        m = np.zeros(0)
-    if m.shape != (4, 4) or not np.isfinite(m).all() or \
-            np.abs(m[:3, :3].T @ m[:3, :3] - np.eye(3)).max() > 5e-3:
-        raise IdfError(f"`transform_matrix` of {where} is not a rigid 4x4 matrix",
-                       f"shape {m.shape}")
-    return m
 
 
 def _unique(frames: list[Frame]) -> list[Frame]:

@@ -28,7 +28,7 @@ MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blend
 
 
 def our_names(category: str, names) -> list[str]:
-    """Which of the model's expressions a MediaPipe category stands for; [] for none."""
+    """Return which of the model's expressions a MediaPipe category stands for; [] for none."""
     for side in ("Left", "Right"):
         one = f"{category.removesuffix(side)}_{side[0]}"
         if category.endswith(side) and one in names:
@@ -38,7 +38,7 @@ def our_names(category: str, names) -> list[str]:
 
 
 class TaskLandmarker(FrameDetector):
-    """Calls the task file frame by frame; what it says is kept in `scores.f32` of the run.
+    """Calls the task file frame by frame; its scores are kept in `scores.f32` of the run.
 
     IdfError: the file is no such task, or mediapipe is not installed.
     """
@@ -49,7 +49,8 @@ class TaskLandmarker(FrameDetector):
             with zipfile.ZipFile(self.path) as z:
                 lacking = [m for m in MEMBERS if m not in z.namelist()]
         except FileNotFoundError:
-            raise IdfError(f"The task file {path} does not exist") from None
+            raise IdfError(f"The task file {path} does not exist", "no such file",
+                           "give Google's face_landmarker.task, or leave --task out") from None
         except (OSError, zipfile.BadZipFile) as error:
             raise IdfError(f"{path} is not a MediaPipe task file", str(error)[:120],
                            "give Google's face_landmarker.task, or leave --task out") from None
@@ -65,7 +66,7 @@ class TaskLandmarker(FrameDetector):
         return {"task_sha256": sha256_file(self.path)}
 
     def open(self, folder) -> None:
-        """Starts the landmarker; goes on after the frames that `folder` has landmarks of."""
+        """Start the landmarker; it goes on after the frames that `folder` has landmarks of."""
         try:
             import mediapipe as mp
             from mediapipe.tasks.python import BaseOptions, vision
@@ -121,8 +122,8 @@ class TaskLandmarker(FrameDetector):
         return points
 
     def track(self, points, width: int, height: int, config: TrackConfig) -> Track:
-        """The clip with the file's scores as expressions, and its matrices as poses in the face
-        model's frame: one rigid move between both heads' frames, the mean over all frames."""
+        """Return the clip with the file's scores as expressions, and its matrices as poses in the
+        face model's frame: one rigid move between both heads' frames, the mean over all frames."""
         fov = 2 * np.degrees(np.arctan(np.tan(np.radians(VERTICAL_FOV) / 2) * width / height))
         fitted = fit_clip(points, width, height, replace(config, fov=float(fov)))
         rows = np.fromfile(self._store, np.float32).reshape(-1, self.record)

@@ -1,7 +1,7 @@
 """Do poses and expressions fit the pictures? Seen at once, before an avatar is trained on them.
 
 `check_poses` finds the face in some frames of a dataset, fits one face shape and one similarity
-between the dataset's head frame and the face model's to all of them, and says how far off each
+between the dataset's head frame and the face model's to all of them, and measures how far off each
 frame's own camera then puts the face. Right poses leave the landmark model's noise, about 1 % of
 the face's width; mixed-up, mirrored or smoothed-away ones leave several.
 """
@@ -31,7 +31,7 @@ class PoseReport:
 
     names: of the frames looked at. errors: their median error, % of the face's width (NaN: no
         face found). median: over frames with a face. limit: what `ok` compares it with.
-    worst: frames beyond twice the limit. expression_correlation: between what the dataset says
+    worst: frames beyond twice the limit. expression_correlation: between the dataset's value
         of the mouth's opening (`jawOpen`) and what is seen, or NaN where it has no such name.
     points, seen: per frame (468, 2) pixels found and where the model is put, or None.
     """
@@ -50,7 +50,7 @@ class PoseReport:
         return bool(self.median <= self.limit)
 
     def text(self) -> str:
-        """One or two lines for people."""
+        """Return the result in one or two lines."""
         found = int(np.isfinite(self.errors).sum())
         out = (f"poses {'fit' if self.ok else 'DO NOT FIT'} the pictures: median error "
                f"{self.median:.1f} % of the face's width (limit {self.limit:g} %) on {found} "
@@ -62,7 +62,7 @@ class PoseReport:
         return out
 
     def require(self) -> PoseReport:
-        """Itself; IdfError where the poses do not fit."""
+        """Return itself; IdfError where the poses do not fit."""
         if not self.ok:
             raise IdfError("The dataset's poses do not fit its pictures",
                            f"median overlay error {self.median:.1f} % of the face's width, the "
@@ -179,7 +179,7 @@ def _similarity(cameras, own):
         s, *t = np.linalg.lstsq(A * w[:, None], o.reshape(-1) * w, rcond=None)[0]
         r = np.linalg.norm((A @ np.array([s, *t]) - o.reshape(-1)).reshape(-1, 3), axis=1)
         w = np.repeat(1 / np.sqrt(1 + (r / max(np.median(r), 1e-9)) ** 2), 3)
-    if s <= 0:  # positions say nothing (or are mirrored): only the distance counts
+    if s <= 0:  # positions show nothing (or are mirrored): only the distance counts
         s = float(np.median(np.linalg.norm(o - o.mean(0), axis=1)
                             / np.maximum(np.linalg.norm(q, axis=1), 1e-9)))
         s = max(s, 1e-6)
@@ -255,8 +255,8 @@ def _jaw_correlation(dataset, frames, weights, fitters) -> float:
     seen = [n for n in fitters[0].model.seen]
     if "jawOpen" not in names or "jawOpen" not in seen or frames[0].expression is None:
         return float("nan")
-    told = np.array([f.expression[names.index("jawOpen")] for f in frames])
+    given = np.array([f.expression[names.index("jawOpen")] for f in frames])
     found = np.array([w[seen.index("jawOpen")] for w in weights])
-    if told.std() < 0.02 or found.std() < 0.02:
+    if given.std() < 0.02 or found.std() < 0.02:
         return float("nan")
-    return float(np.corrcoef(told, found)[0, 1])
+    return float(np.corrcoef(given, found)[0, 1])

@@ -10,7 +10,7 @@ from ..kernels.compile import exact_kernel
 
 @exact_kernel
 def normal_equations(R, t, turned, shapes, r, w, fx, fy):
-    """H (n, n) = A'WA and g (n,) = -A'Wr of a face of V points, n = 6 + S.
+    """Return H (n, n) = A'WA and g (n,) = -A'Wr of a face of V points, n = 6 + S.
 
     R (3, 3), t (3,): head to camera, OpenGL axes; turned: (V, 3) = vertices @ R'. shapes: (V, 3, S)
     what moves the vertices, in the head's frame. r: (V, 2) residuals, pixels; w: (V, 3) entries
@@ -56,7 +56,7 @@ def normal_equations(R, t, turned, shapes, r, w, fx, fy):
 
 @exact_kernel
 def bounded_quadratic(H, g, x, low, high, sweeps):
-    """argmin_x x'Hx / 2 - g'x with low <= x <= high, by coordinate descent from `x`.
+    """Return argmin_x x'Hx / 2 - g'x with low <= x <= high, by coordinate descent from `x`.
 
     H: (n, n) float64 symmetric, positive on the diagonal. g, x, low, high: (n,) float64.
     sweeps: at most; ends earlier where nothing moves by more than 1e-6. Returns a new (n,).
@@ -79,7 +79,7 @@ def bounded_quadratic(H, g, x, low, high, sweeps):
 
 
 def smooth(values: np.ndarray, weights: np.ndarray, stiffness: float) -> np.ndarray:
-    """Whittaker's smoother along the first axis (Eilers 2003).
+    """Return values smoothed along the first axis by Whittaker's smoother (Eilers 2003).
 
     values: (N, D); rows of weight 0 are filled in. weights: (N,) >= 0, not all 0. stiffness >= 0:
     min sum_t w_t |y_t - z_t|^2 + stiffness sum_t |z_{t-1} - 2 z_t + z_{t+1}|^2; 0 changes nothing

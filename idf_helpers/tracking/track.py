@@ -133,7 +133,8 @@ def _refuse_with_task(config: TrackConfig) -> None:
 
 
 def to_world(track: Track) -> tuple[np.ndarray, float]:
-    """c2w (N, 4, 4) in the dataset's world, and world units of a centimeter. NaN stays NaN."""
+    """Return c2w (N, 4, 4) in the dataset's world, and world units of a centimeter. NaN stays NaN.
+    """
     c2w = np.full_like(track.poses, np.nan)
     for i in np.flatnonzero(np.isfinite(track.poses).all((1, 2))):
         c2w[i] = rigid_inverse(track.poses[i])
@@ -146,7 +147,7 @@ def to_world(track: Track) -> tuple[np.ndarray, float]:
 
 def dataset_frames(folder: Path, track: Track, numbers: np.ndarray, points: np.ndarray,
                    width: int, height: int, config: TrackConfig) -> list[Frame]:
-    """The frames that can be trained on, the last of them for testing."""
+    """Return the frames that can be trained on, the last of them for testing."""
     c2w, _ = to_world(track)
     used = np.flatnonzero(track.used)
     test = min(max(1, len(used) // 5), 1000) if config.test is None else config.test
@@ -175,7 +176,7 @@ def _head_box(points: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def save_track(path: Path, track: Track, numbers: np.ndarray) -> None:
-    """An .npz of a track; lens as [fx, fy, cx, cy]."""
+    """Write an .npz of a track; lens as [fx, fy, cx, cy]."""
     save_arrays(path, {
         "numbers": np.asarray(numbers), "lens": np.array(list(asdict(track.lens).values())),
         "neutral": track.neutral.astype(np.float32), "identity": track.identity,

@@ -8,12 +8,12 @@ import pytest
 from idf_helpers.data.samples import path
 from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
-from idf_helpers.face.head_model import BUNDLED, FaceModel, rest_face
+from idf_helpers.face.head_model import BUNDLED, FaceModel
 from idf_helpers.face.mesh import vertex_normals
 
 
 def test_rest_face_is_a_symmetric_face_in_centimeters():
-    v = rest_face()
+    v = FaceModel.load().rest
     assert v.shape == (468, 3) and v.dtype == np.float32
     np.testing.assert_allclose(v, v[topology.MIRROR] * (-1, 1, 1), atol=1e-4)
     width = np.linalg.norm(v[topology.FACE_LEFT] - v[topology.FACE_RIGHT])
@@ -30,7 +30,7 @@ def test_rest_face_lies_on_the_bundled_head():
     with np.load(path("head_multiview") / "ground_truth.npz") as z:
         surface = z["surface_points"] * 15.75  # world units to cm
     surface = np.stack([surface[:, 0], surface[:, 2], -surface[:, 1]], 1)  # y up, looking to +z
-    v = rest_face() - (0, 1.2, 1.8)  # the samples' center
+    v = FaceModel.load().rest - (0, 1.2, 1.8)  # the samples' center
     distance = np.sqrt(((v[:, None] - surface) ** 2).sum(-1).min(1))
     assert np.median(distance) < 0.6  # another person's face, 14 cm wide
 

@@ -9,7 +9,7 @@ from idf_helpers.data.cameras import Camera
 from idf_helpers.data.samples import dataset
 from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
-from idf_helpers.face.head_model import FaceModel, rest_face
+from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.pose import fit_pose, rigid_inverse, rotation
 
 CAMERA = Camera.from_fov(np.eye(4), np.radians(29), 320, 240)
@@ -37,7 +37,7 @@ def pixels(pose, vertices) -> np.ndarray:
 
 @pytest.mark.parametrize("vector", [(0, 0, 0), (0.2, 0.7, -0.1), (-0.3, -1.1, 0.4)])
 def test_exact_points_give_the_exact_pose(vector):
-    v, true = rest_face(), posed(vector)
+    v, true = FaceModel.load().rest, posed(vector)
     fit = fit_pose(pixels(true, v), CAMERA)
     np.testing.assert_allclose(fit.pose, true, atol=3e-3)
     np.testing.assert_allclose(fit.c2w @ fit.pose, np.eye(4), atol=1e-9)
@@ -61,7 +61,7 @@ def test_outliers_missing_points_and_a_talking_mouth_hardly_turn_the_head():
 
 
 def test_bad_points_are_told():
-    p = pixels(posed((0, 0, 0)), rest_face())
+    p = pixels(posed((0, 0, 0)), FaceModel.load().rest)
     lonely = np.full((468, 2), np.nan)
     lonely[:5] = p[:5]
     with pytest.raises(IdfError, match="six landmarks"):

@@ -80,7 +80,7 @@ def test_a_reference_that_matches_nobody(small_head, tmp_path):
     config = SwapConfig("mesh", reference=(samples.photo("C"),))
     for swap, target in ((swap_dataset, Dataset.open(small_head)),
                          (swap_image, samples.path("head_multiview") / "test/r_0.png")):
-        with pytest.raises(IdfError, match=r"reference C.png matches nobody") as error:
+        with pytest.raises(IdfError, match=r"reference C.png matches no face") as error:
             swap(target, samples.photo("B"), tmp_path / "o", config)
         assert "best similarity" in error.value.found
         assert not (tmp_path / "o").exists()
@@ -129,7 +129,7 @@ def test_settings_that_contradict_each_other():
     detector = SimpleNamespace()
     with pytest.raises(IdfError, match="numbers differ"):
         make_picker(SwapConfig(target="0,1,2"), 2, detector)
-    with pytest.raises(IdfError, match="which source"):
+    with pytest.raises(IdfError, match="goes to which face"):
         make_picker(SwapConfig(), 2, detector)
     for bad in (dict(similarity=2.0), dict(pixel_boost=9), dict(min_confidence=1.0)):
         with pytest.raises(IdfError, match="out of range"):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.surface_distance import surface_distance
 from idf_helpers.swapping import metrics
 from tests.fixtures.face_rig import camera, true_mesh
 
@@ -12,7 +13,7 @@ def test_surface_distance():
     vertices = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0], [2, 2, 0.0], [4, 1, 0]])
     triangles = np.array([[0, 1, 2], [1, 3, 2], [1, 4, 3]])
     points = np.array([[0.5, 0.5, 0.3], [1.2, 1.3, -0.7], [2.0, 1.0, 0.1], [-1, 1, 0.2]])
-    d = metrics.surface_distance(points, vertices, triangles)
+    d = surface_distance(points, vertices, triangles)
     np.testing.assert_allclose(d[:3], [0.3, 0.7, 0.1], atol=1e-9)
     assert np.isnan(d[3])  # beside the mesh
     assert len(metrics.border_edges(triangles)) == 5

@@ -226,8 +226,9 @@ def test_a_bad_task_file_is_told(clip, tmp_path, task, monkeypatch):
     task.write_bytes(b"no zip")
     with pytest.raises(IdfError, match="not a MediaPipe task"):
         track(clip[0], tmp_path / "out", AS_FILE, task=task)
-    with pytest.raises(IdfError, match="field of view"):
-        track(clip[0], tmp_path / "out", QUICK, task=task)
+    for config in (QUICK, TrackConfig(brows=False)):
+        with pytest.raises(IdfError, match="is not read with a .task file"):
+            track(clip[0], tmp_path / "out", config, task=task)
     assert not (tmp_path / "out").exists()
 
 

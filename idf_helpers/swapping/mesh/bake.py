@@ -126,8 +126,8 @@ def _no_view(count: int) -> IdfError:
 
 
 def source_share(mesh, uv, covered, taken, face) -> np.ndarray:
-    """(h, w) in [0, 1]: share of the source. Fades at the rim, round eyes and an open mouth, and
-    where the photo shows no skin."""
+    """Return (h, w) in [0, 1]: share of the source. Fades at the rim, round eyes and an open mouth,
+    and where the photo shows no skin."""
     h, w = taken.shape
     rim = feather(fill_rings([uv[topology.FACE_OVAL]], h, w) > 0.5, BORDER * face)
     alpha = rim * masked_blur(taken, covered, 0.02 * face)

@@ -16,7 +16,8 @@ MOST = 1.2  # the most that is corrected: sides 11 times as bright as each other
 
 
 def even_light(image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """The photo with both sides of the face equally bright: (H, W, 3) uint8, itself where they are.
+    """Return the photo with both sides of the face equally bright: (H, W, 3) uint8, itself where
+    they are.
 
     image: (H, W, 3) uint8; face: landmarks in its pixels.
 

@@ -1,7 +1,7 @@
 """A head that talks: one rigid mesh with one texture, bent in every frame by that frame's face.
 
 NeRFace folders give each frame a camera in the head's own frame, so the mesh is fitted as for a
-still head. What a frame's landmarks say beyond it is taken as motion of the face, lifted to the
+still head. What a frame's landmarks show beyond it is taken as motion of the face, lifted to the
 depth of the mesh and added to the vertices. Three things keep that from becoming jitter: what goes
 with the turn of the head is the detector's bias, not an expression, and is taken out; points that
 move no more than their noise stay with the mesh (Wiener 1949); the rest is smoothed in time.
@@ -34,7 +34,7 @@ from ...face.topology import (
 from ...runtime.npz import ArrayRecord
 from .uv_atlas import head_axes
 
-MIN_FRAMES = 24  # fewer frames with a face say nothing about bias and noise
+MIN_FRAMES = 24  # fewer frames with a face show neither bias nor noise
 BRIDGE = 3  # frames without a face that are filled in from both sides, at most
 # Degrees between the face's front and the camera beyond which a face that was not found is taken to
 # be there, at rest: landmarks end there, the mesh does not.
@@ -63,15 +63,15 @@ class Tracks(ArrayRecord):
         return out
 
     def camera(self, name: str) -> np.ndarray | None:
-        """(4, 4) camera-to-world of the frame of that name, where the tracks know it."""
+        """Return (4, 4) camera-to-world of the frame of that name, where the tracks know it."""
         return self.c2w[self.row(name)] if len(self.c2w) else None
 
     def row(self, name: str) -> int | None:
-        """The number of the frame of that name."""
+        """Return the number of the frame of that name."""
         return _rows(self).get(name)
 
     def mesh(self, rest: FaceMesh, name: str) -> FaceMesh | None:
-        """The mesh in the frame of that name; None where it shows no face."""
+        """Return the mesh in the frame of that name; None where it shows no face."""
         row = self.row(name)
         if row is None or not np.isfinite(self.vertices[row]).all():
             return None
@@ -85,19 +85,19 @@ def _rows(tracks: Tracks) -> dict[str, int]:
 
 @functools.lru_cache(maxsize=4)
 def load_tracks(path: Path) -> Tracks:
-    """`Tracks.load`, once a process: workers are sent the path, not the arrays."""
+    """Read tracks once a process: workers are sent the path, not the arrays."""
     return Tracks.load(path)
 
 
 def bent(rest: FaceMesh, vertices) -> FaceMesh:
-    """The same face with other vertices (468, 3)."""
+    """Return the same face with other vertices (468, 3)."""
     vertices = np.asarray(vertices, np.float64)
     return replace(rest, vertices=vertices, normals=vertex_normals(vertices))
 
 
 def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence, window: int = WINDOW,
            gap: int = BRIDGE, min_frames: int = MIN_FRAMES) -> np.ndarray:
-    """(N, 468, 3) float32 vertices in the world, NaN where a frame has no face.
+    """Return (N, 468, 3) float32 vertices in the world, NaN where a frame has no face.
 
     frames: with `.camera` and `.name`. landmarks: one entry a frame, (468, >= 2) pixels or None.
     window: of the smoothing in time, see `steady`; 0 = none. gap: frames without a face that are
@@ -163,16 +163,17 @@ class _Axes:
                    np.array([d @ left, d @ up]), world)
 
     def to_head(self, points) -> np.ndarray:
-        """(468, 2): how far the landmarks lie from the mesh, face widths to the left and down."""
+        """Return (468, 2): how far the landmarks lie from the mesh, face widths to the left and
+        down."""
         return (points - self.xy) @ self.spin.T / self.scale
 
     def lift(self, offsets) -> np.ndarray:
-        """(468, 3) vertices that project to the mesh's places moved by `offsets`."""
+        """Return (468, 3) vertices that project to the mesh's places moved by `offsets`."""
         return self.rest + np.einsum("vk,vki->vi", offsets, self.world)
 
 
 def turn_bias(offsets: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """(N, 468, 2): the part of the offsets that is constant or linear in the head's turn.
+    """Return (N, 468, 2): the part of the offsets that is constant or linear in the head's turn.
 
     offsets: (N, 468, 2) face widths, NaN where unknown. turn: (N, 2) sines of yaw and pitch. Ridge
     regression: a head that hardly turns shows no bias. The constant is the median of what is left,
@@ -190,8 +191,9 @@ def turn_bias(offsets: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def mobile() -> np.ndarray:
-    """(468,) in [0, 1]: 1 at lips, lids, brows and chin, falling off over the neighbors. There a
-    sequence's expressions may go with the turn by chance, and landmarks are sharp anyway."""
+    """Return (468,) in [0, 1]: 1 at lips, lids, brows and chin, falling off over the neighbors.
+    There a sequence's expressions may go with the turn by chance, and landmarks are sharp anyway.
+    """
     own = np.zeros(len(MIRROR))
     for ring in (OUTER_LIPS, INNER_MOUTH, LEFT_EYE, RIGHT_EYE, LEFT_BROW, RIGHT_BROW, [CHIN, 175]):
         own[ring] = 1
@@ -204,8 +206,8 @@ def mobile() -> np.ndarray:
 
 
 def trust(offsets: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """(468,) in [0, 1]: the share of each point's motion that is no noise, the mean of the face's
-    two sides, carried on to neighbors.
+    """Return (468,) in [0, 1]: the share of each point's motion that is no noise, the mean of the
+    face's two sides, carried on to neighbors.
 
         share = max(0, 1 - noise^2 / variance)
     """
@@ -228,7 +230,7 @@ def _edges() -> np.ndarray:
 
 
 def neighbor_mean(values: np.ndarray) -> np.ndarray:
-    """(468, ...): the mean of each point's neighbors in the mesh."""
+    """Return (468, ...): the mean of each point's neighbors in the mesh."""
     i, j = _edges().T
     total, count = np.zeros_like(values, dtype=np.float64), np.zeros(len(values))
     for a, b in ((i, j), (j, i)):
@@ -238,7 +240,8 @@ def neighbor_mean(values: np.ndarray) -> np.ndarray:
 
 
 def bridge(values: np.ndarray, times: np.ndarray, longest: int) -> np.ndarray:
-    """(N, V, C) with gaps (NaN) of at most `longest` frames filled in linearly between their ends.
+    """Return (N, V, C) with gaps (NaN) of at most `longest` frames filled in linearly between their
+    ends.
 
     times: (N,) int in order; nothing is filled in across a jump in time.
     """

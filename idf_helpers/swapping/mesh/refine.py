@@ -3,7 +3,7 @@
 Landmark models place a cheek or a lid by the look of the whole face, and are wrong in the same way
 in every turned view, so that triangulation keeps the error. Here the face's mean colors, painted
 onto the mesh and drawn into each view, are compared with the picture itself by optical flow: what
-moved tells where the surface really is. Detection is not needed, so profiles help too.
+moved shows where the surface really is. Detection is not needed, so profiles help too.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ MAX_ANGLE = 80.0  # degrees between the face's front and a camera up to which a 
 DETAIL = 0.025  # width of the high-pass that takes light and highlights out before comparing
 TEXTURE = 1.0  # gray levels of detail at which a point's flow is trusted half
 FAR = 0.04  # flow at which a point's weight is halved
-STIFFNESS = 0.3  # how much neighbors move together, relative to the pictures' own say
+STIFFNESS = 0.3  # how much neighbors move together, relative to what the pictures show
 MAX_FACE = 256  # pixels; larger faces are reduced first
 
 
 def refine_face(mesh: FaceMesh, frames, rounds: int = ROUNDS) -> FaceMesh:
-    """The mesh, moved to agree with the pictures.
+    """Return the mesh, moved to agree with the pictures.
 
     frames: as given to `fit_face`, with `.camera` and `.image()`. Every round solves
 
         min_D sum_views w |project(X + D) - (project(X) + flow)|^2 + stiffness |laplacian D|^2
 
     with the projection linearized as in `triangulate`. Needs at least three usable views; with
-    fewer it returns the mesh as it is (flow in one plane says nothing about depth).
+    fewer it returns the mesh as it is (flow in one plane shows no depth).
     rounds: 0 leaves the mesh as it is.
     """
     cameras = [f.camera for f in frames]
@@ -105,23 +105,34 @@ def _detail(rgb, sigma):
     return np.clip(high, 0, 255).astype(np.uint8)
 
 
-def move_vertices(mesh, P, xy, weight, stiffness: float = STIFFNESS) -> np.ndarray:
-    """(468, 3) displacement: weighted observations and a membrane between neighbors."""
+def point_equations(P, xy, weight, start=None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the normal equations lhs (V, 3, 3), rhs (V, 3) of points seen in many views.
+
+    P: (S, 3, 4) projection matrices to pixels. xy: (S, V, 2) pixels. weight: (S, V). start: (V, 3),
+    the solution is a motion from there. Rows a = x P_3 - P_1 and y P_3 - P_2 of every view,
+    a . (X, 1) = 0 (Hartley and Zisserman 2004, section 12.2).
+    """
     rows = np.concatenate([xy[..., :1, None] * P[:, None, 2:3] - P[:, None, 0:1],
                            xy[..., 1:, None] * P[:, None, 2:3] - P[:, None, 1:2]], axis=2)
     A = rows[..., :3]
-    b = -rows[..., 3] - np.einsum("svki,vi->svk", A, mesh.vertices)
+    b = -rows[..., 3]
+    if start is not None:
+        b = b - np.einsum("svki,vi->svk", A, start)
     wA = A * weight[..., None, None]
-    lhs = np.einsum("svki,svkj->vij", wA, A, optimize=True)
-    rhs = np.einsum("svki,svk->vi", wA, b, optimize=True)
+    return (np.einsum("svki,svkj->vij", wA, A, optimize=True),
+            np.einsum("svki,svk->vi", wA, b, optimize=True))
 
+
+def move_vertices(mesh, P, xy, weight, stiffness: float = STIFFNESS) -> np.ndarray:
+    """Return (468, 3) displacements: weighted observations and a membrane between neighbors."""
+    lhs, rhs = point_equations(P, xy, weight, mesh.vertices)
     t = mesh.triangles
     edges = np.concatenate([t[:, [0, 1]], t[:, [1, 2]], t[:, [2, 0]]])
     n = len(mesh.vertices)
     laplacian = np.zeros((n, n))
     laplacian[edges[:, 0], edges[:, 1]] = laplacian[edges[:, 1], edges[:, 0]] = -1
     laplacian[np.diag_indices(n)] = -laplacian.sum(1)
-    # Stiffness in units of what a typical vertex knows; the last term keeps still what nobody sees.
+    # Stiffness in units of what a typical vertex knows; the last term holds what no view sees.
     unit = stiffness * np.median(np.trace(lhs, axis1=1, axis2=2)) / 3
     D = _solve(lhs, unit * (laplacian + 1e-3 * np.eye(n)), rhs)
     length = np.linalg.norm(D, axis=1, keepdims=True)

@@ -31,7 +31,7 @@ def _stats(lab, weight) -> tuple[np.ndarray, np.ndarray]:
 
 
 def skin_field(lab, skin, sigma: float) -> np.ndarray:
-    """(H, W, 3) smooth color of the skin, carried on under brows, beard and holes.
+    """Return (H, W, 3) smooth color of the skin, carried on under brows, beard and holes.
 
     A masked blur of width `sigma` (pixels) that falls back, where it sees little skin, on one four
     times as wide, and that on the mean.
@@ -46,7 +46,7 @@ def skin_field(lab, skin, sigma: float) -> np.ndarray:
 
 
 def relight(source, target, source_skin, target_skin, size: float) -> np.ndarray:
-    """The source's Lab picture in the target's skin color and light.
+    """Return the source's Lab picture in the target's skin color and light.
 
     source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. source_skin, target_skin: (H, W)
     weights of bare skin (no hair, lips or eyes). size: face width in pixels.

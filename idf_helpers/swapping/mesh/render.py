@@ -59,7 +59,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture, shape=None,
         result = render_swap(bent, camera, moved, texture, None, light, occluder)
         if result.status != "swapped":
             return SwapResult.unchanged(image, result.status, result.reason)
-        # What was only bent is changed too: the mask says so with the least weight it can.
+        # What was only bent is changed too: the mask has the least weight there that it can.
         return replace(result, mask=np.maximum(result.mask, changed * np.float32(1 / 255)))
     vertices, caps = eye_caps(mesh.vertices, mesh.normals, mesh.triangles)
     xy, z = camera.project(vertices)

@@ -21,13 +21,13 @@ from .uv_atlas import head_axes
 
 LIMIT = 0.05  # most that a point moves, share of the face's width: beyond it looks like a mask
 RIM = 0.22  # width of the fade toward the rim of the face, share of its width
-DEPTH = 0.5  # share of the depth that is believed: one photo tells it badly
+DEPTH = 0.5  # share of the depth that is believed: one photo shows it badly
 
 
 def toward_source(mesh: FaceMesh, sources, share: float = 1.0) -> np.ndarray:
-    """(468, 3) motion of the vertices, world units.
+    """Return (468, 3) motion of the vertices, world units.
 
-    sources: `SourceFace`s of one person; photos taken from the side say less and count less.
+    sources: `SourceFace`s of one person; photos taken from the side show less and count less.
     share: of the way, in [0, 1].
 
     Each photo's points, turned and scaled onto the mesh (Umeyama 1991), differ from it by shape,
@@ -76,7 +76,8 @@ def _inside(mesh: FaceMesh) -> np.ndarray:
 
 def bend(image: np.ndarray, camera, mesh: FaceMesh, moved: FaceMesh
          ) -> tuple[np.ndarray, np.ndarray]:
-    """The frame with its face bent from `mesh` to `moved`, and where it changed, (H, W) bool.
+    """Return the frame with its face bent from `mesh` to `moved`, and where it changed, (H, W)
+    bool.
 
     image: (H, W, 3|4) uint8; alpha bends too, since a nose's outline moves.
     """

@@ -29,7 +29,8 @@ class Layer:
 
 
 def photo_attributes(mesh, landmarks) -> np.ndarray:
-    """(468, 8): the photo's x, y, depth and facing for each vertex, then those of its mirror twin.
+    """Return (468, 8): the photo's x, y, depth and facing for each vertex, then those of its mirror
+    twin.
 
     landmarks: (468, >= 2) pixels in the photo. The photo's camera is taken as affine and fitted to
     the landmarks, x = A X + b; it looks along the one direction that A does not see.
@@ -46,7 +47,7 @@ def photo_attributes(mesh, landmarks) -> np.ndarray:
 
 
 def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int = 0) -> Layer:
-    """The photo seen in a chart whose `extra` are the `photo_attributes` of some photos.
+    """Return the photo seen in a chart whose `extra` are the `photo_attributes` of some photos.
 
     mirrored: take each place from its twin on the other side of the face. hidden: facing at which
     a surface counts as not seen, and as fully seen. number: which of the photos it is.
@@ -108,14 +109,15 @@ def _disc(radius: float):
 
 
 def features(uv, h: int, w: int, face: float) -> np.ndarray:
-    """(h, w) bool: brows, eyes with lids and lips, which are no measure of the skin's color."""
+    """Return (h, w) bool: brows, eyes with lids and lips, which are no measure of the skin's color.
+    """
     rings = [uv[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW, topology.LEFT_EYE,
                              topology.RIGHT_EYE, topology.OUTER_LIPS)]
     return cv2.dilate(fill_rings(rings, h, w), _disc(0.035 * face)) > 0
 
 
 def bare_skin(lab, weight, uv):
-    """(h, w) in [0, 1]: what is neither darker nor of another color than the cheeks.
+    """Return (h, w) in [0, 1]: what is neither darker nor of another color than the cheeks.
 
     weight: (h, w), where to look for the cheeks.
     """

@@ -14,7 +14,7 @@ from ...errors import IdfError
 from ...face.mesh import FaceMesh, vertex_normals
 from ...face.topology import POINTS
 from .refine import ROUNDS as REFINE_ROUNDS
-from .refine import refine_face
+from .refine import point_equations, refine_face
 
 PAIRS = 60  # random pairs of views tried
 SEED = 0  # of the random pairs
@@ -92,18 +92,8 @@ def _too_few(agree: int, seen: int, total: int) -> IdfError:
 
 
 def triangulate(P, xy, weight) -> np.ndarray:
-    """Least-squares points from many views.
-
-    P: (S, 3, 4) projection matrices to pixels. xy: (S, V, 2) pixels. weight: (S, V).
-    Returns (V, 3). Rows a = x P_3 - P_1 and y P_3 - P_2 of every view, a . (X, 1) = 0, joined in
-    3x3 normal equations per point (Hartley and Zisserman 2004, section 12.2).
-    """
-    rows = np.concatenate([xy[..., :1, None] * P[:, None, 2:3] - P[:, None, 0:1],
-                           xy[..., 1:, None] * P[:, None, 2:3] - P[:, None, 1:2]], axis=2)
-    A, b = rows[..., :3], -rows[..., 3]  # (S, V, 2, 3), (S, V, 2)
-    wA = A * weight[..., None, None]
-    lhs = np.einsum("svki,svkj->vij", wA, A, optimize=True)
-    rhs = np.einsum("svki,svk->vi", wA, b, optimize=True)
+    """Return the least-squares points (V, 3) of many views; arguments as of `point_equations`."""
+    lhs, rhs = point_equations(P, xy, weight)
     lhs += 1e-9 * np.trace(lhs, axis1=1, axis2=2)[:, None, None] * np.eye(3)
     return np.linalg.solve(lhs, rhs[..., None])[..., 0]
 

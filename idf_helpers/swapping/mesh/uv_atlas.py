@@ -19,7 +19,7 @@ from ...kernels.compile import exact_kernel
 
 
 def head_axes(vertices) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit vectors of the head, from its 468 points: where it looks, up, and its own left."""
+    """Return unit vectors of the head, by its 468 points: where it looks, up, and its own left."""
     up = vertices[topology.FOREHEAD] - vertices[topology.CHIN]
     left = vertices[topology.FACE_LEFT] - vertices[topology.FACE_RIGHT]
     up = up / np.linalg.norm(up)
@@ -29,7 +29,8 @@ def head_axes(vertices) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def unroll(vertices) -> np.ndarray:
-    """(468, 2) float64, world units from 0: x = angle times mean radius (its left = right), y down.
+    """Return (468, 2) float64, world units from 0: x = angle times mean radius (its left = right),
+    y down.
 
     The axis is upright and runs a tenth of the face's width behind the line between the ears, so
     that every part of the face looks away from it and no triangle folds over.
@@ -62,8 +63,11 @@ class Chart:
 
 
 def make_chart(mesh, cell: float, extra=None, uv=None) -> Chart:
-    """mesh: a FaceMesh. cell: world units. extra: (468, A) values to carry along, or None.
-    uv: (468, 2) the places of another chart of the same cells, for the same face bent."""
+    """Return the unrolled face of a FaceMesh.
+
+    cell: world units. extra: (468, A) values to carry along, or None. uv: (468, 2) the places of
+    another chart of the same cells, for the same face bent.
+    """
     if uv is None:
         uv = (unroll(mesh.vertices) / cell + 2).astype(np.float32)
     w, h = (np.ceil(uv.max(0)) + 2).astype(int)
@@ -91,23 +95,22 @@ class FaceView:
     shape: np.ndarray | None = None
 
     def project(self, points) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 3) -> pixels (N, 2), depth (N,)."""
+        """Return pixels (N, 2) and depths (N,) of points (N, 3)."""
         h = points @ self.P[:, :3].T + self.P[:, 3]
         return h[:, :2] / h[:, 2:], h[:, 2]
 
     def facing(self, points, normals) -> np.ndarray:
-        """(N,) cosine between unit normals and the direction to the camera."""
+        """Return (N,) cosine between unit normals and the direction to the camera."""
         view = self.eye - points
         return (view * normals).sum(1) / np.linalg.norm(view, axis=1)
 
 
 def load_views(mesh, frames, indices, max_face: float, margin: float = 0.1, shapes=None
                ) -> list[FaceView]:
-    """The pictures numbered `indices`, cut to the face and reduced so that a face is at most
+    """Return the pictures numbered `indices`, cut to the face and reduced so that a face is at most
     `max_face` pixels wide. margin: share of the face's width. shapes: (N, 468, 3) vertices of the
     face in each frame, NaN where it is not seen; None = it does not move. Views without the face
-    are left out.
-    """
+    are left out."""
     views = []
     for i in indices:
         camera = frames[i].camera
@@ -139,7 +142,8 @@ def load_views(mesh, frames, indices, max_face: float, margin: float = 0.1, shap
 
 
 def spread_views(vertices, cameras, candidates, limit: int) -> np.ndarray:
-    """At most `limit` of the view numbers `candidates`, spread over directions (farthest first)."""
+    """Return at most `limit` of the view numbers `candidates`, spread over directions (farthest
+    first)."""
     candidates = np.asarray(candidates)
     d = np.stack([cameras[i].position for i in candidates]) - vertices.mean(0)
     d /= np.linalg.norm(d, axis=1, keepdims=True)
@@ -148,7 +152,9 @@ def spread_views(vertices, cameras, candidates, limit: int) -> np.ndarray:
 
 
 def mean_colors(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
-    """The target's own face in the chart: sum w c / sum w, w = alpha clip((facing - 0.2) / 0.8)^3.
+    """Return the target's own face in the chart:
+
+        sum w c / sum w,   w = alpha clip((facing - 0.2) / 0.8)^3
 
     Returns colors (h, w, 3) float32 0-255 (0 where never seen) and seen (h, w) bool.
     """

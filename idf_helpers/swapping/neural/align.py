@@ -35,7 +35,7 @@ TEMPLATES = {name: np.array(points) for name, points in {
 
 
 def five_points(points: np.ndarray) -> np.ndarray:
-    """(5, 2) float64: eye centers, nose tip, mouth corners; the picture's left first.
+    """Return (5, 2) float64: eye centers, nose tip, mouth corners; the picture's left first.
 
     points: (468, >= 2) landmarks in this package's pixels.
     """
@@ -45,7 +45,7 @@ def five_points(points: np.ndarray) -> np.ndarray:
 
 
 def similarity(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
-    """(2, 3) M = [sR | t] with the least sum of |M (src, 1) - dst|^2 (Umeyama 1991).
+    """Return (2, 3) M = [sR | t] with the least sum of |M (src, 1) - dst|^2 (Umeyama 1991).
 
     src, dst: (N, 2), N >= 2. No reflection. NaN where all points of `src` coincide. The mean of
     `dst` is taken in its own precision, as scikit-image does, for the last bit of GHOST's crops.
@@ -62,7 +62,7 @@ def similarity(src: np.ndarray, dst: np.ndarray) -> np.ndarray:
 
 
 def template_matrix(five: np.ndarray, template: str, size: int) -> np.ndarray:
-    """(2, 3) float64, picture -> crop of `size` pixels a side, as facefusion estimates it.
+    """Return (2, 3) float64, picture -> crop of `size` pixels a side, as facefusion estimates it.
 
     five: from `five_points`. template: a key of TEMPLATES.
     """
@@ -74,7 +74,7 @@ def template_matrix(five: np.ndarray, template: str, size: int) -> np.ndarray:
 
 def crop(rgb: np.ndarray, M: np.ndarray, size: int, border: int = cv2.BORDER_REPLICATE
          ) -> np.ndarray:
-    """(size, size, 3) uint8 crop of a (H, W, 3) picture; linear, beyond it `border`.
+    """Return (size, size, 3) uint8 crop of a (H, W, 3) picture; linear, beyond it `border`.
 
     A face more than twice as large as the crop is averaged down first, so that it does not alias.
     """
@@ -92,7 +92,8 @@ def crop(rgb: np.ndarray, M: np.ndarray, size: int, border: int = cv2.BORDER_REP
 
 def paste(image: np.ndarray, face: np.ndarray, mask: np.ndarray, M: np.ndarray
           ) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with the crop put back, and its share (H, W) float32 in [0, 1] of each pixel.
+    """Return the picture with the crop put back, and its share (H, W) float32 in [0, 1] of each
+    pixel.
 
     image: (H, W, 3|4) uint8; alpha is kept, and where it is 0 the pixel too. face: (n, n, 3) 0-255.
     mask: (n, n) in [0, 1]. M: picture -> crop. Only pixels with a share above 0 change.
@@ -124,7 +125,7 @@ def paste(image: np.ndarray, face: np.ndarray, mask: np.ndarray, M: np.ndarray
 
 
 def box_mask(size: int, blur: float) -> np.ndarray:
-    """(size, size) float32: 1 inside, fading to 0 at the crop's border. blur: in [0, 1], as
+    """Return (size, size) float32: 1 inside, fading to 0 at the crop's border. blur: in [0, 1], as
     facefusion's `face_mask_blur`."""
     amount = int(size * 0.5 * blur)
     rim = max(amount // 2, 1)
@@ -134,14 +135,14 @@ def box_mask(size: int, blur: float) -> np.ndarray:
 
 
 def interleave(crops: np.ndarray, k: int) -> np.ndarray:
-    """(k k, n, n, C) -> (k n, k n, C): crop number k i + j holds the pixels of rows i mod k and
-    columns j mod k."""
+    """Return one picture (k n, k n, C) of k k crops (k k, n, n, C): crop number k i + j holds the
+    pixels of rows i mod k and columns j mod k."""
     n, c = crops.shape[1], crops.shape[3]
     return crops.reshape(k, k, n, n, c).transpose(2, 0, 3, 1, 4).reshape(k * n, k * n, c)
 
 
 def deinterleave(picture: np.ndarray, k: int) -> np.ndarray:
-    """The inverse of `interleave`: (k n, k n, C) -> (k k, n, n, C)."""
+    """Return the inverse of `interleave`: (k n, k n, C) -> (k k, n, n, C)."""
     n, c = picture.shape[0] // k, picture.shape[2]
     return picture.reshape(n, k, n, k, c).transpose(1, 3, 0, 2, 4).reshape(k * k, n, n, c)
 

@@ -128,8 +128,8 @@ class GhostMethod(SwapMethod):
         return swapper
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> GhostSwapper:
-        """The faces are known; the video's own smoothing is off with --video.smooth 0, GHOST's
-        comes after it."""
+        """Prepare for faces that are known. With --video.smooth 0, GHOST's own smoothing is the
+        only one."""
         swapper = self.prepare([], sources, folder, reporter, config)
         frames = [VideoFrame(video_camera(clip.index), str(i), clip)
                   for i in range(len(clip.index))]

@@ -28,7 +28,7 @@ POSES = np.array([
 
 
 def pose_matrix(five: np.ndarray, size: int = CROP) -> tuple[np.ndarray, int]:
-    """(2, 3) picture -> crop, and which pose: that whose similarity leaves the least sum of
+    """Return (2, 3) picture -> crop, and which pose: that whose similarity leaves the least sum of
     distances sum_k |M (p_k, 1) - t_k|. five: (5, 2). size: 112 or 224."""
     five = np.asarray(five, np.float64)
     best, chosen, least = None, 0, np.inf
@@ -43,13 +43,13 @@ def pose_matrix(five: np.ndarray, size: int = CROP) -> tuple[np.ndarray, int]:
 
 
 def ghost_crop(rgb: np.ndarray, M: np.ndarray, size: int = CROP) -> np.ndarray:
-    """(size, size, 3) uint8, black beyond the picture."""
+    """Return (size, size, 3) uint8, black beyond the picture."""
     return cv2.warpAffine(rgb, M, (size, size), borderValue=0.0)
 
 
 def smooth_points(points: Sequence[np.ndarray | None], n: int = 2, cut: float = 5.0
                   ) -> list[np.ndarray | None]:
-    """Five points of consecutive frames, averaged over up to n frames to each side.
+    """Return five points of consecutive frames, averaged over up to n frames to each side.
 
     points: (5, 2) each, None where there is no face. A track ends where the face is lost or where
     the left eye or the nose moves by more than `cut` pixels; toward its ends the window shrinks,
@@ -67,8 +67,8 @@ def smooth_points(points: Sequence[np.ndarray | None], n: int = 2, cut: float = 
 
 
 def tracks(points: Sequence[np.ndarray | None], cut: float = 5.0) -> list[list[int]]:
-    """Numbers of the frames, parted where `smooth_points` does; a frame without a face is a track
-    by itself."""
+    """Return numbers of the frames, parted where `smooth_points` does; a frame without a face is a
+    track by itself."""
     out: list[list[int]] = []
     for i, p in enumerate(points):
         before = points[i - 1] if i else None

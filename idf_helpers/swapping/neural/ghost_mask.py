@@ -20,7 +20,8 @@ _BROWS = np.array([43, 48, 49, 51, 50, 102, 103, 104, 105, 101])
 
 
 def mask_params(landmarks: np.ndarray, target: np.ndarray) -> Params:
-    """(erosion, sigma x, sigma y), pixels, by how much narrower the new face is than the target's.
+    """Return (erosion, sigma x, sigma y), pixels, by how much narrower the new face is than the
+    target's.
 
     landmarks, target: (106, 2) pixels of the crop. Negative erosion dilates.
     """
@@ -37,7 +38,8 @@ def mask_params(landmarks: np.ndarray, target: np.ndarray) -> Params:
 
 
 def raise_brows(landmarks: np.ndarray, factor: float) -> np.ndarray:
-    """(106, 2) int32: brow points moved away from the lids by factor / 2 of their distance."""
+    """Return (106, 2) int32: brow points moved away from the lids by factor / 2 of their distance.
+    """
     points = np.asarray(landmarks).astype(np.int32)  # toward zero, as everything after it
     moved = points[_BROWS] + factor * 0.5 * (points[_BROWS] - points[_LIDS])
     points[_BROWS] = moved.astype(np.int32)
@@ -46,7 +48,7 @@ def raise_brows(landmarks: np.ndarray, factor: float) -> np.ndarray:
 
 def face_mask(landmarks: np.ndarray, target: np.ndarray | None, params: Params | None = None,
               size: int = CROP) -> tuple[np.ndarray, Params]:
-    """(size, size) float64 in [0, 1], and the parameters it was made with.
+    """Return (size, size) float64 in [0, 1], and the parameters it was made with.
 
     landmarks: (106, 2) of the new face, pixels of the crop. target: of the face that was there;
     not needed where `params` are given (a track keeps those of its first frame).
@@ -85,7 +87,8 @@ _INNER = {
 
 
 def points_106(points: np.ndarray) -> np.ndarray:
-    """(106, 2) float64 in the order of 2d106det from (468, >= 2) mesh points, same coordinates."""
+    """Return (106, 2) float64 in the order of 2d106det from (468, >= 2) mesh points, same
+    coordinates."""
     p = np.asarray(points, np.float64)[:topology.POINTS, :2]
     out = np.zeros((106, 2))
     for numbers, path in _JAWS:

@@ -37,7 +37,8 @@ class GhostFiles:
 
     @classmethod
     def of(cls, name: str) -> GhostFiles:
-        """Of the download `ghost`, `ghost_1block` or `ghost_3blocks`; IdfError where one lacks."""
+        """Return the files of the download `ghost`, `ghost_1block` or `ghost_3blocks`; IdfError
+        where one is missing."""
         model = SWAP_FILES[name]
         code, backbone = model.needs
         pin = model.pins[0]
@@ -47,8 +48,8 @@ class GhostFiles:
 
 
 def generator_class(code: Path):
-    """Upstream's class AEI_Net. Its modules import each other as `network...`; that name is free
-    again afterwards. IdfError where the code does not import."""
+    """Return upstream's class AEI_Net. Its modules import each other as `network...`; that name is
+    free again afterwards. IdfError where the code does not import."""
     with _IMPORT:
         mine = {k: sys.modules.pop(k) for k in list(sys.modules)
                 if k == "network" or k.startswith("network.")}
@@ -79,8 +80,8 @@ class GhostNets:
     half: bool = False
 
     def embed(self, crops: np.ndarray) -> np.ndarray:
-        """(B, 224, 224, 3) uint8 -> (B, 512) float32, not normalized: that is how the generator
-        wants it."""
+        """Return (B, 224, 224, 3) uint8 -> (B, 512) float32, not normalized: that is how the
+        generator wants it."""
         import torch
         import torch.nn.functional as F
 
@@ -91,7 +92,7 @@ class GhostNets:
             return self.recognize(x).float().cpu().numpy()
 
     def swap(self, crop: np.ndarray, embedding: np.ndarray) -> np.ndarray:
-        """(256, 256, 3) uint8 RGB and (512,) -> the same picture with another face."""
+        """Return (256, 256, 3) uint8 RGB and (512,) -> the same picture with another face."""
         import torch
 
         dtype = torch.float16 if self.half else torch.float32
@@ -109,7 +110,7 @@ class GhostNets:
 
 @functools.lru_cache(maxsize=1)
 def load_nets(files: GhostFiles, device: str = "") -> GhostNets:
-    """Both networks with their weights, once a process (0.7 GB and 0.3 GB).
+    """Return both networks with their weights, once a process (0.7 GB and 0.3 GB).
 
     device: "cpu", "cuda", "" = a GPU where there is one. IdfError: see `weights.load_state` and
     `weights.fit_state`.

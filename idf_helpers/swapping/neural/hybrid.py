@@ -39,7 +39,7 @@ KEY_VIEWS, MAX_ANGLE = 6, 30.0
 class HybridSwapper(UvSwapper):
     """The mesh with the neural swapper's faces as its texture.
 
-    name: of the method. note: what the report says of the neural part.
+    name: of the method. note: what the report adds about the neural part.
     """
 
     name: str = "uv+"
@@ -121,8 +121,8 @@ def key_views(mesh: FaceMesh, frames: Sequence[Frame]) -> list[int]:
 
 
 def close_openings(mesh: FaceMesh) -> FaceMesh:
-    """The mesh with eyes and mouth covered: a neural swap makes those new too, and on a head that
-    keeps still they can be painted as they are."""
+    """Return the mesh with eyes and mouth covered: a neural swap makes those new too, and on a head
+    that keeps still they can be painted as they are."""
     fans = []
     for ring in (topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH):
         fan = np.array([(ring[0], ring[k], ring[k + 1]) for k in range(1, len(ring) - 1)])
@@ -146,7 +146,7 @@ class _Picture:
 
 def bake_swapped(mesh: FaceMesh, frames: Sequence[Frame], swapped: dict[int, SwapResult],
                  shapes=None) -> FaceTexture:
-    """The texture that the swapped views make together.
+    """Return the texture that the swapped views make together.
 
     frames: that the mesh was fitted to. swapped: by their numbers. shapes: vertices of the face in
     every frame where it moves; then eyes and mouth stay the frames' own.
@@ -155,7 +155,7 @@ def bake_swapped(mesh: FaceMesh, frames: Sequence[Frame], swapped: dict[int, Swa
     moved = None if shapes is None else [shapes[i] for i in keys]
 
     def seen_as(picture):
-        """Mean colors of one kind of picture of these views."""
+        """Return mean colors of one kind of picture of these views."""
         kept = [_Picture(frames[i].camera, picture(i)) for i in keys]
         return load_views(mesh, kept, range(len(kept)), MAX_FACE, shapes=moved)
 

@@ -45,8 +45,8 @@ class OnnxNet:
         return self.open().get_providers()[0]
 
     def open(self):
-        """The session. IdfError: no onnxruntime, no file, not ONNX, data outside its folder, other
-        inputs than `wants`."""
+        """Return the session. IdfError: no onnxruntime, no file, not ONNX, data outside its folder,
+        other inputs than `wants`."""
         with self._lock:
             if self._session is None:
                 session = open_session(self.path)
@@ -71,7 +71,7 @@ class OnnxNet:
 
 
 def open_session(path):
-    """An onnxruntime session, on the GPU where that works. IdfError as `OnnxNet.open`."""
+    """Return an onnxruntime session, on the GPU where that works. IdfError as `OnnxNet.open`."""
     try:
         import onnxruntime
     except ImportError:
@@ -79,7 +79,8 @@ def open_session(path):
                        "pip install onnxruntime (with an NVIDIA GPU: onnxruntime-gpu)") from None
     path = Path(path)
     if not path.is_file():
-        raise IdfError(f"The ONNX file {path} does not exist")
+        raise IdfError(f"The ONNX file {path} does not exist", "no such file",
+                       "give the path of a file that exists")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; a warning says that constants may be folded
     there = onnxruntime.get_available_providers()
@@ -99,9 +100,9 @@ def open_session(path):
 def _match(path, session, wants):
     """name -> (name in the file, dtype); IdfError where the inputs are others."""
     have = session.get_inputs()
-    said = shorten((f"{i.name} {tuple(i.shape)} {i.type}" for i in have), 6) or "none"
+    found = shorten((f"{i.name} {tuple(i.shape)} {i.type}" for i in have), 6) or "none"
     asked = ", ".join(f"{w.name or '(any name)'} {w.shape}" for w in wants)
-    wrong = IdfError(f"The network {path} has other inputs than its row in the table says", said,
+    wrong = IdfError(f"The network {path} has other inputs than its row in the table", found,
                      f"wanted: {asked}")
     names = {w.name or have[0].name: w for w in wants} if have else {}
     if len(have) != len(wants) or {i.name for i in have} != set(names):
@@ -125,12 +126,11 @@ def last_initializer(path) -> np.ndarray:
     IdfError where there is none, or it is kept in another file.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
         return onnx.numpy_helper.to_array(graph.initializer[-1]).astype(np.float32)
-    except (DecodeError, OSError, IndexError, TypeError, ValueError) as error:
+    except Exception as error:  # protobuf's errors share no class with Python's
         raise IdfError(f"The ONNX file {path} holds no matrix for embeddings",
                        str(error)[:200] or "no constant in its graph",
                        "use the file that the table names") from None

@@ -1,7 +1,7 @@
 """The table of ONNX face swappers: what each file wants of a face, and under which license it is.
 
-A row of your own: `register(OnnxModel(...))`, or the same fields as a JSON file, with paths
-relative to it, as `--backend onnx:ROW.json`:
+A row of your own: the same fields as a JSON file, with paths relative to it, named as
+`--backend onnx:ROW.json`:
 
     {"name": "mine", "file": "mine.onnx", "template": "arcface_128", "size": 128,
      "source": "emap", "license": "for research only", "commercial": false}
@@ -67,7 +67,7 @@ class OnnxModel:
         return f"onnx:{self.name}"
 
     def checked(self) -> OnnxModel:
-        """Itself; IdfError naming the field that cannot be."""
+        """Return itself; IdfError naming the field that cannot be."""
         image = self.source == "image"
         faults = [what for wrong, what in (
             (not self.name or not set(self.name) <= _NAME, f"name {self.name!r}"),
@@ -132,9 +132,8 @@ MODELS: dict[str, OnnxModel] = {m.name: m.checked() for m in (
 
 
 def read_row(path) -> OnnxModel:
-    """A row from a JSON file; its paths are relative to that file's folder. IdfError where a field
-    cannot be,
-    and for unknown or lacking fields."""
+    """Return a row from a JSON file; its paths are relative to that file's folder. IdfError where a
+    field cannot be, and for unknown or lacking fields."""
     path = Path(path)
     data = read_json(path, "row of an ONNX model")
     known = {f.name for f in fields(OnnxModel)} - {"tag", "converter_tag"}
@@ -152,4 +151,5 @@ def read_row(path) -> OnnxModel:
     try:
         return OnnxModel(**values).checked()
     except (TypeError, AttributeError) as error:
-        raise IdfError(f"{path} is not the row of an ONNX model", str(error)[:200]) from None
+        raise IdfError(f"{path} is not the row of an ONNX model", str(error)[:200],
+                       f"fields: {', '.join(sorted(known))}") from None

@@ -48,7 +48,7 @@ GROW, SOFT = 0.03, 0.04
 
 
 def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """(512,) float32 embedding of a face, not normalized. image: (H, W, 3|4) uint8."""
+    """Return (512,) float32 embedding of a face, not normalized. image: (H, W, 3|4) uint8."""
     M = template_matrix(five_points(face.points), "arcface_112_v2", 112)
     square = crop(np.ascontiguousarray(image[..., :3]), M, 112).astype(np.float32)
     out = net({"": planes(square / np.float32(127.5) - 1)}).ravel()
@@ -59,7 +59,8 @@ def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
 
 
 def recognizer_net(path=None) -> OnnxNet:
-    """The network that makes embeddings; path: a user's own, None = the download `arcface`."""
+    """Return the network that makes embeddings; path: a user's own, None = the download `arcface`.
+    """
     if path is None or not str(path):
         path = download.path(RECOGNIZER) / RECOGNIZER.pins[0].file
     return OnnxNet(path, (Slot("", (None, 3, 112, 112)),))
@@ -76,13 +77,13 @@ class Embedder:
 
 
 def planes(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 3) -> (1, 3, H, W) float32."""
+    """Return (H, W, 3) -> (1, 3, H, W) float32."""
     return np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32)
 
 
 def face_mask(points: np.ndarray, size: int) -> np.ndarray:
-    """(size, size) float32: the face's oval, grown and softened. points: (468, 2), crop pixels with
-    centers at +0.5."""
+    """Return (size, size) float32: the face's oval, grown and softened. points: (468, 2), crop
+    pixels with centers at +0.5."""
     oval = points[topology.FACE_OVAL]
     extent = float(np.ptp(oval, axis=0).max())
     mask = fill_rings([oval], size, size)
@@ -116,7 +117,7 @@ class OnnxSwapper(Swapper):
         return swap_picked(image, self.picker, self.detector, self.swap_face)
 
     def swap_face(self, image: np.ndarray, face: FaceLandmarks, k: int = 0) -> SwapResult:
-        """One face of a (H, W, 3|4) uint8 picture; k: number of its source."""
+        """Swap one face of a (H, W, 3|4) uint8 picture; k: number of its source."""
         if abs(face.yaw) > MAX_YAW:
             return too_far_turned(image, face)
         size = self.model.size * self.boost
