@@ -119,8 +119,8 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
 
     source: the source photo (path or bytes), None = a bundled one where the hash is its. arcface:
     an ONNX recognizer, None = the download `arcface` where it is there. What could not be measured
-    is None, and `notes` has the reason by the measure's name. IdfError: frames that are missing, another
-    photo than the run's.
+    is None, and `notes` has the reason by the measure's name. IdfError: frames that are missing,
+    another photo than the run's.
     """
     run = Path(run)
     notes: dict[str, str] = {}
@@ -198,7 +198,7 @@ def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
 
 
 def _geometry(run: Path, report: dict, swapped, near, unseen, sums: _Sums, notes: dict) -> dict:
-    """What is counted, and what follows from the landmarks. swapped, near, unseen: (N,) bool of frames."""
+    """What is counted, and what follows from the landmarks. swapped, near, unseen: (N,) bool."""
     out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
            "swapped": int(swapped.sum()),
            "lost_near": _percent(~swapped[near]), "false_faces": int((swapped & unseen).sum()),
