@@ -141,7 +141,7 @@ def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]
 
 
 def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bool = False,
-           frames: int = 120, resolution: int = 400, elevation: float = 6.0, label: bool = True,
+           frames: int = 120, resolution: int = 400, label: bool = True,
            reporter: Reporter | None = None) -> Path:
     """Write pictures of a trained scene from all around, or one turn as a video, marked.
 
@@ -152,20 +152,19 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
         orbit: write a video.
         frames: of the video, for one turn.
         resolution: longer side in pixels.
-        elevation: degrees above the middle of the head.
         label: the visible word in the corner.
         reporter: takes word of the progress.
 
     Returns the folder, or the video.
     """
-    config = ExportConfig(frames=frames, resolution=resolution, elevation=elevation,
-                          label=label).checked()
+    config = ExportConfig(frames=frames, resolution=resolution, label=label).checked()
     model, out = model if isinstance(model, Model) else Model.open(model), Path(out)
     if orbit:
         return export(model, out if out.suffix.lower() == ".mp4" else out / "orbit.mp4", "mp4",
                       config, reporter)
     check_range("views", views, 1, 10_000)
-    for i, camera in enumerate(turn(model.scene.cameras, views, elevation, resolution=resolution)):
+    cameras = turn(model.scene.cameras, views, config.elevation, resolution=resolution)
+    for i, camera in enumerate(cameras):
         with marked(out / f"view_{i:02d}.png", model.mark) as temporary:
             write_image(temporary, labeled(model.scene.render(camera), config))
     copy_consent(model.folder, out)
