@@ -14,6 +14,7 @@ from ..runtime.progress import Reporter
 from ..stylization import dataset as stage
 from ..stylization import loop as loops
 from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
+from ..stylization.measures import in_words
 from ..stylization.propagators.ebsynth import Waiting
 
 Background = Literal["white", "gray", "black"]
@@ -55,7 +56,7 @@ def stylize(data: Dataset | str | Path, out: Path, stylist: str = "",
         print(waiting)
         return
     report = read_record(out / stage.REPORT, ("measures", "propagator", "seconds"), "report")
-    print(_measures(report["measures"]))
+    print("; ".join(in_words(report["measures"])))
     print(f"propagated by {report['propagator']}; {report['seconds']:.1f} s\n{styled.describe()}")
 
 
@@ -110,17 +111,9 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
     for n in range(start + 1, end + 1):
         report = read_record(video.parent / f"iter{n}" / "report.json", ("measures", "strength"),
                              "report")
-        print(f"iteration {n}, strength {report['strength']:g}: {_measures(report['measures'])}")
+        print(f"iteration {n}, strength {report['strength']:g}: "
+              f"{'; '.join(in_words(report['measures']))}")
     print(f"written: {video}")
-
-
-def _measures(measures: dict) -> str:
-    named = {"warp_error_neighbors": "warp error between neighbors {:.2f} levels",
-             "warp_error_eighth": "an eighth of the turn apart {:.2f}",
-             "sharpness_of_keys": "sharpness {:.2f} of the key views'",
-             "splats_psnr": "splats {:.1f} dB on held-out views"}
-    return ", ".join(t.format(measures[k]) for k, t in named.items()
-                     if isinstance(measures.get(k), float)) or "nothing to measure"
 
 
 def original_flags(argv: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
 from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize
 from ..stylization.key_views import choose_keys
 from ..stylization.loop import loop
+from ..stylization.measures import in_words
 from ..stylization.methods import PROPAGATORS, STYLISTS
 from ..stylization.stylists.preset import PRESETS
 from ..stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
@@ -149,7 +150,7 @@ class StylizePanel(Panel):
         self.bar.value = 1.0
         found = self.report
         self.write("\n".join([f"{name}: {found['propagator']} propagation, "
-                            f"{found['seconds']:.0f} s", *measure_lines(found),
+                            f"{found['seconds']:.0f} s", *in_words(found["measures"]),
                             f"written to {self.folder}"]))
         return self.styled
 
@@ -201,16 +202,6 @@ def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndar
         rows += [frames[i] for i in np.linspace(0, len(frames), views,
                                                 endpoint=False).astype(int)]
     return contact_sheet(rows, columns=views, cell=cell)
-
-
-def measure_lines(report: dict) -> list[str]:
-    """Return the measures of a run in words; what was not measured is left out."""
-    texts = {"warp_error_neighbors": "change of a surface point between neighbors: {:.1f} of 255",
-             "warp_error_eighth": "an eighth of a turn apart: {:.1f}",
-             "sharpness_of_keys": "sharpness: {:.2f} of the key views'",
-             "mask_overlap": "overlap of the outlines: {:.3f}"}
-    return [t.format(report["measures"][k]) for k, t in texts.items()
-            if isinstance(report["measures"].get(k), float)]
 
 
 def paint(dataset: Dataset, path, frame: int | None = None) -> Path:

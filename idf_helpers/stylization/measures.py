@@ -138,6 +138,18 @@ class Pictures(Protocol):
     def __getitem__(self, k: int, /) -> np.ndarray: ...
 
 
+WORDS = {"warp_error_neighbors": "change of a surface point between neighbors: {:.2f} of 255",
+         "warp_error_eighth": "an eighth of the turn apart: {:.2f}",
+         "sharpness_of_keys": "sharpness: {:.2f} of the key views'",
+         "mask_overlap": "overlap of the outlines: {:.3f}",
+         "splats_psnr": "splats: {:.1f} dB on held-out views"}
+
+
+def in_words(measures: dict) -> list[str]:
+    """Return the main measures of a report in words; what was not measured is left out."""
+    return [t.format(measures[k]) for k, t in WORDS.items() if isinstance(measures.get(k), float)]
+
+
 def measure_views(views: Sequence[View], pictures: Pictures, alphas: Pictures,
                   keys: Sequence[int], closed: bool, background=(1.0, 1.0, 1.0)) -> dict:
     """Return the measures of all views, ready for JSON; what cannot be measured is a sentence.

@@ -39,23 +39,17 @@ def color_corrections(views: Sequence[View], keys: Sequence[Key], pictures: Sequ
     if not pairs:
         return np.ones((count, 3)), offset
     total = sum(n for _, _, n, _, _ in pairs)
+    weights = [np.sqrt(n / total) for _, _, n, _, _ in pairs]
+    # log g_i - log g_j = log s_j - log s_i
     for c in range(3):
-        A, b = [], []
-        for i, j, n, mine, other in pairs:
-            w = np.sqrt(n / total)
-            # log g_i - log g_j = log s_j - log s_i
-            A.append(_row(count, {i: w, j: -w}))
-            b.append(w * np.log(max(other[1][c], 1e-3) / max(mine[1][c], 1e-3)))
-        log_gain[:, c] = _solve(A, b, count)
+        log_gain[:, c] = _solve(count, pairs, weights, [
+            np.log(max(other[1][c], 1e-3) / max(mine[1][c], 1e-3))
+            for _, _, _, mine, other in pairs])
     gain = np.clip(np.exp(log_gain - log_gain.mean(0)), *GAINS)
+    # g_i m_i + b_i = g_j m_j + b_j
     for c in range(3):
-        A, b = [], []
-        for i, j, n, mine, other in pairs:
-            w = np.sqrt(n / total)
-            # g_i m_i + b_i = g_j m_j + b_j
-            A.append(_row(count, {i: w, j: -w}))
-            b.append(w * (gain[j, c] * other[0][c] - gain[i, c] * mine[0][c]))
-        offset[:, c] = _solve(A, b, count)
+        offset[:, c] = _solve(count, pairs, weights, [
+            gain[j, c] * other[0][c] - gain[i, c] * mine[0][c] for i, j, _, mine, other in pairs])
     return gain, offset - offset.mean(0)
 
 
@@ -70,13 +64,11 @@ def _overlap(i, j, view, key, other, picture, tolerance):
     return [(i, j, n, (a.mean(0), a.std(0)), (b.mean(0), b.std(0)))]
 
 
-def _row(count, entries):
-    row = np.zeros(count)
-    for k, v in entries.items():
-        row[k] = v
-    return row
-
-
-def _solve(A, b, count):
+def _solve(count, pairs, weights, differences):
+    """Return x (count,) with x_i - x_j near the difference of each pair (i, j), held near 0."""
+    A = np.zeros((len(pairs), count))
+    for row, (i, j, *_), w in zip(A, pairs, weights, strict=True):
+        row[i], row[j] = w, -w
     A = np.concatenate([A, np.sqrt(HOLD / count) * np.eye(count)])
+    b = [w * d for w, d in zip(weights, differences, strict=True)]
     return np.linalg.lstsq(A, np.concatenate([b, np.zeros(count)]), rcond=None)[0]

@@ -128,22 +128,21 @@ def _whole(valid):
 
 def _halved(values, mask):
     """Return the mean over the pixels of the mask in each 2 x 2 block; 0 where there is none."""
-    h, w = (n + n % 2 for n in mask.shape)
-    m = np.zeros((h, w), np.float32)
-    m[:mask.shape[0], :mask.shape[1]] = mask
-    v = np.zeros((h, w, values.shape[2]), np.float32)
-    v[:mask.shape[0], :mask.shape[1]] = values
-    v *= m[..., None]
-    total = v.reshape(h // 2, 2, w // 2, 2, -1).sum((1, 3))
-    count = m.reshape(h // 2, 2, w // 2, 2).sum((1, 3))[..., None]
+    m = np.asarray(mask, np.float32)[..., None]
+    total, count = _blocks(values * m).sum((1, 3)), _blocks(m).sum((1, 3))
     return np.ascontiguousarray(total / np.maximum(count, 1))
 
 
 def _half_mask(mask, share):
-    h, w = (n + n % 2 for n in mask.shape)
-    m = np.zeros((h, w), np.float32)
-    m[:mask.shape[0], :mask.shape[1]] = mask
-    return m.reshape(h // 2, 2, w // 2, 2).mean((1, 3)) >= share
+    return _blocks(np.asarray(mask, np.float32)[..., None]).mean((1, 3))[..., 0] >= share
+
+
+def _blocks(values):
+    """Return (H, W, C) values as (H/2, 2, W/2, 2, C) blocks, with zeros beyond odd edges."""
+    h, w = (n + n % 2 for n in values.shape[:2])
+    v = np.zeros((h, w, values.shape[2]), np.float32)
+    v[:values.shape[0], :values.shape[1]] = values
+    return v.reshape(h // 2, 2, w // 2, 2, -1)
 
 
 @inner
