@@ -48,7 +48,7 @@ DELTAS = {
 
 def pack(gaussians: Gaussians, sh_degree: int = 3, deltas: Mapping[str, np.ndarray] | None = None,
          reach=None) -> bytes:
-    """Gaussians, quantized and put in order; those too faint to see are left out.
+    """Return Gaussians quantized and put in order; those too faint to see are left out.
 
     sh_degree: highest degree of view-dependent color to keep, 0 to 3.
     deltas: means (K, N, 3), log_scales (K, N, 3), quats (K, N, 4), opacity_logits (K, N) and sh
@@ -61,7 +61,8 @@ def pack(gaussians: Gaussians, sh_degree: int = 3, deltas: Mapping[str, np.ndarr
     most = g.opacity_logits if columns is None else g.opacity_logits + columns.most_logit
     seen = most >= np.log(MIN_OPACITY / (1 - MIN_OPACITY))
     if not seen.any():
-        raise IdfError("There is nothing to show", f"0 of {len(gaussians)} Gaussians are visible")
+        raise IdfError("There is nothing to show", f"0 of {len(gaussians)} Gaussians are visible",
+                       "train longer, or leave the clean-up out")
     index = np.flatnonzero(seen)
     index = index[morton_order(g.means[index])]
     head = {"chunk": CHUNK}
@@ -108,7 +109,7 @@ def _delta_columns(deltas: Mapping[str, np.ndarray], n: int, reach) -> _Columns:
                            f"give ({k}, {n}, {width})")
         if not np.isfinite(array).all():
             raise IdfError(f"The deltas hold NaN or infinity in `{name}`",
-                           f"{int((~np.isfinite(array)).sum())} values")
+                           f"{int((~np.isfinite(array)).sum())} values", "train the avatar again")
         values[section] = array.reshape(k, n, width)
     reach = np.ones(k) if reach is None else np.asarray(reach, np.float64).reshape(k)
     # what all weights together can change, against what the eye could tell
@@ -133,7 +134,7 @@ def _delta_sections(g: Gaussians, columns: _Columns, index: np.ndarray) -> dict:
 
 
 def morton_order(points: np.ndarray) -> np.ndarray:
-    """(N,) indices of `points` (N, 3) along a Morton curve through the box of their bulk."""
+    """Return (N,) indices of `points` (N, 3) along a Morton curve through the box of their bulk."""
     lo, hi = np.percentile(points, [1, 99], axis=0)
     cell = (points - lo) / np.maximum(hi - lo, 1e-9)
     cell = (np.clip(cell, 0, 1) * 1023).astype(np.uint64)  # 10 bits an axis
@@ -145,7 +146,7 @@ def morton_order(points: np.ndarray) -> np.ndarray:
 
 
 def pack_quats(quats: np.ndarray) -> np.ndarray:
-    """(N, 4) quaternions of any length -> (N,) uint32, "smallest three"."""
+    """Return quaternions of any length, (N, 4), as (N,) uint32: "smallest three"."""
     q = quats.astype(np.float64) / np.linalg.norm(quats, axis=1, keepdims=True)
     largest = np.argmax(np.abs(q), axis=1)
     rows = np.arange(len(q))

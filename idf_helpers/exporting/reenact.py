@@ -1,6 +1,6 @@
-"""Another head's sequence moves the avatar: expressions as deltas from each side's own rest.
+"""Another head's sequence moves the avatar: expressions as changes from each side's own rest.
 
-Raw values of one person's tracking are not another's: a resting face is zero for nobody. So the
+Raw values of one person's tracking are not another's: no resting face is all zeros. So the
 driver's change from its own neutral is added to the avatar's neutral and clamped to what the avatar
 was trained on. A driver at rest gives the avatar at rest, exactly.
 """
@@ -53,7 +53,7 @@ class Transfer:
         self.place = scene_frame(scene.cameras)
 
     def expression(self, driver) -> np.ndarray:
-        """(E_d,) -> (E,): avatar's neutral + strength · (driver - its neutral), clamped."""
+        """Return (E,) of (E_d,): neutral + strength · (driver - its neutral), clamped."""
         basis = self.scene.basis
         out = basis.neutral.copy()
         ours, theirs = self.pairs
@@ -62,8 +62,8 @@ class Transfer:
         return basis.clamp(out)
 
     def camera(self, driver: Camera) -> Camera:
-        """The avatar's front view, turned about the head as the driver's is from its mean; its
-        three angles each stay within what the avatar was trained at."""
+        """Return the avatar's front view, turned about the head as the driver's is from its
+        mean; its three angles each stay within what the avatar was trained at."""
         from scipy.spatial.transform import Rotation
 
         mean = self.scene.avatar.extra["reference"]

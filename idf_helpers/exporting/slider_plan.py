@@ -28,7 +28,7 @@ GROUPS = (("jaw|mouth|tongue|lip|teeth", "Mouth and jaw"), ("eye(?!brow)|look|bl
 class Slider:
     """One slider of the left-and-right plan.
 
-    label: for people. members: indices of the coefficients that it sets, two where a left and a
+    label: what is shown. members: indices of the coefficients that it sets, two where a left and a
     right one go together; parts: their own labels. group: heading. first: shown before a search.
     low, high: range of the coefficients; start: the neutral value.
     """
@@ -44,18 +44,18 @@ class Slider:
 
 
 def slider_plan(names: Sequence[str], low, high, neutral, influence=None) -> list[Slider]:
-    """Sliders for the coefficients `names` (E,), in the order to show them.
+    """Return sliders for the coefficients `names` (E,), in the order to show them.
 
     low, high, neutral: (E,) trained range and rest. A coefficient without a range gets no slider.
-    influence: (E,) >= 0, how much each changes; those that people have no word for come in its
-    order. Raises IdfError where the lengths differ.
+    influence: (E,) >= 0, how much each changes; those without a common name come in its order.
+    Raises IdfError where the lengths differ.
     """
     names = [str(n) for n in names]
     low, high, neutral = (np.asarray(v, np.float64).ravel() for v in (low, high, neutral))
     if not len(names) == len(low) == len(high) == len(neutral):
         raise IdfError("The expression's names and ranges do not belong together",
                        f"{len(names)} names, {len(low)} and {len(high)} bounds, "
-                       f"{len(neutral)} neutral values")
+                       f"{len(neutral)} neutral values", "train the avatar again")
     weight = np.zeros(len(names)) if influence is None else np.asarray(influence, np.float64)
     moves = high - low > 1e-6
     at = {n: i for i, n in enumerate(names)}
@@ -93,12 +93,12 @@ def slider_plan(names: Sequence[str], low, high, neutral, influence=None) -> lis
 
 
 def full_names(names: Sequence[str], length: int) -> tuple[str, ...]:
-    """`length` names: datasets name only the first coefficients."""
+    """Return `length` names: datasets name only the first coefficients."""
     return (*names, *(f"expression {i + 1}" for i in range(len(names), length)))[:length]
 
 
 def split_side(name: str) -> tuple[str, str]:
-    """("mouthSmile", "L") for mouthSmile_L, mouthSmileLeft; ("jawLeft", "") for a direction."""
+    """Return ("mouthSmile", "L") of mouthSmile_L or mouthSmileLeft, ("jawLeft", "") of that."""
     found = re.fullmatch(r"(.+?)(?:_([LR])|(Left|Right))", name)
     if not found or (found[3] and found[1] in ("jaw", "mouth", "head", "tongue")):
         return name, ""
@@ -106,7 +106,7 @@ def split_side(name: str) -> tuple[str, str]:
 
 
 def group_of(name: str) -> str:
-    """The heading that a coefficient stands under."""
+    """Return the heading that a coefficient stands under."""
     return next(title for pattern, title in GROUPS if re.match(pattern, name, re.IGNORECASE))
 
 

@@ -84,7 +84,7 @@ class SplatViewer(anywidget.AnyWidget):
 
     @t.validate("camera")
     def _named(self, proposal):
-        """What is not named stays as it is; IdfError for another name or no finite number."""
+        """Keep what is not named; IdfError for another name or no finite number."""
         value = proposal["value"]
         ok = set(value) <= {"yaw", "pitch", "distance", "center"} and np.isfinite(
             np.concatenate([np.ravel(np.asarray(v, float)) for v in value.values()] or [[0]])).all()

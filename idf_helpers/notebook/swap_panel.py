@@ -71,7 +71,7 @@ class SwapPanel(Panel):
                                 self.consent]), photo])]
 
     def _new_upload(self) -> None:
-        """An empty upload button in the place of the one before (it cannot be emptied)."""
+        """Put an empty upload button in the place of the one before (it cannot be emptied)."""
         self.upload = w.FileUpload(accept="image/*", multiple=False, description="Upload a photo",
                                    layout=w.Layout(width="200px"))
         self.upload.observe(self._show_photo, names="value")
@@ -84,7 +84,7 @@ class SwapPanel(Panel):
         return open_photo(next(iter(files.values())) if files else self.photo.value)
 
     def _photo_typed(self, change) -> None:
-        """What was chosen last counts: a typed photo takes the place of an uploaded one."""
+        """Let a typed photo take the place of an uploaded one: what was chosen last counts."""
         self._new_upload()
         self._show_photo(change)
 

@@ -75,7 +75,7 @@ class TrainingPanel(Panel):
         return [self.backend, w.HBox([self.amount, self.unit]), self.resolution]
 
     def _fit_unit(self, change=None) -> None:
-        """A method that knows no clock is given in iterations; others as was asked for."""
+        """Give a method that knows no clock iterations, others what was asked for."""
         kind = self._entry()[0].config_type()
         counted = issubclass(kind, CountedConfig)
         if counted and not self.unit.disabled:
