@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"(?:^|`|\b)idf ([a-z]+)\b([^`\n]*)", re.MULTILINE)
 # spellings that the command line rewrites: of people, and of the original's script
-SPELLINGS = {"--budget": "--budget-s", "--main_folder": "main-folder"}
+SPELLINGS = {"--budget": "--budget-s", "--main_folder": "main-folder", "--sides": "--mode"}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,17 @@ def test_commands_are_shown_with_flags_that_they_have(flags):
         for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", rest):
             wanted = SPELLINGS.get(flag, flag).replace("_", "-")
             assert wanted in [*flags[name], "--help"], f"idf {name} {flag}"
+
+
+# of other programs: pip, Blender's script, the web UI, the authors' and graphdeco's scripts
+FOREIGN = {"--extra-index-url", "--api", "--eval", "--white_background", "--skip_train", "--help"}
+
+
+def test_no_flag_is_named_that_no_command_has(flags):
+    known = {name for names in flags.values() for name in names}
+    for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", README):
+        if flag not in FOREIGN:
+            assert SPELLINGS.get(flag, flag).replace("_", "-") in known | {"main-folder"}, flag
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, small_head, capsys):
