@@ -73,8 +73,8 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
     to work first.
     """
     views, reporter = (views or KeyViewConfig()).checked(), reporter or Reporter()
-    data = as_dataset(data, reporter)
     painter = open_stylist(stylist, config)  # its first complaints come before any work
+    data = as_dataset(data, reporter)
     pointwise = painter.pointwise and views.keys is None and views.batch is None
     entry, why = _choose_propagator(propagator, pointwise)
     chosen = entry.name if entry else "none"

@@ -3,9 +3,9 @@ depth of a reconstruction, loaded when they are asked for."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ class DatasetViews(Sequence):
         self.scene, self.resolution = scene, resolution
         self.background, self.bare = BACKGROUNDS[background], bare
         self.depth_offset = 0.0  # world units, taken from the scene's depth; see `settle_depth`
-        self._kept: OrderedDict[int, View] = OrderedDict()
+        self._view = lru_cache(KEPT)(self._load)
 
     def settle_depth(self) -> float:
         """Find by how much the scene's depth lies behind the surface, and take it off from now
@@ -72,7 +72,7 @@ class DatasetViews(Sequence):
         best, plain = int(np.argmin(errors)), errors[OFFSETS.index(0.0)]
         if np.isfinite(errors[best]) and errors[best] < WORTH * plain:
             self.depth_offset = float(steps[best])
-            self._kept.clear()
+            self._view.cache_clear()
         return self.depth_offset
 
     def _neighbors(self, center) -> list[tuple[int, int]]:
@@ -91,19 +91,14 @@ class DatasetViews(Sequence):
     def __getitem__(self, index: int) -> View:
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        index %= len(self)
-        if index not in self._kept:
-            self._kept[index] = self._load(self.frames[index])
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(index)
-        return self._kept[index]
+        return self._view(index % len(self))
 
     @property
     def names(self) -> list[str]:
         return [Path(f.name).as_posix() for f in self.frames]
 
-    def _load(self, frame: Frame) -> View:
+    def _load(self, index: int) -> View:
+        frame = self.frames[index]
         camera = frame.camera.fitted(self.resolution)
         image = resize_area(frame.image(), camera.width, camera.height)
         opaque = image.shape[2] == 3

@@ -7,8 +7,8 @@ closes: after its last key comes its first.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -25,18 +25,13 @@ class Chain:
     def __init__(self, views: Sequence[View]):
         self.views = views
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._fields: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self.step = lru_cache(KEPT)(self._step)
 
-    def step(self, a: int, b: int) -> np.ndarray:
+    def _step(self, a: int, b: int) -> np.ndarray:
         """Return (H, W, 2) float32: where in frame b each pixel of frame a lies, relative."""
-        if (a, b) not in self._fields:
-            gray = [cv2.cvtColor((self.views[k].source() * 255).astype(np.uint8),
-                                 cv2.COLOR_RGB2GRAY) for k in (a, b)]
-            self._fields[a, b] = self._dis.calc(gray[0], gray[1], None)
-            while len(self._fields) > KEPT:
-                self._fields.popitem(last=False)
-        self._fields.move_to_end((a, b))
-        return self._fields[a, b]
+        gray = [cv2.cvtColor((self.views[k].source() * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+                for k in (a, b)]
+        return self._dis.calc(gray[0], gray[1], None)
 
     def places(self, start: int, end: int, direction: int) -> np.ndarray:
         """Return (H, W, 2) float32: where in frame `end` each pixel of `start` lies, absolute.
