@@ -30,8 +30,8 @@ class Mesh:
 
 
 def surface_nets(volume: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) float vertices in grid units and (T, 3) int32 triangles of the surface at `level` of a
-    volume (nx, ny, nz) that is larger inside. IdfError where nothing crosses it."""
+    """Return (V, 3) float vertices in grid units and (T, 3) int32 triangles of the surface at
+    `level` of a volume (nx, ny, nz) that is larger inside. IdfError where nothing crosses it."""
     inside = volume > level
     cells = tuple(n - 1 for n in volume.shape)
     total, count = np.zeros((*cells, 3), np.float32), np.zeros(cells, np.int32)
@@ -83,7 +83,7 @@ def surface_nets(volume: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
 
 
 def extract_mesh(scene, cells: int = 128, views: int = 40, largest: float = 0.01) -> Mesh:
-    """The surface that a scene's depth pictures agree on.
+    """Return the surface that a scene's depth pictures agree on.
 
     scene: any `Scene` with `cameras`. cells: along the longest side of the volume, 16 to 512.
     views: cameras of the scene that are rendered, evenly chosen. largest: loose parts with a

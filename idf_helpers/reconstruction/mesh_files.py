@@ -21,7 +21,7 @@ ARRAY, ELEMENTS = 34962, 34963  # its buffer targets
 
 
 def write_mesh_ply(mesh: Mesh, path) -> None:
-    """Binary little-endian PLY: x y z nx ny nz red green blue, and triangles."""
+    """Write a binary little-endian PLY: x y z nx ny nz red green blue, and triangles."""
     vertex = np.empty(len(mesh.vertices), dtype=[
         *((n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")),
         *((n, "u1") for n in ("red", "green", "blue"))])
@@ -39,7 +39,8 @@ def write_mesh_ply(mesh: Mesh, path) -> None:
 
 
 def write_glb(mesh: Mesh, path, frame: SceneFrame | None = None) -> None:
-    """One node, one mesh. frame: turned so that its up is +y and its front +z, about its center."""
+    """Write one node with one mesh. frame: turned so that its up is +y and its front +z, about its
+    center."""
     vertices, normals = mesh.vertices, mesh.normals
     if frame is not None:
         axes = np.stack([np.cross(frame.up, frame.front), frame.up, frame.front])
@@ -74,7 +75,7 @@ def write_glb(mesh: Mesh, path, frame: SceneFrame | None = None) -> None:
 
 
 def pack_glb(scene: dict, binary: bytes) -> bytes:
-    """The two chunks of a .glb file; `binary` a multiple of four bytes."""
+    """Return the two chunks of a .glb file; `binary` a multiple of four bytes."""
     text = json.dumps(scene, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     size = 12 + 8 + len(text) + 8 + len(binary)

@@ -31,7 +31,7 @@ class View:
     depth: np.ndarray
 
     def points(self) -> np.ndarray:
-        """(N, 6) float32: world position and color of every pixel with a depth."""
+        """Return (N, 6) float32: world position and color of every pixel with a depth."""
         origin, directions = self.camera.rays()
         seen = np.isfinite(self.depth)
         along = self.depth[seen] / (directions[seen] @ self.camera.forward)
@@ -40,7 +40,7 @@ class View:
 
 
 def rendered_views(scene, views: int) -> list[View]:
-    """Renders of up to `views` cameras of the scene, evenly chosen. IdfError where it has none, or
+    """Render of up to `views` cameras of the scene, evenly chosen. IdfError where it has none, or
     where they see nothing."""
     if not scene.cameras:
         raise IdfError("This scene has no cameras to look at it from", "no cameras.json")
@@ -59,7 +59,7 @@ def rendered_views(scene, views: int) -> list[View]:
 
 
 def volume_around(views: list[View], cells: int) -> tuple[np.ndarray, float, tuple]:
-    """Origin (3,), voxel and shape of a grid about everything that the views see."""
+    """Return the origin (3,), voxel and shape of a grid about everything that the views see."""
     points = np.concatenate([v.points()[:, :3] for v in views])
     low, high = np.percentile(points, [OUTLIERS, 100 - OUTLIERS], axis=0)
     voxel = float((high - low).max()) / cells
@@ -68,7 +68,7 @@ def volume_around(views: list[View], cells: int) -> tuple[np.ndarray, float, tup
 
 
 def fuse(views: list[View], origin, voxel: float, shape) -> np.ndarray:
-    """(shape) float32 in [-1, 1], positive inside: minus the mean truncated signed distance.
+    """Return (shape) float32 in [-1, 1], positive inside: minus the mean truncated signed distance.
 
     Each view that has a vertex in its picture says: in front of the surface by d voxels, d up to 3,
     or, where it sees nothing, outside; more than 3 voxels behind the surface it says nothing. A
@@ -118,7 +118,7 @@ def _fuse(origin, voxel, cameras, depths, offsets, enough, volume, counter):
 
 def seen_colors(views: list[View], points: np.ndarray, normals: np.ndarray,
                  within: float) -> np.ndarray:
-    """(N, 3) float32 colors of surface points (N, 3): the mean over the views that see them,
+    """Return (N, 3) float32 colors of surface points (N, 3): the mean over the views that see them,
     weighted by the squared cosine to their normals. within: difference of depth that still counts
     as seen, world units. What hardly a view sees takes the color of the nearest that is seen."""
     from scipy.spatial import cKDTree
@@ -145,9 +145,9 @@ def seen_colors(views: list[View], points: np.ndarray, normals: np.ndarray,
 
 
 def surface_points(scene, count: int = 20_000, views: int = 40, seed: int = 0) -> np.ndarray:
-    """(N, 6) float32 with N <= count: random points of the surface that the scene's depth pictures
-    show, world position and color in [0, 1]; what Gaussians can start from. One point at most
-    in each cell of a grid, so that no part is crowded."""
+    """Return (N, 6) float32 with N <= count: random points of the surface that the scene's depth
+    pictures show, world position and color in [0, 1]; what Gaussians can start from. One point at
+    most in each cell of a grid, so that no part is crowded."""
     seen = rendered_views(scene, views)
     points = np.concatenate([v.points() for v in seen])
     rng = np.random.default_rng(seed)
@@ -159,7 +159,7 @@ def surface_points(scene, count: int = 20_000, views: int = 40, seed: int = 0) -
 
 
 def slope_of(volume: np.ndarray, points: np.ndarray, smooth: float) -> np.ndarray:
-    """(N, 3) float32 unit vectors against the slope of a volume (nx, ny, nz), smoothed over
+    """Return (N, 3) float32 unit vectors against the slope of a volume (nx, ny, nz), smoothed over
     `smooth` voxels, at points (N, 3) in its grid."""
     from scipy import ndimage
 
@@ -174,8 +174,9 @@ def slope_of(volume: np.ndarray, points: np.ndarray, smooth: float) -> np.ndarra
 
 
 def normals_of_depth(camera: Camera, depth: np.ndarray, smooth: float = 1.0) -> np.ndarray:
-    """(H, W, 3) float32 unit normals of a depth picture (H, W), toward the camera; NaN where there
-    is no depth and where a neighbor has none. smooth: pixels, standard deviation of a blur."""
+    """Return (H, W, 3) float32 unit normals of a depth picture (H, W), toward the camera; NaN where
+    there is no depth and where a neighbor has none. smooth: pixels, standard deviation of a blur.
+    """
     from scipy import ndimage
 
     seen = np.isfinite(depth)

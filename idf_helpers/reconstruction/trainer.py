@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,10 +58,10 @@ class State(NamedTuple):
 class ResumableTrainer:
     """A trainer that keeps its last good state and can go back to it.
 
-    A subclass has `config` (with `steps` and `budget`, one of them None), `iteration`, `seconds`,
-    `mse`, `step()`, `scene()`, `count`, `state()` and `restore(state)`, which also sets `_saved`;
-    it multiplies its learning rates by `rate_factor`, sets `_saved` where the state is good, and
-    calls `_roll_back` where it is not.
+    A subclass has `config` (with `steps` and `budget`, one of them None), `rng`, `step()`,
+    `scene()`, `count`, `state()`, which holds the `counters()`, and `restore(state)`, which ends
+    with `set_counters(state)`; it multiplies its learning rates by `rate_factor`, sets `_saved`
+    where the state is good, and calls `_roll_back` where it is not.
 
     rates: what its users can lower, for the message. unit: what the model consists of.
     rate_factor: halved at each rollback.
@@ -71,6 +71,10 @@ class ResumableTrainer:
     unit = "Gaussians"
     rate_factor = 1.0
     rollbacks = 0
+    iteration = 0
+    seconds = 0.0
+    mse: Any = None
+    rng: np.random.Generator
     _saved: State
 
     @property
@@ -94,6 +98,30 @@ class ResumableTrainer:
         """The last good state: what a checkpoint holds. A run that goes on from it takes the same
         path as one that was never stopped, rollbacks included."""
         return self._saved
+
+    def take_mse(self, mse: float) -> None:
+        """Follow the mean squared error of a step."""
+        self.mse = float(mse) if self.mse is None else 0.96 * self.mse + 0.04 * mse
+
+    def counters(self) -> dict:
+        """Return the part of a state's meta that all trainers share."""
+        return {"iteration": self.iteration, "seconds": self.seconds,
+                "mse": None if self.mse is None else float(self.mse),
+                "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
+                "rng": self.rng.bit_generator.state}
+
+    def set_counters(self, state: State) -> None:
+        """Take what `counters` gave; `state` is the last good one from now on."""
+        meta = state.meta
+        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
+        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
+        self.rng.bit_generator.state = meta["rng"]
+        self._saved = state
+
+    def report(self, **counts) -> dict:
+        """Return what a scene's `training` holds."""
+        return {"iterations": self.iteration, "seconds": round(self.seconds, 3),
+                "rollbacks": self.rollbacks} | counts
 
     def progress(self) -> Progress:
         """Return how far the training is, with a preview of the state right now."""

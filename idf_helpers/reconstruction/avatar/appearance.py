@@ -21,11 +21,11 @@ class Appearance:
         self.table = np.zeros((count, 6), np.float32)
 
     def of(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Gain and offset of frame i, (3,) float32 each."""
+        """Return gain and offset of frame i, (3,) float32 each."""
         return 1 + self.table[i, :3], self.table[i, 3:].copy()
 
     def step(self, i: int, gradient: np.ndarray, factor: float) -> None:
-        """gradient: (6,) dL/d(gain, offset). A step in its direction, of at most RATE."""
+        """Move frame i against a (6,) gradient dL/d(gain, offset), by at most RATE."""
         size = np.abs(gradient).max()
         if not np.isfinite(size):
             return  # the step itself rolls back

@@ -65,7 +65,8 @@ class ExpressionBasis:
         return (self.high - self.low > 1e-6) & (np.abs(self.weights).max(axis=1, initial=0) > 0)
 
     def expression(self, value=None) -> np.ndarray:
-        """(E,) float32: None = neutral; a dict of names = `edit`; else E finite numbers as given.
+        """Return (E,) float32: None = neutral; a dict of names = `edit`; else E finite numbers as
+        given.
 
         IdfError: another number of values, NaN or infinity.
         """
@@ -84,7 +85,8 @@ class ExpressionBasis:
         return e
 
     def edit(self, values: dict[str, float], start=None) -> np.ndarray:
-        """`start` (neutral where None) with the named values set, clamped to the trained range.
+        """Return `start` (neutral where None) with the named values set, clamped to the trained
+        range.
 
         A name without its side sets both: "eyeBlink" is "eyeBlink_L" and "eyeBlink_R".
         IdfError: a name that the avatar does not have, or a value that is no finite number.
@@ -99,7 +101,8 @@ class ExpressionBasis:
         return self.clamp(out)
 
     def indices(self, name: str) -> list[int]:
-        """Places of a name, of both sides where it is given without. IdfError for none."""
+        """Return the places of a name, of both sides where it is given without. IdfError for none.
+        """
         wanted = [(name,), *(tuple(name + side for side in sides) for sides in SIDES)]
         for group in wanted:
             found = [self.names.index(n) for n in group if n in self.names]
@@ -111,11 +114,11 @@ class ExpressionBasis:
                                         if m], 6), "use one of its names")
 
     def clamp(self, expression) -> np.ndarray:
-        """Within the trained range: beyond it nothing was seen."""
+        """Return the values within the trained range: beyond it nothing was seen."""
         return np.clip(np.asarray(expression, np.float32), self.low, self.high)
 
     def coefficients(self, expression) -> np.ndarray:
-        """(E,) -> (K,) float32 weights of the basis."""
+        """Return the (K,) float32 weights of the basis for an expression (E,)."""
         return ((np.asarray(expression, np.float32) - self.neutral) @ self.weights).astype(
             np.float32)
 
@@ -140,7 +143,8 @@ class BlendAvatar:
     meta: dict = field(default_factory=dict)
 
     def at(self, expression=None) -> Gaussians:
-        """The head at an expression: None, E numbers, or named values (see `ExpressionBasis`)."""
+        """Return the head at an expression: None, E numbers, or named values (see
+        `ExpressionBasis`)."""
         w = self.basis.coefficients(self.basis.expression(expression))
         out = {}
         for name, values in self.gaussians.arrays().items():
@@ -153,20 +157,14 @@ class BlendAvatar:
         return Gaussians(**out)
 
     def frozen(self, expression=None) -> Gaussians:
-        """`at` with the still part appended: one splat model at one expression."""
+        """Return `at` with the still part appended: one splat model at one expression."""
         head = self.at(expression)
-        if self.still is None or not len(self.still):
-            return head
-        k = head.sh.shape[1]
-        sh = np.zeros((len(self.still), k, 3), np.float32)
-        sh[:, :min(k, self.still.sh.shape[1])] = self.still.sh[:, :k]
-        parts = self.still.arrays() | {"sh": sh}
-        return Gaussians(**{n: np.concatenate([a, parts[n]]) for n, a in head.arrays().items()})
+        return head if self.still is None else head.joined(self.still)
 
     # --- on disk ----------------------------------------------------------------------------------
 
     def save(self, path) -> None:
-        """One versioned npz, written atomically."""
+        """Write one versioned npz, atomically."""
         arrays = {f"basis.{n}": getattr(self.basis, n)
                   for n in ("weights", "mean", "low", "high", "neutral")}
         arrays |= {f"neutral.{n}": a for n, a in self.gaussians.arrays().items()}
@@ -183,8 +181,8 @@ class BlendAvatar:
 
     @classmethod
     def load(cls, path) -> BlendAvatar:
-        """path: the npz, or the run folder that holds it. IdfError: missing, damaged, or of a
-        newer version."""
+        """Return the avatar of an npz, or of the run folder that holds it. IdfError: missing,
+        damaged, or of a newer version."""
         path = Path(path)
         path = path / FILE if path.is_dir() else path
         if not path.is_file():
@@ -227,7 +225,7 @@ def _delta(values: np.ndarray, name: str, k: int, n: int) -> np.ndarray:
 # --- cameras as plain values ----------------------------------------------------------------------
 
 def camera_values(camera: Camera) -> dict:
-    """A camera for `meta`."""
+    """Return a camera for `meta`."""
     return {"c2w": np.asarray(camera.c2w).tolist(), "fx": camera.fx, "fy": camera.fy,
             "cx": camera.cx, "cy": camera.cy, "width": camera.width, "height": camera.height}
 

@@ -12,7 +12,7 @@ MARGIN = 0.05  # alpha this near to the silhouette costs less than its full dist
 
 @kernel
 def compose(rgb, alpha, behind, picture, gain, offset, target, shown, counter):
-    """shown = gain (rgb + (1 - alpha) behind) + offset; target = picture as planes."""
+    """Compute shown = gain (rgb + (1 - alpha) behind) + offset; target = picture as planes."""
     height, width = alpha.shape
     one, scale = np.float32(1), np.float32(1 / 255)
     row = first_item(counter)
@@ -28,7 +28,7 @@ def compose(rgb, alpha, behind, picture, gain, offset, target, shown, counter):
 @kernel
 def split_gradient(gradient, rgb, alpha, behind, silhouette, gain, weight, d_rgb, d_alpha, sums,
                     counter):
-    """Back through `compose`, plus weight · d|alpha - silhouette|, rounded near zero; sums:
+    """Go back through `compose`, plus weight · d|alpha - silhouette|, rounded near zero; sums:
     (H, 6) of dL/dgain and dL/doffset by row."""
     height, width = alpha.shape
     one = np.float32(1)

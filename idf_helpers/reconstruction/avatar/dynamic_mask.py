@@ -31,7 +31,7 @@ class ErrorTable:
         self.seen = np.zeros((gaussians, frames), np.float32)
 
     def add(self, frame: int, rasterizer, residual: np.ndarray) -> None:
-        """After a forward(train=True) of the frame. residual: (3, H, W) picture - render.
+        """Add a frame, after a forward(train=True) of it. residual: (3, H, W) picture - render.
 
         The gradient of sum(residual · picture) by a Gaussian's color is the sum of its blending
         weights times the residual: the rasterizer's own backward, at one more pass for the weights.
@@ -44,7 +44,8 @@ class ErrorTable:
         self.errors[:, frame] = sums[:n] / np.maximum(weight, 1e-6)[:, None]
 
     def follows(self, z: np.ndarray, pose: np.ndarray) -> np.ndarray:
-        """(N,) amplitude of the color error, in [0, 1], that z (F, K) explains beyond pose (F, P).
+        """Return (N,) amplitude of the color error, in [0, 1], that z (F, K) explains beyond pose
+        (F, P).
 
         Least squares; what as many random regressors would explain of the same error is taken off.
         """
@@ -69,7 +70,8 @@ class ErrorTable:
 
 def moving(means: np.ndarray, opacities: np.ndarray, follows: np.ndarray,
            threshold: float) -> np.ndarray:
-    """(N,) bool: Gaussians whose surroundings follow the expression by more than `threshold`.
+    """Return (N,) bool: Gaussians whose surroundings follow the expression by more than
+    `threshold`.
 
     Every Gaussian takes the mean over its neighbors, weighted by opacity: movement has extent, a
     stray one does not move alone, and what lies behind lips must be free to come out.

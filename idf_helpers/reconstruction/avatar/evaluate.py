@@ -35,7 +35,7 @@ class FrameMetrics:
     psnr_moving: float
 
     def row(self) -> dict:
-        """For JSON and tables: None for what is not finite."""
+        """Return the fields for JSON and tables: None for what is not finite."""
         return {"model": self.model, "view": self.name} | {
             k: float(v) if np.isfinite(v := getattr(self, k)) else None
             for k in ("psnr", "ssim", "psnr_head", "psnr_moving")}
@@ -56,7 +56,7 @@ class AvatarMetrics:
         return [f.row() for f in self.frames]
 
     def mean(self, model: str, key: str) -> float:
-        """Mean over the frames with a finite value; NaN where there is none."""
+        """Return the mean over the frames with a finite value; NaN where there is none."""
         values = np.array([getattr(f, key) for f in self.of(model)])
         values = values[np.isfinite(values)]
         return float(values.mean()) if len(values) else float("nan")
@@ -117,7 +117,7 @@ def evaluate_avatar(scene: AvatarScene, frames: Iterable[Frame], resolution: int
 
 
 def head_box(frame: Frame, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a frame's head box; all of them where it has none."""
+    """Return the rows and columns of a frame's head box; all of them where it has none."""
     if frame.bbox is None:
         return slice(0, height), slice(0, width)
     r0, r1, c0, c1 = np.clip(frame.bbox, 0, 1) * (height, height, width, width)

@@ -8,8 +8,8 @@ import numpy as np
 
 
 def principal_weights(expressions: np.ndarray, rank: int) -> np.ndarray:
-    """(E, rank) float32: principal directions of (N, E) expressions, scaled so that the first
-    weight has unit variance. Values that never change get no weight; a rank above that of the
+    """Return (E, rank) float32: principal directions of (N, E) expressions, scaled so that the
+    first weight has unit variance. Values that never change get no weight; a rank above that of the
     expressions leaves zeros."""
     centered = expressions - expressions.mean(axis=0)
     out = np.zeros((expressions.shape[1], rank), np.float64)
@@ -23,6 +23,6 @@ def principal_weights(expressions: np.ndarray, rank: int) -> np.ndarray:
 
 
 def neutral_expression(expressions: np.ndarray) -> np.ndarray:
-    """(E,) the face at rest: the expression of the smallest norm among those seen; both face models
-    with weights and principal components have zero as their resting face."""
+    """Return (E,) the face at rest: the expression of the smallest norm among those seen; both face
+    models with weights and principal components have zero as their resting face."""
     return expressions[int(np.argmin((expressions.astype(np.float64)**2).sum(axis=1)))].copy()

@@ -34,7 +34,7 @@ class FrameCache:
 
     def build(self, picture: Callable[[int], np.ndarray],
               progress: Callable[[int], None] | None = None) -> FrameCache:
-        """Fills what is missing; picture(i) -> uint8 (H, W, C). IdfError where the disk is short.
+        """Fill what is missing; picture(i) -> uint8 (H, W, C). IdfError where the disk is short.
         """
         done = self.done
         size = int(np.prod(self.shape, dtype=np.int64))
@@ -84,7 +84,7 @@ class FrameCache:
                                                 "shape": list(self.shape)})
 
     def array(self) -> np.ndarray:
-        """(N, H, W, C) uint8, read-only, in the file's pages."""
+        """Return (N, H, W, C) uint8, read-only, in the file's pages."""
         return np.memmap(self.file, np.uint8, "r", shape=self.shape)
 
     def remove(self) -> None:

@@ -57,11 +57,11 @@ class FrameSource:
         return len(self.frames)
 
     def close(self) -> None:
-        """Drops a temporary cache."""
+        """Drop a temporary cache."""
         if self._temporary:
             self.pictures = None
             self.cache.remove()
 
     def frame(self, i: int) -> np.ndarray:
-        """(H, W, 3) uint8."""
+        """Return (H, W, 3) uint8."""
         return np.asarray(self.pictures[i])

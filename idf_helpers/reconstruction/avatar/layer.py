@@ -50,7 +50,7 @@ class BlendLayer:
         return self.deltas.shape[1]
 
     def at(self, z: np.ndarray, p: np.ndarray) -> Gaussians:
-        """The Gaussians at z (K,) and p (P,), float32."""
+        """Return the Gaussians at z (K,) and p (P,), float32."""
         out = {k: np.empty_like(a) for k, a in self.gaussians.arrays().items()}
         run_on_threads(_blend, *_rows(self.gaussians.arrays()), self.deltas, self.shade, self.moves,
                        _f32(z), _f32(p), *_rows(out))
@@ -82,11 +82,12 @@ class BlendLayer:
                        np.float32(sparsity), first, correction)
 
     def motion(self) -> np.ndarray:
-        """(N,) how much each Gaussian's place changes: length of its position deltas."""
+        """Return (N,) how much each Gaussian's place changes: length of its position deltas."""
         return np.sqrt((self.deltas[:, :, :3] ** 2).sum(axis=(1, 2)))
 
     def densify(self, config, radius: float, grow: bool, rng: np.random.Generator) -> None:
-        """`splats.densify.densify` with the changes copied along with the Gaussians."""
+        """Run `splats.densify.densify`, with the changes copied along with the Gaussians.
+        """
         extra = {"deltas": self.deltas, "shade": self.shade, "moves": self.moves,
                  "d2": self.second, "s2": self.shade_second}
         table = SimpleNamespace(
@@ -111,7 +112,7 @@ class BlendLayer:
     # --- state ------------------------------------------------------------------------------------
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Copies of everything that the rest of a training depends on."""
+        """Return copies of everything that the rest of a training depends on."""
         out = {"deltas": self.deltas, "shade": self.shade, "moves": self.moves, "d1": self.first,
                "d2": self.second, "s1": self.shade_first, "s2": self.shade_second,
                "screen.total": self.statistics.total, "screen.count": self.statistics.count}

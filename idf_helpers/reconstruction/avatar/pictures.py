@@ -29,7 +29,7 @@ STRIP = 5
 
 def held_out_sheet(scene: AvatarScene, frames: list[Frame], captions: list[str],
                    resolution: int | None, count: int = 8) -> np.ndarray:
-    """uint8 sheet: pictures above, renders below, `count` frames evenly over the split."""
+    """Return a uint8 sheet: pictures above, renders below, `count` frames evenly over the split."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
     targets = [Target.of(frames[i], resolution, scene.background) for i in chosen]
     renders = [scene.render(t.camera, frames[i].expression, t.background)
@@ -38,8 +38,8 @@ def held_out_sheet(scene: AvatarScene, frames: list[Frame], captions: list[str],
 
 
 def known_edits(basis: ExpressionBasis, count: int = STRIP) -> list[tuple[str, np.ndarray]]:
-    """Up to `count` named expressions (label, (E,)), by name where the names are known, else the
-    basis values that changed most in training, each at the end of its range."""
+    """Return up to `count` named expressions (label, (E,)), by name where the names are known, else
+    the basis values that changed most in training, each at the end of its range."""
     out = []
     for label, values in EDITS:
         if all(known(basis, name) for name in values):
@@ -54,14 +54,14 @@ def known_edits(basis: ExpressionBasis, count: int = STRIP) -> list[tuple[str, n
 
 
 def known(basis: ExpressionBasis, name: str) -> bool:
-    """Whether the avatar has the name and saw it move."""
+    """Return whether the avatar has the name and saw it move."""
     names = [name, *(name + side for side in ("_L", "_R", "Left", "Right"))]
     return any(n in basis.names and basis.moving[basis.names.index(n)] for n in names)
 
 
 def edit_strip(scene: AvatarScene, camera: Camera | None = None, resolution: int | None = 256,
                cell: int = 224) -> np.ndarray:
-    """uint8 strip: neutral, then named expressions, from the front."""
+    """Return a uint8 strip: neutral, then named expressions, from the front."""
     camera = (camera or scene.front).fitted(resolution)
     edits = [("neutral", None), *known_edits(scene.basis)]
     return contact_sheet([scene.render(camera, e) for _, e in edits], columns=len(edits), cell=cell,
@@ -70,8 +70,8 @@ def edit_strip(scene: AvatarScene, camera: Camera | None = None, resolution: int
 
 def tour(scene: AvatarScene, frames: int, resolution: int | None
          ) -> Iterator[tuple[Camera, np.ndarray]]:
-    """A camera and an expression for each frame of a video: the head sways within the poses it was
-    trained at while it goes through the named expressions and back."""
+    """Return a camera and an expression for each frame of a video: the head sways within the poses
+    it was trained at while it goes through the named expressions and back."""
     basis = scene.basis
     stops = [basis.neutral]
     for _, e in known_edits(basis):
@@ -91,7 +91,7 @@ def tour(scene: AvatarScene, frames: int, resolution: int | None
 
 
 def swayed(camera: Camera, place, angle: float) -> Camera:
-    """The camera turned about the vertical through the head by `angle` radians."""
+    """Return the camera turned about the vertical through the head by `angle` radians."""
     from scipy.spatial.transform import Rotation
 
     if place is None or not angle:

@@ -8,14 +8,14 @@ from ...data.cameras import Camera
 
 
 def mean_rotation(cameras: list[Camera]) -> np.ndarray:
-    """(3, 3) rotation nearest to the mean of the cameras' (chordal mean)."""
+    """Return (3, 3) rotation nearest to the mean of the cameras' (chordal mean)."""
     u, _, vt = np.linalg.svd(np.mean([c.c2w[:3, :3] for c in cameras], axis=0))
     return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
 def pose_features(camera: Camera, reference: np.ndarray, count: int) -> np.ndarray:
-    """(count,) float32: rotation vector from the reference rotation in units of 20°, for 9 also its
-    squares and products; 0 numbers for 0."""
+    """Return (count,) float32: rotation vector from the reference rotation in units of 20°, for 9
+    also its squares and products; 0 numbers for 0."""
     if count == 0:
         return np.zeros(0, np.float32)
     import cv2

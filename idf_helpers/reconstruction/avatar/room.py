@@ -12,8 +12,8 @@ MEDIAN_FRAMES = 41
 
 
 def read_background(dataset: Dataset, width: int, height: int, mode: str = "file") -> np.ndarray:
-    """(height, width, 3) uint8. mode: see `AvatarConfig.background`. IdfError where it is missing
-    or of another shape than the frames."""
+    """Return (height, width, 3) uint8. mode: see `AvatarConfig.background`. IdfError where it is
+    missing or of another shape than the frames."""
     if mode in ("white", "black"):
         return np.full((height, width, 3), 255 if mode == "white" else 0, np.uint8)
     if mode == "median":
@@ -37,7 +37,7 @@ def read_background(dataset: Dataset, width: int, height: int, mode: str = "file
 
 
 def matte(picture: np.ndarray, background: np.ndarray, threshold: int = 12) -> np.ndarray:
-    """(H, W) uint8, 255 where the picture shows something before the background.
+    """Return (H, W) uint8, 255 where the picture shows something before the background.
 
     Differences above `threshold` of 255 in any channel, small gaps closed, holes filled, specks
     dropped: a first guess of the silhouette, where head and room differ in color.

@@ -74,14 +74,14 @@ class AvatarScene:
         return max(self._cameras, key=lambda c: np.trace(reference.T @ c.c2w[:3, :3]))
 
     def at(self, camera: Camera, expression=None) -> Gaussians:
-        """What is drawn for a camera and an expression, in the head's frame."""
+        """Return what is drawn for a camera and an expression, in the head's frame."""
         basis = self.avatar.basis
         z = basis.coefficients(basis.expression(expression))
         head = self._head.at(z, self._pose(camera, self._head.shade.shape[1]))
         if self._torso is None:
             return head
         torso = self._torso.at(self._pose(camera, self._torso.rank), np.zeros(0))
-        return joined(head, to_head_frame(torso, camera))
+        return head.joined(to_head_frame(torso, camera))
 
     def _pose(self, camera: Camera, count: int) -> np.ndarray:
         """Within the trained range: light and shoulders do not go on beyond what was seen."""
@@ -90,7 +90,7 @@ class AvatarScene:
         return np.clip(p, span[0], span[1])
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1].
+        """Return (H, W, 3) float32 in [0, 1].
 
         expression: None = neutral, E numbers, or named values such as {"jawOpen": 0.6}, clamped to
         the trained range. background: (3,) in [0, 1] or a picture (H, W, 3) of that kind; None =
@@ -99,7 +99,7 @@ class AvatarScene:
         return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
-        """The same view with alpha and depth."""
+        """Return the same view with alpha and depth."""
         g = self.at(camera, expression)
         out = self.rasterizer.forward(g, camera, np.zeros(3, np.float32), train=False)
         alpha = np.clip(out.alpha, 0, 1)
@@ -120,7 +120,7 @@ class AvatarScene:
 # --- from and to the file -------------------------------------------------------------------------
 
 def head_layer(avatar: BlendAvatar) -> BlendLayer:
-    """The head as one layer; its Gaussians are the neutral ones."""
+    """Return the head as one layer; its Gaussians are the neutral ones."""
     shade = avatar.extra["shade"]
     layer = BlendLayer(avatar.gaussians, avatar.basis.rank, shade.shape[1])
     for name, columns in COLUMNS.items():
@@ -145,7 +145,7 @@ def torso_layer(avatar: BlendAvatar) -> BlendLayer | None:
 def pack_avatar(basis, mean_w: np.ndarray, head: BlendLayer, torso: BlendLayer | None, *,
                 reference: np.ndarray, pose_range: np.ndarray, cameras: list[Camera],
                 background: np.ndarray | None, meta: dict) -> BlendAvatar:
-    """The file's form: base moved from the mean expression to the neutral one.
+    """Return the file's form: base moved from the mean expression to the neutral one.
 
     mean_w: (K,) weights of the neutral expression counted from the layer's own zero.
     reference: (3, 3) camera rotation at which pose features are zero. pose_range: (2, 9) lowest
@@ -173,7 +173,7 @@ def pack_avatar(basis, mean_w: np.ndarray, head: BlendLayer, torso: BlendLayer |
 # --- layers in one frame --------------------------------------------------------------------------
 
 def to_head_frame(g: Gaussians, camera: Camera) -> Gaussians:
-    """Gaussians given in the camera's frame (OpenGL axes), which is the room's, in the head's."""
+    """Return Gaussians of the camera's frame (OpenGL axes), which is the room's, in the head's."""
     R, t = camera.c2w[:3, :3], camera.c2w[:3, 3]
     turned = g.quats @ left_product(R).T
     return Gaussians((g.means @ R.T + t).astype(np.float32), g.log_scales,
@@ -181,17 +181,8 @@ def to_head_frame(g: Gaussians, camera: Camera) -> Gaussians:
 
 
 def left_product(R: np.ndarray) -> np.ndarray:
-    """(4, 4) L with quaternion(R)·q = L q, (w, x, y, z); orthogonal."""
+    """Return (4, 4) L with quaternion(R)·q = L q, (w, x, y, z); orthogonal."""
     from scipy.spatial.transform import Rotation
 
     x, y, z, w = Rotation.from_matrix(R).as_quat()
     return np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
-
-
-def joined(a: Gaussians, b: Gaussians) -> Gaussians:
-    """Both, with the harmonics of `a`."""
-    k = a.sh.shape[1]
-    sh = np.zeros((len(b), k, 3), np.float32)
-    sh[:, :min(k, b.sh.shape[1])] = b.sh[:, :k]
-    parts = b.arrays() | {"sh": sh}
-    return Gaussians(**{n: np.concatenate([values, parts[n]]) for n, values in a.arrays().items()})

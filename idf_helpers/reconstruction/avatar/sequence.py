@@ -12,7 +12,8 @@ from ...errors import IdfError, shorten
 
 
 def check_expressions(frames: list[Frame]) -> None:
-    """IdfError: no frames, frames without expression, of another length, NaN, or no change."""
+    """Raise IdfError: no frames, frames without expression, of another length, NaN, or no change.
+    """
     if not frames:
         raise IdfError("There is no frame to train on", "0 frames in the train split",
                        "give a dataset whose transforms_train.json names pictures")
@@ -40,7 +41,7 @@ def check_expressions(frames: list[Frame]) -> None:
 
 
 def expression_names(dataset: Dataset) -> tuple[str, ...]:
-    """A name for each value: those of the dataset, then "e53", "e54", … by their place."""
+    """Return a name for each value: those of the dataset, then "e53", "e54", … by their place."""
     frame = next(f for f in dataset.frames if f.expression is not None)
     n = len(frame.expression)
     names = list(dataset.expression_names[:n])
@@ -51,13 +52,13 @@ def expression_names(dataset: Dataset) -> tuple[str, ...]:
 
 
 def sequence_number(frame: Frame) -> int | None:
-    """The last number in a frame's name: its place in the video."""
+    """Return the last number in a frame's name: its place in the video."""
     digits = re.findall(r"\d+", frame.name)
     return int(digits[-1]) if digits else None
 
 
 def hold_out_last(dataset: Dataset, count: int) -> Dataset:
-    """The same frames in the order of their numbers, the last `count` as the test split, all
+    """Return the same frames in the order of their numbers, the last `count` as the test split, all
     others for training, as NeRFace's and INSTA's protocols do. IdfError for too few frames."""
     frames = sorted(dataset.frames, key=lambda f: (sequence_number(f) is None,
                                                    sequence_number(f) or 0, f.name))
@@ -77,7 +78,7 @@ def split_for(dataset: Dataset, holdout_last: int | None) -> Dataset:
 
 
 def gaps(frames: list[Frame]) -> list[tuple[int, int]]:
-    """(last before, first after) where numbers are missing in the middle of a sequence."""
+    """Return (last before, first after) where numbers are missing in the middle of a sequence."""
     numbers = sorted({n for n in map(sequence_number, frames) if n is not None})
     if len(numbers) < 3:
         return []

@@ -21,7 +21,8 @@ WIDTH = 0.7  # standard deviation in distances between neighbors
 
 
 def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
-    """(H, W) bool, pixels of shoulders that stay in the room; None where they turn with the head.
+    """Return (H, W) bool, pixels of shoulders that stay in the room; None where they turn with the
+    head.
 
     views: frames with their silhouettes as alpha. mode: "auto", "on" (whatever the rim tells) or
     "off".
@@ -54,8 +55,8 @@ def _reaching_down(mask: np.ndarray) -> np.ndarray | None:
 
 def initial_torso(views: TrainingViews, region: np.ndarray, rng: np.random.Generator, config,
                   rank: int, depth: float) -> BlendLayer:
-    """A layer in the camera's frame that shows `region` (H, W) bool: a sheet that is a little
-    thick, `depth` from the camera, in the mean color of the frames."""
+    """Return a layer in the camera's frame that shows `region` (H, W) bool: a sheet that is a
+    little thick, `depth` from the camera, in the mean color of the frames."""
     rows, columns = np.nonzero(region)
     count = int(np.clip(config.initial // 4, 64, 8 * len(rows)))
     pick = rng.integers(len(rows), size=count)

@@ -33,7 +33,7 @@ from .frame_source import FrameSource
 from .layer import BlendLayer
 from .pose import mean_rotation, pose_features
 from .room import matte
-from .scene import AvatarScene, joined, left_product, pack_avatar, to_head_frame
+from .scene import AvatarScene, left_product, pack_avatar, to_head_frame
 from .torso import initial_torso, steady_region
 
 HULL_FRAMES = 60  # that the silhouette is carved from
@@ -78,10 +78,7 @@ class Trainer(ResumableTrainer):
         self.torso: BlendLayer | None = torso
         self.appearance = Appearance(len(source))
         self.order = self.rng.permutation(len(source))
-        self.iteration = 0
-        self.seconds = 0.0
         self.released = False  # whether the expression moves anything yet
-        self.mse: float | None = None
         height, width = source.background.shape[:2]
         self._behind = np.ascontiguousarray(
             (source.background / np.float32(255)).transpose(2, 0, 1), np.float32)
@@ -131,7 +128,7 @@ class Trainer(ResumableTrainer):
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """One frame: render, compare, move. Returns the loss.
+        """Take one frame: render, compare, move; return the loss.
 
         Non-finite numbers bring back the last good state (at most 50 steps old) with half the
         learning rates; IdfError after three times.
@@ -165,7 +162,7 @@ class Trainer(ResumableTrainer):
                             np.zeros(0), rates, units, DELTA_RATE, SHADE_RATE, DECAY,
                             c.sparsity / n, self.iteration, 1)
             self.torso.statistics.add(gradients.screen[n:], gradients.visible[n:])
-        self.mse = float(loss.mse) if self.mse is None else 0.96 * self.mse + 0.04 * loss.mse
+        self.take_mse(loss.mse)
         self._densify_if_due()
         if self.iteration % len(self.source) == 0:
             self.order = self.rng.permutation(len(self.source))
@@ -248,11 +245,11 @@ class Trainer(ResumableTrainer):
         g = self.head.at(z, self.poses[i, :self.config.shade_rank])
         if self.torso is None:
             return g
-        return joined(g, to_head_frame(self.torso.at(self.poses[i, :TORSO_RANK], np.zeros(0)),
-                                       self.source.cameras[i]))
+        return g.joined(to_head_frame(self.torso.at(self.poses[i, :TORSO_RANK], np.zeros(0)),
+                                      self.source.cameras[i]))
 
     def warm_up(self) -> None:
-        """Compiles (or loads) every kernel, so that the clock does not count it; no effect on the
+        """Compile (or load) every kernel, so that the clock does not count it; no effect on the
         result."""
         saved = self._saved
         self.step()
@@ -261,31 +258,24 @@ class Trainer(ResumableTrainer):
     # --- state ------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """A copy of everything that the rest of the run depends on."""
+        """Return a copy of everything that the rest of the run depends on."""
         arrays = {"order": self.order.copy(), "weights": self.weights.copy(),
                   "appearance": self.appearance.table.copy()}
         arrays |= self.head.arrays("head.")
         if self.torso is not None:
             arrays |= self.torso.arrays("torso.")
-        return State(arrays, {
-            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
-            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks, "released": self.released,
-            "rng": self.rng.bit_generator.state})
+        return State(arrays, self.counters() | {"released": self.released})
 
     def restore(self, state: State) -> None:
-        """Goes to a state of the same source and config; what follows does not change `state`."""
+        """Go to a state of the same source and config; what follows does not change `state`."""
         self.head = BlendLayer.from_arrays(state.arrays, "head.")
         if self.torso is not None:
             self.torso = BlendLayer.from_arrays(state.arrays, "torso.")
         self.order = state.arrays["order"].copy()
         self.weights = state.arrays["weights"].copy()
         self.appearance.table = state.arrays["appearance"].copy()
-        meta = state.meta
-        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
-        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
-        self.released = meta["released"]
-        self.rng.bit_generator.state = meta["rng"]
-        self._saved = state
+        self.released = state.meta["released"]
+        self.set_counters(state)
 
     def _save_state(self) -> None:
         state = self.state()
@@ -302,7 +292,7 @@ class Trainer(ResumableTrainer):
         return len(self.head) + (len(self.torso) if self.torso is not None else 0)
 
     def scene(self) -> AvatarScene:
-        """What is there now, a copy."""
+        """Return what is there now, a copy."""
         source = self.source
         neutral = neutral_expression(source.expressions)
         basis = ExpressionBasis(source.names, self.weights.copy(), self.mean,
@@ -318,15 +308,13 @@ class Trainer(ResumableTrainer):
             pose_range=np.stack([self.poses.min(axis=0), self.poses.max(axis=0)]),
             cameras=cameras, background=source.background,
             meta={"resolution": max(source.background.shape[:2])})
-        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
-                  "num_gaussians": len(avatar.frozen()), "moving": int(head.moves.sum()),
-                  "rollbacks": self.rollbacks}
+        report = self.report(num_gaussians=len(avatar.frozen()), moving=int(head.moves.sum()))
         return AvatarScene(avatar, self.rasterizer, report)
 
 
 def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
-    """Silhouettes of all frames as (N, H, W, 1) in a cache of their own: the alpha of pictures that
-    have one, else `matte`."""
+    """Return the silhouettes of all frames as (N, H, W, 1) in a cache of their own: the alpha of
+    pictures that have one, else `matte`."""
     height, width = source.background.shape[:2]
 
     def picture(i):
@@ -345,7 +333,7 @@ def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
 def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *, run=None,
         rasterizer=None, progress: Callable[[Progress], None] | None = None,
         progress_every_s: float = 0.5) -> AvatarScene:
-    """Trains until the iterations or the budget of `config` are used up.
+    """Train until the iterations or the budget of `config` are used up.
 
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
     at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in

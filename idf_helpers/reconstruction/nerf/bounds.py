@@ -37,9 +37,9 @@ class Bounds:
 
 
 def find_bounds(views: TrainingViews) -> Bounds:
-    """The box of the visual hull (pictures with alpha), or of one scene radius about the point that
-    the cameras look at. IdfError: empty alpha, silhouettes without a common volume, cameras
-    inside the object."""
+    """Return the box of the visual hull (pictures with alpha), or of one scene radius about the
+    point that the cameras look at. IdfError: empty alpha, silhouettes without a common volume,
+    cameras inside the object."""
     scene = views.scene
     if not views.has_alpha:
         half = OPAQUE_CUBE * scene.radius
@@ -90,7 +90,7 @@ def _check_outside(cameras: list[Camera], mask, origin, voxel: float) -> None:
 
 def carve(views: TrainingViews, origin, voxel: float, shape, where=None,
           enough: int | None = None) -> np.ndarray:
-    """The visual hull at the vertices of a grid: (shape) bool.
+    """Return the visual hull at the vertices of a grid: (shape) bool.
 
     A vertex stays where no view sees the outside of the silhouette within a voxel of it, and
     `enough` views (None: 6, or a third of a small set) have it in the picture. where: (shape)

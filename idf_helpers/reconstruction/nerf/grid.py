@@ -38,7 +38,8 @@ class VoxelGrid:
 
     @classmethod
     def from_mask(cls, mask: np.ndarray, origin, voxel: float, sh_degree: int) -> VoxelGrid:
-        """Rows where `mask` (nx, ny, nz) is set (its outermost layer is cleared), as at a start."""
+        """Return the rows where `mask` (nx, ny, nz) is set (its outermost layer is cleared), as at
+        a start."""
         vertices = _by_bricks(np.flatnonzero(_hollow_border(mask)), mask.shape)
         slots = np.full(mask.shape, NO_ROW, np.int32)
         slots.reshape(-1)[vertices] = np.arange(len(vertices), dtype=np.int32)
@@ -67,19 +68,20 @@ class VoxelGrid:
         return _cells(self.slots >= 0, np.logical_and)
 
     def raw_density(self, missing: float = -20.0) -> np.ndarray:
-        """(nx, ny, nz) float32 raw densities, `missing` where there is no row."""
+        """Return (nx, ny, nz) float32 raw densities, `missing` where there is no row."""
         out = np.full(self.slots.size, missing, np.float32)
         out[self.vertices] = self.params[:, 0]
         return out.reshape(self.slots.shape)
 
     def occupied_cells(self) -> np.ndarray:
-        """(nx, ny, nz) bool: whole cells with some density at a corner, and their neighbors."""
+        """Return (nx, ny, nz) bool: whole cells with some density at a corner, and their neighbors.
+        """
         cells = _cells(self.raw_density() > EMPTY_RAW, np.logical_or)
         return ndimage.binary_dilation(cells, np.ones((3, 3, 3))) & self.whole_cells
 
     def skip(self) -> np.ndarray:
-        """(nx, ny, nz) uint8: cells to the nearest occupied one along the farthest axis (0 = in
-        it), 255 at most."""
+        """Return (nx, ny, nz) uint8: cells to the nearest occupied one along the farthest axis (0 =
+        in it), 255 at most."""
         occupied = self.occupied_cells()
         if not occupied.any():
             return np.full(self.slots.shape, 255, np.uint8)
@@ -87,7 +89,7 @@ class VoxelGrid:
         return np.minimum(distance, 255).astype(np.uint8)
 
     def finer(self, allowed: np.ndarray | None = None) -> VoxelGrid:
-        """The same field with cells half as long, where there are occupied cells.
+        """Return the same field with cells half as long, where there are occupied cells.
 
         allowed: (2nx - 1, …) bool, vertices that may have a row (the finer visual hull). Density
         is kept per length: softplus(r') = softplus(r)/2.
@@ -110,7 +112,7 @@ class VoxelGrid:
         return out
 
     def pose(self, camera: Camera) -> np.ndarray:
-        """(16,) float32: the camera in this grid's coordinates, see `march.POSE`."""
+        """Return (16,) float32: the camera in this grid's coordinates, see `march.POSE`."""
         out = np.empty(POSE, np.float32)
         out[:9] = camera.c2w[:3, :3].ravel()
         out[9:12] = (camera.position - self.origin) / self.voxel

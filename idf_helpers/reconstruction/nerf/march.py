@@ -56,9 +56,9 @@ def pixel_ray(pose, x, y, ray):
 
 @inlined
 def box_entry(ray, shape, near):
-    """(first, last) distance along the ray inside the grid without half of its empty outermost
-    cells, so that a sample on the border still lies in the grid; first > last where it misses.
-    Fills ray[6:9] with 1/direction."""
+    """Return (first, last) distance along the ray inside the grid without half of its empty
+    outermost cells, so that a sample on the border still lies in the grid; first > last where it
+    misses. Fills ray[6:9] with 1/direction."""
     first, last = f32(near), f32(1e9)
     for k in range(3):
         d = ray[3 + k]
@@ -74,14 +74,16 @@ def box_entry(ray, shape, near):
 
 @inlined
 def leave(x, i, inverse, s):
-    """Distance until coordinate x, in cell i, has passed s - 1 more cells along its direction."""
+    """Return the distance until coordinate x, in cell i, has passed s - 1 more cells along its
+    direction."""
     edge = f32(i + s) if inverse > f32(0) else f32(i - s + 1)
     return (edge - x) * inverse
 
 
 @inlined
 def walk(ray, t, last, skip, where):
-    """The first t, t + STEP, … whose cell is occupied: t, or -1 where the ray leaves the grid.
+    """Return the first t, t + STEP, … whose cell is occupied: t, or -1 where the ray leaves the
+    grid.
 
     skip (nx, ny, nz) uint8: cells to the next occupied one, 0 in such (numbered by the vertex of
     lowest coordinates). where[0]: the cell's number.
@@ -137,7 +139,7 @@ def shade(wide, degree, params, slots, skip, ray, first_t, background, where, va
 @kernel
 def draw(wide, degree, params, slots, skip, pose, axis, first_t, background, rgb, alpha, depth,
          counter):
-    """Fills rgb (H, W, 3), alpha (H, W) and depth (H, W), the depth in voxels along the optical
+    """Fill rgb (H, W, 3), alpha (H, W) and depth (H, W), the depth in voxels along the optical
     axis `axis` (3,), NaN where alpha < 0.5. first_t: nearest distance looked at, voxels."""
     size = LANES * len(wide)
     ray, Y, where = np.empty(9, f32), np.zeros(16, f32), np.zeros(1, np.int64)
@@ -254,7 +256,7 @@ def trace(wide, degree, params, slots, skip, poses, first_t, views, columns, row
 
 @kernel
 def order_samples(cells, used, capacity, cells_per_slab, starts, order, counter):
-    """A counting sort of all samples by slab, those of a slab in the order of the rays.
+    """Sort all samples by slab, by counting, those of a slab in the order of the rays.
 
     starts (parts, slabs): where in `order` the samples of a part in a slab begin; used up.
     """
@@ -270,7 +272,7 @@ def order_samples(cells, used, capacity, cells_per_slab, starts, order, counter)
 @kernel
 def add_gradients(wide, gradients, touched, slots, records, cells, owners, rays, order, bounds,
                   parity, counter):
-    """Adds the samples' gradients to their rows, slab by slab: even slabs, or odd ones.
+    """Add the samples' gradients to their rows, slab by slab: even slabs, or odd ones.
 
     A slab's cells share vertices with its two neighbors only, so that threads on slabs of one
     parity never meet, and every sum has one order for any number of threads.

@@ -14,7 +14,7 @@ PART = 1024  # rows that a thread takes at a time
 
 def add_variation(wide, grid, gradients, touched, density: float, color: float,
                   limit: float) -> None:
-    """Adds the slope of `sum over neighbors of Huber(row - neighbor)` to the touched rows.
+    """Add the slope of `sum over neighbors of Huber(row - neighbor)` to the touched rows.
 
     density, color: weights of the raw density and the color. limit: the difference from which
     on the pull toward a neighbor no longer grows (total variation instead of its square).
@@ -25,7 +25,7 @@ def add_variation(wide, grid, gradients, touched, density: float, color: float,
 
 def adam_step(wide, grid, first, second, gradients, touched, density: float, color: float,
               step: int) -> None:
-    """Moves the touched rows of `grid.params`; clears their gradients and `touched`.
+    """Move the touched rows of `grid.params`; clears their gradients and `touched`.
 
     density, color: learning rates. step: 1, 2, …, for the bias correction of all rows alike.
     """

@@ -39,14 +39,16 @@ class VoxelScene:
         return f"VoxelScene({len(self.grid)} voxels, {len(self.cameras)} cameras)"
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where None.
+        """Return (H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where
+        None.
 
         expression: ignored, this scene stands still (it is part of every scene's signature).
         """
         return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
-        """The same view with alpha and depth (Σ w z / Σ w over the samples of a pixel's ray)."""
+        """Return the same view with alpha and depth (Σ w z / Σ w over the samples of a pixel's
+        ray)."""
         g = self.grid
         background = np.asarray(self.background if background is None else background, np.float32)
         rgb = np.empty((camera.height, camera.width, 3), np.float32)
@@ -58,6 +60,6 @@ class VoxelScene:
                          depth * np.float32(g.voxel))
 
     def normals(self, camera: Camera) -> np.ndarray:
-        """(H, W, 3) float32 unit normals in the world of the surface that the depth shows, toward
-        the camera; NaN where alpha < 0.5 and at the rim."""
+        """Return (H, W, 3) float32 unit normals in the world of the surface that the depth shows,
+        toward the camera; NaN where alpha < 0.5 and at the rim."""
         return normals_of_depth(camera, self.render_full(camera).depth)

@@ -47,7 +47,7 @@ class Pixels:
         self.chosen = np.arange(len(self.colors))
 
     def choose(self, grid: VoxelGrid, skip: np.ndarray, views: TrainingViews) -> None:
-        """Leaves out the pixels that see nothing but background, whatever the field becomes."""
+        """Leave out the pixels that see nothing but background, whatever the field becomes."""
         poses = np.stack([grid.pose(c) for c in views.cameras])
         hits = []
         for v, camera in enumerate(views.cameras):
@@ -58,7 +58,7 @@ class Pixels:
         self.chosen = np.flatnonzero(np.concatenate(hits))
 
     def draw(self, rng: np.random.Generator, count: int):
-        """(views, columns, rows) int32 and colors (count, 4) uint8 of random pixels."""
+        """Return (views, columns, rows) int32 and colors (count, 4) uint8 of random pixels."""
         at = self.chosen[rng.integers(0, len(self.chosen), count)]
         view = np.searchsorted(self.offsets, at, side="right") - 1
         row, column = np.divmod(at - self.offsets[view], self.widths[view])
@@ -80,9 +80,6 @@ class Trainer(ResumableTrainer):
         self.grid, self.hull = self._first_grid()
         self.pixels = Pixels(views)
         self.level = 0
-        self.iteration = 0
-        self.seconds = 0.0
-        self.mse: float | None = None
         self._capacity = RAYS * 64
         self._new_rows()
         if not len(self.grid) or not (self.skip == 0).any():
@@ -115,14 +112,14 @@ class Trainer(ResumableTrainer):
     # --- schedule ---------------------------------------------------------------------------------
 
     def learning_rates(self) -> tuple[float, float]:
-        """Of the raw density and of the color."""
+        """Return the rates of the raw density and of the color."""
         factor = FINAL**self.fraction * self.rate_factor
         return self.config.rate * LR_DENSITY * factor, self.config.rate * LR_COLOR * factor
 
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """A batch of rays: render, compare, move. Returns the mean squared error of a channel.
+        """Take a batch of rays: render, compare, move; return a channel's mean squared error.
 
         Non-finite numbers bring back the last good state (at most 250 steps old) with half the
         learning rates; IdfError after three times.
@@ -143,7 +140,7 @@ class Trainer(ResumableTrainer):
         self.level_steps += 1
         adam_step(self.grid.wide, self.grid, self.first, self.second, self.gradients, self.touched,
                   *self.learning_rates(), self.level_steps)
-        self.mse = float(loss) if self.mse is None else 0.96 * self.mse + 0.04 * float(loss)
+        self.take_mse(float(loss))
         if self.iteration % c.occupancy_every == 0:
             self.skip = self.grid.skip()
         self.seconds += time.perf_counter() - start
@@ -228,7 +225,7 @@ class Trainer(ResumableTrainer):
         assert self.poses.shape[1] == POSE
 
     def warm_up(self) -> None:
-        """Compiles (or loads) every kernel, so that the clock does not count it; no effect on the
+        """Compile (or load) every kernel, so that the clock does not count it; no effect on the
         result."""
         rng = np.random.default_rng(0)
         batch = self.pixels.draw(rng, RAYS)
@@ -243,20 +240,17 @@ class Trainer(ResumableTrainer):
     # --- state ------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """A copy of everything that the rest of the run depends on."""
+        """Return a copy of everything that the rest of the run depends on."""
         g = self.grid
         arrays = {"params": g.params, "first": self.first, "second": self.second,
                   "vertices": g.vertices, "shape": np.array(g.slots.shape), "origin": g.origin,
                   "hull": np.packbits(self.hull), "skip": self.skip}
-        return State({k: a.copy() for k, a in arrays.items()}, {
-            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
+        return State({k: a.copy() for k, a in arrays.items()}, self.counters() | {
             "level": self.level, "level_steps": self.level_steps, "voxel": g.voxel,
-            "hull_shape": list(self.hull.shape),
-            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
-            "rng": self.rng.bit_generator.state})
+            "hull_shape": list(self.hull.shape)})
 
     def restore(self, state: State) -> None:
-        """Goes to a state of the same views and config; what follows does not change `state`."""
+        """Go to a state of the same views and config; what follows does not change `state`."""
         a, meta = state.arrays, state.meta
         slots = np.full(tuple(int(n) for n in a["shape"]), -1, np.int32)
         slots.reshape(-1)[a["vertices"]] = np.arange(len(a["vertices"]), dtype=np.int32)
@@ -267,11 +261,8 @@ class Trainer(ResumableTrainer):
         self._new_rows()
         self.first, self.second = a["first"].copy(), a["second"].copy()
         self.skip = a["skip"].copy()
-        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
         self.level, self.level_steps = meta["level"], meta["level_steps"]
-        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
-        self.rng.bit_generator.state = meta["rng"]
-        self._saved = state
+        self.set_counters(state)
 
     def _save_state(self) -> None:
         if not np.isfinite(self.grid.params).all():
@@ -288,14 +279,13 @@ class Trainer(ResumableTrainer):
     # --- results ----------------------------------------------------------------------------------
 
     def scene(self) -> VoxelScene:
-        """What is there now; a copy."""
+        """Return what is there now; a copy."""
         g = self.grid
         copy = VoxelGrid(g.origin.copy(), g.voxel, g.slots, g.vertices, g.params.copy(),
                          g.sh_degree)
-        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
-                  "num_voxels": len(g), "rollbacks": self.rollbacks, "voxel": g.voxel}
         return VoxelScene(copy, list(self.views.cameras),
-                          COLORS.get(self.background, COLORS["white"]), report)
+                          COLORS.get(self.background, COLORS["white"]),
+                          self.report(num_voxels=len(g), voxel=g.voxel))
 
     @property
     def count(self) -> int:
@@ -312,7 +302,7 @@ def _grown(mask: np.ndarray) -> np.ndarray:
 def fit(dataset, config: VoxelConfig, *, run=None,
         progress: Callable[[Progress], None] | None = None,
         progress_every_s: float = 0.5) -> VoxelScene:
-    """Trains on `dataset.train` until the iterations or the budget of `config` are used up.
+    """Train on `dataset.train` until the iterations or the budget of `config` are used up.
 
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
     at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in

@@ -22,12 +22,12 @@ F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
 def vectors(sh_degree: int) -> int:
-    """Vectors of a row for a color of this degree."""
+    """Return the vectors of a row for a color of this degree."""
     return -(-(1 + 3 * (sh_degree + 1) ** 2) // LANES)
 
 
 def wide(sh_degree: int) -> tuple:
-    """The kernels' argument that tells them how many vectors a row has."""
+    """Return the kernels' argument that tells them how many vectors a row has."""
     return lanes_tuple(vectors(sh_degree))
 
 
@@ -57,7 +57,7 @@ class _Rows:
         return [first] + [self.lanes.vector(others)] * (self.count - 1)
 
     def sum(self, vector: Vector):
-        """Sum of the lanes, an LLVM float."""
+        """Return the sum of the lanes, an LLVM float."""
         name = f"llvm.vector.reduce.fadd.v{LANES}f32"
         kind = ir.FunctionType(F32, [F32, vector.lanes.type])
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
@@ -219,5 +219,5 @@ def adam(typingctx, wide, params, first, second, gradients, row, density, color,
 
 
 def empty_rows(count: int, sh_degree: int) -> np.ndarray:
-    """(count, 16 or 32) float32 zeros."""
+    """Return (count, 16 or 32) float32 zeros."""
     return np.zeros((count, LANES * vectors(sh_degree)), np.float32)

@@ -56,7 +56,7 @@ class SplatConfig(GaussianConfig):
     random_until: Annotated[float, UNIT] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
-    rate: Annotated[float, RATE] = 1.0
+    rate: Annotated[float, RATE, RECIPE] = 1.0
     """Factor on all learning rates."""
     sh_steps: Annotated[tuple[float, float, float], UNIT, RECIPE] = (0.15, 0.4, 0.7)
     """Parts of the run at which the degree of the color becomes 1, 2 and 3; rising."""

@@ -44,7 +44,7 @@ class ScreenStatistics:
         return cls(np.zeros(n, np.float32), np.zeros(n, np.int32))
 
     def add(self, screen: np.ndarray, visible: np.ndarray) -> None:
-        """screen (N,) float32, visible (N,) bool: see `rasterizer.Gradients`."""
+        """Add a step. screen (N,) float32, visible (N,) bool: see `rasterizer.Gradients`."""
         run_on_threads(_add_seen, self.total, self.count, screen, visible)
 
     @property
@@ -68,7 +68,7 @@ def _add_seen(total, count, screen, visible, counter):
 def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics,
             rules: DensifyRules, radius: float, grow: bool, rng: np.random.Generator
             ) -> tuple[Gaussians, int, int]:
-    """One round. Returns the new Gaussians, how many were relocated and how many added.
+    """Do one round; return the new Gaussians, how many were relocated and how many added.
 
     `gaussians` stays as it was; `adam` gets the moments of the new rows. radius: of the scene, in
     world units. grow: whether Gaussians are added, else only relocated.
@@ -104,7 +104,8 @@ def densify(gaussians: Gaussians, adam: Adam, statistics: ScreenStatistics,
 
 
 def prune_invisible(gaussians: Gaussians) -> Gaussians:
-    """Without those that no picture shows (opacity < 1/255): renders stay the same to the bit."""
+    """Return those that a picture can show (opacity 1/255 or more): renders stay the same to the
+    bit."""
     return gaussians[gaussians.opacities >= INVISIBLE]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -46,10 +46,24 @@ class Gaussians:
         return Gaussians(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """Return the five arrays by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def with_bases(self, count: int) -> Gaussians:
+        """Return them with so many harmonics: cut, or filled up with zeros."""
+        sh = np.zeros((len(self), count, 3), np.float32)
+        common = min(count, self.sh.shape[1])
+        sh[:, :common] = self.sh[:, :common]
+        return replace(self, sh=sh)
+
+    def joined(self, other: Gaussians) -> Gaussians:
+        """Return both as one model, with as many harmonics as these have."""
+        more = other.with_bases(self.sh.shape[1]).arrays()
+        return Gaussians(**{n: np.concatenate([a, more[n]]) for n, a in self.arrays().items()})
+
     def checked(self) -> Gaussians:
-        """Self, contiguous float32, or IdfError naming the array whose shape or values are off."""
+        """Return self, contiguous float32; IdfError naming the array whose shape or values are off.
+        """
         n = len(self.means)
         k = self.sh.shape[1] if self.sh.ndim == 3 else 0
         want = {"means": (n, 3), "log_scales": (n, 3), "quats": (n, 4), "opacity_logits": (n,),

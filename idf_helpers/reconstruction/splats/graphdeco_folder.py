@@ -31,7 +31,7 @@ class GraphdecoFolder:
 
     @classmethod
     def find(cls, root) -> GraphdecoFolder | None:
-        """None where the folder is none; IdfError where its `cfg_args` is damaged."""
+        """Return the folder; None where it is none; IdfError where its `cfg_args` is damaged."""
         root = Path(root)
         found = [int(m[1]) for p in root.glob("point_cloud/iteration_*/point_cloud.ply")
                  if (m := re.fullmatch(r"iteration_(\d{1,9})", p.parent.name))]
@@ -56,8 +56,8 @@ class GraphdecoFolder:
         return WHITE if self.arguments.get("white_background") is True else BLACK
 
     def resolution(self, width: int, height: int) -> int:
-        """Longer side in pixels of its training pictures, for files of width x height: `-r` is a
-        divisor (1, 2, 4, 8), a width in pixels, or -1 = at most 1600 wide."""
+        """Return the longer side in pixels of its training pictures, for files of width x height:
+        `-r` is a divisor (1, 2, 4, 8), a width in pixels, or -1 = at most 1600 wide."""
         r = self.arguments.get("resolution", -1)
         if isinstance(r, bool) or not isinstance(r, (int, float)) or not -1 <= r <= 65536:
             r = -1
@@ -66,7 +66,8 @@ class GraphdecoFolder:
 
 
 def read_arguments(path: Path) -> dict:
-    """Name -> constant of a file that holds str(argparse.Namespace); nothing in it is executed."""
+    """Return name -> constant of a file that holds str(argparse.Namespace); nothing in it is
+    executed."""
     try:
         with open(path, "rb") as f:
             data = f.read(MAX_ARGUMENTS + 1)

@@ -60,7 +60,7 @@ class GraphdecoRasterizer(TorchRasterizer):
 
 
 def matrices(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(4, 4) view and full projection, both transposed as the kernel reads them, float32.
+    """Return (4, 4) view and full projection, both transposed as the kernel reads them, float32.
 
     With x, y, z in OpenCV's camera axes, x_ndc = 2u/W - 1 = (2 fx/W) x/z + 2 cx/W - 1, y alike,
     z_ndc in [0, 1].

@@ -55,7 +55,7 @@ class GsplatRasterizer(TorchRasterizer):
 
 
 def compile_kernels() -> None:
-    """Compiles gsplat's kernels, minutes at the first call on a machine, or loads them. IdfError
+    """Compile gsplat's kernels, minutes at the first call on a machine, or load them. IdfError
     with the compiler's first error."""
     try:
         from gsplat.cuda._backend import _C  # compiles when it is imported
@@ -70,8 +70,8 @@ def compile_kernels() -> None:
 
 
 def camera_tensors(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1, 4, 4) world-to-camera with OpenCV axes, and (1, 3, 3) intrinsics with pixel centers at
-    +0.5, both as gsplat has them, float32."""
+    """Return (1, 4, 4) world-to-camera with OpenCV axes, and (1, 3, 3) intrinsics with pixel
+    centers at +0.5, both as gsplat has them, float32."""
     return tuple(torch.as_tensor(np.asarray(m, np.float32), device=device)[None]
                  for m in (camera.w2c_cv, camera.K))
 
@@ -79,7 +79,7 @@ def camera_tensors(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:
 def rasterize(tensors, viewmats, Ks, width: int, height: int, background, degree: int,
               near: float = 0.05, packed: bool = False, antialiased: bool = False,
               depth: bool = False, absgrad: bool = False):
-    """`gsplat.rasterization` of one view of tensors named as in `Gaussians`.
+    """Call `gsplat.rasterization` for one view of tensors named as in `Gaussians`.
 
     viewmats, Ks: of `camera_tensors`. background (3,). depth: the expected depth as a fourth
     channel. -> picture (1, H, W, 3 or 4), alpha (1, H, W, 1), gsplat's info.

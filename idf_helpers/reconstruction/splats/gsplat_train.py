@@ -75,11 +75,9 @@ class GsplatTrainer(ResumableTrainer):
         self.extent = 1.1 * max(float(np.linalg.norm(centers - centers.mean(0), axis=1).max()),
                                 1e-3 * views.scene.radius)
         self._set_parameters(_start(views, config, self.rng, points))
-        self.iteration, self.seconds = 0, 0.0
         self.total = config.steps
         self._warm = 0.0
         self.order = self.rng.permutation(len(views))
-        self.mse: torch.Tensor | None = None
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         self.strategy = self._make_strategy()
         self.strategy.check_sanity(self.params, self.adams)
@@ -141,9 +139,9 @@ class GsplatTrainer(ResumableTrainer):
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """One view. Non-finite numbers bring back the last good state with half the rates (three
-        times, then IdfError); a full memory brings it back with half the Gaussians and packed
-        (once, then IdfError)."""
+        """Take one view. Non-finite numbers bring back the last good state with half the rates
+        (three times, then IdfError); a full memory brings it back with half the Gaussians and
+        packed (once, then IdfError)."""
         start = time.perf_counter()
         try:
             self._step()
@@ -228,7 +226,7 @@ class GsplatTrainer(ResumableTrainer):
     # --- state ------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """A copy in main memory of everything that the rest of the run depends on."""
+        """Return a copy in main memory of everything that the rest of the run depends on."""
         arrays = {"order": self.order.copy(), "rng.cpu": torch.get_rng_state().numpy().copy()}
         if self.device.type == "cuda":
             arrays["rng.cuda"] = torch.cuda.get_rng_state(self.device).numpy().copy()
@@ -240,15 +238,12 @@ class GsplatTrainer(ResumableTrainer):
             arrays |= {f"adam.{name}.{k}": _numpy(v) for k, v in kept.items() if k != "step"}
         arrays |= {f"strategy.{k}": _numpy(v) for k, v in self.strategy_state.items()
                    if isinstance(v, torch.Tensor)}
-        return State(arrays, {
-            "iteration": self.iteration, "seconds": self.seconds, "total": self.total,
-            "warm": self._warm, "mse": None if self.mse is None else float(self.mse),
-            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks, "cap": self.cap,
-            "packed": self.packed, "halved": self.halved, "adam_steps": steps,
-            "rng": self.rng.bit_generator.state})
+        return State(arrays, self.counters() | {
+            "total": self.total, "warm": self._warm, "cap": self.cap, "packed": self.packed,
+            "halved": self.halved, "adam_steps": steps})
 
     def restore(self, state: State) -> None:
-        """Goes to a state of the same views and settings; `state` stays as it is."""
+        """Go to a state of the same views and settings; `state` stays as it is."""
         arrays, meta = state
         self.cap, self.packed, self.halved = meta["cap"], meta["packed"], meta["halved"]
         self.rasterizer.packed = self.packed
@@ -272,12 +267,10 @@ class GsplatTrainer(ResumableTrainer):
         if self.device.type == "cuda" and "rng.cuda" in arrays:
             torch.cuda.set_rng_state(torch.as_tensor(arrays["rng.cuda"]), self.device)
         self.order = arrays["order"].copy()
-        self.iteration, self.seconds = meta["iteration"], meta["seconds"]
-        self.mse = None if meta["mse"] is None else torch.tensor(meta["mse"], device=self.device)
-        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
-        self.rng.bit_generator.state = meta["rng"]
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
-        self._saved = state
+        self.set_counters(state)
+        if self.mse is not None:
+            self.mse = torch.tensor(self.mse, device=self.device)
 
     def _save_state(self) -> None:
         if not bool(self._finite) or not all(p.isfinite().all() for p in self.params.values()):
@@ -307,13 +300,11 @@ class GsplatTrainer(ResumableTrainer):
         return Gaussians(**{k: _numpy(t) for k, t in self._named().items()})
 
     def scene(self) -> GaussianScene:
-        """What is there now, without the Gaussians that nobody can see."""
+        """Return what is there now, without the Gaussians that nobody can see."""
         color = COLORS.get(self.background, COLORS["white"])
         gaussians = prune_invisible(self.gaussians())
-        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
-                  "num_gaussians": len(gaussians), "rollbacks": self.rollbacks,
-                  "halved": self.halved}
-        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color, report)
+        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color,
+                             self.report(num_gaussians=len(gaussians), halved=self.halved))
 
     @property
     def count(self) -> int:

@@ -18,8 +18,8 @@ MAX_BATCHES = 40  # a hull that fills less than 1/400 of the cube at 10 000 poin
 def initial_gaussians(views: TrainingViews, count: int, sh_degree: int,
                       rng: np.random.Generator, points=None,
                       limit: int | None = None) -> Gaussians:
-    """`count` round, faint Gaussians (opacity 0.1), each as wide as 0.7 of the distance to its
-    neighbors (root mean square over three).
+    """Return `count` round, faint Gaussians (opacity 0.1), each as wide as 0.7 of the distance to
+    its neighbors (root mean square over three).
 
     points: optional (N, 3) positions to start from, with or without (N, 3) colors in [0, 1] as
     columns 3 to 5; `count` is then ignored, and a random `limit` of them taken where
@@ -58,14 +58,16 @@ def initial_gaussians(views: TrainingViews, count: int, sh_degree: int,
 
 
 def random_cube(views: TrainingViews, count: int, rng: np.random.Generator):
-    """(count, 3) points within one scene radius of its center along each axis, and gray (.., 3)."""
+    """Return (count, 3) points within one scene radius of its center along each axis, and gray (..,
+    3)."""
     scene = views.scene
     means = scene.center + scene.radius * rng.uniform(-1, 1, (count, 3))
     return means.astype(np.float32), np.full((count, 3), 0.5, np.float32)
 
 
 def visual_hull(views: TrainingViews, count: int, rng: np.random.Generator):
-    """Random points that no view sees outside the silhouette: (count, 3), and their mean color.
+    """Return random points that no view sees outside the silhouette: (count, 3), and their mean
+    color.
 
     A point goes as soon as one view sees it at alpha < 0.3; it stays if enough views (6, or a third
     of a small set) have it in the picture. Colors ignore occlusion. Raises IdfError where the

@@ -65,7 +65,7 @@ def default_camera(gaussians: Gaussians, size: int = 512) -> Camera:
 
 def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),
                 fov: float = DEFAULT_FOV) -> SceneFrame:
-    """A frame round the bulk of the Gaussians, for files that came without cameras.
+    """Return a frame round the bulk of the Gaussians, for files that came without cameras.
 
     The center is the opacity-weighted median; the radius holds 98 % of them, plus a margin.
     """

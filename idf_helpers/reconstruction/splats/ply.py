@@ -1,4 +1,4 @@
-"""Splats as `.ply`: graphdeco's layout written, any 3DGS file read, with suspicion.
+"""Splats as `.ply`: graphdeco's layout written, any 3DGS file read, and every size checked first.
 
 Layout (graphdeco-inria/gaussian-splatting, scene/gaussian_model.py, save_ply): binary little
 endian, one element `vertex` of 62 float32 properties at degree 3:
@@ -31,7 +31,8 @@ CONVERT = "convert it to an uncompressed 3DGS .ply first (for example with splat
 
 
 def property_names(sh_degree: int = 3) -> list[str]:
-    """Names of the properties of graphdeco's `.ply` in file order: 62 of them at degree 3."""
+    """Return the names of the properties of graphdeco's `.ply` in file order: 62 of them at degree
+    3."""
     rest = 3 * ((sh_degree + 1) ** 2 - 1)
     return ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2",
             *(f"f_rest_{i}" for i in range(rest)), "opacity",
@@ -39,7 +40,7 @@ def property_names(sh_degree: int = 3) -> list[str]:
 
 
 def write_ply(gaussians: Gaussians, path, *, sh_degree: int | None = 3, comments=()) -> Path:
-    """Writes `gaussians` in graphdeco's layout, atomically; returns the path.
+    """Write `gaussians` in graphdeco's layout, atomically; returns the path.
 
     sh_degree: degree of the layout. 3 is what other programs expect (missing coefficients are
         zero, higher ones are cut); None keeps the degree of `gaussians`.
@@ -52,10 +53,7 @@ def write_ply(gaussians: Gaussians, path, *, sh_degree: int | None = 3, comments
     if degree not in (0, 1, 2, 3):
         raise IdfError("Spherical harmonics of this degree cannot be written", f"{degree}",
                        "use 0, 1, 2 or 3")
-    coefficients = (degree + 1) ** 2
-    sh = np.zeros((len(g), coefficients, 3), np.float32)
-    kept = min(coefficients, g.sh.shape[1])
-    sh[:, :kept] = g.sh[:, :kept]
+    sh = g.with_bases((degree + 1) ** 2).sh
     table = np.concatenate([
         g.means, np.zeros_like(g.means), sh[:, 0],
         sh[:, 1:].transpose(0, 2, 1).reshape(len(g), -1),  # (N, K, rgb) -> channel-major
@@ -97,8 +95,8 @@ class Header:
 
 
 def read_ply(path) -> Gaussians:
-    """Any 3DGS `.ply`: degree 0 to 3, properties in any order and of any type, further properties
-    and elements ignored; binary of both byte orders, or text.
+    """Return the Gaussians of any 3DGS `.ply`: degree 0 to 3, properties in any order and of any
+    type, further properties and elements ignored; binary of both byte orders, or text.
 
     Raises IdfError for files that are missing, truncated, compressed or no splats at all, for
     missing properties (named), and for NaN, infinity or zero quaternions (counted). The size is
@@ -133,7 +131,7 @@ def read_ply(path) -> Gaussians:
 
 
 def check_values(g: Gaussians, path) -> Gaussians:
-    """`g`, contiguous, or IdfError counting the Gaussians with NaN, infinity or no rotation."""
+    """Return `g`, contiguous; IdfError counting the Gaussians with NaN, infinity or no rotation."""
     bad = np.zeros(len(g), bool)
     for array in g.arrays().values():
         bad |= ~np.isfinite(array).reshape(len(g), -1).all(axis=1)
@@ -148,7 +146,7 @@ def check_values(g: Gaussians, path) -> Gaussians:
 
 
 def read_header(path: Path) -> Header:
-    """Parses the header of any `.ply`; raises IdfError where it is none or makes no sense."""
+    """Parse the header of any `.ply`; raises IdfError where it is none or makes no sense."""
     lines, length = _header_lines(path)
     byte_order, comments, elements = None, [], []
     for line in lines[1:]:
@@ -272,7 +270,7 @@ def _hint(header: Header, names) -> str:
 
 
 def write_points(path: Path, points: np.ndarray) -> None:
-    """(N, 6) points with RGB in [0, 1] as graphdeco's colored point cloud (storePly)."""
+    """Write (N, 6) points with RGB in [0, 1] as graphdeco's colored point cloud (storePly)."""
     kind = np.dtype([(n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")]
                     + [(n, "u1") for n in ("red", "green", "blue")])
     out = np.zeros(len(points), kind)

@@ -35,7 +35,8 @@ MASK_BITS = 63  # boxes of up to so many tiles keep their hits as bits; larger o
 
 
 def pack_camera(camera, near: float) -> np.ndarray:
-    """(24,) float32: world-to-camera rotation and translation, center, intrinsics, limits of J.
+    """Return (24,) float32: world-to-camera rotation and translation, center, intrinsics, limits of
+    J.
 
     J is evaluated at x/z clamped to 1.3 times the half field of view (3DGS); for a principal
     point off the center: the picture's edge plus 0.3 of the half width (gsplat's form of it).
@@ -54,7 +55,7 @@ def pack_camera(camera, near: float) -> np.ndarray:
 
 @inlined
 def rotation(q0, q1, q2, q3):
-    """Unit quaternion (w, x, y, z) and 1/norm of q; the nine entries of R, row by row."""
+    """Return unit quaternion (w, x, y, z) and 1/norm of q; the nine entries of R, row by row."""
     two, one = f32(2), f32(1)
     inv = one / max(math.sqrt(q0 * q0 + q1 * q1 + q2 * q2 + q3 * q3), f32(1e-12))
     w, x, y, z = q0 * inv, q1 * inv, q2 * inv, q3 * inv
@@ -100,7 +101,7 @@ def screen_basis(cam, x, y, z, r, s0, s1, s2, T, M):
 
 @inlined
 def covariance(u):
-    """(A, B, C) of U·Uᵀ + 0.3·I and its determinant, free of cancellation.
+    """Return (A, B, C) of U·Uᵀ + 0.3·I and its determinant, free of cancellation.
 
     det = |u1 × u2|² + 0.3·(|u1|² + |u2|²) + 0.09 for the rows u1, u2 of U (Lagrange's identity).
     """
@@ -113,7 +114,8 @@ def covariance(u):
 
 @inner
 def touches(records, i, tile_x, tile_y, tile_w):
-    """Whether the ellipse s <= ln(255·op) meets the pixel centers' rectangle of a tile: exact.
+    """Return whether the ellipse s <= ln(255·op) meets the pixel centers' rectangle of a tile:
+    exact.
 
     The largest t = -s/8 on the rectangle lies at the mean if that is inside, else on an edge that
     faces the mean, where it is a parabola.
@@ -142,7 +144,7 @@ def touches(records, i, tile_x, tile_y, tile_w):
 @inlined
 def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height, tile_w, Y,
                 T, M, records, boxes):
-    """Fills record and box i (x0, x1, y0, y1 in tiles, ends excluded); False = not drawn."""
+    """Fill record and box i (x0, x1, y0, y1 in tiles, ends excluded); False = not drawn."""
     half, one = f32(0.5), f32(1)
     mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
     x = cam[0] * mx + cam[1] * my + cam[2] * mz + cam[TRANSLATION]
@@ -197,7 +199,7 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
 
 @inlined
 def find_hits(records, boxes, i, tile_w):
-    """Number of tiles in box i that the ellipse touches, and the bits of them."""
+    """Return the number of tiles in box i that the ellipse touches, and the bits of them."""
     x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
     area = (x1 - x0) * (y1 - y0)
     if area == 1:

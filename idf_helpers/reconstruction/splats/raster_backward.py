@@ -105,7 +105,7 @@ def gradients(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, 
 
 @inner
 def load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left, top):
-    """Sets T = 1, the loss gradients, and A; zero where the tile hangs over the picture's edge.
+    """Set T = 1, the loss gradients, and A; zero where the tile hangs over the picture's edge.
 
     The loss gradient with respect to depth D/alpha (D = sum w·z) goes into D and alpha:
         dL/dD = d_depth/alpha,  dL/dalpha = d_alpha - d_depth·depth/alpha

@@ -113,7 +113,8 @@ def largest_transmittance(typingctx, lanes, planes):
 
 @inner
 def aligned_planes(count, tile_w):
-    """(count, PLANE_H, tile_w) float32 beginning at a cache line, so that no vector crosses one."""
+    """Return (count, PLANE_H, tile_w) float32 beginning at a cache line, so that no vector crosses
+    one."""
     size, line = count * PLANE_H * tile_w, 16
     memory = np.empty(size + line, f32)
     skip = (64 - memory.ctypes.data % 64) % 64 // 4
@@ -122,7 +123,8 @@ def aligned_planes(count, tile_w):
 
 @inner
 def rows_of(records, i, y0):
-    """Rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel center."""
+    """Return the rows of a tile that Gaussian i can reach (start, stop), y0 the first pixel center.
+    """
     top = max(records[i, V] - records[i, HALF_H] - y0, f32(0))
     bottom = min(records[i, V] + records[i, HALF_H] - y0, f32(TILE_H - 1))
     return ceil_index(top), (int(bottom) + 1 if bottom >= f32(0) else 0)
@@ -130,7 +132,7 @@ def rows_of(records, i, y0):
 
 @inner
 def draw_tile(lanes, planes, records, ids, first, last, x0, y0):
-    """Fills the planes; returns how far into the list [first, last) it had to go."""
+    """Fill the planes; returns how far into the list [first, last) it had to go."""
     planes[:] = f32(0)
     planes[TRANSMITTANCE] = f32(1)
     if first == last:

@@ -55,7 +55,7 @@ class Gradients:
     visible: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The five gradients by the names of `Gaussians`."""
+        """Return the five gradients by the names of `Gaussians`."""
         return {name: getattr(self, name)
                 for name in ("means", "log_scales", "quats", "opacity_logits", "sh")}
 
@@ -68,11 +68,11 @@ class Rasterizer(Protocol):
 
     def forward(self, g: Gaussians, camera: Camera, background, sh_degree: int | None = None,
                 train: bool = False) -> Render:
-        """The picture. background (3,); sh_degree limits the harmonics used; train=True keeps
-        what `backward` needs."""
+        """Return the picture. background (3,); sh_degree limits the harmonics used; train=True
+        keeps what `backward` needs."""
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
-        """Gradients of the last forward with train=True, from those of its Render."""
+        """Return the gradients of the last forward with train=True, from those of its Render."""
 
 
 class CpuRasterizer:
@@ -113,7 +113,8 @@ class CpuRasterizer:
 
     def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),
                 sh_degree: int | None = None, train: bool = False) -> Render:
-        """g's arrays and the returned ones must stay as they are until `backward`.
+        """Return the picture; g's arrays and the returned ones must stay as they are until
+        `backward`.
 
         background: (3,) color. sh_degree: highest degree used, None = all that g has.
         Raises IdfError where an array has a wrong shape or the picture no size.
@@ -158,7 +159,8 @@ class CpuRasterizer:
         return picture
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
-        """d_rgb (3, H, W), d_alpha (H, W), d_depth (H, W): dL/d(output), None = zero.
+        """Return the gradients, from d_rgb (3, H, W), d_alpha (H, W), d_depth (H, W): dL/d(output),
+        None = zero.
 
         d_depth belongs to `Render.depth`, the expected depth; its NaN pixels pass nothing.
         Through w = alpha·T it reaches all parameters, as does alpha: both gradients are exact.

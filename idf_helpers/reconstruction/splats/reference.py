@@ -15,7 +15,7 @@ MIN_ALPHA, MAX_ALPHA, DILATION = 1 / 255, 0.99, 0.3
 
 
 def sh_basis(direction: torch.Tensor, degree: int) -> torch.Tensor:
-    """(N, 3) unit directions -> (N, (degree + 1)²) real spherical harmonics."""
+    """Return (N, (degree + 1)²) real spherical harmonics of (N, 3) unit directions."""
     x, y, z = direction.unbind(-1)
     xx, yy, zz = x * x, y * y, z * z
     pi = torch.pi
@@ -37,7 +37,7 @@ def sh_basis(direction: torch.Tensor, degree: int) -> torch.Tensor:
 
 
 def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
-    """(N, 4) w, x, y, z of any length -> (N, 3, 3)."""
+    """Return (N, 3, 3) of quaternions (N, 4), w, x, y, z of any length."""
     w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
     return torch.stack([
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -46,8 +46,9 @@ def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
 
 
 def reached(u, v, cov, px, py, tile: int) -> torch.Tensor:
-    """(N, H, W) bool: pixels in the tiles that touch the square of half side ceil(3 sigma) about a
-    Gaussian, sigma its longer standard deviation: where diff-gaussian-rasterization draws it.
+    """Return (N, H, W) bool: pixels in the tiles that touch the square of half side ceil(3 sigma)
+    about a Gaussian, sigma its longer standard deviation: where diff-gaussian-rasterization draws
+    it.
 
     It rounds in whole tiles, with the center half a pixel lower (cuda_rasterizer: getRect).
     """
@@ -66,7 +67,8 @@ def reached(u, v, cov, px, py, tile: int) -> torch.Tensor:
 def render_reference(params: dict[str, torch.Tensor], camera: Camera, background=(1, 1, 1),
                      sh_degree: int | None = None, near: float = 0.05,
                      shift: torch.Tensor | None = None, tile: int | None = None):
-    """rgb (3, H, W), alpha (H, W), depth (H, W; NaN where alpha < 0.5), double, differentiable.
+    """Return rgb (3, H, W), alpha (H, W), depth (H, W; NaN where alpha < 0.5), double,
+    differentiable.
 
     params: the five tensors by the names of `Gaussians`. shift: (N, 2) pixels added to the screen
     positions; zeros whose gradient is that of the screen positions. tile: None, or side in pixels

@@ -36,14 +36,15 @@ class GaussianScene:
         return f"GaussianScene({len(self.gaussians)} Gaussians, {len(self.cameras)} cameras)"
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where None.
+        """Return (H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where
+        None.
 
         expression: ignored, this scene stands still (it is part of every scene's signature).
         """
         return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
-        """The same view with alpha and depth (Σ w z / Σ w over the Gaussians of a pixel)."""
+        """Return the same view with alpha and depth (Σ w z / Σ w over the Gaussians of a pixel)."""
         background = np.asarray(self.background if background is None else background, np.float32)
         out = self.rasterizer.forward(self.gaussians, camera, background, train=False)
         rgb = np.ascontiguousarray(np.clip(out.rgb, 0, 1).transpose(1, 2, 0))

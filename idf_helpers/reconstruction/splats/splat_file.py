@@ -20,7 +20,7 @@ RECORD = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), (
 
 
 def write_splat(gaussians: Gaussians, path) -> Path:
-    """Writes `gaussians`, the most visible (opacity x volume) first, as viewers that show a file
+    """Write `gaussians`, the most visible (opacity x volume) first, as viewers that show a file
     while it loads expect it. Colors are cut to [0, 1]. Returns the path."""
     g = gaussians.checked()
     scales = np.exp(g.log_scales)
@@ -39,7 +39,8 @@ def write_splat(gaussians: Gaussians, path) -> Path:
 
 
 def read_splat(path) -> Gaussians:
-    """Gaussians of degree 0 from a `.splat`; an opacity of 0 or 255 is taken as half a step inside.
+    """Return Gaussians of degree 0 from a `.splat`; an opacity of 0 or 255 is taken as half a step
+    inside.
 
     Raises IdfError for a missing or empty file, one whose size is no multiple of 32 bytes, NaN,
     infinity, scales that are not positive, and rotations of length zero.

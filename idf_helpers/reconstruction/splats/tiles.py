@@ -21,7 +21,7 @@ DIGIT = 12  # bits that a pass of the depth order sorts by
 
 @kernel
 def depth_order(records, hits, slot_start):
-    """Indices of the drawn Gaussians, near to far (ties: by index), int32.
+    """Return the indices of the drawn Gaussians, near to far (ties: by index), int32.
 
     Also fills slot_start (N + 1,) int64, the exclusive prefix sum of `hits`: slots
     slot_start[i] … slot_start[i + 1] - 1 are Gaussian i's own places, one for each tile it touches.
@@ -69,7 +69,7 @@ def depth_order(records, hits, slot_start):
 
 @inner
 def is_hit(records, bits, i, area, place, tx, ty, tile_w):
-    """Whether Gaussian i touches tile (tx, ty), the place-th of its box of `area` tiles."""
+    """Return whether Gaussian i touches tile (tx, ty), the place-th of its box of `area` tiles."""
     if area <= MASK_BITS:
         return (bits[i] >> place) & 1 == 1
     return touches(records, i, tx, ty, tile_w)
@@ -100,7 +100,7 @@ def count_pairs(order, records, boxes, bits, tile_w, tiles_x, rows, counter):
 
 @kernel
 def start_lists(rows, starts):
-    """Counts (parts, tiles) -> in place: where each part writes in each tile's list.
+    """Count (parts, tiles) -> in place: where each part writes in each tile's list.
 
     starts (tiles + 1,) int64: tile k = tile_y·tiles_x + tile_x owns [starts[k], starts[k + 1]).
     """
@@ -115,7 +115,7 @@ def start_lists(rows, starts):
 @kernel
 def fill_lists(order, records, boxes, bits, slot_start, tile_w, tiles_x, rows, ids, slot_of,
                counter):
-    """Enters each Gaussian and its gradient slot into the lists of the tiles that it touches.
+    """Enter each Gaussian and its gradient slot into the lists of the tiles that it touches.
 
     ids, slot_of: (pairs,) int32. rows: what `start_lists` left; used up.
     """

@@ -1,4 +1,4 @@
-"""The loss of `loss.py` in torch, for training on a GPU; its gradient comes from autograd."""
+"""The loss of `kernels.loss` in torch, for training on a GPU; its gradient comes from autograd."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from ...kernels.ssim import C1, C2, WINDOW, gaussian_window
 
 def photometric_loss(render: torch.Tensor, target: torch.Tensor, lambda_dssim: float = 0.2
                      ) -> tuple[torch.Tensor, torch.Tensor]:
-    """render, target: (3, H, W) in [0, 1] on one device -> (1 - λ)·L1 + λ·(1 - SSIM) with its
-    graph, and the mean squared error without; both scalars on that device. SSIM as in `loss.py`.
-    """
+    """Return (1 - λ)·L1 + λ·(1 - SSIM) with its graph, and the mean squared error without, of
+    (3, H, W) pictures in [0, 1]; both scalars on their device. SSIM as in `kernels.loss`."""
     x, y = render, target
     c1, c2 = float(C1), float(C2)
     stacked = torch.cat([x, y, x * x, y * y, x * y])[None]
@@ -40,7 +39,7 @@ def _filters(dtype, device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def over(pixels: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
-    """(3, H, W) in [0, 1] of a stored picture, uint8 (3, H, W), or (4, H, W) with its colors
+    """Return (3, H, W) in [0, 1] of a stored picture, uint8 (3, H, W), or (4, H, W) with its colors
     multiplied by its alpha, over background (3,)."""
     values = pixels.float() / 255
     if len(values) == 3:

@@ -59,16 +59,16 @@ class TorchRasterizer:
 
     def draw(self, tensors: dict[str, torch.Tensor], camera: Camera, background: torch.Tensor,
              degree: int) -> Drawn:
-        """tensors: by the names of `Gaussians`, at least one Gaussian; background (3,)."""
+        """Draw. tensors: by the names of `Gaussians`, at least one Gaussian; background (3,)."""
         raise NotImplementedError
 
     def halve(self) -> bool:
-        """Goes over to a way of drawing that takes less memory; False where there is none."""
+        """Go over to a way of drawing that takes less memory; False where there is none."""
         return False
 
     def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),
                 sh_degree: int | None = None, train: bool = False) -> Render:
-        """As `CpuRasterizer.forward`. Raises IdfError where the memory is too small."""
+        """Draw as `CpuRasterizer.forward` does. Raises IdfError where the memory is too small."""
         g = Gaussians(**g.arrays()).checked()
         degree = g.sh_degree if sh_degree is None else min(int(sh_degree), g.sh_degree)
         if min(camera.width, camera.height) < 1 or degree < 0:
@@ -78,7 +78,8 @@ class TorchRasterizer:
         return self._twice(lambda: self._forward(g, camera, color, degree, train), g, camera)
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
-        """As `CpuRasterizer.backward`. RuntimeError without a forward(train=True) before it."""
+        """Differentiate as `CpuRasterizer.backward` does. RuntimeError without a
+        forward(train=True) before it."""
         if self._saved is None:
             raise RuntimeError("backward needs a forward(train=True) just before it")
         g, camera = self._saved[:2]
@@ -150,7 +151,7 @@ class TorchRasterizer:
 
 
 def gradient(tensor: torch.Tensor) -> torch.Tensor:
-    """Its gradient, zeros where nothing reached it."""
+    """Return a tensor's gradient, zeros where nothing reached it."""
     return torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
 
 

@@ -65,9 +65,6 @@ class Trainer(ResumableTrainer):
         self.adam = Adam(self.gaussians)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
         self.order = self.rng.permutation(len(views))
-        self.iteration = 0
-        self.seconds = 0.0
-        self.mse: float | None = None
         self._losses: dict[tuple[int, int], PhotometricLoss] = {}
         self._saved = self.state()
 
@@ -86,7 +83,7 @@ class Trainer(ResumableTrainer):
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """One view: render, compare, move. Returns the loss.
+        """Take one view: render, compare, move; return the loss.
 
         Non-finite numbers bring back the last good state (at most 50 steps old) with half the
         learning rates; IdfError after three times.
@@ -107,7 +104,7 @@ class Trainer(ResumableTrainer):
         self.adam.step(self.gaussians, gradients, gradients.visible, self.learning_rates(),
                        self.iteration, (degree + 1) ** 2)
         self.statistics.add(gradients.screen, gradients.visible)
-        self.mse = float(loss.mse) if self.mse is None else 0.96 * self.mse + 0.04 * loss.mse
+        self.take_mse(loss.mse)
         self._densify_if_due()
         if self.iteration % len(self.views) == 0:
             self.order = self.rng.permutation(len(self.views))
@@ -137,7 +134,7 @@ class Trainer(ResumableTrainer):
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
 
     def warm_up(self) -> None:
-        """Compiles (or loads) every kernel, so that the clock does not count it; no effect on the
+        """Compile (or load) every kernel, so that the clock does not count it; no effect on the
         result."""
         black = np.zeros(3, np.float32)
         target = self.views.target(0, black)
@@ -152,19 +149,16 @@ class Trainer(ResumableTrainer):
     # --- state ------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """A copy of everything that the rest of the run depends on."""
+        """Return a copy of everything that the rest of the run depends on."""
         arrays = {"screen.total": self.statistics.total, "screen.count": self.statistics.count,
                   "order": self.order}
         arrays |= {f"gaussians.{k}": a for k, a in self.gaussians.arrays().items()}
         arrays |= {f"first.{k}": a for k, a in self.adam.first.items()}
         arrays |= {f"second.{k}": a for k, a in self.adam.second.items()}
-        return State({k: a.copy() for k, a in arrays.items()}, {
-            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
-            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
-            "rng": self.rng.bit_generator.state})
+        return State({k: a.copy() for k, a in arrays.items()}, self.counters())
 
     def restore(self, state: State) -> None:
-        """Goes to a state of the same views and config; what follows does not change `state`."""
+        """Go to a state of the same views and config; what follows does not change `state`."""
         def part(prefix):
             return {k.removeprefix(prefix): a.copy() for k, a in state.arrays.items()
                     if k.startswith(prefix)}
@@ -174,11 +168,7 @@ class Trainer(ResumableTrainer):
         self.adam.first, self.adam.second = part("first."), part("second.")
         self.statistics = ScreenStatistics(**part("screen."))
         self.order = state.arrays["order"].copy()
-        meta = state.meta
-        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
-        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
-        self.rng.bit_generator.state = meta["rng"]
-        self._saved = state
+        self.set_counters(state)
 
     def _save_state(self) -> None:
         for name, values in self.gaussians.arrays().items():
@@ -190,12 +180,11 @@ class Trainer(ResumableTrainer):
     # --- results ----------------------------------------------------------------------------------
 
     def scene(self) -> GaussianScene:
-        """What is there now, a copy without the Gaussians that nobody can see."""
+        """Return what is there now, a copy without the Gaussians that nobody can see."""
         color = COLORS.get(self.background, COLORS["white"])
         gaussians = prune_invisible(self.gaussians)
-        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
-                  "num_gaussians": len(gaussians), "rollbacks": self.rollbacks}
-        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color, report)
+        return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color,
+                             self.report(num_gaussians=len(gaussians)))
 
     @property
     def count(self) -> int:
@@ -206,7 +195,7 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
         progress: Callable[[Progress], None] | None = None,
         progress_every_s: float = 0.5, points=None, start: Gaussians | None = None
         ) -> GaussianScene:
-    """Trains on `dataset.train` until the iterations or the budget of `config` are used up.
+    """Train on `dataset.train` until the iterations or the budget of `config` are used up.
 
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
     at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
@@ -223,9 +212,9 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
 
 
 def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
-    """A copy of trained Gaussians to train further: those that anybody can see, the most opaque
-    `max_gaussians` of them; color in `sh_degree` (cut, or filled up with zeros). IdfError where
-    fewer than 16 are left."""
+    """Return a copy of trained Gaussians to train further: those that anybody can see, the most
+    opaque `max_gaussians` of them; color in `sh_degree` (cut, or filled up with zeros). IdfError
+    where fewer than 16 are left."""
     kept = prune_invisible(start.checked())
     if len(kept) < 16:
         raise IdfError("This model cannot start a training", f"{len(kept)} visible Gaussians",
@@ -233,15 +222,12 @@ def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
     if len(kept) > config.max_gaussians:
         most = np.argsort(-kept.opacity_logits, kind="stable")[:config.max_gaussians]
         kept = kept[np.sort(most)]
-    bases = (config.sh_degree + 1) ** 2
-    sh = np.zeros((len(kept), bases, 3), np.float32)
-    common = min(bases, kept.sh.shape[1])
-    sh[:, :common] = kept.sh[:, :common]
-    return Gaussians(**{k: a.copy() for k, a in (kept.arrays() | {"sh": sh}).items()}).checked()
+    kept = kept.with_bases((config.sh_degree + 1) ** 2)
+    return Gaussians(**{k: a.copy() for k, a in kept.arrays().items()}).checked()
 
 
 def background_mode(views: TrainingViews, config: SplatConfig) -> str:
-    """The mode without "auto"; IdfError where a random one cannot work."""
+    """Return the mode without "auto"; IdfError where a random one cannot work."""
     if config.background == "random" and not views.has_alpha:
         raise IdfError("A random background needs pictures with alpha", "RGB pictures",
                        "use background white, black or auto")

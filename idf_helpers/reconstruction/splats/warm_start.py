@@ -14,9 +14,9 @@ PROBES = 4  # views on which old and new colors are compared
 
 
 def recolored(g: Gaussians, views: TrainingViews, rasterizer) -> Gaussians:
-    """A copy of `g` whose colors are the mean of what the pictures show at each Gaussian that a
-    view sees (its depth is that of the surface there), the same from all sides; or `g` itself where
-    its own colors are nearer to the pictures."""
+    """Return a copy of `g` whose colors are the mean of what the pictures show at each Gaussian
+    that a view sees (its depth is that of the surface there), the same from all sides; or `g`
+    itself where its own colors are nearer to the pictures."""
     black = np.zeros(3, np.float32)
     total, count = np.zeros((len(g), 3)), np.zeros(len(g))
     near = NEAR * views.scene.radius

@@ -96,7 +96,7 @@ def test_interrupted_runs_end_the_same(trained, dataset, tmp_path, stop_at):
 def test_a_killed_process_ends_the_same(trained, dataset, tmp_path):
     script = textwrap.dedent("""
         import sys
-        from idf_helpers import runs
+        from idf_helpers.runtime import runs
         from tests.reconstruction.nerf.test_train import SHORT, BallDataset, fit, open_run, train
         runs.CHECKPOINT_EVERY_S, train.SAVE_EVERY = 0, 20
         with open_run(sys.argv[1]) as run:

@@ -28,8 +28,8 @@ def save(path, field: Field, optimizer, step: int, more: dict) -> None:
 
 
 def read(path) -> dict:
-    """The checkpoint's content on the CPU. IdfError: missing, damaged, holding more than tensors
-    and plain values (which could run code), or no checkpoint of a NeRF."""
+    """Return the checkpoint's content on the CPU. IdfError: missing, damaged, holding more than
+    tensors and plain values (which could run code), or no checkpoint of a NeRF."""
     path = Path(path)
     if not path.is_file():
         raise IdfError(f"The checkpoint {path} does not exist", "no such file",
@@ -56,7 +56,7 @@ def ray_offset(data: dict) -> float:
 
 
 def load_into(field: Field, data: dict, path) -> int:
-    """Fills both networks; returns the step. IdfError for a checkpoint of another network, naming
+    """Fill both networks; returns the step. IdfError for a checkpoint of another network, naming
     what differs."""
     pairs = [("network_fn_state_dict", field.coarse), ("network_fine_state_dict", field.fine)]
     for key, network in pairs:

@@ -18,7 +18,7 @@ STEPS = 1024  # marching steps across the box's diagonal
 
 
 def lacks_nerfacc() -> str | None:
-    """What is missing for it, with the command to get it."""
+    """Return what is missing for it, with the command to get it."""
     if find_package("nerfacc") is None:
         return 'nerfacc is not installed: pip install "nerfacc>=0.5.3"'
     return None if torch.cuda.is_available() else "nerfacc needs an NVIDIA GPU"
@@ -43,7 +43,7 @@ class OccupancySampler:
         return self.field.query(points[:, None], directions, True)[:, 0].float()
 
     def update(self, step: int) -> None:
-        """Looks at which cells are empty, every 16 steps."""
+        """Look at which cells are empty, every 16 steps."""
         def occupancy(points):
             down = torch.zeros_like(points)
             down[:, 2] = -1
@@ -52,18 +52,18 @@ class OccupancySampler:
         self.estimator.update_every_n_steps(step=step, occ_eval_fn=occupancy, occ_thre=1e-2)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """A copy of what it has found out: density and occupancy of the cells."""
+        """Return a copy of what it has found out: density and occupancy of the cells."""
         kept = self.estimator.state_dict()
         return {k: kept[k].cpu().numpy().copy() for k in ("occs", "binaries") if k in kept}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Goes back to what `arrays` gave."""
+        """Go back to what `arrays` gave."""
         for name, values in arrays.items():
             getattr(self.estimator, name).copy_(torch.from_numpy(values))
 
     def render(self, origins, directions, near: float, far: float, *, white: bool,
                training: bool) -> Rendered:
-        """As `volume.render_rays`; z is turned into nerfacc's distance along the ray and back."""
+        """Render as `volume.render_rays`; z becomes nerfacc's distance along the ray and back."""
         length = directions.norm(dim=-1, keepdim=True)
         unit = directions / length
 

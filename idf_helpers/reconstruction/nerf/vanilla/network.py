@@ -17,7 +17,7 @@ SKIP = 4  # the layer after which the input is joined again
 
 
 def encode(x: torch.Tensor, frequencies: int) -> torch.Tensor:
-    """(..., 3) -> (..., 3 + 6·frequencies): x, then sine and cosine of x·2^k, k rising."""
+    """Return (..., 3 + 6·frequencies) of (..., 3): x, then sine and cosine of x·2^k, k rising."""
     scaled = x[..., None, :] * 2.0 ** torch.arange(frequencies, device=x.device,
                                                    dtype=x.dtype)[:, None]  # (..., F, 3)
     waves = torch.stack([scaled.sin(), scaled.cos()], dim=-2)  # (..., F, 2, 3)
@@ -78,7 +78,7 @@ class Field(nn.Module):
                          o.use_viewdirs) if o.N_importance > 0 else None
 
     def query(self, points: torch.Tensor, directions: torch.Tensor, fine: bool) -> torch.Tensor:
-        """Raw (R, S, 4 or 5) of points (R, S, 3) seen along unit directions (R, 3)."""
+        """Return raw (R, S, 4 or 5) of points (R, S, 3) seen along unit directions (R, 3)."""
         network = self.fine if fine and self.fine is not None else self.coarse
         flat = points.reshape(-1, 3)
         chunks = []

@@ -96,7 +96,7 @@ class NerfOptions(Settings):
         return self.dataset_type == "llff" and not self.no_ndc
 
     def text(self) -> str:
-        """As nerf-pytorch's args.txt has them."""
+        """Return the options as nerf-pytorch's args.txt has them."""
         return "".join(f"{f.name} = {getattr(self, f.name)}\n"
                        for f in sorted(fields(self), key=lambda f: f.name))
 

@@ -41,11 +41,12 @@ class VanillaScene:
         return next(self.field.parameters()).device
 
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """(H, W, 3) float32 in [0, 1]; the scene stands still. background: (3,), None = its own."""
+        """Return (H, W, 3) float32 in [0, 1]; the scene stands still. background: (3,), None = its
+        own."""
         return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
-        """The same view with alpha and depth (Σ w z / Σ w)."""
+        """Return the same view with alpha and depth (Σ w z / Σ w)."""
         background = np.asarray(self.background if background is None else background, np.float32)
         origin, directions = camera_rays(camera, self.offset)
         flat = directions.reshape(-1, 3)
@@ -57,7 +58,7 @@ class VanillaScene:
                          np.clip(alpha, 0, 1).reshape(shape), depth.reshape(shape))
 
     def normals(self, camera: Camera) -> np.ndarray:
-        """(H, W, 3) float32 unit normals of the depth's surface; NaN where there is none."""
+        """Return (H, W, 3) float32 unit normals of the depth's surface; NaN where there is none."""
         return normals_of_depth(camera, self.render_full(camera).depth)
 
     @torch.no_grad()

@@ -30,7 +30,8 @@ BLENDER_DEPTHS = 2.0, 6.0  # nerf-pytorch's for synthetic scenes
 
 
 def depths(config: VanillaConfig, options: NerfOptions, bounds: Bounds) -> tuple[float, float]:
-    """(near, far). IdfError where near >= far, or where the head does not lie between them."""
+    """Return (near, far). IdfError where near >= far, or where the head does not lie between them.
+    """
     near, far = bounds.near, bounds.far
     if config.config and options.dataset_type == "blender":
         near, far = BLENDER_DEPTHS
@@ -81,7 +82,6 @@ class VanillaTrainer(ResumableTrainer):
         self._load_rays()
         self.generator = torch.Generator().manual_seed(config.seed)
         self.rng = np.random.default_rng(config.seed)
-        self.iteration, self.seconds, self.mse = 0, 0.0, None
         self._epoch, self._order = -1, None
         self._saved = self.state()
 
@@ -119,8 +119,8 @@ class VanillaTrainer(ResumableTrainer):
     # --- one step ---------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """One batch of rays; returns the fine color's mean squared error. Non-finite losses bring
-        back the last state with half the rate; IdfError after three times."""
+        """Take one batch of rays; return the fine color's mean squared error. Non-finite losses
+        bring back the last state with half the rate; IdfError after three times."""
         began = time.perf_counter()
         origins, directions, target = (t.to(self.device) for t in self._batch())
         with torch.autocast(self.device.type, self.half, enabled=self.amp):
@@ -140,7 +140,7 @@ class VanillaTrainer(ResumableTrainer):
             group["lr"] = rate * self.rate_factor
         self.iteration += 1
         value = float(error.detach())
-        self.mse = value if self.mse is None else 0.96 * self.mse + 0.04 * value
+        self.take_mse(value)
         self.seconds += time.perf_counter() - began
         if self.iteration % SAVE_EVERY[self.device.type] == 0 or self.done:
             self._saved = self.state()
@@ -191,7 +191,7 @@ class VanillaTrainer(ResumableTrainer):
     # --- state ------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """A copy of everything that the rest of the run depends on."""
+        """Return a copy of everything that the rest of the run depends on."""
         arrays = {f"field.{k}": v.detach().cpu().numpy().copy()
                   for k, v in self.field.state_dict().items()}
         for k, values in self.optimizer.state_dict()["state"].items():
@@ -200,13 +200,10 @@ class VanillaTrainer(ResumableTrainer):
         if self.sampler is not None:
             arrays |= {f"sampler.{k}": v for k, v in self.sampler.arrays().items()}
         arrays["generator"] = self.generator.get_state().numpy().copy()
-        return State(arrays, {
-            "iteration": self.iteration, "seconds": self.seconds, "mse": self.mse,
-            "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
-            "lr": self.optimizer.param_groups[0]["lr"], "rng": self.rng.bit_generator.state})
+        return State(arrays, self.counters() | {"lr": self.optimizer.param_groups[0]["lr"]})
 
     def restore(self, state: State) -> None:
-        """Goes to a state of the same views and settings."""
+        """Go to a state of the same views and settings."""
         a, meta = state.arrays, state.meta
         self.field.load_state_dict({k.removeprefix("field."): torch.from_numpy(v.copy())
                                     for k, v in a.items() if k.startswith("field.")})
@@ -222,17 +219,13 @@ class VanillaTrainer(ResumableTrainer):
             self.sampler.restore({k.removeprefix("sampler."): v for k, v in a.items()
                                   if k.startswith("sampler.")})
         self.generator.set_state(torch.from_numpy(a["generator"].copy()))
-        self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
-        self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
-        self.rng.bit_generator.state = meta["rng"]
-        self._saved = state
+        self.set_counters(state)
 
     # --- results ----------------------------------------------------------------------------------
 
     def scene(self) -> VanillaScene:
         white = float(self.options.white_bkgd)
-        report = {"iterations": self.iteration, "seconds": round(self.seconds, 3),
-                  "rollbacks": self.rollbacks, "global_step": self.global_step}
+        report = self.report(global_step=self.global_step)
         return VanillaScene(self.field, self.near, self.far, list(self.views.cameras),
                             (white,) * 3, report, self.offset, self.sampler)
 
@@ -253,8 +246,8 @@ class VanillaTrainer(ResumableTrainer):
 
 def first_field(options: NerfOptions, seed: int, near: float, far: float,
                 bounds: Bounds) -> Field:
-    """Networks as they are before training. A draw whose density is nowhere positive in the box
-    would pass no gradient and stay empty for ever; then the next one is taken."""
+    """Return networks as they are before training. A draw whose density is nowhere positive in the
+    box would pass no gradient and stay empty for ever; then the next one is taken."""
     probe = np.random.default_rng(0).uniform(bounds.low, bounds.high, (256, 1, 3))
     points = torch.tensor(probe, dtype=torch.float32)
     down = torch.tensor([[0.0, 0.0, -1.0]]).expand(len(points), 3)
@@ -270,13 +263,13 @@ def first_field(options: NerfOptions, seed: int, near: float, far: float,
 
 
 def middle(n: int, share: float) -> np.ndarray:
-    """Rows or columns of a picture's middle, as precrop takes them."""
+    """Return the rows or columns of a picture's middle, as precrop takes them."""
     half = max(1, int(n // 2 * share))
     return np.arange(n // 2 - half, n // 2 + half)
 
 
 def pick_device(name: str) -> str:
-    """"cpu" or "cuda"; IdfError where CUDA is asked for and missing."""
+    """Return "cpu" or "cuda"; IdfError where CUDA is asked for and missing."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

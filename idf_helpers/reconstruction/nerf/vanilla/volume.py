@@ -27,7 +27,7 @@ class Rendered(NamedTuple):
 
 
 def camera_rays(camera: Camera, offset: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Origin (3,) and directions (H, W, 3) float32 with 1 along the optical axis.
+    """Return the origin (3,) and directions (H, W, 3) float32 with 1 along the optical axis.
 
     offset: where in a pixel its ray passes, 0.5 = the center; nerf-pytorch's pass at 0."""
     x = (np.arange(camera.width) + offset - camera.cx) / camera.fx
@@ -39,7 +39,7 @@ def camera_rays(camera: Camera, offset: float = 0.5) -> tuple[np.ndarray, np.nda
 
 def composite(raw: torch.Tensor, z: torch.Tensor, directions: torch.Tensor, white: bool,
               noise: torch.Tensor | float = 0.0):
-    """raw (R, S, 4), z (R, S) rising -> Rendered without coarse, and weights (R, S).
+    """Return Rendered without coarse, and weights (R, S), of raw (R, S, 4) at z (R, S), rising.
 
     alpha_i = 1 - exp(-relu(raw density)·δ_i), δ_i the distance to the next sample (10¹⁰ for the
     last); w_i = alpha_i·Π_{j<i}(1 - alpha_j); C = Σ w_i·sigmoid(raw color) (eq. 3).
@@ -58,8 +58,9 @@ def composite(raw: torch.Tensor, z: torch.Tensor, directions: torch.Tensor, whit
 
 
 def sample_pdf(bins: torch.Tensor, weights: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """Inverse-transform sampling (section 5.2): positions (R, N) for u (R, N) in [0, 1] in the
-    piecewise constant density that `weights` (R, S - 1) give to the intervals of bins (R, S)."""
+    """Return positions by inverse-transform sampling (section 5.2), (R, N) for u (R, N) in [0, 1]
+    in the piecewise constant density that `weights` (R, S - 1) give to the intervals of bins
+    (R, S)."""
     weights = weights + 1e-5
     cdf = torch.cumsum(weights / weights.sum(-1, keepdim=True), -1)
     cdf = torch.cat([torch.zeros_like(cdf[:, :1]), cdf], -1)
@@ -74,7 +75,7 @@ def sample_pdf(bins: torch.Tensor, weights: torch.Tensor, u: torch.Tensor) -> to
 
 def render_rays(field: Field, origins: torch.Tensor, directions: torch.Tensor, near: float,
                 far: float, *, white: bool, generator: torch.Generator | None = None) -> Rendered:
-    """Rays (R, 3), (R, 3) through coarse and fine network.
+    """Render rays (R, 3), (R, 3) through coarse and fine network.
 
     white: what is behind; else black. generator: of the jitter and the noise while training; None
     renders without either.

@@ -62,7 +62,7 @@ class SamplingMaps:
         self.boxes, self.height, self.width = boxes, int(height), int(width)
 
     def append(self, probabilities) -> None:
-        """Upstream's own maps are not kept."""
+        """Keep nothing: upstream's own maps would fill the memory."""
 
     def __getitem__(self, index) -> np.ndarray:
         r0, r1, c0, c1 = (int(v) for v in self.boxes[int(index)])
@@ -73,7 +73,7 @@ class SamplingMaps:
 
 def load_flame_data(basedir, half_res=False, testskip=1, debug=False, expressions=True,
                     load_frontal_faces=False, load_bbox=True, test=False):
-    """What the upstream function returns: images, poses (N, 4, 4), render_poses, [H, W,
+    """Return what the upstream function returns: images, poses (N, 4, 4), render_poses, [H, W,
     intrinsics], i_split, expressions (N, E), None, bboxs (N, 4) int in pixels; images are
     `LazyFrames`."""
     basedir = Path(basedir)
