@@ -1,5 +1,6 @@
 """Modules import only from the layers below them, and in no circle."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,15 @@ def test_no_files_import_each_other_in_a_circle_not_even_inside_functions():
     checkout = Checkout(ROOT)
     assert checkout.circles() == []
     assert checkout.mutual_pairs() == []
+
+
+def test_no_test_module_imports_another():
+    """What several need lies in tests/fixtures."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                named = [*(node.module or "").split("."), *(a.name for a in node.names)]
+                assert not [n for n in named if n.startswith("test_")], f"{path}:{node.lineno}"
 
 
 # --- the counting itself --------------------------------------------------------------------------
