@@ -73,7 +73,7 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
         if dataset is None:
             raise IdfError(f"{run} is the swap of a video, which it does not keep", "no original",
                            "name the original with --dataset VIDEO")
-        return swaps.evaluate_video(run, dataset, source=source, arcface=arcface)
+        return [swaps.evaluate_video(run, dataset, source=source, arcface=arcface)]
     graphdeco = GraphdecoFolder.find(run) if run.is_dir() and not manifest else None
     folder = dataset or (graphdeco.source if graphdeco
                          else manifest.get("inputs", {}).get("folder"))
@@ -82,7 +82,7 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
                        "name it with --dataset")
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
-        return swaps.evaluate(run, data, source=source, arcface=arcface)
+        return [swaps.evaluate(run, data, source=source, arcface=arcface)]
     if manifest:
         return method_of(manifest, run).evaluate(
             run, data, resolution or manifest.get("config", {}).get("resolution"), manifest)

@@ -6,8 +6,8 @@ like needs a recognizer (an ArcFace ONNX, `idf download arcface`); without one t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from .metrics import (
     visible_points,
 )
 from .neural.model_files import RECOGNIZER
+from .neural.onnx_swap import Embedder, recognizer_net
 from .source import SourceFace, load_source
 from .uv_method import MESH_FILE, TRACKS_FILE, fit_views
 
@@ -99,31 +100,90 @@ def head_yaws(frames: Sequence[Frame], vertices: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(d @ left, d @ front))
 
 
-@dataclass
-class _Sums:
-    """What is gathered over the frames. before, after: landmarks; similarities as (was, now)."""
+class FrameMeasures:
+    """What is measured frame by frame, gathered by name in `values`.
 
-    errors: list[float] = field(default_factory=list)
-    refound: list[bool] = field(default_factory=list)
-    mouth: list[tuple[float, float]] = field(default_factory=list)
-    eyes: list[tuple[float, float]] = field(default_factory=list)
-    changed: list[float] = field(default_factory=list)
-    alpha: int = 0
-    hog: list[tuple[float, float]] = field(default_factory=list)
-    embeddings: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-
-
-def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
-    """Return one table row for a run folder of the swap stage beside `data`, the dataset it was
-    made from.
-
-    source: the source photo (path or bytes), None = a bundled one where the hash is its. arcface:
-    an ONNX recognizer, None = the download `arcface` where it is there. What could not be measured
-    is None, and `notes` has the reason by the measure's name. IdfError: frames that are missing,
-    another photo than the run's.
+    photo: the source, None = not known. recognizer: (image, face) -> embedding, or None.
     """
-    run = Path(run)
-    notes: dict[str, str] = {}
+
+    def __init__(self, photo: SourceFace | None, recognizer):
+        self.photo, self.recognizer, self.detector = photo, recognizer, LandmarkDetector()
+        self.values: dict[str, list] = defaultdict(list)
+
+    def add(self, before, after, swapped: bool, yaw: float) -> bool:
+        """Measure one frame before and after; return whether its original shows a face.
+
+        yaw: degrees, NaN where it is not known; then the frame counts as near to the front.
+        """
+        found, values = self.detector.detect(before), self.values
+        if not swapped:
+            return bool(found)
+        values["changed"].append(float((before != after).any(axis=2).mean()))
+        if before.shape[2] == 4:
+            values["alpha"].append(int((before[..., 3] != after[..., 3]).sum())
+                                   if after.shape[2] == 4 else before[..., 3].size)
+        if not found or abs(yaw) > NEAR:
+            return bool(found)
+        again = self.detector.detect(after)
+        values["refound"].append(bool(again))
+        if not again:
+            return True
+        old, new = found[0], again[0]
+        values["error"].append(landmark_error(old, new))
+        values["mouth"].append((mouth_opening(old), mouth_opening(new)))
+        values["eyes"].append((eye_opening(old), eye_opening(new)))
+        if self.photo is not None and not abs(yaw) > FRONTAL:
+            values["hog"].append([hog_similarity(image, face.points, self.photo.image,
+                                                 self.photo.landmarks.points)
+                                  for image, face in ((before, old), (after, new))])
+            if self.recognizer is not None:
+                values["embedding"].append((self.recognizer(before, old),
+                                            self.recognizer(after, new)))
+        return True
+
+    def row(self, run: Path, report: dict, swapped, near, unseen, notes: dict) -> dict:
+        """Return what all swaps have in their row. swapped, near, unseen: (N,) bool of frames."""
+        errors = self.values["error"]
+        out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
+               "swapped": int(swapped.sum()),
+               "lost_near": _percent(~swapped[near]),
+               "false_faces": int((swapped & unseen).sum()),
+               "landmark_error": _round(100 * np.mean(errors)) if errors else None,
+               "landmark_error_p95": _round(100 * np.percentile(errors, 95)) if errors else None,
+               "refound": _percent(self.values["refound"])}
+        for name, part in (("mouth", "mouth of the target keeps"),
+                           ("eye", "eyes of the target keep")):
+            key = f"{name}_correlation"
+            out[key] = _round(opening_correlation(self.values[part.split()[0]]))
+            if out[key] is None:
+                notes[key] = f"the {part} still"
+        return out | self.likeness()
+
+    def likeness(self) -> dict:
+        """Return how like the source the faces were and are; None where nothing was measured."""
+        names = ("hog_before", "hog_after", "identity_before", "identity_after", "retrieval")
+        out: dict = dict.fromkeys(names)
+        if hog := self.values["hog"]:
+            out["hog_before"], out["hog_after"] = (_round(v) for v in np.mean(hog, axis=0))
+        if embeddings := self.values["embedding"]:
+            source = _unit(self.recognizer(self.photo.image, self.photo.landmarks))
+            was, now = (_unit(np.stack(e)) for e in zip(*embeddings, strict=True))
+            own = _unit(was.mean(0))
+            out["identity_before"] = _round(float((was @ source).mean()))
+            out["identity_after"] = _round(float((now @ source).mean()))
+            out["retrieval"] = _percent(now @ source > now @ own)
+        return out
+
+
+def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> dict:
+    """Return the measures of a swap of `data`, by the names of MEASURES.
+
+    run: its run folder. source: the source photo (path or bytes), None = a bundled one where the
+    hash is its. arcface: an ONNX recognizer, None = the download `arcface` where it is there. What
+    could not be measured is None, and `notes` has the reason by the measure's name. IdfError:
+    frames that are missing, another photo than the run's.
+    """
+    run, notes = Path(run), {}
     after = {f.name: f for f in Dataset.open(run).frames}
     pairs = [(f, after[f.name]) for f in data.frames if f.name in after]
     if len(pairs) < len(data.frames):
@@ -134,31 +194,26 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> list[dict]:
     pairs = pairs[::-(-len(pairs) // MOST_FRAMES)]
     report = read_record(run / "swap_report.json", ("frames",), "report")
     rows = {r.get("name"): r for r in report["frames"] if isinstance(r, dict)}
-    photo = _source_of(run, source, notes)
-    recognizer = _recognizer(arcface, photo, notes)
+    measures = _measures(run, source, arcface, notes)
     mesh = _mesh_of(run, data, notes)
-    yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if mesh is not None else \
+    known = mesh is not None
+    yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if known else \
         np.full(len(pairs), np.nan)
-    sums, detector = _Sums(), LandmarkDetector()
     swapped = np.array([rows.get(a.name, {}).get("status") == "swapped" for a, _ in pairs])
-    visible = np.zeros(len(pairs), bool)
-    for i, (a, b) in enumerate(pairs):
-        visible[i] = _measure(a.image(), b.image(), swapped[i], yaws[i], sums, detector, photo,
-                              recognizer)
-    near = np.abs(yaws) <= NEAR if mesh is not None else visible
+    visible = np.array([measures.add(a.image(), b.image(), s, yaw)
+                        for (a, b), s, yaw in zip(pairs, swapped, yaws, strict=True)], bool)
     back = BACK_OF_MESH if (run / MESH_FILE).is_file() else BACK
-    unseen = np.abs(yaws) >= back if mesh is not None else ~visible
-    out = _geometry(run, report, swapped, near, unseen, sums, notes)
+    out = measures.row(run, report, swapped, np.abs(yaws) <= NEAR if known else visible,
+                       np.abs(yaws) >= back if known else ~visible, notes)
     out |= _consistency(pairs, mesh, data, notes, run)
-    out["changed_pixels"] = _round(float(np.mean(sums.changed)), 4) if sums.changed else 0.0
-    out["outside_mask"] = _outside([rows.get(a.name, {}) for a, _ in pairs], notes)
-    out["alpha_changed"] = sums.alpha
-    out |= _likeness(sums, photo, recognizer)
-    return [out | {"notes": notes}]
+    changed = measures.values["changed"]
+    return out | {"changed_pixels": _round(float(np.mean(changed)), 4) if changed else 0.0,
+                  "outside_mask": _outside([rows.get(a.name, {}) for a, _ in pairs], notes),
+                  "alpha_changed": sum(measures.values["alpha"]), "notes": notes}
 
 
-def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
-    """Return the same for a run folder of `idf swap VIDEO`; video: the original's path.
+def evaluate_video(run: Path, video, source=None, arcface=None) -> dict:
+    """Return the measures of a swap of a video; video: the original's path.
 
     What needs views from all round or unchanged bytes is not measured: a video has neither, and
     the codec changes every pixel. IdfError: another video than the run's.
@@ -177,70 +232,23 @@ def evaluate_video(run: Path, video, source=None, arcface=None) -> list[dict]:
     done = np.zeros(len(index), bool)
     for row in report["frames"]:
         done[row["from"]:row["to"] + 1] = row["status"] == "swapped"
-    photo = _source_of(run, source, notes)
-    recognizer = _recognizer(arcface, photo, notes)
-    sums, detector, step = _Sums(), LandmarkDetector(), -(-len(index) // MOST_FRAMES)
-    visible = []
-    for i, (a, b) in enumerate(zip(read_frames(video, index), read_frames(result, found),
-                                   strict=True)):
-        if i % step == 0:  # an odd size was padded
-            visible.append(_measure(a, b[:a.shape[0], :a.shape[1]], done[i], np.nan, sums,
-                                    detector, photo, recognizer))
-    swapped, seen = done[::step], np.array(visible)
+    measures, step = _measures(run, source, arcface, notes), -(-len(index) // MOST_FRAMES)
+    visible = np.array([  # an odd size was padded
+        measures.add(a, b[:a.shape[0], :a.shape[1]], done[i], np.nan)
+        for i, (a, b) in enumerate(zip(read_frames(video, index), read_frames(result, found),
+                                       strict=True)) if i % step == 0])
     notes["lost_near"] = "yaw is not known; frames that show a face count"
-    out = _geometry(run, report, swapped, seen, ~seen, sums, notes)
-    unknown = ("color_spread_original", "color_spread_swapped", "changed_pixels", "outside_mask",
-               "alpha_changed")
-    notes |= dict.fromkeys(unknown[:2], "the face moves")
-    notes |= dict.fromkeys(unknown[2:], "the codec changes every pixel")
-    out |= dict.fromkeys(unknown) | _likeness(sums, photo, recognizer)
-    return [out | {"notes": notes}]
+    out = measures.row(run, report, done[::step], visible, ~visible, notes)
+    spread = ("color_spread_original", "color_spread_swapped")
+    pixels = ("changed_pixels", "outside_mask", "alpha_changed")
+    notes |= dict.fromkeys(spread, "the face moves")
+    notes |= dict.fromkeys(pixels, "the codec changes every pixel")
+    return out | dict.fromkeys(spread + pixels) | {"notes": notes}
 
 
-def _geometry(run: Path, report: dict, swapped, near, unseen, sums: _Sums, notes: dict) -> dict:
-    """What is counted, and what follows from the landmarks. swapped, near, unseen: (N,) bool."""
-    out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
-           "swapped": int(swapped.sum()),
-           "lost_near": _percent(~swapped[near]), "false_faces": int((swapped & unseen).sum()),
-           "landmark_error": _round(100 * np.mean(sums.errors)) if sums.errors else None,
-           "landmark_error_p95": _round(100 * np.percentile(sums.errors, 95))
-           if sums.errors else None,
-           "refound": _percent(sums.refound)}
-    for name, values, part in (("mouth_correlation", sums.mouth, "mouth"),
-                               ("eye_correlation", sums.eyes, "eyes")):
-        out[name] = _round(opening_correlation(values))
-        if out[name] is None:
-            notes[name] = f"the {part} of the target keep{'s' * (part == 'mouth')} still"
-    return out
-
-
-def _measure(before, after, swapped: bool, yaw: float, sums: _Sums, detector, photo, recognizer
-             ) -> bool:
-    """Adds one frame's pictures to the sums; whether its original shows a face."""
-    found = detector.detect(before)
-    if not swapped:
-        return bool(found)
-    sums.changed.append(float((before != after).any(axis=2).mean()))
-    if before.shape[2] == 4:
-        sums.alpha += int((before[..., 3] != after[..., 3]).sum()) if after.shape[2] == 4 else \
-            before[..., 3].size
-    if not found or abs(yaw) > NEAR:  # NaN, where no yaw is known, counts as near
-        return bool(found)
-    again = detector.detect(after)
-    sums.refound.append(bool(again))
-    if not again:
-        return True
-    old, new = found[0], again[0]
-    sums.errors.append(landmark_error(old, new))
-    sums.mouth.append((mouth_opening(old), mouth_opening(new)))
-    sums.eyes.append((eye_opening(old), eye_opening(new)))
-    if photo is not None and not abs(yaw) > FRONTAL:
-        sums.hog.append(tuple(hog_similarity(image, face.points, photo.image,
-                                             photo.landmarks.points)
-                              for image, face in ((before, old), (after, new))))
-        if recognizer is not None:
-            sums.embeddings.append((recognizer(before, old), recognizer(after, new)))
-    return True
+def _measures(run: Path, source, arcface, notes: dict) -> FrameMeasures:
+    photo = _source_of(run, source, notes)
+    return FrameMeasures(photo, _recognizer(arcface, photo, notes))
 
 
 def _outside(rows: list[dict], notes: dict) -> int | None:
@@ -250,21 +258,6 @@ def _outside(rows: list[dict], notes: dict) -> int | None:
         notes["outside_mask"] = "the run's report has no counts; run the swap again"
         return None
     return int(sum(counts))
-
-
-def _likeness(sums: _Sums, photo, recognizer) -> dict:
-    names = ("hog_before", "hog_after", "identity_before", "identity_after", "retrieval")
-    out: dict = dict.fromkeys(names)
-    if sums.hog:
-        out["hog_before"], out["hog_after"] = (_round(v) for v in np.mean(sums.hog, axis=0))
-    if recognizer is not None and sums.embeddings:
-        source = _unit(recognizer(photo.image, photo.landmarks))
-        was, now = (_unit(np.stack(e)) for e in zip(*sums.embeddings, strict=True))
-        own = _unit(was.mean(0))
-        out["identity_before"] = _round(float((was @ source).mean()))
-        out["identity_after"] = _round(float((now @ source).mean()))
-        out["retrieval"] = _percent(now @ source > now @ own)
-    return out
 
 
 def _unit(e: np.ndarray) -> np.ndarray:
@@ -327,8 +320,6 @@ def _recognizer(arcface, photo, notes: dict):
         notes["identity_after"] = "no recognizer: --arcface FILE.onnx, or idf download " \
             f"{RECOGNIZER.name} ({RECOGNIZER.license})"
         return None
-    from .neural.onnx_swap import Embedder, recognizer_net
-
     net = recognizer_net(arcface)
     net.open()
     return Embedder(net)

@@ -17,9 +17,8 @@ from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset
 from idf_helpers.swapping.evaluate import (
     MEASURES,
-    _likeness,
+    FrameMeasures,
     _outside,
-    _Sums,
     evaluate,
     head_yaws,
     side_by_side,
@@ -47,7 +46,7 @@ def runs(small_head, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(runs):
-    return [evaluate(run, runs[0])[0] for run in runs[1:]]
+    return [evaluate(run, runs[0]) for run in runs[1:]]
 
 
 def test_swaps_side_by_side(runs, measured):
@@ -70,7 +69,7 @@ def test_as_text_from_the_command_line(runs, measured, monkeypatch):
     import idf_helpers.swapping.evaluate as module
 
     rows = {str(run): row for run, row in zip(runs[1:], measured, strict=True)}
-    monkeypatch.setattr(module, "evaluate", lambda run, data, **k: [rows[str(run)]])
+    monkeypatch.setattr(module, "evaluate", lambda run, data, **k: rows[str(run)])
     text = str(measure(runs[1:], None, None))
     assert text.splitlines()[0].split("  ")[0] == "measure" and "mesh (mesh)" in text
     assert "landmarks moved, mean, % of eye distance" in text
@@ -106,7 +105,7 @@ def test_faults_are_counted(runs, tmp_path):
         if row["name"] == near:
             row["status"] = "extreme_pose"
 
-    row, = evaluate(damaged(run, tmp_path, change), data)
+    row = evaluate(damaged(run, tmp_path, change), data)
     assert row["false_faces"] == 1 and row["swapped"] == NEAR
     assert row["lost_near"] > 0 and row["outside_mask"] == 7 and row["alpha_changed"] == 10
 
@@ -120,7 +119,7 @@ def test_reports_of_before_say_nothing_of_the_outside():
 
 def test_identity_with_a_recognizer(runs, tmp_path):
     net = tiny_onnx.recognizer(tmp_path / "embed.onnx")
-    row, = evaluate(runs[1], runs[0], arcface=net)
+    row = evaluate(runs[1], runs[0], arcface=net)
     assert -1 <= row["identity_after"] <= 1 and row["identity_before"] != row["identity_after"]
     assert 0 <= row["retrieval"] <= 100 and "identity_after" not in row["notes"]
     tiny_onnx.swapper(tmp_path / "other.onnx", 64)
@@ -131,14 +130,16 @@ def test_identity_with_a_recognizer(runs, tmp_path):
 def test_identity_by_hand():
     """The target at right angles to the source; after the swap half way, and once all the way."""
     e = np.eye(3)
-    sums = _Sums(hog=[(0.5, 0.7)] * 2, embeddings=[(2 * e[1], e[0] + 0.9 * e[1]), (e[1], 3 * e[0])])
     photo = SimpleNamespace(image=None, landmarks=None)
-    out = _likeness(sums, photo, lambda image, face: 5 * e[0])
+    measures = FrameMeasures(photo, lambda image, face: 5 * e[0])
+    measures.values |= {"hog": [(0.5, 0.7)] * 2,
+                        "embedding": [(2 * e[1], e[0] + 0.9 * e[1]), (e[1], 3 * e[0])]}
+    out = measures.likeness()
     cosine = 1 / np.hypot(1, 0.9)
     assert out == {"hog_before": 0.5, "hog_after": 0.7, "identity_before": 0.0,
                    "identity_after": pytest.approx((cosine + 1) / 2, abs=1e-3), "retrieval": 100.0}
-    sums.embeddings[0] = (e[1], 0.9 * e[0] + e[1])
-    assert _likeness(sums, photo, lambda image, face: e[0])["retrieval"] == 50.0
+    measures.values["embedding"][0] = (e[1], 0.9 * e[0] + e[1])
+    assert measures.likeness()["retrieval"] == 50.0
 
 
 def test_the_source_photo_must_be_the_runs(runs, tmp_path):
@@ -201,7 +202,7 @@ def test_moving_faces_have_openings_and_no_spread(tmp_path, monkeypatch):
         "run_id": "x", "config": {}, "inputs": {"source_sha256": "unknown"}})
     monkeypatch.setattr("idf_helpers.swapping.evaluate._mesh_of",
                         lambda run, data, notes: notes.update(lost_near="no") or None)
-    row, = evaluate(tmp_path / "run", SimpleNamespace(
+    row = evaluate(tmp_path / "run", SimpleNamespace(
         frames=Dataset.open(tmp_path / "data").frames, root=tmp_path / "data"))
     assert row["landmark_error"] == 0 and row["mouth_correlation"] == pytest.approx(1)
     assert row["color_spread_swapped"] is None and row["changed_pixels"] == 0
