@@ -37,3 +37,11 @@ class ArrayRecord:
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
                            "delete it and run that stage again") from error
+
+    @classmethod
+    def load_if_whole(cls, path) -> Self | None:
+        """Return what `save` wrote; None where the file is missing or damaged."""
+        try:
+            return cls.load(path)
+        except IdfError:
+            return None

@@ -11,20 +11,14 @@ import numpy as np
 from ..data import media
 from ..errors import IdfError
 from ..face import topology
-from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
+from ..face.color import feather, fill_rings, masked_blur, smoothstep
 from ..face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from ..face.raster import rasterize
+from .hidden_skin import hair_on_forehead, occluders
 from .mesh.even_light import even_light
 
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
-
-# The forehead, the temples and the strips before the ears: along the oval from the right ear lobe
-# over the top to the left one, back along the strips' inner edge and the brows' upper edges.
-_FOREHEAD = np.array([93, 234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389,
-                      356, 454, 323, 366, 447, 264, 300, 293, 334, 296, 336, 107, 66, 105, 63, 70,
-                      34, 227, 137])
-_FOREHEAD_TOP = 19  # so many of them lie on the oval
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,141 +138,3 @@ def _weight(face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:
     inside = fill_rings([face.xy[topology.FACE_OVAL]], h, w) > 0.5
     grazing = np.where(ids >= 0, smoothstep((seen - 0.1) / 0.3), 1)  # eyes and mouth: not drawn
     return (feather(inside & (skin > 0.5), 0.08 * face.size) * grazing).astype(np.float32)
-
-
-def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """Return (H, W) float32 in [0, 1]: 1 where the forehead is hidden by something that is not
-    skin.
-
-    Forehead and temple pixels that look unlike the skin (`_unlike_skin`) count as hair where they
-    hang together with the forehead's upper border, as a fringe does (a birthmark or a wrinkle does
-    not).
-
-    rgb: (H, W, 3) uint8; face: landmarks in its pixels.
-    """
-    out = np.zeros(rgb.shape[:2], np.float32)
-    found = _unlike_skin(rgb, face)
-    if found is None:
-        return out
-    distance, low = found
-    size, xy, (h, w) = face.size, face.xy, distance.shape
-    k = max(1, round(0.012 * size))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
-    brows = fill_rings([xy[topology.LEFT_BROW], xy[topology.RIGHT_BROW]], h, w, low) > 0.1
-    brows = cv2.dilate(brows.astype(np.uint8), disc, iterations=2) > 0
-    forehead = (fill_rings([xy[_FOREHEAD]], h, w, low) > 0.5) & ~brows
-    suspect = ((distance > 3.0) & forehead).astype(np.uint8)
-    suspect = cv2.morphologyEx(suspect, cv2.MORPH_CLOSE, disc)  # strands belong together
-    # The upper border: the part of the forehead within a band below the oval's top.
-    down = xy[topology.CHIN] - xy[topology.FOREHEAD]
-    down = down / max(float(np.linalg.norm(down)), 1e-6)
-    line = xy[_FOREHEAD[:_FOREHEAD_TOP]] + 0.5 * k * down - low - 0.5
-    edge = np.zeros((h, w), np.uint8)
-    cv2.polylines(edge, [np.round(line).astype(np.int32)], False, 1, thickness=2 * k + 1)
-    hair = _touching(suspect, edge > 0, 2 * k * k)
-    if not hair.any():
-        return out
-    part = blur(cv2.dilate(hair.astype(np.float32), disc), 0.006 * size)
-    out[low[1]:low[1] + h, low[0]:low[0] + w] = np.clip(part, 0, 1) * (part > 0.02)
-    return out
-
-
-# Where bare skin is sure to be on an uncovered face: across the bridge of the nose, and the upper
-# cheeks from the nose outwards. Lower down there may be a beard, which belongs to the face.
-_BRIDGE = np.array([193, 168, 417, 465, 412, 399, 456, 248, 195, 3, 236, 174, 188, 245])
-_RIGHT_UPPER_CHEEK = np.array([101, 50, 123, 116, 111, 117, 118, 119, 100, 36])
-_LEFT_UPPER_CHEEK = topology.MIRROR[_RIGHT_UPPER_CHEEK]
-
-
-def occluders(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """Return (H, W) float32 in [0, 1]: 1 where something lies before the middle of the face: the
-    frame of glasses, a strand of hair, a hand or an object of another color.
-
-    From the brows down to the tip of the nose: what looks unlike the skin, reaches the bridge of
-    the nose or an upper cheek, and is larger than a mole. Eyes, brows and nostrils do not count,
-    nor does a shadow of the skin's own color. Clear lenses and hands of the same skin are not
-    seen.
-
-    rgb: (H, W, 3) uint8; face: landmarks in its pixels.
-    """
-    out = np.zeros(rgb.shape[:2], np.float32)
-    found = _unlike_skin(rgb, face)
-    if found is None:
-        return out
-    distance, low = found
-    size, xy, (h, w) = face.size, face.xy, distance.shape
-    k = max(1, round(0.012 * size))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
-
-    def filled(*rings, grow=0):
-        area = (fill_rings([xy[r] for r in rings], h, w, low) > 0.2).astype(np.uint8)
-        return cv2.dilate(area, disc, iterations=grow) > 0 if grow else area > 0
-
-    down = xy[topology.CHIN] - xy[topology.FOREHEAD]
-    y, x = np.mgrid[:h, :w] + 0.5
-    below = (x + low[0] - xy[topology.NOSE_TIP, 0]) * down[0] \
-        + (y + low[1] - xy[topology.NOSE_TIP, 1]) * down[1] > 0
-    sure = filled(_BRIDGE) | filled(_RIGHT_UPPER_CHEEK, _LEFT_UPPER_CHEEK)
-    own = filled(topology.LEFT_EYE, topology.RIGHT_EYE, grow=2) \
-        | filled(topology.LEFT_BROW, topology.RIGHT_BROW, grow=2)
-    middle = filled(topology.FACE_OVAL) & ~below
-    suspect = ((distance > 4.5) & middle & ~(own & ~sure)).astype(np.uint8)
-    suspect = cv2.morphologyEx(suspect, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    seeds = cv2.erode(sure.astype(np.uint8), disc) > 0
-    things = _touching(suspect, seeds, max(0.0008 * size**2, 24))
-    if not things.any():
-        return out
-    # What goes on beneath brows and lids (a frame's upper rim) belongs to it.
-    dark = (distance > 4.5) & middle
-    grown = cv2.dilate(things.astype(np.uint8), disc, iterations=3) > 0
-    part = blur(cv2.dilate((things | (dark & grown)).astype(np.float32), disc), 0.006 * size)
-    out[low[1]:low[1] + h, low[0]:low[0] + w] = np.clip(part, 0, 1) * (part > 0.02)
-    return out
-
-
-def _touching(suspect: np.ndarray, seeds: np.ndarray, least: float) -> np.ndarray:
-    """(h, w) bool: connected areas of `suspect` that meet `seeds`, of more than `least` pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(suspect, connectivity=8)
-    touching = np.unique(labels[seeds & (suspect > 0)])
-    touching = touching[(touching > 0) & (stats[touching, cv2.CC_STAT_AREA] > least)]
-    return np.isin(labels, touching)
-
-
-def _unlike_skin(rgb: np.ndarray, face: FaceLandmarks):
-    """How unlike the face's skin each pixel round it is, (h, w) in its standard deviations, and the
-    window's first pixel (x, y); None where there is too little face.
-
-    The skin's color is learned from cheeks and nose (median and robust spread in Lab).
-    """
-    size, xy = face.size, face.xy
-    low = np.maximum(np.floor(xy.min(0) - 0.05 * size).astype(int), 0)
-    high = np.minimum(np.ceil(xy.max(0) + 0.05 * size).astype(int), rgb.shape[1::-1])
-    if (high - low).min() < 8:
-        return None
-    h, w = int(high[1] - low[1]), int(high[0] - low[0])
-    # Single pores and hairs are noise here.
-    lab = blur(rgb_to_lab(rgb[low[1]:high[1], low[0]:high[0]]), 0.004 * size)
-    patches = fill_rings([xy[r] for r in topology.SKIN_PATCHES], h, w, low) > 0.5
-    if patches.sum() < 16:
-        return None
-    skin = lab[patches]
-    median = np.median(skin, axis=0)
-    # 1.48 MAD = standard deviation of a Gaussian; floors and ceilings in Lab units keep a very
-    # even or a half shadowed face from making the test too strict or too lax.
-    spread = np.clip(1.48 * np.median(np.abs(skin - median), axis=0), (6, 3, 3), (11, 6, 6))
-    difference = lab - median
-    # A highlight adds white light: brighter, smooth, and less colored in proportion. There
-    # lightness counts half, and up to 0.8 of its gain may be missing in chroma.
-    rough = _roughness(lab[..., 0], 0.012 * size)
-    shine = (difference[..., 0] > 0) & (rough < max(2.5 * float(np.median(rough[patches])), 2.5))
-    hue = median[1:] / max(float(np.linalg.norm(median[1:])), 1e-3)
-    loss = np.clip(difference[..., 1:] @ hue, -0.8 * np.maximum(difference[..., 0], 0), 0)
-    difference[..., 1:] -= (loss * shine)[..., None] * hue
-    difference[..., 0] *= np.where(shine, 0.5, 1.0)
-    return np.sqrt(((difference / spread) ** 2).sum(-1)), low
-
-
-def _roughness(values: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W) local standard deviation of `values` within about `sigma` pixels."""
-    mean = cv2.GaussianBlur(values, (0, 0), sigma)
-    return np.sqrt(cv2.GaussianBlur((values - mean) ** 2, (0, 0), sigma))

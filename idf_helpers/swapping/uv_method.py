@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,12 +62,11 @@ class Fitted:
         if folder is None:
             return None
         tracks = folder / TRACKS_FILE if moving else None
-        with contextlib.suppress(IdfError):  # missing or damaged: made again, equal to what it was
-            if tracks:
-                Tracks.load(tracks)
-            return cls(FaceMesh.load(folder / MESH_FILE), FaceTexture.load(folder / TEXTURE_FILE),
-                       tracks, light)
-        return None
+        mesh = FaceMesh.load_if_whole(folder / MESH_FILE)
+        texture = FaceTexture.load_if_whole(folder / TEXTURE_FILE)
+        if mesh is None or texture is None or tracks and Tracks.load_if_whole(tracks) is None:
+            return None
+        return cls(mesh, texture, tracks, light)
 
     def kept(self, folder: Path | None) -> Fitted:
         """Return itself, written to `folder`; workers are then sent the tracks' path, not them."""

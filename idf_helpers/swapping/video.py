@@ -118,11 +118,8 @@ def _refuse_unread(job: SwapJob) -> None:
 
 
 def _index(video: Path, work: Path, reporter: Reporter) -> VideoIndex:
-    if (work / INDEX).is_file():
-        try:
-            return VideoIndex.load(work / INDEX)
-        except IdfError:  # damaged: made again
-            pass
+    if known := VideoIndex.load_if_whole(work / INDEX):
+        return known
     index = index_video(video, lambda share: reporter.step("reading the video", share))
     index.save(work / INDEX)
     reporter.step("reading the video", 1.0)
@@ -133,17 +130,10 @@ def _faces(run: RunFolder, video: Path, index: VideoIndex, parts: list[Part], op
            engine, workers, reporter: Reporter) -> VideoFaces:
     """The way of one face, from disk where an earlier try wrote it."""
     work = run.path / WORK
-    if (work / FACES).is_file():
-        try:
-            return VideoFaces.load(work / FACES)
-        except IdfError:
-            pass
-    found: dict[int, Found] = {}
-    for part in parts:
-        try:
-            found[part.number] = Found.load(work / f"faces_{part.name}.npz")
-        except IdfError:  # not there, or damaged
-            continue
+    if known := VideoFaces.load_if_whole(work / FACES):
+        return known
+    kept = {p.number: Found.load_if_whole(work / f"faces_{p.name}.npz") for p in parts}
+    found = {number: faces for number, faces in kept.items() if faces is not None}
     todo = [p for p in parts if p.number not in found]
     look = partial(find_in_part, video=video, index=work / INDEX, folder=work)
     for part, path in zip(todo, pmap(look, todo, engine, workers), strict=True):

@@ -8,14 +8,12 @@ from idf_helpers.data import media
 from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
 from idf_helpers.face.color import fill_rings
+from idf_helpers.swapping.hidden_skin import _FOREHEAD, hair_on_forehead, occluders
 from idf_helpers.swapping.source import (
-    _FOREHEAD,
     MAX_FACE,
     MIN_FACE,
     from_image,
-    hair_on_forehead,
     load_source,
-    occluders,
 )
 from tests.fixtures.faces import HAIR, paint_fringe
 

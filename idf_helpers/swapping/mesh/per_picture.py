@@ -24,8 +24,9 @@ from ...face.color import (
 from ...face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from ...face.raster import rasterize
 from ...face.topology import INNER_MOUTH, LEFT_EYE, RIGHT_EYE, TRIANGLES
+from ..hidden_skin import hair_on_forehead
 from ..result import SwapResult
-from ..source import SourceFace, hair_on_forehead
+from ..source import SourceFace
 
 # Lengths are shares of the face's size (root of its area).
 FEATHER = 0.10  # width of the soft border
