@@ -1,4 +1,4 @@
-"""What every training is told: how long, at which resolution, with which seed."""
+"""Settings of every training: how long, at which resolution, with which seed."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Method(ABC):
 
     def sheets(self, scene: Any, data: Dataset, config: Any, metrics: Any
                ) -> dict[str, np.ndarray]:
-        """Return pictures for people to look at, by file name: held-out views over renders."""
+        """Return pictures to look at, by file name: held-out views over renders."""
         return {"held_out.jpg": held_out_sheet(scene, self.test_frames(data, config),
                                                metrics, config.resolution)}
 
@@ -134,7 +134,7 @@ def held_out_sheet(scene: Scene, frames: Sequence[Frame], metrics: SceneMetrics,
 
 
 def background_of(folder: Path, manifest: dict) -> tuple[float, float, float]:
-    """Return the background color that a run was trained over; white where it says none."""
+    """Return the background color that a run was trained over; white where its manifest has none."""
     value = manifest.get("background", [1.0, 1.0, 1.0])
     if not (isinstance(value, (list, tuple)) and len(value) == 3
             and all(isinstance(b, (int, float)) and 0 <= b <= 1 for b in value)):

@@ -107,7 +107,7 @@ def load(path: str | Path) -> Scene:
 
 def mark_of_model(path: str | Path) -> Mark:
     """Return the mark for what is exported from what `load` reads: it carries on what the run, or
-    the file's own comment, says of its making."""
+    the file's own comment, says how it was made."""
     folder = run_folder_of(path)
     if folder is None or read_manifest(folder).get("stage") not in METHODS:
         return model_file.mark_of_file(path)

@@ -2,7 +2,7 @@
 
 The truncated signed distance of Curless and Levoy ("A Volumetric Method for Building Complex Models
 from Range Images", 1996). It needs nothing of a scene but `render_full`, and what no ray reaches,
-the inside of the head, is told from what rays pass.
+the inside of the head, is known from what rays pass.
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ def volume_around(views: list[View], cells: int) -> tuple[np.ndarray, float, tup
 def fuse(views: list[View], origin, voxel: float, shape) -> np.ndarray:
     """Return (shape) float32 in [-1, 1], positive inside: minus the mean truncated signed distance.
 
-    Each view that has a vertex in its picture says: in front of the surface by d voxels, d up to 3,
-    or, where it sees nothing, outside; more than 3 voxels behind the surface it says nothing. A
-    vertex about which no view says anything is inside if enough of them have it in the picture.
+    Each view that has a vertex in its picture counts: it lies in front of the surface by d voxels,
+    d up to 3, or outside, where the view sees nothing; more than 3 voxels behind the surface the
+    view does not count. A vertex for which no view counts is inside if enough of them have it in
+    the picture.
     """
     table = np.array([[*v.camera.w2c_cv[:3].ravel(), v.camera.fx, v.camera.fy, v.camera.cx,
                        v.camera.cy, v.camera.width, v.camera.height] for v in views])
@@ -92,7 +93,7 @@ def _fuse(origin, voxel, cameras, depths, offsets, enough, volume, counter):
         for j in range(ny):
             for k in range(nz):
                 x, y, z = origin[0] + voxel * i, origin[1] + voxel * j, origin[2] + voxel * k
-                total, said, hidden = 0.0, 0, 0
+                total, count, hidden = 0.0, 0, 0
                 for v in range(len(cameras)):
                     c = cameras[v]
                     away = c[8] * x + c[9] * y + c[10] * z + c[11]
@@ -108,9 +109,9 @@ def _fuse(origin, voxel, cameras, depths, offsets, enough, volume, counter):
                         hidden += 1
                     else:
                         total += min(d, 1.0)
-                        said += 1
-                if said:
-                    volume[i, j, k] = -total / said
+                        count += 1
+                if count:
+                    volume[i, j, k] = -total / count
                 else:
                     volume[i, j, k] = 1.0 if hidden >= enough else -1.0
         i = next_item(counter)

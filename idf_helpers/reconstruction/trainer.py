@@ -44,8 +44,8 @@ class Progress:
 
     @property
     def size(self) -> str:
-        """What the model consists of, for people."""
-        return f"{self.count} {self.unit}"
+        """What the model consists of, in words; "" where that is not known."""
+        return f"{self.count} {self.unit}" if self.count else ""
 
 
 class State(NamedTuple):
@@ -163,13 +163,13 @@ def train_loop(trainer: ResumableTrainer, run=None,
     checkpoint = run.latest_checkpoint() if run is not None else None
     if checkpoint is not None:
         trainer.restore(State(*checkpoint))
-    told, written = -math.inf, trainer.saved_state
+    reported, written = -math.inf, trainer.saved_state
     try:
         while not trainer.done:
             trainer.step()
-            if progress is not None and time.monotonic() - told >= progress_every_s:
+            if progress is not None and time.monotonic() - reported >= progress_every_s:
                 progress(trainer.progress())
-                told = time.monotonic()
+                reported = time.monotonic()
             if run is not None and trainer.saved_state is not written and run.checkpoint_due():
                 written = trainer.saved_state
                 run.save_checkpoint(written.meta["iteration"], *written)

@@ -1,4 +1,8 @@
-"""The head over the room, pixel by pixel, with the frame's own exposure; and its gradient."""
+"""The head over the room, pixel by pixel, with the frame's own exposure; and its gradient.
+
+Of its own beside `data.training_views.composite`, which puts stored bytes over one color: here both
+sides are pictures, and the gradient goes back to the head's color and alpha.
+"""
 
 from __future__ import annotations
 

@@ -180,6 +180,8 @@ def _blend(means, log_scales, quats, opacities, sh, deltas, shade, moves, z, p,
         part = next_item(counter)
 
 
+# Adam as in `kernels.adam`, of its own because the gradient z_k g_d of a change is never stored: it
+# would be K times as large as that of the Gaussians.
 @kernel
 def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, first, second, shade,
                  shade_first, shade_second, moves, visible, z, p, speed, shade_speed, per_unit,

@@ -1,9 +1,9 @@
 """Where the shoulders lie that do not turn with the head.
 
 NeRFace's camera carries the head's pose: the head stands still in its world and everything else
-moves. A layer in the camera's frame stands still in the room instead. Whether there is need for it
-the lower rim of the pictures tells: shoulders that stay have an outline that stays, a bust that
-turns with the head sweeps over the background.
+moves. A layer in the camera's frame stands still in the room instead. The lower rim of the pictures
+shows whether it is needed: shoulders that stay have an outline that stays, a bust that turns with
+the head sweeps over the background.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
     """Return (H, W) bool, pixels of shoulders that stay in the room; None where they turn with the
     head.
 
-    views: frames with their silhouettes as alpha. mode: "auto", "on" (whatever the rim tells) or
+    views: frames with their silhouettes as alpha. mode: "auto", "on" (whatever the rim shows) or
     "off".
     """
     if mode == "off":

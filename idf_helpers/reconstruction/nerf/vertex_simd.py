@@ -27,7 +27,7 @@ def vectors(sh_degree: int) -> int:
 
 
 def wide(sh_degree: int) -> tuple:
-    """Return the kernels' argument that tells them how many vectors a row has."""
+    """Return the kernels' argument that holds how many vectors a row has."""
     return lanes_tuple(vectors(sh_degree))
 
 
@@ -191,8 +191,10 @@ def smooth(typingctx, wide, gradients, params, row, neighbor, density, color, li
 
 @intrinsic
 def adam(typingctx, wide, params, first, second, gradients, row, density, color, correction):
-    """One step of Adam (arXiv 1412.6980) on a row, and its gradient back to zero.
+    """Emit one step of Adam (arXiv 1412.6980) on a row, and set its gradient back to zero.
 
+    Of its own beside `kernels.adam`: a row is one or two whole vectors with density and color in
+    it, loaded, moved and cleared in one pass.
     density, color: learning rates of lane 0 and of the others, divided by 1 - β1ᵗ;
     correction: 1 / (1 - β2ᵗ).
     """

@@ -59,12 +59,12 @@ def compile_kernels() -> None:
     with the compiler's first error."""
     try:
         from gsplat.cuda._backend import _C  # compiles when it is imported
-        said = "" if _C is not None else "gsplat found no CUDA toolkit"
+        problem = "" if _C is not None else "gsplat found no CUDA toolkit"
     except (ImportError, RuntimeError, OSError) as error:
         lines = [x.strip() for x in str(error).splitlines() if "rror:" in x]
-        said = (lines or [str(error).split("\n")[0]])[0][:300]
-    if said:
-        raise IdfError("gsplat's CUDA kernels cannot be used here", said,
+        problem = (lines or [str(error).split("\n")[0]])[0][:300]
+    if problem:
+        raise IdfError("gsplat's CUDA kernels cannot be used here", problem,
                        "check that nvcc, C++ compiler and torch fit each other, or take a compiled "
                        "wheel from https://docs.gsplat.studio/whl")
 

@@ -300,7 +300,7 @@ class GsplatTrainer(ResumableTrainer):
         return Gaussians(**{k: _numpy(t) for k, t in self._named().items()})
 
     def scene(self) -> GaussianScene:
-        """Return what is there now, without the Gaussians that nobody can see."""
+        """Return what is there now, without the invisible Gaussians."""
         color = COLORS.get(self.background, COLORS["white"])
         gaussians = prune_invisible(self.gaussians())
         return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color,

@@ -1,4 +1,7 @@
-"""The loss of `kernels.loss` in torch, for training on a GPU; its gradient comes from autograd."""
+"""The loss of `kernels.loss` in torch, for training on a GPU; its gradient comes from autograd.
+
+`over` is `data.training_views.composite` on tensors; it is part of what a CUDA graph records.
+"""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class Trainer(ResumableTrainer):
     # --- results ----------------------------------------------------------------------------------
 
     def scene(self) -> GaussianScene:
-        """Return what is there now, a copy without the Gaussians that nobody can see."""
+        """Return what is there now, a copy without the invisible Gaussians."""
         color = COLORS.get(self.background, COLORS["white"])
         gaussians = prune_invisible(self.gaussians)
         return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color,
@@ -212,8 +212,8 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
 
 
 def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
-    """Return a copy of trained Gaussians to train further: those that anybody can see, the most
-    opaque `max_gaussians` of them; color in `sh_degree` (cut, or filled up with zeros). IdfError
+    """Return a copy of trained Gaussians to train further: the visible ones, the most opaque
+    `max_gaussians` of them; color in `sh_degree` (cut, or filled up with zeros). IdfError
     where fewer than 16 are left."""
     kept = prune_invisible(start.checked())
     if len(kept) < 16:

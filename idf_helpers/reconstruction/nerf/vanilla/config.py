@@ -58,7 +58,7 @@ class VanillaConfig(TrainingConfig):
                            f"dataset_type = {o.dataset_type} without no_ndc",
                            "add `no_ndc = True`: views round a head have no common front plane")
         if self.resolution:
-            o = replace(o, half_res=False)  # asked for explicitly
+            o = replace(o, half_res=False)  # the resolution was given
         return replace(o, ft_path=str(self.checkpoint or o.ft_path)), notes
 
     def identity(self) -> dict:

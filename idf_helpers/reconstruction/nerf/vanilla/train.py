@@ -86,7 +86,7 @@ class VanillaTrainer(ResumableTrainer):
         self._saved = self.state()
 
     def warm_up(self) -> None:
-        """Compile the networks where that is asked for."""
+        """Compile the networks where the config says so."""
         if self.config.compile:
             saved = self._saved
             self.step()
