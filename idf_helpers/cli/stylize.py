@@ -11,11 +11,7 @@ from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
 from ..runtime.files import read_record
 from ..runtime.progress import Reporter
-from ..stylization import dataset as stage
-from ..stylization import loop as loops
 from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
-from ..stylization.measures import in_words
-from ..stylization.propagators.ebsynth import Waiting
 
 Background = Literal["white", "gray", "black"]
 
@@ -42,6 +38,10 @@ def stylize(data: Dataset | str | Path, out: Path, stylist: str = "",
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
         reporter: takes word of the progress.
     """
+    from ..stylization import dataset as stage  # numba, which help does not need
+    from ..stylization.measures import in_words
+    from ..stylization.propagators.ebsynth import Waiting
+
     views = KeyViewConfig(keys=keys, resolution=resolution, background=background)
     try:
         seconds: float | None = float(depth)
@@ -94,6 +94,10 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
         splat_resolution: longer side in pixels at which splats are trained.
         reporter: takes word of the progress.
     """
+    from ..stylization import loop as loops
+    from ..stylization.measures import in_words
+    from ..stylization.propagators.ebsynth import Waiting
+
     splats = TrainingConfig(splat_iterations, None if splat_iterations else splat_s,
                             splat_resolution)
     if len(strength) == 1 and config is not None:

@@ -1,16 +1,18 @@
 """Settings of the stage `stylize`: what stylists share, which views they get, and the loop.
 
-Each stylist has its own settings beside it and reads all of them.
+Each stylist has its own settings and reads all of them; those that are not here stand beside it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
+from ..runtime.files import sha256_file
 from ..runtime.settings import Annotated, Interval, Settings, check_range
 
 SCHEDULE = (1.0, 0.75, 0.6)  # shares of the strength in the first, second, later iterations
@@ -122,6 +124,25 @@ class ServerConfig(PromptConfig):
     """Allow pictures to be sent to a server that is not on this machine."""
     timeout_s: Annotated[float, Interval(ge=0.1)] = 600.0
     """Seconds to wait for one picture."""
+
+
+@dataclass(frozen=True)
+class ExemplarConfig(StylizeConfig):
+    """Settings of the stylist `exemplar`."""
+
+    exemplar: Path | None = None
+    """Picture file of one view, painted over. Its name says which one, e.g. r_0.png; any other
+    name means the view in front."""
+    seed: Seed = 0
+    """Start of every random draw, in places that the painted view does not show."""
+    mode: Literal["anchored", "independent"] = "anchored"
+    """anchored: one view after the other, each seeing those before it. independent: each by
+    itself."""
+
+    def identity(self) -> dict:
+        """Return every field; the painting by its name and content."""
+        return super().identity() | {"exemplar": self.exemplar and
+                                     [self.exemplar.name, sha256_file(self.exemplar)]}
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ STYLISTS = Registry("stylize", [
           config="idf_helpers.stylization.stylists.comfyui:ComfyConfig"),
     Entry("exemplar", "idf_helpers.stylization.stylists.exemplar:ExemplarStylist",
           "one view that you painted over, carried to the others; does not read prompts", 40,
-          _packages, config="idf_helpers.stylization.stylists.exemplar:ExemplarConfig"),
+          _packages, config="idf_helpers.stylization.config:ExemplarConfig"),
 ], automatic=False)
 
 

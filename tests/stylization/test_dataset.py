@@ -13,9 +13,8 @@ from idf_helpers.data.media import read_image, write_image
 from idf_helpers.provenance import verify
 from idf_helpers.runtime import files
 from idf_helpers.stylization import dataset as stage
-from idf_helpers.stylization.config import KeyViewConfig, ServerConfig
+from idf_helpers.stylization.config import ExemplarConfig, KeyViewConfig, ServerConfig
 from idf_helpers.stylization.propagators.ebsynth import Waiting
-from idf_helpers.stylization.stylists.exemplar import ExemplarConfig
 from idf_helpers.stylization.stylists.preset import PresetConfig
 from idf_helpers.stylization.views import DatasetViews, in_order
 

@@ -9,9 +9,7 @@ back of the head is made up once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -19,7 +17,7 @@ from ...data.cameras import scene_frame
 from ...data.media import over, read_image
 from ...errors import IdfError
 from ...runtime.files import sha256_file
-from ..config import Seed, StylizeConfig
+from ..config import ExemplarConfig
 from ..propagators.geometry import fill_holes
 from ..reproject import TOLERANCE, Key, reproject
 from ..stylist import Reference, Stylist, View, scaled
@@ -28,25 +26,6 @@ from ..surface import SOLID, nearest_fill
 # On the back of a head neither place nor direction are like those of the painted side.
 GUIDING = {"normal_weight": 0.05, "place_weight": 0.12, "ratios": True, "even": 0.008}
 SHAPE = 0.02  # the exemplar's aspect ratio may differ by this share
-
-
-@dataclass(frozen=True)
-class ExemplarConfig(StylizeConfig):
-    """Settings of the stylist `exemplar`."""
-
-    exemplar: Path | None = None
-    """Picture file of one view, painted over. Its name says which one, e.g. r_0.png; any other
-    name means the view in front."""
-    seed: Seed = 0
-    """Start of every random draw, in places that the painted view does not show."""
-    mode: Literal["anchored", "independent"] = "anchored"
-    """anchored: one view after the other, each seeing those before it. independent: each by
-    itself."""
-
-    def identity(self) -> dict:
-        """Return every field; the painting by its name and content."""
-        return super().identity() | {"exemplar": self.exemplar and
-                                     [self.exemplar.name, sha256_file(self.exemplar)]}
 
 
 class ExemplarStylist(Stylist):
