@@ -11,8 +11,8 @@ The first call makes the folder .venv beside this file, installs the packages in
 the two small face models. Nothing else is touched but the caches of pip and of the models. Later
 calls start at once. Delete .venv to begin afresh.
 
-Only the standard library is used here. The file parses on Python 3.6, to tell its users to get a
-newer one.
+Only the standard library is used here. The file parses on Python 3.6, so that its users are
+asked for a newer one.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "idf-setup.json"  # what was done here; without it nothing counts as done
-LOG = VENV / "idf-setup.log"  # everything that pip said
+LOG = VENV / "idf-setup.log"  # all that pip printed
 
 TORCH_PIN = "torch==2.13.0"  # without a GPU; `2.13.0+cpu` of the index below wins over `2.13.0`
 TORCH_ANY = "torch>=2.6"
@@ -54,12 +54,13 @@ class SetupError(Exception):
         super().__init__("\n".join(lines))
 
 
-def say(text):
+def note(text):
+    """Print a line at once, also where the output goes to a file."""
     print(text, flush=True)
 
 
 def output_of(command):
-    """(exit code, stdout and stderr as text); a program that does not start has exit code 127."""
+    """Return the exit code and all output as text; 127 for a program that does not start."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=300)
@@ -69,7 +70,7 @@ def output_of(command):
 
 
 def check_python(version, command):
-    """SetupError naming a newer Python on this machine, or where to get one."""
+    """Raise SetupError naming a newer Python on this machine, or where to get one."""
     if tuple(version[:2]) >= OLDEST:
         return
     newer = [name for name in (f"python3.{minor}" for minor in range(14, 10, -1))
@@ -88,7 +89,7 @@ def venv_python():
 
 
 def fingerprint():
-    """Changes with the wanted packages, the Python version and the place of this folder."""
+    """Return what changes with the wanted packages, the Python version and this folder's place."""
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "requirements.txt"):
         digest.update((ROOT / name).read_bytes())
@@ -98,7 +99,7 @@ def fingerprint():
 
 
 def read_stamp():
-    """{} where there is none or it is unreadable. Keys: made_here, root, state ("made" |
+    """Return the stamp, {} where there is none. Keys: made_here, root, state ("made" |
     "installing" | "ready"), fingerprint, extras, models."""
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
@@ -119,7 +120,7 @@ def is_installed(stamp, extras):
 
 
 def why_remake(stamp):
-    """A reason to throw the environment away, or ""."""
+    """Return a reason to throw the environment away, or ""."""
     if not os.path.lexists(str(VENV)):
         return "first call"
     code, version = output_of([str(venv_python()), "-c", "import sys; print(sys.version_info[:2])"])
@@ -135,7 +136,7 @@ def why_remake(stamp):
 
 
 def remove_venv(stamp):
-    """Only what run.py made itself, or what an interrupted `python -m venv` left: no files."""
+    """Remove what run.py made itself, or what an interrupted `python -m venv` left: no files."""
     if not os.path.lexists(str(VENV)):
         return
     ours = stamp.get("made_here") and not VENV.is_symlink()
@@ -151,7 +152,7 @@ def remove_venv(stamp):
 
 
 def make_venv(system_site):
-    """A new environment with pip in it; marked as ours before anything else happens to it."""
+    """Make an environment with pip in it, marked as ours before anything else happens to it."""
     if not importlib.util.find_spec("venv"):
         raise SetupError("This Python has no `venv` module.", sys.executable, VENV_HINT)
     try:
@@ -196,7 +197,7 @@ def pip(arguments, before, held):
                 tail = (tail + [line])[-400:]
                 started = started or line.startswith("Installing collected packages")
                 if progress(line):
-                    say("  " + progress(line))
+                    note("  " + progress(line))
             code = process.wait()
         except BaseException:
             process.kill()
@@ -209,7 +210,7 @@ def pip(arguments, before, held):
 
 
 def progress(line):
-    """The few lines of pip's that a waiting person wants to see, else ""."""
+    """Return what is worth showing of a line of pip's, else ""."""
     found = re.match(r"\s*(Downloading|Using cached) (\S+\.whl)\S* \(([\d.]+) ([MG]B)\)$", line)
     if found and (found.group(4) == "GB" or float(found.group(3)) >= 5):
         name = re.split(r"[/\\]", found.group(2))[-1].replace("%2B", "+")
@@ -220,13 +221,13 @@ def progress(line):
 
 
 def last_lines(text):
-    """The last two lines that say ERROR, or the last two."""
+    """Return the last two lines that say ERROR, or the last two."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(([line for line in lines if line.lower().startswith("error")] or lines)[-2:])
 
 
 def diagnose(text):
-    """pip's last words -> an error that says what to do."""
+    """Return the error for pip's last words, with what to do."""
     found, log = last_lines(text), f"all of pip's words are in {LOG}"
     # PyTorch's extra index may be out of reach without harm
     lines = "\n".join(line for line in text.splitlines() if "/whl/cpu" not in line)
@@ -249,13 +250,13 @@ def diagnose(text):
 
 
 def nvidia_gpu():
-    """The first GPU's name as nvidia-smi tells it, or ""."""
+    """Return the first GPU's name as nvidia-smi names it, or ""."""
     code, text = output_of(["nvidia-smi", "-L"]) if shutil.which("nvidia-smi") else (1, "")
     return text.splitlines()[0].split(" (UUID")[0] if code == 0 and "GPU" in text else ""
 
 
 def torch_there():
-    """Version of a PyTorch >= 2.6 that the environment's Python imports, else ""."""
+    """Return the version of a PyTorch >= 2.6 that the environment's Python imports, else ""."""
     code, text = output_of([str(venv_python()), "-c", "import torch; print(torch.__version__)"])
     found = re.match(r"(\d+)\.(\d+)", text.splitlines()[-1]) if code == 0 and text else None
     new = found and (int(found.group(1)), int(found.group(2))) >= (2, 6)
@@ -270,27 +271,27 @@ def check_disk(needed):
 
 
 def install_torch(before, held):
-    """Before the rest, so that nothing else chooses its build.
+    """Install PyTorch before the rest, so that nothing else chooses its build.
 
     Only torch itself may come from PyTorch's own index (`--no-deps`): one page is asked for, and
     where that index cannot be reached pip says so and takes the ordinary one.
     """
     have = torch_there()
     if have:
-        return say(f"  keeping PyTorch {have}")
+        return note(f"  keeping PyTorch {have}")
     gpu = nvidia_gpu()
     check_disk(NEEDED_GB_CUDA if gpu else NEEDED_GB)
     if gpu:
-        say(f"  {gpu}: taking PyTorch's GPU build (some gigabytes)")
+        note(f"  {gpu}: taking PyTorch's GPU build (some gigabytes)")
         return pip([TORCH_ANY], before, held)
     linux = platform.system() == "Linux"  # the other systems' ordinary builds have no CUDA in them
-    say("  no NVIDIA GPU: taking PyTorch's CPU build")
+    note("  no NVIDIA GPU: taking PyTorch's CPU build")
     pip(["--no-deps", "--retries", "2"] + ["--extra-index-url", TORCH_CPU_INDEX] * linux
         + [TORCH_PIN], before, held)
     _, needs = output_of([str(venv_python()), "-c", "import importlib.metadata as m; "
                           "print(m.requires('torch'))"])
     if linux and re.search("nvidia|cuda", needs):
-        say(f"  NOTE: {TORCH_CPU_INDEX} was out of reach or has no build for this\n"
+        note(f"  NOTE: {TORCH_CPU_INDEX} was out of reach or has no build for this\n"
             "  machine, so the ordinary index's build came. It works without a GPU, but now pulls\n"
             "  CUDA libraries of 2 to 3 GB. Ctrl-C to stop and try again on another network.")
         check_disk(NEEDED_GB_CUDA)
@@ -300,7 +301,7 @@ def install_torch(before, held):
 
 @contextlib.contextmanager
 def lock():
-    """One set-up at a time in this folder; the system frees the lock when its holders are dead."""
+    """Allow one set-up at a time; the system frees the lock when its holders are dead."""
     name = f"idf-setup-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:16]}.lock"
     with open(os.path.join(tempfile.gettempdir(), name), "a+") as handle:
         if os.name == "nt":
@@ -315,7 +316,7 @@ def lock():
         try:
             attempt[0]()
         except OSError:
-            say("Another set-up is at work in this folder; waiting for it.")
+            note("Another set-up is at work in this folder; waiting for it.")
             attempt[1]()
         yield handle.fileno()
 
@@ -336,17 +337,17 @@ def ensure(extras, models):
     if models and not stamp["models"]:
         raise SetupError("The face models did not come; without them no face is found.", "",
                          "see the lines above, then call run.py again")
-    say("Ready.\n")
+    note("Ready.\n")
 
 
 def install(stamp, extras, held):
-    """Make the environment where it is needed and put the packages in. Returns the new stamp."""
+    """Make the environment where it is needed and put the packages in. Return the new stamp."""
     reason = why_remake(stamp)
     if reason:
         if reason != "first call":
-            say(f"Making .venv afresh: {reason}.")
+            note(f"Making .venv afresh: {reason}.")
         remove_venv(stamp)
-        say(f"Setting up {VENV} (some minutes; later calls start at once)")
+        note(f"Setting up {VENV} (some minutes; later calls start at once)")
         has_torch = importlib.util.find_spec("torch") is not None
         make_venv(system_site=has_torch)
         if has_torch and not torch_there():  # it is in another environment, too old, or broken
@@ -359,7 +360,7 @@ def install(stamp, extras, held):
     write_stamp(dict(done, state="installing"))
     install_torch(before, held)
     named = f"[{','.join(wanted)}]" if wanted else ""
-    say(f"  installing the packages {named}".rstrip())
+    note(f"  installing the packages {named}".rstrip())
     pip(["--editable", "." + named], before, held)
     done.update(state="ready", fingerprint=fingerprint(), models=stamp.get("models", False))
     write_stamp(done)
@@ -367,7 +368,7 @@ def install(stamp, extras, held):
 
 
 def command_line(name, rest):
-    """What the environment's Python runs for `run.py name rest...`."""
+    """Return what the environment's Python runs for `run.py name rest...`."""
     python = str(venv_python())
     if name == "idf":
         return [python, "-m", "idf_helpers"] + rest
