@@ -134,7 +134,7 @@ def held_out_sheet(scene: Scene, frames: Sequence[Frame], metrics: SceneMetrics,
 
 
 def background_of(folder: Path, manifest: dict) -> tuple[float, float, float]:
-    """Return the background color that a run was trained over; white where its manifest has none."""
+    """Return the background color that a run was trained over; white where it names none."""
     value = manifest.get("background", [1.0, 1.0, 1.0])
     if not (isinstance(value, (list, tuple)) and len(value) == 3
             and all(isinstance(b, (int, float)) and 0 <= b <= 1 for b in value)):
