@@ -27,7 +27,7 @@ from .ffmpeg import QUIET, Feed, decode, even_sized, ffmpeg_executable, raw_inpu
 from .media import MAX_PIXELS, VideoInfo, to_uint8, video_info
 
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
-# Said aloud, since players guess by the picture's size, and ffmpeg does not.
+# Players guess these by the picture's size, and ffmpeg writes none by itself.
 _COLOR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
            "-color_range", "tv")
 _ALL = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux")

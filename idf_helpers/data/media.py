@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,26 +42,11 @@ def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
     animation the first frame is taken. IdfError: missing, empty, not an image, truncated, or more
     than MAX_PIXELS (told from the header, before anything is decoded).
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
-    name, stream = _open_source(path_or_bytes, what)
-    try:
-        with _opened(stream) as image:
-            _check_size(image, what, name)
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            return _to_uint8(image)
-    except IdfError:
-        raise
-    except UnidentifiedImageError:
-        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
-                       "give a PNG, JPEG or WebP file") from None
-    except Image.DecompressionBombError as error:
-        raise IdfError(f"The {what} {name} is too large", str(error)[:120],
-                       f"make it smaller than {MAX_PIXELS // 10**6} megapixels") from None
-    except DAMAGED as error:
-        raise IdfError(f"The {what} {name} is damaged or truncated", str(error)[:120] or
-                       type(error).__name__, "save or download it again") from None
+    with _picture(path_or_bytes, what) as image:
+        image.load()
+        return _to_uint8(ImageOps.exif_transpose(image))
 
 
 # What Pillow's readers raise for damaged files (struct.error and IndexError out of EXIF and TIFF).
@@ -70,22 +56,31 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error
 
 
 @contextlib.contextmanager
-def _opened(stream):
-    """Yield the picture behind a stream, header read. Without Pillow's warnings: about its
-    size, where ours is the stricter limit, and about odd EXIF entries, which nobody here reads."""
-    from PIL import Image
+def _picture(source: Any, what: str) -> Iterator[Any]:
+    """Yield the picture behind a path or bytes, its header read and its size checked. Without
+    Pillow's warnings: about its size, where ours is the stricter limit, and about odd EXIF
+    entries, which nobody here reads. IdfError for what goes wrong, also while it is used."""
+    from PIL import Image, UnidentifiedImageError
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with stream, Image.open(stream, formats=FORMATS) as image:
-            yield image
-
-
-def _check_size(image, what: str, name: str) -> None:
-    w, h = image.size
-    if w * h > MAX_PIXELS:
-        raise IdfError(f"The {what} {name} is too large", f"{w}x{h} = {w * h / 1e6:.0f} megapixels",
-                       f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
+    name, stream = _open_source(source, what)
+    smaller = f"make it smaller than {MAX_PIXELS // 10**6} megapixels"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with stream, Image.open(stream, formats=FORMATS) as image:
+                w, h = image.size
+                if w * h > MAX_PIXELS:
+                    raise IdfError(f"The {what} {name} is too large",
+                                   f"{w}x{h} = {w * h / 1e6:.0f} megapixels", smaller)
+                yield image
+    except UnidentifiedImageError:
+        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
+                       "give a PNG, JPEG or WebP file") from None
+    except Image.DecompressionBombError as error:
+        raise IdfError(f"The {what} {name} is too large", str(error)[:120], smaller) from None
+    except DAMAGED as error:
+        raise IdfError(f"The {what} {name} is damaged or truncated", str(error)[:120] or
+                       type(error).__name__, "save or download it again") from None
 
 
 def _open_source(source, what):
@@ -123,20 +118,9 @@ def _to_uint8(image) -> np.ndarray:
 
 def image_size(path, what: str = "picture") -> tuple[int, int]:
     """Return (width, height) from the header alone, EXIF rotation considered."""
-    from PIL import Image, UnidentifiedImageError
-
-    name, stream = _open_source(path, what)
-    try:
-        with _opened(stream) as image:
-            _check_size(image, what, name)
-            w, h = image.size
-            return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
-    except UnidentifiedImageError:
-        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
-                       "give a PNG, JPEG or WebP file") from None
-    except (*DAMAGED, Image.DecompressionBombError) as error:
-        raise IdfError(f"The {what} {name} is not an image that can be read",
-                       str(error)[:120], "save or download it again") from None
+    with _picture(path, what) as image:
+        w, h = image.size
+        return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
 
 
 def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = None,

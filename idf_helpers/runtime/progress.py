@@ -1,4 +1,4 @@
-"""Progress for people at a shell: one line that is rewritten on a terminal, a line now and then
+"""Progress at a shell: one line that is rewritten on a terminal, a line now and then
 where the output goes to a file."""
 
 from __future__ import annotations

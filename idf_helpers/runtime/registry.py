@@ -23,7 +23,7 @@ class Entry:
     argument: what `target` is called with to get the object; None = it is the object.
     config:   "module:class" of its settings, in a module that imports nothing heavy; "" = none of
               its own.
-    summary:  what it does, one line for people.
+    summary:  what it does, in one line.
     rank:     among those that run, `auto` takes the highest.
     missing:  () -> None where this machine can run it, else what is missing and the command to get
               it. Quick, and imports nothing heavy.
