@@ -87,9 +87,9 @@ def bundled(folder: Path, count: int | None, name: str) -> None:
             np.array([f.camera.c2w[:3, :3] for f in tracked.frames]))
     print(f"{len(number)} of {len(frames)} frames used; {seconds:.0f} s wall, {cpu:.0f} s CPU: "
           f"{1000 * cpu / len(frames):.0f} ms CPU a frame; peak memory {peak_rss_mb():.0f} MB")
-    report = check_poses(data)
+    report = check_poses(data.frames, names=data.expression_names)
     print(f"overlay check of the bundled poses: {report.median:.2f} % of the face's width; "
-          f"of the tracked: {check_poses(tracked).median:.2f} % (limit {report.limit:g})")
+          f"of the tracked: {check_poses(tracked.frames).median:.2f} % (limit {report.limit:g})")
 
 
 def drawn(pack: str, seeds, count: int) -> None:

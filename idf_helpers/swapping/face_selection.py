@@ -19,7 +19,7 @@ from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from .config import SwapConfig
 from .metrics import aligned_face, hog
 from .result import SwapResult
-from .source import SourceFace
+from .source import load_source
 
 MOST_FACES = 16
 # Cosine of two embeddings above which they are one person: GHOST's own threshold (its
@@ -174,8 +174,6 @@ def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
     sources: how many source photos there are. IdfError: settings that contradict each other,
     reference photos without a face.
     """
-    from .source import load_source
-
     target, references = parse_target(config.target), tuple(config.reference)
     goals = len(references) or (len(target) if isinstance(target, tuple) else 0)
     if sources > 1 and goals and goals != sources:
@@ -189,7 +187,7 @@ def make_picker(config: SwapConfig, sources: int, detector: LandmarkDetector,
     describe = recognizer or Looks()
     looks = []
     for path in references:
-        face: SourceFace = load_source(path, detector)
+        face = load_source(path, detector)
         looks.append(describe(face.image, face.landmarks))
     threshold = describe.threshold if config.similarity is None else config.similarity
     return FacePicker(target, sources, config.min_face, config.min_confidence, tuple(looks),

@@ -8,11 +8,13 @@ the face's width; mixed-up, mirrored or smoothed-away ones leave several.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from ..data.frame import Frame
 from ..errors import IdfError, shorten
 from ..face.head_model import FaceModel
 from ..face.landmarks import LandmarkDetector
@@ -73,20 +75,19 @@ class PoseReport:
         return self
 
 
-def check_poses(dataset, frames: int = FRAMES, limit: float = LIMIT,
-                detector: LandmarkDetector | None = None,
-                model: FaceModel | None = None) -> PoseReport:
+def check_poses(frames: Sequence[Frame], count: int = FRAMES, limit: float = LIMIT,
+                detector: LandmarkDetector | None = None, names: Sequence[str] = ()
+                ) -> PoseReport:
     """Compare a tracked dataset's cameras with the faces in its pictures.
 
-    dataset: a `Dataset` whose cameras move about one head (NeRFace), or a list of its frames.
-    frames: how many are looked at, spread evenly; about 40 ms each.
+    frames: of a dataset whose cameras move about one head (NeRFace). count: how many are looked
+    at, spread evenly; about 40 ms each. names: of the frames' expressions, where they are known.
 
     IdfError where fewer than three of them show a face.
     """
-    model = model or FaceModel.load()
-    every = list(getattr(dataset, "frames", dataset))
-    pick = [every[i] for i in
-            np.unique(np.linspace(0, len(every) - 1, min(frames, len(every))).astype(int))]
+    model = FaceModel.load()
+    pick = [frames[i] for i in
+            np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))]
     detector = detector or LandmarkDetector()
     found = []
     for f in pick:
@@ -123,7 +124,7 @@ def check_poses(dataset, frames: int = FRAMES, limit: float = LIMIT,
     worst = [pick[i].name for i in sorted(there, key=lambda i: -errors[i])
              if errors[i] > max(WORST, 2 * limit)]
     return PoseReport(tuple(f.name for f in pick), errors, median, limit, tuple(worst),
-                      _jaw_correlation(dataset, [pick[i] for i in there], weights, fitters),
+                      _jaw_correlation(names, [pick[i] for i in there], weights, fitters),
                       tuple(found), tuple(seen))
 
 
@@ -250,9 +251,8 @@ def _expression(fitter, p, pose, x):
     return bounded_quadratic(S, b + H @ x - fitter.l1, x, np.zeros(len(x)), np.ones(len(x)), 60)
 
 
-def _jaw_correlation(dataset, frames, weights, fitters) -> float:
-    names = tuple(getattr(dataset, "expression_names", ()))
-    seen = [n for n in fitters[0].model.seen]
+def _jaw_correlation(names, frames, weights, fitters) -> float:
+    names, seen = list(names), list(fitters[0].model.seen)
     if "jawOpen" not in names or "jawOpen" not in seen or frames[0].expression is None:
         return float("nan")
     given = np.array([f.expression[names.index("jawOpen")] for f in frames])

@@ -29,7 +29,8 @@ def frames():
 
 def test_bundled_sequence_fits(detector):
     data = dataset("head_talking")
-    report = check_poses(data, LOOKED_AT, detector=detector)
+    report = check_poses(data.frames, LOOKED_AT, detector=detector,
+                         names=data.expression_names)
     assert report.ok and report.median < 1.5 and not report.worst
     assert report.expression_correlation > 0.9
     assert report.require() is report and "fit the pictures" in report.text()

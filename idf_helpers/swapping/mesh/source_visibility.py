@@ -73,8 +73,8 @@ def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int 
 
 def _sample(source, at, chart):
     """Source colors (h, w, 3) 0-255 and its `skin` (h, w), filtered to the chart's cells."""
-    even = getattr(source, "even", None)
-    image = np.ascontiguousarray((source.image if even is None else even)[..., :3])
+    even = source.image if source.even is None else source.even
+    image = np.ascontiguousarray(even[..., :3])
     skin = np.ascontiguousarray(source.skin, np.float32)
     p = np.asarray(source.landmarks.points)
     width = float(np.linalg.norm(p[topology.FACE_LEFT, :2] - p[topology.FACE_RIGHT, :2]))

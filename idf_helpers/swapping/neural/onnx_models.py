@@ -4,7 +4,7 @@ A row of your own: the same fields as a JSON file, with paths relative to it, na
 `--backend onnx:ROW.json`:
 
     {"name": "mine", "file": "mine.onnx", "template": "arcface_128", "size": 128,
-     "source": "emap", "license": "for research only", "commercial": false}
+     "source": "emap", "license": "for research only"}
 
 Every file takes two inputs, `source` and `target`, and gives one picture: float32 RGB in planes,
 (1, 3, size, size). Values of the table: facefusion 3.8.1 (33cc6b40), face_swapper/core.py.
@@ -35,8 +35,7 @@ class OnnxModel:
     the input, (x - mean) / std with x in [0, 1]. restore: whether the output is in these units
     too, else in [0, 1]. source: one of SOURCES. converter: ONNX file, "" = none; converter_tag: as
     tag. source_template, source_size: of the crop where source is "image". recognizer: ONNX file
-    for embeddings, "" = the download `arcface`. license: of the weights. commercial: whether it
-    allows any use; such a one needs the recognizer too, which is non-commercial.
+    for embeddings, "" = the download `arcface`. license: of the weights.
     """
 
     name: str
@@ -54,7 +53,6 @@ class OnnxModel:
     recognizer: str = ""
     tag: str = ""
     license: str = "unknown"
-    commercial: bool = False
     summary: str = ""
 
     @property

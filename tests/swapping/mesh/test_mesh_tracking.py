@@ -129,5 +129,5 @@ def test_a_talking_head_is_swapped_with_one_texture(short_talk, tmp_path):
     assert np.corrcoef(before, after)[0, 1] > 0.97  # the mouth moves as the target's does
     assert np.mean(errors) < 0.04
     # Measured along the tracks, a moving face has a color spread too.
-    row = evaluate(out.root, data)[0]
+    row = evaluate(out.root, data)
     assert row["color_spread_swapped"] < 0.6 * row["color_spread_original"]
