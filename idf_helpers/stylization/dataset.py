@@ -148,11 +148,11 @@ def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, fol
     if depth is not None and not isinstance(depth, TrainingConfig):
         return depth, "a scene"
     config = DEPTH if depth is None else depth
-    amount = f"{config.budget:g} s" if config.iterations is None else \
+    length = f"{config.budget:g} s" if config.iterations is None else \
         f"{config.iterations} iterations"
     return train_splats(data, folder / GEOMETRY, config, "depth: splats of the views", reporter,
                         resolution=min(256, max(data.size)), sh_degree=1), \
-        f"splats trained for {amount}"
+        f"splats trained for {length}"
 
 
 def _source_type(data: Dataset, painter: Stylist) -> str:

@@ -40,14 +40,14 @@ def style_keys(stylist: Stylist, views: Sequence[View], strength: float,
     else:
         for k, view in enumerate(views):
             if done(k) is None:
-                yield k, _ask(stylist, view, strength, ())
+                yield k, _styled(stylist, view, strength, ())
 
 
-def _ask(stylist: Stylist, view: View, strength: float, references) -> np.ndarray:
-    """Return one answer, asked for at the stylist's working size; in 256 levels, as files keep it,
+def _styled(stylist: Stylist, view: View, strength: float, references) -> np.ndarray:
+    """Return one view styled at the stylist's working size; in 256 levels, as files keep it,
     so that a run that was stopped goes on from the same colors."""
-    asked = view.resized(*working_size(stylist, view.size, stylist.config.size))
-    return as_float(to_uint8(scaled(_answer(stylist, asked, strength, references), *view.size)))
+    sized = view.resized(*working_size(stylist, view.size, stylist.config.size))
+    return as_float(to_uint8(scaled(_answer(stylist, sized, strength, references), *view.size)))
 
 
 def _answer(stylist: Stylist, view: View, strength: float, references=()) -> np.ndarray:
@@ -126,7 +126,7 @@ def _anchored(stylist, views, strength, done):
                 + (1 - known[..., None]) * view.source() if warped.known.any() else view.source()
             keep = ANCHOR * cv2.GaussianBlur(known, (0, 0), 1.5)[..., None]
             view = replace(view, start=start.astype(np.float32), known=known.astype(np.float32))
-        picture = _ask(stylist, view, strength, references)
+        picture = _styled(stylist, view, strength, references)
         if keep is not None and not stylist.reads_references:
             picture = as_float(to_uint8(keep * view.start + (1 - keep) * picture))
         made[k] = picture

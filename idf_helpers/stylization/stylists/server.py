@@ -64,7 +64,7 @@ class Server:
     def get(self, path: str, query: dict | None = None, lacking: str = "") -> bytes:
         """Return the bytes at `path`. lacking: what a 404 means here and what to do."""
         query = f"?{urlencode(query)}" if query else ""
-        return self._ask(path + query, None, {}, QUICK_S, lacking)
+        return self._request(path + query, None, {}, QUICK_S, lacking)
 
     def get_json(self, path: str, query: dict | None = None, lacking: str = ""):
         return self._parsed(self.get(path, query, lacking), path)
@@ -72,7 +72,7 @@ class Server:
     def post_json(self, path: str, value, quick: bool = True, lacking: str = ""):
         """Return the parsed answer to a JSON object; None where it is empty. quick: the answer
         needs no computing."""
-        data = self._ask(path, json.dumps(value).encode(), {"Content-Type": "application/json"},
+        data = self._request(path, json.dumps(value).encode(), {"Content-Type": "application/json"},
                          QUICK_S if quick else self.timeout_s, lacking)
         return self._parsed(data, path) if data.strip() else None
 
@@ -85,7 +85,7 @@ class Server:
                      f'filename="{name}"\r\nContent-Type: image/png\r\n\r\n'.encode()
                      + data + b"\r\n")
         body = b"".join(parts) + f"--{boundary}--\r\n".encode()
-        return self._parsed(self._ask(
+        return self._parsed(self._request(
             path, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}, QUICK_S, ""),
             path)
 
@@ -130,7 +130,7 @@ class Server:
 
     # ---- one request
 
-    def _ask(self, path: str, data: bytes | None, headers: dict, timeout: float,
+    def _request(self, path: str, data: bytes | None, headers: dict, timeout: float,
              lacking: str) -> bytes:
         request = urllib.request.Request(self.url + path, data=data,
                                          headers={**self._headers, **headers})
