@@ -104,7 +104,11 @@ def mark(path, what: Mark) -> Path:
     if what.source_type not in SOURCE_TYPES:
         raise IdfError(f"There is no digital source type `{what.source_type}`", what.source_type,
                        f"one of: {', '.join(SOURCE_TYPES)}")
-    _WRITERS.get(path.suffix.lower(), _mark_beside)(path, what)
+    suffix = path.suffix.lower()
+    if suffix in _IN_BYTES:
+        write_bytes(path, _marked_bytes(path.read_bytes(), suffix, what, path))
+    else:
+        _IN_FILES.get(suffix, _mark_beside)(path, what)
     return path
 
 
@@ -114,7 +118,7 @@ def marked(path, what: Mark):
     that no export is seen without its mark. Where the mark lies beside the file (formats without
     a place for text) it is written right after."""
     path = Path(path)
-    inside = path.suffix.lower() in _WRITERS
+    inside = path.suffix.lower() in _IN_BYTES | _IN_FILES
     with atomic_write(path) as temporary:
         yield temporary
         if inside:
@@ -125,25 +129,23 @@ def marked(path, what: Mark):
 
 def mark_picture_bytes(data: bytes, suffix: str, what: Mark) -> bytes:
     """Return encoded PNG or JPEG bytes with the mark in them (pixels untouched)."""
-    if suffix.lower() == ".png":
-        return _png_with(data, what)
-    if suffix.lower() in (".jpg", ".jpeg"):
-        return _jpeg_with(data, what)
-    raise IdfError(f"Pictures are not marked as `{suffix}`", suffix, "use .png or .jpg")
+    if suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise IdfError(f"Pictures are not marked as `{suffix}`", suffix, "use .png or .jpg")
+    return _marked_bytes(data, suffix.lower(), what, "the picture")
 
 
-def _not(path, kind: str) -> IdfError:
-    return IdfError(f"{path} is not a {kind} file", "another content than its suffix says",
-                    "give it the suffix of what it is")
+def _marked_bytes(data: bytes, suffix: str, what: Mark, name) -> bytes:
+    kind, put_in = _IN_BYTES[suffix]
+    try:
+        return put_in(data, what)
+    except (ValueError, KeyError, TypeError, struct.error):
+        raise IdfError(f"{name} is not a {kind} file", "another content than its suffix says",
+                       "give it the suffix of what it is") from None
 
 
-def _mark_png(path: Path, what: Mark) -> None:
-    write_bytes(path, _png_with(path.read_bytes(), what, path))
-
-
-def _png_with(data: bytes, what: Mark, path="the picture") -> bytes:
+def _png_with(data: bytes, what: Mark) -> bytes:
     if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
-        raise _not(path, "PNG")
+        raise ValueError("not a PNG")
     chunks = [data[:8]]
     at = 8
     while at + 12 <= len(data):
@@ -164,13 +166,9 @@ def _itxt(keyword: str, text: str) -> bytes:
     return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
 
 
-def _mark_jpeg(path: Path, what: Mark) -> None:
-    write_bytes(path, _jpeg_with(path.read_bytes(), what, path))
-
-
-def _jpeg_with(data: bytes, what: Mark, path="the picture") -> bytes:
+def _jpeg_with(data: bytes, what: Mark) -> bytes:
     if data[:2] != b"\xff\xd8":
-        raise _not(path, "JPEG")
+        raise ValueError("not a JPEG")
     name = b"http://ns.adobe.com/xap/1.0/\0"
     out, at = [data[:2]], 2
     body = name + what.xmp().encode()
@@ -209,51 +207,46 @@ def _mark_mp4(path: Path, what: Mark) -> None:
                            "check the free disk space, then export again")
 
 
-def _mark_ply(path: Path, what: Mark) -> None:
-    data = path.read_bytes()
+def _ply_with(data: bytes, what: Mark) -> bytes:
     first = data.find(b"\n")
     end = data.find(b"end_header", 0, 65536)
     if not data.startswith(b"ply") or end < 0:
-        raise _not(path, "PLY")
+        raise ValueError("not a PLY")
     second = data.find(b"\n", first + 1)  # after the `format` line
     eol = b"\r\n" if data[first - 1:first] == b"\r" else b"\n"
     head = [line for line in data[second + 1:end].split(b"\n")
             if not line.startswith(b"comment synthetic, made with")]
     line = b"comment " + what.text().encode("ascii", "replace") + eol
-    write_bytes(path, data[:second + 1] + line + b"\n".join(head) + data[end:])
+    return data[:second + 1] + line + b"\n".join(head) + data[end:]
 
 
-def _mark_glb(path: Path, what: Mark) -> None:
+def _glb_with(data: bytes, what: Mark) -> bytes:
     """Mark glTF 2.0 binary in `asset.copyright` and `asset.extras` of the JSON chunk, which is
     the first."""
-    data = path.read_bytes()
-    try:
-        magic, version, _, size, kind = struct.unpack_from("<5I", data)
-        if (magic, version, kind) != (GLB_MAGIC, 2, GLB_JSON):
-            raise ValueError
-        scene = json.loads(data[20:20 + size])
-        asset = scene["asset"]
-    except (struct.error, ValueError, KeyError, TypeError):
-        raise _not(path, "GLB") from None
+    magic, version, _, size, kind = struct.unpack_from("<5I", data)
+    if (magic, version, kind) != (GLB_MAGIC, 2, GLB_JSON):
+        raise ValueError("not a GLB")
+    scene = json.loads(data[20:20 + size])
+    asset = scene["asset"]
     asset |= {"generator": SOFTWARE, "copyright": what.text(),
               "extras": {KEY: what.text(), "digitalSourceType": f"{IPTC}{what.source_type}"}}
     text = json.dumps(scene, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     rest = data[20 + size:]
-    write_bytes(path, struct.pack("<5I", GLB_MAGIC, 2, 20 + len(text) + len(rest), len(text),
-                                  GLB_JSON) + text + rest)
+    return struct.pack("<5I", GLB_MAGIC, 2, 20 + len(text) + len(rest), len(text),
+                       GLB_JSON) + text + rest
 
 
-def _mark_html(path: Path, what: Mark) -> None:
-    text = path.read_text(encoding="utf-8")
-    text = re.sub(r'<meta name="(?:idf:provenance|digitalSourceType|generator)"[^>]*>\n?', "", text)
+def _html_with(data: bytes, what: Mark) -> bytes:
+    text = re.sub(r'<meta name="(?:idf:provenance|digitalSourceType|generator)"[^>]*>\n?', "",
+                  data.decode("utf-8"))
     tags = (f'<meta name="generator" content="{html.escape(SOFTWARE)}">\n'
             f'<meta name="digitalSourceType" content="{IPTC}{what.source_type}">\n'
             f'<meta name="{KEY}" content="{html.escape(what.text())}">\n')
     changed, n = re.subn(r"(<head[^>]*>\n?)", lambda m: m[1] + tags, text, count=1)
     if n != 1:
-        raise _not(path, "HTML")
-    write_bytes(path, changed.encode())
+        raise ValueError("not an HTML page")
+    return changed.encode()
 
 
 def _mark_beside(path: Path, what: Mark) -> None:
@@ -263,8 +256,10 @@ def _mark_beside(path: Path, what: Mark) -> None:
                {"text": what.text(), "sha256": sha256_file(path), **asdict(what)})
 
 
-_WRITERS = {".png": _mark_png, ".jpg": _mark_jpeg, ".jpeg": _mark_jpeg, ".webp": _mark_webp,
-            ".mp4": _mark_mp4, ".ply": _mark_ply, ".glb": _mark_glb, ".html": _mark_html}
+_IN_BYTES = {".png": ("PNG", _png_with), ".jpg": ("JPEG", _jpeg_with),
+             ".jpeg": ("JPEG", _jpeg_with), ".ply": ("PLY", _ply_with), ".glb": ("GLB", _glb_with),
+             ".html": ("HTML", _html_with)}
+_IN_FILES = {".webp": _mark_webp, ".mp4": _mark_mp4}
 
 
 # --- pictures -------------------------------------------------------------------------------------
