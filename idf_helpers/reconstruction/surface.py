@@ -43,7 +43,8 @@ def rendered_views(scene, views: int) -> list[View]:
     """Render of up to `views` cameras of the scene, evenly chosen. IdfError where it has none, or
     where they see nothing."""
     if not scene.cameras:
-        raise IdfError("This scene has no cameras to look at it from", "no cameras.json")
+        raise IdfError("This scene has no cameras to look at it from", "no cameras.json",
+                       "give a run folder, which holds the cameras that it was trained on")
     chosen = np.unique(np.linspace(0, len(scene.cameras) - 1, max(1, views)).round().astype(int))
     out = []
     for k in chosen:

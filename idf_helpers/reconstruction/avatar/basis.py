@@ -48,11 +48,12 @@ class ExpressionBasis:
         e = len(self.names)
         if self.weights.ndim != 2 or len(self.weights) != e:
             raise IdfError("This expression basis is damaged", f"weights {self.weights.shape} for "
-                           f"{e} names")
+                           f"{e} names", "delete the run folder and train again")
         for name in ("mean", "low", "high", "neutral"):
             if getattr(self, name).shape != (e,):
                 raise IdfError("This expression basis is damaged",
-                               f"`{name}` {getattr(self, name).shape} for {e} names")
+                               f"`{name}` {getattr(self, name).shape} for {e} names",
+                               "delete the run folder and train again")
 
     @property
     def rank(self) -> int:
@@ -81,7 +82,8 @@ class ExpressionBasis:
                            "use expressions of the tracker that made the training data")
         if not np.isfinite(e).all():
             raise IdfError("This expression holds NaN or infinity",
-                           shorten(self.names[i] for i in np.flatnonzero(~np.isfinite(e))))
+                           shorten(self.names[i] for i in np.flatnonzero(~np.isfinite(e))),
+                           "give finite numbers")
         return e
 
     def edit(self, values: dict[str, float], start=None) -> np.ndarray:
@@ -95,7 +97,8 @@ class ExpressionBasis:
         for name, value in values.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) \
                     or not np.isfinite(value):
-                raise IdfError(f"The value of `{name}` is not a finite number", repr(value)[:40])
+                raise IdfError(f"The value of `{name}` is not a finite number", repr(value)[:40],
+                               "give a number, such as 0.6")
             for i in self.indices(name):
                 out[i] = value
         return self.clamp(out)

@@ -57,7 +57,8 @@ class FrameCache:
                     image = picture(i)
                     if image.shape != self.shape[1:] or image.dtype != np.uint8:
                         raise IdfError("A frame does not fit the cache",
-                                       f"frame {i}: {image.shape}, expected {self.shape[1:]}")
+                                       f"frame {i}: {image.shape}, expected {self.shape[1:]}",
+                                       "give the dataset pictures of one size")
                     f.write(np.ascontiguousarray(image).data)
                     if (i + 1) % FLUSH_EVERY == 0:
                         f.flush()

@@ -30,7 +30,8 @@ def check_expressions(frames: list[Frame]) -> None:
                        shorten(f"{name} {n}" for n, name in lengths.items()),
                        "give every frame the same number of values")
     if not next(iter(lengths)):
-        raise IdfError("The expressions of the frames are empty", frames[0].name)
+        raise IdfError("The expressions of the frames are empty", frames[0].name,
+                       "track the video again with `idf track`")
     bad = [f.name for f in frames if not np.isfinite(f.expression).all()]
     if bad:
         raise IdfError(f"The expressions of {len(bad)} frames hold NaN or infinity", shorten(bad),

@@ -75,6 +75,7 @@ class Gaussians:
                                f"give {shape}, with 1, 4, 9 or 16 coefficients in `sh`")
             if not np.isfinite(array).all():
                 bad = int((~np.isfinite(array)).reshape(n, -1).any(1).sum())
-                raise IdfError(f"Gaussians hold NaN or infinity in `{name}`", f"{bad} of {n}")
+                raise IdfError(f"Gaussians hold NaN or infinity in `{name}`", f"{bad} of {n}",
+                               "give finite numbers")
             setattr(self, name, array)
         return self

@@ -80,7 +80,8 @@ def read_arguments(path: Path) -> dict:
             raise ValueError("another expression than Namespace(…)")
         return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
     except OSError as error:
-        raise IdfError(f"{path} cannot be read", str(error)) from error
+        raise IdfError(f"{path} cannot be read", str(error),
+                       "check the rights of the file") from error
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise IdfError(f"{path} is not a list of arguments as graphdeco's train.py writes it",
                        str(error)[:120], "take it from the folder that train.py left, or remove "

@@ -166,9 +166,11 @@ def read_header(path: Path) -> Header:
             elif kind not in ("obj_info", ""):
                 raise ValueError
         except (IndexError, KeyError, ValueError):
-            raise IdfError(f"The header of {path} is malformed", line[:120]) from None
+            raise IdfError(f"The header of {path} is malformed", line[:120],
+                           "export it again from its source") from None
     if byte_order is None:
-        raise IdfError(f"The header of {path} names no format")
+        raise IdfError(f"The header of {path} names no format",
+                       "no format line", "give a file of a 3D Gaussian splatting trainer")
     return Header(byte_order, tuple(comments), tuple(elements), length)
 
 
@@ -178,12 +180,14 @@ def _header_lines(path: Path) -> tuple[list[str], int]:
         with open(path, "rb") as f:
             start = f.read(MAX_HEADER_BYTES)
     except FileNotFoundError:
-        raise IdfError(f"The splat file {path} does not exist") from None
+        raise IdfError(f"The splat file {path} does not exist",
+                       "no such file", "check the path") from None
     except OSError as error:
-        raise IdfError(f"The splat file {path} cannot be read", str(error)) from error
+        raise IdfError(f"The splat file {path} cannot be read", str(error),
+                       "check the rights of the file") from error
     if not start.startswith((b"ply\n", b"ply\r\n")):
         found = "an empty file" if not start else f"a file that begins with {start[:12]!r}"
-        raise IdfError(f"{path} is not a .ply file", found)
+        raise IdfError(f"{path} is not a .ply file", found, "give a .ply or .splat file")
     end = start.find(b"\nend_header")
     newline = start.find(b"\n", end + 1)
     if end < 0 or newline < 0:
@@ -225,10 +229,11 @@ def _read_vertices(path: Path, header: Header) -> np.ndarray:
                            CONVERT)
         offset += element.count * dtype.itemsize
     else:
-        raise IdfError(f"{path} is not a 3DGS splat file", "no element `vertex`")
+        raise IdfError(f"{path} is not a 3DGS splat file", "no element `vertex`",
+                       "give a file of a 3D Gaussian splatting trainer")
     if element.count == 0 or not element.properties:
         raise IdfError(f"{path} holds no Gaussians", f"{element.count} vertices of "
-                       f"{len(element.properties)} properties")
+                       f"{len(element.properties)} properties", "export it again from its source")
     there = os.path.getsize(path) - offset
     # The shortest number in a text file is a digit and a blank.
     stride = dtype.itemsize if header.byte_order else 2 * len(element.properties)

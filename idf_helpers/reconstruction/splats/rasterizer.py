@@ -93,9 +93,7 @@ class CpuRasterizer:
         if lanes not in (8, 16):
             raise IdfError("The CPU rasterizer has no such vector width", f"lanes={lanes}",
                            "use 16 or 8")
-        if not near > 0:
-            raise IdfError("The near plane must lie in front of the camera", f"near={near}")
-        self.near, self.lanes = near, lanes
+        self.near, self.lanes = checked_near(near), lanes
         self._lanes = lanes_tuple(lanes)
         self._tile_w = lanes
         self._buffers: dict[str, np.ndarray] = {}
@@ -120,11 +118,8 @@ class CpuRasterizer:
         Raises IdfError where an array has a wrong shape or the picture no size.
         """
         arrays = _checked(g)
-        degree = g.sh_degree if sh_degree is None else min(int(sh_degree), g.sh_degree)
+        degree = checked_degree(g, camera, sh_degree)
         width, height, n = camera.width, camera.height, len(g)
-        if min(width, height) < 1 or degree < 0:
-            raise IdfError("This picture cannot be drawn",
-                           f"{width} x {height} pixels, harmonics of degree {degree}")
         tile_w = self._tile_w
         tiles_x, tiles_y = -(-width // tile_w), -(-height // TILE_H)
         cam = pack_camera(camera, self.near)
@@ -189,6 +184,24 @@ class CpuRasterizer:
         run_on_threads(project_backward, *arrays, degree, cam, records, slot_start, slots, reached,
                        *out, screen)
         return Gradients(*out, screen, hits > 0)
+
+
+def checked_near(near: float) -> float:
+    """Return the distance of the near plane; IdfError where it is not positive."""
+    if not near > 0:
+        raise IdfError("The near plane must lie in front of the camera", f"near={near}",
+                       "give a distance above 0")
+    return near
+
+
+def checked_degree(g: Gaussians, camera: Camera, limit: int | None) -> int:
+    """Return the degree of the harmonics to draw; IdfError for a picture that cannot be drawn."""
+    degree = g.sh_degree if limit is None else min(int(limit), g.sh_degree)
+    if min(camera.width, camera.height) < 1 or degree < 0:
+        raise IdfError("This picture cannot be drawn", f"{camera.width} x {camera.height} pixels, "
+                       f"harmonics of degree {degree}",
+                       "give at least one pixel and a degree of 0 or more")
+    return degree
 
 
 def _busiest_first(work: np.ndarray) -> np.ndarray:

@@ -53,9 +53,11 @@ def read_splat(path) -> Gaussians:
                            f"its size must be a multiple of {RECORD.itemsize}")
         data = np.fromfile(path, RECORD)
     except FileNotFoundError:
-        raise IdfError(f"The splat file {path} does not exist") from None
+        raise IdfError(f"The splat file {path} does not exist",
+                       "no such file", "check the path") from None
     except OSError as error:
-        raise IdfError(f"The splat file {path} cannot be read", str(error)) from error
+        raise IdfError(f"The splat file {path} cannot be read", str(error),
+                       "check the rights of the file") from error
     with np.errstate(divide="ignore", invalid="ignore"):
         log_scales = np.log(data["scale"])
     rgba = data["rgba"].astype(np.float32)

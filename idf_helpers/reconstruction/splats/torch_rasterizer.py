@@ -12,7 +12,7 @@ from ...data.cameras import Camera
 from ...errors import IdfError
 from ...runtime.cuda import out_of_memory
 from .gaussians import Gaussians
-from .rasterizer import Gradients, Render
+from .rasterizer import Gradients, Render, checked_degree, checked_near
 from .reference import render_reference
 
 
@@ -43,8 +43,6 @@ class TorchRasterizer:
     cuda = True  # whether it can draw on a GPU only
 
     def __init__(self, device: str | None = None, near: float = 0.05):
-        if not near > 0:
-            raise IdfError("The near plane must lie in front of the camera", f"near={near}")
         self.device = torch.device(device or ("cuda" if self.cuda else "cpu"))
         if self.device.type == "cuda":
             try:  # a GPU may be there and its driver too old for this torch
@@ -53,7 +51,7 @@ class TorchRasterizer:
                 raise IdfError("torch cannot use this machine's GPU", str(error).split("\n")[0],
                                "update the NVIDIA driver, or install the torch that fits it: "
                                "https://pytorch.org/get-started/locally") from None
-        self.near = near
+        self.near = checked_near(near)
         self.last: Render | None = None
         self._saved: tuple | None = None
 
@@ -70,10 +68,7 @@ class TorchRasterizer:
                 sh_degree: int | None = None, train: bool = False) -> Render:
         """Draw as `CpuRasterizer.forward` does. Raises IdfError where the memory is too small."""
         g = Gaussians(**g.arrays()).checked()
-        degree = g.sh_degree if sh_degree is None else min(int(sh_degree), g.sh_degree)
-        if min(camera.width, camera.height) < 1 or degree < 0:
-            raise IdfError("This picture cannot be drawn", f"{camera.width} x {camera.height} "
-                           f"pixels, harmonics of degree {degree}")
+        degree = checked_degree(g, camera, sh_degree)
         color = torch.as_tensor(np.asarray(background, np.float32).reshape(3), device=self.device)
         return self._twice(lambda: self._forward(g, camera, color, degree, train), g, camera)
 

@@ -10,8 +10,8 @@ PARTS = 20  # checkpoints in a run; a stopped one goes on from the last
 
 
 def settings(folder: Path, config: NerfaceConfig, iterations: int) -> dict:
-    """Return the paper's model and schedule at the sizes of the config, for a training that ends after
-    `iterations`. folder: of the run."""
+    """Return the paper's model and schedule at the sizes of the config, for a training that ends
+    after `iterations`. folder: of the run."""
     every = max(1, config.steps // PARTS)
     network = {"type": "ConditionalBlendshapePaperNeRFModel", "num_layers": 4, "hidden_size": 256,
                "skip_connect_every": 3, "include_input_xyz": True, "log_sampling_xyz": True,
