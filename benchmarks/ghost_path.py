@@ -8,7 +8,8 @@ functions run as they are, with stand-ins for what does not install any more: `.
 nothing, mxnet's and insightface's detectors give the points that are handed to them.
 
 --network small puts networks of a few kB in the place of AEI-Net and iresnet100 on both sides; that
-is how tests/swap/data/ghost_golden.npz was made (the tests build the same ones from the seed).
+is how tests/swapping/neural/data/ghost_golden.npz was made (the tests build the same ones from the
+seed).
 """
 
 from __future__ import annotations
