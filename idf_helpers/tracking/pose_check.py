@@ -19,7 +19,8 @@ from ..errors import IdfError, shorten
 from ..face.head_model import FaceModel
 from ..face.landmarks import LandmarkDetector
 from ..face.pose import project_jacobian, rigid_inverse, rotation
-from .fit import FrameFitter, Lens, rotation_vector, shape_step
+from .fit import rotation_vector, shape_step
+from .frame_fitter import FrameFitter, Lens
 from .solve import bounded_quadratic
 
 FRAMES = 24
