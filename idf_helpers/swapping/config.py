@@ -32,7 +32,7 @@ class SwapConfig(Settings):
     min_confidence: Annotated[float, Interval(ge=0.01, le=0.999)] = 0.9
     """Least probability that a face is one."""
     pixel_boost: Annotated[int, Interval(ge=1, le=8)] = 1
-    """The network's crop this many times as large, computed in as many parts squared (onnx)."""
+    """Enlarge the crop N times for a finer face, which takes N * N passes of the network (onnx)."""
     shape: Annotated[float, Interval(ge=0, le=1)] = 0.0
     """Share of the way that the face's proportions go toward the source's (uv)."""
 

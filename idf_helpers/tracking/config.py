@@ -17,7 +17,7 @@ class TrackConfig(Settings):
     size: Annotated[int | None, Interval(ge=64, le=4096)] = None
     """Longer side of the frames written, pixels; None keeps the video's."""
     every: Annotated[int, Interval(ge=1)] = 1
-    """Take every so-many-th frame."""
+    """Take every N-th frame."""
     limit: Annotated[int | None, Interval(ge=1)] = None
     """Most frames taken; None = all."""
     val: Annotated[int, Interval(ge=0)] = 5
