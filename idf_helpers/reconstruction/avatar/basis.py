@@ -126,7 +126,7 @@ class ExpressionBasis:
             np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlendAvatar:
     """The part of an avatar that a viewer can do by itself.
 
@@ -144,6 +144,9 @@ class BlendAvatar:
     still: Gaussians | None = None
     extra: dict[str, np.ndarray] = field(default_factory=dict)
     meta: dict = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"BlendAvatar({self.gaussians}, {self.basis.rank} bases)"
 
     def at(self, expression=None) -> Gaussians:
         """Return the head at an expression: None, E numbers, or named values (see

@@ -11,7 +11,7 @@ from ...errors import IdfError
 SH_C0 = 0.28209479177387814  # real spherical harmonic of degree 0
 
 
-@dataclass
+@dataclass(repr=False)
 class Gaussians:
     """N anisotropic Gaussians, float32, before any activation (3DGS, arXiv 2308.04079).
 
@@ -31,6 +31,9 @@ class Gaussians:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def __repr__(self) -> str:
+        return f"Gaussians({len(self)}, {self.sh.shape[1]} harmonics)"
 
     @property
     def sh_degree(self) -> int:

@@ -81,3 +81,10 @@ def test_damaged_file_is_one_clear_error(tmp_path, damage):
         path.unlink()
     with pytest.raises(IdfError, match="damaged|does not exist"):
         BlendAvatar.load(path)
+
+
+def test_models_show_themselves_in_one_line(trained):
+    _, scene = trained
+    for shown in (scene, scene.avatar, scene.gaussians):
+        assert len(repr(shown)) < 120 and "\n" not in repr(shown)
+    assert f"Gaussians({len(scene.avatar.gaussians)}" in repr(scene.avatar)
