@@ -62,7 +62,7 @@ class ViewMetrics:
     psnr_masked: float
 
     def row(self) -> dict:
-        """The fields, None for what is not finite: JSON and tables have no place for it."""
+        """Return the fields, None for values that are not finite (JSON cannot hold them)."""
         return {k: None if isinstance(v, float) and not np.isfinite(v) else v
                 for k, v in asdict(self).items()}
 
@@ -137,7 +137,7 @@ def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None
                    background: tuple[float, float, float] = WHITE,
                    progress: Callable[[int], None] | None = None
                    ) -> SceneMetrics:
-    """Renders every frame's camera and compares, pictures with alpha over `background` (3,).
+    """Render every frame's camera and compare; pictures with alpha go over `background` (3,).
     IdfError for no frames."""
     rows = []
     for i, frame in enumerate(frames):

@@ -112,7 +112,7 @@ def find_node() -> str | None:
 
 
 def find_tool(name: str) -> Tool:
-    """The state of the "browser" or the "npm" checks. IdfError for another name."""
+    """Return the state of the "browser" or the "npm" checks. IdfError for another name."""
     if name == "browser":
         found = find_chromium()
         reason = "" if found else "no Chromium, Chrome or Edge found: install one, or set " \
@@ -152,7 +152,7 @@ def cv2_owners() -> list[str]:
 
 
 def _first_line(command: list[str]) -> str:
-    """What a program says first; "" where it does not run."""
+    """Return the first line a program prints; "" where it does not run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
@@ -237,10 +237,9 @@ def _models() -> list[Finding]:
 def _backends() -> list[Finding]:
     rows = []
     for stage, methods in STAGES.items():
-        for status in methods.available():
-            rows.append(Finding("backends", f"{stage} {status.name}",
-                                ("cannot run: " if status.missing else "ready: ") + status.summary,
-                                status.missing))
+        rows += [Finding("backends", f"{stage} {status.name}",
+                         ("cannot run: " if status.missing else "ready: ") + status.summary,
+                         status.missing) for status in methods.available()]
         if not methods.automatic:
             continue
         try:
@@ -258,7 +257,7 @@ def findings() -> list[Finding]:
 
 
 def report(rows: list[Finding]) -> str:
-    """The findings as text, one line each, what to do beneath, the verdict last."""
+    """Return the findings as text: a line each, the remedy below it, the verdict last."""
     lines, group = [], ""
     width = max(len(row.name) for row in rows)
     for row in rows:

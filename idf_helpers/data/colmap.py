@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError, shorten
+from ..runtime.files import readable
 from . import media
 from .cameras import GL_TO_CV, Camera
 from .frame import Frame, find_picture, picture_name
@@ -240,11 +241,8 @@ class Reader:
         self.path = path
 
     def __enter__(self) -> Reader:
-        try:
+        with readable(self.path, "COLMAP file"):
             self.file = open(self.path, "rb")  # closed in __exit__
-        except OSError as error:
-            raise IdfError(f"The COLMAP file {self.path} cannot be read", str(error),
-                           "check the rights of the file") from error
         self.size = os.fstat(self.file.fileno()).st_size
         return self
 
@@ -307,24 +305,17 @@ def _rows(path: Path, words: int | None = None, skip_next: bool = False):
     """Yield (line number, words) of a text file without comments and blank lines; at most
     `words` words, the last with its blanks. skip_next: leave out the line after each row (a
     picture's points)."""
-    try:
-        with open(path, encoding="utf-8", newline="\n") as f:
-            number = 0
-            while line := f.readline(MAX_TEXT_LINE):
+    with readable(path, "COLMAP file"), open(path, encoding="utf-8", newline="\n") as f:
+        number = 0
+        while line := f.readline(MAX_TEXT_LINE):
+            number += 1
+            row = line.strip()
+            if not row or row.startswith("#"):
+                continue
+            yield number, row.split(None, words - 1) if words else row.split()
+            if skip_next:
+                f.readline(MAX_TEXT_LINE)
                 number += 1
-                row = line.strip()
-                if not row or row.startswith("#"):
-                    continue
-                yield number, row.split(None, words - 1) if words else row.split()
-                if skip_next:
-                    f.readline(MAX_TEXT_LINE)
-                    number += 1
-    except UnicodeDecodeError:
-        raise IdfError(f"The COLMAP file {path} is not UTF-8 text", "letters of another encoding",
-                       "export the reconstruction again") from None
-    except OSError as error:
-        raise IdfError(f"The COLMAP file {path} cannot be read", str(error),
-                       "check the rights of the file") from error
 
 
 def _floats(words: list[str]) -> tuple[float, ...]:

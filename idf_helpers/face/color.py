@@ -43,7 +43,6 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
         return values
     h, w = values.shape[:2]
     cell = int(min(sigma // 4, min(h, w) // 8))
-    pad = int(np.ceil(3 * sigma))
     if cell >= 2:
         # One more cell on each side, so that the enlarging has something to run toward.
         rows, columns = -(-h // cell) + 2, -(-w // cell) + 2
@@ -51,13 +50,13 @@ def blur(values: np.ndarray, sigma: float) -> np.ndarray:
                                    (columns - 1) * cell - w, cv2.BORDER_CONSTANT,
                                    value=(0, 0, 0, 0))
         small = cv2.resize(grown, (columns, rows), interpolation=cv2.INTER_AREA)
-        small = _gauss(small, sigma / cell, -(-pad // cell))
+        small = _gauss(small, sigma / cell)
         out = cv2.resize(small, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)
         return out[cell:cell + h, cell:cell + w]
-    return _gauss(values, sigma, pad)
+    return _gauss(values, sigma)
 
 
-def _gauss(values, sigma, pad):
+def _gauss(values, sigma):
     size = 2 * int(np.ceil(3 * sigma)) + 1
     return cv2.GaussianBlur(values, (size, size), sigma, borderType=cv2.BORDER_CONSTANT)
 

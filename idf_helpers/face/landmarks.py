@@ -180,7 +180,7 @@ class LandmarkDetector:
         return FaceLandmarks(points.astype(np.float32), presence, score)
 
     def _mesh_in(self, rgb, center, side: float, angle: float):
-        """The mesh in the square at `center` turned by `angle` (radians, clockwise on screen)."""
+        """Return the mesh in the square at `center`, turned clockwise by `angle` radians."""
         # picture = R (crop - 96) side / 192 + center
         scale = max(side, 1.0) / MESH_SIZE
         A = _rotation(angle) * scale

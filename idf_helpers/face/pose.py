@@ -129,7 +129,7 @@ def rotation(vector) -> np.ndarray:
 
 
 def _start(p, v, f, c) -> np.ndarray:
-    """A closed-form pose (SQPnP, Terzakis and Lourakis 2020) in OpenGL axes."""
+    """Return a closed-form pose (SQPnP, Terzakis and Lourakis 2020) in OpenGL axes."""
     K = np.array([[f[0], 0, c[0]], [0, f[1], c[1]], [0, 0, 1.0]])
     ok, r, t = cv2.solvePnP(v, p, K, None, flags=cv2.SOLVEPNP_SQPNP)
     if not ok or not np.isfinite(r).all() or not np.isfinite(t).all():

@@ -48,8 +48,6 @@ RIGHT_BROW = _read_only([46, 53, 52, 65, 55, 107, 66, 105, 63, 70])
 # Points round the inner, middle and outer stretch of the right brow, then of the left one.
 BROW_STRETCHES = ((107, 55, 66, 65), (105, 52, 66, 65), (63, 53, 105, 52),
                   (336, 285, 296, 295), (334, 282, 296, 295), (293, 283, 334, 282))
-MIDLINE = _read_only([10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2,
-                      164, 0, 17, 18, 200, 199, 175, 152])
 
 # Patches that are skin on every face.
 RIGHT_CHEEK = _read_only([117, 118, 101, 36, 205, 187, 123])

@@ -214,7 +214,7 @@ def _do_job(typingctx, words, code, arguments):
 
 @kernel
 def _help(words, me, seen, looks):
-    """Takes part in jobs newer than number `seen` until there was none at so many looks.
+    """Take part in jobs newer than number `seen` until `looks` looks in a row find none.
 
     Returns the number of the last one. me: this helper's number, from 0.
     """

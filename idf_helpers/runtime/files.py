@@ -84,16 +84,11 @@ def _plain(value):
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def read_json(path, what: str = "JSON file"):
-    """Return the parsed file; IdfError: missing, too large, not UTF-8, malformed (line and column),
-    NaN or infinity, nested too deeply."""
-    path = Path(path)
+@contextlib.contextmanager
+def readable(path, what: str):
+    """Turn what keeps the file from being read, inside the block, into an IdfError."""
     try:
-        size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise IdfError(f"The {what} {path} is too large", f"{size / 1e6:.0f} MB",
-                           f"the limit is {MAX_JSON_BYTES / 1e6:.0f} MB")
-        text = path.read_bytes().decode("utf-8-sig")
+        yield
     except FileNotFoundError:
         raise IdfError(f"The {what} {path} does not exist", "no such file",
                        "check the path for typing errors") from None
@@ -101,8 +96,20 @@ def read_json(path, what: str = "JSON file"):
         raise IdfError(f"The {what} {path} is not UTF-8 text", "another encoding",
                        "save it as UTF-8") from None
     except OSError as error:
-        raise IdfError(f"The {what} {path} cannot be read", str(error),
-                       "check the rights of the file") from error
+        raise IdfError(f"The {what} {path} cannot be read", error.strerror or str(error),
+                       "check the file's permissions") from error
+
+
+def read_json(path, what: str = "JSON file"):
+    """Return the parsed file; IdfError: missing, too large, not UTF-8, malformed (line and column),
+    NaN or infinity, nested too deeply."""
+    path = Path(path)
+    with readable(path, what):
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise IdfError(f"The {what} {path} is too large", f"{size / 1e6:.0f} MB",
+                           f"the limit is {MAX_JSON_BYTES / 1e6:.0f} MB")
+        text = path.read_bytes().decode("utf-8-sig")
 
     def reject(constant):
         raise IdfError(f"The {what} {path} holds a value that is no number", constant,

@@ -108,7 +108,7 @@ def from_image(image: np.ndarray, detector: LandmarkDetector | None = None,
 
 
 def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
-    """The face with half its size round it, reduced to MAX_FACE."""
+    """Return the face with a margin of half its size, reduced to MAX_FACE."""
     image = media.to_uint8(image)
     box, margin = face.box, 0.5 * face.size
     limit = np.array([image.shape[1], image.shape[0]])

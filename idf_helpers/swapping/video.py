@@ -128,7 +128,7 @@ def _index(video: Path, work: Path, reporter: Reporter) -> VideoIndex:
 
 def _faces(run: RunFolder, video: Path, index: VideoIndex, parts: list[Part], options: VideoConfig,
            engine, workers, reporter: Reporter) -> VideoFaces:
-    """The way of one face, from disk where an earlier try wrote it."""
+    """Return the path of one face through the video, from disk where an earlier try wrote it."""
     work = run.path / WORK
     if known := VideoFaces.load_if_whole(work / FACES):
         return known

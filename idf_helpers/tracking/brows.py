@@ -30,7 +30,6 @@ from ..face.topology import (
     RIGHT_EYE_OUTER,
 )
 
-OPPOSITE = (3, 4, 5, 0, 1, 2)  # of each stretch
 REACH = (0.9, 0.45)  # cm to the sides and up and down: the skin that a stretch's motion is of
 CELL = 0.08  # cm, of an unwrapped strip
 TEMPLATE = (2.2, 1.7)  # cm, width and height of what is followed

@@ -96,8 +96,8 @@ def _tables(folder: Path) -> dict[str, Path]:
 
 
 def _frame(folder: Path, data: dict, entry, split: str, where: str, kind: str):
-    """A frame with its camera in the head's frame (y up, the face looks to +z), and the names of
-    its expression."""
+    """Return a frame with its camera in the head's frame (y up, the face looks to +z), and the
+    names of its expression."""
     wanted = ("file_path", "transform_matrix", KINDS[kind])
     lacking = [k for k in wanted if k not in entry] if isinstance(entry, dict) else list(wanted)
     if lacking:

@@ -190,14 +190,14 @@ def _similarity(cameras, own):
 
 
 def _medoid(rotations) -> np.ndarray:
-    """The rotation with the smallest median angle to all others."""
+    """Return the rotation with the smallest median angle to all others."""
     R = np.stack(rotations)
     cosine = (np.einsum("aij,bij->ab", R, R) - 1) / 2
     return R[np.median(np.arccos(np.clip(cosine, -1, 1)), axis=1).argmin()]
 
 
 def _refined(similarity, cameras, points, fitters, weights, rounds: int = 4):
-    """The similarity by Gauss-Newton on all landmarks (Cauchy weights), and each frame's
+    """Return the similarity by Gauss-Newton on all landmarks (Cauchy weights), and each frame's
     expression under its own camera."""
     s, R, t = similarity
     for _ in range(rounds):

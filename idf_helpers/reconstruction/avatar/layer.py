@@ -145,7 +145,7 @@ def _f32(values) -> np.ndarray:
 
 
 def _rows(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """The five arrays as (N, ·), in the order of a row."""
+    """Return the five arrays as (N, ·), in the order of a row."""
     return tuple(np.ascontiguousarray(arrays[name]).reshape(len(arrays[name]), -1)
                  for name in COLUMNS)
 

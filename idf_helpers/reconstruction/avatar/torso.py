@@ -44,7 +44,7 @@ def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
 
 
 def _reaching_down(mask: np.ndarray) -> np.ndarray | None:
-    """The parts of a mask that the lower rim belongs to; None where that is next to nothing."""
+    """Return the parts of a mask that touch the lower rim; None where they are negligible."""
     import cv2
 
     _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)

@@ -172,8 +172,8 @@ class Trainer(ResumableTrainer):
         return loss.loss
 
     def _compare(self, i: int, camera, z, degree: int):
-        """(what was drawn, loss, gradients of all of it, those of the torso in its own frame or
-        None)."""
+        """Return (what was drawn, loss, gradients of all of it, those of the torso in its own
+        frame or None)."""
         g = self._drawn(i, z)
         render = self.rasterizer.forward(g, camera, np.zeros(3, np.float32), sh_degree=degree,
                                          train=True)

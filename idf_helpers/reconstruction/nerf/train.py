@@ -155,7 +155,7 @@ class Trainer(ResumableTrainer):
         return np.tile(np.array(COLORS[self.background], np.float32), (n, 1))
 
     def _gradients(self, views, columns, rows, colors, background, jitter) -> float:
-        """Fills `gradients` and `touched`; returns the mean of |C - target|² over the rays."""
+        """Fill `gradients` and `touched`; return the mean of |C - target|² over the rays."""
         grid, n = self.grid, len(views)
         parts = -(-n // RAYS)
         slabs = -(-grid.slots.shape[0] // SLAB)
@@ -293,7 +293,7 @@ class Trainer(ResumableTrainer):
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """The mask and its 26 neighbors."""
+    """Return the mask and its 26 neighbors."""
     from scipy import ndimage
 
     return ndimage.binary_dilation(mask, np.ones((3, 3, 3)))

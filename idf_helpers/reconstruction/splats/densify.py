@@ -125,7 +125,7 @@ def _draw(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
 
 def _split(g: Gaussians, sources: np.ndarray, targets: np.ndarray,
            rng: np.random.Generator) -> None:
-    """Makes two of one, in place: rows `targets` already are copies of rows `sources`.
+    """Make two of one, in place: rows `targets` already are copies of rows `sources`.
 
     Both get the opacity at which two of them let through as much light as one did,
     o' = 1 - √(1 - o), and the width that keeps their sum as bright, 3DGS-MCMC eq. 9 for two copies:

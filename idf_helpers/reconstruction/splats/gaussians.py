@@ -45,7 +45,7 @@ class Gaussians:
         return 1.0 / (1.0 + np.exp(-self.opacity_logits))
 
     def __getitem__(self, index) -> Gaussians:
-        """The Gaussians at a mask, slice or index array."""
+        """Return the Gaussians at a mask, slice or index array."""
         return Gaussians(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def arrays(self) -> dict[str, np.ndarray]:

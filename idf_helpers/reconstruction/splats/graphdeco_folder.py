@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import IdfError
+from ...runtime.files import readable
 from ...scene import WHITE
 
 MAX_ARGUMENTS = 64 * 1024  # bytes of cfg_args
@@ -69,7 +70,7 @@ def read_arguments(path: Path) -> dict:
     """Return name -> constant of a file that holds str(argparse.Namespace); nothing in it is
     executed."""
     try:
-        with open(path, "rb") as f:
+        with readable(path, "list of arguments"), open(path, "rb") as f:
             data = f.read(MAX_ARGUMENTS + 1)
         if len(data) > MAX_ARGUMENTS:
             raise ValueError("too long")
@@ -79,9 +80,6 @@ def read_arguments(path: Path) -> dict:
                 and all(k.arg for k in call.keywords)):
             raise ValueError("another expression than Namespace(…)")
         return {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-    except OSError as error:
-        raise IdfError(f"{path} cannot be read", str(error),
-                       "check the rights of the file") from error
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise IdfError(f"{path} is not a list of arguments as graphdeco's train.py writes it",
                        str(error)[:120], "take it from the folder that train.py left, or remove "

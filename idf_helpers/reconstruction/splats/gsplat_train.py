@@ -206,7 +206,7 @@ class GsplatTrainer(ResumableTrainer):
         self.strategy_state |= per_gaussian
 
     def _named(self) -> dict[str, torch.Tensor]:
-        """The parameters by the names of `Gaussians`."""
+        """Return the parameters by the names of `Gaussians`."""
         named = {ours: self.params[theirs] for theirs, ours in OF_GSPLAT.items()}
         return named | {"sh": torch.cat([self.params["sh0"], self.params["shN"]], 1)}
 
@@ -337,7 +337,7 @@ def fit_gsplat(dataset, config: GsplatConfig, *, run: RunFolder | None = None,
 
 
 def _start(views, config, rng, points) -> dict[str, np.ndarray]:
-    """The first parameters under gsplat's names, float32."""
+    """Return the first parameters under gsplat's names, float32."""
     g = initial_gaussians(views, config.initial, config.sh_degree, rng, points,
                           config.max_gaussians)
     opacity, width = START[config.strategy]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import IdfError, shorten
-from ...runtime.files import atomic_write
+from ...runtime.files import atomic_write, readable
 from .gaussians import Gaussians
 
 MAX_HEADER_BYTES = 256 * 1024
@@ -109,7 +109,7 @@ def read_ply(path) -> Gaussians:
     missing = [n for n in REQUIRED if n not in names]
     if missing:
         raise IdfError(f"{path} is not a 3DGS splat file", "no property "
-                       + shorten(missing, len(REQUIRED)), _hint(header, names))
+                       + shorten(missing, len(REQUIRED)), _hint(names))
     rest = sum(n.startswith("f_rest_") for n in names)
     if rest not in (0, 9, 24, 45) or any(f"f_rest_{i}" not in names for i in range(rest)):
         raise IdfError(f"{path} has an odd set of color coefficients", f"{rest} f_rest properties",
@@ -175,16 +175,9 @@ def read_header(path: Path) -> Header:
 
 
 def _header_lines(path: Path) -> tuple[list[str], int]:
-    """Lines before `end_header`, and the offset of the first byte of data."""
-    try:
-        with open(path, "rb") as f:
-            start = f.read(MAX_HEADER_BYTES)
-    except FileNotFoundError:
-        raise IdfError(f"The splat file {path} does not exist",
-                       "no such file", "check the path") from None
-    except OSError as error:
-        raise IdfError(f"The splat file {path} cannot be read", str(error),
-                       "check the rights of the file") from error
+    """Return the lines before `end_header`, and the offset of the first byte of data."""
+    with readable(path, "splat file"), open(path, "rb") as f:
+        start = f.read(MAX_HEADER_BYTES)
     if not start.startswith((b"ply\n", b"ply\r\n")):
         found = "an empty file" if not start else f"a file that begins with {start[:12]!r}"
         raise IdfError(f"{path} is not a .ply file", found, "give a .ply or .splat file")
@@ -214,7 +207,7 @@ def _with_property(element: Element, words: list[str]) -> Element:
 
 
 def _read_vertices(path: Path, header: Header) -> np.ndarray:
-    """The `vertex` element as a structured array; refuses what the file is too short to hold."""
+    """Return the `vertex` element as a structured array; IdfError where the file is too short."""
     offset = header.length
     for element in header.elements:
         dtype = np.dtype([(n, header.byte_order + t) for n, t in element.properties])
@@ -264,7 +257,7 @@ def _read_text(path: Path, element: Element, offset: int) -> np.ndarray:
     return out
 
 
-def _hint(header: Header, names) -> str:
+def _hint(names) -> str:
     if "packed_position" in names:
         return f"it is a compressed .ply: {CONVERT}"
     if "red" in names:

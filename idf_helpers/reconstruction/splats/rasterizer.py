@@ -101,7 +101,7 @@ class CpuRasterizer:
         self.last: Render | None = None
 
     def _buffer(self, name: str, shape: tuple, dtype=np.float32) -> np.ndarray:
-        """An uninitialized array at a cache line, kept and grown from call to call."""
+        """Return an uninitialized array at a cache line, kept and grown from call to call."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         kept = self._buffers.get(name)
         if kept is None or kept.size < size:
@@ -210,7 +210,7 @@ def _busiest_first(work: np.ndarray) -> np.ndarray:
 
 
 def _checked(g: Gaussians) -> tuple[np.ndarray, ...]:
-    """The five arrays, contiguous float32 of matching shapes (the compiled code does not check)."""
+    """Return the five arrays, contiguous float32, shapes checked (compiled code does not check)."""
     arrays = tuple(np.ascontiguousarray(a, np.float32) for a in g.arrays().values())
     n, k = len(arrays[0]), arrays[4].shape[1] if arrays[4].ndim == 3 else 0
     for (name, _), array, shape in zip(g.arrays().items(), arrays,

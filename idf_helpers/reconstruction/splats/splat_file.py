@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import IdfError
-from ...runtime.files import atomic_write
+from ...runtime.files import atomic_write, readable
 from .gaussians import SH_C0, Gaussians
 from .ply import check_values
 
@@ -46,18 +46,12 @@ def read_splat(path) -> Gaussians:
     infinity, scales that are not positive, and rotations of length zero.
     """
     path = Path(path)
-    try:
+    with readable(path, "splat file"):
         size = path.stat().st_size
         if size == 0 or size % RECORD.itemsize:
             raise IdfError(f"{path} is not a .splat file, or it is truncated", f"{size} bytes",
                            f"its size must be a multiple of {RECORD.itemsize}")
         data = np.fromfile(path, RECORD)
-    except FileNotFoundError:
-        raise IdfError(f"The splat file {path} does not exist",
-                       "no such file", "check the path") from None
-    except OSError as error:
-        raise IdfError(f"The splat file {path} cannot be read", str(error),
-                       "check the rights of the file") from error
     with np.errstate(divide="ignore", invalid="ignore"):
         log_scales = np.log(data["scale"])
     rgba = data["rgba"].astype(np.float32)

@@ -84,7 +84,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
 
 
 def _draw(window, target: FaceLandmarks, source: SourceFace, origin, keep_hair: bool):
-    """The new face (h, w, 3) float32 in [0, 1] and its share (h, w) float32 in the window."""
+    """Return the new face (h, w, 3) and its share (h, w) in the window, float32 in [0, 1]."""
     h, w = window.shape[:2]
     picture, points, weight = source.at_size(target.size)
     drawn, ids, _ = rasterize(TRIANGLES, target.xy, target.points[:, 2],

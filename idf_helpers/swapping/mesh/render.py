@@ -154,7 +154,7 @@ def _shade(attr, ids, texture, s, low, high, out):
 
 
 def _compare(frame, alpha, skin, occluder):
-    """What hides the face, (h, w) in [0, 1], and how bright the frame is against the mean, (3,)."""
+    """Return what hides the face, (h, w) in [0, 1], and the frame's relative brightness, (3,)."""
     known = (skin[..., 3] > 250) & (alpha > 0.02)
     if known.sum() < 64:
         return np.float32(0), np.ones(3, np.float32)

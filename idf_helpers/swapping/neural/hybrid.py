@@ -84,7 +84,7 @@ class HybridMethod(SwapMethod):
         return HybridSwapper(fitted, name=self.name, note="".join(notes))
 
     def _paint(self, mesh, frames, shapes, sources, reporter, config):
-        """The mesh to draw, the texture, and what was done, for the report."""
+        """Return the mesh to draw, the texture, and the figures for the report."""
         if shapes is None:
             mesh = close_openings(mesh)
         neural = self.inner.load().prepare([], sources, None, reporter, config)

@@ -192,7 +192,7 @@ class OnnxMethod(SwapMethod):
 
     def _source_input(self, source: SourceFace, files: list[Path], recognize: OnnxNet | None
                       ) -> np.ndarray:
-        """The network's input `source` for one photo."""
+        """Return the network's input `source` for one photo."""
         m = self.model
         if m.source == "image":
             M = template_matrix(five_points(source.landmarks.points), m.source_template,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ....errors import IdfError, nearest, shorten
+from ....runtime.files import readable
 from ....runtime.settings import Annotated, Interval, Settings
 
 MAX_BYTES = 1 << 20
@@ -112,18 +113,12 @@ def read_options(path) -> tuple[NerfOptions, list[str]]:
     IdfError: missing, not text, unknown or repeated names (all of the unknown ones are named),
     values of another kind."""
     path = Path(path)
-    try:
+    with readable(path, "config"):
         if path.stat().st_size > MAX_BYTES:
             raise IdfError(f"The config {path} is too large for a text file of options",
                            f"{path.stat().st_size} bytes",
                            "name a text file as in nerf-pytorch's configs/")
         text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise IdfError(f"The config {path} is not UTF-8 text", "other bytes",
-                       "name a text file as in nerf-pytorch's configs/") from None
-    except OSError as error:
-        raise IdfError(f"The config {path} cannot be read", error.strerror or str(error),
-                       "name a text file as in nerf-pytorch's configs/") from None
     kinds = {f.name: type(f.default) for f in fields(NerfOptions)} | IGNORED
     values, unknown = {}, []
     for number, line in enumerate(text.splitlines(), 1):

@@ -58,7 +58,7 @@ class VanillaTrainer(ResumableTrainer):
         if on_cuda and config.iterations is None and config.budget_s is None:
             config = replace(config, iterations=config.default_iterations)
         self.config = config.checked()
-        self.field = first_field(options, config.seed, self.near, self.far, self.bounds)
+        self.field = first_field(options, config.seed, self.bounds)
         self.field.to(self.device)
         parameters = list(self.field.parameters())
         self.optimizer = torch.optim.Adam(parameters, lr=options.lrate, betas=(0.9, 0.999))
@@ -244,8 +244,7 @@ class VanillaTrainer(ResumableTrainer):
         return replace(whole, preview=preview)
 
 
-def first_field(options: NerfOptions, seed: int, near: float, far: float,
-                bounds: Bounds) -> Field:
+def first_field(options: NerfOptions, seed: int, bounds: Bounds) -> Field:
     """Return networks as they are before training. A draw whose density is nowhere positive in the
     box would pass no gradient and stay empty for ever; then the next one is taken."""
     probe = np.random.default_rng(0).uniform(bounds.low, bounds.high, (256, 1, 3))

@@ -171,7 +171,7 @@ def write_data(folder: Path, data: Dataset, config: NerfaceConfig) -> list[str]:
 
 
 def _link_dataset(data: Dataset, root: Path) -> None:
-    """The same frames with their new splits: pictures copied as they are."""
+    """Write the same frames with their new splits; pictures are copied unchanged."""
     for f in data.frames:
         write_bytes(root / f"{f.name}{f.path.suffix}", f.path.read_bytes())
     write_transforms(root, data.frames, expression_names=data.expression_names)
