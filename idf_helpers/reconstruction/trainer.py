@@ -63,11 +63,11 @@ class ResumableTrainer:
     with `set_counters(state)`; it multiplies its learning rates by `rate_factor`, sets `_saved`
     where the state is good, and calls `_roll_back` where it is not.
 
-    rates: what its users can lower, for the message. unit: what the model consists of.
+    remedy: what its users can do about it, for the message. unit: what the model consists of.
     rate_factor: halved at each rollback.
     """
 
-    rates = "the learning rates"
+    remedy = "lower the setting `rate`"
     unit = "Gaussians"
     rate_factor = 1.0
     rollbacks = 0
@@ -144,7 +144,7 @@ class ResumableTrainer:
         if rollbacks == MAX_ROLLBACKS:
             raise IdfError(f"The training diverged at step {at}",
                            f"NaN or infinity in {where}, {MAX_ROLLBACKS} times in spite of "
-                           "halved learning rates", f"lower {self.rates}")
+                           "halved learning rates", self.remedy)
         self.restore(self._saved)
         self.rollbacks, self.rate_factor = rollbacks + 1, 0.5 * factor
         self._saved = self.state()

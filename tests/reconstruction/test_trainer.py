@@ -10,7 +10,7 @@ from idf_helpers.reconstruction.trainer import MAX_ROLLBACKS, ResumableTrainer, 
 class Counter(ResumableTrainer):
     """Adds its rate at each step; bad: steps after which the sum is NaN, once each."""
 
-    rates = "lr_count"
+    remedy = "lower lr_count"
 
     def __init__(self, steps=20, bad=(), every=5, stop_at=None):
         self.steps, self.bad, self.every, self.stop_at = steps, list(bad), every, stop_at

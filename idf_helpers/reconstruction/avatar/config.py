@@ -44,7 +44,7 @@ class AvatarConfig(SequenceConfig):
 
     rank: Annotated[int, Interval(ge=0, le=64)] = 24
     """Bases of the expression; 0: a head that does not move."""
-    shade_rank: Literal[0, 3, 9] = 9
+    shade_rank: Annotated[Literal[0, 3, 9], RECIPE] = 9
     """How color may follow the head's rotation in a light that stays in the room: 0 not, 3
     linearly, 9 also with its squares and products."""
     initial: Annotated[int, Interval(ge=16)] = 6_000
@@ -73,7 +73,7 @@ class AvatarConfig(SequenceConfig):
     appearance: bool = True
     """Whether each training frame has a brightness and tint of its own (gain and offset by
     channel, of the whole frame, so that they cannot hold an expression)."""
-    rate: Annotated[float, Interval(ge=1e-6, le=1e3), RECIPE] = 1.0
+    rate: Annotated[float, Interval(ge=1e-6, le=1e3)] = 1.0
     """Factor on all learning rates."""
     densify_every: Annotated[int, Interval(ge=1)] = 100
     """Steps between two rounds of relocation and growth."""

@@ -57,7 +57,6 @@ class Trainer(ResumableTrainer):
     source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes.
     """
 
-    rates = "the setting `rate`"
 
     def __init__(self, source: FrameSource, mattes: np.ndarray, config: AvatarConfig,
                  rasterizer=None):

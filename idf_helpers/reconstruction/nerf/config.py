@@ -32,7 +32,7 @@ class VoxelConfig(TrainingConfig):
     black. auto: random with alpha; without it white or black, whichever the pictures' borders are
     nearer."""
 
-    rate: Annotated[float, Interval(ge=1e-6, le=1e3), RECIPE] = 1.0
+    rate: Annotated[float, Interval(ge=1e-6, le=1e3)] = 1.0
     """Factor on all learning rates."""
     tv_density: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """Weight of the total variation of the raw density, at the vertices that a step touches,

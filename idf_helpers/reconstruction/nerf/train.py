@@ -70,7 +70,6 @@ class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time."""
 
     unit = "voxels"
-    rates = "the setting `rate`"
 
     def __init__(self, views: TrainingViews, config: VoxelConfig):
         self.views, self.config = views, config.checked()

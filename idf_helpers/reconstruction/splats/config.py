@@ -53,10 +53,10 @@ class SplatConfig(GaussianConfig):
     """Gaussians at the start, at most max_gaussians."""
     max_gaussians: Annotated[int, Interval(ge=16, le=20_000_000)] = 40_000
     """Gaussians at most; sets time per step, memory and size of the file."""
-    random_until: Annotated[float, UNIT] = 0.6
+    random_until: Annotated[float, UNIT, RECIPE] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
-    rate: Annotated[float, RATE, RECIPE] = 1.0
+    rate: Annotated[float, RATE] = 1.0
     """Factor on all learning rates."""
     sh_steps: Annotated[tuple[float, float, float], UNIT, RECIPE] = (0.15, 0.4, 0.7)
     """Parts of the run at which the degree of the color becomes 1, 2 and 3; rising."""

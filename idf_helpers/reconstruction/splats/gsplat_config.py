@@ -20,7 +20,7 @@ class GsplatConfig(GaussianConfig):
 
     default_budget_s: ClassVar[float | None] = None
 
-    random_until: Annotated[float, UNIT] = 0.6
+    random_until: Annotated[float, UNIT, RECIPE] = 0.6
     """Part of the run after which white takes the place of the random background."""
     strategy: Literal["default", "mcmc"] = "default"
     """How Gaussians are added and removed: default (3DGS: clone, split, prune, reset opacities) or
@@ -36,7 +36,7 @@ class GsplatConfig(GaussianConfig):
     """Gaussians at the start, at most max_gaussians."""
     max_gaussians: Annotated[int, Interval(ge=16, le=50_000_000)] = 1_000_000
     """Gaussians at most: mcmc's cap; the default strategy stops growing there."""
-    rate: Annotated[float, RATE, RECIPE] = 1.0
+    rate: Annotated[float, RATE] = 1.0
     """Factor on all learning rates."""
     opacity_reg: Annotated[float | None, Interval(ge=0), RECIPE] = None
     """Weight of the mean opacity in the loss. None: 0.01 with mcmc, else 0."""

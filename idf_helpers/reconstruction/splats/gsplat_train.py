@@ -55,7 +55,6 @@ class GsplatTrainer(ResumableTrainer):
     checkpoint holds is exact.
     """
 
-    rates = "the setting `rate`"
 
     def __init__(self, views: TrainingViews, config: GsplatConfig, rasterizer: GsplatRasterizer,
                  points=None):

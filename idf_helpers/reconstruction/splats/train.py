@@ -45,7 +45,6 @@ class Trainer(ResumableTrainer):
         these views.
     """
 
-    rates = "the setting `rate`"
 
     def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None,
                  start: Gaussians | None = None):
