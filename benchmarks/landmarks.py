@@ -82,7 +82,7 @@ def main(options: Options) -> None:
 
 
 def head_yaw(camera) -> float:
-    """Degrees of the camera round the sample head, 0 in front (it looks to -y, z is up)."""
+    """Degrees of the camera around the sample head, 0 in front (it looks to -y, z is up)."""
     x, y, _ = camera.position
     return float(np.degrees(np.arctan2(x, -y)))
 

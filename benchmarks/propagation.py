@@ -81,7 +81,7 @@ def measure(kind, views, styled, step, limit=None, views_for_mask=None):
 
 
 def ssim_inside(a, b, inside):
-    """Of the smallest box round the mask, everything else white in both."""
+    """Of the smallest box around the mask, everything else white in both."""
     r, c = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     return ssim(a[r[0]:r[-1] + 1, c[0]:c[-1] + 1], b[r[0]:r[-1] + 1, c[0]:c[-1] + 1])
 

@@ -10,7 +10,7 @@ The verbs, in the order of the data flow. Each is imported on first use, so that
     load        a run folder or model file -> its scene
     export      a scene -> a model, page, video or picture
     evaluate    runs -> a table of measures
-    verify      a file -> what it says of its making
+    verify      a file -> what it says about its origin
     view        a scene -> a widget to turn it in
     make        a photo and a target -> all of these that the target needs
 """

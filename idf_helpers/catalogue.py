@@ -1,7 +1,7 @@
 """All methods of all stages and all downloads, in the order of the data flow.
 
 What `idf doctor` shows and `idf download` fetches. A new method is one more entry in the table of
-its stage; nothing is to be done here.
+its stage; nothing changes here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DOWNLOADS: dict[str, ModelFile] = {FACE_LANDMARKS.name: FACE_LANDMARKS, **SWAP_F
 
 
 def find_download(name: str) -> ModelFile | HubModel:
-    """Return what can be downloaded under a name; IdfError with the nearest one for another."""
+    """Return the download of that name; IdfError with the nearest name where there is none."""
     known = DOWNLOADS | HUB_MODELS
     if name not in known:
         raise IdfError(f"There is no download `{name}`", name + nearest(name, known),

@@ -56,7 +56,7 @@ def make(photo: str | Path, target: Dataset | str | Path,
         config: of the reconstruction.
         view: of the exports.
         consent: whose faces these are, and that they agreed; covers photo and target.
-        kind: what to take the target for; auto: told by what it is.
+        kind: what to take the target for; auto: detected from the file.
         resume: go on with unfinished runs; --no-resume starts them again.
         reporter: takes word of the progress.
 
@@ -91,19 +91,19 @@ def make(photo: str | Path, target: Dataset | str | Path,
 
 
 class Stages:
-    """Counts the stages of one job aloud: "2/3 splats  ..."."""
+    """Reports the stages of one job by number: "2/3 splats  ..."."""
 
     def __init__(self, reporter: Reporter, total: int):
         self.reporter, self.total, self.done = reporter, total, 0
 
     def begin(self, name: str, details: str) -> None:
-        """Say that a stage begins."""
+        """Report that a stage begins."""
         self.done += 1
         self.reporter.stage(f"{self.done}/{self.total} {name:7} {details}")
 
 
 def kind_of(target: Dataset | str | Path) -> str:
-    """Return what a target is taken for: "views", "talk" or "picture". IdfError: none of these."""
+    """Return the kind of a target: "views", "talk" or "picture". IdfError: none of these."""
     if not isinstance(target, Dataset):
         path = Path(target)
         if path.is_file() and is_video(path):

@@ -61,7 +61,7 @@ class HasGaussians(Protocol):
 
     @property
     def gaussians(self) -> Any:
-        """Return them at rest: `reconstruct.splats.gaussians.Gaussians`."""
+        """Return them at rest: `reconstruction.splats.gaussians.Gaussians`."""
         ...
 
 
@@ -71,12 +71,12 @@ class Expressive(Protocol):
 
     @property
     def basis(self) -> Any:
-        """Return `reconstruct.avatar.basis.Basis`."""
+        """Return `reconstruction.avatar.basis.Basis`."""
         ...
 
     @property
     def avatar(self) -> Any:
-        """Return `reconstruct.avatar.basis.BlendAvatar`: head, bases and torso."""
+        """Return `reconstruction.avatar.basis.BlendAvatar`: head, bases and torso."""
         ...
 
 

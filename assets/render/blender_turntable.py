@@ -122,7 +122,7 @@ def ring(views: int, elevation: float, start: float) -> list[list[list[float]]]:
 
 
 def framing(points, fov: float, elevation: float) -> tuple[tuple[float, ...], float]:
-    """Return (middle of the points' box, distance from which a turn round it shows all of them).
+    """Return (middle of the points' box, distance from which a turn around it shows all of them).
 
     points: (N, 3) array. A point at radius r from the vertical axis through the middle is farthest
     out where its ray is tangent to its circle: distance r / sin(fov / 2). Up and down the bound is

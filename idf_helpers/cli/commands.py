@@ -89,6 +89,6 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.cli.results:export", ("model",), "written"),
     Command("eval", "measure swaps side by side, or scenes on their test views",
             "idf_helpers.evaluation:evaluate", ("runs",), "text"),
-    Command("verify", "what an exported file says of its making",
+    Command("verify", "what an exported file says about its origin",
             "idf_helpers.provenance:verify", ("path",), "text"),
 )}

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
             raise
         print("idf:", IdfError(f"{error.filename or 'A file'} cannot be read or written",
                                error.strerror or str(error),
-                               "check the rights, the name and the disk"), file=sys.stderr)
+                               "check the permissions, the name and the disk"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("\nidf: stopped; the same command goes on from here", file=sys.stderr)

@@ -28,7 +28,7 @@ from .commands import Command
 
 
 def run(command: Command, argv: list[str]) -> None:
-    """Parse a command line, call the function, print what came of it."""
+    """Parse a command line, call the function, print the result."""
     argv = command.rewrite(argv)
     function, line = imported(command.function), Line()
     arguments = parse(command, function, argv)
@@ -145,7 +145,7 @@ def _refuse_flags_of_others(argv: list[str], choice: str, entry: Entry, methods:
 
 
 def typed(hint) -> Any:
-    """Return an annotation as the parser wants it: a path where a path will do, a config alone."""
+    """Return an annotation in the parser's form: a path where a path will do, a config alone."""
     if get_origin(hint) in (typing.Union, types.UnionType):
         sides = [s for s in get_args(hint) if s is not type(None)]
         if any(get_origin(side) is Sequence for side in sides):

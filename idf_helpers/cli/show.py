@@ -8,7 +8,7 @@ from ..runtime.files import read_record
 
 
 def swap(result, arguments: dict) -> None:
-    """Print the method, what became of the frames, and where the result lies."""
+    """Print the method, the outcome for the frames, and where the result is."""
     out = arguments["out"]
     if (out / "swap_report.json").is_file():
         report = read_record(out / "swap_report.json", ("counts", "why"), "report")
@@ -25,7 +25,7 @@ def swap(result, arguments: dict) -> None:
 
 
 def written(path, arguments: dict) -> None:
-    """Print where the result lies."""
+    """Print where the result is."""
     print(f"written: {path}")
 
 

@@ -186,7 +186,7 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
     back = o - center
     front = np.mean(back / np.maximum(np.linalg.norm(back, axis=1, keepdims=True), 1e-9), axis=0)
     front = front - up * (front @ up)
-    if np.linalg.norm(front) < 0.05:  # cameras all round: the first one counts as the front
+    if np.linalg.norm(front) < 0.05:  # cameras all around: the first one counts as the front
         front = back[0] - up * (back[0] @ up)
     if np.linalg.norm(front) < 1e-6:
         front = np.cross(up, [1.0, 0.0, 0.0]) + 1e-9
@@ -198,7 +198,7 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
 
 def orbit(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0, turns: float = 1.0,
           resolution: int | None = None, start: float = 0.0) -> list[Camera]:
-    """Return a path round the head that `cameras` look at, starting in front of it.
+    """Return a path around the head that `cameras` look at, starting in front of it.
 
     elevation, start: degrees; start is counted counterclockwise seen from above. Intrinsics are
     those of the first camera, at `resolution` pixels on the longer side.

@@ -1,5 +1,5 @@
 """Long videos in pieces: an index of all frames, ranges read by frame number, parts encoded on
-their own, and all of it joined again with the sound that it had.
+their own, and all of it joined again with the original sound.
 
 Nothing here holds more than one frame. The index is made by decoding the video once: container
 headers lie about frame counts, and a truncated file shows only there. It keeps a checksum of every

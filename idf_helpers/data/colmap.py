@@ -235,7 +235,7 @@ def read_points(path: Path) -> np.ndarray:
 
 
 class Reader:
-    """A binary file read front to back; no count is believed that the file is too short for."""
+    """A binary file read front to back; a count that the file is too short for is refused."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -285,7 +285,7 @@ class Reader:
         try:
             return data[:end].decode("utf-8")
         except UnicodeDecodeError:
-            raise IdfError(f"{self.path} holds a file name that is no text",
+            raise IdfError(f"{self.path} holds a file name that is not text",
                            repr(data[:end][:40]), "export the reconstruction again") from None
 
     def end(self) -> None:

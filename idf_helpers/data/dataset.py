@@ -107,7 +107,7 @@ def _open(root: Path) -> Dataset:
         sources = _json_files(root)
     except OSError as error:  # no right to look into it, a name that is too long
         raise IdfError(f"The dataset folder {root} cannot be read", str(error)[:200],
-                       "change the rights of that folder, or copy it") from None
+                       "change that folder's permissions, or copy it") from None
     notes: list[str] = []
     splits: dict[str, tuple[Frame, ...]] = {}
     names: tuple[str, ...] = ()

@@ -75,7 +75,7 @@ class Feed:
         return True
 
     def finish(self) -> tuple[int, str]:
-        """Wait for the end; return the exit code and the last of what was complained about."""
+        """Wait for the end; return the exit code and the end of the error output."""
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         code = self._process.wait()

@@ -1,4 +1,4 @@
-"""What a user names in a notebook: a bundled name, a path, an upload, Drive or a URL."""
+"""Inputs that a user can name: a bundled name, a path, an upload, Drive or a URL."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def as_dataset(data: Dataset | str | Path, reporter: Reporter | None = None) -> 
 
 
 def _mount_drive(text: str) -> None:
-    """Ask Colab for the user's Drive when a path lies on it."""
+    """Mount the user's Drive on Colab when a path is on it."""
     if text.startswith(DRIVE) and in_colab() and not Path(DRIVE, "MyDrive").is_dir():
         from google.colab import drive
         drive.mount(DRIVE)

@@ -1,7 +1,7 @@
 """The only place that decodes or writes images and video: bounded reads, atomic writes.
 
 Pictures are uint8 RGB or RGBA arrays (H, W, 3 or 4). Pillow decodes (OpenCV returns a half-gray
-picture for a truncated JPEG without a word); imageio-ffmpeg's ffmpeg encodes and decodes video.
+picture for a truncated JPEG, silently); imageio-ffmpeg's ffmpeg encodes and decodes video.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _open_source(source, what):
         return str(path), open(path, "rb")
     except (OSError, ValueError) as error:
         raise IdfError(f"The {what} {path} cannot be read", str(error),
-                       "check the path, and the rights of the file") from None
+                       "check the path and the file's permissions") from None
 
 
 def _to_uint8(image) -> np.ndarray:

@@ -60,7 +60,7 @@ def largest_weights(basis: ExpressionBasis) -> np.ndarray:
 
 
 def rig_json(basis: ExpressionBasis, track: Track | None = None) -> dict:
-    """Return what the page reads (static/face.js): {sliders, neutral (E), weights (E·K, row by
+    """Return the data for the page (static/face.js): {sliders, neutral (E), weights (E·K, row by
     row), bases: K, track: {fps, frames, low (E), high (E), codes} or None}; a track's codes are
     bytes, base64, value = low + code (high − low) / 255. IdfError for a track of another length."""
     e, k = np.shape(basis.weights)

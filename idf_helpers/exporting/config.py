@@ -1,4 +1,4 @@
-"""Settings of an export; apart, so that the command line need not load the stage to ask."""
+"""Settings of an export; a file of its own, so that the command line need not load the stage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ExportConfig(Settings):
     was trained on."""
     crop: tuple[float, ...] = ()
     """Keep a part: the radius of a sphere, or six bounds of a box (right, right, up, up, front,
-    front), round the center of the scene, in scene radii (half the width that the cameras see
+    front), around the center of the scene, in scene radii (half the width that the cameras see
     there); nothing: all."""
 
     def _check_together(self) -> None:
@@ -37,7 +37,7 @@ class ExportConfig(Settings):
         if not (len(c) in (0, 1, 6) and all(-1e6 < x < 1e6 for x in c)
                 and (len(c) != 1 or c[0] > 0) and all(a < b for a, b in zip(c[::2], c[1::2],
                                                                            strict=False))):
-            raise IdfError("The setting `crop` is no sphere and no box", f"{c}",
+            raise IdfError("The setting `crop` is neither a sphere nor a box", f"{c}",
                            "give one radius, or six bounds: right, right, up, up, front, front "
                            "(lower, upper), in scene radii")
 

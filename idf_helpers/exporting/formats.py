@@ -1,4 +1,4 @@
-"""Writing a scene as a file: the table of formats, and the one function that goes by it."""
+"""Write a scene as a file: the table of formats, and the one function that uses it."""
 
 from __future__ import annotations
 

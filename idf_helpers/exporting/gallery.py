@@ -1,4 +1,4 @@
-"""Everything that a user looks at, in one folder: the last stage of the main job."""
+"""All results to look at, in one folder: the last stage of the main job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained scene with what its exports have to carry on: mark, consent, where it came from."""
+"""A trained scene with what its exports pass on: mark, consent, origin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .config import ExportConfig
 
 @dataclass(frozen=True)
 class Model:
-    """A scene and what is known of its making.
+    """A scene and its provenance.
 
     mark: for its exports. folder: where its consent record lies. name: for messages.
     exporters: model formats of its method, by suffix.

@@ -1,4 +1,4 @@
-"""Splats as few bytes as the eye needs, for the viewer (`static/splat.js` reads them).
+"""Splats in as few bytes as the eye needs, for the viewer (`static/splat.js` reads them).
 
 A pack is the text `IDFS`, a uint32 version, a uint32 length, that many bytes of JSON, then the
 sections that the JSON lists, each at a multiple of 4 bytes from the start; little endian:

@@ -1,4 +1,4 @@
-"""What a browser gets of a scene, in a page or in a notebook's widget."""
+"""The data of a scene that a browser gets, in a page or in a notebook's widget."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ViewerPayload:
         frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
             None: guessed from the Gaussians, z up and the face toward -y.
         background: "dark" or "white", to start with.
-        turn: degrees to either side that the view can be turned to; None: all round.
+        turn: degrees to either side that the view can be turned to; None: all around.
         trained_at: side of the training pictures in pixels. Where the page shows the head larger
             than that, the Gaussians keep the width they were trained with.
         soft_edge: fade out what lies below the pictures that the splats were made from, where
@@ -106,7 +106,7 @@ def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0, end:
 
 def turn_limit(cameras: Sequence[Camera]) -> float | None:
     """Return the degrees to either side that the cameras saw, and a little more; None where they
-    stand all round."""
+    stand all around."""
     frame = scene_frame(cameras)
     yaws = np.sort([yaw_pitch(c, frame)[0] for c in cameras])
     gap = np.max(np.diff(np.append(yaws, yaws[0] + 360)))

@@ -107,8 +107,8 @@ def _only_numbered(names: tuple[str, ...]) -> bool:
 
 
 def transfer_from(scene: AvatarScene, driver: Dataset, config: ReenactConfig) -> Transfer:
-    """Return what takes the driver's frames to the avatar; its rest is the smallest expression.
-    IdfError: no or broken expressions, other names."""
+    """Return the mapping from the driver's frames to the avatar; the rest pose is the smallest
+    expression. IdfError: no or broken expressions, other names."""
     frames = in_time(driver.frames)
     check_expressions(frames)
     neutral = neutral_expression(np.stack([f.expression for f in frames]))

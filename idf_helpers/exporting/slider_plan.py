@@ -106,7 +106,7 @@ def split_side(name: str) -> tuple[str, str]:
 
 
 def group_of(name: str) -> str:
-    """Return the heading that a coefficient stands under."""
+    """Return the heading of a coefficient's group."""
     return next(title for pattern, title in GROUPS if re.match(pattern, name, re.IGNORECASE))
 
 

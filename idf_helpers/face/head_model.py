@@ -37,7 +37,7 @@ VIEW_ODD = np.array([1, 0, 0, 1, 0, 1, 0, 1, 0], bool)  # terms that change sign
 
 @dataclass(frozen=True, eq=False)
 class FaceModel:
-    """See the module.
+    """A linear face model; the module describes it.
 
     rest: (468, 3) float32 cm, the mean neutral face, symmetric.
     identity: (I, 468, 3) float32 cm per unit; coefficients of a population are N(0, 1).

@@ -2,7 +2,7 @@
 
 The models are MediaPipe's short-range face detector (BlazeFace) and face mesh (Apache-2.0). The
 steps follow MediaPipe's face_landmark_front graph: detector on the letterboxed picture, a rotated
-square round the face, the mesh in it, and a second pass with the square taken from the mesh.
+square around the face, the mesh in it, and a second pass with the square taken from the mesh.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class LandmarkDetector:
         # First square: along the line from the right to the left eye.
         d = keypoints[1] - keypoints[0]
         points, _ = self._mesh_in(rgb, box[:2], ROI_SCALE * max(box[2:]), np.arctan2(d[1], d[0]))
-        # Second: along the outer eye corners, round the points of the first.
+        # Second: along the outer eye corners, around the points of the first.
         d = points[topology.LEFT_EYE_OUTER, :2] - points[topology.RIGHT_EYE_OUTER, :2]
         angle = np.arctan2(d[1], d[0])
         R = _rotation(angle)

@@ -1,6 +1,6 @@
 """A z-buffered triangle rasterizer for small meshes, in numba.
 
-It serves the face swap: a few hundred triangles drawn into the box round a face, with any number
+It serves the face swap: a few hundred triangles drawn into the box around a face, with any number
 of values interpolated over them (texture coordinates, facing, colors).
 """
 

@@ -45,7 +45,7 @@ FACE_OVAL = _read_only([10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 28
                         172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109])
 LEFT_BROW = _read_only([276, 283, 282, 295, 285, 336, 296, 334, 293, 300])
 RIGHT_BROW = _read_only([46, 53, 52, 65, 55, 107, 66, 105, 63, 70])
-# Points round the inner, middle and outer stretch of the right brow, then of the left one.
+# Points around the inner, middle and outer stretch of the right brow, then of the left one.
 BROW_STRETCHES = ((107, 55, 66, 65), (105, 52, 66, 65), (63, 53, 105, 52),
                   (336, 285, 296, 295), (334, 282, 296, 295), (293, 283, 334, 282))
 

@@ -1,4 +1,4 @@
-"""What the notebooks show and press: panels, widgets, sheets; each imported on first use."""
+"""What the notebooks display: panels, widgets, sheets; each imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods on the same views side by side: over time, in numbers, and where they err."""
+"""Methods side by side on the same views: over time, in numbers, and where they err."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class HeldOutCurve(Reporter):
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What came of one method: its scene, curve (N, 2) of seconds and held-out dB, metrics, and
+    """The result of one method: its scene, curve (N, 2) of seconds and held-out dB, metrics, and
     milliseconds for a render of a held-out view."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Looking around any scene in a notebook: the kernel renders, an Image widget shows it.
+"""Look around any scene in a notebook: the kernel renders, an Image widget shows it.
 
 For scenes that a browser cannot draw itself (radiance fields), and where it lacks WebGL2. As in
 nerfview, all it takes is something with `render(camera)`; while a slider moves, requests that come
@@ -75,7 +75,7 @@ class OrbitViewer:
                             self.frame.distance * self.distance.value)
 
     def update(self) -> np.ndarray:
-        """Draw now, at full size; return the picture, (H, W, 3) uint8."""
+        """Draw now at full size and return the picture, (H, W, 3) uint8."""
         self.picture.cancel()
         return self._draw(1.0)
 

@@ -89,7 +89,7 @@ class SplatViewer(anywidget.AnyWidget):
         ok = set(value) <= {"yaw", "pitch", "distance", "center"} and np.isfinite(
             np.concatenate([np.ravel(np.asarray(v, float)) for v in value.values()] or [[0]])).all()
         if not ok or len(value.get("center", (0, 0, 0))) != 3:
-            raise IdfError("This is no camera of a viewer", f"{value}"[:120],
+            raise IdfError("This is not a viewer camera", f"{value}"[:120],
                            "give any of yaw, pitch, distance (numbers) and center (3 of them)")
         return self.camera | value
 

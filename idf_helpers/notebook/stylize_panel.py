@@ -162,7 +162,7 @@ class StylizePanel(Panel):
                     propagator=self.propagator.value, out=out, reporter=self)
 
     def sheet(self, views: int = 8, cell: int = 120) -> np.ndarray:
-        """Return views all round, before above after: uint8 (H, W, 3)."""
+        """Return views from all sides, before above after: uint8 (H, W, 3)."""
         if self.styled is None:
             raise IdfError("There are no restyled views yet", "run() was not called",
                            "press the button, or call panel.run()")
@@ -187,7 +187,7 @@ def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
 
 
 def styled_sheet(before: Dataset, after: Dataset, views: int = 8, cell: int = 120) -> np.ndarray:
-    """Return `views` frames all round, before above after."""
+    """Return `views` frames from all sides, before above after."""
     frames, styled = in_order(before.frames), {f.name: f for f in after.frames}
     chosen = [frames[i] for i in np.linspace(0, len(frames), views, endpoint=False).astype(int)]
     return before_after([f.image() for f in chosen], [styled[f.name].image() for f in chosen],

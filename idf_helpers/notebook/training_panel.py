@@ -75,7 +75,7 @@ class TrainingPanel(Panel):
         return [self.backend, w.HBox([self.amount, self.unit]), self.resolution]
 
     def _fit_unit(self, change=None) -> None:
-        """Give a method that knows no clock iterations, others what was asked for."""
+        """Return iterations for a method that knows no clock, others what was asked for."""
         kind = self._entry()[0].config_type()
         counted = issubclass(kind, CountedConfig)
         if counted and not self.unit.disabled:

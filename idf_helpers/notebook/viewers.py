@@ -1,4 +1,4 @@
-"""The one call for looking around a scene."""
+"""The one call to look around a scene."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MIN_WORDS = 3
 
 @dataclass(frozen=True)
 class Consent:
-    """What is stored with a run.
+    """The consent record stored with a run.
 
     statement: the user's own words; for bundled faces a fixed sentence.
     basis: "statement" or "synthetic" (all faces are bundled synthetic ones).

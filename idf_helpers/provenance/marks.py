@@ -1,4 +1,4 @@
-"""Marks: what an exported file says of its own making, for machines and for eyes.
+"""Marks: what an exported file says about its own origin, for machines and for eyes.
 
 `mark(path, Mark(...))` is the one function that every exported picture, video, page and model
 passes, as the last step of its export. It writes into the finished file, without encoding it
@@ -53,7 +53,7 @@ class Mark:
     consent: str = ""
 
     def text(self) -> str:
-        """Return one line that people can read and `parse` reads back."""
+        """Return one readable line that `parse` reads back."""
         return (f"synthetic, made with {SOFTWARE}: {_plain(self.made)}; run {_plain(self.run_id)}; "
                 f"digitalSourceType {self.source_type}; consent {self.consent[:64] or 'none'}")
 

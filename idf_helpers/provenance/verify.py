@@ -1,4 +1,4 @@
-"""Reading marks back: what does a file say of its making?"""
+"""Read marks back: what a file says about its origin."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Verdict:
 
 
 def verify(path: str | Path) -> Verdict:
-    """Read what a file says of its making: every mark in it or beside it.
+    """Read what a file says about its origin: every mark in it or beside it.
 
     Args:
         path: a picture, video, page or model.

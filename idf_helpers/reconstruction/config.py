@@ -44,13 +44,13 @@ class TrainingConfig(Settings):
         return self.iterations
 
     def describe(self) -> str:
-        """Return the amount of training in words."""
+        """Return the amount of training as text."""
         amount = f"{self.budget:g} seconds" if self.budget else f"{self.steps} iterations"
         size = f"{self.resolution} pixels" if self.resolution else "full size"
         return f"{amount} of training at {size}"
 
     def identity(self) -> dict:
-        """Return what makes a run another run: every field; files by their content."""
+        """Return what identifies a run: every field; files by their content."""
         return asdict(self)
 
     def _check_together(self) -> None:

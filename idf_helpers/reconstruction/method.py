@@ -1,4 +1,4 @@
-"""What a method of reconstruction is: a small object that `reconstruct` runs.
+"""The interface of reconstruction methods: small objects that `reconstruct` runs.
 
 To add one: subclass `Method` in a file of its own, with its config beside it, and name it in
 `methods.py`.

@@ -112,7 +112,7 @@ def read_json(path, what: str = "JSON file"):
         text = path.read_bytes().decode("utf-8-sig")
 
     def reject(constant):
-        raise IdfError(f"The {what} {path} holds a value that is no number", constant,
+        raise IdfError(f"The {what} {path} holds a value that is not a number", constant,
                        "replace NaN and Infinity by finite numbers")
 
     try:

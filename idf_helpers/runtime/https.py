@@ -13,7 +13,7 @@ BLOCK = 1 << 20  # bytes
 
 
 class NotFetched(Exception):
-    """What came of an address instead of its file, in words."""
+    """The reason why an address did not yield its file."""
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):

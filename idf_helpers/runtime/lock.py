@@ -59,7 +59,7 @@ class FolderLock:
                        "try again; if it stays, delete that file")
 
     def release(self) -> None:
-        """Give the lock back, where it is held."""
+        """Release the lock if it is held."""
         if self._released is not None:
             self._released.set()
             self._released = None

@@ -1,4 +1,4 @@
-"""What this machine is: processor, memory."""
+"""This machine: processor, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psutil
 
 
 def machine() -> dict:
-    """Return what a manifest and a benchmark say of where they were made."""
+    """Return the description of this machine for manifests and benchmarks."""
     return {"system": platform.platform(), "cpus": cpu_count(), "processor": cpu_name()}
 
 
@@ -24,7 +24,7 @@ def cpu_count() -> int:
 
 
 def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
+    """Return the processor's name as the system reports it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -12,19 +12,19 @@ REFRESH_S = 0.2
 
 
 class Reporter:
-    """Takes word of a running stage: this one is silent, subclasses show it."""
+    """Receives the progress of a running stage; this one is silent, subclasses show it."""
 
     def step(self, what: str, fraction: float, details: str = "") -> None:
-        """Take how much of a step is done. fraction: of this step, in [0, 1]."""
+        """Report how much of a step is done. fraction: of this step, in [0, 1]."""
 
     def training(self, progress: Any) -> None:
-        """Take a `reconstruct.trainer.Progress`."""
+        """Take a `reconstruction.trainer.Progress`."""
 
     def stage(self, text: str) -> None:
-        """Take the name of a stage that begins, such as "2/3 splats  120 seconds of training"."""
+        """Report the stage that begins, such as "2/3 splats  120 seconds of training"."""
 
     def note(self, text: str) -> None:
-        """Take a remark, such as what is odd about the input."""
+        """Report a note, such as an oddity of the input."""
 
 
 class Line(Reporter):

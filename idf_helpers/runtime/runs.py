@@ -136,7 +136,7 @@ class RunFolder:
         return self.manifest["run_id"]
 
     def discard(self) -> None:
-        """Declare what was written so far worthless; call it before raising IdfError."""
+        """Declare all output so far worthless; call it before raising IdfError."""
         self._discarded = True
 
     def pause(self, why: str) -> None:

@@ -39,7 +39,7 @@ def load_state(path, what: str = "weights") -> dict:
             or not all(isinstance(v, torch.Tensor) for v in state.values()):
         kinds = {type(v).__name__ for v in state.values()} if isinstance(state, dict) else \
             {type(state).__name__}
-        raise IdfError(f"The {what} {path} are no table of tensors",
+        raise IdfError(f"The {what} {path} are not a table of tensors",
                        shorten(sorted(kinds)) or "empty",
                        "use the file of the state dict, not a whole checkpoint")
     return state

@@ -45,7 +45,7 @@ class StylizeConfig(Settings):
         return int(self.mode[0]) if self.mode[0].isdigit() else 1
 
     def identity(self) -> dict:
-        """Return what makes a run another run; files by their content."""
+        """Return what identifies a run; files by their content."""
         return {k: v for k, v in asdict(self).items() if k not in self.places}
 
 

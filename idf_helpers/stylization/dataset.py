@@ -142,7 +142,7 @@ def _needs_depth(painter: Stylist) -> bool:
 
 def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, folder: Path,
            reporter: Reporter) -> tuple[Scene, str]:
-    """Return what gives the depth, and in words where it is from."""
+    """Return what provides the depth, and a text saying where it is from."""
     if isinstance(depth, (str, Path)):
         return load(depth), str(depth)
     if depth is not None and not isinstance(depth, TrainingConfig):

@@ -1,4 +1,4 @@
-"""How key views are put to a stylist: each by itself, several in one picture, or one after the
+"""How key views are given to a stylist: each by itself, several in one picture, or one after the
 other, each starting from what its styled neighbors show."""
 
 from __future__ import annotations

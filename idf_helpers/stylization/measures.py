@@ -1,4 +1,4 @@
-"""How well restyled views hold together, without any model to judge it.
+"""How consistent restyled views are, measured without any model.
 
 warp error: what two views show of the same surface, in levels of 0-255. loop closure: the same
 from the last view of a closed turn to the first, against neighbors elsewhere. sharpness: Laplacian
@@ -146,7 +146,7 @@ WORDS = {"warp_error_neighbors": "change of a surface point between neighbors: {
 
 
 def in_words(measures: dict) -> list[str]:
-    """Return the main measures of a report in words; what was not measured is left out."""
+    """Return the main measures of a report as text; what was not measured is left out."""
     return [t.format(measures[k]) for k, t in WORDS.items() if isinstance(measures.get(k), float)]
 
 
@@ -162,7 +162,7 @@ def measure_views(views: Sequence[View], pictures: Pictures, alphas: Pictures,
         out["warp_error_neighbors"] = warp_error(views, pictures, 1, closed)
         out["warp_error_eighth"] = warp_error(views, pictures, step, closed)
         out["loop_closure"] = loop_closure(views, pictures) if closed else \
-            "not measured: the views do not go all round"
+            "not measured: the views do not go all the way around"
     else:
         out["warp_error"] = "not measured: no depth"
     some = np.unique(np.linspace(0, len(views) - 1, min(SAMPLES, len(views))).astype(int))

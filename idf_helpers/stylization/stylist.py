@@ -1,4 +1,4 @@
-"""What a stylist is: one view in, the same view restyled out.
+"""The interface of stylists: one view in, the same view restyled out.
 
 How key views follow each other (`key_styling`) is no concern of a stylist: of a sheet it gets one
 large view made of several, in anchored mode a view that says what to start from.

@@ -1,4 +1,4 @@
-"""Settings of the swap stage; apart, so that the command line need not load the stage to ask."""
+"""Settings of the swap stage; a file of its own: the command line need not load the stage."""
 
 from __future__ import annotations
 

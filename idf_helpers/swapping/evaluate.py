@@ -73,7 +73,7 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
     original, swapped: the same frames in the same order. vertices (V, 3), triangles (T, 3): the
     fitted face mesh, whose inner vertices are the surface points. shapes: the vertices in each
     frame where the face moves, (V, 3) or None = no face there. Returns the color spread (levels of
-    0-255, see `swap.metrics.color_spread`) of both, and the share of changed pixels.
+    0-255, see `swapping.metrics.color_spread`) of both, and the share of changed pixels.
     """
     inner = np.setdiff1d(np.arange(len(vertices)), border_edges(triangles).ravel())
     yaws = head_yaws(original, vertices)
@@ -93,7 +93,7 @@ def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndar
 
 
 def head_yaws(frames: Sequence[Frame], vertices: np.ndarray) -> np.ndarray:
-    """Return (N,) degrees of each camera round the head, 0 = the fitted face looks at it, positive
+    """Return (N,) degrees of each camera around the head, 0 = the fitted face looks at it, positive
     = from the head's left."""
     front, _, left = head_axes(vertices)
     d = np.stack([f.camera.position for f in frames]) - vertices.mean(0)
@@ -101,7 +101,7 @@ def head_yaws(frames: Sequence[Frame], vertices: np.ndarray) -> np.ndarray:
 
 
 class FrameMeasures:
-    """What is measured frame by frame, gathered by name in `values`.
+    """The measures of single frames, gathered by name in `values`.
 
     photo: the source, None = not known. recognizer: (image, face) -> embedding, or None.
     """
@@ -142,7 +142,7 @@ class FrameMeasures:
         return True
 
     def row(self, run: Path, report: dict, swapped, near, unseen, notes: dict) -> dict:
-        """Return what all swaps have in their row. swapped, near, unseen: (N,) bool of frames."""
+        """Return the part of a row that all swaps have. swapped, near, unseen: (N,) bool."""
         errors = self.values["error"]
         out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
                "swapped": int(swapped.sum()),
@@ -215,7 +215,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> dict:
 def evaluate_video(run: Path, video, source=None, arcface=None) -> dict:
     """Return the measures of a swap of a video; video: the original's path.
 
-    What needs views from all round or unchanged bytes is not measured: a video has neither, and
+    What needs views from all sides or unchanged bytes is not measured: a video has neither, and
     the codec changes every pixel. IdfError: another video than the run's.
     """
     run, video, notes = Path(run), Path(video), {}

@@ -41,7 +41,7 @@ class Looks:
     """
 
     threshold = LOOKS_ALIKE
-    words = "told apart by looks (skin color, gradients): no recognizer is at hand"
+    words = "told apart by looks (skin color, gradients): no recognizer is available"
 
     def __call__(self, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
         lab = rgb_to_lab(np.ascontiguousarray(image[..., :3]))

@@ -84,7 +84,7 @@ def occluders(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
 
 
 class _Surroundings:
-    """The window of a picture round a face.
+    """The window of a picture around a face.
 
     distance: (h, w) how unlike the skin each pixel is, None where there is too little face. low:
     the window's first pixel (x, y). disc: of radius `step`, 1.2 % of the face's size.
@@ -122,7 +122,7 @@ def _touching(suspect: np.ndarray, seeds: np.ndarray, least: float) -> np.ndarra
 
 
 def _unlike_skin(rgb: np.ndarray, face: FaceLandmarks):
-    """How unlike the face's skin each pixel round it is, (h, w) in its standard deviations, and the
+    """How unlike the face's skin each pixel near it is, (h, w) in its standard deviations, and the
     window's first pixel (x, y); None where there is too little face.
 
     The skin's color is learned from cheeks and nose (median and robust spread in Lab).

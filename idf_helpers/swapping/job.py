@@ -1,4 +1,4 @@
-"""What swapping any target has in common: the checks before it, and what is said of it after."""
+"""What swaps of all targets have in common: the checks before and the report after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .swapper import SwapMethod, Swapper
 
 @dataclass(frozen=True, eq=False)
 class SwapJob:
-    """A swap that may begin: settings and photos are good, consent is given.
+    """A swap that may begin: settings and photos are checked, consent is given.
 
     why: one line saying why the method was chosen. inputs: what identifies target and sources.
     """
@@ -92,7 +92,7 @@ class SwapJob:
             return IdfError(
                 f"The reference {shorten(p.name for p in self.config.reference)} matches no face "
                 f"in {where}", max(near),
-                "use a frontal photo of somebody who is in it, or lower --similarity")
+                "use a frontal photo of someone who is in it, or lower --similarity")
         counts = Counter(row["status"] for row in rows)
         return IdfError(f"No frame of {where} could be swapped",
                         shorten(f"{n} {s}" for s, n in counts.items()),
@@ -119,7 +119,7 @@ def photo_bytes(source) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise IdfError(f"The source photo {path} cannot be read", str(error),
-                       "check the rights of that file, or copy it") from None
+                       "check that file's permissions, or copy it") from None
 
 
 def identity(photos: list[bytes], config: SwapConfig) -> dict:

@@ -1,4 +1,4 @@
-"""What a swapper returns for a frame."""
+"""The result of a swap for one frame."""
 
 from __future__ import annotations
 

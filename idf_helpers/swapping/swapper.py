@@ -1,4 +1,4 @@
-"""What a way to swap faces is: a method that prepares a swapper, which is called frame by frame.
+"""The interface of swap methods: a method prepares a swapper, which is called frame by frame.
 
 To add one: subclass `SwapMethod` in a file of its own and name it in `methods.py`.
 """

@@ -1,4 +1,4 @@
-"""The swap of a video: frames in, the same frames out, with the sound that they had.
+"""The swap of a video: frames in, the same frames out, with their original sound.
 
 The video is cut into parts of some seconds. Faces are found part by part; all of them together
 give the face's way through the video (`video_faces`) and what a swapper needs to know; then parts

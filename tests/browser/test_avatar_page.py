@@ -45,7 +45,7 @@ def drawn(page) -> np.ndarray:
 
 
 def mouth_box():
-    """Rows and columns of the picture round the mouth."""
+    """Rows and columns of the picture around the mouth."""
     (x, y), = CAMERA.project(MOUTH[None])[0]
     return slice(int(y) - 25, int(y) + 35), slice(int(x) - 30, int(x) + 30)
 

@@ -176,7 +176,7 @@ def test_clean_and_crop_on_export_say_what_went(made, tmp_path, capsys):
     for wrong in ("0", "1 2"):
         with pytest.raises(SystemExit):
             main(["export", str(run), "--out", str(tmp_path / "a.ply"), "--crop", *wrong.split()])
-        assert "no sphere and no box" in capsys.readouterr().err
+        assert "neither a sphere nor a box" in capsys.readouterr().err
     main(["export", str(run), "--out", str(tmp_path / "a.ply"), "--crop", "-9", "9", "-9", "9",
           "-0.1", "9"])
     assert "Gaussians removed" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from .analytic_head import FOV, head_scene
 
 @pytest.fixture(scope="session")
 def head():
-    """24 views of 96 pixels round the analytic head, and its true style."""
+    """24 views of 96 pixels around the analytic head, and its true style."""
     return head_scene(24, 96)
 
 

@@ -1,4 +1,4 @@
-"""What an avatar is on disk and for viewers: neutral Gaussians and a linear basis of changes.
+"""An avatar on disk and for viewers: neutral Gaussians and a linear basis of changes.
 
     Gaussians(e) = neutral + sum_k w_k delta_k,   w = (e - e_neutral) W
 

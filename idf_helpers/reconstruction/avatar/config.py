@@ -38,7 +38,7 @@ class AvatarConfig(SequenceConfig):
     show something in front of the background that does not turn with the head."""
     check_poses: bool = True
     """Before training, see whether a face lies where poses and pictures say (where the landmark
-    models are at hand)."""
+    models are available)."""
     baseline: bool = False
     """Train a model that cannot move as well, equally long, for comparison."""
 

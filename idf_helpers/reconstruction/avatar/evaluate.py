@@ -1,4 +1,4 @@
-"""How well an avatar shows frames it was not trained on: whole frame, head box, what moves.
+"""How well an avatar renders held-out frames: whole frame, head box, moving pixels.
 
 Beside it two baselines. "shuffled": the same avatar, each frame with the expression of another one;
 what is lost is what the expressions bring. "static": a model of the same kind and budget that
@@ -25,7 +25,7 @@ LEAST_PIXELS = 20  # that move in a frame, for it to count
 @dataclass(frozen=True)
 class FrameMetrics:
     """One frame by one model: psnr over the frame, over its head box (psnr_head) and over the
-    pixels that move (psnr_moving, NaN where next to nothing does), in dB; ssim of the frame."""
+    pixels that move (psnr_moving, NaN where almost none do), in dB; ssim of the frame."""
 
     model: str
     name: str

@@ -1,4 +1,4 @@
-"""What the training expressions say by themselves: their main directions, the face at rest."""
+"""Statistics of the training expressions: their main directions, the face at rest."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class BlendshapeAvatar(Method):
 
 
 def notes_on_input(data: Dataset, config: AvatarConfig) -> list[str]:
-    """Return what is odd about the sequence; IdfError for what training would be lost on."""
+    """Return notes on the sequence; IdfError where training on it would be pointless."""
     notes = [n for n in data.notes if "held out" in n] if config.holdout_last else []
     holes = gaps(list(data.frames))  # of all splits: what another split holds is not missing
     if holes:

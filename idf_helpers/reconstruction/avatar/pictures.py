@@ -1,4 +1,4 @@
-"""Looking at an avatar: held-out frames beside renders, a strip of expressions, a tour."""
+"""Pictures of an avatar: held-out frames beside renders, a strip of expressions, a tour."""
 
 from __future__ import annotations
 

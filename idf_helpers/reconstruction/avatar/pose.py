@@ -1,4 +1,4 @@
-"""How the head is turned, in numbers that color and shoulders can follow."""
+"""The head's pose as numbers that color and shoulders can follow."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class AvatarScene:
 
     @property
     def cameras(self) -> list[Camera]:
-        """Some of those it was trained on."""
+        """Some of its training cameras."""
         return self._cameras
 
     @property

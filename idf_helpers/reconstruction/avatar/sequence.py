@@ -1,4 +1,4 @@
-"""What a sequence of a talking head must be, its order and its splits."""
+"""Sequences of a talking head: requirements, frame order and splits."""
 
 from __future__ import annotations
 

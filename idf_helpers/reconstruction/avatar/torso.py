@@ -1,4 +1,4 @@
-"""Where the shoulders lie that do not turn with the head.
+"""Where the shoulders are that do not turn with the head.
 
 NeRFace's camera carries the head's pose: the head stands still in its world and everything else
 moves. A layer in the camera's frame stands still in the room instead. The lower rim of the pictures

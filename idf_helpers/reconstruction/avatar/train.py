@@ -291,7 +291,7 @@ class Trainer(ResumableTrainer):
         return len(self.head) + (len(self.torso) if self.torso is not None else 0)
 
     def scene(self) -> AvatarScene:
-        """Return what is there now, a copy."""
+        """Return a copy of the scene trained so far."""
         source = self.source
         neutral = neutral_expression(source.expressions)
         basis = ExpressionBasis(source.names, self.weights.copy(), self.mean,

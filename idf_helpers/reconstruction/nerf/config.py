@@ -12,7 +12,7 @@ from ..config import TrainingConfig
 
 @dataclass(frozen=True)
 class VoxelConfig(TrainingConfig):
-    """Settings of `reconstruct.nerf.train`.
+    """Settings of `reconstruction.nerf.train`.
 
     Raw density and color coefficients have no unit: density is counted in voxels (opacity of a
     length s in voxels: 1 - exp(-s·softplus(raw))), so that the defaults fit a scene of any size.

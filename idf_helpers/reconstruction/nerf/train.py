@@ -278,7 +278,7 @@ class Trainer(ResumableTrainer):
     # --- results ----------------------------------------------------------------------------------
 
     def scene(self) -> VoxelScene:
-        """Return what is there now; a copy."""
+        """Return a copy of the scene trained so far."""
         g = self.grid
         copy = VoxelGrid(g.origin.copy(), g.voxel, g.slots, g.vertices, g.params.copy(),
                          g.sh_degree)

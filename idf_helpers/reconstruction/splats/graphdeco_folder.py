@@ -3,7 +3,7 @@
     cfg_args  cameras.json  input.ply  point_cloud/iteration_N/point_cloud.ply
 
 (graphdeco-inria/gaussian-splatting: train.py, scene/__init__.py.) Their `cfg_args` is Python that
-they `eval`; here it is parsed, and only constants are taken. `export.graphdeco_folder` writes it.
+they `eval`; here it is parsed, only constants are taken. `exporting.graphdeco_folder` writes it.
 """
 
 from __future__ import annotations

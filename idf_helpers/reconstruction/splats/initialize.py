@@ -24,7 +24,7 @@ def initial_gaussians(views: TrainingViews, count: int, sh_degree: int,
     points: optional (N, 3) positions to start from, with or without (N, 3) colors in [0, 1] as
     columns 3 to 5; `count` is then ignored, and a random `limit` of them taken where
     there are more. Else the visual hull if the pictures have alpha,
-    else a cube round the center of the scene.
+    else a cube around the center of the scene.
     """
     if points is not None:
         points = np.asarray(points, np.float32)

@@ -48,7 +48,7 @@ def load_scene(path, background: tuple[float, float, float] | None = None, raste
 
 def mark_of_file(path) -> Mark:
     """Return the mark for what is exported from a model file: it carries on what the file's own
-    comment says of its making."""
+    comment says about its origin."""
     path = Path(path)
     fields = verify(find_model(path)).fields
     if fields:
@@ -65,7 +65,7 @@ def default_camera(gaussians: Gaussians, size: int = 512) -> Camera:
 
 def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),
                 fov: float = DEFAULT_FOV) -> SceneFrame:
-    """Return a frame round the bulk of the Gaussians, for files that came without cameras.
+    """Return a frame around the bulk of the Gaussians, for files that came without cameras.
 
     The center is the opacity-weighted median; the radius holds 98 % of them, plus a margin.
     """

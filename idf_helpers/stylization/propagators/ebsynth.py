@@ -29,7 +29,7 @@ TIMEOUT_S = 900.0  # for one frame
 
 
 class Waiting(IdfError):
-    """Not a mistake: the user has something to do in another program first."""
+    """Not an error: the user has something to do in another program first."""
 
 
 def by_folder(folder: Path):

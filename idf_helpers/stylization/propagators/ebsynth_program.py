@@ -1,5 +1,5 @@
-"""Where EbSynth's program for the command line is; apart, because `idf doctor` asks it where the
-packages that the rest needs may be missing."""
+"""Where EbSynth's program for the command line is; a file of its own, because `idf doctor` asks
+for it where the packages that the rest needs may be missing."""
 
 from __future__ import annotations
 

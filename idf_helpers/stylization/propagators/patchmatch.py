@@ -254,7 +254,7 @@ def _spread(use, y, x, amount):
 
 @kernel
 def _vote(pixels, match, cost, style, fill, out):
-    """Set each pixel to the mean of what the patches round it hold there, better ones more."""
+    """Set each pixel to the mean of what the patches around it hold there, better ones more."""
     h, w = fill.shape
     for k in range(pixels.shape[0]):
         y, x = pixels[k, 0], pixels[k, 1]

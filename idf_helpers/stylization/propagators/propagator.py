@@ -1,4 +1,4 @@
-"""What a propagator is: styled key views in, every view in that style out."""
+"""The interface of propagators: styled key views in, every view in that style out."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Propagator(ABC):
 
 
 def is_closed(views: Sequence[View]) -> bool:
-    """Return whether the views go all round: the last camera is the neighbor of the first."""
+    """Return whether the views form a closed turn: the last camera is next to the first."""
     if len(views) < 3 or any(views[k].camera is None for k in (0, 1, -1)):
         return False
     first, second, last = (views[k].camera.position for k in (0, 1, -1))

@@ -154,7 +154,7 @@ class ComfyStylist(ServerStylist):
     # ---- one picture
 
     def _upload(self, picture: np.ndarray) -> str:
-        """Send a picture; return the name, made of its content, that a LoadImage node finds it by.
+        """Upload a picture; return its name for a LoadImage node, derived from its content.
         """
         data = media.encode_image(picture)
         answer = self._server.upload(
@@ -191,7 +191,7 @@ class ComfyStylist(ServerStylist):
                       "at work")
 
     def _give_up(self, ticket: str) -> None:
-        """Take an order off the queue; stop it where it is being worked at, but not others'."""
+        """Take a job off the queue; stop it if it is running, but no other user's job."""
         self._server.post_json("/queue", {"delete": [ticket]})
         queue = self._server.get_json("/queue")
         if ticket in [q[1] for q in queue.get("queue_running") or [] if len(q) > 1]:
@@ -256,4 +256,4 @@ def _check_status(status, view: View) -> None:
             found = (f"{about.get('node_type', '?')}: {about.get('exception_type', '')} "
                      f"{str(about.get('exception_message', '')).strip()[:200]}")
     raise IdfError(f"{PROGRAM} failed at {view.name}", found,
-                   "see its own window; when memory ran out: a smaller --size")
+                   "see the server's own window; if it ran out of memory, use a smaller --size")

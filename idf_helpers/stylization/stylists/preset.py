@@ -1,6 +1,6 @@
 """The stylist `preset`: looks made by a function of each pixel's color.
 
-No model, nothing to download, and no understanding of words: it knows its presets and nothing else.
+No model, nothing to download, and no understanding of text: it knows its presets and nothing else.
 Since a pixel's new color depends on its old color alone, views that agree before agree after.
 """
 

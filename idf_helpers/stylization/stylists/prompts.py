@@ -1,4 +1,4 @@
-"""Ready prompts for stylists that read them, in our own words."""
+"""Ready-made prompts for the stylists that read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTTP door to the picture servers that a user runs: A1111's web UI, ComfyUI.
+"""One HTTP client for the picture servers that a user runs: A1111's web UI, ComfyUI.
 
 Pictures of a head are sent, so: http and https only, an address on this machine unless leave is
 given, no redirects, no password in the address; every answer has a time limit and a size limit.
@@ -183,20 +183,21 @@ class Server:
                             f"export {AUTH}=user:password, as the server was started with")
         if 300 <= error.code < 400:
             return IdfError(f"{self.program} at {self.url} redirects elsewhere", found,
-                            "give the address that it really runs at")
+                            "give the address it really runs at")
         if error.code == 404 and lacking:
             return IdfError(f"{self.program} at {self.url} has no {path}", found, lacking)
         if error.code in (400, 404, 405, 422):
             return IdfError(f"{self.program} refused the request {path}", found,
-                            "see its own window; it may be another version, or lack an extension")
+                            "see the server's own window; it may be another version, or lack an "
+                            "extension")
         return IdfError(f"{self.program} failed at {path}", found,
-                        "see its own window; when memory ran out: a smaller --size")
+                        "see the server's own window; if memory ran out, use a smaller --size")
 
     def _parsed(self, data: bytes, path: str):
         try:
             return json.loads(data)
         except (ValueError, RecursionError):
-            raise IdfError(f"The answer of {self.url}{path} is no JSON",
+            raise IdfError(f"The answer of {self.url}{path} is not JSON",
                            repr(data[:60].decode(errors='replace')),
                            f"check that {self.program} runs at that address") from None
 
@@ -218,11 +219,11 @@ def check_url(url: str, program: str, allow_remote: bool) -> tuple[str, bool]:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise IdfError(f"This is no address of a server: {url}", str(error), do) from None
+        raise IdfError(f"This is not a server address: {url}", str(error), do) from None
     if parts.scheme not in ("http", "https") or not host:
         raise IdfError(f"{program} is reached over http or https only", repr(url), do)
     if parts.username or parts.password:
-        raise IdfError("A password does not belong into an address", f"one for {host}",
+        raise IdfError("A password does not belong in an address", f"one for {host}",
                        f"export {AUTH}=user:password and leave it out of --server")
     if parts.query or parts.fragment:
         raise IdfError("The address of a server ends with its path", url, do)

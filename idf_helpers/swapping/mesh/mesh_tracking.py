@@ -1,4 +1,4 @@
-"""A head that talks: one rigid mesh with one texture, bent in every frame by that frame's face.
+"""Talking heads: one rigid mesh with one texture, deformed in each frame by that frame's face.
 
 NeRFace folders give each frame a camera in the head's own frame, so the mesh is fitted as for a
 still head. What a frame's landmarks show beyond it is taken as motion of the face, lifted to the
@@ -132,7 +132,7 @@ class _Axes:
 
     xy: (468, 2) pixels. spin: (2, 2), rows are the head's left and down in the picture (its roll
     taken out). scale: pixels per face width. front: cosine between the face's front and the camera.
-    turn: (2,) sine of the camera's yaw and pitch round the head. world: (468, 2, 3), motion in the
+    turn: (2,) sine of the camera's yaw and pitch around the head. world: (468, 2, 3), motion in the
     world of one face width along the head's left and down, at the vertices' depths.
     """
 

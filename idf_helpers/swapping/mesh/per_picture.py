@@ -109,7 +109,7 @@ def _draw(window, target: FaceLandmarks, source: SourceFace, origin, keep_hair: 
     face = match_color(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
                         usable * weight * (1 - holes), size)
 
-    # Eyes and mouth belong to the inside, else the border would feather round them too.
+    # Eyes and mouth belong to the inside, else the border would feather around them too.
     inside = (usable | (holes > 0.5)) & solid
     border = blur(feather(inside, FEATHER * size), HOLE_BLUR * size)
     steep = smoothstep((facing - FACING_MIN) / FACING_SOFT)

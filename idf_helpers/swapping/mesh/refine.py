@@ -82,7 +82,7 @@ def _observe(mesh, chart, rgba, view, flow):
     moved = flow.calc(before, after, None)
     at = (xy - 0.5).astype(np.float32)[:, None]
     step = cv2.remap(moved, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-    # How much there is to see at a point: the mean squared gradient round it.
+    # How much there is to see at a point: the mean squared gradient around it.
     gx, gy = (cv2.Sobel(before, cv2.CV_32F, 1 - k, k) / (8 * _GAIN) for k in (0, 1))
     energy = cv2.GaussianBlur(gx * gx + gy * gy, (0, 0), 0.02 * size)
     energy = cv2.remap(energy, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]

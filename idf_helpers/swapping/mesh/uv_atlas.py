@@ -1,6 +1,6 @@
 """The face mesh unrolled onto a plane, and the target's own colors there.
 
-The chart is a cylinder round the head's upright axis, unrolled. Unlike the plane of a photo it
+The chart is a cylinder around the head's upright axis, unrolled. Unlike the plane of a photo it
 neither squeezes the cheeks nor folds over under the nose, and any number of views can fill it.
 """
 

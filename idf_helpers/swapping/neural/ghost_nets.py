@@ -103,7 +103,7 @@ class GhostNets:
             y, _ = self.generate(x, e.to(self.device, dtype))
             y = (y.permute(0, 2, 3, 1) * 0.5 + 0.5) * 255
             if not torch.isfinite(y).all():
-                raise IdfError("GHOST's generator gave values that are no numbers",
+                raise IdfError("GHOST's generator gave NaN or infinity",
                                f"on {self.device}", "its weights are damaged: fetch them again")
             return y[0].type(torch.uint8).cpu().numpy()
 

@@ -40,7 +40,7 @@ class AlignedFace:
 
 def embed(image: np.ndarray, face: FaceLandmarks, nets: GhostNets, bgr: bool = False
           ) -> np.ndarray:
-    """Return who a face is, (512,) float32, not normalized, as the generator wants it.
+    """Return the identity of a face, (512,) float32, not normalized, as the generator wants it.
 
     image: (H, W, 3|4) uint8. bgr: look at it with red and blue exchanged, as the published program
     does at targets (not at sources).

@@ -64,7 +64,7 @@ class OnnxNet:
             feed[real] = np.ascontiguousarray(value, dtype)
         out = np.asarray(session.run(None, feed)[0], np.float32)
         if not np.isfinite(out).all():
-            raise IdfError(f"The network {self.path.name} gave values that are no numbers",
+            raise IdfError(f"The network {self.path.name} gave NaN or infinity",
                            f"on {session.get_providers()[0]}",
                            "use its full-precision (fp32) file")
         return out

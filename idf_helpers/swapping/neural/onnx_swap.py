@@ -53,7 +53,7 @@ def embed(net: OnnxNet, image: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     square = crop(np.ascontiguousarray(image[..., :3]), M, 112).astype(np.float32)
     out = net({"": planes(square / np.float32(127.5) - 1)}).ravel()
     if out.size != EMBEDDING:
-        raise IdfError(f"The network {net.path} is no recognizer of this kind",
+        raise IdfError(f"The network {net.path} is not a recognizer of this kind",
                        f"{out.size} output values", f"wanted {EMBEDDING} values for a face of 112")
     return out
 

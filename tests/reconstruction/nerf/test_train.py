@@ -64,7 +64,7 @@ def test_it_learns_color_alpha_and_depth(trained, dataset):
     assert normal @ -camera.forward > 0.95
 
 
-def test_opaque_pictures_are_learnt_too():
+def test_opaque_pictures_are_learned_too():
     data = BallDataset(alpha=False)
     scene = fit(data, replace(SHORT, iterations=120))
     assert scene.background == (1.0, 1.0, 1.0) and held_out(scene, data) > 22

@@ -109,7 +109,7 @@ def test_bad_configs_name_what_is_wrong(tmp_path, line, words):
 
 
 def test_missing_config_and_ndc(tmp_path):
-    with pytest.raises(IdfError, match="cannot be read"):
+    with pytest.raises(IdfError, match="does not exist"):
         read_options(tmp_path / "none.txt")
     path = tmp_path / "fern.txt"
     path.write_text("dataset_type = llff\nfactor = 8\n")

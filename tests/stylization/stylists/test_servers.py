@@ -127,7 +127,7 @@ def test_redirects_and_answers_that_are_no_json(serve):
     there = serve(WebUi)
     refused(made(A1111Stylist, serve(Broken, location=there.url)).ready, "redirects")
     assert there.seen == []
-    refused(made(ComfyStylist, serve(Broken, 200, b"<html>hello")).ready, "no JSON")
+    refused(made(ComfyStylist, serve(Broken, 200, b"<html>hello")).ready, "not JSON")
     refused(made(A1111Stylist, serve(Broken, 200, [])).ready, "no sampler")
 
 

@@ -56,7 +56,7 @@ class VanillaConfig(TrainingConfig):
         if o.ndc:
             raise IdfError(f"The config {self.config} wants normalized device coordinates",
                            f"dataset_type = {o.dataset_type} without no_ndc",
-                           "add `no_ndc = True`: views round a head have no common front plane")
+                           "add `no_ndc = True`: views around a head have no common front plane")
         if self.resolution:
             o = replace(o, half_res=False)  # the resolution was given
         return replace(o, ft_path=str(self.checkpoint or o.ft_path)), notes

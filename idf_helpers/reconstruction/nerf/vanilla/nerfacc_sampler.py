@@ -52,12 +52,12 @@ class OccupancySampler:
         self.estimator.update_every_n_steps(step=step, occ_eval_fn=occupancy, occ_thre=1e-2)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return a copy of what it has found out: density and occupancy of the cells."""
+        """Return a copy of its state: density and occupancy of the cells."""
         kept = self.estimator.state_dict()
         return {k: kept[k].cpu().numpy().copy() for k in ("occs", "binaries") if k in kept}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go back to what `arrays` gave."""
+        """Go back to the state that `arrays` returned."""
         for name, values in arrays.items():
             getattr(self.estimator, name).copy_(torch.from_numpy(values))
 

@@ -245,8 +245,8 @@ class VanillaTrainer(ResumableTrainer):
 
 
 def first_field(options: NerfOptions, seed: int, bounds: Bounds) -> Field:
-    """Return networks as they are before training. A draw whose density is nowhere positive in the
-    box would pass no gradient and stay empty for ever; then the next one is taken."""
+    """Return untrained networks. A draw whose density is nowhere positive in the
+    box would pass no gradient and stay empty forever; then the next one is taken."""
     probe = np.random.default_rng(0).uniform(bounds.low, bounds.high, (256, 1, 3))
     points = torch.tensor(probe, dtype=torch.float32)
     down = torch.tensor([[0.0, 0.0, -1.0]]).expand(len(points), 3)
