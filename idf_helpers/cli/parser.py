@@ -127,8 +127,7 @@ def _named(argv: list[str], choice: str) -> str:
     return ""
 
 
-def _refuse_flags_of_others(argv: list[str], choice: str, entry: Entry, methods: Registry
-                            ) -> None:
+def _refuse_flags_of_others(argv: list[str], choice: str, entry: Entry, methods: Registry) -> None:
     """Raise IdfError for a flag that another method of the stage reads, and this one not."""
     own = {f.name for f in dataclasses.fields(entry.config_type())}
     others: dict[str, list[str]] = {}

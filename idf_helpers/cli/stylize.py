@@ -139,7 +139,6 @@ def original_flags(argv: list[str]) -> list[str]:
     argv = [*folder, *rest]
     if len(argv) > 1 and not argv[0].startswith("-") and not argv[1].startswith("-"):
         if any(word == "--prompt" or word.startswith("--prompt=") for word in argv):
-            raise IdfError("The prompt is given twice", f"{argv[1]!r} and --prompt",
-                           "give it once")
+            raise IdfError("The prompt is given twice", f"{argv[1]!r} and --prompt", "give it once")
         argv[1:1] = ["--prompt"]
     return argv

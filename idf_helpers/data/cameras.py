@@ -165,8 +165,7 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
     """
     cameras = list(cameras)
     if not cameras:
-        raise IdfError("There is no camera to place a scene with", "0 frames",
-                       "give at least one")
+        raise IdfError("There is no camera to place a scene with", "0 frames", "give at least one")
     o = np.array([c.position for c in cameras])
     d = np.array([c.forward for c in cameras])
     A = np.eye(3)[None] - d[:, :, None] * d[:, None, :]

@@ -264,5 +264,4 @@ def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> st
             if written == len(index):
                 return how
             words = f"{written} of {len(index)} frames"
-    raise IdfError("The video could not be put together", words,
-                   "check the free disk space")
+    raise IdfError("The video could not be put together", words, "check the free disk space")

@@ -80,8 +80,7 @@ class Dataset:
     def fingerprint(self) -> dict:
         """Return what identifies these inputs in a manifest: hash of the JSON files, and of every
         picture's path, size and modification time (decoding 6500 frames would take minutes)."""
-        stats = [(f.name, s.st_size, s.st_mtime_ns) for f in self.frames
-                 for s in [f.path.stat()]]
+        stats = [(f.name, s.st_size, s.st_mtime_ns) for f in self.frames for s in [f.path.stat()]]
         return {"folder": str(self.root.resolve()),
                 "json": {p.name: sha256_file(p) for p in self.json_files},
                 "files": stable_hash(stats), "frames": len(stats)}

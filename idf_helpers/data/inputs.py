@@ -129,8 +129,7 @@ def unpack(archive: Path, folder: Path) -> Path:
                                    f"the entry {e.filename!r} leaves its folder",
                                    "pack it again without such paths")
             z.extractall(partial)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
-            RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IdfError(f"{archive.name} is not a .zip file that can be unpacked",
                        str(error)[:120], "fetch or pack it again") from None

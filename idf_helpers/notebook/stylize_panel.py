@@ -190,8 +190,7 @@ def styled_sheet(before: Dataset, after: Dataset, views: int = 8, cell: int = 12
     """Return `views` frames from all sides, before above after."""
     frames, styled = in_order(before.frames), {f.name: f for f in after.frames}
     chosen = [frames[i] for i in np.linspace(0, len(frames), views, endpoint=False).astype(int)]
-    return before_after([f.image() for f in chosen], [styled[f.name].image() for f in chosen],
-                        cell)
+    return before_after([f.image() for f in chosen], [styled[f.name].image() for f in chosen], cell)
 
 
 def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndarray:
@@ -199,8 +198,7 @@ def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndar
     rows = []
     for n in range(iterations + 1):
         frames = list(read_video(Path(out) / f"iter{n}.mp4"))
-        rows += [frames[i] for i in np.linspace(0, len(frames), views,
-                                                endpoint=False).astype(int)]
+        rows += [frames[i] for i in np.linspace(0, len(frames), views, endpoint=False).astype(int)]
     return contact_sheet(rows, columns=views, cell=cell)
 
 

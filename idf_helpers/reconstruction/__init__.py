@@ -14,14 +14,7 @@ import importlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .stage import (
-        choose_method,
-        load,
-        mark_of_model,
-        method_of,
-        reconstruct,
-        run_folder_of,
-    )
+    from .stage import choose_method, load, mark_of_model, method_of, reconstruct, run_folder_of
 
 __all__ = ["choose_method", "load", "mark_of_model", "method_of", "reconstruct", "run_folder_of"]
 

@@ -74,8 +74,7 @@ class Method(ABC):
         """Return what the model consists of, for metrics.json, e.g. {"num_gaussians": 40000}."""
         return {}
 
-    def sheets(self, scene: Any, data: Dataset, config: Any, metrics: Any
-               ) -> dict[str, np.ndarray]:
+    def sheets(self, scene: Any, data: Dataset, config: Any, metrics: Any) -> dict[str, np.ndarray]:
         """Return pictures to look at, by file name: held-out views over renders."""
         return {"held_out.jpg": held_out_sheet(scene, self.test_frames(data, config),
                                                metrics, config.resolution)}

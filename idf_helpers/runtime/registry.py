@@ -112,8 +112,7 @@ class Registry:
         """Return the object behind the name; IdfError where there is none, or it cannot run."""
         return self.find(name).load()
 
-    def choose(self, name: str = "auto", offers: frozenset[str] = frozenset()
-               ) -> tuple[Entry, str]:
+    def choose(self, name: str = "auto", offers: frozenset[str] = frozenset()) -> tuple[Entry, str]:
         """Return the entry of that name, for "auto" the best that can run, and one line saying why.
 
         offers: what the input has, in the words of `Entry.needs`. IdfError where nothing fits.

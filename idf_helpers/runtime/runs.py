@@ -94,8 +94,7 @@ class RunFolder:
                                  "identity": _identity(self._asked), **self._asked,
                                  "created": _now(), "seconds_wall": 0.0}
             if not self.finished:
-                self.manifest |= {"status": "running", "versions": versions(),
-                                  "machine": machine()}
+                self.manifest |= {"status": "running", "versions": versions(), "machine": machine()}
                 self._save()
             self._wall_before = float(self.manifest.get("seconds_wall", 0.0))
         except BaseException:

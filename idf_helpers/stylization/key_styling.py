@@ -137,8 +137,7 @@ def visiting_order(views: Sequence[View]) -> list[int]:
     """Return positions from the first view on, always the one nearest to any visited before."""
     order, left = [0], set(range(1, len(views)))
     while left:
-        following = min(sorted(left), key=lambda k: min(_apart(views[k], views[j])
-                                                        for j in order))
+        following = min(sorted(left), key=lambda k: min(_apart(views[k], views[j]) for j in order))
         order.append(following)
         left.remove(following)
     return order

@@ -201,8 +201,7 @@ class Loop:
         scene = load(model)
 
         def picture(f: Frame) -> np.ndarray:
-            shown = scene.render_full(f.camera.fitted(self.views.resolution), None,
-                                      (0.0, 0.0, 0.0))
+            shown = scene.render_full(f.camera.fitted(self.views.resolution), None, (0.0, 0.0, 0.0))
             alpha = shown.alpha[..., None]
             rgb = np.clip(shown.rgb / np.maximum(alpha, 1e-3), 0, 1)  # rendered over black
             return to_uint8(np.concatenate([rgb, alpha], -1))

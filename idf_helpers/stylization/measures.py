@@ -76,8 +76,7 @@ def mask_overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / union) if union else 1.0
 
 
-def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source: np.ndarray
-                      ) -> int:
+def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source: np.ndarray) -> int:
     """Count the pixels well inside the mask with exactly the background's color where the source
     has another one. background: (3,) in [0, 1]."""
     color = np.asarray(background, np.float32)

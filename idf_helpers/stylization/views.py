@@ -82,8 +82,7 @@ class DatasetViews(Sequence):
         chosen = np.unique(np.linspace(0, len(self) - 1, PAIRS, endpoint=False).astype(int))
         angles = np.degrees(np.arccos(np.clip(d[chosen] @ d.T, -1, 1)))
         angles[np.arange(len(chosen)), chosen] = 1e3  # not with itself
-        return [(int(i), int(np.abs(a - 30).argmin())) for i, a in zip(chosen, angles,
-                                                                        strict=True)]
+        return [(int(i), int(np.abs(a - 30).argmin())) for i, a in zip(chosen, angles, strict=True)]
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -197,8 +197,7 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> dict:
     measures = _measures(run, source, arcface, notes)
     mesh = _mesh_of(run, data, notes)
     known = mesh is not None
-    yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if known else \
-        np.full(len(pairs), np.nan)
+    yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if known else np.full(len(pairs), np.nan)
     swapped = np.array([rows.get(a.name, {}).get("status") == "swapped" for a, _ in pairs])
     visible = np.array([measures.add(a.image(), b.image(), s, yaw)
                         for (a, b), s, yaw in zip(pairs, swapped, yaws, strict=True)], bool)
@@ -287,8 +286,7 @@ def _consistency(pairs, mesh, data: Dataset, notes: dict, run: Path) -> dict:
 def _mesh_of(run: Path, data: Dataset, notes: dict) -> FaceMesh | None:
     kept = run / MESH_FILE  # of the uv backend; other swaps are measured the same way
     try:
-        return FaceMesh.load(kept) if kept.is_file() else \
-            fit_views(data.frames, Reporter())[0]
+        return FaceMesh.load(kept) if kept.is_file() else fit_views(data.frames, Reporter())[0]
     except IdfError as error:
         notes["lost_near"] = f"yaw is not known ({error.what}); frames that show a face count"
         return None

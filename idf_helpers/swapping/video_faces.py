@@ -262,8 +262,7 @@ def fit_to_video(faces: VideoFaces, index: VideoIndex) -> tuple[FaceMesh, np.nda
     some = VideoFaces(faces.points[used], faces.seen[used], 10 * np.arange(len(used)))
     vertices = FaceModel.load().rest.astype(np.float64)
     for _ in range(2):
-        cameras = [video_camera(index, rigid_inverse(p))
-                   for p in head_poses(some, index, vertices)]
+        cameras = [video_camera(index, rigid_inverse(p)) for p in head_poses(some, index, vertices)]
         mesh = _mesh(vertices, len(used))
         P = np.stack([c.K @ c.w2c_cv[:3] for c in cameras])
         depth = np.stack([c.project(vertices)[1] for c in cameras])

@@ -244,8 +244,7 @@ def shape_step(model: FaceModel, views):
     each = share * POINTS_EACH
     own = np.linalg.solve(each * per_point + np.diag(ridge), each * rest[..., None])[..., 0]
     own = own.reshape(POINTS, 1 + OWN_TERMS, 3).transpose(1, 0, 2)
-    return identity, model.rest + shape + own[0], own[1:], \
-        total + 0.5 * float((identity**2).sum())
+    return identity, model.rest + shape + own[0], own[1:], total + 0.5 * float((identity**2).sum())
 
 
 def _find_fov(xy, width, height, model, config, reporter) -> float:

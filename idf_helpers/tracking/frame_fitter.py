@@ -89,8 +89,7 @@ class FrameFitter:
         """Return (468, 2) pixels where the landmark model should see the face."""
         return project(pose, self.shape(weights, pose), self.f, self.c)
 
-    def fit(self, points, pose=None, weights=None, rounds: int = 6,
-            brow: BrowSight | None = None):
+    def fit(self, points, pose=None, weights=None, rounds: int = 6, brow: BrowSight | None = None):
         """Fit one frame: points (468, 2) pixels -> (pose (4, 4), weights (S,), errors (468,)
         pixels).
 

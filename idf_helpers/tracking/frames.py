@@ -58,8 +58,7 @@ class Source:
     def fingerprint(self) -> dict:
         """Return what identifies it in a manifest."""
         if self.pictures:
-            stats = [(p.name, s.st_size, s.st_mtime_ns) for p in self.pictures
-                     for s in [p.stat()]]
+            stats = [(p.name, s.st_size, s.st_mtime_ns) for p in self.pictures for s in [p.stat()]]
             return {"folder": str(self.path.resolve()), "files": stable_hash(stats),
                     "frames": len(stats)}
         return {"folder": str(self.path.resolve()), "video_sha256": sha256_file(self.path)}

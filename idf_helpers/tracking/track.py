@@ -62,8 +62,7 @@ def track(source: str | Path, out: str | Path, config: TrackConfig | None = None
     IdfError: no video, no face in three frames, a bad model, export or task file.
     """
     if format == "video":
-        return _track_video(source, out, config, task, background, resume,
-                            reporter or Reporter())
+        return _track_video(source, out, config, task, background, resume, reporter or Reporter())
     if task or background or config is not None and config.changed():
         raise IdfError("An import takes no tracker settings", f"--from {format}",
                        "leave the other options out")

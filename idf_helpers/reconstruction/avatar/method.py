@@ -96,8 +96,7 @@ class BlendshapeAvatar(Method):
         return AvatarScene(BlendAvatar.load(folder))
 
     def is_complete(self, folder: Path, config: AvatarConfig) -> bool:
-        return (folder / FILE).is_file() and (
-            not config.baseline or (folder / STATIC).is_file())
+        return (folder / FILE).is_file() and (not config.baseline or (folder / STATIC).is_file())
 
     def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict
                  ) -> list[dict]:

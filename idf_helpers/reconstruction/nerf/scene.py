@@ -56,8 +56,7 @@ class VoxelScene:
         near = np.float32(NEAR * max(g.slots.shape))
         run_on_threads(draw, g.wide, g.sh_degree, g.params, g.slots, self._skip, g.pose(camera),
                        camera.forward.astype(np.float32), near, background, rgb, alpha, depth)
-        return Rendering(np.clip(rgb, 0, 1), np.clip(alpha, 0, 1),
-                         depth * np.float32(g.voxel))
+        return Rendering(np.clip(rgb, 0, 1), np.clip(alpha, 0, 1), depth * np.float32(g.voxel))
 
     def normals(self, camera: Camera) -> np.ndarray:
         """Return (H, W, 3) float32 unit normals in the world of the surface that the depth shows,

@@ -209,8 +209,7 @@ def adam(typingctx, wide, params, first, second, gradients, row, density, color,
         G = R.load(gradients, row)
         # m = β1·m + (1-β1)·g,  v = β2·v + (1-β2)·g²,  p -= lr·m̂ / (√v̂ + ε)
         M = [(1 - BETA1) * g + BETA1 * m for g, m in zip(G, R.load(first, row), strict=True)]
-        V = [(1 - BETA2) * (g * g) + BETA2 * v
-             for g, v in zip(G, R.load(second, row), strict=True)]
+        V = [(1 - BETA2) * (g * g) + BETA2 * v for g, v in zip(G, R.load(second, row), strict=True)]
         P = [p - R.divide(rate * m, R.sqrt(v * correction) + EPSILON)
              for p, m, v, rate in zip(R.load(params, row), M, V, rates, strict=True)]
         for values, pointer in ((P, params), (M, first), (V, second),

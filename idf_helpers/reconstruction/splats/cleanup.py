@@ -160,8 +160,7 @@ class Removed:
         return f"{self.count} of {self.total} Gaussians removed" + (f" ({parts})" if parts else "")
 
 
-def clean(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer
-          ) -> tuple[Gaussians, Removed]:
+def clean(g: Gaussians, views: TrainingViews, rasterizer: Rasterizer) -> tuple[Gaussians, Removed]:
     """Return the Gaussians without what lies outside the hull, is unseen, frayed or isolated.
 
     views: at most 256 pixels large (RESOLUTION). IdfError where nothing would be left: then views

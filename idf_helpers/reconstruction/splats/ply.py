@@ -198,8 +198,7 @@ def _count(word: str) -> int:
 
 def _with_property(element: Element, words: list[str]) -> Element:
     if words[1] == "list":
-        return Element(element.name, element.count, element.properties,
-                       (*element.lists, words[4]))
+        return Element(element.name, element.count, element.properties, (*element.lists, words[4]))
     name, kind = words[2], SCALAR_TYPES[words[1]]
     if any(name == other for other, _ in element.properties):
         raise ValueError(name)

@@ -23,8 +23,7 @@ def recolored(g: Gaussians, views: TrainingViews, rasterizer) -> Gaussians:
     for camera, pixels in zip(views.cameras, views.pixels, strict=True):
         depth = rasterizer.forward(g, camera, black, sh_degree=0, train=False).depth
         uv, z = camera.project(g.means)
-        inside = (z > 0) & (uv >= 0).all(1) & (uv[:, 0] < camera.width) \
-            & (uv[:, 1] < camera.height)
+        inside = (z > 0) & (uv >= 0).all(1) & (uv[:, 0] < camera.width) & (uv[:, 1] < camera.height)
         j, i = uv[inside].astype(np.int64).T
         seen = np.abs(z[inside] - depth[i, j]) < near  # NaN is not seen
         if len(pixels) == 4:

@@ -85,8 +85,7 @@ class UpstreamProgram(ABC):
                 self._note("prepare", self._prepare())
             return [self.folder / name for name in self.record["prepare"]]
 
-    def train(self, iterations: int | None = None, reporter: Reporter | None = None
-              ) -> list[Path]:
+    def train(self, iterations: int | None = None, reporter: Reporter | None = None) -> list[Path]:
         """Train up to so many iterations in all, None = all of them; return the newest model.
 
         IdfError with the script's last words where it fails; the next call goes on from the last

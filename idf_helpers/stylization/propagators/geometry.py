@@ -109,8 +109,7 @@ class GeometryPropagator(Propagator):
             color += (share * there)[..., None] * cv2.remap(inked, at[..., 0], at[..., 1],
                                                              cv2.INTER_LINEAR)
         extra = np.clip((total - 0.25) * 2, 0, 1) * (1 - view.mask)
-        rgb = np.where((extra > 0)[..., None], color / np.maximum(total, 1e-6)[..., None],
-                       made.rgb)
+        rgb = np.where((extra > 0)[..., None], color / np.maximum(total, 1e-6)[..., None], made.rgb)
         return StyledFrame(np.clip(rgb, 0, 1).astype(np.float32),
                           np.clip(view.mask + extra, 0, 1).astype(np.float32), made.seen)
 
@@ -146,8 +145,7 @@ def fill_holes(view: View, rgb: np.ndarray, hole: np.ndarray,
     target = np.where((head & ~wanted)[..., None], rgb, np.nan).astype(np.float32)
     bank = [Source(p, guide_of(v, scene, **guiding), (v.mask >= SOLID) & ok)
             for v, p, ok in sources]
-    made = synthesize(bank, guide_of(view, scene, **guiding), target, wanted, seed,
-                      even=even)
+    made = synthesize(bank, guide_of(view, scene, **guiding), target, wanted, seed, even=even)
     return np.where(wanted[..., None], made, rgb).astype(np.float32)
 
 

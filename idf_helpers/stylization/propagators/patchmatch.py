@@ -76,8 +76,7 @@ def synthesize(sources: list[Source], guide: np.ndarray, known: np.ndarray, want
         use = _use(pixels, match, centers.shape)
         for round_ in range(ROUNDS):
             weight = 0.0 if fresh and round_ == 0 else style_weight
-            _measure(pixels, match, cost, style, source_guide, target, target_guide, counts,
-                     weight)
+            _measure(pixels, match, cost, style, source_guide, target, target_guide, counts, weight)
             for jump in (4, 1) if round_ < 2 else (1,):
                 _search(pixels, match.copy(), match, cost, style, source_guide, centers, target,
                         target_guide, counts, use, rate, fill, jump,

@@ -77,14 +77,12 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True) -> Fa
         raise _no_view(len(used))
     uv, face = chart.uv, chart.face
     target_lab = rgb_to_lab(target / 255)
-    skin = bare_skin(target_lab, seen.astype(np.float32), uv) \
-        * ~features(uv, *seen.shape, face)
+    skin = bare_skin(target_lab, seen.astype(np.float32), uv) * ~features(uv, *seen.shape, face)
 
     # What the photo does not show it may show on the other side of the face.
     rgb, taken = target, np.zeros(seen.shape, np.float32)
     for mirrored in (True, False) if mirror else (False,):
-        layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k)
-                  for k, s in enumerate(sources)]
+        layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k) for k, s in enumerate(sources)]
         matched = [255 * lab_to_rgb(relight(layer.lab, target_lab, layer.skin, skin, face))
                    for layer in layers]
         color, share = _merge(layers, matched, chart.covered, face)

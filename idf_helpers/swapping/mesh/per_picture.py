@@ -39,8 +39,7 @@ FACING_MIN, FACING_SOFT, FACING_BLUR = 0.10, 0.25, 0.04
 MAX_YAW = 57.0
 
 
-def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector
-                 ) -> SwapResult:
+def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector) -> SwapResult:
     """Find the face in a (H, W, 3|4) uint8 picture and swap it; see `swap_mesh`."""
     found = detector.detect(image)
     if not found:

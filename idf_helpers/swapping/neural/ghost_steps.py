@@ -38,8 +38,7 @@ class AlignedFace:
     points: np.ndarray
 
 
-def embed(image: np.ndarray, face: FaceLandmarks, nets: GhostNets, bgr: bool = False
-          ) -> np.ndarray:
+def embed(image: np.ndarray, face: FaceLandmarks, nets: GhostNets, bgr: bool = False) -> np.ndarray:
     """Return the identity of a face, (512,) float32, not normalized, as the generator wants it.
 
     image: (H, W, 3|4) uint8. bgr: look at it with red and blue exchanged, as the published program

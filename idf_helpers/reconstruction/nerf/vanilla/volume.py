@@ -33,8 +33,7 @@ def camera_rays(camera: Camera, offset: float = 0.5) -> tuple[np.ndarray, np.nda
     x = (np.arange(camera.width) + offset - camera.cx) / camera.fx
     y = (np.arange(camera.height) + offset - camera.cy) / camera.fy
     d = np.stack(np.broadcast_arrays(x[None, :], -y[:, None], -1.0), axis=-1)
-    return (camera.position.astype(np.float32),
-            (d @ camera.c2w[:3, :3].T).astype(np.float32))
+    return (camera.position.astype(np.float32), (d @ camera.c2w[:3, :3].T).astype(np.float32))
 
 
 def composite(raw: torch.Tensor, z: torch.Tensor, directions: torch.Tensor, white: bool,

@@ -141,8 +141,7 @@ class GraphdecoProgram(UpstreamProgram):
         if not any((self.folder / "model").glob("chkpnt*.pth")):
             return self.failed("train.py", plain)
         self.run.event(kind="graphdeco train.py failed", words=words[-2000:])
-        return self.failed("train.py", plain,
-                           "the same command goes on from its last checkpoint")
+        return self.failed("train.py", plain, "the same command goes on from its last checkpoint")
 
     def _scene_of(self, gaussians: Gaussians, training: dict) -> GaussianScene:
         return GaussianScene(gaussians, RASTERIZERS.load("graphdeco")(), list(self.views.cameras),
