@@ -1,4 +1,4 @@
-"""What viewers, exporters and metrics know of a reconstruction: it renders."""
+"""The interface of a reconstruction for viewers, exporters and metrics: it renders."""
 
 from __future__ import annotations
 

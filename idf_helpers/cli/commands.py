@@ -18,11 +18,11 @@ class Command:
     """One command.
 
     name, summary: in the list of `idf --help`. function: "module:function" to call. positional:
-    arguments that need no name. show: name of the function in `show` that prints what came of it;
+    arguments that need no name. show: name of the function in `show` that prints the result;
     "" = it prints by itself. methods: "module:table" of the stage's methods, for a command whose
     flags are those of the method that the flag `choice` names. renamed: flag for an argument whose
-    name is no good flag. hidden: arguments that a shell can't give. flat: the argument whose fields
-    become flags without a prefix. rewrite: takes spellings of flags that people type.
+    name makes a poor flag. hidden: arguments that no shell can give. flat: argument whose fields
+    become flags without a prefix. rewrite: takes spellings of flags that users type.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Command:
 
 
 def _budget(argv: list[str]) -> list[str]:
-    """Take `--budget S`, which people type, for the field that carries its unit in its name."""
+    """Take `--budget S`, which users type, for the field that carries its unit in its name."""
     return [a.replace("--budget", "--budget-s", 1) if a == "--budget" or a.startswith("--budget=")
             else a for a in argv]
 

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # `idf … | head`: whoever read it has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except OSError as error:  # the user's files or disk; anything else is a fault of ours
+    except OSError as error:  # the user's files or disk; anything else is a bug of ours
         if error.errno not in MACHINE_ERRORS:
             raise
         print("idf:", IdfError(f"{error.filename or 'A file'} cannot be read or written",

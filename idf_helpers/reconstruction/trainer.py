@@ -1,4 +1,4 @@
-"""What every training shares: how far it is, its state, the way back from NaN, and the loop with
+"""What all trainings share: progress, state, recovery from NaN, and the loop with
 checkpoints, progress and a clean stop."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_ROLLBACKS = 3
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     iteration: steps done. fraction: part of the run in [0, 1]. seconds: of optimization.
     iterations_per_s: over the whole run. psnr_train: dB, smoothed over some 50 steps; NaN unknown.
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def size(self) -> str:
-        """What the model consists of, in words; "" where that is not known."""
+        """What the model consists of, as text; "" where that is not known."""
         return f"{self.count} {self.unit}" if self.count else ""
 
 
@@ -111,7 +111,7 @@ class ResumableTrainer:
                 "rng": self.rng.bit_generator.state}
 
     def set_counters(self, state: State) -> None:
-        """Take what `counters` gave; `state` is the last good one from now on."""
+        """Restore what `counters` returned; `state` is the last good one from now on."""
         meta = state.meta
         self.iteration, self.seconds, self.mse = meta["iteration"], meta["seconds"], meta["mse"]
         self.rate_factor, self.rollbacks = meta["rate_factor"], meta["rollbacks"]
@@ -124,7 +124,7 @@ class ResumableTrainer:
                 "rollbacks": self.rollbacks} | counts
 
     def progress(self) -> Progress:
-        """Return how far the training is, with a preview of the state right now."""
+        """Return the progress of the training, with a preview of its present state."""
         def preview(camera, background=None):
             return self.scene().render(camera, background=background)
 

@@ -1,4 +1,4 @@
-"""What hides the skin of a face in a photo: hair on the forehead, and things before its middle."""
+"""What hides the skin of a face in a photo: hair on the forehead, and objects in front of it."""
 
 from __future__ import annotations
 

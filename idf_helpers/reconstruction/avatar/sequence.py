@@ -64,7 +64,7 @@ def hold_out_last(dataset: Dataset, count: int) -> Dataset:
     frames = sorted(dataset.frames, key=lambda f: (sequence_number(f) is None,
                                                    sequence_number(f) or 0, f.name))
     if not 1 <= count < len(frames):
-        raise IdfError("So many frames cannot be held out", f"{count} of {len(frames)}",
+        raise IdfError("Not that many frames can be held out", f"{count} of {len(frames)}",
                        "leave at least one for training")
     train = tuple(replace(f, split="train") for f in frames[:-count])
     test = tuple(replace(f, split="test") for f in frames[-count:])

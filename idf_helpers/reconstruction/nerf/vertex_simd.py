@@ -1,4 +1,4 @@
-"""What the kernels do with a row: all numbers of one grid vertex, in vectors of 16 floats.
+"""Operations of the kernels on a row: all numbers of one grid vertex, in vectors of 16 floats.
 
 A row holds the raw density in lane 0 and behind it the color's coefficients, red first: 13 floats
 for degree 1 (one vector), 28 for degree 2 (two). The number of vectors comes from the *type* of the

@@ -1,4 +1,4 @@
-"""Crop and clean-up of a trained scene: which Gaussians do no good to any view of it.
+"""Crop and clean-up of a trained scene: which Gaussians contribute to no view of it.
 
 Each rule is a function from Gaussians to a mask (N,) bool of what it removes. Lengths are in scene
 radii (`cameras.scene_frame`), pixels those of pictures of 256 pixels. Rules about what training
@@ -42,7 +42,7 @@ LONELY_DISTANCE, LONELY_FACTOR, LONELY_OPACITY = 0.08, 4.0, 0.3
 
 @dataclass(frozen=True)
 class Contributions:
-    """What the training views see of each Gaussian; all (N,) float32.
+    """How the training views see each Gaussian; all (N,) float32.
 
     pixels: blending weight per view, mean over the views, pixels. views: their effective number,
     (Σw)²/Σw², 0 where nothing is seen. inside: share of the weight from views that hold the center
@@ -103,7 +103,7 @@ def outside_hull(g: Gaussians, views: TrainingViews) -> np.ndarray:
 
 
 def unseen(c: Contributions) -> np.ndarray:
-    """Return the Gaussians whose blending weight is next to nothing: hidden, or out of view."""
+    """Return the Gaussians whose blending weight is almost nothing: hidden, or out of view."""
     return c.pixels < MIN_PIXELS
 
 
@@ -137,7 +137,7 @@ def outside_crop(g: Gaussians, frame: SceneFrame, crop) -> np.ndarray:
         axes = np.stack([np.cross(frame.up, frame.front), frame.up, frame.front])
         q = p @ axes.T
         return ((q < crop[::2]) | (q > crop[1::2])).any(axis=1)
-    raise IdfError("This is no crop", f"{crop.tolist()}",
+    raise IdfError("This is not a crop", f"{crop.tolist()}",
                    "give the radius of a sphere, or six bounds: right, right, up, up, front, front "
                    "(lower, upper), in scene radii")
 

@@ -1,4 +1,4 @@
-"""diff_gaussian_rasterization, the CUDA rasterizer of 3DGS, behind our door.
+"""diff_gaussian_rasterization, the CUDA rasterizer of 3DGS, behind our interface.
 
 Written against graphdeco-inria/diff-gaussian-rasterization at 59f5f77 (main) and 9c5c202 (the one
 that gaussian-splatting pins: a thirteenth setting `antialiasing`, inverse depth as third output).

@@ -1,4 +1,4 @@
-"""gsplat (nerfstudio-project/gsplat, Apache-2.0) as a rasterizer: its CUDA kernels, our door.
+"""gsplat (nerfstudio-project/gsplat, Apache-2.0) as a rasterizer: its CUDA kernels, our interface.
 
 Written against gsplat 1.5.3 (gsplat/rendering.py); the arguments used here are the same in 1.6.0.
 It differs from the other rasterizers where alpha is largest: gsplat limits it to 0.999 instead of

@@ -61,7 +61,7 @@ class Gradients:
 
 
 class Rasterizer(Protocol):
-    """The door that CPU and CUDA rasterizers share."""
+    """The interface that CPU and CUDA rasterizers share."""
 
     name: str
     last: Render | None  # the picture whose gradient `backward` would give

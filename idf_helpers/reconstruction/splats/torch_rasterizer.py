@@ -1,4 +1,4 @@
-"""Rasterizers that torch differentiates, behind the same door as the CPU's: numpy in and out."""
+"""Rasterizers that torch differentiates, behind the interface of the CPU's: numpy in and out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TorchRasterizer:
         raise NotImplementedError
 
     def halve(self) -> bool:
-        """Go over to a way of drawing that takes less memory; False where there is none."""
+        """Switch to a way of drawing that takes less memory; False where there is none."""
         return False
 
     def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),

@@ -1,4 +1,4 @@
-"""A user's clone of somebody else's program: found by an environment variable, its scripts run.
+"""A user's clone of an upstream program: found by an environment variable, its scripts run.
 
 Nothing of these programs is fetched, changed or built here.
 """

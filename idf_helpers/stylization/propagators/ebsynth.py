@@ -55,7 +55,7 @@ class EbsynthPropagator(Propagator):
         else:
             self.program = program()
             if self.program is None:
-                raise IdfError("EbSynth is not here", lacks_program(),
+                raise IdfError("EbSynth is not installed", lacks_program(),
                                "use the propagator geometry, which needs no other program")
 
     def frame(self, index: int) -> StyledFrame:

@@ -172,7 +172,7 @@ class A1111Stylist(ServerStylist):
         try:
             data = base64.b64decode(pictures[0].rpartition(",")[2], validate=True)
         except (binascii.Error, ValueError):
-            raise IdfError(f"{PROGRAM} sent something that is no picture for {view.name}",
+            raise IdfError(f"{PROGRAM} sent something that is not a picture for {view.name}",
                            repr(pictures[0][:40]), UNREADABLE) from None
         return as_float(media.read_image(data, f"answer for {view.name}"))
 

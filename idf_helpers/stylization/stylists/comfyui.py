@@ -127,8 +127,8 @@ class ComfyStylist(ServerStylist):
             "/prompt", {"prompt": self._workflow.filled(values), "client_id": uuid.uuid4().hex})
         ticket = answer.get("prompt_id") if isinstance(answer, dict) else None
         if not isinstance(ticket, str) or not ticket:
-            raise IdfError(f"{PROGRAM} took no order for {view.name}", f"answered {answer!r:.100}",
-                           OTHER)
+            raise IdfError(f"{PROGRAM} accepted no job for {view.name}",
+                           f"answered {answer!r:.100}", OTHER)
         try:
             outputs = self._wait(ticket, view)
         except BaseException as error:

@@ -180,7 +180,7 @@ class DiffusersStylist(Stylist):
     def _check_fit(self, name: str, control: Folder) -> None:
         """Raise IdfError where a ControlNet was made for another kind of model."""
         if control.index.get("_class_name") != "ControlNetModel":
-            raise IdfError(f"{name} is no ControlNet that can be used here",
+            raise IdfError(f"{name} is not a ControlNet that can be used here",
                            str(control.index.get("_class_name", "another model")),
                            "use a ControlNetModel (not a union or an adapter)")
         config = self._folder.path / "unet" / "config.json"

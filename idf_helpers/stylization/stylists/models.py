@@ -133,7 +133,7 @@ def locate(model: str) -> Path:
         raise IdfError(f"The model {model} is not on this machine", "neither a folder nor in the "
                        "cache of the Hugging Face hub", how_to_get(model)) from None
     except HFValidationError:
-        raise IdfError(f"There is no folder {model}, and it is no id of the hub either", model,
+        raise IdfError(f"There is no folder {model}, and it is not a hub id either", model,
                        "give a folder, an id such as "
                        f"{HUB_MODELS['sd15'].repo}, or a name of `idf download`") from None
 
@@ -148,7 +148,7 @@ def how_to_get(model: str) -> str:
 
 def _checked_pipeline(model: str, folder: Path) -> Folder:
     if not (folder / "model_index.json").is_file():
-        raise IdfError(f"{model} is no model in diffusers' layout", f"no model_index.json in "
+        raise IdfError(f"{model} is not a model in diffusers' layout", f"no model_index.json in "
                        f"{folder}: {shorten(sorted(p.name for p in folder.iterdir()), 6)}",
                        "give the folder that has it, with unet, vae, text_encoder … in it")
     index = read_record(folder / "model_index.json", ("_class_name",), "index of the model")
@@ -284,7 +284,7 @@ def fetch(name: str) -> Path:
             raise
         raise IdfError(f"{model.repo} could not be fetched", str(error).strip().split("\n")[0][:300]
                        or type(error).__name__, "check the network and the free disk space; the "
-                       "same command goes on where it stopped") from None
+                       "same command continues where it stopped") from None
     if model.kind != "lora":
         find(name, model.kind)
     return Path(folder)

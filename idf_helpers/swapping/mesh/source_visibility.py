@@ -1,4 +1,4 @@
-"""What a source photo shows of each part of the face, in the chart of the fitted mesh."""
+"""The parts of the face that a source photo shows, in the chart of the fitted mesh."""
 
 from __future__ import annotations
 

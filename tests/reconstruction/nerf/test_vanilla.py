@@ -225,7 +225,7 @@ def test_a_checkpoint_of_another_network_is_told(views, tmp_path):
         trainer_of(views, ft_path=str(path))
     assert "pts_linears" in str(error.value) and "(48" in str(error.value)
     torch.save({"weights": torch.zeros(3)}, path)
-    with pytest.raises(IdfError, match="no checkpoint of nerf-pytorch"):
+    with pytest.raises(IdfError, match="not a nerf-pytorch checkpoint"):
         checkpoint.read(path)
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(IdfError, match="cannot be read"):

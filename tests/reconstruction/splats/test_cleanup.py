@@ -137,7 +137,7 @@ def test_crop_to_a_sphere_and_a_box(views):
                                                                        False]
     assert len(crop(g, frame, (0.1,))[0]) == 1
     for wrong in ((), (0,), (-1,), (1, 2), (1, -1, -1, 1, -1, 1), (np.nan,), (1, np.inf) * 3):
-        with pytest.raises(IdfError, match="no crop"):
+        with pytest.raises(IdfError, match="not a crop"):
             outside_crop(g, frame, wrong)
 
 

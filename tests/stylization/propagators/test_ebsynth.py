@@ -29,7 +29,7 @@ def keys(head):
 
 def test_it_is_not_here(head, keys, monkeypatch):
     monkeypatch.setenv("EBSYNTH_BIN", "/nowhere/ebsynth")
-    with pytest.raises(IdfError, match="not here"):
+    with pytest.raises(IdfError, match="not installed"):
         EbsynthPropagator(head.views, keys)
     assert "EBSYNTH_BIN" in STAGES["propagate"].find("ebsynth").missing()
 

@@ -258,7 +258,7 @@ def test_models_that_do_not_fit(made, tmp_path):
         "does not fit", "32", "64")
     refused(lambda: DiffusersStylist(DiffusersConfig(
         prompt="x", model=str(made["sd"]), controlnet=(f"depth={made['sd'] / 'unet'}",))),
-        "no ControlNet", "UNet2DConditionModel")
+        "not a ControlNet", "UNet2DConditionModel")
     refused(lambda: DiffusersStylist(DiffusersConfig(
         prompt="x", model=str(made["xl"]), controlnet=("normal",))), "no default", "normal")
     folder = shutil.copytree(made["sd"], tmp_path / "copy")

@@ -234,7 +234,7 @@ def test_a_view_without_depth_cannot_be_guided_by_it(serve, view):
 
 
 @pytest.mark.parametrize("answer, word", [
-    ("%%%", "no picture"), ("bm8gcGljdHVyZQ==", "not an image"), ("", "is empty"),
+    ("%%%", "not a picture"), ("bm8gcGljdHVyZQ==", "not an image"), ("", "is empty"),
     (None, "another size"), ("black", "black picture")])
 def test_answers_that_are_no_picture_of_the_view(serve, view, answer, word):
     if answer is None:

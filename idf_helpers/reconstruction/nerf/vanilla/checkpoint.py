@@ -43,7 +43,7 @@ def read(path) -> dict:
     lacking = [k for k in ("global_step", "network_fn_state_dict", "network_fine_state_dict")
                if not isinstance(data, dict) or k not in data]
     if lacking:
-        raise IdfError(f"{path} is no checkpoint of nerf-pytorch", f"no {', '.join(lacking)}",
+        raise IdfError(f"{path} is not a nerf-pytorch checkpoint", f"no {', '.join(lacking)}",
                        "give a .tar that nerf-pytorch wrote")
     return data
 

@@ -16,7 +16,7 @@ from .volume import camera_rays, render_rays
 
 @dataclass(eq=False, repr=False)
 class VanillaScene:
-    """A field that renders rays through both its networks.
+    """A field that renders rays through both of its networks.
 
     near, far: depths of the samples, world units. offset: where in a pixel its ray passes, see
     `volume.camera_rays`. sampler: takes the place of `volume.render_rays` (nerfacc's). Others as in

@@ -34,7 +34,7 @@ def check_cameras(data: Dataset) -> None:
 def write_blender(folder: Path, data: Dataset, resolution: int | None, color, start: Gaussians
                   ) -> list[str]:
     """Write RGB pictures over `color` (its main of 2024 multiplies by alpha, but does not
-    composite), `transforms_{train,test}.json`, and points3d.ply, in whose stead it would start from
+    composite), `transforms_{train,test}.json`, and points3d.ply, without which it would start from
     a cube of 1.3 units. Return the names of the files.
     """
     written = ["points3d.ply"]

@@ -1,4 +1,4 @@
-"""The user's clone of 4D-Facial-Avatars: copied into the run, and mended there.
+"""The user's clone of 4D-Facial-Avatars: copied into the run, and patched there.
 
 Nothing of it is part of this project and the clone itself is not touched: its scripts are copied
 into the run folder, and the copy gets the changes without which they do not start today.
@@ -56,7 +56,7 @@ class NerfaceClone(Clone):
             if absent else None
 
     def copy_to(self, folder: Path, expression_length: int) -> list[str]:
-        """Copy its Python files to `folder` and mend them there; return what was changed, a line
+        """Copy its Python files to `folder` and patch them there; return what was changed, a line
         each. IdfError where a needed change finds no place.
         """
         shutil.rmtree(folder, ignore_errors=True)
