@@ -47,7 +47,7 @@ def depths(config: VanillaConfig, options: NerfOptions, bounds: Bounds) -> tuple
 class VanillaTrainer(ResumableTrainer):
     """State of one training."""
 
-    rates, unit = "lrate", "parameters"
+    remedy, unit = "lower lrate in the config file", "parameters"
 
     def __init__(self, views: TrainingViews, options: NerfOptions, config: VanillaConfig):
         self.views, self.options = views, options.checked()
