@@ -7,7 +7,7 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..data.media import write_image
-from ..errors import IdfError
+from ..errors import IdfError, nearest
 from ..provenance import Mark, marked
 from ..provenance.lineage import copy_consent, mark_of, mark_of_run
 from ..runtime.files import write_json
@@ -78,7 +78,8 @@ def choose_method(method: str) -> tuple[Entry, str]:
     """Return the entry of "stage" or "stage:name", and one line saying why it was chosen."""
     stage, _, name = method.partition(":")
     if stage not in METHODS:
-        raise IdfError(f"There is no reconstruction called `{stage}`", method,
+        raise IdfError(f"There is no reconstruction called `{stage}`",
+                       method + nearest(stage, METHODS),
                        f"use one of: {', '.join(METHODS)}, or STAGE:METHOD")
     return METHODS[stage].choose(name or "auto")
 
@@ -106,8 +107,10 @@ def load(path: str | Path) -> Scene:
 
 
 def mark_of_model(path: str | Path) -> Mark:
-    """Return the mark for what is exported from what `load` reads: it carries on what the run, or
-    the file's own comment, says how it was made."""
+    """Return the mark for what is exported from a scene that `load` reads.
+
+    It repeats what the run says of how it was made, or else what the file's own comment says.
+    """
     folder = run_folder_of(path)
     if folder is None or read_manifest(folder).get("stage") not in METHODS:
         return model_file.mark_of_file(path)
