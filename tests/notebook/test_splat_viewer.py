@@ -30,7 +30,7 @@ def test_a_still_scene_is_sent_once_and_has_no_sliders():
     viewer.camera = {"pitch": 5.0, "center": [0, 0, 1]}
     assert viewer.camera == {"yaw": 30.0, "pitch": 5.0, "center": [0, 0, 1]}
     for bad in ({"roll": 1.0}, {"yaw": float("nan")}, {"center": [1, 2]}):
-        with pytest.raises(IdfError, match="no camera"):
+        with pytest.raises(IdfError, match="not a viewer camera"):
             viewer.camera = bad
     with pytest.raises(IdfError, match="no expression"):
         viewer.show([0.1])

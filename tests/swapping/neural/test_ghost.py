@@ -394,5 +394,5 @@ def test_a_generator_that_gives_no_numbers():
         return torch.full_like(target, float("nan")), None
 
     nets = GhostNets(broken, lambda x: x)
-    with pytest.raises(IdfError, match="no numbers"):
+    with pytest.raises(IdfError, match="NaN or infinity"):
         nets.swap(np.zeros((256, 256, 3), np.uint8), np.zeros(512))
