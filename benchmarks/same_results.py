@@ -79,17 +79,22 @@ class Job:
     words: the call; {out} is the job's own folder, {data} the inputs that this script makes,
     {samples} the bundled ones, {runs} the folder of all jobs' folders. file: what --out names
     inside the job's folder; "" for the folder itself. needs: jobs whose folders it reads.
-    printed: whether the numbers that it prints are results.
+    printed: whether the numbers that it prints are results. first: the call as the first landed
+    version spells it, "" = the same.
     """
 
     words: str
     file: str = ""
     needs: tuple[str, ...] = ()
     printed: bool = False
+    first: str = ""
 
 
 PHOTO = "--source {samples}/source_photos/B.png --consent {consent}"
 STYLE = "stylize {data}/turn --stylist preset --preset bronze --keys 3 --resolution 96"
+VANILLA = "nerf {samples}/head_multiview --backend vanilla --iterations 20 --resolution 16"
+EXEMPLAR = ("stylize {data}/turn --stylist exemplar --keys 3 --resolution 96 --propagator geometry"
+            " --exemplar {runs}/stylize_flow/keys_out/train_main_r_0.png")
 GROW = "--densify-from 40 --densify-every 20"
 
 JOBS = {
@@ -131,8 +136,8 @@ JOBS = {
     # radiance fields
     "nerf": Job("nerf {samples}/head_multiview --backend voxel --iterations 100 --resolution 64"
                 " --occupancy-every 25"),
-    "nerf_vanilla": Job("nerf {samples}/head_multiview --backend vanilla --iterations 20"
-                        " --resolution 16 --vanilla.config {data}/vanilla.txt"),
+    "nerf_vanilla": Job(f"{VANILLA} --config {{data}}/vanilla.txt",
+                        first=f"{VANILLA} --vanilla.config {{data}}/vanilla.txt"),
     "nerf_render": Job("render {runs}/nerf --views 2 --resolution 96", needs=("nerf",)),
     "nerf_eval": Job("eval {runs}/nerf", needs=("nerf",), printed=True),
     "nerf_glb": Job("export {runs}/nerf", "mesh.glb", ("nerf",)),
@@ -161,17 +166,15 @@ JOBS = {
     "reenact": Job("reenact {runs}/avatar --driver head_talking --frames 8 --resolution 64",
                    needs=("avatar",)),
     # looks
-    "stylize_geometry": Job(f"{STYLE} --propagator geometry --depth-model {{runs}}/splat",
-                            needs=("splat",)),
+    "stylize_geometry": Job(f"{STYLE} --propagator geometry --depth {{runs}}/splat",
+                            needs=("splat",),
+                            first=f"{STYLE} --propagator geometry --depth-model {{runs}}/splat"),
     "stylize_flow": Job(f"{STYLE} --propagator flow"),
     "stylize_patchmatch": Job(f"{STYLE} --propagator patchmatch"),
-    "stylize_grid": Job(f"{STYLE.replace('--keys 3', '--keys 4')} --propagator flow"
-                        " --mode grid --grid 2"),
-    "stylize_exemplar": Job("stylize {data}/turn --stylist exemplar --keys 3 --resolution 96"
-                            " --exemplar {runs}/stylize_flow/keys_out/train_main_r_0.png"
-                            " --exemplar-frame train_main/r_0 --propagator geometry"
-                            " --depth-model {runs}/splat", needs=("splat", "stylize_flow")),
-    "loop": Job("loop {data}/turn --stylist preset --preset bronze --end 2 --keys 3"
+    "stylize_exemplar": Job(f"{EXEMPLAR} --depth {{runs}}/splat", needs=("splat", "stylize_flow"),
+                            first=f"{EXEMPLAR} --exemplar-frame train_main/r_0"
+                                  " --depth-model {runs}/splat"),
+    "loop": Job("loop {data}/turn --stylist preset --preset bronze --end 2"
                 " --output-resolution 96 --propagator flow --splat-iterations 60"
                 " --splat-resolution 96"),
     # all together
@@ -210,8 +213,10 @@ class Runner:
         job, out = JOBS[name], self.runs / name
         places = {"{data}": self.data, "{samples}": self.tree / "assets" / "samples",
                   "{runs}": self.runs, "{consent}": CONSENT}
+        call = job.words if (self.tree / "idf_helpers" / "making.py").is_file() else (
+            job.first or job.words)
         words = []
-        for word in f"{job.words} --out".split():
+        for word in f"{call} --out".split():
             word = self.renamed.get(word, word)
             for key, value in places.items():
                 word = word.replace(key, str(value))
