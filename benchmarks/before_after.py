@@ -56,7 +56,8 @@ def swap(backend: str) -> Callable[[Path, Path], float]:
     """Milliseconds of a frame of the bundled turn, everything included."""
     def job(tree: Path, out: Path) -> float:
         m = idf(tree, out, "swap_report.json", "swap", str(SAMPLES / "head_turntable"),
-                "--backend", backend, "--source", str(SAMPLES / "source_photos" / "B.png"), "--consent", CONSENT)
+                "--backend", backend, "--source",
+                str(SAMPLES / "source_photos" / "B.png"), "--consent", CONSENT)
         return 1000 * m["seconds"] / sum(m["counts"].values())
     return job
 
