@@ -125,12 +125,17 @@ def original_flags(argv: list[str]) -> list[str]:
 
     `--main_folder X` becomes the argument X (its script has a flag, its README an argument), a
     second argument `--prompt`, `--resolution` the stylist's `--size`, `--sides 4` `--mode 4x4`.
+    `--border_frames` is said to have no effect: it is TemporalKit's overlap of batches, and here
+    every view is made from the keys on both sides of it.
     """
     rest, folder, words = [], [], iter(argv)
     for word in words:
         name, equals, value = word.partition("=")
         if name in ("--main_folder", "--main-folder"):
             folder = [value if equals else next(words, "")]
+        elif name in ("--border_frames", "--border-frames"):
+            frames = value if equals else next(words, "")
+            print(f"  note: --border_frames {frames} has no effect: batches need no overlap here")
         elif name == "--sides":
             sides = value if equals else next(words, "")
             rest += ["--mode", f"{sides}x{sides}"]

@@ -71,11 +71,12 @@ def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys)
     monkeypatch.setattr(Loop, "rendered", lambda self, n: self.first)
     main(["loop", "--main_folder", str(main_folder), "--prompt", "an elf", "--stylist",
           "painter", "--start", "0", "--end", "2", "--fps", "12", "--batch_size", "4",
-          "--sides", "2", "--resolution", "512", "--max_frames", "6",
+          "--sides", "2", "--resolution", "512", "--max_frames", "6", "--border_frames", "2",
           "--ebsynth_mode", "False", "--output_resolution", "48", "--negative_prompt", "hat",
           "--seed", "9", "--server", "http://127.0.0.1:7", "--strength", "0.6", "0.45",
           "--propagator", "flow", "--steps", "11", "--splat_s", "7", "--splat_resolution", "99"])
-    assert "iteration 2, strength 0.45" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "iteration 2, strength 0.45" in text and "--border_frames 2 has no effect" in text
     assert sorted(seen) == [1, 2] and seen[2][2].strength == 0.45
     count, stylist, config, plan, views, propagator = seen[1]
     assert count == 6 and stylist == "painter" and propagator == "flow"
@@ -99,9 +100,8 @@ def test_one_strength_is_that_of_the_first_iteration(main_folder, painter, monke
 
 
 def test_flags_that_nothing_reads_are_refused(main_folder, painter, capsys):
-    # --border_frames: overlap of the original's sheets, which there are none of here
-    for words, named in ((("--border_frames", "2"), "border"),
-                         (("--preset", "gold"), "--preset"), (("--lora", "x"), "--lora")):
+    for words, named in ((("--preset", "gold"), "--preset"), (("--lora", "x"), "--lora"),
+                         (("--keys", "2"), "keys")):
         with pytest.raises(SystemExit) as end:
             main(["loop", str(main_folder), "an elf", "--stylist", "painter", *words])
         assert end.value.code == 2
