@@ -33,17 +33,17 @@ class Line(Reporter):
     def __init__(self, stream: TextIO | None = None):
         self.stream = stream or sys.stderr
         self._live = self.stream.isatty()
-        self._step, self._shown, self._width = "", -1e9, 0
+        self._step, self._shown, self._width, self._full = "", -1e9, 0, False
 
     def step(self, what: str, fraction: float, details: str = "") -> None:
         now = time.monotonic()
         new = what != self._step
         pause = REFRESH_S if self._live else EVERY_S
-        if not new and now - self._shown < pause and fraction < 1:
+        if not new and (self._full or now - self._shown < pause and fraction < 1):
             return
         if new and self._step:
             self._end()
-        self._step, self._shown = what, now
+        self._step, self._shown, self._full = what, now, fraction >= 1
         text = f"  {what}: {100 * fraction:3.0f} %  {details}".rstrip()
         if self._live:
             self.stream.write("\r" + text.ljust(self._width))
@@ -60,8 +60,6 @@ class Line(Reporter):
     def close(self) -> None:
         self._end()
         self._step = ""
-
-    __call__ = step
 
     def training(self, p: Any) -> None:
         self.step("training", p.fraction,
