@@ -128,7 +128,9 @@ def unpack(archive: Path, folder: Path) -> Path:
                     raise IdfError(f"The archive {archive.name} was refused",
                                    f"the entry {e.filename!r} leaves its folder",
                                    "pack it again without such paths")
-            z.extractall(partial)
+            partial.mkdir(parents=True)
+            # "./" stands for the folder itself; Python 3.12.1 fails on it
+            z.extractall(partial, [e for e in entries if PurePosixPath(e.filename).parts])
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise IdfError(f"{archive.name} is not a .zip file that can be unpacked",
