@@ -19,7 +19,6 @@ the head, about 13 cm behind the tip of the nose. Left (`_L`) and right (`_R`) a
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError, shorten
+from ..runtime.npz import read_arrays
 from .topology import BROW_STRETCHES, POINTS
 
 BUNDLED = Path(__file__).with_name("data") / "face_model.npz"
@@ -159,15 +159,14 @@ def _bundled() -> FaceModel:
 
 def _read(path: Path) -> FaceModel:
     try:
-        with np.load(path, allow_pickle=False) as z:
-            data = {k: z[k] for k in z.files}
+        data = read_arrays(path)
         names = tuple(str(n) for n in data.pop("expression_names"))
         model = FaceModel(expression_names=names,
                           **{k: np.asarray(v, np.float32) for k, v in data.items()})
     except FileNotFoundError:
         raise IdfError(f"The face model {path} does not exist", "no such file",
                        "give a file made by assets/face/make_face_model.py") from None
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise IdfError(f"{path} is not a face model", str(error)[:160] or type(error).__name__,
                        "give a file made by assets/face/make_face_model.py") from None
     e, i = len(names), model.identity.shape[0] if model.identity.ndim else 0

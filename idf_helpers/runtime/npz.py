@@ -1,14 +1,33 @@
-"""Named arrays in an .npz file: written atomically, read without pickles."""
+"""Arrays in .npz and .npy files: written atomically, read without pickles."""
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from typing import Self
 
 import numpy as np
 
 from ..errors import IdfError
 from .files import atomic_write
+
+# what numpy and zipfile raise on a damaged or hostile file
+_DAMAGE = (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error,
+           NotImplementedError, RuntimeError, MemoryError)
+
+
+def read_arrays(path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file, that of an .npy file as "". ValueError where the file is
+    damaged in any way; OSError where it cannot be read."""
+    try:
+        data = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            return {"": data}
+        with data:
+            return {name: data[name] for name in data.files}
+    except _DAMAGE as error:
+        raise ValueError(f"{type(error).__name__}: {error}"[:160]) from error
 
 
 def save_arrays(path, arrays: dict[str, np.ndarray]) -> None:
@@ -32,9 +51,8 @@ class ArrayRecord:
     def load(cls, path) -> Self:
         """Return what `save` wrote; IdfError where the file holds something else."""
         try:
-            with np.load(path, allow_pickle=False) as data:
-                return cls(**{name: data[name] for name in data.files})
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return cls(**read_arrays(path))
+        except (OSError, ValueError, TypeError) as error:
             raise IdfError(f"{path} is not a saved {cls.__name__}", str(error),
                            "delete it and run that stage again") from error
 

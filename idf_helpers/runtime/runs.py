@@ -15,11 +15,8 @@ import os
 import platform
 import secrets
 import shutil
-import struct
 import sys
 import time
-import zipfile
-import zlib
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -30,6 +27,7 @@ from ..errors import IdfError, shorten
 from .files import read_json, sha256_file, stable_hash, write_bytes, write_error, write_json
 from .lock import FolderLock
 from .machine import machine, peak_rss_mb
+from .npz import read_arrays
 
 FORMAT = 2  # 1: the stage "stylize" was spelled "stylise"
 CHECKPOINT_EVERY_S = 60.0  # a killed run may lose two minutes: one interval and the time to write
@@ -277,11 +275,9 @@ class RunFolder:
         """Return (arrays, state) of the newest readable checkpoint, or None."""
         for path in sorted((self.path / "checkpoints").glob("step_*.npz"), reverse=True):
             try:
-                with np.load(path, allow_pickle=False) as data:
-                    arrays = {k: data[k] for k in data.files if k != "__state__"}
-                    return arrays, json.loads(data["__state__"].tobytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
-                    struct.error, NotImplementedError, RuntimeError, MemoryError):
+                arrays = read_arrays(path)
+                return arrays, json.loads(arrays.pop("__state__").tobytes())
+            except (OSError, ValueError, KeyError, RecursionError):
                 self.event(kind="unreadable checkpoint skipped", file=path.name)
         return None
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 from ...data.cameras import Camera
 from ...errors import IdfError, shorten
 from ...runtime.files import write_bytes
+from ...runtime.npz import read_arrays
 from ..splats.gaussians import Gaussians
 
 FORMAT = 1
@@ -195,8 +195,7 @@ class BlendAvatar:
             raise IdfError(f"{path} does not exist", "no avatar there",
                            "give the folder named with --out when `idf avatar` ran")
         try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {k: data[k] for k in data.files}
+            arrays = read_arrays(path)
             head = json.loads(arrays.pop("__head__").tobytes())
             if head.get("kind") != "blend avatar":
                 raise ValueError("another kind of file")
@@ -213,8 +212,7 @@ class BlendAvatar:
             deltas = {n: _delta(parts["delta"][n], n, basis.rank, len(neutral)) for n in PARTS}
             still = Gaussians(**parts["still"]).checked() if parts["still"] else None
             return cls(basis, neutral, deltas, still, parts["extra"], head["meta"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError,
-                zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise IdfError(f"The avatar {path} is damaged",
                            f"{type(error).__name__}: {error}"[:160],
                            "delete the run folder and train again") from None

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import IdfError
 from ...runtime.files import write_bytes
+from ...runtime.npz import read_arrays
 from .grid import VoxelGrid
 
 VERSION = 2  # 1 called the colors "colour"
@@ -45,11 +44,10 @@ def read_field(path) -> VoxelGrid:
                        "give the folder named with --out when `idf nerf` ran")
     names = ("version", "shape", "vertices", "density", "color", "origin", "voxel")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            first = {"color": "colour"} if "colour" in data.files else {}
-            a = {name: data[first.get(name, name)] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
-            NotImplementedError, RuntimeError, MemoryError) as error:
+        data = read_arrays(path)
+        first = {"color": "colour"} if "colour" in data else {}
+        a = {name: data[first.get(name, name)] for name in names}
+    except (OSError, ValueError, KeyError) as error:
         raise IdfError(f"The field {path} is damaged", str(error)[:120],
                        "delete its folder and run `idf nerf` again") from None
     if int(a["version"]) not in (1, VERSION):

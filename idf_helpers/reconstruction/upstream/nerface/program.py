@@ -19,6 +19,7 @@ from ....metrics import SceneMetrics, Target, ViewMetrics, psnr, ssim
 from ....provenance import mark
 from ....provenance.lineage import mark_of
 from ....runtime.files import write_bytes, write_json, write_text
+from ....runtime.npz import read_arrays
 from ....runtime.progress import Reporter
 from ....runtime.runs import RunFolder
 from ...avatar.room import read_background
@@ -163,11 +164,20 @@ def write_data(folder: Path, data: Dataset, config: NerfaceConfig) -> list[str]:
     index[:len(data.train), 1] = np.arange(len(data.train))
     given = data.root / "index_map.npy"
     if given.is_file() and config.holdout_last is None:
-        index = np.load(given, allow_pickle=False)
+        index = _index_map(given)
     buffer = io.BytesIO()
     np.save(buffer, index)
     write_bytes(target / "index_map.npy", buffer.getvalue())
     return ["source.json", "bg/00050.png", "index_map.npy"]
+
+
+def _index_map(path: Path) -> np.ndarray:
+    """Return a dataset's own map of frames to latent codes. IdfError where it is damaged."""
+    try:
+        return read_arrays(path)[""]
+    except (OSError, ValueError, KeyError) as error:
+        raise IdfError(f"The index map {path} cannot be read", str(error)[:160],
+                       "delete it; it is then made anew") from None
 
 
 def _link_dataset(data: Dataset, root: Path) -> None:
