@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,6 +54,23 @@ class Scene(Protocol):
                     background: ArrayLike | None = None) -> Rendering:
         """Return the same view with alpha and depth."""
         ...
+
+
+class StillScene(ABC):
+    """Base of scenes that stand still: an expression changes nothing."""
+
+    def render(self, camera: Camera, expression: ArrayLike | None = None,
+               background: ArrayLike | None = None) -> np.ndarray:
+        """Return (H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], None = the scene's own.
+
+        expression: ignored (it is part of every scene's signature).
+        """
+        return self.render_full(camera, expression, background).rgb
+
+    @abstractmethod
+    def render_full(self, camera: Camera, expression: ArrayLike | None = None,
+                    background: ArrayLike | None = None) -> Rendering:
+        """Return the same view with alpha and depth."""
 
 
 @runtime_checkable

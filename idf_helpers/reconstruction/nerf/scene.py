@@ -9,7 +9,7 @@ import numpy as np
 
 from ...data.cameras import Camera
 from ...kernels.threads import run_on_threads
-from ...scene import WHITE, Rendering
+from ...scene import WHITE, Rendering, StillScene
 from ..surface import normals_of_depth
 from .grid import VoxelGrid
 from .march import draw
@@ -18,7 +18,7 @@ NEAR = 0.02  # nothing nearer to the camera is drawn, in longest sides of the fi
 
 
 @dataclass(eq=False, repr=False)
-class VoxelScene:
+class VoxelScene(StillScene):
     """A voxel field that renders.
 
     cameras: those it was trained on (for orbits); may be empty.
@@ -37,14 +37,6 @@ class VoxelScene:
 
     def __repr__(self) -> str:
         return f"VoxelScene({len(self.grid)} voxels, {len(self.cameras)} cameras)"
-
-    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """Return (H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where
-        None.
-
-        expression: ignored, this scene stands still (it is part of every scene's signature).
-        """
-        return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """Return the same view with alpha and depth (Σ w z / Σ w over the samples of a pixel's

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...data.cameras import Camera
-from ...scene import WHITE, Rendering
+from ...scene import WHITE, Rendering, StillScene
 from .gaussians import Gaussians
 
 
 @dataclass(eq=False, repr=False)
-class GaussianScene:
+class GaussianScene(StillScene):
     """Gaussians with a rasterizer.
 
     cameras: those it was trained on (for orbits); may be empty.
@@ -34,14 +34,6 @@ class GaussianScene:
 
     def __repr__(self) -> str:
         return f"GaussianScene({len(self.gaussians)} Gaussians, {len(self.cameras)} cameras)"
-
-    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """Return (H, W, 3) float32 in [0, 1]. background: (3,) in [0, 1], the scene's own where
-        None.
-
-        expression: ignored, this scene stands still (it is part of every scene's signature).
-        """
-        return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """Return the same view with alpha and depth (Σ w z / Σ w over the Gaussians of a pixel)."""

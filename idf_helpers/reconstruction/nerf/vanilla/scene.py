@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from ....data.cameras import Camera
-from ....scene import WHITE, Rendering
+from ....scene import WHITE, Rendering, StillScene
 from ...surface import normals_of_depth
 from .network import Field
 from .volume import camera_rays, render_rays
 
 
 @dataclass(eq=False, repr=False)
-class VanillaScene:
+class VanillaScene(StillScene):
     """A field that renders rays through both of its networks.
 
     near, far: depths of the samples, world units. offset: where in a pixel its ray passes, see
@@ -39,11 +39,6 @@ class VanillaScene:
     @property
     def device(self):
         return next(self.field.parameters()).device
-
-    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
-        """Return (H, W, 3) float32 in [0, 1]; the scene stands still. background: (3,), None = its
-        own."""
-        return self.render_full(camera, expression, background).rgb
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """Return the same view with alpha and depth (Σ w z / Σ w)."""
