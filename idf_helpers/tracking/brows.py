@@ -22,6 +22,7 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 
 from ..errors import IdfError
+from ..face.frame_fitter import BrowSight
 from ..face.topology import (
     BROW_STRETCHES,
     LEFT_EYE_INNER,
@@ -61,22 +62,6 @@ class BrowHeights:
 
     center: np.ndarray
     height: np.ndarray
-    trust: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class BrowSight:
-    """What one frame's picture shows of the brows, for `fit.FrameFitter`.
-
-    center: (6, 3) cm, where the stretches are at rest. seen: (6, 2) pixels, where they are now; up:
-    (2,) unit vector, the direction in the image along which that counts. weight: (6,) 1 / cm^2, of
-    a squared error along it. trust: (6,) in [0, 1].
-    """
-
-    center: np.ndarray
-    seen: np.ndarray
-    up: np.ndarray
-    weight: np.ndarray
     trust: np.ndarray
 
 

@@ -10,25 +10,25 @@ express is a small offset of every point, common to all frames.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..errors import IdfError
-from ..face.head_model import FaceModel, toward, view_terms
-from ..face.pose import project, project_jacobian, rotation
-from ..face.topology import FACE_LEFT, FACE_RIGHT, POINTS
+from ..face.frame_fitter import FrameFitter, Lens
+from ..face.head_model import FaceModel
+from ..face.pose import project, rotation
+from ..face.shape_fit import fit_shape
+from ..face.solve import smooth
+from ..face.topology import FACE_LEFT, FACE_RIGHT
 from ..runtime.progress import Reporter
 from .brows import sights
 from .config import TrackConfig
-from .frame_fitter import OWN_TERMS, OWN_TURN, POINTS_EACH, ROBUST, FrameFitter, Lens
-from .solve import smooth
 
-OFFSET = 0.12  # cm, standard deviation of a point's own offset
 KEYFRAMES = 32
+ROUNDS = 6  # of the fit of the face's shape
 STEPS = (0.8, 0.01, 0.08)  # what smoothing may move: degrees, share of the distance, weight
-ALIKE = 4.0  # frames of one clip count as so many that err independently
 FOVS = (14.0, 20.0, 28.0, 38.0, 50.0, 65.0)  # degrees tried where it is not given
 FOV_PRIOR = (40.0, 0.5)  # degrees, and standard deviation of its logarithm
 
@@ -93,7 +93,8 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
     keys = _keyframes(xy, there, KEYFRAMES)
     fov = config.fov or _find_fov(xy[keys], width, height, model, config, reporter)
     lens = Lens.of(fov, width, height)
-    identity, neutral, turned, _ = _fit_identity(xy[keys], lens, model, config, reporter)
+    identity, neutral, turned, _ = fit_shape(xy[keys], lens, model, ROUNDS * config.identity,
+                                             reporter)
     fitter = FrameFitter(model, lens, neutral, turned)
 
     n = len(xy)
@@ -173,88 +174,13 @@ def _keyframes(xy, there, count: int) -> np.ndarray:
     return index[sorted(taken)]
 
 
-def _fit_identity(xy, lens, model, config, reporter, rounds: int = 6):
-    """identity (I,), the neutral face (468, 3), its own turned terms and what the fit costs (minus
-    log likelihood up to a constant) of some frames (K, 468, 2)."""
-    fitter = FrameFitter(model, lens)
-    identity, total = np.zeros(len(model.identity)), np.inf
-    poses, weights = [None] * len(xy), [None] * len(xy)
-    for k in range(rounds if config.identity else 0):
-        rows = []
-        for i, p in enumerate(xy):
-            try:
-                poses[i], weights[i], _ = fitter.fit(p, poses[i], weights[i],
-                                                     5 if poses[i] is None else 2)
-                rows.append(i)
-            except IdfError:
-                poses[i] = weights[i] = None
-        if not rows:
-            break
-        identity, neutral, turned, total = shape_step(
-            model, [(xy[i], poses[i], weights[i], fitter) for i in rows])
-        fitter = FrameFitter(model, lens, neutral, turned)
-        reporter.step("fitting the face's shape", (k + 1) / rounds)
-    return identity, fitter.neutral, fitter.turned, total
-
-
-def shape_step(model: FaceModel, views):
-    """Do one step of least squares for the face's shape, poses and expressions kept.
-
-    views: (points (468, 2), pose, weights, fitter) of each frame, the fitters sharing one face.
-    Returns identity (I,), neutral (468, 3), turned terms (5, 468, 3) and minus the log likelihood,
-    up to a constant, of the views before the step and the identity after it.
-
-    What the identity modes cannot express is an offset of every point, and one that follows the
-    direction of the camera, both small (`OFFSET`, `OWN_TURN`).
-    """
-    total, n = 0.0, 3 * (1 + OWN_TERMS)
-    M = model.identity.astype(np.float64)
-    per_point, per_rhs = np.zeros((POINTS, n, n)), np.zeros((POINTS, n))
-    fitter = views[0][3]
-    now = np.concatenate([(fitter.neutral - model.rest)[None], fitter.turned])  # (1 + 5, 468, 3)
-    now = now.transpose(1, 0, 2).reshape(POINTS, n)
-    for p, pose, x, fitter in views:
-        unit = fitter.f.mean() / -pose[2, 3]
-        r = fitter.project(x, pose) - p
-        e2 = (r**2).sum(1) / unit**2 * fitter.weights
-        total += 0.5 * ROBUST**2 * np.log1p(e2 / ROBUST**2).sum() / POINTS_EACH
-        total += 0.5 * x @ fitter.prior @ x + fitter.l1 @ x
-        # expressions that are on may be taken for identity: quiet frames count more
-        w = fitter.data_weights(e2, unit) / (1 + x.sum())
-        q = fitter.shape(x, pose) @ pose[:3, :3].T + pose[:3, 3]
-        J = project_jacobian(q, fitter.f) @ pose[:3, :3]  # (468, 2, 3) pixels per cm
-        phi = np.concatenate([[1.0], view_terms(toward(pose))[:OWN_TERMS]])
-        A = (phi[:, None] * J[:, :, None]).reshape(POINTS, 2, n)
-        wA = A * w[:, None, None]
-        per_point += wA.transpose(0, 2, 1) @ A
-        per_rhs -= (wA.transpose(0, 2, 1) @ r[..., None])[..., 0]
-    share = ALIKE / max(len(views), ALIKE)  # frames of one clip err alike
-    rhs = per_rhs + (per_point @ now[..., None])[..., 0]
-    # the modes, by the offset's part of the equations with the other terms as they are
-    own = now.copy()
-    own[:, :3] = 0
-    left = (rhs - (per_point @ own[..., None])[..., 0])[:, :3]
-    MP = np.einsum("avi,vij->avj", M, per_point[:, :3, :3], optimize=True)
-    identity = np.linalg.solve(
-        share * np.einsum("avj,bvj->ab", MP, M, optimize=True) + np.eye(len(M)),
-        share * np.einsum("avi,vi->a", M, left, optimize=True))
-    shape = np.tensordot(identity, M, 1)
-    rest = rhs - (per_point[:, :, :3] @ shape[..., None])[..., 0]
-    ridge = np.repeat([1 / OFFSET**2] + [1 / OWN_TURN**2] * OWN_TERMS, 3)
-    each = share * POINTS_EACH
-    own = np.linalg.solve(each * per_point + np.diag(ridge), each * rest[..., None])[..., 0]
-    own = own.reshape(POINTS, 1 + OWN_TERMS, 3).transpose(1, 0, 2)
-    return identity, model.rest + shape + own[0], own[1:], total + 0.5 * float((identity**2).sum())
-
-
 def _find_fov(xy, width, height, model, config, reporter) -> float:
     """Degrees, horizontal: the field of view under which identity, poses and expressions of the
     key frames explain the landmarks best, with what cameras usually have as a prior."""
     some = xy[np.linspace(0, len(xy) - 1, min(len(xy), 10)).astype(int)]
 
     def cost(fov):
-        *_, total = _fit_identity(some, Lens.of(fov, width, height), model,
-                                  replace(config, identity=True), Reporter(), rounds=3)
+        *_, total = fit_shape(some, Lens.of(fov, width, height), model, 3)
         return total + 0.5 * ((np.log(fov) - np.log(FOV_PRIOR[0])) / FOV_PRIOR[1]) ** 2
 
     costs = []

@@ -16,12 +16,13 @@ from scipy.spatial.transform import Rotation
 
 from ..data.frame import Frame
 from ..errors import IdfError, shorten
+from ..face.frame_fitter import FrameFitter, Lens
 from ..face.head_model import FaceModel
 from ..face.landmarks import LandmarkDetector
 from ..face.pose import project_jacobian, rigid_inverse, rotation
-from .fit import rotation_vector, shape_step
-from .frame_fitter import FrameFitter, Lens
-from .solve import bounded_quadratic
+from ..face.shape_fit import shape_step
+from ..face.solve import bounded_quadratic
+from .fit import rotation_vector
 
 FRAMES = 24
 LIMIT = 2.5  # % of the face's width, median over frames: beyond, training is a waste

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from idf_helpers.face.frame_fitter import Lens
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.pose import project, rotation
 from idf_helpers.tracking import brows
-from idf_helpers.tracking.frame_fitter import Lens
 
 SIZE = 320
 NAMES = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "browInnerUp_L", "browInnerUp_R")

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IdfError
-from ..face.head_model import FaceModel, toward, view_terms
-from ..face.pose import fit_pose, project, rotation
-from ..face.topology import POINTS
-from .brows import BrowSight
+from .head_model import FaceModel, toward, view_terms
+from .pose import fit_pose, project, rotation
 from .solve import bounded_quadratic, normal_equations
+from .topology import POINTS
 
 NOISE = 0.15  # cm, of a landmark: the unit of the data term
 POINTS_EACH = 4.0  # neighboring landmarks err together: so many count as one
@@ -45,6 +44,22 @@ class Lens:
         """Return the lens of a horizontal field of view, degrees; square pixels, centered."""
         f = 0.5 * width / np.tan(np.radians(fov) / 2)
         return cls(f, f, width / 2, height / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class BrowSight:
+    """What one frame's picture shows of the brows, for `FrameFitter`.
+
+    center: (6, 3) cm, where the stretches are at rest. seen: (6, 2) pixels, where they are now; up:
+    (2,) unit vector, the direction in the image along which that counts. weight: (6,) 1 / cm^2, of
+    a squared error along it. trust: (6,) in [0, 1].
+    """
+
+    center: np.ndarray
+    seen: np.ndarray
+    up: np.ndarray
+    weight: np.ndarray
+    trust: np.ndarray
 
 
 class FrameFitter:

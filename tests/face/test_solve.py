@@ -8,7 +8,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import lsq_linear
 
 from idf_helpers.face.pose import project, rotation
-from idf_helpers.tracking.solve import bounded_quadratic, normal_equations, smooth
+from idf_helpers.face.solve import bounded_quadratic, normal_equations, smooth
 
 
 def test_normal_equations_are_those_of_the_projection():
