@@ -7,7 +7,7 @@ its stage; nothing changes here.
 from __future__ import annotations
 
 from .errors import IdfError, nearest
-from .face.downloads import FACE_LANDMARKS
+from .face.downloads import FACE_LANDMARKS, IDENTITY
 from .reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
 from .runtime.pins import ModelFile
 from .runtime.registry import Registry
@@ -20,7 +20,8 @@ STAGES: dict[str, Registry] = {table.stage: table for table in (
     SWAPPERS, SPLATS, RADIANCE_FIELDS, AVATARS, STYLISTS, PROPAGATORS)}
 OFFERS = frozenset({VIEWS, SURFACE})  # what a dataset with a reconstruction has for all of them
 
-DOWNLOADS: dict[str, ModelFile] = {FACE_LANDMARKS.name: FACE_LANDMARKS, **SWAP_FILES}
+DOWNLOADS: dict[str, ModelFile] = {
+    **{m.name: m for m in (FACE_LANDMARKS, IDENTITY)}, **SWAP_FILES}
 
 
 def find_download(name: str) -> ModelFile | HubModel:

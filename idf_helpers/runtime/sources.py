@@ -75,11 +75,14 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Url:
-    """A file at an https address, or a zip of the pinned files. size: bytes."""
+    """A file at an https address, or a zip or .tar.gz of the pinned files. size: bytes."""
 
     url: str
     size: int
-    kind = "zip"
+
+    @property
+    def kind(self) -> str:
+        return PurePosixPath(urlsplit(self.url).path).name or "download"
 
     @property
     def where(self) -> str:

@@ -1,5 +1,6 @@
 """Pinned files: found, refused, unpacked; nothing is fetched unless asked. No network is used."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -8,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -17,7 +19,7 @@ import pytest
 from idf_helpers.catalogue import DOWNLOADS, find_download
 from idf_helpers.errors import IdfError
 from idf_helpers.face.downloads import FACE_LANDMARKS
-from idf_helpers.runtime import download, https, sources
+from idf_helpers.runtime import archives, download, https, sources
 from idf_helpers.runtime.pins import Checkout, ModelFile, Pin, Release, Url, Wheel
 
 
@@ -171,6 +173,57 @@ def test_an_archive_bomb_is_not_unpacked(tmp_path, cache, monkeypatch):
     with pytest.raises(IdfError):
         download.install_from(WHEEL, wheel)
     assert written[0][1] == len(CONTENT["one.bin"]) + 1 and left_over(cache) == []
+
+
+def make_tar(path, add):
+    """add(archive): what to put into it beside the two files."""
+    with tarfile.open(path, "w:gz") as archive:
+        add(archive)
+        for file, data in CONTENT.items():
+            info = tarfile.TarInfo(f"pkg/data/{file}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_files_out_of_a_tarball(tmp_path, cache):
+    tar = make_tar(tmp_path / "demo.tgz", lambda archive: None)
+    folder = download.install_from(WHEEL, tar)
+    assert {f: (folder / f).read_bytes() for f in CONTENT} == CONTENT
+    assert left_over(cache) == ["one.bin", "two.bin"]
+
+
+@pytest.mark.parametrize("harm", ["link", "absent", "cut", "bomb", "many", "no tar"])
+def test_tarballs_that_cannot_be_used(tmp_path, cache, monkeypatch, harm):
+    (tmp_path / "secret").write_bytes(CONTENT["one.bin"])
+    tar = tmp_path / "demo.tgz"
+
+    def add(archive):
+        info = tarfile.TarInfo("pkg/data/one.bin")
+        if harm == "link":  # what it points to would be the right file
+            info.type, info.linkname = tarfile.SYMTYPE, str(tmp_path / "secret")
+            archive.addfile(info)
+        for k in range(3 if harm == "many" else 0):
+            archive.addfile(tarfile.TarInfo(f"pkg/{k}"))
+
+    make_tar(tar, add)
+    if harm == "link":
+        with tarfile.open(tar, "w:gz") as archive:
+            add(archive)
+    elif harm == "absent":
+        with tarfile.open(tar, "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("pkg/other"))
+    elif harm == "cut":
+        tar.write_bytes(tar.read_bytes()[:-40])
+    elif harm == "bomb":
+        monkeypatch.setattr(archives, "MOST_UNPACKED", 1000)
+    elif harm == "many":
+        monkeypatch.setattr(archives, "MOST_FILES", 3)
+    else:
+        tar.write_bytes(gzip.compress(b"no tar" * 1000))
+    with pytest.raises(IdfError, match="is not in" if harm in ("link", "absent") else "damaged"):
+        download.install_from(WHEEL, tar)
+    assert left_over(cache) == []
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "remove"])
