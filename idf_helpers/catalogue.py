@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .errors import IdfError, nearest
 from .face.downloads import FACE_LANDMARKS, IDENTITY
+from .perceptual import LPIPS
 from .reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
 from .runtime.pins import ModelFile
 from .runtime.registry import Registry
@@ -21,7 +22,7 @@ STAGES: dict[str, Registry] = {table.stage: table for table in (
 OFFERS = frozenset({VIEWS, SURFACE})  # what a dataset with a reconstruction has for all of them
 
 DOWNLOADS: dict[str, ModelFile] = {
-    **{m.name: m for m in (FACE_LANDMARKS, IDENTITY)}, **SWAP_FILES}
+    **{m.name: m for m in (FACE_LANDMARKS, IDENTITY, LPIPS)}, **SWAP_FILES}
 
 
 def find_download(name: str) -> ModelFile | HubModel:
