@@ -11,13 +11,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-GAIN = (0.6, 1.6)  # bounds of the contrast ratio target/source for each Lab channel
-LOW_FREQUENCY = 0.85  # share of the smooth difference (light, shading) that is taken over
-SIGMA = 0.12  # width of "smooth", share of the face's size
-# Share of the skin's change in lightness that black takes part in: 0 keeps dark hair as dark as it
-# was, 1 is a plain shift, which makes it gray.
-BLACK_LIFT = 0.2
-
 
 def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
     """Return (H, W, 3) uint8, or float in [0, 1], sRGB -> float32 Lab."""
@@ -101,43 +94,19 @@ def skin_stats(lab: np.ndarray, mask: np.ndarray, most: int = 5_000) -> SkinStat
     return SkinStats(mean.astype(np.float32), std.astype(np.float32))
 
 
-def match_color(source: np.ndarray, target: np.ndarray, mask: np.ndarray, size: float,
-                low_frequency: float = LOW_FREQUENCY) -> np.ndarray:
-    """Return the source's Lab picture in the target's colors and light.
+def skin_field(lab, skin, sigma: float) -> np.ndarray:
+    """Return (H, W, C) smooth color of the skin, carried on under brows, beard and holes.
 
-    source, target: (H, W, 3) float32 Lab, aligned pixel by pixel. mask: (H, W) weight of the
-    pixels where both show the face. size: the face's size in pixels (how smooth "light" is).
-    Returns (H, W, 3) float32 Lab; the source itself where the mask is empty.
-
-        w1 = (w - mean_w) clip(std_t / std_w, GAIN) + mean_t
-        w2 = w1 + low_frequency B(t - w1),   B = masked blur, sigma = SIGMA size
-
-    A constant added to black hair would make it gray. So below the skin's range lightness goes
-    down in proportion (nearly to 0 at black) and the shift of the colors fades out with it; B
-    sees only pixels that are skin on both sides, so that a beard is not taken for shade. Likewise
-    lightness more than two deviations above the target's skin is squeezed into the room that is
-    left below white.
+    A masked blur of width `sigma` (pixels) that falls back, where it sees little skin, on one four
+    times as wide, and that on the mean.
     """
-    stats_s, stats_t = skin_stats(source, mask), skin_stats(target, mask)
-    if stats_s is None or stats_t is None:
-        return source
-    gain = np.clip(stats_t.std / stats_s.std, *GAIN)
-    moved = (source - stats_s.mean) * gain + stats_t.mean
-    knee = np.float32(stats_s.dark)
-    light = np.clip(source[..., 0] / knee, 0, 1)  # 1 in the skin's range, 0 at black
-    knee_moved = max(float((knee - stats_s.mean[0]) * gain[0] + stats_t.mean[0]), 0.0)
-    w1 = source + light[..., None] * (moved - source)
-    black = BLACK_LIFT * max(knee_moved - float(knee), 0.0)
-    w1[..., 0] = np.where(light < 1, black + (knee_moved - black) * light, moved[..., 0])
-    # Shine of a dark skin would burn out on a light one: squeezed above the target's own range.
-    top = float(stats_t.mean[0] + 2 * stats_t.std[0])
-    room = max(0.6 * (100 - top), 1.0)
-    above = w1[..., 0] > top
-    w1[..., 0][above] = top + room * (1 - np.exp((top - w1[..., 0][above]) / room))
-    both = mask * stats_s.skinness(source) * stats_t.skinness(target)
-    # B is linear, so one blur of the difference does.
-    smooth = masked_blur(target - w1, both, SIGMA * size)
-    return w1 + (np.float32(low_frequency) * light)[..., None] * smooth
+    mean = np.average(lab.reshape(-1, lab.shape[-1]), axis=0, weights=skin.reshape(-1))
+    field = np.broadcast_to(mean.astype(np.float32), lab.shape)
+    for s in (4 * sigma, sigma):
+        m = masked_blur(skin, np.ones_like(skin), s)[..., None]
+        trust = m / (m + 0.03)
+        field = trust * masked_blur(lab, skin, s) * (1 + 1e-4 / (m + 1e-4)) + (1 - trust) * field
+    return field.astype(np.float32)
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ class FaceLandmarks:
     points: np.ndarray
     presence: float
     score: float
+    iris: np.ndarray | None = None
 
     @property
     def xy(self) -> np.ndarray:

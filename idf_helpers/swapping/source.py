@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -11,14 +12,37 @@ import numpy as np
 from ..data import media
 from ..errors import IdfError
 from ..face import topology
-from ..face.color import feather, fill_rings, masked_blur, smoothstep
+from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
 from ..face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from ..face.raster import rasterize
+from ..face.shape_fit import FittedFace, fit_picture
 from .hidden_skin import hair_on_forehead, occluders
 from .mesh.even_light import even_light
+from .mesh.proportions import at_rest
 
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
+RIM = 0.045  # share of the face's size over which a photo fades in at the face's border
+BESIDE = (16.0, 8.0, 8.0)  # Lab: what differs more from the face right within is not of the face
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A source photo at one size.
+
+    image: (h, w, 3) uint8. points: (468, 2) float32 and iris: (10, 2) float32 or None, in its
+    pixels. weight: (h, w) float32 in [0, 1].
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+    iris: np.ndarray | None
+    weight: np.ndarray
+
+    @cached_property
+    def cleaned(self) -> np.ndarray:
+        """`image` for being enlarged: without the chroma blotches of JPEG and sensor."""
+        return without_chroma_noise(self.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +54,8 @@ class SourceFace:
     skin: (H, W) float32 in [0, 1], 0 where hair hides the forehead or something the middle of the
         face (glasses, a hand, a strand), 1 elsewhere.
     weight: (H, W) float32 in [0, 1], how far each pixel can stand for the face: 0 outside the
-        face oval and on hair, fading in over 8 % of the face size, and fading out where the
-        photo sees the face at a grazing angle.
+        face oval, on hair and on what lies beside the face, fading in over the border, and fading
+        out where the photo sees the face at a grazing angle.
     name: for messages.
     even: `image` without light from the side (`even_light`), None = it is.
     """
@@ -44,21 +68,30 @@ class SourceFace:
     even: np.ndarray | None = None
     _levels: dict = field(default_factory=dict, repr=False)
 
-    def at_size(self, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the face reduced for drawing it `size` pixels large, so that it does not alias.
+    @cached_property
+    def fitted(self) -> FittedFace:
+        """Shape, pose and expression of the face in the photo."""
+        return fit_picture(self.landmarks, self.image.shape[1], self.image.shape[0])
 
-        Reduced (by averaging) in steps of sqrt(2) while it stays at least `size`: image (h, w, 3)
-        uint8, points (468, 2) float32 in its pixels, weight (h, w) float32.
-        """
+    @cached_property
+    def rest(self) -> np.ndarray:
+        """(468, 3) float64, the landmarks without the expression of mouth, jaw, cheeks and nose."""
+        return at_rest(self.landmarks.points, self.fitted)
+
+    def at_size(self, size: float) -> Level:
+        """Return the face reduced for drawing it `size` pixels large, so that it does not alias:
+        by averaging, in steps of sqrt(2), while it stays at least `size`."""
         ratio = max(self.landmarks.size / max(size, 1.0), 1.0)
         level = int(2 * np.log2(ratio))
         if level not in self._levels:
             h, w = (max(1, round(s * 2 ** (-level / 2))) for s in self.image.shape[:2])
             scale = np.array([w / self.image.shape[1], h / self.image.shape[0]])
             image = self.image if self.even is None else self.even
-            self._levels[level] = (
+            iris = self.landmarks.iris
+            self._levels[level] = Level(
                 cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA),
                 (self.landmarks.xy * scale).astype(np.float32),
+                None if iris is None else (iris[:, :2] * scale).astype(np.float32),
                 cv2.resize(self.weight, (w, h), interpolation=cv2.INTER_AREA))
         return self._levels[level]
 
@@ -126,15 +159,59 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
     landmarks = FaceLandmarks(points, face.presence, face.score)
     even = even_light(part, landmarks)  # the dark half of a face is not hair
     skin = (1 - hair_on_forehead(even, landmarks)) * (1 - occluders(even, landmarks))
-    return SourceFace(part, landmarks, skin, _weight(landmarks, skin), name, even)
+    return SourceFace(part, landmarks, skin, _weight(even, landmarks, skin), name, even)
 
 
-def _weight(face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:
+def _weight(image: np.ndarray, face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:
     h, w = skin.shape
     facing = vertex_facing(face.points)
     drawn, ids, _ = rasterize(topology.TRIANGLES, face.xy, face.points[:, 2], facing[:, None], h, w)
     # Blurred, so that the small steep sides of the nose do not punch holes.
     seen = masked_blur(drawn[..., 0], (ids >= 0).astype(np.float32), 0.03 * face.size)
     inside = fill_rings([face.xy[topology.FACE_OVAL]], h, w) > 0.5
+    inside &= (skin > 0.5) & ~_beside(image, face, inside)
     grazing = np.where(ids >= 0, smoothstep((seen - 0.1) / 0.3), 1)  # eyes and mouth: not drawn
-    return (feather(inside & (skin > 0.5), 0.08 * face.size) * grazing).astype(np.float32)
+    return (feather(inside, RIM * face.size) * grazing).astype(np.float32)
+
+
+def _beside(image: np.ndarray, face: FaceLandmarks, inside: np.ndarray) -> np.ndarray:
+    """(H, W) bool: hair, background or collar along the rim of the oval, which the landmarks put a
+    little outside of the face.
+
+    What counts is the color of the face right within, carried outward: that is skin above and may
+    be a beard below.
+    """
+    size = face.size
+    lab = blur(rgb_to_lab(image), 0.006 * size)
+    within = feather(inside, 0.16 * size) > 0.9
+    colors = masked_blur(lab, within, 0.06 * size)
+    known = blur(within.astype(np.float32), 0.06 * size) > 0.01
+    away = np.linalg.norm((lab - colors) / BESIDE, axis=-1)
+    other = (inside & ~within & known & (away > 1)).astype(np.uint8)
+    k = max(1, round(0.01 * size))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    other = cv2.morphologyEx(other, cv2.MORPH_OPEN, disc)
+    rim = inside & ~(cv2.erode(inside.astype(np.uint8), disc) > 0)
+    count, labels = cv2.connectedComponents(other)
+    touching = np.zeros(count, bool)
+    touching[np.unique(labels[rim])] = True
+    touching[0] = False
+    return cv2.dilate(touching[labels].astype(np.uint8), disc) > 0
+
+
+def without_chroma_noise(image: np.ndarray, radius: int = 4, floor: float = 3.0) -> np.ndarray:
+    """Return the picture with its chroma smoothed along its lightness (guided filter, He 2010).
+
+    image: (H, W, 3) uint8. radius: pixels, two JPEG chroma samples. floor: levels of lightness
+    below which a step counts as noise.
+    """
+    ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.float32)
+    guide, chroma = ycc[..., 0], ycc[..., 1:]
+    box = (2 * radius + 1,) * 2
+    mean, mean_c = cv2.blur(guide, box), cv2.blur(chroma, box)
+    variance = cv2.blur(guide * guide, box) - mean * mean
+    a = (cv2.blur(chroma * guide[..., None], box) - mean_c * mean[..., None]) \
+        / (variance + floor**2)[..., None]
+    b = mean_c - a * mean[..., None]
+    ycc[..., 1:] = cv2.blur(a, box) * guide[..., None] + cv2.blur(b, box)
+    return cv2.cvtColor(np.clip(np.rint(ycc), 0, 255).astype(np.uint8), cv2.COLOR_YCrCb2RGB)

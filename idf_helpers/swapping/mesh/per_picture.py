@@ -7,33 +7,31 @@ landmarks are no longer good enough and the frame is left as it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from ...errors import IdfError
-from ...face.color import (
-    blur,
-    feather,
-    fill_rings,
-    lab_to_rgb,
-    masked_blur,
-    match_color,
-    rgb_to_lab,
-    smoothstep,
-)
-from ...face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
-from ...face.raster import rasterize
-from ...face.topology import INNER_MOUTH, LEFT_EYE, RIGHT_EYE, TRIANGLES
+from ...face import topology
+from ...face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab, smoothstep
+from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...face.shape_fit import FittedFace, fit_picture
 from ..hidden_skin import hair_on_forehead
 from ..result import SwapResult
 from ..source import SourceFace
+from .bend import bend
+from .compositor import Aligned, compose
+from .even_light import even_light
+from .proportions import at_rest, moved_by, proportions
+from .warp import Warp, expressions_apart, warp
 
 # Lengths are shares of the face's size (root of its area).
-FEATHER = 0.10  # width of the soft border
-HOLE_BLUR = 0.008  # softness of the border of eyes and mouth, which stay the target's
-# Cosine to the camera below which the source is not drawn, the range over which it then fades in,
-# and how smooth the facing is taken.
-FACING_MIN, FACING_SOFT, FACING_BLUR = 0.10, 0.25, 0.04
+FEATHER = 0.05  # width of the soft border, besides that of the source
+HOLE_BLUR = 0.008  # softness of the border of the mouth's inside, which stays the target's
+# Cosine to the camera below which the source is not drawn, and the range over which it then fades
+# in.
+FACING_MIN, FACING_SOFT = 0.10, 0.25
 # Degrees as the landmarks give them (`FaceLandmarks.yaw`, which reads some 10 % low); beyond it the
 # frame is left as it is.
 MAX_YAW = 57.0
@@ -47,13 +45,20 @@ def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetect
     return swap_mesh(image, found[0], source)
 
 
+def toward(target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
+           amount: float = 1.0) -> np.ndarray:
+    """Return (468, 3) pixels by which the target's landmarks move toward the source's shape."""
+    return proportions(at_rest(target.points, fitted), [source.rest], amount)
+
+
 def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
-              keep_hair: bool = True) -> SwapResult:
+              amount: float = 1.0, motion: np.ndarray | None = None) -> SwapResult:
     """Put the source's face onto one face of a picture.
 
-    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks. Works only in the box round
-    them. keep_hair: leave the target's own fringe in front of the new forehead. IdfError for
-    another kind of array.
+    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks. amount: share of the way
+    that the face's proportions go toward the source's, in [0, 1]; the picture bends along. motion:
+    (468, 3) pixels, that motion where it is known already (a video's is the same in all frames).
+    IdfError for another kind of array.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise IdfError("A face is swapped in an RGB or RGBA picture",
@@ -64,59 +69,77 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
             image, "extreme_pose",
             f"the head is turned by about {abs(target.yaw):.0f} degrees, more than the "
             f"{MAX_YAW:.0f} up to which landmarks can be trusted")
-    low = np.maximum(np.floor(target.box[:2]).astype(int) - 2, 0)
-    high = np.minimum(np.ceil(target.box[2:]).astype(int) + 2, image.shape[1::-1])
+    fitted = fit_picture(target, image.shape[1], image.shape[0])
+    if motion is None and amount > 0:
+        motion = toward(target, fitted, source, amount)
+    bent, changed, moved = image, np.zeros(image.shape[:2], bool), target
+    if motion is not None:
+        moved = moved_by(target, motion)
+        bent, changed = bend(image, target.xy, moved.xy, _width(target))
+    low = np.maximum(np.floor(moved.box[:2]).astype(int) - 2, 0)
+    high = np.minimum(np.ceil(moved.box[2:]).astype(int) + 2, image.shape[1::-1])
     if (high - low).min() < 8:
         return SwapResult.unchanged(image, "no_face", "the face lies outside the picture")
-    window = image[low[1]:high[1], low[0]:high[0]]
-    face, alpha = _draw(window, target, source, low, keep_hair)
+    window = bent[low[1]:high[1], low[0]:high[0]]
+    face, alpha = _draw(window, moved, fitted, source, low)
     if alpha.max(initial=0) <= 0:
         return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
     # out = alpha * face + (1 - alpha) * frame; where alpha is 0 the frame's own bytes stay.
     mixed = window[..., :3] + alpha[..., None] * (face * 255 - window[..., :3])
-    out = image.copy()
+    out = bent.copy() if bent is image else bent
     region = out[low[1]:high[1], low[0]:high[0], :3]
     region[...] = np.where(alpha[..., None] > 0, (mixed + 0.5).astype(np.uint8), region)
     mask = np.zeros(image.shape[:2], np.float32)
     mask[low[1]:high[1], low[0]:high[0]] = alpha
-    return SwapResult(out, mask, "swapped")
+    # What was only bent is changed too: the mask has the least weight there that it can.
+    return SwapResult(out, np.maximum(mask, changed * np.float32(1 / 255)), "swapped")
 
 
-def _draw(window, target: FaceLandmarks, source: SourceFace, origin, keep_hair: bool):
+def _width(face: FaceLandmarks) -> float:
+    p = face.points
+    return float(np.linalg.norm(p[topology.FACE_LEFT] - p[topology.FACE_RIGHT]))
+
+
+def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin):
     """Return the new face (h, w, 3) and its share (h, w) in the window, float32 in [0, 1]."""
     h, w = window.shape[:2]
-    picture, points, weight = source.at_size(target.size)
-    drawn, ids, _ = rasterize(TRIANGLES, target.xy, target.points[:, 2],
-                              np.column_stack([points, vertex_facing(target.points)]),
-                              h, w, origin)
-    covered = ids >= 0
-    size = float(np.sqrt(max(covered.sum(), 1)))
-    # OpenCV counts from pixel centers.
-    x, y = (np.ascontiguousarray(drawn[..., k] - 0.5) for k in (0, 1))
-    warped = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    weight = cv2.remap(weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * covered
-    # Blurred, so that the small steep sides of the nose do not punch holes.
-    facing = masked_blur(drawn[..., 2], covered, FACING_BLUR * size)
-
-    rings = [target.xy[r] for r in (LEFT_EYE, RIGHT_EYE, INNER_MOUTH)]
-    holes = fill_rings(rings, h, w, origin)
+    level = source.at_size(target.size)
+    drawn = warp(target, level.points, level.iris, (h, w), origin,
+                 expressions_apart(source.fitted, fitted))
+    size = drawn.size
+    picture = level.cleaned if drawn.enlarged > 1 else level.image
+    warped = cv2.remap(picture, drawn.at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    if drawn.enlarged > 1.5:  # what cubic interpolation leaves of the source's pixels
+        warped = cv2.GaussianBlur(warped, (0, 0), 0.35 * drawn.enlarged)
+    weight = cv2.remap(level.weight, drawn.at, None, cv2.INTER_LINEAR,
+                       borderMode=cv2.BORDER_REPLICATE) * drawn.covered
     solid = window[..., 3] >= 128 if window.shape[2] == 4 else np.ones((h, w), bool)
-    usable = covered & solid & (weight > 0)
-    if keep_hair:
-        usable &= _target_hair(window[..., :3], target, origin) < 0.5
-
-    face = match_color(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
-                        usable * weight * (1 - holes), size)
-
-    # Eyes and mouth belong to the inside, else the border would feather around them too.
-    inside = (usable | (holes > 0.5)) & solid
+    usable = drawn.covered & solid & (weight > 0) \
+        & (_target_hair(window[..., :3], target, origin) < 0.5)
+    face = compose(_aligned(warped, window, target, drawn, weight * usable, origin))
+    # The mouth belongs to the inside, else the border would feather around it too.
+    inside = (usable | (drawn.mouth > 0.5)) & solid
     border = blur(feather(inside, FEATHER * size), HOLE_BLUR * size)
-    steep = smoothstep((facing - FACING_MIN) / FACING_SOFT)
-    hole = blur(holes, max(1.0, HOLE_BLUR * size))
+    steep = smoothstep((drawn.facing - FACING_MIN) / FACING_SOFT)
+    hole = blur(drawn.mouth, max(1.0, HOLE_BLUR * size))
     alpha = np.minimum(border, weight) * steep * (1 - np.clip(1.3 * hole, 0, 1)) * usable
     if window.shape[2] == 4:
         alpha = alpha * (window[..., 3] > 0)
     return lab_to_rgb(face), alpha.astype(np.float32)
+
+
+def _aligned(warped, window, target: FaceLandmarks, drawn: Warp, weight, origin) -> Aligned:
+    h, w = weight.shape
+    k = max(1, round(0.02 * drawn.size))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    brows = fill_rings([target.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)],
+                       h, w, origin)
+    lips = fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin)
+    brows = cv2.dilate((brows > 0.3).astype(np.float32), disc)
+    eyes = cv2.dilate(np.maximum(drawn.mouth, drawn.eyes), disc)
+    return Aligned(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
+                   (weight * (1 - drawn.mouth)).astype(np.float32), brows, lips, eyes,
+                   drawn.trust, drawn.enlarged, drawn.size)
 
 
 def _target_hair(window, target: FaceLandmarks, origin) -> np.ndarray:
@@ -127,5 +150,6 @@ def _target_hair(window, target: FaceLandmarks, origin) -> np.ndarray:
                        interpolation=cv2.INTER_AREA)
     ratio = np.array([small.shape[1] / w, small.shape[0] / h, scale])
     points = (target.points - np.array([*origin, 0])) * ratio
-    hair = hair_on_forehead(small, FaceLandmarks(points.astype(np.float32), 1.0, 1.0))
+    face = replace(target, points=points.astype(np.float32), iris=None)
+    hair = hair_on_forehead(even_light(small, face), face)
     return cv2.resize(hair, (w, h), interpolation=cv2.INTER_LINEAR)

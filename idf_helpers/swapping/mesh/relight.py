@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...face.color import masked_blur, smoothstep
+from ...face.color import skin_field, smoothstep
 
 LOW_FREQUENCY = 0.8  # share of the target's light and shading that is taken over
 SIGMA = 0.10  # how smooth light and shading are, share of the face's width
@@ -28,21 +28,6 @@ def _stats(lab, weight) -> tuple[np.ndarray, np.ndarray]:
     x = lab.reshape(-1, 3)
     mean = w @ x / w.sum()
     return mean, np.sqrt(w @ (x - mean) ** 2 / w.sum())
-
-
-def skin_field(lab, skin, sigma: float) -> np.ndarray:
-    """Return (H, W, 3) smooth color of the skin, carried on under brows, beard and holes.
-
-    A masked blur of width `sigma` (pixels) that falls back, where it sees little skin, on one four
-    times as wide, and that on the mean.
-    """
-    mean, _ = _stats(lab, skin)
-    field = np.broadcast_to(mean.astype(np.float32), lab.shape)
-    for s in (4 * sigma, sigma):
-        m = masked_blur(skin, np.ones_like(skin), s)[..., None]
-        trust = m / (m + 0.03)
-        field = trust * masked_blur(lab, skin, s) * (1 + 1e-4 / (m + 1e-4)) + (1 - trust) * field
-    return field.astype(np.float32)
 
 
 def relight(source, target, source_skin, target_skin, size: float) -> np.ndarray:

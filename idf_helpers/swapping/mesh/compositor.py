@@ -1,0 +1,222 @@
+"""A source's face in a target's light, colors and grain: one recipe for pictures and for textures.
+
+Both faces are given aligned, pixel by pixel: in the window of a picture, or in the chart of a head
+of which many views are known. What the photographs of people differ in is handled band by band:
+
+    wide (light, tan)       the target's
+    middle (features)       the source's, but the target's where folds of another expression or a
+                            wild warp would be drawn
+    finer than the source   the target's own grain
+    chroma                  the target's skin in proportion to lightness, plus as much of the
+                            source's own as the target's range allows: nothing is ever amplified, so
+                            neither a JPEG's blotches nor a hair's tint can glow
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ...face.color import blur, masked_blur, skin_field, skin_stats, smoothstep
+
+# Widths of blurs are shares of the face's size.
+WIDE = 0.25  # light and tan: of both
+CHROMA, CHROMA_SOURCE = 0.12, 0.10  # the target's color of skin; what the source's is compared to
+CHROMA_GRAIN = 0.012  # color of the source finer than this is noise
+LIGHT = 0.85  # share of the target's light that is taken over
+CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
+GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
+SHADE = 0.5  # share of the way from adding to multiplying for what is darker than skin
+BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of the border's colors
+RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
+GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
+GRAIN_GAIN, GRAIN_SHARE = (0.75, 1.6), 0.8
+NOISE, NOISE_SHARE, NOISE_LIMIT = 0.02, 0.7, 2.5  # chroma noise of the target, in its deviations
+FINE, FINE_SHARE = 0.5, 0.8  # in source pixels: detail that the source can't have
+ENLARGED = 1.2  # from here on it has too little
+GRAY = 3.0  # chroma up to which a picture is a gray one
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Two faces, pixel by pixel.
+
+    source, target: (h, w, 3) float32 Lab. weight: (h, w) float32 in [0, 1], how far the source
+    shows the place and may be drawn. brows, lips, eyes: (h, w) float32 in [0, 1], generous areas.
+    trust: (h, w) float32 in [0, 1], of the source's middle band. enlarged: target pixels per
+    source pixel. size: of the face, pixels.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+    brows: np.ndarray
+    lips: np.ndarray
+    eyes: np.ndarray
+    trust: np.ndarray
+    enlarged: float
+    size: float
+
+    @property
+    def skin(self) -> np.ndarray:
+        """(h, w) float32 in [0, 1]: skin of both, without brows, lips and eyes."""
+        return (self.weight * (1 - self.brows) * (1 - self.lips) * (1 - self.eyes)
+                ).astype(np.float32)
+
+
+def compose(pair: Aligned) -> np.ndarray:
+    """Return the source's face as it would look in the target, (h, w, 3) float32 Lab.
+
+    The source itself where neither shows any skin.
+    """
+    skin = pair.skin
+    source_stats, target_stats = skin_stats(pair.source, skin), skin_stats(pair.target, skin)
+    if source_stats is None or target_stats is None:
+        return pair.source
+    face = _relit(pair, skin, source_stats, target_stats)
+    face += _border(pair, face, skin, target_stats)
+    face = _middle(pair, face)
+    face[..., 0] += _fine(pair, skin)
+    face = _eyes(pair, face)
+    face[..., 0] += _grain(pair, face[..., 0], skin)
+    face[..., 1:] += _chroma_noise(pair, skin)
+    return _within_range(pair, face)
+
+
+def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
+    """Light and color. With fields S, T of both skins, d = source - S, g a bounded contrast:
+
+        L = LIGHT T + (1 - LIGHT)(S - mean_s + mean_t) + g d        (skin)
+        L = that times source / S, SHADE of the way                 (hair, folds)
+        ab = T_ab L / T_L + c (source_ab - S_ab source_L / S_L),  c <= 1
+    """
+    size, w, t = pair.size, pair.source, pair.target
+    both = skin * source_stats.skinness(w) * target_stats.skinness(t)
+    both = (both + 1e-6 * (pair.weight > 0)).astype(np.float32)
+    S, T = skin_field(w, both, WIDE * size), skin_field(t, both, WIDE * size)
+    base = LIGHT * T[..., 0] \
+        + (1 - LIGHT) * (S[..., 0] - source_stats.mean[0] + target_stats.mean[0])
+    d = w[..., 0] - S[..., 0]
+    sure = both > 0.5
+    if sure.sum() < 16:
+        sure = both > 0
+    own = (t - T)[..., 0][sure]
+    d = d * np.clip(own.std() / max(float(d[sure].std()), 1e-3), *CONTRAST)
+    room = max(GLARE * float(np.percentile(own, 95)), 2.0)
+    d = np.where(d > 0, room * (1 - np.exp(-np.maximum(d, 0) / room)), d)
+    # Darker than skin: adding alone grays black hair on a lighter skin, multiplying alone makes
+    # it black on a darker one.
+    rel = np.clip(w[..., 0] / np.maximum(S[..., 0], 1), 0, 1)
+    dark = SHADE * smoothstep((0.9 - rel) / 0.4)
+    L = base + d
+    L = np.where(d < 0, L + dark * (np.minimum(base * rel, np.maximum(w[..., 0], L)) - L), L)
+    L = np.clip(L, 0, 100)
+    T_ab, S_ab = skin_field(t, both, CHROMA * size), skin_field(w, both, CHROMA_SOURCE * size)
+    some = pair.weight > 0.5
+    own_ab, d_ab = _chroma_detail(t, T), _chroma_detail(w, S_ab)
+    d_ab = masked_blur(d_ab, (pair.weight > 0) + np.float32(1e-3), max(CHROMA_GRAIN * size, 0.6))
+    if some.any():
+        a, b = (float(np.percentile(np.linalg.norm(x[some], axis=-1), 95)) for x in (own_ab, d_ab))
+        d_ab = d_ab * min(1.0, a / max(b, 0.1))
+    shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
+    return np.dstack([L, T_ab[..., 1:] * shade + d_ab]).astype(np.float32)
+
+
+def _chroma_detail(lab, field) -> np.ndarray:
+    """(h, w, 2): a, b against those of the skin at the same lightness."""
+    shade = np.clip(lab[..., :1] / np.maximum(field[..., :1], 1), 0, 1.1)
+    return lab[..., 1:] - field[..., 1:] * shade
+
+
+def _border(pair: Aligned, face, skin, target_stats) -> np.ndarray:
+    """(h, w, 3) what is left over between both along the rim of the face, fading inward."""
+    size, mean = pair.size, float(target_stats.mean[0])
+    inside = pair.weight > 0
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
+    lit = smoothstep((pair.target[..., 0] - 0.5 * mean) / (0.3 * max(mean, 1.0)))
+    ring = ((distance < RING * size) & inside) * (skin + 1e-6) * lit
+    ring = ring.astype(np.float32)
+    rest = masked_blur(pair.target - face, ring, RING_BLUR * size)
+    share = np.exp(-distance / (EDGE * size)) * np.clip(8 * blur(ring, RING_BLUR * size), 0, 1)
+    return rest * share[..., None]
+
+
+def _middle(pair: Aligned, face) -> np.ndarray:
+    """Return the face with the target's middle band where the source's is not trusted."""
+    low, target_low = (masked_blur(x, pair.weight, BAND * pair.size) for x in (face, pair.target))
+    k = pair.trust[..., None]
+    return (low + (face - low) * k + (pair.target - target_low) * (1 - k)).astype(np.float32)
+
+
+def _fine(pair: Aligned, skin) -> np.ndarray | float:
+    """(h, w) lightness that the source is too coarse for, the target's own."""
+    if pair.enlarged <= ENLARGED:
+        return 0.0
+    L = pair.target[..., 0]
+    return FINE_SHARE * (L - masked_blur(L, pair.weight, FINE * pair.enlarged)) * pair.trust
+
+
+def _eyes(pair: Aligned, face) -> np.ndarray:
+    """Return the face with what is finer than an enlarged source in its eyes from the target's."""
+    share = 0.7 * min(1.0, (pair.enlarged - 1.6) / 1.2)
+    if share <= 0:
+        return face
+    at = share * blur(pair.eyes, 0.008 * pair.size)[..., None]
+    sigma = max(1.0, 0.68 * pair.enlarged)
+    fine = pair.target[..., 0] - cv2.GaussianBlur(pair.target[..., 0], (0, 0), sigma)
+    smooth = cv2.GaussianBlur(face, (0, 0), sigma)
+    smooth[..., 0] += fine
+    return face + at * (smooth - face)
+
+
+def _grain(pair: Aligned, L, skin) -> np.ndarray:
+    """(h, w) lightness that brings each band of the skin's grain to the target's strength."""
+    sure = skin > 0.6
+    out = np.zeros_like(L)
+    if sure.sum() < 64:
+        return out
+    fields = []
+    for values in (L, pair.target[..., 0]):
+        levels = [values] + [masked_blur(values, pair.weight, s * pair.size) for _, s in GRAINS]
+        fields.append([levels[k] - levels[k + 1] for k in range(len(GRAINS))])
+    for mine, own in zip(*fields, strict=True):
+        ratio = _deviation(own[sure]) / _deviation(mine[sure])
+        out += (np.clip(ratio, *GRAIN_GAIN) - 1) * mine
+    return GRAIN_SHARE * out * blur(skin, 0.01 * pair.size)
+
+
+def _chroma_noise(pair: Aligned, skin) -> np.ndarray:
+    """(h, w, 2) the target's own chroma noise, within NOISE_LIMIT deviations."""
+    ab = pair.target[..., 1:]
+    fine = ab - masked_blur(ab, pair.weight, max(NOISE * pair.size, 1.0))
+    sure = skin > 0.5
+    if sure.sum() < 64:
+        return np.zeros_like(ab)
+    most = NOISE_LIMIT * np.array([_deviation(fine[..., k][sure]) for k in (0, 1)], np.float32)
+    return NOISE_SHARE * np.clip(fine, -most, most) * blur(skin, 0.01 * pair.size)[..., None]
+
+
+def _deviation(values) -> float:
+    return 1.48 * float(np.median(np.abs(values))) + 1e-3
+
+
+def _within_range(pair: Aligned, face) -> np.ndarray:
+    """Return the face, nowhere brighter or more colored than the target's own can be."""
+    some = pair.weight > 0.1
+    if not some.any():
+        return face
+    chroma = np.linalg.norm(pair.target[..., 1:], axis=-1)[some]
+    if chroma.max() < GRAY:
+        face[..., 1:] = pair.target[..., 1:]
+        return face
+    most = 1.1 * float(np.percentile(chroma, 99.5)) + 1.0
+    own = np.linalg.norm(face[..., 1:], axis=-1)
+    face[..., 1:] *= np.minimum(1, most / np.maximum(own, 1e-6))[..., None]
+    bright = pair.target[..., 0][some]
+    top = float(np.percentile(bright, 98))
+    room = max(float(bright.max()) - top, 2.0)
+    over = face[..., 0] > top
+    face[..., 0][over] = top + room * (1 - np.exp((top - face[..., 0][over]) / room))
+    return face

@@ -1,0 +1,85 @@
+"""The source's proportions: a target's face, bent toward the shape of the source's.
+
+A texture alone leaves the target's nose, jaw and the distance of its eyes. Here the face moves
+toward the source's shape, and the picture is bent along with it before the source is drawn, so that
+what stays the target's own (the mouth's inside, ears, hair) lies where the new face has it.
+
+Only shape is taken over: what the mouth, jaw, cheeks and nose do in the photo and in the target is
+fitted and taken off both first, or a smile would be carried over as if it were a wide mouth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ...face import topology
+from ...face.landmarks import FaceLandmarks
+from ...face.shape_fit import FittedFace
+from .mesh_tracking import neighbor_mean
+from .uv_atlas import head_axes
+
+# Expressions that are taken off. Brows and lids are left: landmarks read the height of a brow,
+# which is a part of the person, as a lowered one.
+EXPRESSIVE = ("mouth", "jaw", "cheek", "nose")
+GAIN = 1.15  # smoothing and limits take some of the motion; this gives it back
+LIMIT = 0.15  # most that a point moves, share of the face's width
+SYMMETRIC = 0.25  # share of the other side's motion: what one side does alone is half believed
+DEPTH = 0.5  # share of the depth that is believed: one photo shows it badly
+
+
+def at_rest(points, fitted: FittedFace) -> np.ndarray:
+    """Return landmarks (468, 3), pixels, without the expression that was fitted to them."""
+    weights = fitted.weight_of(*EXPRESSIVE)
+    return np.asarray(points, np.float64) - fitted.seen_moved(weights)
+
+
+def proportions(target, sources: Sequence, amount: float = 1.0, trust=None) -> np.ndarray:
+    """Return (468, 3) motion of the target's points toward the source's shape.
+
+    target: (468, 3) points at rest, in any right-handed frame; the motion is in its units. sources:
+    one or more of (468, 3), of one person at rest. trust: weight of each of them, None = alike.
+    amount: share of the way, in [0, 1].
+
+    Each source, turned and scaled onto the target (Umeyama 1991), differs from it by shape and by
+    the error of the landmarks, of which the part that both sides share is believed most.
+    """
+    target = np.asarray(target, np.float64)
+    front, up, left = head_axes(target)
+    axes = np.stack([left, up, front])
+    width = np.linalg.norm(target[topology.FACE_LEFT] - target[topology.FACE_RIGHT])
+    total = np.average([_onto(np.asarray(s, np.float64), target) - target for s in sources],
+                       axis=0, weights=trust)
+    D = total @ axes.T
+    D = (1 - SYMMETRIC) * D + SYMMETRIC * D[topology.MIRROR] * (-1, 1, 1)
+    D[:, 2] *= DEPTH
+    D = 0.5 * D + 0.5 * neighbor_mean(D)
+    # Lips go up or down as one: they must not open, or the target's own would show between them.
+    D[topology.INNER_MOUTH, 1] = D[topology.INNER_MOUTH, 1].mean()
+    D *= amount * GAIN
+    length = np.linalg.norm(D, axis=1, keepdims=True)
+    most = LIMIT * width
+    D *= most * np.tanh(length / most) / np.maximum(length, 1e-12)
+    return D @ axes
+
+
+def moved_by(face: FaceLandmarks, motion) -> FaceLandmarks:
+    """Return the landmarks moved by (468, 3) pixels, each iris along with the rim of its eye."""
+    motion = np.asarray(motion, np.float32)
+    iris = face.iris
+    if iris is not None:
+        rims = [motion[ring].mean(0) for ring in (topology.RIGHT_EYE, topology.LEFT_EYE)]
+        iris = iris + np.repeat(rims, 5, axis=0).astype(np.float32)
+    return replace(face, points=face.points + motion, iris=iris)
+
+
+def _onto(p: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """`p` (468, 3) under the similarity that lays it onto `V` (468, 3) best."""
+    a, b = p - p.mean(0), V - V.mean(0)
+    U, S, Wt = np.linalg.svd(b.T @ a)
+    sign = np.diag([1, 1, np.sign(np.linalg.det(U @ Wt))])
+    R = U @ sign @ Wt
+    scale = np.trace(np.diag(S) @ sign) / (a**2).sum()
+    return scale * a @ R.T + V.mean(0)
