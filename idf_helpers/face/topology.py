@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 POINTS = 468
+IRIS_POINTS = 10  # of both eyes, beside the mesh
 _DATA = Path(__file__).with_name("data")
 
 
@@ -36,6 +37,10 @@ LEFT_EYE = _read_only([263, 249, 390, 373, 374, 380, 381, 382,
                        362, 398, 384, 385, 386, 387, 388, 466])
 RIGHT_EYE = _read_only([33, 7, 163, 144, 145, 153, 154, 155,
                         133, 173, 157, 158, 159, 160, 161, 246])
+# Rows of `FaceLandmarks.iris`: the center, then right, top, left and bottom of the rim as one sees
+# a head that looks at the camera.
+RIGHT_IRIS = _read_only([0, 1, 2, 3, 4])
+LEFT_IRIS = _read_only([5, 6, 7, 8, 9])
 INNER_MOUTH = _read_only([78, 95, 88, 178, 87, 14, 317, 402, 318, 324,
                           308, 415, 310, 311, 312, 13, 82, 81, 80, 191])
 OUTER_LIPS = _read_only([61, 146, 91, 181, 84, 17, 314, 405, 321, 375,

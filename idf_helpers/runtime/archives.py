@@ -28,7 +28,7 @@ def is_archive(file: Path) -> bool:
 def open_archived(archive: Path, names: tuple[str, ...]):
     """Yield the first of the names that the archive has, open for reading; None = none of them.
 
-    Links are not followed. IdfError where the archive is damaged, or a .tar.gz unpacks to more than
+    A name may lead through a zip in a zip: `package/models.zip/file`. Links are not followed. IdfError where the archive is damaged, or a .tar.gz unpacks to more than
     MOST_UNPACKED before its end.
     """
     with open(archive, "rb") as stream:
@@ -42,15 +42,20 @@ def open_archived(archive: Path, names: tuple[str, ...]):
 
 
 @contextlib.contextmanager
-def _in_zip(archive: Path, names):
+def _in_zip(archive, names):
     with zipfile.ZipFile(archive) as opened:
         present = set(opened.namelist())
         name = next((n for n in names if n in present), None)
-        if name is None:
-            yield None
-        else:
+        outer, inner = next(((o, i) for n in names for o, _, i in [n.rpartition("/")]
+                             if o in present), ("", ""))
+        if name is not None:
             with opened.open(name) as stream:
                 yield stream
+        elif outer:
+            with opened.open(outer) as between, _in_zip(between, (inner,)) as stream:
+                yield stream
+        else:
+            yield None
 
 
 @contextlib.contextmanager

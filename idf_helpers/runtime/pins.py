@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .sources import Checkout, Pin, Release, Url, Wheel
+from .sources import Checkout, Either, Pin, Release, Url, Wheel
 
 NOT_PINNED = "not pinned: nobody published a hash; recorded at the first download, checked after"
 
@@ -22,7 +22,7 @@ class ModelFile:
     name: str
     purpose: str
     license: str
-    source: Wheel | Url | Release | Checkout
+    source: Wheel | Url | Release | Checkout | Either
     pins: tuple[Pin, ...]
     env: str = ""
     needs: tuple[ModelFile, ...] = ()

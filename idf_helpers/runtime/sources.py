@@ -1,4 +1,5 @@
-"""Where the files of a download come from: a wheel, an address, a release, a git repository.
+"""Where the files of a download come from: a wheel, an address, a release, a git repository, or the
+first of several that can be reached.
 
 Each source has `where` (in words), `size` (bytes to fetch, 0 = not published), `kind` (what a user
 would hand in instead), `fetch(pins, folder)`, which returns the file or folder that holds the files
@@ -121,6 +122,38 @@ class Release:
         for pin, url in zip(pins, self.urls(pins), strict=True):
             save(url, folder / pin.file, pin.size or MOST_UNPINNED)
         return folder
+
+
+@dataclass(frozen=True)
+class Either:
+    """The same files from several sources: the first that can be reached. What is pinned by hash is
+    the same from each."""
+
+    sources: tuple[Wheel | Url, ...]
+
+    @property
+    def where(self) -> str:
+        return ", else ".join(s.where for s in self.sources)
+
+    @property
+    def size(self) -> int:
+        return self.sources[0].size
+
+    @property
+    def kind(self) -> str:
+        return " or ".join(s.kind for s in self.sources)
+
+    def by_hand(self, pins) -> str:
+        return "   or   ".join(s.by_hand(pins) for s in self.sources)
+
+    def fetch(self, pins, folder: Path) -> Path:
+        reasons = []
+        for source in self.sources:
+            try:
+                return source.fetch(pins, folder)
+            except NotFetched as error:
+                reasons.append(f"{source.where}: {error}")
+        raise NotFetched("; ".join(reasons))
 
 
 @dataclass(frozen=True)

@@ -148,15 +148,14 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
     low = np.clip(np.floor(box[:2] - margin).astype(int), 0, limit - 1)
     high = np.clip(np.ceil(box[2:] + margin).astype(int), low + 1, limit)
     part = image[low[1]:high[1], low[0]:high[0]]
-    points = face.points - np.array([low[0], low[1], 0], np.float32)
+    ratio = np.ones(2)
     scale = MAX_FACE / face.size
     if scale < 1:
         w, h = np.maximum(np.round((high - low) * scale).astype(int), 1)
         ratio = np.array([w / part.shape[1], h / part.shape[0]])
         part = cv2.resize(part, (int(w), int(h)), interpolation=cv2.INTER_AREA)
-        points = points * np.append(ratio, scale).astype(np.float32)
     part = np.ascontiguousarray(part)
-    landmarks = FaceLandmarks(points, face.presence, face.score)
+    landmarks = face.in_part(low, ratio)
     even = even_light(part, landmarks)  # the dark half of a face is not hair
     skin = (1 - hair_on_forehead(even, landmarks)) * (1 - occluders(even, landmarks))
     return SourceFace(part, landmarks, skin, _weight(even, landmarks, skin), name, even)

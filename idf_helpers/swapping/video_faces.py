@@ -23,7 +23,7 @@ from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from ..face.mesh import FaceMesh, vertex_normals
 from ..face.pose import fit_pose, rigid_inverse
 from ..face.smooth import REACH, WINDOW, steady
-from ..face.topology import POINTS
+from ..face.topology import IRIS_POINTS, POINTS
 from ..runtime.npz import ArrayRecord
 from .mesh.mesh_tracking import bridge
 from .mesh.refine import move_vertices
@@ -64,7 +64,8 @@ def _detector() -> LandmarkDetector:
 
 def find_in_part(part: Part, video: Path, index: Path, folder: Path) -> Path:
     """Find the faces in a part and write them, in any process: `folder/faces_NUMBER.npz` with
-    frame (F,) int32, points (F, 468, 3) float32, presence and score (F,), best first in a frame.
+    frame (F,) int32, points (F, 468, 3) and iris (F, 10, 3) float32, presence and score (F,), best
+    first in a frame.
     """
     frames, faces = [], []
     for k, image in enumerate(read_frames(video, load_index(index), part.start, part.stop)):
@@ -74,6 +75,7 @@ def find_in_part(part: Part, video: Path, index: Path, folder: Path) -> Path:
     path = folder / f"faces_{part.name}.npz"
     Found(np.array(frames, np.int32),
           np.array([f.points for f in faces], np.float32).reshape(-1, POINTS, 3),
+          np.array([f.iris for f in faces], np.float32).reshape(-1, IRIS_POINTS, 3),
           np.array([f.presence for f in faces], np.float32),
           np.array([f.score for f in faces], np.float32)).save(path)
     return path
@@ -85,9 +87,9 @@ class Found(ArrayRecord):
 
     frame: np.ndarray
     points: np.ndarray
+    iris: np.ndarray
     presence: np.ndarray
     score: np.ndarray
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +98,18 @@ class VideoFaces(ArrayRecord):
 
     points: (N, 468, 3) float32 landmarks, smoothed; NaN where there is no face. seen: (N,) bool,
     where one was found (not bridged). times: (N,) int, frame numbers with a jump at every cut.
+    iris: (N, 10, 3) float32 like `points`.
     """
 
     points: np.ndarray
     seen: np.ndarray
     times: np.ndarray
+    iris: np.ndarray
 
     def face(self, frame: int) -> FaceLandmarks | None:
         points = self.points[frame]
-        return FaceLandmarks(points, 1.0, 1.0) if np.isfinite(points).all() else None
+        return FaceLandmarks(points, 1.0, 1.0, self.iris[frame]) if np.isfinite(points).all() \
+            else None
 
 
 @functools.lru_cache(maxsize=2)
@@ -117,11 +122,13 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
     """Return the face that is followed: first the clearest one, then the one nearest to where it
     was. A face that jumps by more than a third of its size between two frames is a cut."""
     points = np.full((frames, POINTS, 3), np.nan, np.float32)
+    iris = np.full((frames, IRIS_POINTS, 3), np.nan, np.float32)
     times, cuts = np.arange(frames), 0
     last = None  # (frame, center, size)
     for part in found:
         for n in np.unique(part.frame):
-            these = part.points[part.frame == n]
+            here = part.frame == n
+            these = part.points[here]
             centers = these[..., :2].mean(1)
             sizes = np.ptp(these[..., :2], axis=1).max(1)
             best = 0
@@ -133,9 +140,9 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
                 if max(moved, grown) > 0.34 * (n - last[0]) ** 0.5:
                     cuts += 1
             times[n:] = np.arange(n, frames) + 1000 * cuts
-            points[n] = these[best]
+            points[n], iris[n] = these[best], part.iris[here][best]
             last = (n, centers[best], sizes[best])
-    return VideoFaces(points, np.isfinite(points).all((1, 2)), times)
+    return VideoFaces(points, np.isfinite(points).all((1, 2)), times, iris)
 
 
 def smoothed(faces: VideoFaces, window: int = WINDOW, reach: float = REACH, gap: int = 3
@@ -144,42 +151,46 @@ def smoothed(faces: VideoFaces, window: int = WINDOW, reach: float = REACH, gap:
     is not blurred by the head's own motion. Gaps of at most `gap` frames are filled in.
 
     Long videos are done in blocks, which overlap by more than any frame's result depends on."""
-    out, pad = np.empty_like(faces.points), window + 2 * gap + 2
-    for start in range(0, len(out), BLOCK):
-        low, high = max(0, start - pad), min(len(out), start + BLOCK + pad)
-        block = VideoFaces(*(getattr(faces, k)[low:high] for k in faces.__dataclass_fields__))
-        stop = min(start + BLOCK, len(out))
-        out[start:stop] = _smoothed(block, window, reach, gap).points[start - low:stop - low]
-    return replace(faces, points=out)
+    points, iris = np.empty_like(faces.points), np.empty_like(faces.iris)
+    pad = window + 2 * gap + 2
+    for start in range(0, len(points), BLOCK):
+        low, high = max(0, start - pad), min(len(points), start + BLOCK + pad)
+        block = VideoFaces(**{k: v[low:high] for k, v in faces.arrays().items()})
+        stop = min(start + BLOCK, len(points))
+        block = _smoothed(block, window, reach, gap)
+        points[start:stop] = block.points[start - low:stop - low]
+        iris[start:stop] = block.iris[start - low:stop - low]
+    return replace(faces, points=points, iris=iris)
 
 
 def _smoothed(faces: VideoFaces, window: int, reach: float, gap: int) -> VideoFaces:
-    p = faces.points.astype(np.float64)
+    p = np.concatenate([faces.points, faces.iris], axis=1).astype(np.float64)
     known = np.flatnonzero(faces.seen)
     if not len(known):
         return faces
-    mean = p[known[0], :, :2] - p[known[0], :, :2].mean(0)
+    mean = p[known[0], :POINTS, :2] - p[known[0], :POINTS, :2].mean(0)
     mean /= np.linalg.norm(mean, axis=1).mean()
     shape = np.full_like(p, np.nan)
     frame = np.full((len(p), 2, 2), np.nan)  # the center, and a point one size beside it
     for i in known:
-        c = p[i, :, :2].mean(0)
+        c = p[i, :POINTS, :2].mean(0)
         q = p[i, :, :2] - c
-        # The similarity z -> (a + ib) z that takes the mean to q (least squares).
-        a = (mean * q).sum() / (mean**2).sum()
-        b = (mean[:, 0] * q[:, 1] - mean[:, 1] * q[:, 0]).sum() / (mean**2).sum()
+        # The similarity z -> (a + ib) z that takes the mean to the mesh (least squares).
+        m = q[:POINTS]
+        a = (mean * m).sum() / (mean**2).sum()
+        b = (mean[:, 0] * m[:, 1] - mean[:, 1] * m[:, 0]).sum() / (mean**2).sum()
         R = np.array([[a, -b], [b, a]])
         scale = np.hypot(a, b)
         shape[i] = np.column_stack([q @ np.linalg.inv(R).T, p[i, :, 2] / scale])
         frame[i] = c, c + (a, b)
     shape = bridge(steady(shape, faces.times, window, reach), faces.times, gap)
     frame = bridge(steady(frame, faces.times, window, reach), faces.times, gap)
-    out = np.full_like(faces.points, np.nan)
+    out = np.full_like(p, np.nan, np.float32)
     for i in np.flatnonzero(np.isfinite(shape).all((1, 2))):
         c, (a, b) = frame[i, 0], frame[i, 1] - frame[i, 0]
         out[i, :, :2] = shape[i, :, :2] @ np.array([[a, -b], [b, a]]).T + c
         out[i, :, 2] = shape[i, :, 2] * np.hypot(a, b)
-    return replace(faces, points=out)
+    return replace(faces, points=out[:, :POINTS], iris=out[:, POINTS:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +270,8 @@ def fit_to_video(faces: VideoFaces, index: VideoIndex) -> tuple[FaceMesh, np.nda
     """
     known = np.flatnonzero(faces.seen & np.isfinite(faces.points).all((1, 2)))
     used = known[np.unique(np.linspace(0, len(known) - 1, min(FITTED, len(known))).astype(int))]
-    some = VideoFaces(faces.points[used], faces.seen[used], 10 * np.arange(len(used)))
+    some = VideoFaces(faces.points[used], faces.seen[used], 10 * np.arange(len(used)),
+                      faces.iris[used])
     vertices = FaceModel.load().rest.astype(np.float64)
     for _ in range(2):
         cameras = [video_camera(index, rigid_inverse(p)) for p in head_poses(some, index, vertices)]

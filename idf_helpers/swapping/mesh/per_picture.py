@@ -148,8 +148,6 @@ def _target_hair(window, target: FaceLandmarks, origin) -> np.ndarray:
     scale = min(1.0, 160 / target.size)
     small = cv2.resize(window, (max(1, round(w * scale)), max(1, round(h * scale))),
                        interpolation=cv2.INTER_AREA)
-    ratio = np.array([small.shape[1] / w, small.shape[0] / h, scale])
-    points = (target.points - np.array([*origin, 0])) * ratio
-    face = replace(target, points=points.astype(np.float32), iris=None)
+    face = target.in_part(origin, (small.shape[1] / w, small.shape[0] / h))
     hair = hair_on_forehead(even_light(small, face), face)
     return cv2.resize(hair, (w, h), interpolation=cv2.INTER_LINEAR)
