@@ -36,6 +36,7 @@ LOG = VENV / "idf-setup.log"  # all that pip printed
 
 TORCH_PIN = "torch==2.13.0"  # without a GPU; `2.13.0+cpu` of the index below wins over `2.13.0`
 TORCH_ANY = "torch>=2.6"
+FACE_MODELS = "face_landmarker float16/1"  # what `download face_landmarks` brings; in the stamp
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 3.0  # free disk for a set-up: packages unpacked, and pip's cache of them
 NEEDED_GB_CUDA = 12.0
@@ -324,15 +325,16 @@ def lock():
 def ensure(extras, models):
     """Bring the environment to where `extras` are installed, and with `models` those too."""
     stamp = read_stamp()
-    if is_installed(stamp, extras) and (stamp.get("models") or not models):
+    if is_installed(stamp, extras) and (stamp.get("models") == FACE_MODELS or not models):
         return
     with lock() as held:
         stamp = read_stamp()  # another process may have done it while we waited
         if not is_installed(stamp, extras):
             stamp = install(stamp, extras, held)
-        if not stamp.get("models"):
-            stamp["models"] = subprocess.call(
+        if stamp.get("models") != FACE_MODELS:
+            came = subprocess.call(
                 [str(venv_python()), "-m", "idf_helpers", "download", "face_landmarks"]) == 0
+            stamp["models"] = FACE_MODELS if came else ""
             write_stamp(stamp)
     if models and not stamp["models"]:
         raise SetupError("The face models did not come; without them no face is found.", "",
@@ -362,7 +364,7 @@ def install(stamp, extras, held):
     named = f"[{','.join(wanted)}]" if wanted else ""
     note(f"  installing the packages {named}".rstrip())
     pip(["--editable", "." + named], before, held)
-    done.update(state="ready", fingerprint=fingerprint(), models=stamp.get("models", False))
+    done.update(state="ready", fingerprint=fingerprint(), models=stamp.get("models", ""))
     write_stamp(done)
     return done
 

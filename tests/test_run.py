@@ -111,9 +111,26 @@ def test_first_call_sets_up_and_the_second_does_nothing(house):
     if sys.platform == "linux":
         assert house.TORCH_CPU_INDEX in calls[0] and house.TORCH_CPU_INDEX not in calls[1]
     stamp = house.read_stamp()
-    assert stamp["state"] == "ready" and stamp["models"] is True
+    assert stamp["state"] == "ready" and stamp["models"] == house.FACE_MODELS
     house.ensure([], models=True)
     assert len(pip_calls(house.ROOT)) == 2
+
+
+def test_other_face_models_than_those_that_were_fetched_are_fetched(house, monkeypatch):
+    house.ensure([], models=True)
+    stamp = house.read_stamp()
+    for old in (True, "another"):  # of an earlier version of this file
+        house.write_stamp(dict(stamp, models=old))
+        house.ensure([], models=True)
+        assert house.read_stamp()["models"] == house.FACE_MODELS
+    calls = []
+    monkeypatch.setattr(house.subprocess, "call", lambda *a: calls.append(a) or 1)
+    house.ensure([], models=True)
+    assert not calls
+    house.write_stamp(dict(stamp, models=True))
+    with pytest.raises(house.SetupError, match="face models did not come"):
+        house.ensure([], models=True)
+    assert len(calls) == 1 and not house.read_stamp()["models"]
 
 
 def test_extras_are_added_to_what_is_there_and_stay(house):

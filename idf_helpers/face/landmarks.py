@@ -144,7 +144,7 @@ class LandmarkDetector:
     def _net(self, index: int):
         if self._nets is None:
             folder = self._folder or download.path(FACE_LANDMARKS)
-            # OpenCV 5's new engine gives one output a run; the classic one gives both at once.
+            # OpenCV 5's new engine gives a wrong probability of a face; the classic one is right.
             engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
             try:
                 self._nets = tuple(
@@ -193,8 +193,8 @@ class LandmarkDetector:
         return FaceLandmarks(points[:topology.POINTS], presence, score, points[topology.POINTS:])
 
     def _mesh_in(self, rgb, center, side: float, angle: float):
-        """Return (478, 3) points in the square at `center`, turned clockwise by `angle` radians, and
-        the probability of a face."""
+        """Return (478, 3) points in the square at `center`, turned clockwise by `angle` radians,
+        and the probability of a face."""
         # picture = R (crop - 128) side / 256 + center
         scale = max(side, 1.0) / MESH_SIZE
         A = _rotation(angle) * scale

@@ -28,8 +28,9 @@ def is_archive(file: Path) -> bool:
 def open_archived(archive: Path, names: tuple[str, ...]):
     """Yield the first of the names that the archive has, open for reading; None = none of them.
 
-    A name may lead through a zip in a zip: `package/models.zip/file`. Links are not followed. IdfError where the archive is damaged, or a .tar.gz unpacks to more than
-    MOST_UNPACKED before its end.
+    A name may lead through a zip in a zip: `package/models.zip/file`. Links are not followed.
+    IdfError where the archive is damaged, or a .tar.gz unpacks to more than MOST_UNPACKED before
+    its end.
     """
     with open(archive, "rb") as stream:
         inside = _in_tar if stream.read(2) == GZIP else _in_zip

@@ -13,6 +13,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -20,7 +21,7 @@ from idf_helpers.catalogue import DOWNLOADS, find_download
 from idf_helpers.errors import IdfError
 from idf_helpers.face.downloads import FACE_LANDMARKS
 from idf_helpers.runtime import archives, download, https, sources
-from idf_helpers.runtime.pins import Checkout, ModelFile, Pin, Release, Url, Wheel
+from idf_helpers.runtime.pins import Checkout, Either, ModelFile, Pin, Release, Url, Wheel
 
 
 def zip_tail():
@@ -73,10 +74,11 @@ def test_the_table_is_pinned():
                 continue
             assert len(p.sha256) == 64 and set(p.sha256) <= set("0123456789abcdef") and p.size > 0
         assert all(DOWNLOADS[n.name] is n for n in model.needs)
-        if isinstance(model.source, Wheel):
-            assert "==" in model.source.requirement and all(p.member for p in model.pins)
-        else:
-            assert model.source.where.startswith("https://")
+        for source in getattr(model.source, "sources", (model.source,)):
+            if isinstance(source, Wheel):
+                assert "==" in source.requirement and all(p.member for p in model.pins)
+            else:
+                assert source.where.startswith("https://")
 
 
 def test_looking_never_fetches(monkeypatch):
@@ -87,7 +89,7 @@ def test_looking_never_fetches(monkeypatch):
     with pytest.raises(IdfError) as error:
         download.path(FACE_LANDMARKS)
     assert "idf download face_landmarks" in error.value.do
-    assert "face_landmark.tflite is not there" in error.value.found
+    assert "face_landmarks_detector.tflite is not there" in error.value.found
     assert not download.is_present(FACE_LANDMARKS) and not download.is_present(URL)
     text = download.listing([FACE_LANDMARKS])
     assert "face_landmarks  [not here]" in text and "Apache-2.0" in text
@@ -118,6 +120,57 @@ def test_a_users_own_copy(tmp_path, cache, kind):
     assert left_over(cache) == ["one.bin", "two.bin"]
     assert {f: (folder / f).read_bytes() for f in CONTENT} == CONTENT
     assert download.path(WHEEL) == folder
+
+
+NESTED = replace(WHEEL, name="nested",
+                 pins=tuple(pin(f, f"pkg/models.task/{f}") for f in CONTENT))
+
+
+def make_task(path, content=CONTENT):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, data in content.items():
+            archive.writestr(file, data)
+    return path
+
+
+def test_files_out_of_a_zip_in_the_wheel_and_out_of_that_zip(tmp_path, cache):
+    task = make_task(tmp_path / "models.task")
+    wheel = tmp_path / "demo_model-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(task, "pkg/models.task")
+    for source in (wheel, task):
+        folder = download.install_from(NESTED, source)
+        assert {f: (folder / f).read_bytes() for f in CONTENT} == CONTENT
+        download.clear(NESTED)
+    with pytest.raises(IdfError, match="two.bin is not in"):
+        download.install_from(NESTED, make_task(task, {"one.bin": CONTENT["one.bin"]}))
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("pkg/models.task", b"not a zip")
+    with pytest.raises(IdfError, match="is damaged"):
+        download.install_from(NESTED, wheel)
+    assert left_over(cache) == []
+
+
+def test_the_second_of_two_sources_is_asked_where_the_first_fails(tmp_path, monkeypatch):
+    asked, task = [], make_task(tmp_path / "models.task")
+
+    def save(url, file, limit):
+        asked.append(url)
+        if url.startswith("https://gone.example"):
+            raise https.NotFetched("HTTP Error 404")
+        shutil.copy(task, file)
+
+    monkeypatch.setattr(sources, "save", save)
+    gone, here, after = (Url(f"https://{h}.example/models.task", 5000) for h in
+                         ("gone", "here", "after"))
+    folder = download.ensure(replace(NESTED, source=Either((gone, here, after))))
+    assert {f: (folder / f).read_bytes() for f in CONTENT} == CONTENT
+    assert asked == [gone.url, here.url]
+    download.clear(NESTED)
+    with pytest.raises(IdfError) as error:
+        download.ensure(replace(NESTED, source=Either((gone, gone))))
+    assert error.value.found.count("gone.example/models.task: HTTP Error 404") == 2
+    assert gone.url in error.value.do and f"{gone.url}, else" in error.value.what
 
 
 def test_environment_variable(tmp_path, cache, monkeypatch):

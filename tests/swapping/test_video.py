@@ -157,7 +157,8 @@ def faces_at(centers, size=40.0):
     frame = [n for n, xs in centers.items() for _ in xs]
     points = [shape + (x, 100, 0) for xs in centers.values() for x in xs]
     n = len(frame)
-    return Found(np.array(frame), np.float32(points), np.ones(n), np.ones(n))
+    iris = [p[:10] + 1 for p in points]
+    return Found(np.array(frame), np.float32(points), np.float32(iris), np.ones(n), np.ones(n))
 
 
 def test_one_face_is_followed_among_two():
@@ -166,6 +167,7 @@ def test_one_face_is_followed_among_two():
     faces = link([faces_at({k: both[k] for k in range(10)}),
                   faces_at({k: both[k] for k in range(10, 20)})], 20)
     assert np.abs(faces.points[:, :, 0].mean(1) - (100 + np.arange(20))).max() < 5
+    np.testing.assert_allclose(faces.iris, faces.points[:, :10] + 1, atol=1e-4)
     assert faces.seen.all() and faces.times.tolist() == list(range(20))
 
 
@@ -175,6 +177,7 @@ def test_cuts_and_gaps():
     assert faces.times[6] - faces.times[5] > 100 and faces.times[7] - faces.times[6] == 1
     assert faces.seen.sum() == 11
     smooth = smoothed(faces)
+    assert np.isnan(faces.iris[9]).all() and np.isfinite(smooth.face(9).iris).all()
     assert smooth.face(9) is not None and smooth.face(13) is None  # bridged; beyond the end
     np.testing.assert_allclose(smooth.points[10, :, :2], faces.points[11, :, :2], atol=0.1)
 
@@ -189,9 +192,10 @@ def test_a_turning_face_keeps_its_shape():
         points.append(np.column_stack([shape[:, :2] @ R.T + (3 * n, 50), s * shape[:, 2]]))
     clean = np.float32(points)
     noisy = clean + rng.normal(0, 0.4, clean.shape).astype(np.float32)
-    faces = VideoFaces(noisy, np.ones(40, bool), np.arange(40))
-    out = smoothed(faces).points
-    assert np.abs(out - clean)[2:-2].mean() < 0.62 * np.abs(noisy - clean)[2:-2].mean()
+    iris = clean[:, 33:43] + rng.normal(0, 0.4, (40, 10, 3)).astype(np.float32)
+    smooth = smoothed(VideoFaces(noisy, np.ones(40, bool), np.arange(40), iris))
+    for out, given, true in ((smooth.points, noisy, clean), (smooth.iris, iris, clean[:, 33:43])):
+        assert np.abs(out - true)[2:-2].mean() < 0.62 * np.abs(given - true)[2:-2].mean()
 
 
 def test_long_videos_are_smoothed_in_blocks_without_seams(monkeypatch):
@@ -201,8 +205,10 @@ def test_long_videos_are_smoothed_in_blocks_without_seams(monkeypatch):
     seen = np.ones(90, bool)
     seen[[29, 30, 31, 60]] = False
     points[~seen] = np.nan
-    faces = VideoFaces(points, seen, np.arange(90))
+    faces = VideoFaces(points, seen, np.arange(90), points[:, 5:15])
     # A plain mean: the noise, which is measured in each block, has no say.
-    whole = smoothed(faces, 2, 1e6).points
+    whole = smoothed(faces, 2, 1e6)
     monkeypatch.setattr("idf_helpers.swapping.video_faces.BLOCK", 30)
-    np.testing.assert_allclose(smoothed(faces, 2, 1e6).points, whole, atol=1e-2)
+    parts = smoothed(faces, 2, 1e6)
+    np.testing.assert_allclose(parts.points, whole.points, atol=1e-2)
+    np.testing.assert_allclose(parts.iris, whole.iris, atol=1e-2)
