@@ -7,8 +7,6 @@ landmarks are no longer good enough and the frame is left as it is.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
