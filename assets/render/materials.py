@@ -2,7 +2,8 @@
 
 Every texture uses the vertex attribute `rest`, the mean head's position in Blender units, so that
 it sticks to the skin under expression and lies alike on all identities. Mesh attributes read here
-(set by scene.py): `rest`, `m_<mask>`, `eye` (x, y offset from the eye's axis), `lash` (s, t, a).
+(set by scene.py): `rest`, `m_<mask>` (`m_face` where another's face is worn), `eye` (x, y offset
+from the eye's axis), `lash` (s, t, a).
 """
 
 from __future__ import annotations
@@ -105,19 +106,10 @@ class Graph:
         return self.material
 
 
-def skin(look: dict, lips_mask: str):
-    """Skin with subsurface scattering; `lips_mask` is a gray picture in face UV."""
-    g = Graph("skin")
-    rest = g.attribute("rest", "Vector")
-
+def _skin_color(g: Graph, look: dict, rest, lips):
+    """Base color of the skin with one look; lips: weight of the lips' own color."""
     def mask(name):
         return g.attribute("m_" + name)
-
-    image = bpy.data.images.load(lips_mask, check_existing=True)
-    image.colorspace_settings.name = "Non-Color"
-    uv = g.node("UVMap", uv_map="UVMap").outputs[0]
-    # CLIP: only the tile u in [0, 1] is the face; neck and ears lie in further tiles.
-    lips = g.node("TexImage", {"Vector": uv}, image=image, extension="CLIP").outputs[0]
 
     red = linear(look["red"])
     c = g.mix(linear(look["tone"]), linear(look["tone2"]), g.step(g.noise(rest, 2.2), 0.35, 0.65))
@@ -143,7 +135,27 @@ def skin(look: dict, lips_mask: str):
     c = g.mix(c, paint, g.mul(mask("browz"), look["browpaint"]))
     scalp = g.mul(mask("scalp_" + look["hairkind"]),
                   g.math("ADD", g.noise(rest, 40), 0.40, clamp=True))
-    c = g.mix(c, paint, g.mul(scalp, 0.9))
+    return g.mix(c, paint, g.mul(scalp, 0.9))
+
+
+def skin(look: dict, lips_mask: str):
+    """Skin with subsurface scattering; `lips_mask` is a gray picture in face UV. An entry "face"
+    of the look is the look inside the mask `face`."""
+    g = Graph("skin")
+    rest = g.attribute("rest", "Vector")
+
+    def mask(name):
+        return g.attribute("m_" + name)
+
+    image = bpy.data.images.load(lips_mask, check_existing=True)
+    image.colorspace_settings.name = "Non-Color"
+    uv = g.node("UVMap", uv_map="UVMap").outputs[0]
+    # CLIP: only the tile u in [0, 1] is the face; neck and ears lie in further tiles.
+    lips = g.node("TexImage", {"Vector": uv}, image=image, extension="CLIP").outputs[0]
+
+    c = _skin_color(g, look, rest, lips)
+    if "face" in look:
+        c = g.mix(c, _skin_color(g, look["face"], rest, lips), mask("face"))
 
     rough = g.span(g.noise(rest, 45), look.get("r0", 0.40), look.get("r1", 0.56))
     rough = g.math("SUBTRACT", rough, g.mul(lips, 0.10))
@@ -204,6 +216,12 @@ def iris(look: dict):
 def tear_film():
     g = Graph("tear film")
     return g.finish(g.clear_gloss(1.33, 0.05))
+
+
+def lens():
+    """Of glasses: clear, a little glossy."""
+    g = Graph("lens")
+    return g.finish(g.clear_gloss(1.5, 0.01))
 
 
 def wet(name: str, hex_color: str, roughness: float, coat: float, subsurface: float):

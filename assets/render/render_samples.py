@@ -3,7 +3,7 @@
     python assets/render/render_samples.py --pack PACK --out OUT --set head_multiview
 
 A picture that is there is not rendered again, so that a stopped run goes on where it was; the
-transforms JSON is written once all pictures of the set are there. README.md: how to install.
+transforms JSON is written once all pictures of its own are there. README.md: how to install.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
+import ideal_shots  # noqa: E402
 import numpy as np  # noqa: E402
 import pictures  # noqa: E402
 import shots  # noqa: E402
+from ideal import IdealPack, split  # noqa: E402
 from pack import HeadPack, to_world  # noqa: E402
 
+from idf_helpers.data.cameras import Camera  # noqa: E402
 from idf_helpers.data.media import read_image  # noqa: E402
 from idf_helpers.errors import IdfError  # noqa: E402
 from idf_helpers.runtime.files import atomic_write, read_json, write_json  # noqa: E402
 
 SURFACE_POINTS = 3000
 SETTINGS = "render.json"
+IDEAL = "ideal"
+IDEAL_SIZE = 320
 
 
 def arguments(argv=None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--pack", type=Path, required=True, help="folder of the head pack")
     p.add_argument("--out", type=Path, required=True, help="the set is written to OUT/<set>")
-    p.add_argument("--set", dest="name", choices=list(shots.SETS), required=True)
+    p.add_argument("--set", dest="name", choices=[*shots.SETS, IDEAL], required=True)
     p.add_argument("--size", type=int, help="pixels of the square pictures (default: the set's)")
     p.add_argument("--spp", type=int, default=32, help="samples a pixel (default 32)")
     p.add_argument("--only", nargs="+", default=[], metavar="PATTERN",
@@ -43,7 +48,7 @@ def arguments(argv=None) -> argparse.Namespace:
                    "(default: the bundled set)")
     p.add_argument("--seed", type=int, help="draw new cameras and expressions instead")
     a = p.parse_args(argv)
-    a.size = a.size or shots.SETS[a.name]
+    a.size = a.size or shots.SETS.get(a.name, IDEAL_SIZE)
     if a.poses is None:
         a.poses = HERE.parent / "samples" / a.name
     if a.size < 16 or a.spp < 1:
@@ -112,13 +117,25 @@ def ground_truth(pack: HeadPack, seed: int = 0) -> dict[str, np.ndarray]:
     return {k: x.astype(np.float32) for k, x in out.items()}
 
 
+def face_mask(pack: IdealPack, shot: shots.Shot, size: int) -> np.ndarray:
+    """(size, size) uint8: where an ideal swap shows the other's face."""
+    c2w = shots.to_set(shot.c2w, ideal_shots.DISTANCE)
+    camera = Camera.from_fov(c2w, ideal_shots.FOV_X, size, size)
+    mask = pack.face_mask(shot.identity, shot.weights, camera, ideal_shots.DISTANCE)
+    return np.round(255 * mask).astype(np.uint8)
+
+
 def wanted(shot: shots.Shot, patterns: list[str]) -> bool:
     return not patterns or any(fnmatch.fnmatch(shot.file, p) for p in patterns)
 
 
 def render(a: argparse.Namespace) -> None:
-    pack = HeadPack(a.pack)
-    plan = shots.plan(a.name, pack, a.size, a.poses, a.seed)
+    pack = IdealPack(a.pack)
+    if a.name == IDEAL:
+        plan = ideal_shots.ideal_plan()
+    else:
+        plan = shots.plan(a.name, pack, a.size, a.poses, a.seed)
+    fov_x = ideal_shots.FOV_X if a.name == IDEAL else shots.FOV_X
     folder = a.out / a.name
     check_settings(a, folder)
     behind = background(a, folder)
@@ -129,23 +146,30 @@ def render(a: argparse.Namespace) -> None:
     studio = None
     for k, shot in enumerate(sorted(todo, key=lambda s: s.identity)):
         if studio is None or studio.identity != shot.identity:
-            studio = Studio(pack, shot.identity, Quality(a.size, a.spp))
+            studio = Studio(pack, shot.identity, Quality(a.size, a.spp, fov_x=fov_x))
         start = time.time()
         target = folder / shot.file
         target.parent.mkdir(parents=True, exist_ok=True)
         raw = target.with_name(target.stem + ".raw.png")
         studio.pose(shot.weights)
+        studio.wear(shot.worn)
         studio.shoot(raw, shot.c2w, shot.room)
         rgba = read_image(raw)
+        if a.name == IDEAL:
+            behind = pictures.room(a.size) if shot.file.startswith("photos/") else None
+            face, head = split(shot.identity)
+            if face != head:
+                pictures.save(target.with_suffix(".mask.png"), face_mask(pack, shot, a.size))
         pictures.save(target, rgba if behind is None else pictures.over(rgba, behind))
         raw.unlink()
         print(f"{k + 1}/{len(todo)} {shot.file} {time.time() - start:.1f} s", flush=True)
     missing = [s.file for s in plan.shots if not (folder / s.file).exists()]
-    if missing:
-        print(f"{len(missing)} pictures still to come; the JSON is written with the last one")
-        return
     for name, (header, of_split) in plan.tables.items():
-        write_json(folder / name, header | {"frames": [s.entry for s in of_split]})
+        if not any(s.file in missing for s in of_split):
+            write_json(folder / name, header | {"frames": [s.entry for s in of_split]})
+    if missing:
+        print(f"{len(missing)} pictures still to come; JSON is written with a table's last one")
+        return
     if a.name == "head_multiview":
         with atomic_write(folder / "ground_truth.npz") as part, open(part, "wb") as f:
             np.savez_compressed(f, **ground_truth(pack))

@@ -12,11 +12,12 @@ from pathlib import Path
 import bpy  # first: it makes bmesh and mathutils importable
 
 # isort: split
+import accessories
 import bmesh
 import materials
 import numpy as np
 from mathutils import Matrix, Vector
-from pack import HeadPack, to_blender
+from pack import BLENDER_SCALE, HeadPack, to_blender
 from shots import FOV_X
 
 # Area lights aimed at LIGHT_TARGET, unseen by the camera: location, size, watts, linear color.
@@ -39,11 +40,13 @@ MASKS = ("cheek", "nose", "ear", "chin", "lid", "under", "browz", "beard", "scal
 
 @dataclass(frozen=True)
 class Quality:
-    """size: pixels of the square picture. spp: samples a pixel, 16-64. seed: of the sampler."""
+    """size: pixels of the square picture. spp: samples a pixel, 16-64. seed: of the sampler.
+    fov_x: of the camera, radians."""
 
     size: int = 320
     spp: int = 32
     seed: int = 0
+    fov_x: float = FOV_X
 
 
 class Studio:
@@ -52,18 +55,20 @@ class Studio:
     def __init__(self, pack: HeadPack, identity: str, quality: Quality):
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.pack, self.identity, self.look = pack, identity, pack.look(identity)
+        self.face_look = self.look.get("face", self.look)  # of eyes, brows and stubble
         self.scene = bpy.context.scene
         self._render_settings(quality)
         self.room = bpy.data.objects.new("room", None)  # lights hang on it
         self._link(self.room)
         self._lights()
-        self.camera = self._camera()
+        self.camera = self._camera(quality.fov_x)
         self._moving: list[tuple] = []  # (data block, function vertices -> positions (P, 3))
         vertices = pack.vertices(identity)
         for name in PARTS:
             self._part(name, vertices)
         self._hair(vertices)
         self._shirt(vertices)
+        self._accessories: dict[str, list] = {}
 
     # -- what changes between pictures ---------------------------------------------------------
 
@@ -72,6 +77,16 @@ class Studio:
         vertices = self.pack.vertices(self.identity, weights)
         for data, positions in self._moving:
             _set_positions(data, positions(vertices))
+
+    def wear(self, names: tuple[str, ...]) -> None:
+        """Put on these of `accessories.NAMES` and take off all others."""
+        for name in names:
+            if name not in self._accessories:
+                make = {"glasses": self._glasses, "fringe": self._fringe}[name]
+                self._accessories[name] = make(self.pack.vertices(self.identity))
+        for name, objects in self._accessories.items():
+            for obj in objects:
+                obj.hide_render = name not in names
 
     def shoot(self, path: Path, c2w: np.ndarray, room: np.ndarray | None = None) -> None:
         """Render to `path` (RGBA PNG). c2w: camera-to-world; room: pose of the lights."""
@@ -128,9 +143,9 @@ class Studio:
         background.inputs[0].default_value, background.inputs[1].default_value = WORLD
         self.scene.world = world
 
-    def _camera(self):
+    def _camera(self, fov_x: float):
         data = bpy.data.cameras.new("camera")
-        data.sensor_fit, data.angle = "HORIZONTAL", FOV_X
+        data.sensor_fit, data.angle = "HORIZONTAL", fov_x
         obj = bpy.data.objects.new("camera", data)
         self._link(obj)
         self.scene.camera = obj
@@ -145,7 +160,7 @@ class Studio:
             "socket": lambda: materials.wet("socket", "b4695c", 0.40, 0.0, 0.5),
             "gum": lambda: materials.wet("gum", "b0504c", 0.25, 0.4, 0.6),
             "teeth": lambda: materials.wet("teeth", "e9e1d0", 0.20, 0.5, 0.4),
-            "scl": materials.sclera, "irl": lambda: materials.iris(look),
+            "scl": materials.sclera, "irl": lambda: materials.iris(self.face_look),
             "lac": materials.tear_film, "lash": materials.lashes}
         make["scr"], make["irr"] = make["scl"], make["irl"]
         return make[part]()
@@ -158,7 +173,7 @@ class Studio:
         layer.data.foreach_set("uv", part.uv.astype(np.float32).ravel())
         _attribute(mesh, "rest", "FLOAT_VECTOR", to_blender(self.pack.base[ids]))
         if name == "skin":
-            for m in MASKS:
+            for m in MASKS + (("face",) if "face" in self.look else ()):
                 _attribute(mesh, "m_" + m, "FLOAT", self.pack.mask(m)[ids])
         if name in ("scl", "scr", "irl", "irr"):
             _attribute(mesh, "eye", "FLOAT_VECTOR", self._eye_offsets(name))
@@ -190,10 +205,11 @@ class Studio:
         return offset
 
     def _hair(self, vertices: np.ndarray) -> None:
-        look, s, who = self.look, self.pack.strands(self.identity), self.identity
-        hair = materials.strands("hair", look["haircol"])
-        radius = 0.0033 if who == "A" else 0.0042
-        self._curves("hair", to_blender(s["hair"]), radius, 1.0 if who == "A" else 0.45, hair)
+        look, s, who = self.face_look, self.pack.strands(self.identity), self.identity
+        hair = materials.strands("hair", self.look["haircol"])
+        slick = self.look["hairkind"] == "A"
+        self._curves("hair", to_blender(s["hair"]), 0.0033 if slick else 0.0042,
+                     1.0 if slick else 0.45, hair)
         if "bun" in s:
             self._curves("bun", to_blender(s["bun"]), 0.0045, 1.0, hair)
         kinds = {"brow": (look.get("browrad", 0.0024), 0.30, look["browcol"]),
@@ -218,6 +234,24 @@ class Studio:
         data.materials.append(material)
         self._link(bpy.data.objects.new(name, data))
         return data
+
+    def _fringe(self, vertices: np.ndarray) -> list:
+        strands = accessories.fringe(self.pack, self.identity, vertices)
+        self._curves("fringe", to_blender(strands), 0.0038, 0.4,
+                     materials.strands("fringe", self.look["haircol"]))
+        return [self.scene.objects["fringe"]]
+
+    def _glasses(self, vertices: np.ndarray) -> list:
+        found = accessories.glasses(self.pack, vertices)
+        frame = materials.wet("frame", "17120f", 0.3, 0.6, 0.0)
+        radius = accessories.RIM * BLENDER_SCALE
+        self._curves("rims", to_blender(found.rims), radius, 1.0, frame)
+        self._curves("bars", to_blender(found.bars), radius * 0.8, 1.0, frame)
+        lenses = _mesh("lenses", to_blender(found.rims[:, :0:-1].reshape(-1, 3)),
+                       np.array([47, 47]), np.arange(94))
+        lenses.materials.append(materials.lens())
+        self._link(bpy.data.objects.new("lenses", lenses))
+        return [self.scene.objects[n] for n in ("rims", "bars", "lenses")]
 
     def _shirt(self, vertices: np.ndarray) -> None:
         """Skin faces below the neck, pushed out, smoothed, cut by a slanting plane, thickened."""

@@ -44,7 +44,7 @@ class Shot:
 
     file: path in the set's folder. identity: of the pack. c2w: (4, 4) OpenGL camera-to-world in
     Blender units. weights: expression, None for the resting face. room: (4, 4) pose of the lights.
-    entry: the frame of the transforms JSON ({} where the set has none).
+    entry: the frame of the transforms JSON ({} where the set has none). worn: accessories.
     """
 
     file: str
@@ -53,6 +53,7 @@ class Shot:
     weights: dict[str, float] | None = None
     room: np.ndarray = field(default_factory=lambda: np.eye(4))
     entry: dict = field(default_factory=dict)
+    worn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,18 +131,22 @@ def plan(name: str, pack: HeadPack, size: int, poses: Path | None, seed: int | N
         shots = []
         for k, (yaw, pitch) in enumerate(directions):
             c2w = camera_at(yaw, pitch)
-            entry = {"file_path": f"./{split}/r_{k}", "transform_matrix": _rows(to_set(c2w, 4.0))}
+            entry = {"file_path": f"./{split}/r_{k}", "transform_matrix": rows(to_set(c2w, 4.0))}
             shots.append(Shot(f"{split}/r_{k}.png", "A", c2w, entry=entry))
         tables[f"transforms_{split}.json"] = ({"camera_angle_x": FOV_X}, tuple(shots))
-    return _gather(name, tables)
+    return gather(name, tables)
 
 
-def _rows(matrix) -> list:
+def rows(matrix) -> list:
+    """A matrix as JSON has it, rounded."""
     return np.round(np.asarray(matrix, np.float64), 7).tolist()
 
 
-def _gather(name: str, tables: dict) -> Plan:
-    return Plan(name, tuple(s for _, shots in tables.values() for s in shots), tables)
+def gather(name: str, tables: dict, shots=None) -> Plan:
+    """A plan of all shots of `tables`, or of `shots` where the set has more than its tables."""
+    if shots is None:
+        shots = [s for _, of_split in tables.values() for s in of_split]
+    return Plan(name, tuple(shots), tables)
 
 
 def _read(name: str, folder: Path, size: int) -> Plan:
@@ -168,7 +173,7 @@ def _read(name: str, folder: Path, size: int) -> Plan:
         if "intrinsics" in table:
             table["intrinsics"] = _intrinsics(size)
         tables[path.name] = (table, tuple(shots))
-    return _gather(name, tables)
+    return gather(name, tables)
 
 
 # -- the talking head ------------------------------------------------------------------------------
@@ -200,7 +205,7 @@ def talking(pack: HeadPack, size: int, seed: int, frames: int = 280) -> Plan:
     shots = {split: talking_shots(pack, moves, names, split, 0, range(*ends))
              for split, ends in bounds.items()}
     shots["train"] += rehearsal(pack, names, frames)
-    return _gather("head_talking",
+    return gather("head_talking",
                    {f"transforms_{s}.json": (header, tuple(x)) for s, x in shots.items()})
 
 
@@ -219,7 +224,7 @@ def talking_shots(pack: HeadPack, moves: Moves, names: list[str], split: str, fi
         vector = [face.get(n, 0.0) for n in names]
         entry = {"file_path": f"./{split}/f_{first + t:04d}",
                  "bbox": _bbox(pack, face, c2w),
-                 "transform_matrix": _rows(to_set(c2w, 0.5)),
+                 "transform_matrix": rows(to_set(c2w, 0.5)),
                  "expression": vector + [0.0] * (EXPRESSIONS_LONG - len(vector))}
         out.append(Shot(entry["file_path"][2:] + ".png", "A", c2w, face, room_of(c2w), entry))
     return out
