@@ -23,7 +23,9 @@ from .mesh.proportions import at_rest
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
 RIM = 0.045  # share of the face's size over which a photo fades in at the face's border
-BESIDE = (16.0, 8.0, 8.0)  # Lab: what differs more from the face right within is not of the face
+# Lightness over that of the face right within, and hue's distance over its chroma, beyond which a
+# pixel at the rim is not of the face.
+DARKER, LIGHTER, OTHER_HUE = 0.5, 1.5, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,15 +180,19 @@ def _beside(image: np.ndarray, face: FaceLandmarks, inside: np.ndarray) -> np.nd
     little outside of the face.
 
     What counts is the color of the face right within, carried outward: that is skin above and may
-    be a beard below.
+    be a beard below. Shade at the rim is that color, darker; hair and a background are much
+    darker, or of another hue.
     """
     size = face.size
     lab = blur(rgb_to_lab(image), 0.006 * size)
-    within = feather(inside, 0.16 * size) > 0.9
+    within = feather(inside, 0.14 * size) > 0.9
     colors = masked_blur(lab, within, 0.06 * size)
     known = blur(within.astype(np.float32), 0.06 * size) > 0.01
-    away = np.linalg.norm((lab - colors) / BESIDE, axis=-1)
-    other = (inside & ~within & known & (away > 1)).astype(np.uint8)
+    ratio = lab[..., 0] / np.maximum(colors[..., 0], 1)
+    hue = np.linalg.norm(lab[..., 1:] - colors[..., 1:] * np.clip(ratio, 0, 1.2)[..., None],
+                         axis=-1) / (np.linalg.norm(colors[..., 1:], axis=-1) + 5)
+    unlike = (ratio < DARKER) | (ratio > LIGHTER) | (hue > OTHER_HUE)
+    other = (inside & ~within & known & unlike).astype(np.uint8)
     k = max(1, round(0.01 * size))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
     other = cv2.morphologyEx(other, cv2.MORPH_OPEN, disc)
