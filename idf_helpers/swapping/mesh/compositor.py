@@ -33,7 +33,9 @@ BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of t
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
 GRAIN_GAIN, GRAIN_SHARE = (0.75, 1.6), 0.8
-NOISE, NOISE_SHARE, NOISE_LIMIT = 0.02, 0.7, 2.5  # chroma noise of the target, in its deviations
+NOISE, NOISE_SHARE, NOISE_LIMIT = 0.02, 0.9, 2.5  # chroma noise of the target, in its deviations
+DETAIL = 0.03  # detail whose strength is compared as a whole
+CONTRAST_FINE, DETAIL_GAIN = (1.2, 0.85), (0.6, 1.6)  # ratios target/result that are left, bounds
 FINE, FINE_SHARE = 0.5, 0.8  # in source pixels: detail that the source can't have
 ENLARGED = 1.2  # from here on it has too little
 GRAY = 3.0  # chroma up to which a picture is a gray one
@@ -82,7 +84,7 @@ def compose(pair: Aligned) -> np.ndarray:
     face = _eyes(pair, face)
     face[..., 0] += _grain(pair, face[..., 0], skin)
     face[..., 1:] += _chroma_noise(pair, skin)
-    return _within_range(pair, face)
+    return _within_range(pair, _of_equal_contrast(pair, face))
 
 
 def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
@@ -196,6 +198,28 @@ def _chroma_noise(pair: Aligned, skin) -> np.ndarray:
         return np.zeros_like(ab)
     most = NOISE_LIMIT * np.array([_deviation(fine[..., k][sure]) for k in (0, 1)], np.float32)
     return NOISE_SHARE * np.clip(fine, -most, most) * blur(skin, 0.01 * pair.size)[..., None]
+
+
+def _of_equal_contrast(pair: Aligned, face) -> np.ndarray:
+    """Return the face with its detail (without eyes, brows and mouth) about as strong as the
+    target's: lightness within CONTRAST_FINE of it, chroma at most as strong."""
+    bare = (1 - pair.brows) * (1 - pair.eyes) * (1 - blur(pair.lips, 0.01 * pair.size))
+    sure = (pair.weight > 0.3) & (bare > 0.5)
+    if sure.sum() < 64:
+        return face
+    own, mine = (x - masked_blur(x, pair.weight > 0.02, DETAIL * pair.size)
+                 for x in (pair.target, face))
+    ratio = _strength(own[..., 0][sure]) / _strength(mine[..., 0][sure])
+    low, high = CONTRAST_FINE
+    gain = np.clip(1 + (min(ratio / high, 1) - 1) + (max(ratio / low, 1) - 1), *DETAIL_GAIN)
+    color = min(1.0, 1.05 * _strength(own[..., 1:][sure]) / _strength(mine[..., 1:][sure]))
+    soft = blur(bare.astype(np.float32), 0.01 * pair.size)[..., None]
+    return face + soft * mine * (np.array([gain, color, color], np.float32) - 1)
+
+
+def _strength(values) -> float:
+    return float(np.sqrt((values**2).sum(-1).mean() if values.ndim > 1 else (values**2).mean())
+                 ) + 1e-3
 
 
 def _deviation(values) -> float:

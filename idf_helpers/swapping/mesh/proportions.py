@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from ...face import topology
+from ...face.head_model import FaceModel
 from ...face.landmarks import FaceLandmarks
 from ...face.shape_fit import FittedFace
 from .mesh_tracking import neighbor_mean
@@ -28,6 +30,7 @@ GAIN = 1.15  # smoothing and limits take some of the motion; this gives it back
 LIMIT = 0.15  # most that a point moves, share of the face's width
 SYMMETRIC = 0.25  # share of the other side's motion: what one side does alone is half believed
 DEPTH = 0.5  # share of the depth that is believed: one photo shows it badly
+RIDGE = 0.1  # of the fit of expressions to what is taken for shape
 
 
 def at_rest(points, fitted: FittedFace) -> np.ndarray:
@@ -56,6 +59,7 @@ def proportions(target, sources: Sequence, amount: float = 1.0, trust=None) -> n
     D = (1 - SYMMETRIC) * D + SYMMETRIC * D[topology.MIRROR] * (-1, 1, 1)
     D[:, 2] *= DEPTH
     D = 0.5 * D + 0.5 * neighbor_mean(D)
+    D -= (_expressive() @ D.reshape(-1)).reshape(-1, 3)
     # Lips go up or down as one: they must not open, or the target's own would show between them.
     D[topology.INNER_MOUTH, 1] = D[topology.INNER_MOUTH, 1].mean()
     D *= amount * GAIN
@@ -63,6 +67,18 @@ def proportions(target, sources: Sequence, amount: float = 1.0, trust=None) -> n
     most = LIMIT * width
     D *= most * np.tanh(length / most) / np.maximum(length, 1e-12)
     return D @ axes
+
+
+@cache
+def _expressive() -> np.ndarray:
+    """(1404, 1404): the part of a motion, in the axes of the head, that is an expression of mouth
+    and jaw. One photo leaves some of it in a shape, and a target would be seen to smile by it."""
+    model = FaceModel.load()
+    shapes = np.stack([e for n, e in zip(model.expression_names, model.expression, strict=True)
+                       if n in model.seen and n.startswith(("mouth", "jaw"))]).astype(np.float64)
+    E = shapes.reshape(len(shapes), -1).T
+    ridge = RIDGE * np.trace(E.T @ E) / len(shapes)
+    return E @ np.linalg.solve(E.T @ E + ridge * np.eye(len(shapes)), E.T)
 
 
 def moved_by(face: FaceLandmarks, motion) -> FaceLandmarks:
