@@ -12,53 +12,71 @@ from .exporting.config import MAX_RESOLUTION
 from .metrics import evaluate_scene
 from .reconstruction import load, method_of
 from .reconstruction.splats.graphdeco_folder import GraphdecoFolder
+from .runtime.files import write_json
 from .runtime.runs import read_manifest
 from .runtime.settings import check_range
 from .runtime.tables import Table
 from .scene import WHITE
 from .swapping import evaluate as swaps
+from .swapping.measure_table import side_by_side
+
+SWAPS = ("swap", "swap-video", "swap-image")
 
 
 def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Path | None = None,
-             resolution: int | None = None, source: str | Path | None = None,
-             arcface: str | Path | None = None) -> Table:
+             resolution: int | None = None,
+             source: str | Path | Sequence[str | Path] | None = None,
+             arcface: str | Path | None = None, json: str | Path | None = None) -> Table:
     """Measure swaps side by side, or trained scenes on the test views of their datasets.
 
     Args:
         runs: run folder of a swap or a scene, folder of graphdeco's train.py, or model file (.ply,
             .splat); several for one table of all.
         dataset: what to compare with; default: the one that the run was made from, which a model
-            file does not know. Of a video's swap the original video.
+            file does not know. Of a video's or picture's swap the original file.
         resolution: longer side in pixels; default: as the run was trained.
-        source: a swap's source photo, to measure how like it the faces became.
+        source: a swap's source photo, to measure how like it the faces became; all of them, where
+            it was made with several.
         arcface: ONNX file of a recognizer; default: the download of that name, where it is there.
+        json: file to write every figure to, also those that the table sums up.
 
-    Returns the table: a scene view by view, several by their means. IdfError where swaps and scenes
-    are mixed, or what to compare with is gone.
+    Returns the table: a scene view by view, several by their means; `Table.records` has what `json`
+    is given. IdfError where swaps and scenes are mixed, or what to compare with is gone.
     """
+    table = _table(runs, dataset, resolution, source, arcface)
+    if json is not None:
+        write_json(Path(json), table.records)
+    return table
+
+
+def _table(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Path | None,
+           resolution: int | None, source: str | Path | Sequence[str | Path] | None,
+           arcface: str | Path | None) -> Table:
     runs = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
     if not runs:
         raise IdfError("There is nothing to measure", "no run folder", "idf eval RUN")
-    swapped = [r for r in runs if _manifest(r).get("stage") in ("swap", "swap-video")]
+    swapped = [r for r in runs if _manifest(r).get("stage") in SWAPS]
     if swapped and len(swapped) < len(runs):
         raise IdfError("Swaps and scenes have no measures in common",
                        f"{len(swapped)} swaps of {len(runs)} folders", "give runs of one kind")
-    if swapped:
-        rows, notes = swaps.side_by_side([row for r in runs for row in evaluate_run(
-            r, dataset, resolution, source, arcface)])
-        return Table(rows, notes=notes)
-    if source is not None or arcface is not None:
+    if not swapped and (source is not None or arcface is not None):
         raise IdfError("A source photo and a recognizer are for swaps", str(source or arcface),
                        "leave them out for a trained scene")
-    if len(runs) == 1:
-        return Table(evaluate_run(runs[0], dataset, resolution))
-    means = [evaluate_run(r, dataset, resolution)[-1] for r in runs]
-    return Table([{"run": str(r)} | {k: v for k, v in mean.items() if k != "view"}
-                  for r, mean in zip(runs, means, strict=True)])
+    records = [evaluate_run(r, dataset, resolution, source, arcface) for r in runs]
+    if swapped:
+        rows, notes = side_by_side([row for rows in records for row in rows])
+    elif len(runs) == 1:
+        rows, notes = records[0], []
+    else:
+        rows, notes = [{"run": str(r)} | {k: v for k, v in rows[-1].items() if k != "view"}
+                       for r, rows in zip(runs, records, strict=True)], []
+    return Table(rows, notes=notes, records=[
+        {"run": str(r)} | row for r, rows in zip(runs, records, strict=True) for row in rows])
 
 
 def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
-                 resolution: int | None = None, source: str | Path | None = None,
+                 resolution: int | None = None,
+                 source: str | Path | Sequence[str | Path] | None = None,
                  arcface: str | Path | None = None) -> list[dict]:
     """Return the rows of one run: of a scene one for each test view and their mean, of a swap one.
 
@@ -69,11 +87,13 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
     if not run.exists():
         raise IdfError(f"{run} does not exist", "no such file or folder",
                        "give a run folder or a .ply file")
-    if manifest.get("stage") == "swap-video":
+    if manifest.get("stage") in ("swap-video", "swap-image"):
+        kind = manifest["stage"].removeprefix("swap-").replace("image", "picture")
         if dataset is None:
-            raise IdfError(f"{run} is the swap of a video, which it does not keep", "no original",
-                           "name the original with --dataset VIDEO")
-        return [swaps.evaluate_video(run, dataset, source=source, arcface=arcface)]
+            raise IdfError(f"{run} is the swap of a {kind}, which it does not keep", "no original",
+                           f"name the original with --dataset {kind.upper()}")
+        measured = swaps.evaluate_video if kind == "video" else swaps.evaluate_image
+        return [measured(run, dataset, source=source, arcface=arcface)]
     graphdeco = GraphdecoFolder.find(run) if run.is_dir() and not manifest else None
     folder = dataset or (graphdeco.source if graphdeco
                          else manifest.get("inputs", {}).get("folder"))

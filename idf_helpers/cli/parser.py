@@ -148,7 +148,7 @@ def typed(hint) -> Any:
     if get_origin(hint) in (typing.Union, types.UnionType):
         sides = [s for s in get_args(hint) if s is not type(None)]
         if any(get_origin(side) is Sequence for side in sides):
-            return tuple[Path, ...]
+            return tuple[Path, ...] | None if type(None) in get_args(hint) else tuple[Path, ...]
         if Path in sides and len(sides) > 1:
             return Path | None if type(None) in get_args(hint) else Path
         for side in sides:

@@ -131,7 +131,10 @@ def rotation(vector) -> np.ndarray:
 def _start(p, v, f, c) -> np.ndarray:
     """Return a closed-form pose (SQPnP, Terzakis and Lourakis 2020) in OpenGL axes."""
     K = np.array([[f[0], 0, c[0]], [0, f[1], c[1]], [0, 0, 1.0]])
-    ok, r, t = cv2.solvePnP(v, p, K, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        ok, r, t = cv2.solvePnP(v, p, K, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error:  # all points in one place
+        ok = False
     if not ok or not np.isfinite(r).all() or not np.isfinite(t).all():
         raise IdfError("No pose of a head explains these landmarks", "no solution",
                        "check that they belong to one face and to this camera")

@@ -54,14 +54,18 @@ def fit_picture(face: FaceLandmarks, width: int, height: int) -> FittedFace:
 
     Raises IdfError where no pose of a head explains the landmarks.
     """
-    model = FaceModel.load()
-    fov = 2 * np.degrees(np.arctan(np.tan(np.radians(FOV) / 2) * width / max(width, height)))
-    lens = Lens.of(fov, width, height)
+    model, lens = FaceModel.load(), guessed_lens(width, height)
     xy = np.asarray(face.xy, np.float64)
     _, neutral, turned, _ = fit_shape(xy[None], lens, model, 3)
     fitter = FrameFitter(model, lens, neutral, turned)
     pose, weights, errors = fitter.fit(xy)
     return FittedFace(pose, weights, fitter, errors)
+
+
+def guessed_lens(width: int, height: int) -> Lens:
+    """Return the lens of a picture, pixels, of whose camera nothing is known."""
+    fov = 2 * np.degrees(np.arctan(np.tan(np.radians(FOV) / 2) * width / max(width, height)))
+    return Lens.of(fov, width, height)
 
 
 def fit_shape(xy, lens: Lens, model: FaceModel, rounds: int = 6,

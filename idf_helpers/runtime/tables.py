@@ -11,11 +11,13 @@ class Table:
 
     rows: dicts of text and numbers; None leaves a cell empty. columns: which, and in which order;
     None = all. notes: lines below the table. limit: rows that a notebook shows of a longer one.
+    records: what the rows were made from, plain values that JSON can hold; None = the rows.
     """
 
     def __init__(self, rows: Iterable[dict], columns: Sequence[str] | None = None,
-                 notes: Iterable[str] = (), limit: int = 40):
+                 notes: Iterable[str] = (), limit: int = 40, records: list | None = None):
         self.rows, self.notes, self.limit = list(rows), list(notes), limit
+        self.records = self.rows if records is None else records
         self.columns = list(columns or dict.fromkeys(k for row in self.rows for k in row))
 
     def cells(self) -> list[list[str]]:

@@ -1,12 +1,12 @@
 """Measures of a finished swap, beside the pictures it was made from.
 
 Geometry, consistency and what must not change are measured without any weights. Who the face looks
-like needs a recognizer (an ArcFace ONNX, `idf download arcface`); without one that is said.
+like, and how different a picture looks, need networks (`idf download identity`, `lpips`,
+`arcface`); without one that is said.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,55 +15,25 @@ import numpy as np
 from ..data import samples
 from ..data.clips import index_video, read_frames
 from ..data.dataset import Dataset, Frame
+from ..data.media import read_image
 from ..errors import IdfError, shorten
-from ..face.landmarks import LandmarkDetector
+from ..face.frame_fitter import Lens
 from ..face.mesh import FaceMesh, vertex_normals
-from ..runtime import download
-from ..runtime.files import read_record, sha256_bytes, sha256_file
+from ..face.shape_fit import guessed_lens
+from ..runtime.files import read_record, sha256_bytes, sha256_file, stable_hash
 from ..runtime.progress import Reporter
 from ..runtime.runs import read_manifest
+from .frame_measures import NEAR, FrameMeasures, Networks
+from .job import photo_bytes
 from .mesh.mesh_tracking import Tracks
 from .mesh.uv_atlas import head_axes
-from .metrics import (
-    border_edges,
-    color_spread,
-    eye_opening,
-    hog_similarity,
-    landmark_error,
-    mouth_opening,
-    opening_correlation,
-    visible_points,
-)
-from .neural.model_files import RECOGNIZER
-from .neural.onnx_swap import Embedder, recognizer_net
+from .metrics import border_edges, color_spread, visible_points
 from .source import SourceFace, load_source
 from .uv_method import MESH_FILE, TRACKS_FILE, fit_views
 
-NEAR, FRONTAL = 60.0, 30.0  # degrees of yaw
 # Beyond it no face is seen; a fitted mesh may still paint the strip of a cheek that shows.
 BACK, BACK_OF_MESH = 110.0, 155.0
 MOST_FRAMES = 400  # measured, spread over the run
-
-# The measures in the order of the table, with what they are.
-MEASURES = {
-    "views": "frames measured", "swapped": "of them swapped",
-    "lost_near": f"not swapped within {NEAR:.0f} deg, %",
-    "false_faces": "swapped where no face is seen, from behind",
-    "landmark_error": "landmarks moved, mean, % of eye distance",
-    "landmark_error_p95": "landmarks moved, 95th percentile, %",
-    "refound": "face found again in swapped frames, %",
-    "mouth_correlation": "mouth opening, correlation with the target's",
-    "eye_correlation": "eye opening, correlation with the target's",
-    "color_spread_original": "color from view to view, levels, before",
-    "color_spread_swapped": "color from view to view, levels, after",
-    "changed_pixels": "share of pixels changed",
-    "outside_mask": "pixels changed outside the mask", "alpha_changed": "alpha values changed",
-    "hog_before": "inner face like the source (HOG cosine), before",
-    "hog_after": "inner face like the source (HOG cosine), after",
-    "identity_before": "recognized as the source (cosine), before",
-    "identity_after": "recognized as the source (cosine), after",
-    "retrieval": "nearer to the source than to the target, % of frames",
-}
 
 
 def evaluate_swap(original: list[Frame], swapped: list[Frame], vertices: np.ndarray,
@@ -100,88 +70,14 @@ def head_yaws(frames: Sequence[Frame], vertices: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(d @ left, d @ front))
 
 
-class FrameMeasures:
-    """The measures of single frames, gathered by name in `values`.
-
-    photo: the source, None = not known. recognizer: (image, face) -> embedding, or None.
-    """
-
-    def __init__(self, photo: SourceFace | None, recognizer):
-        self.photo, self.recognizer, self.detector = photo, recognizer, LandmarkDetector()
-        self.values: dict[str, list] = defaultdict(list)
-
-    def add(self, before, after, swapped: bool, yaw: float) -> bool:
-        """Measure one frame before and after; return whether its original shows a face.
-
-        yaw: degrees, NaN where it is not known; then the frame counts as near to the front.
-        """
-        found, values = self.detector.detect(before), self.values
-        if not swapped:
-            return bool(found)
-        values["changed"].append(float((before != after).any(axis=2).mean()))
-        if before.shape[2] == 4:
-            values["alpha"].append(int((before[..., 3] != after[..., 3]).sum())
-                                   if after.shape[2] == 4 else before[..., 3].size)
-        if not found or abs(yaw) > NEAR:
-            return bool(found)
-        again = self.detector.detect(after)
-        values["refound"].append(bool(again))
-        if not again:
-            return True
-        old, new = found[0], again[0]
-        values["error"].append(landmark_error(old, new))
-        values["mouth"].append((mouth_opening(old), mouth_opening(new)))
-        values["eyes"].append((eye_opening(old), eye_opening(new)))
-        if self.photo is not None and not abs(yaw) > FRONTAL:
-            values["hog"].append([hog_similarity(image, face.points, self.photo.image,
-                                                 self.photo.landmarks.points)
-                                  for image, face in ((before, old), (after, new))])
-            if self.recognizer is not None:
-                values["embedding"].append((self.recognizer(before, old),
-                                            self.recognizer(after, new)))
-        return True
-
-    def row(self, run: Path, report: dict, swapped, near, unseen, notes: dict) -> dict:
-        """Return the part of a row that all swaps have. swapped, near, unseen: (N,) bool."""
-        errors = self.values["error"]
-        out = {"run": run.name, "backend": str(report.get("backend", "?")), "views": len(swapped),
-               "swapped": int(swapped.sum()),
-               "lost_near": _percent(~swapped[near]),
-               "false_faces": int((swapped & unseen).sum()),
-               "landmark_error": _round(100 * np.mean(errors)) if errors else None,
-               "landmark_error_p95": _round(100 * np.percentile(errors, 95)) if errors else None,
-               "refound": _percent(self.values["refound"])}
-        for name, part in (("mouth", "mouth of the target keeps"),
-                           ("eye", "eyes of the target keep")):
-            key = f"{name}_correlation"
-            out[key] = _round(opening_correlation(self.values[part.split()[0]]))
-            if out[key] is None:
-                notes[key] = f"the {part} still"
-        return out | self.likeness()
-
-    def likeness(self) -> dict:
-        """Return how like the source the faces were and are; None where nothing was measured."""
-        names = ("hog_before", "hog_after", "identity_before", "identity_after", "retrieval")
-        out: dict = dict.fromkeys(names)
-        if hog := self.values["hog"]:
-            out["hog_before"], out["hog_after"] = (_round(v) for v in np.mean(hog, axis=0))
-        if embeddings := self.values["embedding"]:
-            source = _unit(self.recognizer(self.photo.image, self.photo.landmarks))
-            was, now = (_unit(np.stack(e)) for e in zip(*embeddings, strict=True))
-            own = _unit(was.mean(0))
-            out["identity_before"] = _round(float((was @ source).mean()))
-            out["identity_after"] = _round(float((now @ source).mean()))
-            out["retrieval"] = _percent(now @ source > now @ own)
-        return out
-
-
 def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> dict:
-    """Return the measures of a swap of `data`, by the names of MEASURES.
+    """Return the measures of a swap of `data`, by the names of `measure_table.MEASURES`.
 
-    run: its run folder. source: the source photo (path or bytes), None = a bundled one where the
-    hash is its. arcface: an ONNX recognizer, None = the download `arcface` where it is there. What
-    could not be measured is None, and `notes` has the reason by the measure's name. IdfError:
-    frames that are missing, another photo than the run's.
+    run: its run folder. source: the source photo or photos (paths or bytes), None = a bundled one
+    where the hash is its. arcface: an ONNX recognizer, None = the download `arcface` where it is
+    there. `by_yaw` has the means of BINNED in each of YAW_BINS. What could not be measured is None,
+    and `notes` has the reason by the measure's name. IdfError: frames that are missing, another
+    photo than the run's.
     """
     run, notes = Path(run), {}
     after = {f.name: f for f in Dataset.open(run).frames}
@@ -199,14 +95,15 @@ def evaluate(run: Path, data: Dataset, source=None, arcface=None) -> dict:
     known = mesh is not None
     yaws = head_yaws([a for a, _ in pairs], mesh.vertices) if known else np.full(len(pairs), np.nan)
     swapped = np.array([rows.get(a.name, {}).get("status") == "swapped" for a, _ in pairs])
-    visible = np.array([measures.add(a.image(), b.image(), s, yaw)
+    visible = np.array([measures.add(a.image(), b.image(), s, yaw, lens_of(a.camera))
                         for (a, b), s, yaw in zip(pairs, swapped, yaws, strict=True)], bool)
     back = BACK_OF_MESH if (run / MESH_FILE).is_file() else BACK
-    out = measures.row(run, report, swapped, np.abs(yaws) <= NEAR if known else visible,
+    out = measures.row(run, str(report.get("backend", "?")), swapped,
+                       np.abs(yaws) <= NEAR if known else visible,
                        np.abs(yaws) >= back if known else ~visible, notes)
     out |= _consistency(pairs, mesh, data, notes, run)
     changed = measures.values["changed"]
-    return out | {"changed_pixels": _round(float(np.mean(changed)), 4) if changed else 0.0,
+    return out | {"changed_pixels": round(float(np.mean(changed)), 4) if changed else 0.0,
                   "outside_mask": _outside([rows.get(a.name, {}) for a, _ in pairs], notes),
                   "alpha_changed": sum(measures.values["alpha"]), "notes": notes}
 
@@ -233,11 +130,12 @@ def evaluate_video(run: Path, video, source=None, arcface=None) -> dict:
         done[row["from"]:row["to"] + 1] = row["status"] == "swapped"
     measures, step = _measures(run, source, arcface, notes), -(-len(index) // MOST_FRAMES)
     visible = np.array([  # an odd size was padded
-        measures.add(a, b[:a.shape[0], :a.shape[1]], done[i], np.nan)
+        measures.add(a, b[:a.shape[0], :a.shape[1]], done[i], np.nan,
+                     guessed_lens(a.shape[1], a.shape[0]))
         for i, (a, b) in enumerate(zip(read_frames(video, index), read_frames(result, found),
                                        strict=True)) if i % step == 0])
     notes["lost_near"] = "yaw is not known; frames that show a face count"
-    out = measures.row(run, report, done[::step], visible, ~visible, notes)
+    out = measures.row(run, str(report.get("backend", "?")), done[::step], visible, ~visible, notes)
     spread = ("color_spread_original", "color_spread_swapped")
     pixels = ("changed_pixels", "outside_mask", "alpha_changed")
     notes |= dict.fromkeys(spread, "the face moves")
@@ -245,9 +143,47 @@ def evaluate_video(run: Path, video, source=None, arcface=None) -> dict:
     return out | dict.fromkeys(spread + pixels) | {"notes": notes}
 
 
-def _measures(run: Path, source, arcface, notes: dict) -> FrameMeasures:
-    photo = _source_of(run, source, notes)
-    return FrameMeasures(photo, _recognizer(arcface, photo, notes))
+def evaluate_image(run: Path, picture, source=None, arcface=None) -> dict:
+    """Return the measures of a swap of one picture; picture: the original's path.
+
+    Of several faces that was measured which changed most. What needs several views is not measured.
+    IdfError: another picture than the run's.
+    """
+    run, picture, notes = Path(run), Path(picture), {}
+    before, manifest = read_image(picture), read_manifest(run)
+    if sha256_file(picture) != manifest["inputs"].get("picture_sha256"):
+        raise IdfError(f"{picture} is not the picture that {run} was made from",
+                       "another file by its hash", "give the original with --dataset PICTURE")
+    after = read_image(run / f"{picture.stem}.png")
+    if after.shape[:2] != before.shape[:2]:
+        raise IdfError(f"{run / picture.stem}.png has another size than {picture}",
+                       f"{after.shape[1]}x{after.shape[0]}, not {before.shape[1]}x"
+                       f"{before.shape[0]}", "run the swap again")
+    channels = min(after.shape[2], before.shape[2])  # a swap may drop an alpha that hides nothing
+    before, after = before[..., :channels], after[..., :channels]
+    measures = _measures(run, source, arcface, notes, zoom=True)
+    visible = np.array([measures.add(before, after, True, np.nan,
+                                     guessed_lens(before.shape[1], before.shape[0]))])
+    notes["lost_near"] = "a picture that is not swapped leaves no run"
+    out = measures.row(run, str(manifest.get("backend", "?")), np.ones(1, bool), visible, ~visible,
+                       notes)
+    still = ("mouth_correlation", "eye_correlation", "color_spread_original",
+             "color_spread_swapped")
+    notes |= dict.fromkeys(still, "one picture only")
+    notes["outside_mask"] = "the run of a picture keeps no mask"
+    return out | dict.fromkeys((*still, "outside_mask", "lost_near")) | {
+        "changed_pixels": round(measures.values["changed"][0], 4),
+        "alpha_changed": sum(measures.values["alpha"]), "notes": notes}
+
+
+def lens_of(camera) -> Lens:
+    """Return the lens of a camera, pixels."""
+    return Lens(*map(float, (camera.fx, camera.fy, camera.cx, camera.cy)))
+
+
+def _measures(run: Path, source, arcface, notes: dict, zoom: bool = False) -> FrameMeasures:
+    photos = _sources_of(run, source)
+    return FrameMeasures(photos, Networks.here(arcface, notes), zoom)
 
 
 def _outside(rows: list[dict], notes: dict) -> int | None:
@@ -257,11 +193,6 @@ def _outside(rows: list[dict], notes: dict) -> int | None:
         notes["outside_mask"] = "the run's report has no counts; run the swap again"
         return None
     return int(sum(counts))
-
-
-def _unit(e: np.ndarray) -> np.ndarray:
-    e = np.asarray(e, np.float64)
-    return e / np.maximum(np.linalg.norm(e, axis=-1, keepdims=True), 1e-12)
 
 
 def _consistency(pairs, mesh, data: Dataset, notes: dict, run: Path) -> dict:
@@ -292,59 +223,22 @@ def _mesh_of(run: Path, data: Dataset, notes: dict) -> FaceMesh | None:
         return None
 
 
-def _source_of(run: Path, source, notes: dict) -> SourceFace | None:
-    wanted = read_manifest(run)["inputs"].get("source_sha256")
+def _sources_of(run: Path, source) -> tuple[SourceFace, ...]:
+    """Return the faces of the run's source photos; () = not given, and none that is bundled."""
+    manifest = read_manifest(run)
+    wanted = manifest["inputs"].get("source_sha256")
     if source is None:
         bundled = {}
         if samples.root().is_dir():
             bundled = {sha256_bytes(p.read_bytes()): p for p in map(samples.photo, samples.PHOTOS)}
         if wanted not in bundled:
-            notes["hog_after"] = notes["identity_after"] = "give the source photo with --source"
-            return None
+            return ()
         source = bundled[wanted]
-    face = load_source(source, face=read_manifest(run)["config"].get("face"))
-    content = bytes(source) if isinstance(source, (bytes, bytearray)) else Path(source).read_bytes()
-    if sha256_bytes(content) != wanted:
+    given = list(source) if isinstance(source, (list, tuple)) else [source]
+    hashes = [sha256_bytes(photo_bytes(s)) for s in given]
+    if wanted != (hashes[0] if len(hashes) == 1 else stable_hash(hashes)):
         raise IdfError(f"The photo given with --source is not that of {run}",
-                       "another file by its hash", "give the photo that the swap was made with")
-    return face
-
-
-def _recognizer(arcface, photo, notes: dict):
-    """(image, face) -> embedding, or None and the reason."""
-    if photo is None:
-        return None
-    if arcface is None and not download.is_present(RECOGNIZER):
-        notes["identity_after"] = "no recognizer: --arcface FILE.onnx, or idf download " \
-            f"{RECOGNIZER.name} ({RECOGNIZER.license})"
-        return None
-    net = recognizer_net(arcface)
-    net.open()
-    return Embedder(net)
-
-
-def _percent(values) -> float | None:
-    return round(100 * float(np.mean(values)), 2) if len(values) else None
-
-
-def _round(value, digits: int = 3) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), digits)
-
-
-def side_by_side(rows: list[dict]) -> tuple[list[dict], list[str]]:
-    """Return rows of several runs as a table with a line for each measure and a column for each
-    run, and the lines beneath it: what was not measured, and why."""
-    names = []
-    for row in rows:
-        name = f"{row['run']} ({row['backend']})"
-        names.append(name if name not in names else f"{name} {len(names)}")
-    table = [{"measure": words, **{n: "not measured" if row[key] is None else row[key]
-                                   for n, row in zip(names, rows, strict=True)}}
-             for key, words in MEASURES.items()]
-    said: dict[str, list[str]] = {}
-    for name, row in zip(names, rows, strict=True):
-        for key, why in row["notes"].items():
-            said.setdefault(f"{MEASURES[key]}: not measured: {why}" if row[key] is None
-                            else f"{MEASURES[key]}: {why}", []).append(name)
-    return table, [text if len(runs) == len(rows) else f"{', '.join(runs)}: {text}"
-                   for text, runs in said.items()]
+                       "another file by its hash",
+                       "give the photo that the swap was made with; all of them, in their order, "
+                       "where it was made with several")
+    return tuple(load_source(s, face=manifest["config"].get("face")) for s in given)

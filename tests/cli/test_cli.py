@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -149,11 +150,19 @@ def test_swap_a_dataset_and_a_picture_then_evaluate(small_head, tmp_path, capsys
     main(["eval", str(out)])
     said = capsys.readouterr().out
     assert "swapped (uv)" in said and "landmarks moved, mean, % of eye distance" in said
-    assert "not measured: no recognizer" in said
+    assert "not measured: " in said and "no recognizer; name one with --arcface" in said
     main(["swap", str(small_head / "test/r_0.png"), "--source", str(samples.photo("C")), "--out",
           str(tmp_path / "one"), "--backend", "mesh"])
     written = tmp_path / "one/r_0.png"
     assert str(written) in capsys.readouterr().out and verify(written).synthetic
+    main(["eval", str(tmp_path / "one"), "--dataset", str(small_head / "test/r_0.png"),
+          "--json", str(tmp_path / "figures.json")])
+    said = capsys.readouterr().out
+    row, = json.loads((tmp_path / "figures.json").read_text())
+    bin_, = [b for b in row["by_yaw"].values() if b["faces"]]
+    assert row["run"] == "one" and bin_["faces"] == 1 and 0 < bin_["pose_error"] < 10
+    assert f"{bin_['pose_error']:.3f}" in said
+    assert "idf download identity" in row["notes"]["identity_source"]
 
 
 def test_download_lists_and_takes_from_a_folder(tmp_path, capsys, monkeypatch):

@@ -10,27 +10,38 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.evaluation import evaluate as measure
 from idf_helpers.evaluation import evaluate_run
-from idf_helpers.face.landmarks import FaceLandmarks
+from idf_helpers.face.frame_fitter import Lens
+from idf_helpers.face.identity import IdentityNet
+from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
 from idf_helpers.face.mesh import FaceMesh
+from idf_helpers.perceptual import Lpips
+from idf_helpers.runtime import download
 from idf_helpers.runtime.files import read_json, write_json
+from idf_helpers.swapping import frame_measures
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset
-from idf_helpers.swapping.evaluate import (
-    MEASURES,
+from idf_helpers.swapping.evaluate import _outside, evaluate, head_yaws
+from idf_helpers.swapping.frame_measures import (
+    BINNED,
+    YAW_BINS,
     FrameMeasures,
-    _outside,
-    evaluate,
-    head_yaws,
-    side_by_side,
+    FramePair,
+    Networks,
+    face_square,
 )
+from idf_helpers.swapping.image import swap_image
+from idf_helpers.swapping.measure_table import MEASURES, figures_by_yaw, side_by_side
 from idf_helpers.swapping.metrics import (
     eye_opening,
     landmark_error,
     mouth_opening,
     opening_correlation,
 )
+from idf_helpers.swapping.source import load_source
 from idf_helpers.swapping.uv_method import MESH_FILE
 from tests.fixtures.heads import NEAR
+from tests.fixtures.identity import write_recognizer
+from tests.fixtures.lpips import write_lpips
 
 from .neural import tiny_onnx
 
@@ -58,11 +69,23 @@ def test_swaps_side_by_side(runs, measured):
     assert 0 < mesh["landmark_error"] < 3 and 0 < uv["landmark_error"] < 6
     assert uv["hog_after"] > uv["hog_before"] and mesh["refound"] > 90
     assert mesh["landmark_error"] <= mesh["landmark_error_p95"]
+    yaws = np.abs(head_yaws(runs[0].frames, FaceMesh.load(runs[1] / MESH_FILE).vertices))
+    for row in measured:
+        near, middle, side = row["by_yaw"].values()
+        assert (near["faces"], middle["faces"]) == ((yaws < 30).sum(),
+                                                    ((yaws >= 30) & (yaws < 60)).sum())
+        assert near["faces"] + middle["faces"] + side["faces"] <= row["swapped"]
+        assert 0 <= near["pose_error"] < 8 and 0 <= near["lips_error"] < 4
+        assert near["identity_target"] is None is near["lpips_target"]
     table, notes = side_by_side(measured)
-    assert [set(line) for line in table] == [{"measure", "uv (uv)", "mesh (mesh)"}] * len(MEASURES)
-    assert any("not measured: no recognizer" in n and "idf download arcface" in n for n in notes)
-    identity = next(line for line in table if line["measure"].startswith("recognized as"))
-    assert identity["uv (uv)"] == "not measured"
+    assert all(set(line) == {"measure", "uv (uv)", "mesh (mesh)"} for line in table)
+    words = [line["measure"].strip() for line in table]
+    assert "nearer to the source than to the target, % of them" not in words  # nothing measured it
+    assert MEASURES["landmark_error"] in words and BINNED["pose_error"] in words
+    for name in ("arcface", "identity", "lpips"):  # but each is named, with what to type
+        assert any(n.startswith("not measured: ") and f"idf download {name}" in n for n in notes)
+    cells = next(line for line in table if line["measure"].strip() == BINNED["pose_error"])
+    assert cells["uv (uv)"].split(" | ")[0] == f"{uv['by_yaw']['0-30']['pose_error']:.3f}"
 
 
 def test_as_text_from_the_command_line(runs, measured, monkeypatch):
@@ -117,29 +140,111 @@ def test_reports_of_before_say_nothing_of_the_outside():
         notes["outside_mask"]
 
 
-def test_identity_with_a_recognizer(runs, tmp_path):
+def test_networks_that_are_here(runs, tmp_path, monkeypatch):
+    """Tiny ones of the same formats; what they say is checked where they are."""
+    write_recognizer(tmp_path / "identity")
+    write_lpips(tmp_path / "lpips")
+    monkeypatch.setattr(frame_measures, "IdentityNet", lambda: IdentityNet(tmp_path / "identity"))
+    monkeypatch.setattr(frame_measures, "Lpips", lambda: Lpips(tmp_path / "lpips"))
+    look = download.path
+    monkeypatch.setattr(download, "path", lambda model: tmp_path / model.name
+                        if model.name in ("identity", "lpips") else look(model))
     net = tiny_onnx.recognizer(tmp_path / "embed.onnx")
-    row = evaluate(runs[1], runs[0], arcface=net)
-    assert -1 <= row["identity_after"] <= 1 and row["identity_before"] != row["identity_after"]
-    assert 0 <= row["retrieval"] <= 100 and "identity_after" not in row["notes"]
+    data, run, _ = runs
+    row = evaluate(run, data, arcface=net)
+    near = row["by_yaw"]["0-30"]
+    assert near["faces"] > 0 and not [k for k in BINNED if near[k] is None]
+    assert -1 <= near["arcface_source"] <= 1 and near["arcface_source"] != near["arcface_before"]
+    assert 0 < near["lpips_target"] and 0 < near["identity_target"]
+    assert 0 <= row["retrieval"] <= 100 and 0 <= row["same_person"] <= 100
+    assert not set(row["notes"]) & {*BINNED, "retrieval", "same_person"}
+    # one frame by hand
+    after = {f.name: f for f in Dataset.open(run).frames}
+    frame = next(f for f in data.frames if abs(head_yaws([f], FaceMesh.load(
+        run / MESH_FILE).vertices)[0]) < 15)
+    measures = FrameMeasures([load_source(samples.photo("C"))], Networks.here(net, {}))
+    pictures = frame.image(), after[frame.name].image()
+    measures.add(*pictures, True, 0.0, Lens.of(30, *frame.image().shape[1::-1]))
+    (pair,), identity = measures.pairs, IdentityNet(tmp_path / "identity")
+    photo = load_source(samples.photo("C"))
+    s, t, r = (identity.embed(i, f) for i, f in (
+        (photo.image, photo.landmarks), *zip(pictures, (pair.old, pair.new), strict=True)))
+    assert pair.values["identity_source"] == pytest.approx(np.linalg.norm(r - s))
+    assert pair.values["identity_target"] == pytest.approx(np.linalg.norm(r - t))
+    assert pair.values["identity_before"] == pytest.approx(np.linalg.norm(t - s))
+    assert pair.values["lpips_target"] == pytest.approx(Lpips(tmp_path / "lpips")(
+        *(face_square(i, pair.old) for i in pictures)))
     tiny_onnx.swapper(tmp_path / "other.onnx", 64)
     with pytest.raises(IdfError, match="other inputs"):
-        evaluate(runs[1], runs[0], arcface=tmp_path / "other.onnx")
+        evaluate(run, data, arcface=tmp_path / "other.onnx")
 
 
-def test_identity_by_hand():
-    """The target at right angles to the source; after the swap half way, and once all the way."""
-    e = np.eye(3)
-    photo = SimpleNamespace(image=None, landmarks=None)
-    measures = FrameMeasures(photo, lambda image, face: 5 * e[0])
-    measures.values |= {"hog": [(0.5, 0.7)] * 2,
-                        "embedding": [(2 * e[1], e[0] + 0.9 * e[1]), (e[1], 3 * e[0])]}
-    out = measures.likeness()
-    cosine = 1 / np.hypot(1, 0.9)
-    assert out == {"hog_before": 0.5, "hog_after": 0.7, "identity_before": 0.0,
-                   "identity_after": pytest.approx((cosine + 1) / 2, abs=1e-3), "retrieval": 100.0}
-    measures.values["embedding"][0] = (e[1], 0.9 * e[0] + e[1])
-    assert measures.likeness()["retrieval"] == 50.0
+def test_damaged_weights_are_named(tmp_path, monkeypatch):
+    write_recognizer(tmp_path / "identity")  # another hash than the pinned one
+    look, notes = download.path, {}
+    monkeypatch.setenv("IDF_IDENTITY", "")
+    monkeypatch.setattr(download, "_folder", lambda model: tmp_path / model.name)
+    assert look is download.path
+    assert Networks.here(None, notes).identity is None
+    assert notes["identity_source"] == notes["retrieval"]
+    assert "is damaged: idf download identity" in notes["identity_source"]
+    assert "is not downloaded: idf download lpips" in notes["lpips_target"]
+
+
+def pair(yaw, **values):
+    return FramePair(None, None, None, yaw, values)
+
+
+def test_means_in_bins_of_yaw():
+    measures = FrameMeasures((), Networks())
+    measures.pairs = [pair(-10, identity_source=0.4, identity_target=0.7, lips_error=1.0),
+                      pair(29.9, identity_source=0.7, identity_target=0.6, lips_error=2.0),
+                      pair(-30, identity_source=0.9, identity_target=0.1), pair(60, pose_error=3.0),
+                      pair(90, pose_error=4.0), pair(95, pose_error=100.0)]
+    bins = measures.by_yaw()
+    assert list(bins) == list(YAW_BINS) and [b["faces"] for b in bins.values()] == [2, 1, 2]
+    assert bins["0-30"]["identity_source"] == pytest.approx(0.55)
+    assert bins["0-30"]["lips_error"] == 1.5 and bins["30-60"]["lips_error"] is None
+    assert bins["60-90"]["pose_error"] == 3.5 and bins["30-60"]["identity_target"] == 0.1
+    out = measures.likeness()  # within 30 degrees, 30 included
+    assert out["same_person"] == pytest.approx(100 / 3, abs=0.01) == out["retrieval"]
+
+
+def test_of_several_photos_the_nearest_counts():
+    photos = [SimpleNamespace(image=name, landmarks=None) for name in "ab"]
+    where = {"a": [1.0, 0, 0], "b": [0, 1.0, 0], "was": [0, 0, 1.0], "is": [0.8, 0.6, 0]}
+    measures = FrameMeasures(photos, Networks(*[lambda image, face: np.array(where[image])] * 2))
+    out = measures._compared("was", "is", None, None)
+    assert out["identity_source"] == pytest.approx(np.hypot(0.2, 0.6))
+    assert out["identity_target"] == pytest.approx(np.sqrt(2)) == out["identity_before"]
+    assert out["arcface_source"] == pytest.approx(0.8) and out["arcface_before"] == 0
+
+
+def test_of_several_faces_that_is_measured_which_changed(photos):
+    """Two heads in one picture; the right one is swapped, though the left is found first."""
+    left, right, other = (media.read_image(samples.photo(n))[..., :3] for n in ("B", "C", "B"))
+    before, after = (np.concatenate([left, r], 1) for r in (right, other))
+    measures = FrameMeasures((), Networks())
+    assert measures.add(before, after, True, np.nan, Lens.of(40, *before.shape[1::-1]))
+    assert measures.pairs[0].old.box[0] > left.shape[1] * 0.9
+    assert measures.pairs[0].new.box[0] > left.shape[1] * 0.9
+    gone = after.copy()
+    gone[:, left.shape[1]:] = 127
+    assert measures.add(before, gone, True, np.nan, Lens.of(40, *before.shape[1::-1]))
+    assert len(measures.pairs) == 1 and measures.values["refound"] == [True, False]
+
+
+def test_the_square_around_a_face():
+    image = np.zeros((200, 300, 4), np.uint8)
+    image[50:150, 100:200] = (200, 0, 0, 255)
+    points = np.zeros((468, 3))
+    points[::2], points[1::2] = (100, 50, 0), (200, 150, 0)
+    square = face_square(image, face(points))
+    assert square.shape == (256, 256, 3)
+    assert (square[128, 128] == (200, 0, 0)).all() and (square[5, 5] == 128).all()
+    assert abs((square[128, :, 1] == 0).mean() - 2 / 3) < 0.02  # of 150 pixels, 100 are face
+    cut = face_square(image[:, :160], face(points))
+    assert cut.shape == (256, 256, 3) and (cut[128, -1] == (200, 0, 0)).all()
 
 
 def test_the_source_photo_must_be_the_runs(runs, tmp_path):
@@ -152,6 +257,42 @@ def test_the_source_photo_must_be_the_runs(runs, tmp_path):
 def test_a_run_of_other_data(runs):
     with pytest.raises(IdfError, match="is not a swap of"):
         evaluate_run(runs[1], samples.dataset("head_turntable"))
+
+
+def test_a_picture_beside_its_original(runs, photos, tmp_path):
+    picture = tmp_path / "me.png"
+    yaws = np.abs(head_yaws(runs[0].frames, FaceMesh.load(runs[1] / MESH_FILE).vertices))
+    media.write_image(picture, runs[0].frames[int(yaws.argmin())].image())
+    run = swap_image(picture, samples.photo("C"), tmp_path / "o", SwapConfig("mesh"),
+                     consent="Synthetic heads that show nobody.").parent
+    row, = evaluate_run(run, picture)
+    found, face_ = (LandmarkDetector().detect(media.read_image(p), zoom=True)[0]
+                    for p in (picture, run / "me.png"))
+    assert row["landmark_error"] == pytest.approx(100 * landmark_error(found, face_), abs=1e-3)
+    near = row["by_yaw"]["0-30"]
+    assert near["faces"] == 1 and near["pose_error"] > 0 and near["lips_error"] is not None
+    assert row["hog_after"] > row["hog_before"] and row["views"] == row["swapped"] == 1
+    before, after = media.read_image(picture), media.read_image(run / "me.png")
+    assert row["changed_pixels"] == pytest.approx((before != after).any(2).mean(), abs=1e-4)
+    assert row["notes"]["mouth_correlation"] == "one picture only"
+    both, _ = side_by_side([row, row])
+    assert all({"o (mesh)", "o (mesh) 1"} < set(line) for line in both)
+    with pytest.raises(IdfError, match="is not the picture that") as error:
+        evaluate_run(run, run / "me.png")
+    assert "--dataset PICTURE" in error.value.do
+    with pytest.raises(IdfError, match="swap of a picture, which it does not keep"):
+        evaluate_run(run)
+    media.write_image(run / "me.png", after[:-1])
+    with pytest.raises(IdfError, match="another size"):
+        evaluate_run(run, picture)
+
+
+def test_figures_for_a_chart(measured):
+    lines = figures_by_yaw(measured, "pose_error")
+    assert list(lines) == ["uv (uv)", "mesh (mesh)"]
+    assert lines["uv (uv)"] == [measured[0]["by_yaw"][b]["pose_error"] for b in YAW_BINS]
+    assert set(lines["uv (uv)"]) != {None}
+    assert set(figures_by_yaw(measured, "lpips_target")["mesh (mesh)"]) == {None}
 
 
 # --- the measures themselves ----------------------------------------------------------------------
@@ -206,4 +347,6 @@ def test_moving_faces_have_openings_and_no_spread(tmp_path, monkeypatch):
         frames=Dataset.open(tmp_path / "data").frames, root=tmp_path / "data"))
     assert row["landmark_error"] == 0 and row["mouth_correlation"] == pytest.approx(1)
     assert row["color_spread_swapped"] is None and row["changed_pixels"] == 0
-    assert "--source" in row["notes"]["identity_after"]
+    assert "--source" in row["notes"]["identity_source"] == row["notes"]["hog_after"]
+    near = row["by_yaw"]["0-30"]  # the fitted yaw, since no other is known
+    assert near["faces"] == len(frames) and near["pose_error"] < 0.01 > near["lips_error"]

@@ -68,6 +68,18 @@ def test_the_mouth_and_the_rest_stay(clip, swapped):
     assert face > 5
 
 
+def test_it_is_measured_by_yaw(clip, swapped):
+    """A video has no cameras: the yaw is that of the fitted head."""
+    from idf_helpers.evaluation import evaluate
+
+    table = evaluate([swapped.parent], clip)
+    row, = table.records
+    near, middle, side = row["by_yaw"].values()
+    assert near["faces"] + middle["faces"] == N and side["faces"] == 0
+    assert 0 < near["pose_error"] < 5 and 0 < near["lips_error"] < 3
+    assert row["mouth_correlation"] > 0.95 and "idf download lpips" in str(table)
+
+
 def test_it_is_labeled_and_marked(clip, swapped, tmp_path):
     v = verify(swapped)
     assert v.synthetic and v.fields["made"] == "face swap of a video (uv)"
