@@ -1,7 +1,7 @@
 """How good the 2D swap is on portraits of real people, which you bring: figures and one sheet.
 
     python benchmarks/public_portraits.py FOLDER --out OUT --consent "who agreed, and how"
-        [--identity-weights FOLDER] [--checkouts CHECKOUT ...] [--only NAME ...]
+        [--identity-weights FOLDER] [--checkouts CHECKOUT ...] [--only NAME ...] [--keep]
 
 FOLDER holds a folder for each pair, NAME/source.jpg and NAME/target.png (any picture format), and
 NAME/ghost.png where another program's result for the same pair is at hand: it is measured beside.
@@ -71,6 +71,8 @@ class Options:
     """Versions of this project that swap."""
     only: tuple[str, ...] = ()
     """Names of pairs; none = all."""
+    keep: bool = False
+    """Measure the swaps that lie in OUT again instead of swapping."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,11 @@ def main(options: Options) -> None:
     labels = [c.resolve().name for c in options.checkouts]
     if len(set(labels)) < len(labels):
         raise IdfError("Two checkouts have one name", ", ".join(labels), "give them other folders")
-    reports = {label: swap_all(c, pairs, options.out / label, options.consent)
-               for label, c in zip(labels, options.checkouts, strict=True)}
+    reports = {}
+    for label, checkout in zip(labels, options.checkouts, strict=True):
+        kept = options.out / label / "swaps.json"
+        reports[label] = json.loads(kept.read_text("utf-8")) if options.keep else \
+            swap_all(checkout, pairs, options.out / label, options.consent)
     rows, cells = {}, []
     for pair in pairs:
         results = {} if pair.ghost is None else {"ghost": ({"status": "swapped"}, pair.ghost)}

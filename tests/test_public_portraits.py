@@ -109,6 +109,8 @@ def test_a_folder_of_pairs_gives_figures_and_a_marked_sheet(tmp_path, photos, we
     assert 0 < float(rows["one"][1]) and hog_similarity(result, r.points, target, t.points) < 0.99
     sheet = media.read_image(tmp_path / "out" / "sheet.png")
     assert sheet.shape == (pp.CELL + pp.CAPTION, 8 * (pp.CELL + 4), 3)
+    pp.main(pp.Options(tmp_path / "pairs", tmp_path / "out", CONSENT, weights, keep=True))
+    assert capsys.readouterr().out == text
     for made in (tmp_path / "out" / "sheet.png",
                  tmp_path / "out" / pp.ROOT.name / "one.png"):
         assert provenance.verify(made).synthetic
