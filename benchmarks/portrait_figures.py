@@ -8,11 +8,13 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from idf_helpers.face import fidelity
 from idf_helpers.face.color import rgb_to_lab
 from idf_helpers.face.frame_fitter import FrameFitter, Lens
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.identity import IdentityNet, identity_distance
 from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
+from idf_helpers.face.shape_fit import FittedFace
 from idf_helpers.face.topology import (
     INNER_MOUTH,
     LEFT_BROW,
@@ -77,14 +79,21 @@ class Measured:
         """Largest |a| or |b| of the face."""
         return float(np.abs(self.lab[self.skin][:, 1:]).max())
 
-    @cached_property
-    def fit(self) -> tuple[np.ndarray, np.ndarray, FrameFitter]:
-        """Pose and expression by the face model's mean shape, so that two faces compare."""
+    @property
+    def lens(self) -> Lens:
         h, w = self.image.shape[:2]
-        fov = 2 * np.degrees(np.arctan(np.tan(np.radians(FOV) / 2) * w / max(w, h)))
-        fitter = FrameFitter(FaceModel.load(), Lens.of(fov, w, h))
-        pose, weights, _ = fitter.fit(self.face.xy)
-        return pose, weights, fitter
+        return Lens.of(2 * np.degrees(np.arctan(np.tan(np.radians(FOV) / 2) * w / max(w, h))), w, h)
+
+    @cached_property
+    def own_fit(self) -> FittedFace | None:
+        """By a shape of its own, as `idf eval` fits it."""
+        return fidelity.fit_faces([self.face], [self.lens])[0]
+
+    @cached_property
+    def mean_fit(self) -> FittedFace:
+        """By the face model's mean shape, which is the same for all."""
+        fitter = FrameFitter(FaceModel.load(), self.lens)
+        return FittedFace(*fitter.fit(self.face.xy)[:2], fitter, np.zeros(0))
 
 
 def figures(net: IdentityNet, source: Measured, target: Measured, result: Measured,
@@ -93,34 +102,33 @@ def figures(net: IdentityNet, source: Measured, target: Measured, result: Measur
 
     source_id, target_id: identity distance of the result to each; before: of source and target.
     chroma, grain: energy finer than 3 % of the face, result over target; chroma NaN where the
-    target is gray, gray (the largest |a| or |b|) NaN where it is not. pose: degrees between target
-    and result. lips: millimeters. edge: see `added_edge`; NaN without a mask (H, W) in [0, 1].
+    target is gray, gray (the largest |a| or |b|) NaN where it is not. pose, lips_own: degrees and
+    millimeters between target and result as `idf eval` measures them, NaN where no pose explains a
+    face. lips: see `lip_error`. edge: see `added_edge`; NaN without a mask (H, W) in [0, 1].
     """
     a, b, t = (net.embed(m.image, m.face) for m in (source, result, target))
     gray = target.largest_chroma < GRAY
-    nan = float("nan")
+    nan, own = float("nan"), (target.own_fit, result.own_fit)
     (chroma, grain), (own_chroma, own_grain) = result.energy, target.energy
     return {"source_id": identity_distance(a, b), "target_id": identity_distance(b, t),
             "before": identity_distance(a, t),
             "chroma": nan if gray else chroma / max(own_chroma, FLOOR),
             "gray": result.largest_chroma if gray else nan,
             "grain": grain / max(own_grain, FLOOR),
-            "pose": pose_error(target, result), "lips": lip_error(target, result),
+            "pose": fidelity.pose_error(*own) if None not in own else nan,
+            "lips_own": fidelity.expression_error(*own) if None not in own else nan,
+            "lips": lip_error(target, result),
             "edge": nan if mask is None else added_edge(target, result, mask)}
-
-
-def pose_error(target: Measured, result: Measured) -> float:
-    """Return degrees between the two heads' poses."""
-    turn = target.fit[0][:3, :3].T @ result.fit[0][:3, :3]
-    return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
 def lip_error(target: Measured, result: Measured) -> float:
     """Return millimeters on the model's head by which mouth and jaw weights move the outer lips
-    away from the target's expression: mean over the ring and the three axes."""
-    fitter = target.fit[2]
-    chosen = np.array([n.startswith(("mouth", "jaw")) for n in fitter.model.seen])
-    moved = np.tensordot((result.fit[1] - target.fit[1]) * chosen, fitter.shapes, 1)
+    away from the target's expression: mean over the ring and the three axes. Both faces are taken
+    as of the mean shape, so that a part of what another shape does to the lips counts as well."""
+    fitter = target.mean_fit.fitter
+    change = (result.mean_fit.weight_of("mouth", "jaw")
+              - target.mean_fit.weight_of("mouth", "jaw"))
+    moved = np.tensordot(change, fitter.shapes, 1)
     return MILLIMETERS * float(np.abs(moved[OUTER_LIPS]).mean())
 
 

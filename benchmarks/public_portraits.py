@@ -16,7 +16,10 @@ Printed for each pair, and as mean, median, least and greatest:
     chroma, grain   energy finer than 3 % of the face, inside it: of colors and of lightness, result
                     over target; 1 = like the target, speckle is above 1.5, plastic below 0.6
     gray            largest |a| or |b| in a face whose target has no color (must be <= 2)
-    pose, lips      degrees, and millimeters by which mouth and jaw moved the lips, off the target's
+    pose            degrees away from the target's head, by fits with each face's own shape
+    lips, lips_own  millimeters by which mouth and jaw are fitted to move the lips away from the
+                    target's expression: fits with the mean shape, mean over three axes; and fits
+                    with each face's own shape, length, as `idf eval` gives it
     edge            gradient where the faces blend, result over target; 1 = no rim was added
     ms              of processor time of the swap, source and landmarks known, median of three
 
@@ -48,8 +51,8 @@ from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = ("source_id", "target_id", "before", "chroma", "gray", "grain", "pose", "lips", "edge",
-           "ms")
+COLUMNS = ("source_id", "target_id", "before", "chroma", "gray", "grain", "pose", "lips",
+           "lips_own", "edge", "ms")
 LIMITS = {"source_id": (0, SAME_PERSON), "chroma": (0.5, 1.2), "gray": (0, 2),
           "grain": (0.75, 1.25)}  # pairs outside are named
 CELL, CAPTION, ACROSS = 240, 22, 2  # of the sheet: pixels, pixels, pairs in a row
