@@ -9,9 +9,11 @@ from pathlib import Path
 from .data.dataset import Dataset
 from .errors import IdfError
 from .exporting.config import MAX_RESOLUTION
-from .metrics import evaluate_scene
+from .metrics import PictureDistance, evaluate_scene
+from .perceptual import LEAST, LPIPS, Lpips
 from .reconstruction import load, method_of
 from .reconstruction.splats.graphdeco_folder import GraphdecoFolder
+from .runtime.download import missing
 from .runtime.files import write_json
 from .runtime.runs import read_manifest
 from .runtime.settings import check_range
@@ -63,13 +65,14 @@ def _table(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Pat
         raise IdfError("A source photo and a recognizer are for swaps", str(source or arcface),
                        "leave them out for a trained scene")
     records = [evaluate_run(r, dataset, resolution, source, arcface) for r in runs]
+    lack = missing(LPIPS)
     if swapped:
         rows, notes = side_by_side([row for rows in records for row in rows])
-    elif len(runs) == 1:
-        rows, notes = records[0], []
     else:
-        rows, notes = [{"run": str(r)} | {k: v for k, v in rows[-1].items() if k != "view"}
-                       for r, rows in zip(runs, records, strict=True)], []
+        notes = [f"not measured: LPIPS: {lack}"] if lack else []
+        rows = records[0] if len(runs) == 1 else [
+            {"run": str(r)} | {k: v for k, v in rows[-1].items() if k != "view"}
+            for r, rows in zip(runs, records, strict=True)]
     return Table(rows, notes=notes, records=[
         {"run": str(r)} | row for r, rows in zip(runs, records, strict=True) for row in rows])
 
@@ -103,14 +106,20 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
         return [swaps.evaluate(run, data, source=source, arcface=arcface)]
+    lpips = None if missing(LPIPS) else _large_enough(Lpips().open())
     if manifest:
         return method_of(manifest, run).evaluate(
-            run, data, resolution or manifest.get("config", {}).get("resolution"), manifest)
+            run, data, resolution or manifest.get("config", {}).get("resolution"), manifest, lpips)
     if graphdeco:  # as its own metrics.py does
         resolution = resolution or graphdeco.resolution(*data.size)
     metrics = evaluate_scene(load(run), data.test, resolution,
-                             graphdeco.background if graphdeco else WHITE)
+                             graphdeco.background if graphdeco else WHITE, lpips=lpips)
     return [*metrics.rows(), {"view": "mean"} | metrics.means()]
+
+
+def _large_enough(lpips: Lpips) -> PictureDistance:
+    """Return LPIPS that gives NaN, not measured, for pictures that are too small for it."""
+    return lambda a, b: lpips(a, b) if min(a.shape[:2]) >= LEAST else float("nan")
 
 
 def _manifest(run: str | Path) -> dict:

@@ -17,6 +17,7 @@ from .data.dataset import Frame
 from .errors import IdfError
 from .scene import WHITE, Scene
 
+PictureDistance = Callable[[np.ndarray, np.ndarray], float]
 C1, C2 = 0.01**2, 0.03**2  # SSIM's constants for values in [0, 1] (Wang et al. 2004)
 
 
@@ -54,17 +55,19 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 @dataclass(frozen=True)
 class ViewMetrics:
     """One view: psnr and psnr_masked in dB, ssim in [-1, 1]. Equal pictures have an infinite psnr;
-    psnr_masked is NaN where no pixel lies under the mask."""
+    psnr_masked is NaN where no pixel lies under the mask. lpips: None where it is not measured."""
 
     name: str
     psnr: float
     ssim: float
     psnr_masked: float
+    lpips: float | None = None
 
     def row(self) -> dict:
-        """Return the fields, None for values that are not finite (JSON cannot hold them)."""
+        """Return the fields, None for values that are not finite (JSON cannot hold them); lpips
+        only where it is measured."""
         return {k: None if isinstance(v, float) and not np.isfinite(v) else v
-                for k, v in asdict(self).items()}
+                for k, v in asdict(self).items() if k != "lpips" or v is not None}
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class SceneMetrics:
     views: tuple[ViewMetrics, ...]
 
     def _mean(self, key: str) -> float:
-        values = np.array([getattr(v, key) for v in self.views])
+        values = np.array([getattr(v, key) for v in self.views], np.float64)  # None becomes NaN
         values = values[np.isfinite(values)]
         return float(values.mean()) if len(values) else float("nan")
 
@@ -91,19 +94,21 @@ class SceneMetrics:
         return self._mean("psnr_masked")
 
     def rows(self) -> list[dict]:
-        """Return one row for each view: view, psnr, ssim, psnr_masked."""
+        """Return one row for each view: view, psnr, ssim, psnr_masked, lpips if measured."""
         return [{"view": v.name} | {k: x for k, x in v.row().items() if k != "name"}
                 for v in self.views]
 
     def means(self) -> dict:
-        """Return psnr, ssim, psnr_masked over all views, rounded."""
+        """Return psnr, ssim, psnr_masked, and lpips if measured, over all views, rounded."""
         return {k: v for k, v in self.summary().items() if k != "views"}
 
     def summary(self) -> dict:
-        """psnr, ssim, psnr_masked, rounded; psnr_masked is None where no picture has alpha."""
-        masked = self.psnr_masked
+        """psnr, ssim, psnr_masked, rounded; psnr_masked is None where no picture has alpha. lpips
+        where it is measured."""
+        masked, lpips = self.psnr_masked, self._mean("lpips")
         return {"psnr": round(self.psnr, 3), "ssim": round(self.ssim, 4),
                 "psnr_masked": round(masked, 3) if np.isfinite(masked) else None,
+                **({"lpips": round(lpips, 4)} if np.isfinite(lpips) else {}),
                 "views": len(self.views)}
 
 
@@ -135,16 +140,18 @@ class Target:
 
 def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None = None,
                    background: tuple[float, float, float] = WHITE,
-                   progress: Callable[[int], None] | None = None
-                   ) -> SceneMetrics:
+                   progress: Callable[[int], None] | None = None,
+                   lpips: PictureDistance | None = None) -> SceneMetrics:
     """Render every frame's camera and compare; pictures with alpha go over `background` (3,).
-    IdfError for no frames."""
+    lpips: of two (H, W, 3) in [0, 1], as `perceptual.Lpips`; None = not measured. IdfError for no
+    frames."""
     rows = []
     for i, frame in enumerate(frames):
         t = Target.of(frame, resolution, background)
         picture = scene.render(t.camera, frame.expression, t.background)
         rows.append(ViewMetrics(frame.name, psnr(picture, t.rgb), ssim(picture, t.rgb),
-                                psnr(picture, t.rgb, t.mask)))
+                                psnr(picture, t.rgb, t.mask),
+                                lpips(np.clip(picture, 0, 1), t.rgb) if lpips else None))
         if progress:
             progress(i + 1)
     if not rows:

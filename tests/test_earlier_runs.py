@@ -12,13 +12,16 @@ from idf_helpers import (
     IdfError,
     SplatConfig,
     evaluate,
+    evaluation,
     export,
     load,
     reconstruct,
     verify,
 )
 from idf_helpers.data import samples
+from idf_helpers.perceptual import Lpips
 from idf_helpers.runtime.runs import FORMAT, latest_run, read_manifest
+from tests.fixtures.lpips import write_lpips
 
 LANDED = Path(__file__).parent / "fixtures" / "landed"
 
@@ -48,11 +51,28 @@ def test_a_scene_is_read_back_and_renders(landed, name, count):
 
 
 @pytest.mark.parametrize("name", ["splats", "nerf", "avatar"])
-def test_it_measures_as_it_did_then(landed, name):
+def test_it_measures_as_it_did_then(landed, name, tmp_path, monkeypatch):
     folder = landed(name)
     then = json.loads((folder / "metrics.json").read_text())
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path))  # without the weights of LPIPS
     mean = evaluate(folder).rows[-1]
     assert mean["view"] == "mean" and mean["psnr"] == then["psnr"] and mean["ssim"] == then["ssim"]
+    assert "lpips" not in mean and "LPIPS: lpips (" in evaluate(folder).notes[0]
+
+
+@pytest.mark.parametrize("name", ["splats", "nerf", "avatar"])
+def test_lpips_stands_beside_where_its_weights_are(landed, tmp_path, monkeypatch, name):
+    folder = landed(name)
+    write_lpips(tmp_path / "weights")
+    monkeypatch.setattr(evaluation, "missing", lambda model: None)
+    monkeypatch.setattr(evaluation, "Lpips", lambda: Lpips(tmp_path / "weights"))
+    table = evaluate(folder, resolution=64)
+    *views, mean = [r for r in table.rows if r.get("model", "avatar") == "avatar"]
+    assert mean["view"] == "mean" and not table.notes
+    assert mean["lpips"] == pytest.approx(np.mean([v["lpips"] for v in views]), abs=1e-4)
+    assert min(v["lpips"] for v in views) > 0
+    small = evaluate(folder, resolution=16).rows  # too small for it
+    assert "lpips" not in small[-1] or small[-1]["lpips"] is None
 
 
 @pytest.mark.parametrize("name, formats", [("splats", ["ply", "splat", "html"]),

@@ -60,6 +60,20 @@ def test_scene_over_white_full_frame_and_masked(dataset_folder):
         evaluate_scene(Copy(d, 0), [])
 
 
+def test_another_measure_of_pictures_is_asked_where_it_is_given(dataset_folder):
+    d, asked = Dataset.open(dataset_folder), []
+
+    def lpips(a, b):
+        asked.append((a.min(), a.max()))
+        return np.nan if len(asked) == 1 else float(np.abs(a - b).max())
+
+    m = evaluate_scene(Copy(d, 0.9), d.test, lpips=lpips)
+    assert len(asked) == 2 and min(a for a, _ in asked) >= 0 and max(b for _, b in asked) == 1
+    assert m.rows()[0]["lpips"] is None and m.means()["lpips"] == pytest.approx(
+        m.views[1].lpips, abs=1e-4)
+    assert "lpips" not in evaluate_scene(Copy(d, 0.9), d.test).rows()[0]
+
+
 def test_pictures_without_alpha_are_compared_over_the_scenes_own_background(tmp_path):
     d = Dataset.open(make_dataset(tmp_path, alpha=False))
     scene = Copy(d, 0.1)

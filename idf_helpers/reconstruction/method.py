@@ -17,7 +17,7 @@ from ..data.cameras_file import write_cameras
 from ..data.contact_sheet import before_after
 from ..data.dataset import Dataset, Frame
 from ..errors import IdfError, nearest
-from ..metrics import SceneMetrics, Target, evaluate_scene
+from ..metrics import PictureDistance, SceneMetrics, Target, evaluate_scene
 from ..provenance import Mark
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
@@ -93,10 +93,11 @@ class Method(ABC):
     def is_complete(self, folder: Path, config: Any) -> bool:
         """Return whether a finished run still holds what it must."""
 
-    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict
-                 ) -> list[dict]:
-        """Return table rows: one for each test view, and their mean."""
-        metrics = evaluate_scene(self.load(folder, manifest), data.test, resolution)
+    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict,
+                 lpips: PictureDistance | None = None) -> list[dict]:
+        """Return table rows: one for each test view, and their mean. lpips: as of
+        `evaluate_scene`."""
+        metrics = evaluate_scene(self.load(folder, manifest), data.test, resolution, lpips=lpips)
         return [*metrics.rows(), {"view": "mean"} | metrics.means()]
 
     # --- settings ---------------------------------------------------------------------------------

@@ -69,11 +69,17 @@ def offer(model: ModelFile) -> str:
 
 
 def missing(model: ModelFile) -> str | None:
-    """Return None where the model is here, else one line that names it and the command to get it.
-    """
+    """Return None where the model is here and whole, else one line that names it, what is wrong
+    with the files that are there, and the command to get it."""
     if is_present(model):
         return None
-    return f"{model.name} ({model.license}) is not downloaded: idf download {model.name}"
+    wrong = "is not downloaded"
+    try:
+        path(model)
+    except IdfError as error:
+        if "is not there" not in error.found:
+            wrong = f"cannot be used ({error.found})"
+    return f"{model.name} ({model.license}) {wrong}: idf download {model.name}"
 
 
 def is_present(model: ModelFile) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import IdfError
 from ..face.downloads import IDENTITY
 from ..face.fidelity import REGIONS, expression_error, fit_faces, head_yaw, pose_error
 from ..face.frame_fitter import Lens
@@ -18,7 +17,6 @@ from ..face.identity import SAME_PERSON, IdentityNet, identity_distance
 from ..face.landmarks import FaceLandmarks, LandmarkDetector, over_gray
 from ..perceptual import LPIPS, Lpips
 from ..runtime import download
-from ..runtime.pins import ModelFile
 from .metrics import (
     eye_opening,
     hog_similarity,
@@ -68,27 +66,24 @@ class Networks:
         arcface: a user's ONNX file, None = the download where it is there. IdfError where that file
         is none.
         """
-        def opened(model: ModelFile, make, *measures):
-            try:
-                download.path(model)
-                return make()
-            except IdfError as error:
-                here = "is not downloaded" if "is not there" in error.found else "is damaged"
-                notes.update(dict.fromkeys(measures, f"{model.name} ({model.license}) {here}: "
-                                                     f"idf download {model.name}"))
-                return None
-
-        identity = opened(IDENTITY, lambda: IdentityNet().open(), "identity_source",
-                          "identity_target", "identity_before", "same_person", "retrieval")
-        lpips = opened(LPIPS, lambda: Lpips().open(), "lpips_target")
+        identity = lpips = None
+        if lack := download.missing(IDENTITY):
+            notes |= dict.fromkeys(("identity_source", "identity_target", "identity_before",
+                                    "same_person", "retrieval"), lack)
+        else:
+            identity = IdentityNet().open().embed
+        if lack := download.missing(LPIPS):
+            notes["lpips_target"] = lack
+        else:
+            lpips = Lpips().open()
         if arcface is None and not download.is_present(RECOGNIZER):
             notes |= dict.fromkeys(("arcface_source", "arcface_target", "arcface_before"),
                                    "no recognizer; name one with --arcface FILE, or idf download "
                                    f"{RECOGNIZER.name} ({RECOGNIZER.license})")
-            return cls(identity and identity.embed, None, lpips)
+            return cls(identity, None, lpips)
         net = recognizer_net(arcface)
         net.open()
-        return cls(identity and identity.embed, Embedder(net), lpips)
+        return cls(identity, Embedder(net), lpips)
 
 
 @dataclass(eq=False)

@@ -181,13 +181,15 @@ def test_networks_that_are_here(runs, tmp_path, monkeypatch):
 
 def test_damaged_weights_are_named(tmp_path, monkeypatch):
     write_recognizer(tmp_path / "identity")  # another hash than the pinned one
-    look, notes = download.path, {}
+    notes = {}
     monkeypatch.setenv("IDF_IDENTITY", "")
+    monkeypatch.setenv("IDF_LPIPS", "")
     monkeypatch.setattr(download, "_folder", lambda model: tmp_path / model.name)
-    assert look is download.path
     assert Networks.here(None, notes).identity is None
     assert notes["identity_source"] == notes["retrieval"]
-    assert "is damaged: idf download identity" in notes["identity_source"]
+    assert "cannot be used" in notes["identity_source"]
+    assert ".bin has" in notes["identity_source"] and "idf download identity" in \
+        notes["identity_source"]
     assert "is not downloaded: idf download lpips" in notes["lpips_target"]
 
 

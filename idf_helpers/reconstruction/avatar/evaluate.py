@@ -14,18 +14,20 @@ import numpy as np
 
 from ...data.dataset import Frame
 from ...errors import IdfError
-from ...metrics import Target, psnr, ssim
+from ...metrics import PictureDistance, Target, psnr, ssim
 from .scene import AvatarScene
 
 MOVES = 0.05  # change of color from the neutral face, of 1, above which a pixel counts as moving
 MODELS = ("avatar", "static", "shuffled")
+KEYS = ("psnr", "ssim", "psnr_head", "psnr_moving", "lpips")
 LEAST_PIXELS = 20  # that move in a frame, for it to count
 
 
 @dataclass(frozen=True)
 class FrameMetrics:
     """One frame by one model: psnr over the frame, over its head box (psnr_head) and over the
-    pixels that move (psnr_moving, NaN where almost none do), in dB; ssim of the frame."""
+    pixels that move (psnr_moving, NaN where almost none do), in dB; ssim of the frame, and its
+    lpips, None where it is not measured."""
 
     model: str
     name: str
@@ -33,12 +35,13 @@ class FrameMetrics:
     ssim: float
     psnr_head: float
     psnr_moving: float
+    lpips: float | None = None
 
     def row(self) -> dict:
         """Return the fields for JSON and tables: None for what is not finite."""
         return {"model": self.model, "view": self.name} | {
             k: float(v) if np.isfinite(v := getattr(self, k)) else None
-            for k in ("psnr", "ssim", "psnr_head", "psnr_moving")}
+            for k in KEYS if k != "lpips" or self.lpips is not None}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class AvatarMetrics:
 
     def mean(self, model: str, key: str) -> float:
         """Return the mean over the frames with a finite value; NaN where there is none."""
-        values = np.array([getattr(f, key) for f in self.of(model)])
+        values = np.array([getattr(f, key) for f in self.of(model)], np.float64)  # None: NaN
         values = values[np.isfinite(values)]
         return float(values.mean()) if len(values) else float("nan")
 
@@ -66,10 +69,11 @@ class AvatarMetrics:
         return [m for m in MODELS if self.of(m)]
 
     def means(self, model: str = "avatar") -> dict:
-        """Return psnr, ssim, psnr_head and psnr_moving of one model, rounded; None: not finite."""
-        found = {k: self.mean(model, k) for k in ("psnr", "ssim", "psnr_head", "psnr_moving")}
-        return {k: round(v, 4 if k == "ssim" else 3) if np.isfinite(v) else None
-                for k, v in found.items()}
+        """Return psnr, ssim, psnr_head and psnr_moving of one model, rounded; None: not finite.
+        lpips where it is measured."""
+        found = {k: self.mean(model, k) for k in KEYS}
+        return {k: round(v, 4 if k in ("ssim", "lpips") else 3) if np.isfinite(v) else None
+                for k, v in found.items() if k != "lpips" or np.isfinite(v)}
 
     def summary(self) -> dict:
         """Return the means of the avatar, views; and those of the baselines under their names."""
@@ -78,12 +82,14 @@ class AvatarMetrics:
 
 
 def evaluate_avatar(scene: AvatarScene, frames: Iterable[Frame], resolution: int | None = None,
-                    noise: float = 0.0, seed: int = 0) -> AvatarMetrics:
+                    noise: float = 0.0, seed: int = 0,
+                    lpips: PictureDistance | None = None) -> AvatarMetrics:
     """Render every frame with its camera and expression, before the room, and compare; the same
     with the scene's `baseline` where it has one.
 
     noise: standard deviation of noise added to the
-    expressions. seed: of noise and shuffling. IdfError for no frames.
+    expressions. seed: of noise and shuffling. lpips: as of `metrics.evaluate_scene`. IdfError for
+    no frames.
     """
     frames = list(frames)
     if not frames:
@@ -112,7 +118,8 @@ def evaluate_avatar(scene: AvatarScene, frames: Iterable[Frame], resolution: int
             if model in pictures:
                 p = pictures[model]
                 rows.append(FrameMetrics(model, frame.name, psnr(p, t.rgb), ssim(p, t.rgb),
-                                         psnr(p[box], t.rgb[box]), psnr(p, t.rgb, moving)))
+                                         psnr(p[box], t.rgb[box]), psnr(p, t.rgb, moving),
+                                         lpips(np.clip(p, 0, 1), t.rgb) if lpips else None))
     return AvatarMetrics(tuple(rows))
 
 

@@ -98,13 +98,13 @@ class BlendshapeAvatar(Method):
     def is_complete(self, folder: Path, config: AvatarConfig) -> bool:
         return (folder / FILE).is_file() and (not config.baseline or (folder / STATIC).is_file())
 
-    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict
-                 ) -> list[dict]:
+    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict,
+                 lpips=None) -> list[dict]:
         data = split_for(data, manifest["config"].get("holdout_last"))
         scene = self.load(folder, manifest)
         if (folder / STATIC).is_file():
             scene.baseline = AvatarScene(BlendAvatar.load(folder / STATIC))
-        metrics = evaluate_avatar(scene, data.test, resolution)
+        metrics = evaluate_avatar(scene, data.test, resolution, lpips=lpips)
         return [f.row() for f in metrics.of("avatar")] + [
             {"model": model, "view": "mean"} | metrics.means(model)
             for model in reversed(metrics.models)]

@@ -68,7 +68,7 @@ class Nerface(Method):
     def is_complete(self, folder: Path, config: NerfaceConfig) -> bool:
         return newest_checkpoint(folder) is not None
 
-    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict
-                 ) -> list[dict]:
+    def evaluate(self, folder: Path, data: Dataset, resolution: int | None, manifest: dict,
+                 lpips=None) -> list[dict]:
         data = split_for(data, manifest["config"].get("holdout_last"))
-        return super().evaluate(folder, data, resolution, manifest)
+        return super().evaluate(folder, data, resolution, manifest, lpips)
