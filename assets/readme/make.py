@@ -25,6 +25,7 @@ from idf_helpers.reconstruction import load, mark_of_model
 from idf_helpers.reconstruction.avatar.pictures import edit_strip
 from idf_helpers.runtime.progress import Reporter
 from idf_helpers.swapping.mesh.bake import bake
+from idf_helpers.swapping.mesh.head_bend import toward_sources
 from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.source import load_source
 from idf_helpers.swapping.uv_method import fit_views
@@ -52,10 +53,13 @@ def strips(folder: Path) -> None:
     target = samples.dataset("head_multiview")
     chosen = frames_by_yaw(target.frames, (-90, -60, -30, 0, 30, 60, 90))
     pictures = [f.image() for _, f in chosen]
-    mesh, looked_at = fit_views(target.frames, Reporter())
+    mesh, looked_at, irises = fit_views(target.frames, Reporter())
     for name in ("C", "B"):
-        texture = bake(mesh, looked_at, load_source(samples.photo(name)))
-        pictures += [render_swap(f.image(), f.camera, mesh, texture).image for _, f in chosen]
+        source = load_source(samples.photo(name))
+        texture = bake(mesh, looked_at, source, irises=irises)
+        shape = toward_sources(mesh, [source])
+        pictures += [render_swap(f.image(), f.camera, mesh, texture, shape).image
+                     for _, f in chosen]
     # Without the empty rims, the faces are larger.
     pictures = [to_uint8(over(p))[20:280, 30:290] for p in pictures]
     mark = provenance.Mark("readme", "face swap (uv)")

@@ -42,33 +42,58 @@ def vertex_normals(vertices, triangles=TRIANGLES) -> np.ndarray:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
+def ring_strip(ring) -> np.ndarray:
+    """Return (N - 2, 3) triangles that close a ring of N vertices, as a strip from its first point
+    to the one opposite: of an eye or a mouth, corner to corner."""
+    low, high = 1, len(ring) - 1
+    out = [(ring[0], ring[low], ring[high])]
+    while high - low > 1:
+        out.append((ring[low], ring[low + 1], ring[high]))
+        low += 1
+        if high - low > 1:
+            out.append((ring[low], ring[high - 1], ring[high]))
+            high -= 1
+    return np.array(out, np.int32)
+
+
 # How far the eyeball stands out of the plane of the lids' rim, shares of the face's width: half way
 # to the middle, and there (a ball of 12 mm in a face of 140 mm, its front 6 mm before the rim).
 BULGE = (0.032, 0.045)
+
+
+def with_eyes(values) -> np.ndarray:
+    """Return values of the 468 vertices, (468, ...), continued to those that `eye_caps` adds:
+    linearly, from each eye's rim to its middle."""
+    parts = [np.asarray(values, np.float64)]
+    for ring in (LEFT_EYE, RIGHT_EYE):
+        rim = parts[0][ring]
+        middle = rim.mean(0)
+        parts += [0.5 * (rim + middle), middle[None]]
+    return np.concatenate(parts)
 
 
 def eye_caps(vertices, normals, triangles=TRIANGLES) -> tuple[np.ndarray, np.ndarray]:
     """Return the mesh with its eyes closed by balls that hide what lies behind them.
 
     vertices, normals: (468, 3). Returns more vertices (468 + E, 3) and only the new triangles
-    (C, 3). Without them the side of the nose is seen through the eye from 60 degrees on.
-    triangles: the mesh's own; one whose openings are covered by them already gets none.
+    (C, 3), the left eye's first. Without them the side of the nose is seen through the eye from 60
+    degrees on. triangles: the mesh's own; one whose openings are covered by them already gets none.
     """
     if len(triangles) > len(TRIANGLES):
         return np.asarray(vertices, np.float64), np.zeros((0, 3), np.int32)
     width = np.linalg.norm(vertices[FACE_RIGHT] - vertices[FACE_LEFT])
-    points, triangles = [np.asarray(vertices, np.float64)], []
+    points, triangles = with_eyes(vertices), []
     first = len(vertices)
     for ring in (LEFT_EYE, RIGHT_EYE):
-        rim, n = points[0][ring], len(ring)
-        middle, out = rim.mean(0), normals[ring].mean(0)
-        out = out / max(np.linalg.norm(out), 1e-12)
-        half = 0.5 * (rim + middle) + BULGE[0] * width * out
-        points += [half, (middle + BULGE[1] * width * out)[None]]
+        n = len(ring)
+        out = normals[ring].mean(0)
+        out = width * out / max(np.linalg.norm(out), 1e-12)
+        points[first:first + n] += BULGE[0] * out
+        points[first + n] += BULGE[1] * out
         a, b = np.arange(n), (np.arange(n) + 1) % n
         inner, top = first + np.arange(n), np.full(n, first + n)
         triangles += [np.stack(t, 1) for t in ((ring[a], ring[b], inner[b]),
                                                (ring[a], inner[b], inner[a]),
                                                (inner[a], inner[b], top))]
         first += n + 1
-    return np.concatenate(points), np.concatenate(triangles).astype(np.int32)
+    return points, np.concatenate(triangles).astype(np.int32)

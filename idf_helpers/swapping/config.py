@@ -33,8 +33,8 @@ class SwapConfig(Settings):
     """Least probability that a face is one."""
     pixel_boost: Annotated[int, Interval(ge=1, le=8)] = 1
     """Enlarge the crop N times for a finer face, which takes N * N passes of the network (onnx)."""
-    shape: Annotated[float, Interval(ge=0, le=1)] = 0.0
-    """Share of the way that the face's proportions go toward the source's (uv)."""
+    shape: Annotated[float, Interval(ge=0, le=1)] = 1.0
+    """Share of the way that the face's proportions go toward the source's; 0 = the target's."""
 
     @property
     def one_head(self) -> bool:

@@ -18,6 +18,8 @@ class SwapResult:
     mask: (H, W) float32 in [0, 1], how much of each pixel is the source; 0 = the input's pixel.
     status: one of STATUSES. reason: why it was not swapped, "" where it was (or which of several
         faces was not). sources: numbers of the source faces that were put in.
+    guessed: share of the face in this frame that the photos do not show: taken from its other
+        side, or left the target's; None where that is not known.
     """
 
     image: np.ndarray
@@ -25,10 +27,16 @@ class SwapResult:
     status: str
     reason: str = ""
     sources: tuple[int, ...] = (0,)
+    guessed: float | None = None
 
     def __post_init__(self):
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is not one of {STATUSES}")
+
+    @property
+    def guess(self) -> dict:
+        """The entry `guessed` of a report's row, where it is known."""
+        return {} if self.guessed is None else {"guessed": round(self.guessed, 3)}
 
     @classmethod
     def unchanged(cls, image: np.ndarray, status: str, reason: str) -> SwapResult:

@@ -68,7 +68,7 @@ class SourceFace:
     weight: np.ndarray
     name: str = "(picture)"
     even: np.ndarray | None = None
-    _levels: dict = field(default_factory=dict, repr=False)
+    _levels: dict = field(default_factory=dict, repr=False, init=False)
 
     @cached_property
     def fitted(self) -> FittedFace:

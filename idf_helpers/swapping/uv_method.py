@@ -15,9 +15,10 @@ from ..face.mesh import FaceMesh
 from ..runtime.progress import Reporter
 from .config import SwapConfig
 from .mesh.bake import FaceTexture, bake
-from .mesh.mesh_tracking import Tracks, follow, load_tracks
+from .mesh.chart_eyes import openness_beside
+from .mesh.head_bend import HeadBend, toward_sources
+from .mesh.mesh_tracking import Tracks, follow, follow_gaze, load_tracks
 from .mesh.render import render_swap
-from .mesh.shape_transfer import toward_source
 from .mesh.triangulate import fit_face
 from .result import SwapResult
 from .source import SourceFace
@@ -38,9 +39,9 @@ PREPARED = (MESH_FILE, TEXTURE_FILE, TRACKS_FILE)
 # turns in a room's light needs it; in a dataset for a 3D model it would be inconsistency.
 VIDEO_LIGHT = 0.8
 
-# (mesh, frames that it was fitted to, the face's vertices in each where it moves, else None) -> the
-# mesh to draw, and the texture on it.
-Painter = Callable[[FaceMesh, Sequence, Sequence | None], tuple[FaceMesh, FaceTexture]]
+# (mesh, frames that it was fitted to, the face's vertices in each where it moves, else None, the
+# irises in each or None) -> the mesh to draw, and the texture on it.
+Painter = Callable[[FaceMesh, Sequence, Sequence | None, Sequence], tuple[FaceMesh, FaceTexture]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,28 +92,32 @@ def find_faces(frames: Sequence[Frame], reporter: Reporter) -> list[FaceLandmark
     return faces
 
 
-def fit_views(frames: Sequence[Frame], reporter: Reporter) -> tuple[FaceMesh, list[Frame]]:
-    """Return one mesh fitted to (at most MAX_FIT_VIEWS of) the frames, and the frames that were
-    looked at. IdfError as `fit_face`."""
+def fit_views(frames: Sequence[Frame], reporter: Reporter) -> tuple[FaceMesh, list[Frame], list]:
+    """Return one mesh fitted to (at most MAX_FIT_VIEWS of) the frames, the frames that were looked
+    at, and the irises in each, (10, 3) pixels or None. IdfError as `fit_face`."""
     looked_at = list(frames)[::-(-len(frames) // MAX_FIT_VIEWS)]
-    return fit_face(looked_at, find_faces(looked_at, reporter)), looked_at
+    faces = find_faces(looked_at, reporter)
+    return fit_face(looked_at, faces), looked_at, [f and f.iris for f in faces]
 
 
 def fit_sequence(frames: Sequence[Frame], reporter: Reporter
-                 ) -> tuple[FaceMesh, list[Frame], Tracks]:
+                 ) -> tuple[FaceMesh, list[Frame], list, Tracks]:
     """Return the same for a face that moves, which is looked for in every frame, and its tracks."""
     frames = list(frames)
     faces = find_faces(frames, reporter)
     some = slice(None, None, -(-len(frames) // MAX_FIT_VIEWS))
     mesh = fit_face(frames[some], faces[some])
+    irises = [f and f.iris for f in faces]
     vertices = follow(mesh, frames, [f and f.points for f in faces])
-    return mesh, frames[some], Tracks(np.array([f.name for f in frames]), vertices)
+    tracks = Tracks(np.array([f.name for f in frames]), vertices,
+                    gaze=follow_gaze(mesh, vertices, frames, irises))
+    return mesh, frames[some], irises[some], tracks
 
 
-def _painted(paint: Painter, mesh, frames, shapes, reporter: Reporter
+def _painted(paint: Painter, mesh, frames, shapes, irises, reporter: Reporter
              ) -> tuple[FaceMesh, FaceTexture]:
     reporter.step("baking the texture", 0.0)
-    painted = paint(mesh, frames, shapes)
+    painted = paint(mesh, frames, shapes, irises)
     reporter.step("baking the texture", 1.0)
     return painted
 
@@ -125,11 +130,11 @@ def fitted_to_views(frames: Sequence[Frame], folder: Path | None, reporter: Repo
         return found
     tracks = shapes = None
     if moving:
-        mesh, looked_at, tracks = fit_sequence(frames, reporter)
+        mesh, looked_at, irises, tracks = fit_sequence(frames, reporter)
         shapes = [tracks.vertices[tracks.row(f.name)] for f in looked_at]
     else:
-        mesh, looked_at = fit_views(frames, reporter)
-    return Fitted(*_painted(paint, mesh, looked_at, shapes, reporter), tracks).kept(folder)
+        mesh, looked_at, irises = fit_views(frames, reporter)
+    return Fitted(*_painted(paint, mesh, looked_at, shapes, irises, reporter), tracks).kept(folder)
 
 
 def fitted_to_video(clip: Clip, folder: Path, reporter: Reporter, paint: Painter) -> Fitted:
@@ -144,8 +149,12 @@ def fitted_to_video(clip: Clip, folder: Path, reporter: Reporter, paint: Painter
     # The landmarks are smooth in time, and their gaps filled in.
     shapes[there] = follow(mesh, [frames[i] for i in there], clip.faces.points[there], window=0,
                            gap=0)
-    mesh, texture = _painted(paint, mesh, [frames[i] for i in used], shapes[used], reporter)
-    tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w)
+    faces = [clip.faces.face(i) for i in range(len(c2w))]
+    irises = [f and f.iris for f in faces]
+    gaze = follow_gaze(mesh, shapes, frames, irises, window=0)
+    mesh, texture = _painted(paint, mesh, [frames[i] for i in used], shapes[used],
+                             [irises[i] for i in used], reporter)
+    tracks = Tracks(np.array([f.name for f in frames]), shapes, c2w, gaze)
     return Fitted(mesh, texture, tracks, VIDEO_LIGHT).kept(folder)
 
 
@@ -154,12 +163,12 @@ class UvSwapper(Swapper):
     """Paints one texture into every view.
 
     camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video). shape:
-    (468, 3) motion of the vertices toward the source's proportions, None = the target's own.
+    toward the source's proportions, the same for all frames; None = the target's own.
     """
 
     fitted: Fitted
     camera: np.ndarray | None = None
-    shape: np.ndarray | None = None
+    shape: HeadBend | None = None
 
     name = "uv"
     merges = True
@@ -169,10 +178,13 @@ class UvSwapper(Swapper):
         if tracks is None:
             return self
         tracks = tracks if isinstance(tracks, Tracks) else load_tracks(tracks)
-        mesh = tracks.mesh(self.fitted.mesh, name)
+        rest = self.fitted.mesh
+        mesh = tracks.mesh(rest, name)
         if mesh is None:
             return NoFace()
-        return replace(self, fitted=replace(self.fitted, mesh=mesh, tracks=None),
+        texture = self.fitted.texture.in_frame(openness_beside(mesh.vertices, rest.vertices),
+                                               tracks.looks(name))
+        return replace(self, fitted=replace(self.fitted, mesh=mesh, texture=texture, tracks=None),
                        camera=tracks.camera(name))
 
     def __call__(self, image, camera) -> SwapResult:
@@ -196,10 +208,11 @@ class UvMethod(SwapMethod):
 
 
 def _baker(sources: Sequence[SourceFace]) -> Painter:
-    return lambda mesh, frames, shapes: (mesh, bake(mesh, frames, sources, shapes))
+    return lambda mesh, frames, shapes, irises: (
+        mesh, bake(mesh, frames, sources, shapes, irises=irises))
 
 
 def _swapper(fitted: Fitted, sources, config: SwapConfig) -> UvSwapper:
     """With as much of the source's proportions as `config.shape` asks for."""
-    shape = toward_source(fitted.mesh, sources, config.shape) if config.shape > 0 else None
+    shape = toward_sources(fitted.mesh, sources, config.shape) if config.shape > 0 else None
     return UvSwapper(fitted, shape=shape)

@@ -181,7 +181,7 @@ def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: P
         for k, image in enumerate(read_frames(video, whole, part.start, part.stop)):
             result = swapper.of_frame(str(part.start + k))(image, camera)
             rows.append({"status": result.status, "reason": result.reason,
-                         "sources": list(result.sources)})
+                         "sources": list(result.sources), **result.guess})
             yield provenance.label(result.image) if options.label else result.image
 
     path = folder / _file(part)
@@ -194,7 +194,9 @@ def _runs(rows: list[dict]) -> list[dict]:
     """Report rows: frames in a row that fared alike are one row."""
     out, at = [], 0
     for (status, reason), group in groupby(rows, key=lambda r: (r["status"], r["reason"])):
-        n = len(list(group))
-        out.append({"from": at, "to": at + n - 1, "status": status, "reason": reason})
-        at += n
+        run = list(group)
+        guesses = [r["guessed"] for r in run if "guessed" in r]
+        out.append({"from": at, "to": at + len(run) - 1, "status": status, "reason": reason}
+                   | ({"guessed": round(sum(guesses) / len(guesses), 3)} if guesses else {}))
+        at += len(run)
     return out

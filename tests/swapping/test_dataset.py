@@ -48,9 +48,11 @@ def test_swapped_frames_change_only_the_face_keep_alpha_and_are_marked(swapped):
             assert not verify(b.path).synthetic
             continue
         x, y = a.image(), b.image()
-        assert (x[..., 3] == y[..., 3]).all()
+        # Outlines bend along with the face; nothing else of alpha may change.
+        assert (x[..., 3] != y[..., 3]).mean() < 0.03 and row["outside"] == 0
         changed = (x != y).any(axis=2)
-        assert 0.01 < changed.mean() < 0.5 and changed.mean() <= row["changed"] + 1e-3
+        assert 0.01 < changed.mean() < 0.7 and changed.mean() <= row["changed"] + 1e-3
+        assert 0 <= row["guessed"] < 1
         v = verify(b.path)
         assert v.synthetic and v.fields["made"] == "face swap (uv)"
         assert v.consent.basis == "synthetic"
@@ -215,7 +217,7 @@ def test_one_picture(tmp_path):
     target = samples.path("head_multiview") / "test/r_0.png"
     path = swap_image(target, samples.photo("C"), tmp_path / "o")
     before, after = media.read_image(target), media.read_image(path)
-    assert (before[..., 3] == after[..., 3]).all() and (before != after).any()
+    assert (before[..., 3] != after[..., 3]).mean() < 0.03 and (before != after).any()
     assert verify(path).synthetic
     stamp = path.stat().st_mtime_ns
     time.sleep(0.01)
@@ -232,7 +234,7 @@ def test_evaluation_of_the_swap_beside_the_unswapped_views(swapped):
 
     row, = evaluate_run(swapped[1].root)
     assert 0 < row["color_spread_swapped"] < row["color_spread_original"]
-    assert 0.02 < row["changed_pixels"] < 0.4 and row["views"] >= 8
+    assert 0.02 < row["changed_pixels"] < 0.7 and row["views"] >= 8
 
 
 DAMAGE = {

@@ -6,18 +6,37 @@ and light there, once for all views: that is what makes the swap agree between v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from ...errors import IdfError
 from ...face import topology
-from ...face.color import feather, fill_rings, lab_to_rgb, masked_blur, rgb_to_lab, smoothstep
+from ...face.color import (
+    blur,
+    feather,
+    fill_rings,
+    lab_to_rgb,
+    masked_blur,
+    rgb_to_lab,
+    skin_field,
+    smoothstep,
+)
 from ...face.mesh import FaceMesh
 from ...runtime.npz import ArrayRecord
-from .relight import relight
-from .source_visibility import bare_skin, features, photo_attributes, photo_layer
+from .chart_eyes import RINGS, Gaze, common_gaze, gaze_in_view, lit_eyes, turned
+from .compositor import Aligned, compose
+from .head_bend import fit_mesh
+from .mesh_tracking import bent
+from .source_visibility import (
+    bare_skin,
+    disc,
+    feature_areas,
+    features,
+    photo_attributes,
+    photo_layer,
+)
 from .uv_atlas import load_views, make_chart, mean_colors, spread_views
 
 # Lengths are shares of the face's width.
@@ -26,6 +45,11 @@ MAX_FACE = 512  # pixels; larger faces are reduced first (bounds memory and time
 VIEWS = 40  # most views averaged into the target's mean colors
 BORDER = 0.12  # width of the fade at the outer rim of the face
 HOLE = 0.03  # width of the fade round eyes and mouth
+# The target's brows: how smooth the skin under them is, how far from their landmarks they reach,
+# lightness over the skin's below which they are hair, and how much wider they are painted over.
+BROW_SKIN, BROW_REACH, BROW_DARK, BROW_GROW = 0.06, 0.07, 0.85, 0.018
+EYE_BLUR = 0.006  # softness of the line between an eye and its lids
+RIM_LIGHT = 0.05  # how smooth the target's light and shade are where the face turns away
 # Cosine to the source's camera below which its surface counts as not seen, and above which it
 # counts fully.
 HIDDEN = (0.15, 0.4)
@@ -40,23 +64,59 @@ class FaceTexture(ArrayRecord):
         share of the source.
     target: (h, w, 4) uint8, the target's mean colors there; the fourth is 255 where they are
         bare skin, so that something else in a frame must be an occluder, else 0.
+    shown: (h, w, 2) uint8, 255 times the share of what a photo shows itself, and what the share
+        would be if it showed everything.
+    iris: (2, 3) float64, centers and radius of the source's irises in the texture; (0, 3) where the
+        eyes are the target's own.
     """
 
     uv: np.ndarray
     rgba: np.ndarray
     target: np.ndarray
+    shown: np.ndarray
+    iris: np.ndarray
+
+    @property
+    def gaze(self) -> Gaze | None:
+        """Where the source's eyes look; None where the eyes are the target's own."""
+        return Gaze(self.iris[:, :2], float(self.iris[0, 2])) if len(self.iris) else None
+
+    def in_frame(self, opened, gaze=None) -> FaceTexture:
+        """Return the texture for one frame of a sequence.
+
+        opened: (2,) in [0, 1], how open the right and the left eye are; a closed one is left the
+        frame's own. gaze: (2, 2) where the irises are, shares of the unrolled face; None = as
+        baked.
+        """
+        baked = self.gaze
+        if baked is None:
+            return self
+        rgba, uv = self.rgba, self.uv
+        if gaze is not None and np.isfinite(gaze).all():
+            low = uv.min(0)
+            rgba = turned(rgba, uv, baked, low + gaze * (uv.max(0) - low))
+        if min(opened) < 1:
+            h, w = rgba.shape[:2]
+            face = float(np.linalg.norm(uv[topology.FACE_LEFT] - uv[topology.FACE_RIGHT]))
+            alpha = rgba[..., 3].astype(np.float32)
+            for ring, share in zip(RINGS, opened, strict=True):
+                alpha *= 1 - (1 - share) * _hole([uv[ring]], h, w, face)
+            rgba = np.dstack([rgba[..., :3], _bytes(alpha)])
+        return replace(self, rgba=rgba)
 
 
-def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True) -> FaceTexture:
+def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irises=None
+         ) -> FaceTexture:
     """Paint `source` onto `mesh` in the colors of `frames`.
 
     frames: the frames given to `fit_face` (`.camera`, `.image()` -> (H, W, 3 or 4) uint8); only
     those that the mesh was made from are opened, at most VIEWS.
-    source: a `SourceFace`: `.image` (H, W, 3) uint8, `.landmarks` (468 points), `.skin` (H, W)
-    weight of what may be taken from it (0 on hair and background); or several of one person, of
-    which each place takes those that look at it straightest.
+    source: a `SourceFace`, or several of one person, of which each place takes those that look at
+    it straightest.
     shapes: (N, 468, 3) the face's vertices in every frame where it moves (`follow`).
     mirror: fill what the photo does not show from the other side of the face.
+    irises: one entry a frame, (10, >= 2) pixels or None: with them the source's eyes are drawn,
+    looking where the target's do; None leaves the target's eyes.
 
     Raises IdfError when no view shows the face.
     """
@@ -70,31 +130,87 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True) -> Fa
         raise _no_view(len(used))
     cell = 1 / (SCALE * max(v.scale for v in views))
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
+    own, _ = fit_mesh(mesh)
     chart = make_chart(mesh, cell, np.concatenate(
-        [photo_attributes(mesh, s.landmarks.points) for s in sources], axis=1))
+        [photo_attributes(mesh, s, own) for s in sources], axis=1), eyes=irises is not None)
     target, seen = mean_colors(mesh, chart, views)
     if not seen.any():
         raise _no_view(len(used))
     uv, face = chart.uv, chart.face
     target_lab = rgb_to_lab(target / 255)
     skin = bare_skin(target_lab, seen.astype(np.float32), uv) * ~features(uv, *seen.shape, face)
+    gaze = None if irises is None else _target_gaze(mesh, uv, frames, used, irises, shapes)
+    areas, drawn = feature_areas(uv, *seen.shape, face), gaze is not None
 
     # What the photo does not show it may show on the other side of the face.
-    rgb, taken = target, np.zeros(seen.shape, np.float32)
+    brow, bare = without_brows(target_lab, skin, uv, face)
+    rgb, taken, shown = 255 * lab_to_rgb(bare), np.zeros(seen.shape, np.float32), None
     for mirrored in (True, False) if mirror else (False,):
-        layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k) for k, s in enumerate(sources)]
-        matched = [255 * lab_to_rgb(relight(layer.lab, target_lab, layer.skin, skin, face))
-                   for layer in layers]
+        layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k, gaze)
+                  for k, s in enumerate(sources)]
+        matched = [_in_target(layer, target_lab, seen, areas, uv, face, drawn) for layer in layers]
         color, share = _merge(layers, matched, chart.covered, face)
         # Where neither shows anything the target's own colors stand in, so that no interpolated
         # cell along the rim brings in hair or background.
         rgb = rgb + share[..., None] * (color - rgb)
-        taken = taken + share * (1 - taken)
-    alpha = source_share(mesh, uv, chart.covered.astype(np.float32), taken, face)
+        taken, shown = taken + share * (1 - taken), share
+    covered = chart.covered.astype(np.float32)
+    alpha, own_share, whole = (source_share(mesh, uv, covered, t, face, drawn)
+                               for t in (taken, shown, covered))
+    # The target's brows never show beside the source's, even where the photo ends.
+    alpha = np.maximum(alpha, brow)
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
     guard = np.concatenate([target, 255 * (skin > 0.5)[..., None]], -1)
-    return FaceTexture(uv, _bytes(rgba), _bytes(guard))
+    iris = np.column_stack([gaze.centers, [gaze.radius] * 2]) if drawn else np.zeros((0, 3))
+    return FaceTexture(uv, _bytes(rgba), _bytes(guard),
+                       _bytes(255 * np.dstack([own_share, whole])), iris)
+
+
+def _target_gaze(mesh, uv, frames, used, irises, shapes) -> Gaze | None:
+    """Where the target looks on the whole, in the chart."""
+    seen = []
+    for i in used:
+        if irises[i] is not None and np.isfinite(irises[i]).all():
+            camera = frames[i].camera
+            shown = mesh if shapes is None else bent(mesh, shapes[i])
+            seen.append(gaze_in_view(shown, uv, camera.project, camera.position, irises[i]))
+    return common_gaze(seen)
+
+
+def _in_target(layer, target_lab, seen, areas, uv, face: float, drawn: bool) -> np.ndarray:
+    """(h, w, 3) colors 0-255 of a photo's layer in the target's light. drawn: whether its eyes are.
+    """
+    brows, lips, eyes = areas
+    pair = Aligned(layer.lab, target_lab, layer.taken * seen, brows, lips, eyes, layer.trust,
+                   layer.enlarged, face)
+    lab = compose(pair)
+    # Where the face turns away, shade and light are the room's of the photo, and end sharply.
+    dark = smoothstep((0.8 - lab[..., 0] / np.maximum(target_lab[..., 0], 1)) / 0.2)
+    skin = (pair.skin * (1 - dark)).astype(np.float32)
+    near = np.clip(8 * blur(skin, RIM_LIGHT * face), 0, 1)
+    lab += (layer.rim * near)[..., None] * masked_blur(target_lab - lab, skin, RIM_LIGHT * face)
+    if drawn:
+        eyes, inside = lit_eyes(layer.lab, target_lab, uv)
+        lab += blur(inside, EYE_BLUR * face)[..., None] * (eyes - lab)
+    return 255 * lab_to_rgb(lab)
+
+
+def without_brows(lab, skin, uv, face: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the target's brows are, (h, w) in [0, 1], and its colors with skin there.
+
+    lab: (h, w, 3), the target's. skin: (h, w) its bare skin.
+    """
+    h, w = skin.shape
+    rings = fill_rings([uv[topology.LEFT_BROW], uv[topology.RIGHT_BROW]], h, w) > 0.3
+    field = skin_field(lab, skin.astype(np.float32), BROW_SKIN * face)
+    near = cv2.dilate(rings.astype(np.uint8), disc(BROW_REACH * face)) > 0
+    eyes = fill_rings([uv[r] for r in RINGS], h, w) > 0  # with their lashes
+    near &= ~(cv2.dilate(eyes.astype(np.uint8), disc(BROW_REACH * face)) > 0)
+    dark = near & (lab[..., 0] < BROW_DARK * field[..., 0])
+    hair = cv2.dilate((rings | dark).astype(np.float32), disc(BROW_GROW * face))
+    share = np.clip(1.5 * blur(hair, 0.7 * BROW_GROW * face), 0, 1)
+    return share, lab + share[..., None] * (field - lab)
 
 
 def _merge(layers, colors, covered, face: float):
@@ -123,9 +239,9 @@ def _no_view(count: int) -> IdfError:
                     "check that the cameras belong to the pictures")
 
 
-def source_share(mesh, uv, covered, taken, face) -> np.ndarray:
-    """Return (h, w) in [0, 1]: share of the source. Fades at the rim, round eyes and an open mouth,
-    and where the photo shows no skin."""
+def source_share(mesh, uv, covered, taken, face, eyes: bool = False) -> np.ndarray:
+    """Return (h, w) in [0, 1]: share of the source. Fades at the rim, round an open mouth, and
+    where the photo shows no skin. eyes: the source's are drawn; else it fades round them too."""
     h, w = taken.shape
     rim = feather(fill_rings([uv[topology.FACE_OVAL]], h, w) > 0.5, BORDER * face)
     alpha = rim * masked_blur(taken, covered, 0.02 * face)
@@ -134,11 +250,15 @@ def source_share(mesh, uv, covered, taken, face) -> np.ndarray:
     gap /= np.linalg.norm(v[topology.MOUTH_LEFT] - v[topology.MOUTH_RIGHT])
     # Closed lips hide nothing of the target's that would have to stay.
     opened = float(smoothstep((gap - 0.03) / 0.05))
-    for rings, strength in (((topology.LEFT_EYE, topology.RIGHT_EYE), 1.0),
+    for rings, strength in (((topology.LEFT_EYE, topology.RIGHT_EYE), float(not eyes)),
                             ((topology.INNER_MOUTH,), opened)):
-        hole = fill_rings([uv[r] for r in rings], h, w) > 0.5
-        alpha = alpha * (1 - strength * (1 - feather(~hole, HOLE * face)))
+        alpha = alpha * (1 - strength * _hole([uv[r] for r in rings], h, w, face))
     return alpha
+
+
+def _hole(rings, h: int, w: int, face: float) -> np.ndarray:
+    """(h, w) in [0, 1]: 1 inside the rings, fading around them."""
+    return 1 - feather(fill_rings(rings, h, w) <= 0.5, HOLE * face)
 
 
 def _grow(rgb, known):

@@ -32,7 +32,8 @@ from ...face.topology import (
     TRIANGLES,
 )
 from ...runtime.npz import ArrayRecord
-from .uv_atlas import head_axes
+from .chart_eyes import gaze_in_view
+from .uv_atlas import head_axes, unroll
 
 MIN_FRAMES = 24  # fewer frames with a face show neither bias nor noise
 BRIDGE = 3  # frames without a face that are filled in from both sides, at most
@@ -46,12 +47,14 @@ class Tracks(ArrayRecord):
     """The face in every frame of a sequence.
 
     names: (N,) str, of the frames. vertices: (N, 468, 3) float32, world; NaN in frames without a
-    face. c2w: (N, 4, 4) cameras where the dataset has none, else (0, 4, 4).
+    face. c2w: (N, 4, 4) cameras where the dataset has none, else (0, 4, 4). gaze: (N, 2, 2)
+    float32, where the irises are (`follow_gaze`), else (0, 2, 2).
     """
 
     names: np.ndarray
     vertices: np.ndarray
     c2w: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 4)))
+    gaze: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
 
     @classmethod
     def load(cls, path) -> Tracks:
@@ -65,6 +68,10 @@ class Tracks(ArrayRecord):
     def camera(self, name: str) -> np.ndarray | None:
         """Return (4, 4) camera-to-world of the frame of that name, where the tracks know it."""
         return self.c2w[self.row(name)] if len(self.c2w) else None
+
+    def looks(self, name: str) -> np.ndarray | None:
+        """Return (2, 2) where the irises are in the frame of that name, where that is known."""
+        return self.gaze[self.row(name)] if len(self.gaze) else None
 
     def row(self, name: str) -> int | None:
         """Return the number of the frame of that name."""
@@ -124,6 +131,38 @@ def follow(rest: FaceMesh, frames: Sequence, landmarks: Sequence, window: int = 
     offsets[beyond & np.isnan(offsets).any((1, 2))] = 0
     return np.stack([_Axes.of(rest, f.camera).lift(o).astype(np.float32)
                      for f, o in zip(frames, offsets, strict=True)])
+
+
+def follow_gaze(rest: FaceMesh, vertices, frames: Sequence, irises: Sequence, window: int = WINDOW
+                ) -> np.ndarray:
+    """Return (N, 2, 2) float32: where both irises are in every frame, shares of the unrolled face;
+    NaN throughout where no frame tells.
+
+    vertices: (N, 468, 3), see `follow`. irises: one entry a frame, (10, >= 2) pixels or None. Both
+    eyes turn alike, so what moves is their mean; frames that do not show it lie between those that
+    do. window: as for `follow`.
+    """
+    uv = unroll(rest.vertices)
+    places = np.full((len(frames), 2, 2), np.nan)
+    for i, (frame, shape, iris) in enumerate(zip(frames, vertices, irises, strict=True)):
+        if iris is not None and np.isfinite(iris).all() and np.isfinite(shape).all():
+            camera = frame.camera
+            seen = gaze_in_view(bent(rest, shape), uv, camera.project, camera.position, iris)
+            places[i] = seen[:, :2] / uv.max(0)
+    known = np.isfinite(places[..., 0])
+    if not known.any(0).all():
+        return np.full((len(frames), 2, 2), np.nan, np.float32)
+    # By frames that show both, else one eye's rest would be that of other moments.
+    both = known.all(1)
+    middle = np.nanmedian(places[both] if both.any() else places, axis=0)
+    count = known.sum(1)
+    turn = np.nansum(places - middle, axis=1) / np.maximum(count, 1)[:, None]
+    times = frame_times([f.name for f in frames])
+    order = np.argsort(times, kind="stable")
+    there = order[count[order] > 0]
+    filled = np.stack([np.interp(times[order], times[there], turn[there, k]) for k in (0, 1)], -1)
+    turn[order] = steady(filled[:, None], times[order], window)[:, 0]
+    return (middle + turn[:, None]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from ...face.color import blur, masked_blur
-from ...face.mesh import FaceMesh, eye_caps, vertex_normals
+from ...face.mesh import FaceMesh, eye_caps, with_eyes
 from ...face.raster import rasterize
 from ...kernels.compile import exact_kernel
 from ..result import SwapResult
 from .bake import FaceTexture
-from .shape_transfer import bend
+from .head_bend import HeadBend
 
 SUPERSAMPLE = 2  # samples per pixel and axis; smooths the outline of the nose
 # Cosine between normal and direction to the camera where the swap begins to show, and where it
@@ -35,14 +35,15 @@ EXPOSURE = 0.08
 MIN_SHARE = 0.01  # of the frontal face's area that must show for a frame to count as swapped
 
 
-def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture, shape=None,
-                light: float = 0.0, occluder: float = OCCLUDER) -> SwapResult:
+def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
+                shape: HeadBend | None = None, light: float = 0.0, occluder: float = OCCLUDER
+                ) -> SwapResult:
     """Paint the texture into one view.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel
     where the mask is 0 is the input's.
-    shape: (468, 3) motion of the vertices toward the source's proportions (`toward_source`), which
-    the frame follows; None = the target's own. With it alpha bends as well.
+    shape: toward the source's proportions, which the frame follows; None = the target's own. With
+    it alpha bends as well.
     light: share of the frame's own smooth light and shade that is followed, in [0, 1]; 0 keeps the
     texture's everywhere, which is what makes views agree. occluder: see OCCLUDER.
     Status "no_face" with the input unchanged where the face is turned away or outside the picture.
@@ -53,9 +54,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture, shape=None,
         raise ValueError(f"image {image.shape[1]}x{image.shape[0]} but camera "
                          f"{camera.width}x{camera.height}")
     if shape is not None:
-        moved = replace(mesh, vertices=mesh.vertices + shape,
-                        normals=vertex_normals(mesh.vertices + shape))
-        bent, changed = bend(image, camera, mesh, moved)
+        bent, moved, changed = shape.of_view(image, camera, mesh)
         result = render_swap(bent, camera, moved, texture, None, light, occluder)
         if result.status != "swapped":
             return SwapResult.unchanged(image, result.status, result.reason)
@@ -75,7 +74,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture, shape=None,
 
     box = (slice(lo[1], hi[1]), slice(lo[0], hi[0]))
     old = image[box]
-    color, alpha, skin = _paint(mesh, caps, texture, xy, z, facing, lo, hi)
+    color, alpha, skin, shown = _paint(mesh, caps, texture, xy, z, facing, lo, hi)
     if old.shape[2] == 4:
         alpha = alpha * (old[..., 3] > 0)
     hidden, gain = _compare(old, alpha, skin, occluder)
@@ -95,31 +94,35 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture, shape=None,
     # out = alpha * texture + (1 - alpha) * frame
     new = np.rint(rgb + alpha[..., None] * (color - rgb))
     out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
-    return SwapResult(out, mask, "swapped")
+    own, whole = (float(shown[..., k].sum()) for k in (0, 1))
+    return SwapResult(out, mask, "swapped", guessed=1 - own / max(whole, 1e-9))
 
 
 def _paint(mesh, caps, texture, xy, z, facing, lo, hi):
-    """Texture colors (h, w, 3) float32 0-255, alpha (h, w), and the target's own mean skin
-    (h, w, 4) uint8, in the box lo..hi of the view."""
+    """Texture colors (h, w, 3) float32 0-255, alpha (h, w), the target's own mean skin
+    (h, w, 4) uint8, and the shown and whole share (h, w, 2), in the box lo..hi of the view."""
     s = SUPERSAMPLE
     w, h = hi - lo
     # Triangles that look away are left out: they would shine through along the outline.
     p = xy[mesh.triangles]
     a, b = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
     front = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0  # y points down
-    attributes = np.zeros((len(xy), 3))
-    attributes[:len(facing)] = np.concatenate([texture.uv, facing[:, None]], axis=1)
+    attributes = np.concatenate([texture.uv, facing[:, None]], axis=1)
+    attributes = with_eyes(attributes) if len(caps) else attributes
     shown = mesh.triangles[front]
     attr, ids, _ = rasterize(np.concatenate([shown, caps]), (xy - lo) * s, z, attributes,
                              h * s, w * s, perspective=True)
-    ids[ids >= len(shown)] = -1  # the eyes are the frame's own
+    if texture.gaze is None:
+        ids[ids >= len(shown)] = -1  # the eyes are the frame's own
     rgba = np.empty((h, w, 4), np.float32)
     _shade(attr, ids, texture.rgba, s, FACING[0], FACING[1], rgba)
     middle = (slice(s // 2, None, s), slice(s // 2, None, s))
     at = attr[middle][..., :2] - np.float32(0.5)
     at[ids[middle] < 0] = -9
-    skin = cv2.remap(texture.target, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return rgba[..., :3], rgba[..., 3], skin
+    skin, share = (cv2.remap(t, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+                   for t in (texture.target, texture.shown))
+    fade = np.clip((attr[middle][..., 2:] - FACING[0]) / (FACING[1] - FACING[0]), 0, 1)
+    return rgba[..., :3], rgba[..., 3], skin, share * fade
 
 
 @exact_kernel

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...data.sequence import farthest_first
 from ...face import topology
-from ...face.mesh import eye_caps, vertex_normals
+from ...face.mesh import eye_caps, vertex_normals, with_eyes
 from ...face.raster import rasterize
 from ...kernels.compile import exact_kernel
 
@@ -50,7 +50,7 @@ class Chart:
     uv: (468, 2) float32 place of each vertex in cells, first center (0.5, 0.5). cell: its size in
     world units. face: the face's width in cells. covered: (h, w) bool. place, normal: (h, w, 3)
     float32, the point of the surface in the world and its normal (not unit). extra: (h, w, A)
-    float32, further values of the vertices.
+    float32, further values of the vertices. eyes: whether the eyes' openings are covered too.
     """
 
     uv: np.ndarray
@@ -60,22 +60,31 @@ class Chart:
     place: np.ndarray
     normal: np.ndarray
     extra: np.ndarray
+    eyes: bool = False
 
 
-def make_chart(mesh, cell: float, extra=None, uv=None) -> Chart:
+def make_chart(mesh, cell: float, extra=None, uv=None, eyes: bool = False) -> Chart:
     """Return the unrolled face of a FaceMesh.
 
     cell: world units. extra: (468, A) values to carry along, or None. uv: (468, 2) the places of
-    another chart of the same cells, for the same face bent.
+    another chart of the same cells, for the same face bent. eyes: cover the eyes' openings too, by
+    the front of their balls.
     """
     if uv is None:
         uv = (unroll(mesh.vertices) / cell + 2).astype(np.float32)
     w, h = (np.ceil(uv.max(0)) + 2).astype(int)
     extra = np.zeros((len(uv), 0)) if extra is None else extra
-    attributes = np.concatenate([mesh.vertices, mesh.normals, extra], axis=1)
-    attr, ids, _ = rasterize(mesh.triangles, uv, np.zeros(len(uv)), attributes, h, w)
+    attributes, places = np.concatenate([mesh.normals, extra], axis=1), uv
+    vertices, triangles = mesh.vertices, mesh.triangles
+    if eyes:
+        vertices, caps = eye_caps(vertices, mesh.normals, triangles)
+        triangles = np.concatenate([triangles, caps])
+        if len(caps):
+            attributes, places = with_eyes(attributes), with_eyes(uv)
+    attr, ids, _ = rasterize(triangles, places, np.zeros(len(places)),
+                             np.concatenate([vertices, attributes], axis=1), h, w)
     return Chart(uv, cell, mesh.width / cell, ids >= 0, attr[..., :3], attr[..., 3:6],
-                 attr[..., 6:])
+                 attr[..., 6:], eyes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +173,7 @@ def mean_colors(mesh, chart: Chart, views) -> tuple[np.ndarray, np.ndarray]:
         shown, (X, N) = mesh, still
         if view.shape is not None:
             shown = replace(mesh, vertices=view.shape, normals=vertex_normals(view.shape))
-            X, N = _points(make_chart(shown, chart.cell, uv=chart.uv))
+            X, N = _points(make_chart(shown, chart.cell, uv=chart.uv, eyes=chart.eyes))
         vertices, caps = eye_caps(shown.vertices, shown.normals, shown.triangles)
         xy, z = view.project(vertices)
         _, _, zbuf = rasterize(np.concatenate([mesh.triangles, caps]), xy, z,

@@ -14,6 +14,7 @@ import numpy as np
 from ...face import topology
 from ...face.color import blur, fill_rings, masked_blur, smoothstep
 from ...face.landmarks import FaceLandmarks, vertex_facing
+from ...face.mesh import ring_strip
 from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace
 from .mesh_tracking import neighbor_mean
@@ -56,23 +57,9 @@ class Warp:
     size: float
 
 
-def eye_strips() -> np.ndarray:
-    """Return (28, 3) triangles that close both eye openings, from corner to corner."""
-    out = []
-    for ring in (topology.LEFT_EYE, topology.RIGHT_EYE):
-        n = len(ring)
-        lower, upper = 1, n - 1
-        out.append((ring[0], ring[lower], ring[upper]))
-        while upper - lower > 1:
-            out.append((ring[lower], ring[lower + 1], ring[upper]))
-            lower += 1
-            if upper - lower > 1:
-                out.append((ring[lower], ring[upper - 1], ring[upper]))
-                upper -= 1
-    return np.array(out, np.int32)
-
-
-_WITH_EYES = np.concatenate([topology.TRIANGLES, eye_strips()])
+# Both eye openings closed by strips, from corner to corner.
+_WITH_EYES = np.concatenate([topology.TRIANGLES, *(ring_strip(r) for r in (
+    topology.LEFT_EYE, topology.RIGHT_EYE))])
 
 
 def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, int], origin,
@@ -85,7 +72,7 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     (`expressions_apart`), None = not at all.
     """
     h, w = shape
-    points = _lips_without_teeth(np.asarray(source_points, np.float64))
+    points = lips_without_teeth(np.asarray(source_points, np.float64))
     differ = np.zeros(topology.POINTS) if differ is None else differ
     drawn, ids, _ = rasterize(_WITH_EYES, target.xy, target.points[:, 2],
                               np.column_stack([points, vertex_facing(target.points), differ]),
@@ -95,7 +82,7 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     eyes = fill_rings([target.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)], h, w, origin)
     mouth = fill_rings([target.xy[topology.INNER_MOUTH]], h, w, origin)
     at = np.ascontiguousarray(drawn[..., :2] - np.float32(0.5))  # OpenCV counts from centers
-    trust, enlarged = _tameness(at, covered, size)
+    trust, enlarged = tameness(at, covered, size)
     lips = blur(fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin), 0.015 * size)
     folds = smoothstep((drawn[..., 3] - FOLDS[0]) / (FOLDS[1] - FOLDS[0]))
     trust = np.minimum(trust, 1 - FOLDS_MOST * folds * (1 - np.clip(1.5 * lips, 0, 1)))
@@ -117,7 +104,9 @@ def expressions_apart(source: FittedFace, target: FittedFace) -> np.ndarray:
     return out
 
 
-def _lips_without_teeth(points: np.ndarray) -> np.ndarray:
+def lips_without_teeth(points: np.ndarray) -> np.ndarray:
+    """Return points (468, 2 or 3) of a photo with the rim of an open mouth further within the lips.
+    """
     gap = np.linalg.norm(points[topology.LIP_UPPER] - points[topology.LIP_LOWER])
     width = np.linalg.norm(points[topology.MOUTH_RIGHT] - points[topology.MOUTH_LEFT])
     share = LIP_SHIFT * np.clip(gap / max(width, 1e-6) / LIP_OPEN, 0, 1)
@@ -126,9 +115,12 @@ def _lips_without_teeth(points: np.ndarray) -> np.ndarray:
     return out
 
 
-def _tameness(at, covered, size: float) -> tuple[np.ndarray, float]:
-    """How far the warp neither squeezes nor stretches, (h, w) in [0, 1], and its enlargement: from
-    the singular values s1 >= s2 of its Jacobian, log(s1 / s2) and |log(s1 s2 / median)|."""
+def tameness(at, covered, size: float) -> tuple[np.ndarray, float]:
+    """Return how far a warp neither squeezes nor stretches, (h, w) in [0, 1], and its enlargement.
+
+    at: (h, w, 2) where each pixel comes from. covered: (h, w) bool. size: of the face, pixels. From
+    the singular values s1 >= s2 of the warp's Jacobian, log(s1 / s2) and |log(s1 s2 / median)|.
+    """
     x, y = (masked_blur(at[..., k], covered, 0.02 * size) for k in (0, 1))
     (xy, xx), (yy, yx) = np.gradient(x), np.gradient(y)  # derivatives along rows, then columns
     q = np.hypot((xx + yy) / 2, (yx - xy) / 2)

@@ -71,7 +71,7 @@ class HybridMethod(SwapMethod):
     def _swapper(self, fit, views, sources, folder, reporter, config) -> HybridSwapper:
         notes = []
 
-        def paint(mesh, frames, shapes):
+        def paint(mesh, frames, shapes, irises):
             mesh, texture, note = self._paint(mesh, frames, shapes, sources, reporter, config)
             notes.append(note)
             return mesh, texture
@@ -178,12 +178,14 @@ def bake_swapped(mesh: FaceMesh, frames: Sequence[Frame], swapped: dict[int, Swa
     skin = bare_skin(rgb_to_lab(old / 255), seen.astype(np.float32), chart.uv) \
         * ~features(chart.uv, *seen.shape, face)
     if shapes is not None:
-        alpha = source_share(mesh, chart.uv, covered, taken, face)
+        alpha, whole = (source_share(mesh, chart.uv, covered, t, face) for t in (taken, covered))
     else:
-        rim = fill_rings([chart.uv[topology.FACE_OVAL]], *seen.shape) > 0.5
-        alpha = feather(rim, BORDER * face) * masked_blur(taken, covered, 0.02 * face)
+        whole = feather(fill_rings([chart.uv[topology.FACE_OVAL]], *seen.shape) > 0.5,
+                        BORDER * face)
+        alpha = whole * masked_blur(taken, covered, 0.02 * face)
     rgb = np.where(seen[..., None], colors, masked_blur(colors, seen, 0.05 * face))
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
     guard = np.concatenate([old, 255 * (skin > 0.5)[..., None]], -1)
+    shown = 255 * np.dstack([alpha, whole])
     return FaceTexture(chart.uv, *(np.clip(np.rint(a), 0, 255).astype(np.uint8)
-                                   for a in (rgba, guard)))
+                                   for a in (rgba, guard, shown)), np.zeros((0, 3)))

@@ -3,7 +3,6 @@
 import pickle
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +11,6 @@ from idf_helpers.face.mesh import eye_caps
 from idf_helpers.face.raster import rasterize
 from idf_helpers.swapping import metrics
 from idf_helpers.swapping.mesh.bake import FaceTexture, bake
-from idf_helpers.swapping.mesh.relight import relight
 from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.mesh.uv_atlas import head_axes, make_chart, mean_colors, unroll
 from idf_helpers.swapping.mesh.uv_atlas import load_views as load
@@ -267,32 +265,6 @@ def test_mean_colors_are_the_targets(mesh, frames):
         [topology.FACE_OVAL, topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH]))
     error = np.abs(metrics.sample(colors, chart.uv[inner]) - TARGET[inner])
     assert np.median(error) < 5
-
-
-def lab(rgb):
-    return cv2.cvtColor(np.float32(rgb) / 255, cv2.COLOR_RGB2Lab)
-
-
-def test_relight_moves_skin_and_keeps_hair_dark():
-    rng = np.random.default_rng(0)
-    dark = np.full((60, 60, 3), (105, 70, 55)) + rng.normal(0, 5, (60, 60, 1))
-    light = np.full((60, 60, 3), (215, 170, 150)) + rng.normal(0, 5, (60, 60, 1))
-    dark[25:30, 10:50] = (8, 8, 8)  # a brow
-    skin = np.ones((60, 60), np.float32)
-    skin[22:33, 7:53] = 0
-    out = relight(lab(dark), lab(light), skin, skin, 60)
-    np.testing.assert_allclose(out[skin > 0].mean(0), lab(light)[skin > 0].mean(0), atol=1.5)
-    brow = out[26:29, 15:45]
-    assert brow[..., 0].max() < 0.55 * out[skin > 0][:, 0].mean()
-    assert brow[..., 2].min() > -2  # not blue
-    assert out[..., 0].max() < 100
-
-
-def test_relight_without_skin_gives_the_source():
-    a = lab(np.full((9, 9, 3), 90.0))
-    none = np.zeros((9, 9), np.float32)
-    np.testing.assert_array_equal(relight(a, a + 9, none, none + 1, 9), a)
-    np.testing.assert_array_equal(relight(a, a + 9, none + 1, none, 9), a)
 
 
 def test_several_photos_of_one_person_fill_each_other_in(mesh, frames):
