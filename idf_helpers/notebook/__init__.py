@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _HOMES = {
     ".swap_panel": ("SwapPanel", "source_picture"),
     ".swap_compare": ("compare_swaps",),
+    ".metrics_chart": ("yaw_chart",),
     ".video_panel": ("clip_sheet", "swap_clip"),
     ".training_panel": ("AvatarPanel", "NerfPanel", "SplatPanel"),
     ".comparison": ("cleaned_picture", "compare_methods", "curves_plot", "difference_picture",
