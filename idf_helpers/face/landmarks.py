@@ -64,6 +64,12 @@ class FaceLandmarks:
         return float(max(b[2] - b[0], b[3] - b[1]))
 
     @property
+    def width(self) -> float:
+        """Distance of the oval's ends in front of the ears, pixels, seen in three dimensions."""
+        p = self.points
+        return float(np.linalg.norm(p[topology.FACE_LEFT] - p[topology.FACE_RIGHT]))
+
+    @property
     def eye_distance(self) -> float:
         """Distance of the outer eye corners, pixels, seen in three dimensions."""
         p = self.points

@@ -56,9 +56,12 @@ def fit_picture(face: FaceLandmarks, width: int, height: int) -> FittedFace:
     """
     model, lens = FaceModel.load(), guessed_lens(width, height)
     xy = np.asarray(face.xy, np.float64)
-    _, neutral, turned, _ = fit_shape(xy[None], lens, model, 3)
-    fitter = FrameFitter(model, lens, neutral, turned)
-    pose, weights, errors = fitter.fit(xy)
+    fitter, pose, weights = FrameFitter(model, lens), None, None
+    for rounds in (5, 2, 2):
+        pose, weights, _ = fitter.fit(xy, pose, weights, rounds)
+        _, neutral, turned, _ = shape_step(model, [(xy, pose, weights, fitter)])
+        fitter = FrameFitter(model, lens, neutral, turned)
+    pose, weights, errors = fitter.fit(xy, pose, weights, 3)
     return FittedFace(pose, weights, fitter, errors)
 
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from ..errors import IdfError
 from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.shape_fit import fit_picture
+from ..face.topology import POINTS
 from .face_selection import FacePicker, make_picker, swap_picked
-from .mesh.per_picture import swap_mesh
+from .mesh.per_picture import swap_mesh, toward
+from .mesh.proportions import in_head, of_head
 from .result import SwapResult
 from .source import SourceFace
 from .swapper import NoFace, SwapMethod, Swapper, one_source
-from .video_faces import load_faces
+from .video_faces import Clip, load_faces
+
+MOTION_FROM = 24  # frames of a video that its change of shape is taken from
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +29,7 @@ class MeshSwapper(Swapper):
     sources: tuple[SourceFace, ...]
     picker: FacePicker
     detector: LandmarkDetector
+    shape: float = 1.0
 
     name = "mesh"
 
@@ -30,15 +39,20 @@ class MeshSwapper(Swapper):
 
     def __call__(self, image, camera) -> SwapResult:
         return swap_picked(image, self.picker, self.detector,
-                           lambda picture, face, k: swap_mesh(picture, face, self.sources[k]))
+                           lambda picture, face, k: swap_mesh(picture, face, self.sources[k],
+                                                               self.shape))
 
 
 @dataclass(frozen=True, eq=False)
 class FollowingMeshSwapper(Swapper):
-    """Swaps onto landmarks that are known, and smooth in time. faces: file of all; face: this
-    frame's."""
+    """Swaps onto landmarks that are known, and smooth in time.
+
+    motion: (468, 3) of the face toward the source's shape (`in_head`), one for the whole video, so
+    that no fit's error shakes it. faces: file of all; face: this frame's.
+    """
 
     source: SourceFace
+    motion: np.ndarray
     faces: Path
     face: FaceLandmarks | None = None
 
@@ -49,7 +63,8 @@ class FollowingMeshSwapper(Swapper):
         return NoFace() if face is None else replace(self, face=face)
 
     def __call__(self, image, camera) -> SwapResult:
-        return swap_mesh(image, self.face, self.source)
+        return swap_mesh(image, self.face, self.source, motion=of_head(self.motion,
+                                                                       self.face.points))
 
 
 class MeshMethod(SwapMethod):
@@ -57,8 +72,26 @@ class MeshMethod(SwapMethod):
 
     def prepare(self, frames, sources, folder, reporter, config) -> MeshSwapper:
         detector = LandmarkDetector()
-        return MeshSwapper(tuple(sources), make_picker(config, len(sources), detector), detector)
+        return MeshSwapper(tuple(sources), make_picker(config, len(sources), detector), detector,
+                           config.shape)
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> FollowingMeshSwapper:
         one_source("mesh", sources)
-        return FollowingMeshSwapper(sources[0], clip.saved)
+        return FollowingMeshSwapper(sources[0], _motion_of(clip, sources[0], config.shape),
+                                    clip.saved)
+
+
+def _motion_of(clip: Clip, source: SourceFace, amount: float) -> np.ndarray:
+    """(468, 3) motion of the face toward the source's shape: the median of those of some frames,
+    the most frontal of them."""
+    motions = []
+    if amount > 0:
+        there = [face for i in range(len(clip.faces.points)) if (face := clip.faces.face(i))]
+        for face in sorted(there, key=lambda f: abs(f.yaw))[::max(1, len(there) // 2 // MOTION_FROM)
+                                                            ][:MOTION_FROM]:
+            try:
+                fitted = fit_picture(face, clip.index.width, clip.index.height)
+            except IdfError:
+                continue  # one frame less to take the median of
+            motions.append(in_head(toward(face, fitted, source, amount), face.points))
+    return np.median(motions, axis=0) if motions else np.zeros((POINTS, 3))

@@ -65,7 +65,7 @@ SWAPPERS = Registry("swap", [
           _lacks_embedded, frozenset({VIEWS}), argument="uv", reads=frozenset({"shape"})),
     Entry("mesh", "idf_helpers.swapping.mesh_method:MeshMethod",
           "a 2D mesh swap of each picture by itself", 10, _lacks_embedded, argument="mesh",
-          reads=PICKED),
+          reads=PICKED | {"shape"}),
     _ghost("ghost", "two blocks"),
     _ghost("ghost_1block", "one block, faster"),
     _ghost("ghost_3blocks", "three blocks"),

@@ -57,7 +57,7 @@ def bend(image: np.ndarray, before, after, width: float) -> tuple[np.ndarray, np
     fade = np.clip((radius - out_x) / (FADE * width), 0, 1)
     fade *= np.clip(border / (BORDER * width), 0, 1)
     shift *= fade[..., None]
-    part = image.astype(np.float32) if image.shape[2] == 3 else _premultiplied(image)
+    part = image if image.shape[2] == 3 else _premultiplied(image)
     part = cv2.remap(part, x[None] + shift[..., 0], y[:, None] + shift[..., 1], cv2.INTER_CUBIC,
                      borderMode=cv2.BORDER_REPLICATE)
     if image.shape[2] == 4:
@@ -65,7 +65,10 @@ def bend(image: np.ndarray, before, after, width: float) -> tuple[np.ndarray, np
     moves = np.abs(shift).max(-1) > 0.02
     changed[low[1]:high[1], low[0]:high[0]] = moves
     out = image.copy()
-    out[changed] = np.clip(np.rint(part[moves]), 0, 255).astype(np.uint8)
+    if image.shape[2] == 4:
+        part = np.clip(np.rint(part), 0, 255).astype(np.uint8)
+    window = out[low[1]:high[1], low[0]:high[0]]
+    np.copyto(window, part, where=moves[..., None])
     return out, changed
 
 

@@ -25,6 +25,7 @@ from ...face.color import blur, masked_blur, skin_field, skin_stats, smoothstep
 WIDE = 0.25  # light and tan: of both
 CHROMA, CHROMA_SOURCE = 0.12, 0.10  # the target's color of skin; what the source's is compared to
 CHROMA_GRAIN = 0.012  # color of the source finer than this is noise
+SIDE, SIDE_WEAK = 0.05, 3.0  # light from the side; Lab lightness up to which it is left out
 LIGHT = 0.85  # share of the target's light that is taken over
 CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
 GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
@@ -46,9 +47,11 @@ class Aligned:
     """Two faces, pixel by pixel.
 
     source, target: (h, w, 3) float32 Lab. weight: (h, w) float32 in [0, 1], how far the source
-    shows the place and may be drawn. brows, lips, eyes: (h, w) float32 in [0, 1], generous areas.
-    trust: (h, w) float32 in [0, 1], of the source's middle band. enlarged: target pixels per
-    source pixel. size: of the face, pixels.
+    shows the place and may be drawn. brows, lips, eyes: (h, w) float32 in [0, 1]; the inner mouth
+    counts as eyes. trust: (h, w) float32 in [0, 1], of the source's middle band. enlarged: target
+    pixels per source pixel. size: of the face, pixels. side: (h, w, 3) float32 Lab, half the
+    difference of the target and its mirror image, and paired: (h, w) float32 in [0, 1], where
+    that is known; None where it is not.
     """
 
     source: np.ndarray
@@ -60,12 +63,16 @@ class Aligned:
     trust: np.ndarray
     enlarged: float
     size: float
+    side: np.ndarray | None = None
+    paired: np.ndarray | None = None
 
     @property
     def skin(self) -> np.ndarray:
-        """(h, w) float32 in [0, 1]: skin of both, without brows, lips and eyes."""
-        return (self.weight * (1 - self.brows) * (1 - self.lips) * (1 - self.eyes)
-                ).astype(np.float32)
+        """(h, w) float32 in [0, 1]: skin of both, well away from brows, lips and eyes."""
+        k = max(1, round(0.02 * self.size))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+        near = cv2.dilate(np.maximum((self.brows > 0.3).astype(np.float32), self.eyes), disc)
+        return (self.weight * (1 - near) * (1 - self.lips)).astype(np.float32)
 
 
 def compose(pair: Aligned) -> np.ndarray:
@@ -97,9 +104,11 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     size, w, t = pair.size, pair.source, pair.target
     both = skin * source_stats.skinness(w) * target_stats.skinness(t)
     both = (both + 1e-6 * (pair.weight > 0)).astype(np.float32)
-    S, T = skin_field(w, both, WIDE * size), skin_field(t, both, WIDE * size)
+    S, T, S_ab, T_ab = _fields(pair, both)
     base = LIGHT * T[..., 0] \
         + (1 - LIGHT) * (S[..., 0] - source_stats.mean[0] + target_stats.mean[0])
+    side = _side_light(pair, both)
+    base = base + side[..., 0]
     d = w[..., 0] - S[..., 0]
     sure = both > 0.5
     if sure.sum() < 16:
@@ -115,7 +124,6 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     L = base + d
     L = np.where(d < 0, L + dark * (np.minimum(base * rel, np.maximum(w[..., 0], L)) - L), L)
     L = np.clip(L, 0, 100)
-    T_ab, S_ab = skin_field(t, both, CHROMA * size), skin_field(w, both, CHROMA_SOURCE * size)
     some = pair.weight > 0.5
     own_ab, d_ab = _chroma_detail(t, T), _chroma_detail(w, S_ab)
     d_ab = masked_blur(d_ab, (pair.weight > 0) + np.float32(1e-3), max(CHROMA_GRAIN * size, 0.6))
@@ -123,7 +131,39 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
         a, b = (float(np.percentile(np.linalg.norm(x[some], axis=-1), 95)) for x in (own_ab, d_ab))
         d_ab = d_ab * min(1.0, a / max(b, 0.1))
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
-    return np.dstack([L, T_ab[..., 1:] * shade + d_ab]).astype(np.float32)
+    return np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
+
+
+def _fields(pair: Aligned, both):
+    """Smooth colors of both skins, (h, w, 3) each: the source's and the target's for lightness, and
+    the same for chroma. Computed on a smaller copy: they are wider than its pixels by far."""
+    h, w = both.shape
+    k = max(1.0, pair.size / 80)
+    small = (max(8, round(w / k)), max(8, round(h / k)))
+    known = cv2.resize(both, small, interpolation=cv2.INTER_AREA)
+    size = pair.size * small[0] / w
+    out = []
+    for lab, sigma in ((pair.source, WIDE), (pair.target, WIDE), (pair.source, CHROMA_SOURCE),
+                       (pair.target, CHROMA)):
+        # Averaged over what is known, so that no hair is mixed in.
+        mean = cv2.resize(lab * both[..., None], small, interpolation=cv2.INTER_AREA) \
+            / np.maximum(known, 1e-6)[..., None]
+        out.append(cv2.resize(skin_field(mean, known, sigma * size), (w, h),
+                              interpolation=cv2.INTER_CUBIC))
+    return out
+
+
+def _side_light(pair: Aligned, both) -> np.ndarray:
+    """(h, w, 3) light from the side that is finer than WIDE, such as the shadow of a nose: what of
+    the target is not the same on both sides of the face."""
+    if pair.side is None:
+        return np.zeros_like(pair.target)
+    known = both * pair.paired
+    fine, wide = (masked_blur(pair.side, known, s * pair.size) for s in (SIDE, WIDE))
+    light = (fine - wide) * np.clip(3 * blur(known, SIDE * pair.size), 0, 1)[..., None]
+    # No face is quite symmetric: weak differences are shape, strong ones are light.
+    strong = np.percentile(np.abs(light[..., 0][known > 0.5]), 90) if (known > 0.5).any() else 0.0
+    return light * smoothstep((strong - SIDE_WEAK) / SIDE_WEAK)
 
 
 def _chroma_detail(lab, field) -> np.ndarray:
@@ -203,7 +243,7 @@ def _chroma_noise(pair: Aligned, skin) -> np.ndarray:
 def _of_equal_contrast(pair: Aligned, face) -> np.ndarray:
     """Return the face with its detail (without eyes, brows and mouth) about as strong as the
     target's: lightness within CONTRAST_FINE of it, chroma at most as strong."""
-    bare = (1 - pair.brows) * (1 - pair.eyes) * (1 - blur(pair.lips, 0.01 * pair.size))
+    bare = (1 - pair.brows) * (1 - pair.eyes) * (1 - pair.lips)
     sure = (pair.weight > 0.3) & (bare > 0.5)
     if sure.sum() < 64:
         return face
@@ -238,9 +278,23 @@ def _within_range(pair: Aligned, face) -> np.ndarray:
     most = 1.1 * float(np.percentile(chroma, 99.5)) + 1.0
     own = np.linalg.norm(face[..., 1:], axis=-1)
     face[..., 1:] *= np.minimum(1, most / np.maximum(own, 1e-6))[..., None]
+    face[..., 1:] = _of_the_hues(pair, face[..., 1:], some)
     bright = pair.target[..., 0][some]
     top = float(np.percentile(bright, 98))
     room = max(float(bright.max()) - top, 2.0)
     over = face[..., 0] > top
     face[..., 0][over] = top + room * (1 - np.exp((top - face[..., 0][over]) / room))
     return face
+
+
+def _of_the_hues(pair: Aligned, ab, some) -> np.ndarray:
+    """Return a, b within the target's own hues: along the hue of its skin and across it no further
+    than it goes itself. An iris may be of any color."""
+    own = pair.target[..., 1:][some]
+    hue = np.median(own, axis=0)
+    hue = hue / max(float(np.linalg.norm(hue)), 1e-6)
+    axes = np.array([hue, [-hue[1], hue[0]]], np.float32)
+    low, high = np.percentile(own @ axes.T, (0.5, 99.5), axis=0)
+    margin = 0.1 * (high - low)
+    within = np.clip(ab @ axes.T, low - margin, high + margin) @ axes
+    return (within + pair.eyes[..., None] * (ab - within)).astype(np.float32)

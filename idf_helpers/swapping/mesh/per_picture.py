@@ -67,13 +67,16 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
             image, "extreme_pose",
             f"the head is turned by about {abs(target.yaw):.0f} degrees, more than the "
             f"{MAX_YAW:.0f} up to which landmarks can be trusted")
-    fitted = fit_picture(target, image.shape[1], image.shape[0])
+    try:
+        fitted = fit_picture(target, image.shape[1], image.shape[0])
+    except IdfError as error:
+        return SwapResult.unchanged(image, "low_confidence", error.what)
     if motion is None and amount > 0:
         motion = toward(target, fitted, source, amount)
     bent, changed, moved = image, np.zeros(image.shape[:2], bool), target
     if motion is not None:
         moved = moved_by(target, motion)
-        bent, changed = bend(image, target.xy, moved.xy, _width(target))
+        bent, changed = bend(image, target.xy, moved.xy, target.width)
     low = np.maximum(np.floor(moved.box[:2]).astype(int) - 2, 0)
     high = np.minimum(np.ceil(moved.box[2:]).astype(int) + 2, image.shape[1::-1])
     if (high - low).min() < 8:
@@ -91,11 +94,6 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     mask[low[1]:high[1], low[0]:high[0]] = alpha
     # What was only bent is changed too: the mask has the least weight there that it can.
     return SwapResult(out, np.maximum(mask, changed * np.float32(1 / 255)), "swapped")
-
-
-def _width(face: FaceLandmarks) -> float:
-    p = face.points
-    return float(np.linalg.norm(p[topology.FACE_LEFT] - p[topology.FACE_RIGHT]))
 
 
 def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin):
@@ -128,16 +126,14 @@ def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
 
 def _aligned(warped, window, target: FaceLandmarks, drawn: Warp, weight, origin) -> Aligned:
     h, w = weight.shape
-    k = max(1, round(0.02 * drawn.size))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
     brows = fill_rings([target.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)],
                        h, w, origin)
     lips = fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin)
-    brows = cv2.dilate((brows > 0.3).astype(np.float32), disc)
-    eyes = cv2.dilate(np.maximum(drawn.mouth, drawn.eyes), disc)
-    return Aligned(rgb_to_lab(warped), rgb_to_lab(window[..., :3]),
-                   (weight * (1 - drawn.mouth)).astype(np.float32), brows, lips, eyes,
-                   drawn.trust, drawn.enlarged, drawn.size)
+    own = rgb_to_lab(window[..., :3])
+    other = cv2.remap(own, drawn.twin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return Aligned(rgb_to_lab(warped), own, (weight * (1 - drawn.mouth)).astype(np.float32), brows,
+                   lips, np.maximum(drawn.mouth, drawn.eyes), drawn.trust, drawn.enlarged,
+                   drawn.size, 0.5 * (own - other), drawn.paired)
 
 
 def _target_hair(window, target: FaceLandmarks, origin) -> np.ndarray:

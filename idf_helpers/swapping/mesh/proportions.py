@@ -52,7 +52,6 @@ def proportions(target, sources: Sequence, amount: float = 1.0, trust=None) -> n
     target = np.asarray(target, np.float64)
     front, up, left = head_axes(target)
     axes = np.stack([left, up, front])
-    width = np.linalg.norm(target[topology.FACE_LEFT] - target[topology.FACE_RIGHT])
     total = np.average([_onto(np.asarray(s, np.float64), target) - target for s in sources],
                        axis=0, weights=trust)
     D = total @ axes.T
@@ -64,7 +63,7 @@ def proportions(target, sources: Sequence, amount: float = 1.0, trust=None) -> n
     D[topology.INNER_MOUTH, 1] = D[topology.INNER_MOUTH, 1].mean()
     D *= amount * GAIN
     length = np.linalg.norm(D, axis=1, keepdims=True)
-    most = LIMIT * width
+    most = LIMIT * _width(target)
     D *= most * np.tanh(length / most) / np.maximum(length, 1e-12)
     return D @ axes
 
@@ -79,6 +78,23 @@ def _expressive() -> np.ndarray:
     E = shapes.reshape(len(shapes), -1).T
     ridge = RIDGE * np.trace(E.T @ E) / len(shapes)
     return E @ np.linalg.solve(E.T @ E + ridge * np.eye(len(shapes)), E.T)
+
+
+def in_head(motion, points) -> np.ndarray:
+    """Return a motion (468, 3) of `points` (468, 3) in the axes of the head and widths of the face,
+    which is the same in all frames of one person."""
+    front, up, left = head_axes(np.asarray(points, np.float64))
+    return motion @ np.stack([left, up, front]).T / _width(points)
+
+
+def of_head(motion, points) -> np.ndarray:
+    """Return (468, 3) motion of `points` (468, 3) in their own units; the inverse of `in_head`."""
+    front, up, left = head_axes(np.asarray(points, np.float64))
+    return motion @ np.stack([left, up, front]) * _width(points)
+
+
+def _width(points) -> float:
+    return float(np.linalg.norm(points[topology.FACE_LEFT] - points[topology.FACE_RIGHT]))
 
 
 def moved_by(face: FaceLandmarks, motion) -> FaceLandmarks:

@@ -45,6 +45,8 @@ class Warp:
     mouth, which is not drawn. facing: (h, w) float32, cosine to the target's camera, smooth.
     trust: (h, w) float32 in [0, 1], how far the warp leaves the source's detail believable.
     enlarged: target pixels per source pixel, median. size: of the drawn face, pixels.
+    twin: (h, w, 2) float32, OpenCV pixels of the window, where the other side of the target's face
+    shows the same place; paired: (h, w) float32 in [0, 1], how well both sides show it.
     """
 
     at: np.ndarray
@@ -55,6 +57,8 @@ class Warp:
     trust: np.ndarray
     enlarged: float
     size: float
+    twin: np.ndarray
+    paired: np.ndarray
 
 
 # Both eye openings closed by strips, from corner to corner.
@@ -74,9 +78,11 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     h, w = shape
     points = lips_without_teeth(np.asarray(source_points, np.float64))
     differ = np.zeros(topology.POINTS) if differ is None else differ
+    facing = vertex_facing(target.points)
+    both = np.minimum(facing, facing[topology.MIRROR])
+    twin = target.xy[topology.MIRROR] - np.asarray(origin, np.float32)
     drawn, ids, _ = rasterize(_WITH_EYES, target.xy, target.points[:, 2],
-                              np.column_stack([points, vertex_facing(target.points), differ]),
-                              h, w, origin)
+                              np.column_stack([points, facing, differ, twin, both]), h, w, origin)
     covered = ids >= 0
     size = float(np.sqrt(max(covered.sum(), 1)))
     eyes = fill_rings([target.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)], h, w, origin)
@@ -91,7 +97,8 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     # Blurred, so that the small steep sides of the nose do not punch holes.
     facing = masked_blur(drawn[..., 2], covered, FACING_BLUR * size)
     return Warp(at, covered, eyes, mouth, facing, masked_blur(trust, covered, 0.03 * size),
-                enlarged, size)
+                enlarged, size, drawn[..., 4:6] - np.float32(0.5),
+                smoothstep((drawn[..., 6] - 0.15) / 0.25) * covered)
 
 
 def expressions_apart(source: FittedFace, target: FittedFace) -> np.ndarray:
