@@ -1,5 +1,7 @@
 """Source photos: what is accepted, what is refused, and hair that hides a forehead."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,12 +10,16 @@ from idf_helpers.data import media
 from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
 from idf_helpers.face.color import fill_rings
+from idf_helpers.face.shape_fit import fit_picture
+from idf_helpers.face.topology import LIP_LOWER, LIP_UPPER
 from idf_helpers.swapping.hidden_skin import _FOREHEAD, hair_on_forehead, occluders
+from idf_helpers.swapping.mesh.proportions import at_rest
 from idf_helpers.swapping.source import (
     MAX_FACE,
     MIN_FACE,
     from_image,
     load_source,
+    without_chroma_noise,
 )
 from tests.fixtures.faces import HAIR, paint_fringe
 
@@ -130,10 +136,11 @@ def test_transparent_photo(photos, detector, sources):
 def test_at_size_keeps_points_on_the_picture(sources):
     face = sources["C"]
     for size in (1000, 300, 150, 60):
-        image, points, weight = face.at_size(size)
-        assert image.shape[:2] == weight.shape
-        ratio = image.shape[0] / face.image.shape[0]
-        assert np.abs(points - face.landmarks.xy * ratio).max() < 1.0
+        level = face.at_size(size)
+        assert level.image.shape[:2] == level.weight.shape
+        ratio = level.image.shape[0] / face.image.shape[0]
+        assert np.abs(level.points - face.landmarks.xy * ratio).max() < 1.0
+        assert np.abs(level.iris - face.landmarks.iris[:, :2] * ratio).max() < 1.0
         drawn = ratio * face.landmarks.size
         assert drawn >= min(size, face.landmarks.size) * 0.98
         assert drawn <= max(size * np.sqrt(2) * 1.02, 1) or ratio == 1
@@ -223,3 +230,33 @@ def test_a_mole_stays(photos, detector):
     spotted = photos["C"].copy()
     cv2.circle(spotted, tuple(int(v) for v in face.xy[50]), 3, (70, 40, 30), -1, cv2.LINE_AA)
     assert occluders(spotted, face).max() == 0
+
+
+def test_chroma_noise_goes_and_edges_stay():
+    picture = np.full((80, 80, 3), 150, np.uint8)
+    picture[:, 40:] = (90, 60, 40)
+    blotches = np.random.default_rng(0).normal(0, 12, (10, 10, 3))
+    noise = cv2.resize(blotches, (80, 80), interpolation=cv2.INTER_NEAREST)
+    noise -= noise @ np.array([0.299, 0.587, 0.114])[:, None]  # chroma only
+    noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    clean = without_chroma_noise(noisy).astype(int)
+    away = np.ones((80, 80), bool)
+    away[:, 32:48] = False
+    assert np.abs(clean - picture)[away].mean() < 0.75 * np.abs(noisy.astype(int) - picture)[
+        away].mean()
+    assert np.abs(clean[:, 44:] - picture[:, 44:]).mean() < 12  # the step did not bleed
+
+
+def test_rest_takes_a_smile_off(sources):
+    """A wide open mouth made with the face model: most of its opening goes."""
+    face = sources["C"]
+    fitted, names = face.fitted, face.fitted.fitter.model.seen
+    weights = np.zeros(len(names))
+    weights[names.index("jawOpen")] = 0.6
+    moved = replace(face.landmarks, points=(face.landmarks.points + fitted.seen_moved(weights)
+                                            ).astype(np.float32))
+    h, w = face.image.shape[:2]
+    rest = at_rest(moved.points, fit_picture(moved, w, h))
+    gap = [np.linalg.norm(p[LIP_UPPER, :2] - p[LIP_LOWER, :2]) for p in
+           (moved.points, rest, face.rest)]
+    assert abs(gap[1] - gap[2]) < 0.35 * abs(gap[0] - gap[2])

@@ -1,6 +1,6 @@
 """Bend a picture so that its face has another shape: smooth between the landmarks and around them.
 
-Ears, jaw and hair bend along, which looks natural; at 1.6 widths of the face nothing moves.
+Ears, jaw and hair bend along, which looks natural; at 1.4 widths of the face nothing moves.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...face import topology
 from ...face.head_model import FaceModel
 
 # Lengths are shares of the width of the face.
-REACH = 1.6  # from the middle of the face to where nothing moves any more
+REACH = 1.4  # from the middle of the face to where nothing moves any more
 FADE = 0.4  # over which motion ends there
 BORDER = 0.12  # the same before the picture's border, beyond which there is nothing to fetch
 STEP = 1 / 24  # of the grid on which the motion is computed
@@ -57,15 +57,17 @@ def bend(image: np.ndarray, before, after, width: float) -> tuple[np.ndarray, np
     fade = np.clip((radius - out_x) / (FADE * width), 0, 1)
     fade *= np.clip(border / (BORDER * width), 0, 1)
     shift *= fade[..., None]
-    part = image if image.shape[2] == 3 else _premultiplied(image)
+    # Where all is solid, a picture with alpha is bent like one without, to the byte.
+    cut_out = image.shape[2] == 4 and image[..., 3].min() < 255
+    part = _premultiplied(image) if cut_out else image
     part = cv2.remap(part, x[None] + shift[..., 0], y[:, None] + shift[..., 1], cv2.INTER_CUBIC,
                      borderMode=cv2.BORDER_REPLICATE)
-    if image.shape[2] == 4:
+    if cut_out:
         part[..., :3] *= 255 / np.maximum(part[..., 3:], 1)
     moves = np.abs(shift).max(-1) > 0.02
     changed[low[1]:high[1], low[0]:high[0]] = moves
     out = image.copy()
-    if image.shape[2] == 4:
+    if cut_out:
         part = np.clip(np.rint(part), 0, 255).astype(np.uint8)
     window = out[low[1]:high[1], low[0]:high[0]]
     np.copyto(window, part, where=moves[..., None])

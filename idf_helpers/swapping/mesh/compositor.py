@@ -25,7 +25,7 @@ from ...face.color import blur, masked_blur, skin_field, skin_stats, smoothstep
 WIDE = 0.25  # light and tan: of both
 CHROMA, CHROMA_SOURCE = 0.12, 0.10  # the target's color of skin; what the source's is compared to
 CHROMA_GRAIN = 0.012  # color of the source finer than this is noise
-SIDE, SIDE_WEAK = 0.05, 3.0  # light from the side; Lab lightness up to which it is left out
+SIDE, SIDE_WEAK = 0.05, 5.0  # light from the side; Lab lightness up to which it is left out
 LIGHT = 0.85  # share of the target's light that is taken over
 CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
 GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
@@ -162,7 +162,7 @@ def _side_light(pair: Aligned, both) -> np.ndarray:
     fine, wide = (masked_blur(pair.side, known, s * pair.size) for s in (SIDE, WIDE))
     light = (fine - wide) * np.clip(3 * blur(known, SIDE * pair.size), 0, 1)[..., None]
     # No face is quite symmetric: weak differences are shape, strong ones are light.
-    strong = np.percentile(np.abs(light[..., 0][known > 0.5]), 90) if (known > 0.5).any() else 0.0
+    strong = np.percentile(np.abs(light[..., 0][known > 0.5]), 97) if (known > 0.5).any() else 0.0
     return light * smoothstep((strong - SIDE_WEAK) / SIDE_WEAK)
 
 

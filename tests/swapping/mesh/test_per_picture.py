@@ -1,5 +1,7 @@
 """The per-frame swap: what must stay, what must change, and when it must not be done."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from idf_helpers.swapping.mesh.per_picture import swap_mesh, swap_picture
 from idf_helpers.swapping.metrics import hog_similarity
 from idf_helpers.swapping.source import from_image
 from tests.fixtures.faces import HAIR, paint_fringe
+
+BENT = 1 / 255 + 1e-6  # the mask where the picture only bends along
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +36,16 @@ def test_outside_the_mask_every_byte_stays(swapped):
     assert result.image.dtype == np.uint8 and result.image.shape == view.image.shape
     assert result.mask.shape == view.image.shape[:2] and result.mask.dtype == np.float32
     assert 0 <= result.mask.min() and result.mask.max() <= 1
-    assert np.array_equal(result.image[..., 3], view.image[..., 3])
     assert np.array_equal(result.image[result.mask == 0], view.image[result.mask == 0])
-    assert (result.mask[view.image[..., 3] == 0] == 0).all()
+    drawn = result.mask > BENT
+    assert (result.image[..., 3][drawn] > 0).all()  # nothing is drawn beside the head
     changed = np.abs(result.image.astype(int) - view.image).max(-1) > 0
     assert changed.mean() > 0.05  # and inside it something happened
     face = np.zeros(result.mask.shape, np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(view.faces[0].xy.astype(np.int32)), 1)
-    assert result.mask[cv2.dilate(face, np.ones((5, 5))) == 0].max() == 0
+    # The face may grow by what its shape moves; around it the picture only bends.
+    reach = 2 * round(0.06 * view.faces[0].size) + 1
+    assert result.mask[cv2.dilate(face, np.ones((reach, reach))) == 0].max() <= BENT
 
 
 def test_the_frame_itself_is_not_written_to(view_at, sources):
@@ -49,24 +55,34 @@ def test_the_frame_itself_is_not_written_to(view_at, sources):
     assert np.array_equal(view.image, before)
 
 
-def test_eyes_and_mouth_stay_the_targets(swapped):
+def test_the_mouths_inside_stays_and_the_eyes_are_the_sources(swapped, detector):
     view, _, result = swapped
-    face = view.faces[0]
+    face = detector.detect(result.image)[0]
     for ring in (topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH):
         inside = fill_rings([face.xy[ring]], *result.mask.shape) > 0.99
-        inner = cv2.erode(inside.astype(np.uint8), np.ones((3, 3))) > 0
-        if inner.sum():
-            assert result.mask[inner].max() < 0.12
+        inner = result.mask[cv2.erode(inside.astype(np.uint8), np.ones((3, 3))) > 0]
+        if ring is topology.INNER_MOUTH:
+            assert not inner.size or np.median(inner) < 0.12
+        elif abs(view.yaw) < 40:  # the far eye is at the rim beyond
+            assert np.median(inner) > 0.8
+
+
+def test_gaze_follows_the_target(photos, detector, sources):
+    """The iris of the result lies nearer to where the target looks than a plain warp puts it."""
+    face = detector.detect(photos["C"])[0]
+    aside = replace(face, iris=face.iris + np.array([0.02 * face.size, 0, 0], np.float32))
+    looks = [detector.detect(swap_mesh(photos["C"], f, sources["B"]).image)[0].iris[[0, 5], 0]
+             for f in (face, aside)]
+    assert (looks[1] - looks[0]).mean() > 0.005 * face.size
 
 
 def test_the_border_is_soft_and_the_middle_solid(swapped):
     view, _, result = swapped
-    assert (result.mask > 0.95).sum() > 0.4 * (result.mask > 0).sum()
+    assert (result.mask > 0.95).sum() > 0.4 * (result.mask > BENT).sum()
     # No step larger than a feather allows: at its steepest smoothstep rises by 1.5 / width; more
     # only at the rims of eyes and mouth, which are sharper on purpose, and at the picture's alpha.
     steps = np.abs(np.diff(result.mask, axis=1))
-    rims = fill_rings([view.faces[0].xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE,
-                                                     topology.INNER_MOUTH)], *result.mask.shape)
+    rims = fill_rings([view.faces[0].xy[topology.INNER_MOUTH]], *result.mask.shape)
     away = cv2.dilate(rims, np.ones((13, 13)))[:, 1:] == 0
     assert np.percentile(steps[away & (steps > 0)], 99) < 0.35
 
@@ -126,7 +142,7 @@ def test_the_sources_fringe_does_not_come_along(view_at, sources, detector, colo
     # the same fringe, were it not masked, is plainly there
     careless = type(bare)(picture, bare.landmarks, bare.skin, bare.weight)
     painted = swap_mesh(view.image, face, careless).image.astype(int)
-    assert np.abs(painted - plain)[forehead].max(-1).mean() > 2.5 * difference.mean()
+    assert np.abs(painted - plain)[forehead].max(-1).mean() > 1.5 * difference.mean()
 
 
 def test_the_targets_own_fringe_stays(photos, detector, sources):
@@ -138,8 +154,8 @@ def test_the_targets_own_fringe_stays(photos, detector, sources):
     inside = fill_rings([face.xy[topology.FACE_OVAL]], *painted.shape) > 0.5
     kept = swap_mesh(picture, target, sources["B"])
     assert (kept.mask[painted & inside] > 0.5).mean() < 0.1
-    over = swap_mesh(picture, target, sources["B"], keep_hair=False)
-    assert (over.mask[painted & inside] > 0.5).mean() > 0.4
+    bare = swap_mesh(photos["C"], face, sources["B"])
+    assert (bare.mask[painted & inside] > 0.5).mean() > 0.4
 
 
 def test_turned_too_far(head_views, sources):

@@ -1,0 +1,115 @@
+"""The compositor: a source's face in a target's light, colors and grain, on made patches."""
+
+import cv2
+import numpy as np
+import pytest
+
+from idf_helpers.face.color import blur, lab_to_rgb, rgb_to_lab
+from idf_helpers.swapping.mesh.compositor import Aligned, compose
+
+
+def patch(lab, noise=0.0, seed=0, size=160):
+    out = np.tile(np.asarray(lab, np.float32), (size, size, 1))
+    grain = np.random.default_rng(seed).normal(0, 1, (size, size)).astype(np.float32)
+    out[..., 0] += noise * grain
+    return out
+
+
+def aligned(source, target, **changed):
+    h, w = source.shape[:2]
+    none = np.zeros((h, w), np.float32)
+    parts = {"weight": none + 1, "brows": none, "lips": none, "eyes": none, "trust": none + 1,
+             "enlarged": 1.0, "size": float(h)}
+    return Aligned(source.astype(np.float32), target.astype(np.float32), **(parts | changed))
+
+
+def test_skin_becomes_the_targets_skin():
+    source, target = patch((40, 15, 20), 1.5), patch((70, 10, 14), 1.5, 3)
+    out = compose(aligned(source, target))
+    assert np.abs(out.mean((0, 1)) - target.mean((0, 1))).max() < 0.8
+    # the texture stays the source's own
+    assert np.corrcoef(out[..., 0].ravel(), source[..., 0].ravel())[0, 1] > 0.9
+
+
+def test_smooth_light_is_taken_over():
+    source, target = patch((60, 12, 15), 1.0), patch((60, 12, 15), 1.0, 3)
+    ramp = np.linspace(-12, 12, 160, dtype=np.float32)
+    target[..., 0] += ramp
+    out = compose(aligned(source, target))
+    slope = np.polyfit(np.arange(40, 120), out[60:100, 40:120, 0].mean(0), 1)[0]
+    assert 0.6 * 24 / 159 < slope < 1.1 * 24 / 159
+
+
+def test_light_from_the_side_that_is_finer_is_taken_over():
+    """A shadow on one side: `side` carries it."""
+    source, target = patch((60, 12, 15), 0.5), patch((60, 12, 15), 0.5, 3)
+    target[60:100, 20:50, 0] -= 24
+    side = 0.5 * (target - target[:, ::-1])
+    known = np.ones(source.shape[:2], np.float32)
+    out = compose(aligned(source, target, side=side, paired=known))
+    without = compose(aligned(source, target))
+    dark = [float(x[76:84, 30:40, 0].mean() - x[76:84, 120:130, 0].mean()) for x in (out, without)]
+    assert dark[0] < dark[1] - 3
+
+
+def test_a_brow_stays_dark_and_does_not_glow():
+    source, target = patch((40, 15, 20), 1.0), patch((70, 10, 14), 1.0, 3)
+    source[40:52, 30:110] = (5, 2, 2)
+    brows = np.zeros(source.shape[:2], np.float32)
+    brows[40:52, 30:110] = 1
+    out = compose(aligned(source, target, brows=brows))
+    assert out[42:50, 34:106, 0].max() < 55  # a plain shift would give 35 more than here, but gray
+    assert np.linalg.norm(out[42:50, 34:106, 1:], axis=-1).max() < 18
+    assert abs(out[100:, :, 0].mean() - 70) < 1.5  # and it is not taken for shade
+
+
+@pytest.mark.parametrize("target", [(70, 10, 14), (12, 4, 5), (45, 20, 30)])
+def test_chroma_is_never_amplified(target):
+    """Blotches of a JPEG: nothing of a source is more colored than the target's range allows."""
+    source, target = patch((60, 15, 20), 1.0), patch(target, 0.5, 3)
+    noise = np.random.default_rng(5).normal(0, 1, (20, 20, 2)).astype(np.float32)
+    source[..., 1:] += 12 * cv2.resize(noise, (160, 160), interpolation=cv2.INTER_NEAREST)
+    out = compose(aligned(source, target))
+    chroma = np.linalg.norm(out[..., 1:], axis=-1)
+    assert chroma.max() <= 1.15 * np.linalg.norm(target[..., 1:], axis=-1).max() + 1.5
+
+
+def test_a_gray_picture_stays_gray_and_a_dark_one_dark():
+    source = patch((60, 15, 20), 3.0)
+    source[40:52, 30:110] = (5, 2, 2)
+    gray = compose(aligned(source, patch((60, 0, 0), 2.0, 3)))
+    rgb = np.rint(255 * lab_to_rgb(gray))
+    assert np.ptp(rgb, axis=-1).max() <= 2
+    target = patch((6, 3, 4), 0.5, 3)
+    dark = compose(aligned(source, target))
+    assert dark[..., 0].max() < target[..., 0].max() + 2
+
+
+def test_a_coarse_source_gets_the_targets_grain():
+    target = patch((60, 12, 15), 4.0, 3)
+    target[..., 0] = blur(target[..., 0] - 60, 0.8) + 60
+    smooth = patch((50, 12, 15))
+    smooth[..., 0] += blur(np.random.default_rng(7).normal(0, 40, (160, 160)), 8.0)
+    fine = [np.std(x[..., 0] - blur(x[..., 0], 2.0)) for x in
+            (compose(aligned(smooth, target, enlarged=3.0)), target)]
+    assert 0.5 < fine[0] / fine[1] < 1.3
+
+
+def test_where_the_warp_is_wild_the_middle_band_is_the_targets():
+    source, target = patch((60, 12, 15), 1.0), patch((60, 12, 15), 1.0, 3)
+    source[70:78, 30:130, 0] -= 20  # a fold that the target does not have
+    trusted = compose(aligned(source, target))
+    not_trusted = compose(aligned(source, target,
+                                  trust=np.zeros(source.shape[:2], np.float32)))
+    assert trusted[74, 50:110, 0].mean() < not_trusted[74, 50:110, 0].mean() - 6
+
+
+def test_a_face_on_itself_and_no_skin():
+    rgb = np.random.default_rng(1).integers(100, 200, (160, 160, 3)).astype(np.uint8)
+    source = rgb_to_lab(cv2.GaussianBlur(rgb, (0, 0), 2))
+    source[..., 1:] *= 0.3
+    source[..., 1:] += (12, 15)
+    out = compose(aligned(source, source))
+    assert np.median(np.abs(out - source)) < 0.6
+    none = np.zeros(source.shape[:2], np.float32)
+    assert np.array_equal(compose(aligned(source, source + 9, weight=none)), source)
