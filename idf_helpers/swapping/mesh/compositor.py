@@ -107,7 +107,7 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     S, T, S_ab, T_ab = _fields(pair, both)
     base = LIGHT * T[..., 0] \
         + (1 - LIGHT) * (S[..., 0] - source_stats.mean[0] + target_stats.mean[0])
-    side = _side_light(pair, both)
+    side = _side_light(pair, skin)
     base = base + side[..., 0]
     d = w[..., 0] - S[..., 0]
     sure = both > 0.5
@@ -153,12 +153,12 @@ def _fields(pair: Aligned, both):
     return out
 
 
-def _side_light(pair: Aligned, both) -> np.ndarray:
+def _side_light(pair: Aligned, skin) -> np.ndarray:
     """(h, w, 3) light from the side that is finer than WIDE, such as the shadow of a nose: what of
     the target is not the same on both sides of the face."""
     if pair.side is None:
         return np.zeros_like(pair.target)
-    known = both * pair.paired
+    known = skin * pair.paired  # shade that is too dark for skin is what is wanted
     fine, wide = (masked_blur(pair.side, known, s * pair.size) for s in (SIDE, WIDE))
     light = (fine - wide) * np.clip(3 * blur(known, SIDE * pair.size), 0, 1)[..., None]
     # No face is quite symmetric: weak differences are shape, strong ones are light.
