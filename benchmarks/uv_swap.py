@@ -5,9 +5,11 @@
 Times are process CPU time, compiled code warm. Spread: how much the color of a point of the true
 surface changes between the views within +-60 degrees, over points inside the swapped region that
 face the camera (cosine > 0.45), are not hidden and are seen in at least 5 views; the same points
-and views for the original, the per-frame (mesh) and the uv swap; within +-90 degrees for the
+and views for the original, the per-frame (mesh) and the uv swap, all in the target's shape, skin and
+eyes apart; within +-90 degrees for the
 original and uv, with the fitted mesh and with its points moved onto the true surface ("known
-geometry"). A beard is as fine as a pixel and shows every error of the mesh; bare skin does not.
+geometry"). With the source's proportions the points move as the mesh around them does ("bent");
+what bends without being swapped (ears, neck, jaw) is measured alike ("around"). A beard is as fine as a pixel and shows every error of the mesh; bare skin does not.
 Likeness: views within +-30
 degrees whose inner face, aligned by its own landmarks, has a higher HOG similarity to the source
 after the swap.
@@ -26,11 +28,13 @@ from surface_distance import surface_distance
 
 from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import scene_frame, yaw_pitch
+from idf_helpers.face import topology
 from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.face.mesh import vertex_normals
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping import metrics
 from idf_helpers.swapping.mesh.bake import bake
+from idf_helpers.swapping.mesh.head_bend import toward_sources
 from idf_helpers.swapping.mesh.per_picture import swap_mesh
 from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.mesh.triangulate import fit_face
@@ -77,12 +81,16 @@ def main(options: Options) -> None:
           f"{np.percentile(distance, 95):.2f} ({len(distance)} points)")
     print(f"detection {detect_s:.2f} s CPU, fit {fit_s:.2f} s CPU")
     true_mesh = onto_surface(mesh, truth, face_width)
+    irises = [f[0].iris if f else None for f in found]
     for name in options.sources:
-        measure(name, frames, images, yaw, mesh, found, truth, detector, detect_s + fit_s,
+        measure(name, frames, images, yaw, mesh, found, irises, truth, detector, detect_s + fit_s,
                 options.sheet)
-        fitted, known = (wide_spread(frames, images, yaw, m, load_source(samples.photo(name),
-                                                                         detector), truth)
+        source = load_source(samples.photo(name), detector)
+        fitted, known = (wide_spread(frames, images, yaw, m, irises, source, truth)
                          for m in (mesh, true_mesh))
+        inside, around = bent_spread(frames, images, yaw, mesh, irises, source, truth)
+        print(f"  bent, within 60 deg      original {inside[0]:.2f}, uv {inside[1]:.2f}; around the "
+              f"face: original {around[0]:.2f}, bent {around[1]:.2f}")
         good = "ok" if known[1] <= 1.6 and fitted[1] < fitted[0] else "MISSED"
         print(f"  spread within 90 deg     original {fitted[0]:.2f}, uv {fitted[1]:.2f}; known "
               f"geometry: uv {known[1]:.2f}   limit <= 1.6 there, and below the original: {good}")
@@ -101,9 +109,9 @@ def onto_surface(mesh, truth, width):
     return replace(mesh, vertices=vertices, normals=vertex_normals(vertices))
 
 
-def wide_spread(frames, images, yaw, mesh, source, truth) -> list[float]:
+def wide_spread(frames, images, yaw, mesh, irises, source, truth) -> list[float]:
     """Color spread of the original and of the uv swap within 90 degrees."""
-    texture = bake(mesh, frames, source)
+    texture = bake(mesh, frames, source, irises=irises)
     views = []
     for i in np.flatnonzero(np.abs(yaw) <= 90):
         result = render_swap(images[i], frames[i].camera, mesh, texture)
@@ -114,15 +122,49 @@ def wide_spread(frames, images, yaw, mesh, source, truth) -> list[float]:
     return [metrics.color_spread((v[p], *v[2:]) for v in views) for p in (0, 1)]
 
 
-def measure(name, frames, images, yaw, mesh, found, truth, detector, before_s, sheet) -> None:
-    source = load_source(samples.photo(name), detector)
-    bake(mesh, frames, source)
-    texture, bake_s = timed(bake, mesh, frames, source)
-    render_swap(images[0], frames[0].camera, mesh, texture)
-    uv, draw_s = timed(lambda: [render_swap(i, f.camera, mesh, texture)
-                                for i, f in zip(images, frames, strict=True)])
-    flat = [swap_mesh(i, f[0], source) if f else None for i, f in zip(images, found, strict=True)]
+def bent_spread(frames, images, yaw, mesh, irises, source, truth):
+    """Color spread of the original and of the uv swap in the source's proportions, within 60
+    degrees: of points of the face, and of those around it that only bend."""
+    texture, bend = bake(mesh, frames, source, irises=irises), toward_sources(mesh, [source])
+    points, normals = truth["surface_points"], truth["surface_normals"]
+    gap, near = cKDTree(mesh.vertices).query(points, k=6)
+    weight = 1 / (gap + 0.01 * mesh.width) ** 2
+    moved = points + (weight[..., None] * bend.motion[near]).sum(1) / weight.sum(1)[:, None]
+    close = gap[:, 0] < 0.06 * mesh.width
+    inside, around = [], []
+    for i in np.flatnonzero(np.abs(yaw) <= 60):
+        camera = frames[i].camera
+        result = render_swap(images[i], camera, mesh, texture, bend)
+        bent = bend.moved(mesh, bend.amount(camera.position))
+        was, seen = metrics.visible_points(camera, points, normals, mesh.vertices, mesh.triangles)
+        now, still = metrics.visible_points(camera, moved, normals, bent.vertices, mesh.triangles)
+        k = np.clip(np.nan_to_num(now), 0, np.array(images[i].shape[1::-1]) - 1).astype(int)
+        mask = result.mask[k[:, 1], k[:, 0]]
+        ok = seen & still & close
+        inside.append((images[i], result.image, was, now, ok & (mask > 0.9)))
+        around.append((images[i], result.image, was, now, ok & (mask < 0.02) & (mask > 0)))
+    return [[metrics.color_spread((v[p], v[2 + p], v[4]) for v in views) for p in (0, 1)]
+            for views in (inside, around)]
 
+
+def measure(name, frames, images, yaw, mesh, found, irises, truth, detector, before_s, sheet
+            ) -> None:
+    source = load_source(samples.photo(name), detector)
+
+    def prepare():
+        return bake(mesh, frames, source, irises=irises), toward_sources(mesh, [source])
+
+    prepare()
+    (texture, bend), bake_s = timed(prepare)
+    render_swap(images[0], frames[0].camera, mesh, texture, bend)
+    bent, draw_s = timed(lambda: [render_swap(i, f.camera, mesh, texture, bend)
+                                  for i, f in zip(images, frames, strict=True)])
+    # The target's shape: its surface is known, and the per-frame swap beside it keeps it too.
+    uv = [render_swap(i, f.camera, mesh, texture) for i, f in zip(images, frames, strict=True)]
+    flat = [swap_mesh(i, f[0], source, 0.0) if f else None for i, f in zip(images, found, strict=True)]
+
+    rims = mesh.vertices[np.concatenate([topology.LEFT_EYE, topology.RIGHT_EYE])]
+    eyes = cKDTree(rims).query(truth["surface_points"])[0] < 0.035 * mesh.width
     near = [i for i in range(len(frames)) if abs(yaw[i]) <= 60
             and flat[i] is not None and flat[i].status == uv[i].status == "swapped"]
     seen = []
@@ -131,37 +173,46 @@ def measure(name, frames, images, yaw, mesh, found, truth, detector, before_s, s
                                         truth["surface_normals"], mesh.vertices, mesh.triangles)
         inside = np.clip(np.nan_to_num(at), 0, np.array(images[i].shape[1::-1]) - 1).astype(int)
         seen.append((at, ok & (uv[i].mask[inside[:, 1], inside[:, 0]] > 0.9)))
-    spread = [metrics.color_spread((pictures[i], *s) for i, s in zip(near, seen, strict=True))
-              for pictures in (images, [r and r.image for r in flat], [r.image for r in uv])]
+    spread, of_eyes = ([metrics.color_spread((pictures[i], at, ok & part)
+                                             for i, (at, ok) in zip(near, seen, strict=True))
+                        for pictures in (images, [r and r.image for r in flat],
+                                         [r.image for r in uv])] for part in (~eyes, eyes))
 
     closer, gain = [], []
     for i in np.flatnonzero((np.abs(yaw) <= 30) & np.array([bool(f) for f in found])):
         p, q = found[i][0].points, source.landmarks.points
         was = metrics.hog_similarity(images[i], p, source.image, q)
-        after = detector.detect(uv[i].image)  # each picture is aligned by its own landmarks
-        now = metrics.hog_similarity(uv[i].image, after[0].points, source.image, q) if after else 0
+        after = detector.detect(bent[i].image)  # each picture is aligned by its own landmarks
+        now = metrics.hog_similarity(bent[i].image, after[0].points, source.image, q) \
+            if after else 0
         closer.append(now > was)
         gain.append((was, now))
     was, now = np.mean(gain, axis=0)
     swapped = np.array([r.status == "swapped" for r in uv])
     same = all(np.array_equal(r.image[r.mask == 0], i[r.mask == 0])
-               and np.array_equal(r.image[..., 3], i[..., 3])
-               for r, i in zip(uv, images, strict=True))
+               for r, i in zip(uv + bent, images + images, strict=True)) \
+        and all(np.array_equal(r.image[..., 3], i[..., 3])
+                for r, i in zip(uv, images, strict=True))
+    guessed = [np.mean([bent[i].guessed for i in np.flatnonzero(swapped & (np.abs(yaw) >= low)
+                                                               & (np.abs(yaw) < low + 30))])
+               for low in (0, 30, 60)]
     print(f"\nsource {name}")
     print(f"  detection + fit + bake   {before_s + bake_s:6.2f} s CPU (bake {bake_s:.2f})")
     print(f"  each frame               {1000 * draw_s / len(frames):6.2f} ms CPU")
     print(f"  spread original / mesh / uv over {len(near)} views: "
           f"{spread[0]:.2f} / {spread[1]:.2f} / {spread[2]:.2f}; uv {spread[1] / spread[2]:.1f}x "
-          "below mesh")
+          f"below mesh; of the eyes {of_eyes[0]:.2f} / {of_eyes[1]:.2f} / {of_eyes[2]:.2f}")
     print(f"  closer to the source     {sum(closer)} of {len(closer)} views "
           f"(HOG cosine {was:.3f} -> {now:.3f})")
     print(f"  swapped within 90 deg    {swapped[np.abs(yaw) <= 90].sum()} of "
           f"{(np.abs(yaw) <= 90).sum()}; beyond {BACK}: {swapped[np.abs(yaw) > BACK].sum()} of "
           f"{(np.abs(yaw) > BACK).sum()}")
-    print(f"  outside the mask and alpha unchanged: {same}")
+    print(f"  outside the mask (and alpha in the target's shape) unchanged: {same}")
+    print("  of the face guessed, by 30 degrees of yaw: "
+          + ", ".join(f"{g:.2f}" for g in guessed))
     if sheet is not None:
         order = [int(np.argmin(np.abs(yaw - a))) for a in np.linspace(-90, 90, 16)]
-        cells = [media.to_uint8(media.over(uv[i].image)) for i in order]
+        cells = [media.to_uint8(media.over(bent[i].image)) for i in order]
         rows = [np.concatenate(cells[k:k + 4], axis=1) for k in range(0, 16, 4)]
         media.write_image(sheet / f"uv_{name}.png", np.concatenate(rows))
 

@@ -56,9 +56,10 @@ def ring_strip(ring) -> np.ndarray:
     return np.array(out, np.int32)
 
 
-# How far the eyeball stands out of the plane of the lids' rim, shares of the face's width: half way
-# to the middle, and there (a ball of 12 mm in a face of 140 mm, its front 6 mm before the rim).
-BULGE = (0.032, 0.045)
+# How far what one sees of an eye lies before the plane of its lids' rim, shares of the face's width:
+# half way to the middle, and there. The cornea stands out by some 4 mm, but is clear: the iris lies
+# 2 mm before that plane. On the bundled head its colors then agree best between views.
+BULGE = (0.010, 0.014)
 
 
 def with_eyes(values) -> np.ndarray:
