@@ -29,6 +29,8 @@ SIDE, SIDE_WEAK = 0.05, 5.0  # light from the side; Lab lightness up to which it
 LIGHT = 0.85  # share of the target's light that is taken over
 CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
 GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
+STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
+GRAYER = 0.3  # share of the source's paleness that its skin keeps
 SHADE = 0.5  # share of the way from adding to multiplying for what is darker than skin
 BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
@@ -36,7 +38,7 @@ GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
 GRAIN_GAIN, GRAIN_SHARE = (0.75, 1.6), 0.8
 NOISE, NOISE_SHARE, NOISE_LIMIT = 0.02, 0.9, 2.5  # chroma noise of the target, in its deviations
 DETAIL = 0.03  # detail whose strength is compared as a whole
-CONTRAST_FINE, DETAIL_GAIN = (1.2, 0.85), (0.6, 1.6)  # ratios target/result that are left, bounds
+CONTRAST_FINE, DETAIL_GAIN = (0.85, 1.15), (0.5, 1.8)  # ratios to the target's left; bounds
 FINE, FINE_SHARE = 0.5, 0.8  # in source pixels: detail that the source can't have
 ENLARGED = 1.2  # from here on it has too little
 GRAY = 3.0  # chroma up to which a picture is a gray one
@@ -114,6 +116,7 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     if sure.sum() < 16:
         sure = both > 0
     own = (t - T)[..., 0][sure]
+    d = d - _stains(pair, d, (t - T)[..., 0], skin)
     d = d * np.clip(own.std() / max(float(d[sure].std()), 1e-3), *CONTRAST)
     room = max(GLARE * float(np.percentile(own, 95)), 2.0)
     d = np.where(d > 0, room * (1 - np.exp(-np.maximum(d, 0) / room)), d)
@@ -130,8 +133,31 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     if some.any():
         a, b = (float(np.percentile(np.linalg.norm(x[some], axis=-1), 95)) for x in (own_ab, d_ab))
         d_ab = d_ab * min(1.0, a / max(b, 0.1))
+    d_ab = _not_grayer(d_ab, T_ab[..., 1:], skin)
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
     return np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
+
+
+def _not_grayer(d_ab, color, skin) -> np.ndarray:
+    """Return chroma details of which skin loses little: shade and glare are gray in a dark or pale
+    photo, and would be stains on a skin of more color. Brows, eyes and lips may."""
+    hue = color / np.maximum(np.linalg.norm(color, axis=-1, keepdims=True), 1e-6)
+    along = (d_ab * hue).sum(-1, keepdims=True)
+    return d_ab - (1 - GRAYER) * skin[..., None] * np.minimum(along, 0) * hue
+
+
+def _stains(pair: Aligned, d, own, skin) -> np.ndarray:
+    """(h, w) what the source's skin varies more, from place to place, than the target's ever does.
+
+    On a skin of another tone that would be blotches: what shades a dark skin is stronger.
+    """
+    mine, theirs = (masked_blur(x, skin, STAIN * pair.size) for x in (d, own))
+    sure = skin > 0.5
+    if sure.sum() < 64:
+        return np.zeros_like(d)
+    most = STAIN_MOST * max(float(np.percentile(np.abs(theirs[sure]), 90)), 1.0)
+    known = np.clip(2 * blur(skin, STAIN * pair.size), 0, 1)
+    return known * (mine - most * np.tanh(mine / most))
 
 
 def _fields(pair: Aligned, both):
@@ -249,12 +275,15 @@ def _of_equal_contrast(pair: Aligned, face) -> np.ndarray:
         return face
     own, mine = (x - masked_blur(x, pair.weight > 0.02, DETAIL * pair.size)
                  for x in (pair.target, face))
-    ratio = _strength(own[..., 0][sure]) / _strength(mine[..., 0][sure])
-    low, high = CONTRAST_FINE
-    gain = np.clip(1 + (min(ratio / high, 1) - 1) + (max(ratio / low, 1) - 1), *DETAIL_GAIN)
+    soft = blur(bare.astype(np.float32), 0.01 * pair.size)
+    least, most = CONTRAST_FINE
+    wanted, change = _strength(own[..., 0][sure]), 1.0
+    for _ in range(3):  # near eyes and brows less of the change arrives
+        now = _strength((mine[..., 0] * (1 + soft * (change - 1)))[sure]) / wanted
+        change = float(np.clip(change * np.clip(now, least, most) / now, *DETAIL_GAIN))
     color = min(1.0, 1.05 * _strength(own[..., 1:][sure]) / _strength(mine[..., 1:][sure]))
-    soft = blur(bare.astype(np.float32), 0.01 * pair.size)[..., None]
-    return face + soft * mine * (np.array([gain, color, color], np.float32) - 1)
+    by = np.array([change, color, color], np.float32) - 1
+    return face + soft[..., None] * mine * by
 
 
 def _strength(values) -> float:
