@@ -16,11 +16,11 @@ from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
 from idf_helpers.face.mesh import FaceMesh
 from idf_helpers.perceptual import Lpips
 from idf_helpers.runtime import download
-from idf_helpers.runtime.files import read_json, write_json
+from idf_helpers.runtime.files import read_json, sha256_file, stable_hash, write_json
 from idf_helpers.swapping import frame_measures
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset
-from idf_helpers.swapping.evaluate import _outside, evaluate, head_yaws
+from idf_helpers.swapping.evaluate import _outside, _sources_of, evaluate, head_yaws
 from idf_helpers.swapping.frame_measures import (
     BINNED,
     YAW_BINS,
@@ -254,6 +254,18 @@ def test_the_source_photo_must_be_the_runs(runs, tmp_path):
         evaluate(runs[1], runs[0], source=samples.photo("B"))
     with pytest.raises(IdfError, match="does not exist"):
         evaluate(runs[1], runs[0], source=tmp_path / "none.png")
+
+
+def test_several_photos_are_those_of_the_run_in_their_order(tmp_path):
+    photos_ = [samples.photo("B"), samples.photo("C")]
+    hashes = [sha256_file(p) for p in photos_]
+    write_json(tmp_path / "run.json", {"run_id": "x", "config": {}, "inputs": {
+        "source_sha256": stable_hash(hashes)}})
+    assert len(_sources_of(tmp_path, photos_)) == 2 and _sources_of(tmp_path, None) == ()
+    for wrong in (photos_[::-1], photos_[:1], photos_[0]):
+        with pytest.raises(IdfError, match="is not that of") as error:
+            _sources_of(tmp_path, wrong)
+        assert "all of them, in their order" in error.value.do
 
 
 def test_a_run_of_other_data(runs):
