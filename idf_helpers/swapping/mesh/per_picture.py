@@ -26,7 +26,7 @@ from .warp import Warp, expressions_apart, warp
 
 # Lengths are shares of the face's size (root of its area).
 FEATHER = 0.05  # width of the soft border, besides that of the source
-HOLE_BLUR = 0.008  # softness of the border of the mouth's inside, which stays the target's
+HOLE_BLUR = 0.008  # softness of the border of what stays the target's inside the face
 # Cosine to the camera below which the source is not drawn, and the range over which it then fades
 # in.
 FACING_MIN, FACING_SOFT = 0.10, 0.25
@@ -113,11 +113,11 @@ def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
     usable = drawn.covered & solid & (weight > 0) \
         & (_target_hair(window[..., :3], target, origin) < 0.5)
     face = compose(_aligned(warped, window, target, drawn, weight * usable, origin))
-    # The mouth belongs to the inside, else the border would feather around it too.
-    inside = (usable | (drawn.mouth > 0.5)) & solid
+    # Holes belong to the inside, else the border would feather around them too.
+    inside = (usable | (drawn.holes > 0.5)) & solid
     border = blur(feather(inside, FEATHER * size), HOLE_BLUR * size)
     steep = smoothstep((drawn.facing - FACING_MIN) / FACING_SOFT)
-    hole = blur(drawn.mouth, max(1.0, HOLE_BLUR * size))
+    hole = blur(drawn.holes, max(1.0, HOLE_BLUR * size))
     alpha = np.minimum(border, weight) * steep * (1 - np.clip(1.3 * hole, 0, 1)) * usable
     if window.shape[2] == 4:
         alpha = alpha * (window[..., 3] > 0)
@@ -131,8 +131,8 @@ def _aligned(warped, window, target: FaceLandmarks, drawn: Warp, weight, origin)
     lips = fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin)
     own = rgb_to_lab(window[..., :3])
     other = cv2.remap(own, drawn.twin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return Aligned(rgb_to_lab(warped), own, (weight * (1 - drawn.mouth)).astype(np.float32), brows,
-                   lips, np.maximum(drawn.mouth, drawn.eyes), drawn.trust, drawn.enlarged,
+    return Aligned(rgb_to_lab(warped), own, (weight * (1 - drawn.holes)).astype(np.float32), brows,
+                   lips, np.maximum(drawn.holes, drawn.eyes), drawn.trust, drawn.enlarged,
                    drawn.size, 0.5 * (own - other), drawn.paired)
 
 

@@ -31,6 +31,7 @@ TAME = (0.8, 1.6)
 # The same for how far the expressions of both differ, cm that a point of the skin moved: folds of
 # a smile come along with the texture. At most so much of the trust goes.
 FOLDS, FOLDS_MOST = (0.35, 0.9), 0.6
+CLOSED = 0.13  # height of an eye over its width below which it is shut
 # Lips of an open mouth are drawn from further within the lip, so that no teeth come along: share of
 # the lip's width, and the opening (over the mouth's width) at which it applies fully.
 LIP_SHIFT, LIP_OPEN = 0.35, 0.12
@@ -41,8 +42,8 @@ class Warp:
     """Where in the source each pixel of a window of the target comes from.
 
     at: (h, w, 2) float32, OpenCV pixels of the source's picture. covered: (h, w) bool, drawn at
-    all. eyes: (h, w) float32 in [0, 1], inside the eye openings. mouth: the same of the inner
-    mouth, which is not drawn. facing: (h, w) float32, cosine to the target's camera, smooth.
+    all. eyes: (h, w) float32 in [0, 1], inside the eye openings. holes: the same of what is not
+    drawn: the inner mouth, and an eye that the source has closed. facing: (h, w) float32, cosine to the target's camera, smooth.
     trust: (h, w) float32 in [0, 1], how far the warp leaves the source's detail believable.
     enlarged: target pixels per source pixel, median. size: of the drawn face, pixels.
     twin: (h, w, 2) float32, OpenCV pixels of the window, where the other side of the target's face
@@ -52,7 +53,7 @@ class Warp:
     at: np.ndarray
     covered: np.ndarray
     eyes: np.ndarray
-    mouth: np.ndarray
+    holes: np.ndarray
     facing: np.ndarray
     trust: np.ndarray
     enlarged: float
@@ -86,7 +87,9 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     covered = ids >= 0
     size = float(np.sqrt(max(covered.sum(), 1)))
     eyes = fill_rings([target.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)], h, w, origin)
-    mouth = fill_rings([target.xy[topology.INNER_MOUTH]], h, w, origin)
+    closed = [ring for ring in (topology.LEFT_EYE, topology.RIGHT_EYE)
+              if eye_opening(points[ring]) < CLOSED]
+    holes = fill_rings([target.xy[r] for r in (topology.INNER_MOUTH, *closed)], h, w, origin)
     at = np.ascontiguousarray(drawn[..., :2] - np.float32(0.5))  # OpenCV counts from centers
     trust, enlarged = tameness(at, covered, size)
     lips = blur(fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin), 0.015 * size)
@@ -96,9 +99,18 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
         _look(at, target, np.asarray(source_iris), size, origin)
     # Blurred, so that the small steep sides of the nose do not punch holes.
     facing = masked_blur(drawn[..., 2], covered, FACING_BLUR * size)
-    return Warp(at, covered, eyes, mouth, facing, masked_blur(trust, covered, 0.03 * size),
+    return Warp(at, covered, eyes, holes, facing, masked_blur(trust, covered, 0.03 * size),
                 enlarged, size, drawn[..., 4:6] - np.float32(0.5),
                 smoothstep((drawn[..., 6] - 0.15) / 0.25) * covered)
+
+
+def eye_opening(ring) -> float:
+    """Return how far an eye is open, height over width; ring: (16, 2) its rim."""
+    ring = np.asarray(ring, np.float64)[:, :2]
+    across = ring[8] - ring[0]  # from corner to corner
+    width = max(float(np.linalg.norm(across)), 1e-6)
+    height = np.array([across[1], -across[0]]) / width
+    return float(np.ptp(ring @ height)) / width
 
 
 def expressions_apart(source: FittedFace, target: FittedFace) -> np.ndarray:
