@@ -30,6 +30,7 @@ LIGHT = 0.85  # share of the target's light that is taken over
 CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
 GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
 STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
+LIPS = 0.5  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
 SHADE = 0.5  # share of the way from adding to multiplying for what is darker than skin
 BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of the border's colors
@@ -133,9 +134,19 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     if some.any():
         a, b = (float(np.percentile(np.linalg.norm(x[some], axis=-1), 95)) for x in (own_ab, d_ab))
         d_ab = d_ab * min(1.0, a / max(b, 0.1))
-    d_ab = _not_grayer(d_ab, T_ab[..., 1:], skin)
+    d_ab = _not_grayer(d_ab, T_ab[..., 1:], skin) + _lip_tint(pair, d_ab, own_ab)
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
     return np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
+
+
+def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
+    """(h, w, 2) that brings the lips' mean tint, against the skin, half way to the target's: lips
+    that are gray on a dark skin or in a gray photo would look dead on another."""
+    sure = (pair.lips > 0.5) & (pair.weight > 0.5)
+    if sure.sum() < 8:
+        return np.zeros_like(d_ab)
+    shift = LIPS * (own_ab[sure].mean(0) - d_ab[sure].mean(0))
+    return blur(pair.lips, 0.008 * pair.size)[..., None] * shift
 
 
 def _not_grayer(d_ab, color, skin) -> np.ndarray:

@@ -30,7 +30,7 @@ IRIS, AROUND_IRIS = 1.1, 1.3
 TAME = (0.8, 1.6)
 # The same for how far the expressions of both differ, cm that a point of the skin moved: folds of
 # a smile come along with the texture. At most so much of the trust goes.
-FOLDS, FOLDS_MOST = (0.35, 0.9), 0.6
+FOLDS, FOLDS_MOST = (0.35, 0.9), 0.45
 CLOSED = 0.13  # height of an eye over its width below which it is shut
 # Lips of an open mouth are drawn from further within the lip, so that no teeth come along: share of
 # the lip's width, and the opening (over the mouth's width) at which it applies fully.
