@@ -105,7 +105,8 @@ def _swap_frame(frame: Frame, swapper: Swapper, out: Path, mark: provenance.Mark
     file = f"{frame.name}{suffix}"
     write_bytes(out / file, data)
     return {"name": frame.name, "split": frame.split, "status": result.status,
-            "reason": result.reason, "sources": list(result.sources), **result.guess,
+            "reason": result.reason, "sources": list(result.sources),
+            "in_front": list(result.in_front), **result.guess,
             "changed": round(float((result.mask > 0).mean()), 4),
             "outside": int((result.image != image)[result.mask == 0].any(axis=-1).sum()),
             "cpu_seconds": round(seconds, 4), "file": file, "bytes": len(data),

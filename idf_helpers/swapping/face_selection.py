@@ -205,6 +205,7 @@ def swap_picked(image: np.ndarray, picker: FacePicker, detector: LandmarkDetecto
     if nothing is not None:
         return nothing
     done: list[int] = []
+    before: dict[str, None] = {}  # of all faces, each once
     failed: list[SwapResult] = []
     out, mask = image, np.zeros(image.shape[:2], np.float32)
     for face, k in pairs:
@@ -214,10 +215,11 @@ def swap_picked(image: np.ndarray, picker: FacePicker, detector: LandmarkDetecto
             continue
         out, mask = result.image, np.maximum(mask, result.mask)
         done.append(k)
+        before |= dict.fromkeys(result.in_front)
     if not done:
         return failed[0]
     reason = f"{len(done)} of {len(pairs)} faces; {failed[0].reason}" if failed else ""
-    return SwapResult(out, mask, "swapped", reason, tuple(done))
+    return SwapResult(out, mask, "swapped", reason, tuple(done), in_front=tuple(before))
 
 
 def unmatched(rows: Sequence[dict], sources: int) -> list[int]:

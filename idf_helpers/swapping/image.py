@@ -28,7 +28,8 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
             return path
         swapper = job.method.prepare([], job.sources, None, reporter or Reporter(), job.config)
         result = swapper(image, None)
-        row = {"status": result.status, "reason": result.reason, "sources": result.sources}
+        row = {"status": result.status, "reason": result.reason, "sources": result.sources,
+               "in_front": result.in_front}
         if result.status != "swapped" and job.config.reference:
             raise job.nothing_swapped(picture, [row])
         if result.status != "swapped":

@@ -16,6 +16,7 @@ from ..runtime.registry import Entry
 from ..runtime.runs import RunFolder
 from .config import SwapConfig
 from .face_selection import unmatched
+from .in_front import describe
 from .methods import choose_swapper
 from .source import SourceFace, load_source
 from .swapper import SwapMethod, Swapper
@@ -75,12 +76,16 @@ class SwapJob:
                 "source_sha256": self.inputs["source_sha256"]}
 
     def notes(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
-        """Return the note of the method, and which sources went to no face."""
+        """Return the note of the method, which sources went to no face, and what stands before
+        the faces."""
         notes, count = [swapper.note] if swapper.note else [], len(self.sources)
         if count > 1 and swapper.merges:
             notes.append(f"{count} photos merged into one texture")
         elif count > 1 and (left := unmatched(rows, count)):
             notes.append("no face was found for source " + ", ".join(map(str, left)))
+        swapped = [row.get("in_front", ()) for row in rows if row["status"] == "swapped"]
+        if before := describe(swapped):
+            notes.append(before)
         return {"note": "; ".join(notes)} if notes else {}
 
     def nothing_swapped(self, where, rows: Sequence[dict]) -> IdfError:

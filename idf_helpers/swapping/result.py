@@ -20,6 +20,7 @@ class SwapResult:
         faces was not). sources: numbers of the source faces that were put in.
     guessed: share of the face in this frame that the photos do not show: taken from its other
         side, or left the target's; None where that is not known.
+    in_front: what stands before the face and was left as it is, of `in_front.KINDS`.
     """
 
     image: np.ndarray
@@ -28,6 +29,7 @@ class SwapResult:
     reason: str = ""
     sources: tuple[int, ...] = (0,)
     guessed: float | None = None
+    in_front: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.status not in STATUSES:

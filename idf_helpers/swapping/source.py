@@ -16,7 +16,8 @@ from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smo
 from ..face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from ..face.raster import rasterize
 from ..face.shape_fit import FittedFace, fit_picture
-from .hidden_skin import hair_on_forehead, occluders
+from .hidden_skin import hair_on_forehead
+from .in_front import in_front
 from .mesh.even_light import even_light
 from .mesh.proportions import at_rest
 
@@ -53,8 +54,8 @@ class SourceFace:
 
     image: (H, W, 3) uint8 RGB, the surroundings of the face, reduced to MAX_FACE.
     landmarks: its points, in pixels of `image`.
-    skin: (H, W) float32 in [0, 1], 0 where hair hides the forehead or something the middle of the
-        face (glasses, a hand, a strand), 1 elsewhere.
+    skin: (H, W) float32 in [0, 1], 0 where something stands before the face (glasses, hair, a
+        hand, a microphone; `in_front`), 1 elsewhere.
     weight: (H, W) float32 in [0, 1], how far each pixel can stand for the face: 0 outside the
         face oval, on hair and on what lies beside the face, fading in over the border, and fading
         out where the photo sees the face at a grazing angle.
@@ -159,7 +160,7 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
     part = np.ascontiguousarray(part)
     landmarks = face.in_part(low, ratio)
     even = even_light(part, landmarks)  # the dark half of a face is not hair
-    skin = (1 - hair_on_forehead(even, landmarks)) * (1 - occluders(even, landmarks))
+    skin = (1 - hair_on_forehead(even, landmarks)) * (1 - in_front(part, landmarks).mask)
     return SourceFace(part, landmarks, skin, _weight(even, landmarks, skin), name, even)
 
 

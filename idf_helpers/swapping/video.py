@@ -181,7 +181,8 @@ def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: P
         for k, image in enumerate(read_frames(video, whole, part.start, part.stop)):
             result = swapper.of_frame(str(part.start + k))(image, camera)
             rows.append({"status": result.status, "reason": result.reason,
-                         "sources": list(result.sources), **result.guess})
+                         "sources": list(result.sources),
+                         "in_front": list(result.in_front), **result.guess})
             yield provenance.label(result.image) if options.label else result.image
 
     path = folder / _file(part)
@@ -193,10 +194,12 @@ def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: P
 def _runs(rows: list[dict]) -> list[dict]:
     """Report rows: frames in a row that fared alike are one row."""
     out, at = [], 0
-    for (status, reason), group in groupby(rows, key=lambda r: (r["status"], r["reason"])):
+    for fared, group in groupby(rows, key=lambda r: (r["status"], r["reason"], r["in_front"])):
         run = list(group)
+        status, reason, before = fared
         guesses = [r["guessed"] for r in run if "guessed" in r]
-        out.append({"from": at, "to": at + len(run) - 1, "status": status, "reason": reason}
+        out.append({"from": at, "to": at + len(run) - 1, "status": status, "reason": reason,
+                    "in_front": before}
                    | ({"guessed": round(sum(guesses) / len(guesses), 3)} if guesses else {}))
         at += len(run)
     return out

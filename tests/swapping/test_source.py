@@ -210,7 +210,6 @@ def test_glasses_are_not_taken_over(photos, detector, name):
     assert hidden[middle].mean() > 0.9 and hidden[y, x] > 0.9
     assert hidden.mean() < 0.06
     assert hidden[tuple(face.xy[topology.CHIN].astype(int)[::-1] - (9, 0))] == 0
-    assert from_image(worn, detector).skin.min() < 0.05
 
 
 def test_a_strand_across_the_face_is_not_taken_over(photos, detector):

@@ -15,12 +15,11 @@ from ...face import topology
 from ...face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab, smoothstep
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
 from ...face.shape_fit import FittedFace, fit_picture
-from ..hidden_skin import hair_on_forehead
+from ..in_front import in_front
 from ..result import SwapResult
 from ..source import SourceFace
 from .bend import bend
 from .compositor import Aligned, compose
-from .even_light import even_light
 from .proportions import at_rest, moved_by, proportions
 from .warp import Warp, expressions_apart, warp
 
@@ -73,6 +72,9 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
         return SwapResult.unchanged(image, "low_confidence", error.what)
     if motion is None and amount > 0:
         motion = toward(target, fitted, source, amount)
+    before = in_front(image, target)
+    if motion is not None:  # what stands before the face stays where it is, and as it is
+        motion = motion * (1 - before.near(target))[:, None]
     bent, changed, moved = image, np.zeros(image.shape[:2], bool), target
     if motion is not None:
         moved = moved_by(target, motion)
@@ -82,7 +84,8 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     if (high - low).min() < 8:
         return SwapResult.unchanged(image, "no_face", "the face lies outside the picture")
     window = bent[low[1]:high[1], low[0]:high[0]]
-    face, alpha = _draw(window, moved, fitted, source, low)
+    face, alpha = _draw(window, moved, fitted, source, low,
+                        before.mask[low[1]:high[1], low[0]:high[0]])
     if alpha.max(initial=0) <= 0:
         return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
     # out = alpha * face + (1 - alpha) * frame; where alpha is 0 the frame's own bytes stay.
@@ -92,12 +95,18 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     region[...] = np.where(alpha[..., None] > 0, (mixed + 0.5).astype(np.uint8), region)
     mask = np.zeros(image.shape[:2], np.float32)
     mask[low[1]:high[1], low[0]:high[0]] = alpha
+    out = before.laid_over(out, image)
     # What was only bent is changed too: the mask has the least weight there that it can.
-    return SwapResult(out, np.maximum(mask, changed * np.float32(1 / 255)), "swapped")
+    mask = np.maximum(mask, (changed & (before.mask < 1)) * np.float32(1 / 255))
+    return SwapResult(out, mask, "swapped", in_front=before.kinds)
 
 
-def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin):
-    """Return the new face (h, w, 3) and its share (h, w) in the window, float32 in [0, 1]."""
+def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin,
+          hidden):
+    """Return the new face (h, w, 3) and its share (h, w) in the window, float32 in [0, 1].
+
+    hidden: (h, w) float32 in [0, 1], what stands before the face.
+    """
     h, w = window.shape[:2]
     level = source.at_size(target.size)
     drawn = warp(target, level.points, level.iris, (h, w), origin,
@@ -110,15 +119,16 @@ def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
     weight = cv2.remap(level.weight, drawn.at, None, cv2.INTER_LINEAR,
                        borderMode=cv2.BORDER_REPLICATE) * drawn.covered
     solid = window[..., 3] >= 128 if window.shape[2] == 4 else np.ones((h, w), bool)
-    usable = drawn.covered & solid & (weight > 0) \
-        & (_target_hair(window[..., :3], target, origin) < 0.5)
-    face = compose(_aligned(warped, window, target, drawn, weight * usable, origin))
+    usable = drawn.covered & solid & (weight > 0)
+    face = compose(_aligned(warped, window, target, drawn, weight * usable * (hidden < 0.1),
+                            origin))
     # Holes belong to the inside, else the border would feather around them too.
     inside = (usable | (drawn.holes > 0.5)) & solid
     border = blur(feather(inside, FEATHER * size), HOLE_BLUR * size)
     steep = smoothstep((drawn.facing - FACING_MIN) / FACING_SOFT)
     hole = blur(drawn.holes, max(1.0, HOLE_BLUR * size))
-    alpha = np.minimum(border, weight) * steep * (1 - np.clip(1.3 * hole, 0, 1)) * usable
+    alpha = np.minimum(border, weight) * steep * (1 - np.clip(1.3 * hole, 0, 1)) * usable \
+        * (1 - hidden)
     if window.shape[2] == 4:
         alpha = alpha * (window[..., 3] > 0)
     return lab_to_rgb(face), alpha.astype(np.float32)
@@ -134,14 +144,3 @@ def _aligned(warped, window, target: FaceLandmarks, drawn: Warp, weight, origin)
     return Aligned(rgb_to_lab(warped), own, (weight * (1 - drawn.holes)).astype(np.float32), brows,
                    lips, np.maximum(drawn.holes, drawn.eyes), drawn.trust, drawn.enlarged,
                    drawn.size, 0.5 * (own - other), drawn.paired)
-
-
-def _target_hair(window, target: FaceLandmarks, origin) -> np.ndarray:
-    """`hair_on_forehead` of the frame, looked at with the face at most about 160 pixels large."""
-    h, w = window.shape[:2]
-    scale = min(1.0, 160 / target.size)
-    small = cv2.resize(window, (max(1, round(w * scale)), max(1, round(h * scale))),
-                       interpolation=cv2.INTER_AREA)
-    face = target.in_part(origin, (small.shape[1] / w, small.shape[0] / h))
-    hair = hair_on_forehead(even_light(small, face), face)
-    return cv2.resize(hair, (w, h), interpolation=cv2.INTER_LINEAR)

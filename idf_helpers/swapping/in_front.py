@@ -1,0 +1,201 @@
+"""What stands before a face in a picture: found whole, placed in the picture, and named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from ..face import topology
+from ..face.color import fill_rings, smoothstep
+from ..face.flat import SIZE, flat_face, unflatten
+from ..face.landmarks import FaceLandmarks
+from ..face.occlusion import CLASSES, hidden_classes
+
+SURE = 0.5  # share above which a pixel of the flat face counts as hidden
+# Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
+# glasses on the bridge of the nose.
+SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE = 12, 30, 60, 14
+MOUTH_HIDDEN = 0.5  # share of the lips that a face mask hides
+RIM = 1  # flat pixels by which a thing is widened, so that its own rim stays with it
+SOFT = 0.7  # flat pixels, softness of its border
+TOLD = 0.004  # share of the face that must be hidden by a kind for it to be told
+EYE_HIDDEN = 0.6  # share of an eye's opening that glasses must hide to be sunglasses
+WORDS = {"sunglasses": "sunglasses, which hide the eyes", "glasses": "glasses",
+         "face mask": "a face mask", "hair": "hair", "object": "a hand or a thing"}
+KINDS = tuple(WORDS)
+NEAR = 0.12  # of the face's height: how far around it the face keeps the target's shape
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion:
+    """What stands before one face.
+
+    mask: (H, W) float32 in [0, 1], 1 where something hides the face, 0 off the face. kinds: what
+    it is, of `KINDS`, largest first; () where nothing is. flat: (SIZE, SIZE) float32, the same
+    on the flat face (`idf_helpers.face.flat`), before widening.
+    """
+
+    mask: np.ndarray
+    kinds: tuple[str, ...]
+    flat: np.ndarray
+
+    def near(self, face: FaceLandmarks) -> np.ndarray:
+        """Return (468,) float32 in [0, 1]: 1 at landmarks on or close to it, fading out over
+        `NEAR` of the face's height."""
+        if not self.kinds:
+            return np.zeros(topology.POINTS, np.float32)
+        away = cv2.distanceTransform((self.flat <= SURE).astype(np.uint8), cv2.DIST_L2, 5)
+        xy = np.clip(flat_face().xy[:topology.POINTS].astype(int), 0, SIZE - 1)
+        return 1 - smoothstep((away[xy[:, 1], xy[:, 0]] / SIZE - 0.03) / NEAR)
+
+    def laid_over(self, swapped: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Return a swapped picture with what stands before the face as `image` has it.
+
+        Both (H, W, 3|4) uint8; where the mask is 1 the bytes are those of `image`.
+        """
+        if not self.kinds:
+            return swapped
+        share = self.mask[..., None]
+        mixed = swapped + share * (image.astype(np.float32) - swapped)
+        return np.where(share > 0, np.rint(mixed).astype(np.uint8), swapped)
+
+
+def describe(rows: Sequence[Sequence[str]]) -> str:
+    """Return a sentence that says what was left before the faces, "" for nothing.
+
+    rows: for each frame what stands before its face, of `KINDS`.
+    """
+    counts = Counter(kind for row in rows for kind in row)
+    if not counts:
+        return ""
+    of = "" if len(rows) == 1 else f" of {len(rows)} frames"
+    told = [WORDS[kind] + (f" in {n}{of}" if of else "") for kind, n in counts.most_common()]
+    return "before the target's face, left as it is: " + ", ".join(told)
+
+
+def in_front(image: np.ndarray, face: FaceLandmarks, origin=(0, 0)) -> Occlusion:
+    """Find what lies before a face: glasses, a mask, hair, a microphone, a hand.
+
+    image: (H, W, 3) uint8 RGB; face: its landmarks in pixels; origin: (x, y) of the image's first
+    pixel in the landmarks' picture. Brows, lashes, lips, beard, folds, shadows and teeth belong to
+    the face. Hands of the face's own color are found by their outline only, and not all are.
+    """
+    shifted = face.in_part(origin)
+    likely, seen = hidden_classes(np.ascontiguousarray(image[..., :3]), shifted)
+    flat, kinds = _whole(likely, seen)
+    return placed(flat, kinds, shifted, *image.shape[:2])
+
+
+def placed(flat: np.ndarray, kinds: tuple[str, ...], face: FaceLandmarks, height: int,
+           width: int) -> Occlusion:
+    """Return a flat map (SIZE, SIZE) where the face lies in a (height, width) picture."""
+    if not (flat > 0).any():
+        return Occlusion(np.zeros((height, width), np.float32), (), flat)
+    # A flat pixel is several of a large picture's: the rim is that of the flat one.
+    wide = cv2.dilate(flat, np.ones((2 * RIM + 1,) * 2, np.uint8))
+    wide = cv2.GaussianBlur(wide, (0, 0), SOFT)
+    mask = np.zeros((height, width), np.float32)
+    low = np.clip(np.floor(face.box[:2]).astype(int) - 1, 0, (width, height))
+    high = np.clip(np.ceil(face.box[2:]).astype(int) + 1, 0, (width, height))
+    if (high > low).all():
+        part = unflatten(wide, face, high[1] - low[1], high[0] - low[0], low)
+        # Solid inside, soft only beyond the thing's own border.
+        mask[low[1]:high[1], low[0]:high[0]] = smoothstep(part / np.float32(0.6))
+    return Occlusion(mask, kinds, flat)
+
+
+def _whole(likely: np.ndarray, seen: np.ndarray):
+    """Return the flat map of what is hidden, whole things without what cannot be one, and the
+    kinds."""
+    visible = seen > 0.1
+    found = ((1 - likely[0]) * visible > SURE)
+    kind = np.where(found, likely[1:].argmax(0) + 1, 0)
+    glasses, mask, hair, thing = (kind == k for k in range(1, len(CLASSES)))
+    if (glasses & _bridge()).sum() < ON_BRIDGE:  # they rest there; else it is a dark eye
+        glasses = np.zeros_like(glasses)
+    lenses = _lenses(found, glasses)
+    glasses |= lenses
+    if (mask[_mouth()].mean() if visible[_mouth()].any() else 0) < MOUTH_HIDDEN:
+        mask = np.zeros_like(mask)
+    hair = _parts(hair, HAIR_LEAST, _border())  # it comes from outside the face
+    thing = _parts(thing, THING_LEAST)
+    area = max(int(visible.sum()), 1)
+    shares = {"sunglasses" if lenses.any() else "glasses": glasses.sum() / area,
+              "face mask": mask.sum() / area, "hair": hair.sum() / area,
+              "object": thing.sum() / area}
+    kinds = tuple(sorted((k for k, share in shares.items() if share > TOLD),
+                         key=lambda k: -shares[k]))
+    if not kinds:
+        return np.zeros((SIZE, SIZE), np.float32), ()
+    # Pixels of one kind in the midst of another belong to it.
+    sure = _parts(found, SMALLEST, glasses | mask | hair | thing) | lenses
+    return sure.astype(np.float32), kinds
+
+
+def _parts(area: np.ndarray, least: int, touching: np.ndarray | None = None) -> np.ndarray:
+    """(SIZE, SIZE) bool: connected parts of at least so many pixels, which meet `touching`."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(area.astype(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= least
+    keep[0] = False
+    if touching is not None:
+        meets = np.zeros(len(keep), bool)
+        meets[labels[touching & area]] = True
+        keep &= meets
+    return keep[labels]
+
+
+def _lenses(found: np.ndarray, glasses: np.ndarray) -> np.ndarray:
+    """(SIZE, SIZE) bool: dark lenses, each filled to its convex outline so that what they reflect
+    stays too; nothing where an eye shows."""
+    out = np.zeros(found.shape, np.uint8)
+    for eye, around in zip(_eyes(), _eye_surroundings(), strict=True):
+        if found[eye].mean() < EYE_HIDDEN or glasses[eye].mean() < 0.5 * EYE_HIDDEN:
+            continue
+        points = np.argwhere(glasses & around)[:, ::-1]
+        if len(points) >= 3:
+            cv2.fillConvexPoly(out, cv2.convexHull(points.astype(np.int32)), 1)
+    return out > 0
+
+
+@cache
+def _eyes():
+    xy = flat_face().xy
+    return tuple(fill_rings([xy[ring]], SIZE, SIZE) > 0.5
+                 for ring in (topology.RIGHT_EYE, topology.LEFT_EYE))
+
+
+@cache
+def _eye_surroundings():
+    """Return where a lens may lie: within 0.22 of the face's height of an eye, on its side."""
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    out = []
+    for ring in (topology.RIGHT_EYE, topology.LEFT_EYE):
+        middle = flat_face().xy[ring].mean(0)
+        side = (x - SIZE / 2) * np.sign(middle[0] - SIZE / 2) > 2
+        out.append(side & (np.hypot(x - middle[0], y - middle[1]) < 0.22 * SIZE))
+    return tuple(out)
+
+
+@cache
+def _bridge():
+    """Return where glasses rest on the nose, between the eyes."""
+    xy = flat_face().xy
+    ring = xy[[193, 168, 417, 465, 412, 399, 196, 3, 174, 188, 245]] * (1, 1)
+    return cv2.dilate(fill_rings([ring], SIZE, SIZE), np.ones((5, 3), np.uint8)) > 0.5
+
+
+@cache
+def _mouth():
+    return fill_rings([flat_face().xy[topology.OUTER_LIPS]], SIZE, SIZE) > 0.5
+
+
+@cache
+def _border():
+    """Return the outermost 4 % of the face."""
+    inside = flat_face().inside.astype(np.uint8)
+    return (cv2.erode(inside, np.ones((11, 11), np.uint8), borderValue=0) == 0) & (inside > 0)
