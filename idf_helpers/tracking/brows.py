@@ -45,7 +45,7 @@ CONTRAST = 1.0  # gray levels, least standard deviation of a template
 # landmarks share the pose's error: what sticks to the head (a fringe, thick frames) has up to 0.66,
 # brows that are seen mostly 0.8 and more.
 AGREEMENT = 0.7
-ERROR, PIXELS = 0.06, 0.3  # cm, and pixels: standard error of a height that is met well
+ERROR, PIXELS = 0.05, 0.3  # cm, and pixels: standard error of a height that is met well
 REST_FRAMES, REST_ROUNDS, REST_ROBUST = 64, 2, 0.15  # frames that tell where the brows are at rest;
 # how often they are fitted for it; cm, residual at which a frame counts half
 

@@ -31,7 +31,7 @@ def few_keyframes():
 @pytest.fixture(scope="module")
 def clip():
     """Landmarks that err about the brows, the true poses and weights, and the neutral face."""
-    points, poses, weights, identity = make_clip(48, noise=0.4, brow_error=0.25)
+    points, poses, weights, identity = make_clip(48, noise=0.4, brow_error=0.24)
     return points, poses, weights, identity, FaceModel.load().vertices(identity)
 
 
@@ -94,7 +94,7 @@ def test_pictures_set_the_landmarks_right(clip, pictures, alone):
     both = fit_clip(points, SIZE, SIZE, GIVEN, pictures=pictures.__getitem__)
     true = weights[:, 3:].mean(1)
     a, b = (np.corrcoef(true, raised(t))[0, 1] for t in (alone, both))
-    assert a < 0.82 and b > 0.92
+    assert a < 0.87 and b > 0.95
     assert alone.brows == 0 and 0.6 < both.brows <= 1
     jaw = both.names.index("jawOpen")
     assert np.corrcoef(both.expressions[:, jaw], weights[:, 0])[0, 1] > 0.9
@@ -160,13 +160,19 @@ def test_what_the_model_says_of_the_brows():
 
 
 def test_brows_of_the_bundled_head():
-    """Every eighth frame of a path-traced head's performance, landmarks by the landmark model."""
+    """Every eighth frame of a path-traced head's performance, landmarks by the landmark model: how
+    high the brows stand, raised and lowered together."""
     data = dataset("head_talking")
     frames = sorted(data.frames, key=lambda f: f.name[-4:])[:280:8]
-    k = [data.expression_names.index(f"brow{n}Up_{s}") for n in ("Inner", "Outer") for s in "LR"]
-    true = np.array([f.expression[k].mean() for f in frames])
+    up = [data.expression_names.index(f"brow{n}Up_{s}") for n in ("Inner", "Outer") for s in "LR"]
+    down = [data.expression_names.index(f"browDown_{s}") for s in "LR"]
+
+    def height(weights):
+        return weights[:, up].mean(1) - weights[:, down].mean(1)
+
+    true = height(np.array([f.expression for f in frames]))
     shown, detect = [read_image(f.path)[..., :3] for f in frames], FollowingDetector()
     points = np.array([detect(p) for p in shown], np.float64)
-    a, b = (np.corrcoef(true, fit_clip(points, 256, 256, TrackConfig(fov=29.0), pictures=p)
-                        .expressions[:, k].mean(1))[0, 1] for p in (None, shown.__getitem__))
-    assert b > 0.85 and b > a
+    a, b = (np.corrcoef(true, height(fit_clip(points, 256, 256, TrackConfig(fov=29.0), pictures=p)
+                                     .expressions))[0, 1] for p in (None, shown.__getitem__))
+    assert a > 0.85 and b > 0.9 and b > a + 0.02
