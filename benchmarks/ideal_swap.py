@@ -158,11 +158,8 @@ def main(options: Options) -> None:
                   for n in names for c in cases}
         swapped = {which: swap_all(tree, work, options.data, pairs, photos)
                    for which, tree in trees.items()}
-        found = {}
-        for which, out in swapped.items():
-            for (backend, n, c), run in out.items():
-                found[which, backend, n, c] = np.array(
-                    [measures(v, result(run, v)) for v in pairs[n]])
+        found = {(which, *key): figures(run, pairs[key[1]], measures, options.data / "ideals")
+                 for which, out in swapped.items() for key, run in out.items()}
         report(trees, pairs, cases, nothing, found)
         if options.sheet is not None:
             for backend, n in sorted({k[:2] for k in swapped["now"]}):
@@ -204,15 +201,15 @@ def swap_all(tree: Path, work: Path, data: Path, pairs, photos) -> dict:
     """Swap in a checkout; {(backend, pair, case): folder}. A folder is empty where the program
     refused. What the same code made of the same inputs before is taken as it is."""
     jobs, folders = [], {}
-    code = digest(tree, sorted((tree / "idf_helpers").rglob("*.py")))
+    code = digest(sorted((tree / "idf_helpers").rglob("*.py")))
     for (pair, case), path in photos.items():
         whole = transforms(data, pair).parent
         for backend in BACKENDS:
             if backend == "uv" and len(list((whole / "train").glob("*.png"))) < ENOUGH:
                 continue
             target = whole if backend == "uv" else few(whole, work, pairs[pair])
-            inputs = digest(data, [path, *sorted(whole.rglob("*.png"))])
-            out = work / code / f"{pair}_{slug(case)}_{backend}_{inputs}"
+            inputs = digest([path, *sorted(whole.rglob("*.png"))])
+            out = work / code / f"{pair}-{slug(case)}-{backend}-{inputs}"
             folders[backend, pair, case] = out
             if not (out / "done").exists():
                 shutil.rmtree(out, ignore_errors=True)
@@ -255,7 +252,7 @@ def few(whole: Path, work: Path, views: list[View]) -> Path:
     return out
 
 
-def digest(root: Path, files: Iterable[Path]) -> str:
+def digest(files: Iterable[Path]) -> str:
     h = hashlib.sha256()
     for f in files:
         h.update(f.name.encode() + hashlib.sha256(f.read_bytes()).digest())
@@ -266,6 +263,16 @@ def result(run: Path, view: View) -> np.ndarray:
     """The swapped view, or the target where there is none."""
     path = run / "train" / f"{view.name}.png"
     return over(path) if path.exists() else view.target
+
+
+def figures(run: Path, views: list[View], measures: Measures, ideals: Path) -> np.ndarray:
+    """Return (views, 3); kept beside the pictures, since measuring takes as long as swapping."""
+    names = [ideals / run.name[:run.name.index("-")] / f"{v.name}{s}.png"
+             for v in views for s in ("", ".mask")]
+    path = run / f"figures_{digest(names)}.json"
+    if not path.exists():
+        path.write_text(json.dumps([measures(v, result(run, v)).tolist() for v in views]))
+    return np.array(json.loads(path.read_text()))
 
 
 # -- what is printed -------------------------------------------------------------------------------
