@@ -64,12 +64,23 @@ def paint_bare(image, xy, rng):
                  rng.uniform(0.1, 0.75))
             line = _stroke(shape, face.xy[eye], rng.uniform(0.005, 0.014) * w, True)
             _mix(image, line, np.array([20, 15, 15]), rng.uniform(0, 0.8))
-    if rng.random() < 0.3:  # deep-set eyes
+    if rng.random() < 0.5:  # deep-set eyes, brows and lids in one shade
+        dark, size, lift = rng.uniform(0.1, 0.85), rng.uniform(0.07, 0.17), rng.uniform(-0.02, 0.08)
+        wide = rng.uniform(0.8, 1.7)
+        y, x = np.mgrid[:shape[0], :shape[1]].astype(np.float32)
         for ring in (topology.RIGHT_EYE, topology.LEFT_EYE):
-            spot = np.exp(-((np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), -1)
-                             - face.xy[ring].mean(0) + 0.04 * w * face.down)**2).sum(-1)
-                          / (rng.uniform(0.08, 0.16) * w)**2)
-            image *= (1 - rng.uniform(0.1, 0.55) * spot)[..., None]
+            p = face.xy[ring].mean(0) - lift * w * face.down
+            u = ((x - p[0]) * face.across[0] + (y - p[1]) * face.across[1]) / (wide * size * w)
+            v = ((x - p[0]) * face.down[0] + (y - p[1]) * face.down[1]) / (size * w)
+            spot = np.exp(-(u * u + v * v) ** rng.uniform(0.7, 1.6))
+            image *= (1 - dark * rng.uniform(0.8, 1) * spot)[..., None]
+    if rng.random() < 0.3:  # blush, rosacea, a burn from the sun
+        y, x = np.mgrid[:shape[0], :shape[1]].astype(np.float32)
+        for k in (50, 280, 4, 205, 425)[:int(rng.integers(2, 6))]:
+            p, a = face.at(k, *rng.normal(0, 0.03, 2)), rng.uniform(0.06, 0.16) * w
+            spot = np.exp(-((x - p[0]) ** 2 + (y - p[1]) ** 2) / a**2)
+            _mix(image, spot, np.array([190, 90, 80]) * rng.uniform(0.5, 1.1),
+                 rng.uniform(0.05, 0.45))
     if rng.random() < 0.3:  # an open mouth: dark, or teeth
         inner = cv2.GaussianBlur(_polygon(shape, face.xy[topology.INNER_MOUTH]), (0, 0), 0.7)
         _mix(image, inner, np.array([225, 218, 205]) * rng.uniform(0.2, 1.1), 0.9)
@@ -147,6 +158,16 @@ def light(image, xy, rng):
         area = _polygon(shape, middle + np.stack([radius * np.cos(t), radius * np.sin(t)], 1))
         area = cv2.GaussianBlur(area, (0, 0), rng.uniform(0.008, 0.06) * w)
         image *= np.exp(-rng.uniform(0.2, 1.0) * area)[..., None]
+    if rng.random() < 0.35:  # sun through a window, through leaves
+        for _ in range(int(rng.integers(1, 4))):
+            middle = face.at(int(rng.choice([10, 151, 50, 280, 205, 425, 152, 117, 346, 4])),
+                             *rng.normal(0, 0.1, 2))
+            t = np.linspace(0, 2 * np.pi, 30, endpoint=False)
+            radius = rng.uniform(0.04, 0.25) * w * (1 + sum(
+                rng.normal(0, 0.3 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in (1, 2, 3)))
+            area = _polygon(shape, middle + np.stack([radius * np.cos(t), radius * np.sin(t)], 1))
+            area = cv2.GaussianBlur(area, (0, 0), rng.uniform(0.006, 0.04) * w)
+            image *= np.exp(rng.uniform(0.15, 0.7) * area)[..., None]
     if rng.random() < 0.35:  # shine
         for point in rng.choice([4, 6, 151, 9, 50, 280, 117, 346, 199, 10, 108, 337], 4):
             p = face.at(int(point), *rng.normal(0, 0.03, 2))

@@ -19,8 +19,8 @@ from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
 FACE = 150  # px, height of a face that things are drawn onto
 VIEWS = 2  # of each head
 # How often each thing is drawn; the rest of the faces stay bare.
-SHARES = {"sunglasses": 0.13, "glasses": 0.15, "mask": 0.10, "microphone": 0.07, "hand": 0.10,
-          "thing": 0.07, "strands": 0.07, "fringe": 0.06, "curtain": 0.04}
+SHARES = {"sunglasses": 0.11, "glasses": 0.17, "mask": 0.07, "microphone": 0.08, "hand": 0.10,
+          "thing": 0.06, "strands": 0.08, "fringe": 0.08, "curtain": 0.03}
 
 
 def drawn_bases(heads: DrawnHeads, count: int, seed: int = 0, report=print):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
@@ -15,6 +15,7 @@ from ..face.color import fill_rings, smoothstep
 from ..face.flat import SIZE, flat_face, unflatten
 from ..face.landmarks import FaceLandmarks
 from ..face.occlusion import CLASSES, hidden_classes
+from .result import SwapResult
 
 SURE = 0.5  # share above which a pixel of the flat face counts as hidden
 # Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
@@ -32,12 +33,23 @@ NEAR = 0.12  # of the face's height: how far around it the face keeps the target
 
 
 @dataclass(frozen=True, eq=False)
+class Hidden:
+    """What of the flat face (`idf_helpers.face.flat`) is hidden.
+
+    flat: (SIZE, SIZE) bool. kinds: by what, of `KINDS`, largest first; () where nothing is.
+    """
+
+    flat: np.ndarray
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Occlusion:
     """What stands before one face.
 
     mask: (H, W) float32 in [0, 1], 1 where something hides the face, 0 off the face. kinds: what
-    it is, of `KINDS`, largest first; () where nothing is. flat: (SIZE, SIZE) float32, the same
-    on the flat face (`idf_helpers.face.flat`), before widening.
+    it is, of `KINDS`, largest first; () where nothing is. flat: (SIZE, SIZE) bool, the same on the
+    flat face, before widening.
     """
 
     mask: np.ndarray
@@ -49,7 +61,7 @@ class Occlusion:
         `NEAR` of the face's height."""
         if not self.kinds:
             return np.zeros(topology.POINTS, np.float32)
-        away = cv2.distanceTransform((self.flat <= SURE).astype(np.uint8), cv2.DIST_L2, 5)
+        away = cv2.distanceTransform((~self.flat).astype(np.uint8), cv2.DIST_L2, 5)
         xy = np.clip(flat_face().xy[:topology.POINTS].astype(int), 0, SIZE - 1)
         return 1 - smoothstep((away[xy[:, 1], xy[:, 0]] / SIZE - 0.03) / NEAR)
 
@@ -63,6 +75,14 @@ class Occlusion:
         share = self.mask[..., None]
         mixed = swapped + share * (image.astype(np.float32) - swapped)
         return np.where(share > 0, np.rint(mixed).astype(np.uint8), swapped)
+
+
+def kept(result: SwapResult, before: Occlusion, image: np.ndarray) -> SwapResult:
+    """Return the result of a swap of `image` with what stands before the face as it was."""
+    if result.status != "swapped" or not before.kinds:
+        return result
+    return replace(result, image=before.laid_over(result.image, image),
+                   mask=result.mask * (1 - before.mask), in_front=before.kinds)
 
 
 def describe(rows: Sequence[Sequence[str]]) -> str:
@@ -86,18 +106,20 @@ def in_front(image: np.ndarray, face: FaceLandmarks, origin=(0, 0)) -> Occlusion
     the face. Hands of the face's own color are found by their outline only, and not all are.
     """
     shifted = face.in_part(origin)
-    likely, seen = hidden_classes(np.ascontiguousarray(image[..., :3]), shifted)
-    flat, kinds = _whole(likely, seen)
-    return placed(flat, kinds, shifted, *image.shape[:2])
+    return placed(look(image, shifted), shifted, *image.shape[:2])
 
 
-def placed(flat: np.ndarray, kinds: tuple[str, ...], face: FaceLandmarks, height: int,
-           width: int) -> Occlusion:
-    """Return a flat map (SIZE, SIZE) where the face lies in a (height, width) picture."""
-    if not (flat > 0).any():
-        return Occlusion(np.zeros((height, width), np.float32), (), flat)
+def look(image: np.ndarray, face: FaceLandmarks) -> Hidden:
+    """Find the same on the flat face."""
+    return _whole(*hidden_classes(np.ascontiguousarray(image[..., :3]), face))
+
+
+def placed(hidden: Hidden, face: FaceLandmarks, height: int, width: int) -> Occlusion:
+    """Return what is hidden of the flat face where the face lies in a (height, width) picture."""
+    if not hidden.kinds:
+        return Occlusion(np.zeros((height, width), np.float32), (), hidden.flat)
     # A flat pixel is several of a large picture's: the rim is that of the flat one.
-    wide = cv2.dilate(flat, np.ones((2 * RIM + 1,) * 2, np.uint8))
+    wide = cv2.dilate(hidden.flat.astype(np.float32), np.ones((2 * RIM + 1,) * 2, np.uint8))
     wide = cv2.GaussianBlur(wide, (0, 0), SOFT)
     mask = np.zeros((height, width), np.float32)
     low = np.clip(np.floor(face.box[:2]).astype(int) - 1, 0, (width, height))
@@ -106,12 +128,11 @@ def placed(flat: np.ndarray, kinds: tuple[str, ...], face: FaceLandmarks, height
         part = unflatten(wide, face, high[1] - low[1], high[0] - low[0], low)
         # Solid inside, soft only beyond the thing's own border.
         mask[low[1]:high[1], low[0]:high[0]] = smoothstep(part / np.float32(0.6))
-    return Occlusion(mask, kinds, flat)
+    return Occlusion(mask, hidden.kinds, hidden.flat)
 
 
-def _whole(likely: np.ndarray, seen: np.ndarray):
-    """Return the flat map of what is hidden, whole things without what cannot be one, and the
-    kinds."""
+def _whole(likely: np.ndarray, seen: np.ndarray) -> Hidden:
+    """Return whole things, without what cannot be one."""
     visible = seen > 0.1
     found = ((1 - likely[0]) * visible > SURE)
     kind = np.where(found, likely[1:].argmax(0) + 1, 0)
@@ -131,10 +152,10 @@ def _whole(likely: np.ndarray, seen: np.ndarray):
     kinds = tuple(sorted((k for k, share in shares.items() if share > TOLD),
                          key=lambda k: -shares[k]))
     if not kinds:
-        return np.zeros((SIZE, SIZE), np.float32), ()
+        return Hidden(np.zeros((SIZE, SIZE), bool), ())
     # Pixels of one kind in the midst of another belong to it.
     sure = _parts(found, SMALLEST, glasses | mask | hair | thing) | lenses
-    return sure.astype(np.float32), kinds
+    return Hidden(sure, kinds)
 
 
 def _parts(area: np.ndarray, least: int, touching: np.ndarray | None = None) -> np.ndarray:

@@ -12,6 +12,7 @@ from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from ..face.shape_fit import fit_picture
 from ..face.topology import POINTS
 from .face_selection import FacePicker, make_picker, swap_picked
+from .in_front import Hidden
 from .mesh.per_picture import swap_mesh, toward
 from .mesh.proportions import in_head, of_head
 from .result import SwapResult
@@ -48,23 +49,26 @@ class FollowingMeshSwapper(Swapper):
     """Swaps onto landmarks that are known, and smooth in time.
 
     motion: (468, 3) of the face toward the source's shape (`in_head`), one for the whole video, so
-    that no fit's error shakes it. faces: file of all; face: this frame's.
+    that no fit's error shakes it. faces: file of all; face, hidden: this frame's.
     """
 
     source: SourceFace
     motion: np.ndarray
     faces: Path
     face: FaceLandmarks | None = None
+    hidden: Hidden | None = None
 
     name = "mesh"
 
     def of_frame(self, name: str) -> Swapper:
-        face = load_faces(self.faces).face(int(name))
-        return NoFace() if face is None else replace(self, face=face)
+        faces, n = load_faces(self.faces), int(name)
+        face = faces.face(n)
+        return NoFace() if face is None else replace(self, face=face, hidden=faces.hidden(n))
 
     def __call__(self, image, camera) -> SwapResult:
         return swap_mesh(image, self.face, self.source, motion=of_head(self.motion,
-                                                                       self.face.points))
+                                                                       self.face.points),
+                         hidden=self.hidden)
 
 
 class MeshMethod(SwapMethod):

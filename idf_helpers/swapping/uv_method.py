@@ -14,16 +14,17 @@ from ..face.landmarks import FaceLandmarks, LandmarkDetector
 from ..face.mesh import FaceMesh
 from ..runtime.progress import Reporter
 from .config import SwapConfig
+from .in_front import Hidden
 from .mesh.bake import FaceTexture, bake
 from .mesh.chart_eyes import openness_beside
 from .mesh.head_bend import HeadBend, toward_sources
 from .mesh.mesh_tracking import Tracks, follow, follow_gaze, load_tracks
-from .mesh.render import render_swap
+from .mesh.render import keep_in_front, render_swap
 from .mesh.triangulate import fit_face
 from .result import SwapResult
 from .source import SourceFace
 from .swapper import NoFace, SwapMethod, Swapper
-from .video_faces import Clip, VideoFrame, fit_to_video, video_camera
+from .video_faces import Clip, VideoFrame, fit_to_video, load_faces, video_camera
 
 # Views looked at for fitting the mesh; more bring no accuracy (0.7 % of the face width was measured
 # from 39 views), and a video's thousands would cost minutes.
@@ -163,12 +164,15 @@ class UvSwapper(Swapper):
     """Paints one texture into every view.
 
     camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video). shape:
-    toward the source's proportions, the same for all frames; None = the target's own.
+    toward the source's proportions, the same for all frames; None = the target's own. faces: the
+    file of a video's faces; hidden: what stands before this frame's, None = look.
     """
 
     fitted: Fitted
     camera: np.ndarray | None = None
     shape: HeadBend | None = None
+    faces: Path | None = None
+    hidden: Hidden | None = None
 
     name = "uv"
     merges = True
@@ -182,10 +186,11 @@ class UvSwapper(Swapper):
         mesh = tracks.mesh(rest, name)
         if mesh is None:
             return NoFace()
+        hidden = None if self.faces is None else load_faces(self.faces).hidden(int(name))
         texture = self.fitted.texture.in_frame(openness_beside(mesh.vertices, rest.vertices),
                                                tracks.looks(name))
         return replace(self, fitted=replace(self.fitted, mesh=mesh, texture=texture, tracks=None),
-                       camera=tracks.camera(name))
+                       camera=tracks.camera(name), hidden=hidden)
 
     def __call__(self, image, camera) -> SwapResult:
         if camera is None:
@@ -193,8 +198,9 @@ class UvSwapper(Swapper):
                            "use --backend mesh")
         if self.camera is not None:  # only where it stands; the picture's size is the caller's
             camera = replace(camera, c2w=self.camera)
-        return render_swap(image, camera, self.fitted.mesh, self.fitted.texture, self.shape,
-                           self.fitted.light)
+        result = render_swap(image, camera, self.fitted.mesh, self.fitted.texture, self.shape,
+                             self.fitted.light)
+        return keep_in_front(result, image, camera, self.fitted.mesh.vertices, self.hidden)
 
 
 class UvMethod(SwapMethod):
@@ -204,7 +210,8 @@ class UvMethod(SwapMethod):
         return _swapper(fitted_to_views(frames, folder, reporter, _baker(sources)), sources, config)
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> UvSwapper:
-        return _swapper(fitted_to_video(clip, folder, reporter, _baker(sources)), sources, config)
+        fitted = fitted_to_video(clip, folder, reporter, _baker(sources))
+        return replace(_swapper(fitted, sources, config), faces=clip.saved)
 
 
 def _baker(sources: Sequence[SourceFace]) -> Painter:

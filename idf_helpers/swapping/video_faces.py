@@ -25,6 +25,8 @@ from ..face.pose import fit_pose, rigid_inverse
 from ..face.smooth import REACH, WINDOW, steady
 from ..face.topology import IRIS_POINTS, POINTS
 from ..runtime.npz import ArrayRecord
+from .held import BYTES, held, packed, unpacked
+from .in_front import Hidden, look
 from .mesh.mesh_tracking import bridge
 from .mesh.refine import move_vertices
 
@@ -64,20 +66,22 @@ def _detector() -> LandmarkDetector:
 
 def find_in_part(part: Part, video: Path, index: Path, folder: Path) -> Path:
     """Find the faces in a part and write them, in any process: `folder/faces_NUMBER.npz` with
-    frame (F,) int32, points (F, 468, 3) and iris (F, 10, 3) float32, presence and score (F,), best
-    first in a frame.
+    frame (F,) int32, points (F, 468, 3) and iris (F, 10, 3) float32, presence and score (F,), what
+    stands before it (F, BYTES) uint8, best first in a frame.
     """
-    frames, faces = [], []
+    frames, faces, before = [], [], []
     for k, image in enumerate(read_frames(video, load_index(index), part.start, part.stop)):
         for face in _detector().detect(image, max_faces=MOST_FACES):
             frames.append(part.start + k)
             faces.append(face)
+            before.append(packed(look(image, face)))
     path = folder / f"faces_{part.name}.npz"
     Found(np.array(frames, np.int32),
           np.array([f.points for f in faces], np.float32).reshape(-1, POINTS, 3),
           np.array([f.iris for f in faces], np.float32).reshape(-1, IRIS_POINTS, 3),
           np.array([f.presence for f in faces], np.float32),
-          np.array([f.score for f in faces], np.float32)).save(path)
+          np.array([f.score for f in faces], np.float32),
+          np.array(before, np.uint8).reshape(-1, BYTES)).save(path)
     return path
 
 
@@ -90,6 +94,7 @@ class Found(ArrayRecord):
     iris: np.ndarray
     presence: np.ndarray
     score: np.ndarray
+    before: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +103,24 @@ class VideoFaces(ArrayRecord):
 
     points: (N, 468, 3) float32 landmarks, smoothed; NaN where there is no face. seen: (N,) bool,
     where one was found (not bridged). times: (N,) int, frame numbers with a jump at every cut.
-    iris: (N, 10, 3) float32 like `points`.
+    iris: (N, 10, 3) float32 like `points`. before: (N, BYTES) uint8, what stands before the face
+    (`held`).
     """
 
     points: np.ndarray
     seen: np.ndarray
     times: np.ndarray
     iris: np.ndarray
+    before: np.ndarray
 
     def face(self, frame: int) -> FaceLandmarks | None:
         points = self.points[frame]
         return FaceLandmarks(points, 1.0, 1.0, self.iris[frame]) if np.isfinite(points).all() \
             else None
+
+    def hidden(self, frame: int) -> Hidden:
+        """Return what stands before the face in a frame."""
+        return unpacked(self.before[frame])
 
 
 @functools.lru_cache(maxsize=2)
@@ -123,6 +134,7 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
     was. A face that jumps by more than a third of its size between two frames is a cut."""
     points = np.full((frames, POINTS, 3), np.nan, np.float32)
     iris = np.full((frames, IRIS_POINTS, 3), np.nan, np.float32)
+    before = np.zeros((frames, BYTES), np.uint8)
     times, cuts = np.arange(frames), 0
     last = None  # (frame, center, size)
     for part in found:
@@ -141,8 +153,9 @@ def link(found: Sequence[Found], frames: int) -> VideoFaces:
                     cuts += 1
             times[n:] = np.arange(n, frames) + 1000 * cuts
             points[n], iris[n] = these[best], part.iris[here][best]
+            before[n] = part.before[here][best]
             last = (n, centers[best], sizes[best])
-    return VideoFaces(points, np.isfinite(points).all((1, 2)), times, iris)
+    return VideoFaces(points, np.isfinite(points).all((1, 2)), times, iris, before)
 
 
 def smoothed(faces: VideoFaces, window: int = WINDOW, reach: float = REACH, gap: int = 3
@@ -160,7 +173,8 @@ def smoothed(faces: VideoFaces, window: int = WINDOW, reach: float = REACH, gap:
         block = _smoothed(block, window, reach, gap)
         points[start:stop] = block.points[start - low:stop - low]
         iris[start:stop] = block.iris[start - low:stop - low]
-    return replace(faces, points=points, iris=iris)
+    return replace(faces, points=points, iris=iris,
+                   before=held(faces.before, faces.times, faces.seen))
 
 
 def _smoothed(faces: VideoFaces, window: int, reach: float, gap: int) -> VideoFaces:
@@ -271,7 +285,7 @@ def fit_to_video(faces: VideoFaces, index: VideoIndex) -> tuple[FaceMesh, np.nda
     known = np.flatnonzero(faces.seen & np.isfinite(faces.points).all((1, 2)))
     used = known[np.unique(np.linspace(0, len(known) - 1, min(FITTED, len(known))).astype(int))]
     some = VideoFaces(faces.points[used], faces.seen[used], 10 * np.arange(len(used)),
-                      faces.iris[used])
+                      faces.iris[used], faces.before[used])
     vertices = FaceModel.load().rest.astype(np.float64)
     for _ in range(2):
         cameras = [video_camera(index, rigid_inverse(p)) for p in head_poses(some, index, vertices)]

@@ -8,11 +8,14 @@ import pytest
 
 from idf_helpers import SwapConfig, swap
 from idf_helpers.data import media
+from idf_helpers.data.cameras import Camera
 from idf_helpers.face import topology
 from idf_helpers.face.flat import SIZE, flat_face
 from idf_helpers.face.landmarks import FaceLandmarks
-from idf_helpers.swapping.in_front import KINDS, describe, in_front, placed
+from idf_helpers.swapping.in_front import KINDS, Hidden, describe, in_front, look, placed
 from idf_helpers.swapping.mesh.per_picture import swap_mesh
+from idf_helpers.swapping.mesh.render import keep_in_front
+from idf_helpers.swapping.result import SwapResult
 from idf_helpers.swapping.source import from_image
 
 
@@ -145,6 +148,25 @@ def test_what_the_source_wears_is_not_taken_over(faces, detector):
     assert source.skin[y, x] < 0.05 and source.weight[y, x] == 0
 
 
+def test_a_view_of_the_3d_swap_keeps_it_too(faces):
+    image, face = faces["C"]
+    worn, where = ellipses(image, face.xy, (10, 10, 12))
+    h, w = image.shape[:2]
+    camera, far = Camera(np.eye(4), 900.0, 900.0, w / 2, h / 2, w, h), 50.0
+    x, y, z = face.points.T
+    depth = far * (1 + z / 900)
+    vertices = np.stack([(x - w / 2) * depth / 900, (h / 2 - y) * depth / 900, -depth], 1)
+    painted = SwapResult(np.full_like(worn, 200), np.ones((h, w), np.float32), "swapped")
+    for hidden in (None, look(worn, face)):
+        result = keep_in_front(painted, worn, camera, vertices, hidden)
+        assert (np.abs(result.image.astype(int) - worn).max(-1)[where] <= 3).mean() > 0.99
+        assert result.in_front == ("sunglasses",) and result.mask[where].max() < 0.5
+        assert (result.image == 200).mean() > 0.8
+    assert keep_in_front(painted, image, camera, vertices) is painted
+    left = SwapResult.unchanged(worn, "no_face", "turned away")
+    assert keep_in_front(left, worn, camera, vertices) is left
+
+
 # -------------------------------------------------------------------------------------- the rest
 
 def test_only_the_part_of_the_picture_is_looked_at(faces):
@@ -158,10 +180,10 @@ def test_only_the_part_of_the_picture_is_looked_at(faces):
 
 def test_a_map_is_placed_and_laid_over(faces):
     image, face = faces["C"]
-    flat = np.zeros((SIZE, SIZE), np.float32)
+    flat = np.zeros((SIZE, SIZE), bool)
     x, y = flat_face().xy[50].astype(int)
-    flat[y - 6:y + 7, x - 6:x + 7] = 1
-    before = placed(flat, ("object",), face, *image.shape[:2])
+    flat[y - 6:y + 7, x - 6:x + 7] = True
+    before = placed(Hidden(flat, ("object",)), face, *image.shape[:2])
     at = tuple(face.xy[50].astype(int)[::-1])
     assert before.mask[at] == 1 and 0.001 < before.mask.mean() < 0.02
     near = before.near(face)

@@ -15,6 +15,7 @@ from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig, VideoConfig
+from idf_helpers.swapping.held import BYTES
 from idf_helpers.swapping.video import swap_video
 from idf_helpers.swapping.video_faces import Found, VideoFaces, link, smoothed
 from tests.fixtures.reporting import Calling
@@ -180,7 +181,8 @@ def faces_at(centers, size=40.0):
     points = [shape + (x, 100, 0) for xs in centers.values() for x in xs]
     n = len(frame)
     iris = [p[:10] + 1 for p in points]
-    return Found(np.array(frame), np.float32(points), np.float32(iris), np.ones(n), np.ones(n))
+    return Found(np.array(frame), np.float32(points), np.float32(iris), np.ones(n), np.ones(n),
+                 np.zeros((n, BYTES), np.uint8))
 
 
 def test_one_face_is_followed_among_two():
@@ -215,7 +217,8 @@ def test_a_turning_face_keeps_its_shape():
     clean = np.float32(points)
     noisy = clean + rng.normal(0, 0.4, clean.shape).astype(np.float32)
     iris = clean[:, 33:43] + rng.normal(0, 0.4, (40, 10, 3)).astype(np.float32)
-    smooth = smoothed(VideoFaces(noisy, np.ones(40, bool), np.arange(40), iris))
+    smooth = smoothed(VideoFaces(noisy, np.ones(40, bool), np.arange(40), iris,
+                                 np.zeros((40, BYTES), np.uint8)))
     for out, given, true in ((smooth.points, noisy, clean), (smooth.iris, iris, clean[:, 33:43])):
         assert np.abs(out - true)[2:-2].mean() < 0.62 * np.abs(given - true)[2:-2].mean()
 
@@ -227,7 +230,8 @@ def test_long_videos_are_smoothed_in_blocks_without_seams(monkeypatch):
     seen = np.ones(90, bool)
     seen[[29, 30, 31, 60]] = False
     points[~seen] = np.nan
-    faces = VideoFaces(points, seen, np.arange(90), points[:, 5:15])
+    faces = VideoFaces(points, seen, np.arange(90), points[:, 5:15],
+                       np.zeros((90, BYTES), np.uint8))
     # A plain mean: the noise, which is measured in each block, has no say.
     whole = smoothed(faces, 2, 1e6)
     monkeypatch.setattr("idf_helpers.swapping.video_faces.BLOCK", 30)

@@ -15,7 +15,7 @@ from ...face import topology
 from ...face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab, smoothstep
 from ...face.landmarks import FaceLandmarks, LandmarkDetector
 from ...face.shape_fit import FittedFace, fit_picture
-from ..in_front import in_front
+from ..in_front import Hidden, in_front, kept, placed
 from ..result import SwapResult
 from ..source import SourceFace
 from .bend import bend
@@ -49,12 +49,14 @@ def toward(target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
 
 
 def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
-              amount: float = 1.0, motion: np.ndarray | None = None) -> SwapResult:
+              amount: float = 1.0, motion: np.ndarray | None = None,
+              hidden: Hidden | None = None) -> SwapResult:
     """Put the source's face onto one face of a picture.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks. amount: share of the way
     that the face's proportions go toward the source's, in [0, 1]; the picture bends along. motion:
     (468, 3) pixels, that motion where it is known already (a video's is the same in all frames).
+    hidden: what stands before the face, where that is known.
     IdfError for another kind of array.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
@@ -72,7 +74,8 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
         return SwapResult.unchanged(image, "low_confidence", error.what)
     if motion is None and amount > 0:
         motion = toward(target, fitted, source, amount)
-    before = in_front(image, target)
+    before = in_front(image, target) if hidden is None else placed(hidden, target,
+                                                                   *image.shape[:2])
     if motion is not None:  # what stands before the face stays where it is, and as it is
         motion = motion * (1 - before.near(target))[:, None]
     bent, changed, moved = image, np.zeros(image.shape[:2], bool), target
@@ -95,10 +98,9 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     region[...] = np.where(alpha[..., None] > 0, (mixed + 0.5).astype(np.uint8), region)
     mask = np.zeros(image.shape[:2], np.float32)
     mask[low[1]:high[1], low[0]:high[0]] = alpha
-    out = before.laid_over(out, image)
     # What was only bent is changed too: the mask has the least weight there that it can.
-    mask = np.maximum(mask, (changed & (before.mask < 1)) * np.float32(1 / 255))
-    return SwapResult(out, mask, "swapped", in_front=before.kinds)
+    mask = np.maximum(mask, changed * np.float32(1 / 255))
+    return kept(SwapResult(out, mask, "swapped"), before, image)
 
 
 def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin,

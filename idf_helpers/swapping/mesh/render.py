@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 
 from ...face.color import blur, masked_blur
+from ...face.landmarks import FaceLandmarks
 from ...face.mesh import FaceMesh, eye_caps, with_eyes
 from ...face.raster import rasterize
 from ...kernels.compile import exact_kernel
+from ..in_front import Hidden, kept, look, placed
 from ..result import SwapResult
 from .bake import FaceTexture
 from .head_bend import HeadBend
@@ -32,6 +34,7 @@ OCCLUDER = 0.4
 # Deviation of a frame's overall brightness from the mean, per channel, that is not followed; what
 # exceeds it is (cameras that set their own exposure).
 EXPOSURE = 0.08
+MAX_YAW = 55.0  # degrees of turn up to which things in front of the face can be told from it
 MIN_SHARE = 0.01  # of the frontal face's area that must show for a frame to count as swapped
 
 
@@ -96,6 +99,26 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
     own, whole = (float(shown[..., k].sum()) for k in (0, 1))
     return SwapResult(out, mask, "swapped", guessed=1 - own / max(whole, 1e-9))
+
+
+def keep_in_front(result: SwapResult, image, camera, vertices, hidden: Hidden | None = None
+                  ) -> SwapResult:
+    """Return the result of `render_swap` with what stands before the face as `image` has it.
+
+    vertices: (468, 3) of the mesh, world. hidden: what that is, where it is known; None = look for
+    it, up to MAX_YAW degrees of turn.
+    """
+    if result.status != "swapped":
+        return result
+    xy, z = camera.project(vertices)
+    scale = 0.5 * (camera.fx + camera.fy) / np.median(z)
+    face = FaceLandmarks(np.column_stack([xy, (z - np.median(z)) * scale]).astype(np.float32),
+                         1.0, 1.0)
+    if hidden is None:
+        if abs(face.yaw) > MAX_YAW:
+            return result
+        hidden = look(image, face)
+    return kept(result, placed(hidden, face, *image.shape[:2]), image)
 
 
 def _paint(mesh, caps, texture, xy, z, facing, lo, hi):
