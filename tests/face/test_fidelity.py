@@ -34,7 +34,8 @@ def head(yaw=0.0, pitch=0.0, identity=(), lens=LENS, shift=(0.0, 0.0), **express
 def seen(fitted):
     points = np.zeros((468, 3), np.float32)
     points[:, :2] = fitted.fitter.project(fitted.weights, fitted.pose)
-    points[:, 2] = -(fitted.fitter.shape(fitted.weights) @ fitted.pose[:3, :3].T)[:, 2]
+    unit = fitted.fitter.f[0] / -fitted.pose[2, 3]  # pixels of a centimeter
+    points[:, 2] = -unit * (fitted.fitter.shape(fitted.weights) @ fitted.pose[:3, :3].T)[:, 2]
     return FaceLandmarks(points, 1.0, 1.0)
 
 
@@ -98,11 +99,30 @@ def test_a_clip_has_one_shape_and_each_frame_its_own_expression():
     assert fit_faces([None, None], [LENS] * 2) == [None, None] and fit_faces([], []) == []
 
 
+def test_turned_faces_say_nothing_of_the_shape():
+    near = [seen(head(yaw, 2, [0.5, 0.5], jawOpen=0.2)) for yaw in (-20, -5, 10)]
+    wrong = [seen(head(yaw, 2, [-2.0, -2.0, 2.0])) for yaw in (50, -48)]
+    assert all(abs(f.yaw) > 40 for f in wrong)
+    alone, beside = fit_faces(near, [LENS] * 3), fit_faces(near + wrong, [LENS] * 5)
+    assert np.array_equal(alone[0].fitter.neutral, beside[0].fitter.neutral)
+    sides = fit_faces(wrong, [LENS] * 2)  # where there is nothing else, they must do
+    assert not np.array_equal(sides[0].fitter.neutral, alone[0].fitter.neutral)
+
+
+def test_a_fit_begins_where_it_is_told(monkeypatch):
+    face, begun, fit = seen(head(5, jawOpen=0.3)), [], FrameFitter.fit
+    start = fit_faces([face], [LENS])
+    monkeypatch.setattr(FrameFitter, "fit", lambda self, points, *begin, **k: begun.append(
+        begin) or fit(self, points, *begin, **k))
+    again = fit_faces([face], [LENS], start)
+    assert begun[-1][0] is start[0].pose and begun[-1][1] is start[0].weights
+    assert pose_error(again[0], start[0]) < 0.05
+    fit_faces([face], [LENS], [None])
+    assert begun[-1] == ()
+
+
 def test_what_no_pose_explains_has_no_fit():
     noise = FaceLandmarks(np.full((468, 3), 100, np.float32), 1.0, 1.0)
     good = seen(head(5))
     fits = fit_faces([good, noise], [LENS, LENS])
     assert fits[0] is not None and fits[1] is None
-    start = fit_faces([good], [LENS])
-    again = fit_faces([good], [LENS], start)
-    assert pose_error(again[0], start[0]) < 0.05

@@ -101,6 +101,14 @@ def test_a_face_is_turned_and_scaled_to_the_template():
         assert np.abs(wrong[4:-4, 4:-4].astype(int) - chip[4:-4, 4:-4]).mean() > 2 * error
 
 
+def test_a_large_face_is_averaged_not_sampled():
+    """Noise of single pixels in a face of four chips' size: a recognizer should not see it."""
+    noise = np.random.default_rng(6).integers(0, 256, (600, 600, 3)).astype(np.uint8)
+    large = align_chip(noise, points_at(4 * np.eye(2), 0))
+    alike = align_chip(noise, points_at(np.eye(2), 200))
+    assert large.std() < 0.3 * alike.std() and abs(large.mean() - noise.mean()) < 3
+
+
 def test_alpha_lies_over_gray_and_what_is_hidden_does_not_count():
     rng = np.random.default_rng(4)
     image = np.dstack([picture(rng), np.full((150, 150), 255, np.uint8)])

@@ -120,20 +120,34 @@ def test_damaged_and_hand_made_pickles(tmp_path, data):
     assert np.array_equal(read_array_pickle(written(tmp_path / "q", {"a": NUMBERS}))["a"], NUMBERS)
 
 
-def changed_array(shape=(2, 3, 4), content=BYTES):
-    """Numpy's own pickle of an array with another shape or content."""
+class Kind:
+    """Numpy's own pickle of the kind of numbers, with another state."""
+
+    def __init__(self, *state):
+        self.state = state
+
+    def __reduce__(self):
+        return np.dtype, ("f4", False, True), self.state
+
+
+def changed_array(shape=(2, 3, 4), content=BYTES, kind=NUMBERS.dtype):
+    """Numpy's own pickle of an array with another shape, content or kind."""
     class Array:
         def __reduce__(self):
             return (np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"),
-                    (1, shape, NUMBERS.dtype, False, content))
+                    (1, shape, kind, False, content))
     return {"a": Array()}
 
 
 @pytest.mark.parametrize("wrong", [{"shape": (2, 3, 5)}, {"shape": (-1, 24)}, {"shape": (1 << 62,)},
                                    {"shape": [2, 3, 4]}, {"content": b"x"},
-                                   {"content": [1.0] * 24}])
+                                   {"content": [1.0] * 24}, {"kind": "f4"},
+                                   {"kind": Kind(3, "<", None, ("x",), {"x": 0}, -1, -1, 0)},
+                                   {"kind": Kind(3, "x", None, None, None, -1, -1, 0)}])
 def test_shapes_and_bytes_must_fit(tmp_path, wrong):
-    assert np.array_equal(read_array_pickle(written(tmp_path / "p", changed_array()))["a"], NUMBERS)
+    for kind in (NUMBERS.dtype, Kind(3, "<", None, None, None, -1, -1, 0)):
+        good = written(tmp_path / "p", changed_array(kind=kind))
+        assert np.array_equal(read_array_pickle(good)["a"], NUMBERS)
     with pytest.raises(ValueError):
         read_array_pickle(written(tmp_path / "p", changed_array(**wrong)))
 
