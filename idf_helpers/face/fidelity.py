@@ -22,8 +22,8 @@ from .topology import LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
 REGIONS = {"lips": (("mouth", "jaw"), np.asarray(OUTER_LIPS)),
            "eyes": (("eye",), np.concatenate([LEFT_EYE, RIGHT_EYE])),
            "brows": (("brow",), np.concatenate([LEFT_BROW, RIGHT_BROW]))}
-# Rounds of shape and expression in turns: after 3, more of another person's shape is still taken
-# for expression (1.7 mm of the lips between people who do the same, after 8: 1.5; mean face: 2.1).
+# Rounds of shape and expression in turns: with fewer, more of another person's shape is still taken
+# for expression (after 8: 1.3 mm of the lips between people who do the same; mean face: 2.0).
 ROUNDS = 8
 SHAPE_FRAMES = 12  # of a clip or of views, to fit the shape to
 SHAPE_YAW = 35.0  # degrees: farther turned faces say less of the shape
