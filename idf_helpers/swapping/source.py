@@ -114,7 +114,8 @@ def load_source(path, detector: LandmarkDetector | None = None,
 
 def from_image(image: np.ndarray, detector: LandmarkDetector | None = None,
                face: int | None = None, name: str = "(picture)") -> SourceFace:
-    """Return the same for a picture in memory, (H, W, 3|4) uint8."""
+    """Return the same for a picture in memory, (H, W, 3|4) uint8; its face may lie at any roll, and
+    is upright to within 45 degrees in what is returned."""
     detector = detector or LandmarkDetector()
     found = detector.detect(image, max_faces=16, zoom=True)
     size = f"{image.shape[1]}x{image.shape[0]}"
@@ -139,8 +140,10 @@ def from_image(image: np.ndarray, detector: LandmarkDetector | None = None,
         raise IdfError(f"The face in the source photo {name} is too small",
                        f"{chosen.size:.0f} px high in a picture of {size}",
                        f"use a photo where the face is at least {MIN_FACE} px, better 300 px")
-    return _cut_out(media.over(image, (0.5, 0.5, 0.5)) if image.shape[2] == 4 else image,
-                    chosen, name)
+    turns = chosen.quarter_turns  # a photo that lies on its side, or on its head
+    chosen = chosen.turned(turns, image.shape[1], image.shape[0])
+    image = np.rot90(media.over(image, (0.5, 0.5, 0.5)) if image.shape[2] == 4 else image, turns)
+    return _cut_out(image, chosen, name)
 
 
 def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:

@@ -156,6 +156,76 @@ def test_a_part_of_the_picture(face_b, detector, photos):
     assert without.iris is None
 
 
+def rolled(picture, degrees, face):
+    """A picture turned clockwise with nothing cut off, and the face's points in it."""
+    h, w = picture.shape[:2]
+    side = int(np.ceil(np.hypot(h, w)))
+    M = cv2.getRotationMatrix2D((w / 2 - 0.5, h / 2 - 0.5), -degrees, 1)
+    M[:, 2] += ((side - w) / 2, (side - h) / 2)
+    shift = M[:, 2] + 0.5 - M[:, :2] @ (0.5, 0.5)  # pixel centers are at +0.5
+    return cv2.warpAffine(picture, M, (side, side), flags=cv2.INTER_CUBIC,
+                          borderValue=(110, 110, 110)), face.xy @ M[:, :2].T + shift
+
+
+@pytest.mark.parametrize("name", ["B", "C", "B_three_quarter"])
+def test_a_face_at_any_roll(detector, photos, name):
+    face = detector.detect(photos[name])[0]
+    for degrees in range(-165, 181, 15):
+        picture, xy = rolled(photos[name], degrees, face)
+        found = detector.detect(picture, max_faces=4)
+        assert len(found) == 1, degrees
+        assert np.linalg.norm(found[0].xy - xy, axis=1).mean() < 0.03 * face.eye_distance, degrees
+        assert abs((found[0].roll - face.roll - degrees + 180) % 360 - 180) < 3, degrees
+        assert abs(found[0].yaw - face.yaw) < 4, degrees
+        upright = found[0].turned(found[0].quarter_turns, *picture.shape[1::-1])
+        assert abs(upright.roll) < 45.1
+
+
+def test_views_on_their_side_and_upside_down(head_views, detector):
+    """Up to 60 degrees of yaw, the same points as upright; from behind nothing."""
+    for v in head_views[::4]:
+        h, w = v.image.shape[:2]
+        for times in (1, 2, 3):
+            found = detector.detect(np.ascontiguousarray(np.rot90(v.image, times)))
+            if abs(v.yaw) <= 60:
+                wanted = v.faces[0].turned(times, w, h)
+                assert np.abs(found[0].points - wanted.points).max() < 0.02 * wanted.eye_distance
+                assert np.abs(found[0].iris - wanted.iris).max() < 0.02 * wanted.eye_distance
+            elif abs(v.yaw) >= 110:
+                assert found == []
+
+
+def test_upright_faces_are_not_looked_for_again(detector, photos, monkeypatch):
+    """Video frames cost no more for it: one run of the detector, two of the mesh."""
+    runs = []
+    forward = L.LandmarkDetector._forward
+    monkeypatch.setattr(L.LandmarkDetector, "_forward",
+                        lambda self, k, *a: runs.append(k) or forward(self, k, *a))
+    for picture in (photos["B"], photos["C"], photos["B_three_quarter"]):
+        runs.clear()
+        assert len(detector.detect(picture, max_faces=4)) == 1
+        assert runs == [0, 1, 1]
+    runs.clear()
+    detector.detect(np.ascontiguousarray(photos["B"][::-1, ::-1]))
+    assert runs == [0, 0, 0, 0, 1, 1]
+
+
+def test_turned_is_np_rot90(face_b):
+    points = np.zeros((468, 3), np.float32)
+    points[:2] = (10.5, 20.5, 3), (0.5, 99.5, -2)  # in a picture of 200 x 100
+    face = L.FaceLandmarks(points, 1.0, 1.0, points[:10])
+    picture = np.zeros((100, 200), int)
+    picture[20, 10], picture[99, 0] = 1, 2
+    for times in range(-1, 5):
+        turned, there = face.turned(times, 200, 100), np.rot90(picture, times)
+        for k in (0, 1):
+            x, y, z = turned.points[k]
+            assert there[int(y), int(x)] == k + 1 and (x % 1, y % 1) == (0.5, 0.5)
+            assert z == points[k, 2]
+        assert np.array_equal(turned.iris, turned.points[:10]) and turned.iris.dtype == np.float32
+    assert abs(face_b.turned(1, 512, 512).roll - face_b.roll + 90) < 1e-3
+
+
 def test_facing(face_b):
     # seen from the front nearly the whole face looks at the camera
     assert (L.vertex_facing(face_b.points) > 0).mean() > 0.9

@@ -7,6 +7,8 @@ landmarks are no longer good enough and the frame is left as it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -53,7 +55,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
               hidden: Hidden | None = None) -> SwapResult:
     """Put the source's face onto one face of a picture.
 
-    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks. amount: share of the way
+    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks, at any roll. amount: share of the way
     that the face's proportions go toward the source's, in [0, 1]; the picture bends along. motion:
     (468, 3) pixels, that motion where it is known already (a video's is the same in all frames).
     hidden: what stands before the face, where that is known.
@@ -63,6 +65,8 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
         raise IdfError("A face is swapped in an RGB or RGBA picture",
                        f"{image.dtype} array of shape {image.shape}",
                        "give uint8 (H, W, 3) or (H, W, 4)")
+    if turns := target.quarter_turns:
+        return _on_its_side(turns, image, target, source, amount, motion)
     if abs(target.yaw) > MAX_YAW:
         return SwapResult.unchanged(
             image, "extreme_pose",
@@ -101,6 +105,20 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
     # What was only bent is changed too: the mask has the least weight there that it can.
     mask = np.maximum(mask, changed * np.float32(1 / 255))
     return kept(SwapResult(out, mask, "swapped"), before, image)
+
+
+def _on_its_side(turns: int, image, target: FaceLandmarks, source: SourceFace, amount: float,
+                 motion) -> SwapResult:
+    """Return `swap_mesh` of the picture turned `turns` times by 90 degrees, turned back: in there
+    the face is upright, or leans by at most 45 degrees."""
+    if motion is not None:
+        quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])  # np.rot90 takes (x, y) to (y, -x)
+        motion = motion @ np.linalg.matrix_power(quarter, turns)
+    upright = np.ascontiguousarray(np.rot90(image, turns))
+    result = swap_mesh(upright, target.turned(turns, image.shape[1], image.shape[0]), source,
+                       amount, motion)
+    return replace(result, image=np.ascontiguousarray(np.rot90(result.image, -turns)),
+                   mask=np.ascontiguousarray(np.rot90(result.mask, -turns)))
 
 
 def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin,
