@@ -26,6 +26,9 @@ from . import topology
 from .downloads import FACE_LANDMARKS
 from .mesh import vertex_normals
 
+DETECTOR, MESH = 0, 1  # rows of FACE_LANDMARKS.pins
+OUTPUTS = (["classificators", "regressors"], ["Identity", "Identity_1"])
+ON_GRAY = (125.1, 160.8, -14.2)  # what the mesh gives for 0.5 everywhere: a point, and log odds
 DETECTOR_SIZE = 128  # px, the detector's input
 MESH_SIZE = 256  # px, the mesh's input
 # The detector's probability from which a face is taken for upright without looking further. Upright
@@ -148,7 +151,7 @@ class LandmarkDetector:
 
     def __init__(self, folder: Path | str | None = None):
         self._folder = None if folder is None else Path(folder)
-        self._nets = None
+        self._nets: dict[int, cv2.dnn.Net] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self):
@@ -212,19 +215,34 @@ class LandmarkDetector:
     # ------------------------------------------------------------------------------ models
 
     def _net(self, index: int):
-        if self._nets is None:
-            folder = self._folder or download.path(FACE_LANDMARKS)
+        if index not in self._nets:
+            folder = Path(self._folder or download.path(FACE_LANDMARKS))
+            file = download.located(folder, FACE_LANDMARKS.pins[index])
             # OpenCV 5's new engine gives a wrong probability of a face; the classic one is right.
             engine = getattr(cv2.dnn, "ENGINE_CLASSIC", None)
             try:
-                self._nets = tuple(
-                    cv2.dnn.readNetFromTFLite(str(Path(folder) / pin.file),
-                                              *(() if engine is None else (engine,)))
-                    for pin in FACE_LANDMARKS.pins)
+                self._nets[index] = cv2.dnn.readNetFromTFLite(
+                    str(file), *(() if engine is None else (engine,)))
+                self._check(index)
             except cv2.error as e:
-                raise IdfError(f"OpenCV cannot open the face models in {folder}", str(e)[:300],
+                self._nets.pop(index, None)
+                raise IdfError(f"OpenCV {cv2.__version__} cannot run the face models in {folder}",
+                               str(e)[:300],
                                "needs OpenCV 4.11 or newer and: idf download face_landmarks") from e
         return self._nets[index]
+
+    def _check(self, index: int) -> None:
+        """Run a model on plain gray, and compare the mesh with what it is known to give: an OpenCV
+        that reads the model in another way must not go on with wrong faces."""
+        n = (DETECTOR_SIZE, MESH_SIZE)[index]
+        gray = np.full((1, 3, n, n), 0.5, np.float32)
+        first, second = self._forward(index, gray, OUTPUTS[index])
+        found = np.array([*first.reshape(-1)[:2], second.reshape(-1)[0]])
+        if index == MESH and np.abs(found - ON_GRAY).max() > 0.5:
+            del self._nets[MESH]
+            raise IdfError(f"OpenCV {cv2.__version__} does not run the face models correctly",
+                           f"on plain gray they give {found.round(1)}, not {ON_GRAY}",
+                           "install another: pip install 'opencv-python-headless<5.1'")
 
     def _forward(self, index: int, pixels: np.ndarray, names: list[str]) -> list[np.ndarray]:
         """pixels: (1, 3, n, n) float32 -> the named outputs."""
@@ -245,7 +263,7 @@ class LandmarkDetector:
         corner = np.array([x, y]) + side / 2 - A @ (0.5, 0.5)
         small = _warp_square(rgb, np.column_stack([A / DETECTOR_SIZE, corner]), DETECTOR_SIZE)
         blob = (small.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
-        logits, regressors = self._forward(0, blob, ["classificators", "regressors"])
+        logits, regressors = self._forward(DETECTOR, blob, OUTPUTS[DETECTOR])
         return [(score, points @ A.T + corner,
                  np.concatenate([A @ box[:2] + corner, (box[2:] * side)[::-1 if turns % 2 else 1]]))
                 for score, points, box in decode_detections(logits, regressors, threshold)]
@@ -276,7 +294,7 @@ class LandmarkDetector:
         M = np.column_stack([A, center - A @ np.full(2, MESH_SIZE / 2)])
         crop = _warp_square(rgb, M, MESH_SIZE)
         blob = (crop.astype(np.float32) / 255).transpose(2, 0, 1)[None]
-        raw, logit = self._forward(1, blob, ["Identity", "Identity_1"])
+        raw, logit = self._forward(MESH, blob, OUTPUTS[MESH])
         raw = raw.reshape(topology.POINTS + topology.IRIS_POINTS, 3).astype(np.float64)
         points = np.column_stack([raw[:, :2] @ A.T + M[:, 2], raw[:, 2] * scale])
         return points, float(logit.reshape(-1)[0])

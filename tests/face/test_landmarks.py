@@ -356,6 +356,37 @@ def test_pickles_and_serves_threads(detector, photos, face_b):
         assert np.array_equal(out[k + 1][0].points, out[1][0].points)
 
 
+def test_an_opencv_that_computes_something_else_is_refused(monkeypatch, photos):
+    """Its new engine gives a wrong probability of a face, and only one output a run."""
+    read = cv2.dnn.readNetFromTFLite
+
+    class OtherEngine:
+        def __init__(self, *args):
+            self.net = read(*args)
+
+        def setInput(self, blob):
+            self.net.setInput(blob)
+
+        def forward(self, names):
+            first, second = self.net.forward(names)
+            return first, second + (1.0 if "Identity_1" in names else 0.0)
+
+    monkeypatch.setattr(cv2.dnn, "readNetFromTFLite", OtherEngine)
+    other = L.LandmarkDetector()
+    for _ in range(2):  # the second try no less
+        with pytest.raises(IdfError, match="does not run the face models correctly") as error:
+            other.detect(photos["B"])
+        assert cv2.__version__ in error.value.what and "opencv-python-headless" in error.value.do
+
+    def one_output(self, names):
+        raise cv2.error("the number of requested and actual outputs must be the same")
+
+    monkeypatch.setattr(OtherEngine, "forward", one_output)
+    with pytest.raises(IdfError, match="cannot run the face models") as error:
+        L.LandmarkDetector().detect(photos["B"])
+    assert "number of requested" in error.value.found
+
+
 def test_missing_models_name_the_command(tmp_path, monkeypatch, photos):
     monkeypatch.setenv("IDF_CACHE", str(tmp_path))
     monkeypatch.delenv("IDF_FACE_MODELS", raising=False)
@@ -364,5 +395,5 @@ def test_missing_models_name_the_command(tmp_path, monkeypatch, photos):
     assert "idf download face_landmarks" in error.value.do
     for name in ("face_detector.tflite", "face_landmarks_detector.tflite"):
         Path(tmp_path / name).write_bytes(b"not a model")
-    with pytest.raises(IdfError, match="cannot open the face models"):
+    with pytest.raises(IdfError, match="cannot run the face models"):
         L.LandmarkDetector(tmp_path).detect(photos["B"])
