@@ -47,6 +47,8 @@ BORDER = 0.12  # width of the fade at the outer rim of the face
 HOLE = 0.03  # width of the fade round eyes and mouth
 # The target's brows: how smooth the skin under them is, how far from their landmarks they reach,
 # lightness over the skin's below which they are hair, and how much wider they are painted over.
+PLAY = 0.08  # how far from their landmarks brows and nostrils may be in a sequence
+BROW_SHOWN = (0.6, 0.85)  # mean share of the photos on a brow, at which it begins to count as shown
 BROW_SKIN, BROW_REACH, BROW_DARK, BROW_GROW = 0.06, 0.07, 0.85, 0.018
 EYE_BLUR = 0.006  # softness of the line between an eye and its lids
 RIM_LIGHT = 0.05  # how smooth the target's light and shade are where the face turns away
@@ -158,10 +160,11 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     alpha, own_share, whole = (source_share(mesh, uv, covered, t, face, drawn)
                                for t in (taken, shown, covered))
     # The target's brows never show beside the source's, even where the photo ends.
-    alpha = np.maximum(alpha, brow)
+    near = smoothstep((masked_blur(taken, covered, BROW_SKIN * face) - 0.2) / 0.5)
+    alpha = np.maximum(alpha, brow * near * _brows_shown(alpha, uv))
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
-    guard = np.concatenate([target, 255 * (skin > 0.5)[..., None]], -1)
+    guard = np.concatenate([target, 255 * _guarded(skin, uv, face, shapes)[..., None]], -1)
     iris = np.column_stack([gaze.centers, [gaze.radius] * 2]) if drawn else np.zeros((0, 3))
     return FaceTexture(uv, _bytes(rgba), _bytes(guard),
                        _bytes(255 * np.dstack([own_share, whole])), iris)
@@ -211,6 +214,26 @@ def without_brows(lab, skin, uv, face: float) -> tuple[np.ndarray, np.ndarray]:
     hair = cv2.dilate((rings | dark).astype(np.float32), disc(BROW_GROW * face))
     share = np.clip(1.5 * blur(hair, 0.7 * BROW_GROW * face), 0, 1)
     return share, lab + share[..., None] * (field - lab)
+
+
+def _guarded(skin, uv, face: float, shapes) -> np.ndarray:
+    """(h, w) bool: where a frame that differs from the target's skin shows something before it."""
+    if shapes is None:
+        return skin > 0.5
+    rings = [uv[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW, topology.NOSTRILS)]
+    play = fill_rings(rings, *skin.shape) > 0.3
+    return (skin > 0.5) & ~(cv2.dilate(play.astype(np.uint8), disc(PLAY * face)) > 0)
+
+
+def _brows_shown(alpha, uv) -> np.ndarray:
+    """(1, w) in [0, 1], by side of the face: whether the photos show the brow there."""
+    h, w = alpha.shape
+    out = []
+    for ring in (topology.RIGHT_BROW, topology.LEFT_BROW):
+        inside = fill_rings([uv[ring]], h, w) > 0.5
+        out.append(smoothstep((alpha[inside].mean() - BROW_SHOWN[0]) / np.ptp(BROW_SHOWN))
+                   if inside.any() else 0.0)
+    return np.where(np.arange(w) < uv[topology.NOSE_TIP, 0], *out)[None].astype(np.float32)
 
 
 def _merge(layers, colors, covered, face: float):
