@@ -5,11 +5,12 @@
 Times are process CPU time, compiled code warm. Spread: how much the color of a point of the true
 surface changes between the views within +-60 degrees, over points inside the swapped region that
 face the camera (cosine > 0.45), are not hidden and are seen in at least 5 views; the same points
-and views for the original, the per-frame (mesh) and the uv swap, all in the target's shape, skin and
-eyes apart; within +-90 degrees for the
-original and uv, with the fitted mesh and with its points moved onto the true surface ("known
-geometry"). With the source's proportions the points move as the mesh around them does ("bent");
-what bends without being swapped (ears, neck, jaw) is measured alike ("around"). A beard is as fine as a pixel and shows every error of the mesh; bare skin does not.
+and views for the original, the per-frame (mesh) and the uv swap, all in the target's shape, skin
+and eyes apart; within +-90 degrees for the original and uv, with the fitted mesh and with its
+points moved onto the true surface ("known geometry"). With the source's proportions the points
+move as the mesh around them does ("bent"); what bends without being swapped (ears, neck, jaw) is
+measured alike ("around"). A beard is as fine as a pixel and shows every error of the mesh; bare
+skin does not.
 Likeness: views within +-30
 degrees whose inner face, aligned by its own landmarks, has a higher HOG similarity to the source
 after the swap.
@@ -89,8 +90,8 @@ def main(options: Options) -> None:
         fitted, known = (wide_spread(frames, images, yaw, m, irises, source, truth)
                          for m in (mesh, true_mesh))
         inside, around = bent_spread(frames, images, yaw, mesh, irises, source, truth)
-        print(f"  bent, within 60 deg      original {inside[0]:.2f}, uv {inside[1]:.2f}; around the "
-              f"face: original {around[0]:.2f}, bent {around[1]:.2f}")
+        print(f"  bent, within 60 deg      original {inside[0]:.2f}, uv {inside[1]:.2f}; around "
+              f"the face: original {around[0]:.2f}, bent {around[1]:.2f}")
         good = "ok" if known[1] <= 1.6 and fitted[1] < fitted[0] else "MISSED"
         print(f"  spread within 90 deg     original {fitted[0]:.2f}, uv {fitted[1]:.2f}; known "
               f"geometry: uv {known[1]:.2f}   limit <= 1.6 there, and below the original: {good}")
@@ -161,7 +162,8 @@ def measure(name, frames, images, yaw, mesh, found, irises, truth, detector, bef
                                   for i, f in zip(images, frames, strict=True)])
     # The target's shape: its surface is known, and the per-frame swap beside it keeps it too.
     uv = [render_swap(i, f.camera, mesh, texture) for i, f in zip(images, frames, strict=True)]
-    flat = [swap_mesh(i, f[0], source, 0.0) if f else None for i, f in zip(images, found, strict=True)]
+    flat = [swap_mesh(i, f[0], source, 0.0) if f else None
+            for i, f in zip(images, found, strict=True)]
 
     rims = mesh.vertices[np.concatenate([topology.LEFT_EYE, topology.RIGHT_EYE])]
     eyes = cKDTree(rims).query(truth["surface_points"])[0] < 0.035 * mesh.width

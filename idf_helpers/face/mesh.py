@@ -56,9 +56,9 @@ def ring_strip(ring) -> np.ndarray:
     return np.array(out, np.int32)
 
 
-# How far what one sees of an eye lies before the plane of its lids' rim, shares of the face's width:
-# half way to the middle, and there. The cornea stands out by some 4 mm, but is clear: the iris lies
-# 2 mm before that plane. On the bundled head its colors then agree best between views.
+# How far what one sees of an eye lies before the plane of its lids' rim, shares of the face's
+# width: half way to the middle, and there. The cornea stands out by some 4 mm, but is clear: the
+# iris lies 2 mm before that plane. On the bundled head its colors then agree best between views.
 BULGE = (0.010, 0.014)
 
 

@@ -6,7 +6,7 @@ and light there, once for all views: that is what makes the swap agree between v
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -28,8 +28,10 @@ from ...runtime.npz import ArrayRecord
 from .chart_eyes import RINGS, Gaze, common_gaze, gaze_in_view, lit_eyes, turned
 from .compositor import Aligned, compose
 from .head_bend import fit_mesh
+from .hidden_target import hidden_target
 from .mesh_tracking import bent
 from .source_visibility import (
+    Layer,
     bare_skin,
     disc,
     feature_areas,
@@ -47,6 +49,8 @@ BORDER = 0.12  # width of the fade at the outer rim of the face
 HOLE = 0.03  # width of the fade round eyes and mouth
 # The target's brows: how smooth the skin under them is, how far from their landmarks they reach,
 # lightness over the skin's below which they are hair, and how much wider they are painted over.
+# Photos of different cameras: how smooth the difference of their light is, and the most of it, Lab.
+EVEN, MOST_APART = 0.15, 20.0
 PLAY = 0.08  # how far from their landmarks brows and nostrils may be in a sequence
 BROW_SHOWN = (0.6, 0.85)  # mean share of the photos on a brow, at which it begins to count as shown
 BROW_SKIN, BROW_REACH, BROW_DARK, BROW_GROW = 0.06, 0.07, 0.85, 0.018
@@ -70,6 +74,7 @@ class FaceTexture(ArrayRecord):
         would be if it showed everything.
     iris: (2, 3) float64, centers and radius of the source's irises in the texture; (0, 3) where the
         eyes are the target's own.
+    in_front: (N,) str, kinds of what hides the target in all views and stays.
     """
 
     uv: np.ndarray
@@ -77,6 +82,7 @@ class FaceTexture(ArrayRecord):
     target: np.ndarray
     shown: np.ndarray
     iris: np.ndarray
+    in_front: np.ndarray = field(default_factory=lambda: np.zeros(0, "U1"))
 
     @property
     def gaze(self) -> Gaze | None:
@@ -150,6 +156,7 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     for mirrored in (True, False) if mirror else (False,):
         layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k, gaze)
                   for k, s in enumerate(sources)]
+        layers = evened(layers, areas, face)
         matched = [_in_target(layer, target_lab, seen, areas, uv, face, drawn) for layer in layers]
         color, share = _merge(layers, matched, chart.covered, face)
         # Where neither shows anything the target's own colors stand in, so that no interpolated
@@ -162,12 +169,14 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     # The target's brows never show beside the source's, even where the photo ends.
     near = smoothstep((masked_blur(taken, covered, BROW_SKIN * face) - 0.2) / 0.5)
     alpha = np.maximum(alpha, brow * near * _brows_shown(alpha, uv))
+    hidden, kinds = hidden_target(mesh, chart, views, target_lab, seen)
+    alpha, own_share, whole = (a * (1 - hidden) for a in (alpha, own_share, whole))
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)
     guard = np.concatenate([target, 255 * _guarded(skin, uv, face, shapes)[..., None]], -1)
     iris = np.column_stack([gaze.centers, [gaze.radius] * 2]) if drawn else np.zeros((0, 3))
     return FaceTexture(uv, _bytes(rgba), _bytes(guard),
-                       _bytes(255 * np.dstack([own_share, whole])), iris)
+                       _bytes(255 * np.dstack([own_share, whole])), iris, np.array(kinds, str))
 
 
 def _target_gaze(mesh, uv, frames, used, irises, shapes) -> Gaze | None:
@@ -197,6 +206,32 @@ def _in_target(layer, target_lab, seen, areas, uv, face: float, drawn: bool) -> 
         eyes, inside = lit_eyes(layer.lab, target_lab, uv)
         lab += blur(inside, EYE_BLUR * face)[..., None] * (eyes - lab)
     return 255 * lab_to_rgb(lab)
+
+
+def evened(layers: list[Layer], areas, face: float) -> list[Layer]:
+    """Return the layers of several photos in the light and white balance of the one that shows
+    most.
+
+    Where two show the same skin they differ by their light and their camera: smoothly. That
+    difference, and beyond what both show its mean, is taken off.
+    """
+    if len(layers) == 1:
+        return layers
+    first = max(range(len(layers)), key=lambda k: float(layers[k].taken.sum()))
+    brows, lips, eyes = areas
+    bare = (1 - brows) * (1 - lips) * (1 - eyes)
+    out = []
+    for k, layer in enumerate(layers):
+        both = (np.minimum(layer.taken, layers[first].taken) * bare).astype(np.float32)
+        if k != first and both.sum() > 64:
+            apart = layers[first].lab - layer.lab
+            typical = np.median(apart[both > 0.5], axis=0) if (both > 0.5).any() else 0.0
+            near = np.clip(4 * blur(both, EVEN * face), 0, 1)[..., None]
+            smooth = masked_blur(np.clip(apart - typical, -MOST_APART, MOST_APART), both,
+                                 EVEN * face)
+            layer = replace(layer, lab=(layer.lab + typical + near * smooth).astype(np.float32))
+        out.append(layer)
+    return out
 
 
 def without_brows(lab, skin, uv, face: float) -> tuple[np.ndarray, np.ndarray]:

@@ -98,7 +98,8 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     new = np.rint(rgb + alpha[..., None] * (color - rgb))
     out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
     own, whole = (float(shown[..., k].sum()) for k in (0, 1))
-    return SwapResult(out, mask, "swapped", guessed=1 - own / max(whole, 1e-9))
+    return SwapResult(out, mask, "swapped", guessed=1 - own / max(whole, 1e-9),
+                      in_front=tuple(str(k) for k in texture.in_front))
 
 
 def keep_in_front(result: SwapResult, image, camera, vertices, hidden: Hidden | None = None

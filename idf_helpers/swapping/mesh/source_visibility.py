@@ -106,7 +106,7 @@ def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int 
         * ~_covered_up(mesh, source, values[..., :2], depth)
     taken = covered * weight * masked_blur(seen, covered, 0.01 * face)
     rim = 1 - smoothstep((masked_blur(facing, covered, 0.08 * face) - 0.5) / 0.25)
-    like = _like_face(lab, taken, 1 - rim, uv, face)
+    like = like_face(lab, taken, 1 - rim, uv, face)
     other = cv2.dilate((1 - like) * (taken > 0.02), disc(0.015 * face))
     taken *= 1 - rim * masked_blur(other, (taken > 0.02).astype(np.float32), 0.012 * face)
     return Layer(lab, taken.astype(np.float32), facing, masked_blur(trust, covered, 0.03 * face),
@@ -176,12 +176,13 @@ def bare_skin(lab, weight, uv):
     return (dark * (1 - smoothstep((off - 0.45) / 0.3))).astype(np.float32)
 
 
-def _like_face(lab, taken, inner, uv, face: float) -> np.ndarray:
-    """(h, w) in [0, 1]: what is no hair, background or collar, which landmarks put into the face's
-    rim.
+def like_face(lab, taken, inner, uv, face: float, shades=None) -> np.ndarray:
+    """Return (h, w) in [0, 1]: what is no hair, background or collar, which landmarks put into the
+    face's rim.
 
-    What counts is the skin further within (`inner`), carried outward, in any shade; below the nose
-    it may be a beard, where mouth and chin have one.
+    lab: (h, w, 3). taken, inner: (h, w) where it shows anything, and the skin further within, which
+    is carried outward to compare with. shades: see SHADES, None = these. Below the nose it may be
+    a beard, where mouth and chin have one.
     """
     h, w = taken.shape
     smooth = masked_blur(lab, (taken > 0.05).astype(np.float32), 0.012 * face)
@@ -190,7 +191,7 @@ def _like_face(lab, taken, inner, uv, face: float) -> np.ndarray:
     if within.sum() < 16:
         return np.ones((h, w), np.float32)
     field = skin_field(smooth, within, 0.12 * face)
-    like = _alike(smooth, field, SHADES)
+    like = _alike(smooth, field, SHADES if shades is None else shades)
     lips = fill_rings([uv[topology.OUTER_LIPS]], h, w)
     around = (cv2.dilate(lips, disc(0.12 * face)) > 0.5) & (lips < 0.5) & (taken > 0.5)
     dark = around & (smooth[..., 0] < 0.75 * field[..., 0])

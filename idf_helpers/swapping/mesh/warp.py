@@ -43,9 +43,10 @@ class Warp:
 
     at: (h, w, 2) float32, OpenCV pixels of the source's picture. covered: (h, w) bool, drawn at
     all. eyes: (h, w) float32 in [0, 1], inside the eye openings. holes: the same of what is not
-    drawn: the inner mouth, and an eye that the source has closed. facing: (h, w) float32, cosine to the target's camera, smooth.
-    trust: (h, w) float32 in [0, 1], how far the warp leaves the source's detail believable.
-    enlarged: target pixels per source pixel, median. size: of the drawn face, pixels.
+    drawn: the inner mouth, and an eye that the source has closed. facing: (h, w) float32, cosine
+    to the target's camera, smooth. trust: (h, w) float32 in [0, 1], how far the warp leaves the
+    source's detail believable. enlarged: target pixels per source pixel, median. size: of the
+    drawn face, pixels.
     twin: (h, w, 2) float32, OpenCV pixels of the window, where the other side of the target's face
     shows the same place; paired: (h, w) float32 in [0, 1], how well both sides show it.
     """

@@ -10,8 +10,9 @@ from idf_helpers.face import topology
 from idf_helpers.face.mesh import eye_caps
 from idf_helpers.face.raster import rasterize
 from idf_helpers.swapping import metrics
-from idf_helpers.swapping.mesh.bake import FaceTexture, bake
+from idf_helpers.swapping.mesh.bake import FaceTexture, bake, evened
 from idf_helpers.swapping.mesh.render import render_swap
+from idf_helpers.swapping.mesh.source_visibility import Layer
 from idf_helpers.swapping.mesh.uv_atlas import head_axes, make_chart, mean_colors, unroll
 from idf_helpers.swapping.mesh.uv_atlas import load_views as load
 from tests.fixtures.face_rig import (
@@ -280,6 +281,76 @@ def test_several_photos_of_one_person_fill_each_other_in(mesh, frames):
         views.append(np.corrcoef(result.image[inside, :3].mean(-1), truth[inside])[0, 1])
         assert inside.sum() > 1500
     assert min(views) > 0.7  # each side shows what its own photo shows, and the middle too
+
+
+def test_photos_of_other_cameras_are_evened_before_they_are_merged():
+    h, w, face = 120, 160, 120.0
+    rng = np.random.default_rng(0)
+    x = np.linspace(-1, 1, w)[None, :, None]
+    skin = np.full((h, w, 3), (70.0, 12, 14), np.float32)
+    mole = np.zeros((h, w, 1), np.float32)
+    mole[50:54, 60:64] = -20
+    light = np.concatenate([12 * x, 3 * x, 0 * x - 9], -1) * np.ones((h, 1, 1))  # and another tint
+    sides = [np.clip(1.3 + s * 1.6 * x[..., 0], 0, 1) * np.ones((h, 1)) for s in (1, -1)]
+    one, other = (Layer(np.float32(lab + rng.normal(0, 1, (h, w, 1))), np.float32(taken), taken,
+                        np.ones((h, w), np.float32), 1.0, np.zeros((h, w), np.float32))
+                  for lab, taken in ((skin, sides[0]), (skin + light + mole, sides[1] * 0.99)))
+    none = [np.zeros((h, w), np.float32)] * 3
+    first, second = evened([one, other], none, face)
+    np.testing.assert_array_equal(first.lab, one.lab)
+    both = np.minimum(*sides) > 0.5
+    left = np.abs((second.lab - skin - mole)[both].mean(0))
+    assert left.max() < 1 and np.abs((second.lab - skin - mole)[both]).mean() < 1.5
+    assert second.lab[51:53, 61:63, 0].mean() < second.lab[60:80, 61:63, 0].mean() - 14
+    assert evened([other], none, face)[0] is other
+
+
+def test_what_hides_the_face_in_all_views_stays(mesh):
+    fringe = TARGET.copy()
+    x, _, z = mesh.vertices.T
+    fringe[(z > 0.3) & (x > 0.05)] = (90, 60, 30)  # on the left of the forehead
+    views = make_frames(true_mesh(), fringe, YAWS, (-8, 10))
+    source = make_source(mesh, SOURCE)
+    texture = bake(mesh, views, source)
+    assert "hair" in texture.in_front
+    result = render_swap(views[3].image(), views[3].camera, mesh, texture)
+    assert "hair" in result.in_front
+    xy, _ = views[3].camera.project(mesh.vertices)
+
+    def mask_at(chosen):
+        at = np.round(xy[chosen] - 0.5).astype(int)
+        return result.mask[at[:, 1], at[:, 0]]
+
+    assert np.median(mask_at((z > 0.42) & (x > 0.2))) < 0.1
+    bare = bake(mesh, make_frames(true_mesh(), TARGET, YAWS, (-8, 10)), source)
+    assert "hair" not in bare.in_front
+
+
+def test_the_report_says_how_much_is_guessed(mesh, frames, texture):
+    front, side = (swap_at(y, mesh, texture)[1].guessed for y in (0, -75))
+    assert 0 <= front < 0.2 and front < side < 0.7
+    turned = bake(mesh, frames, make_source(mesh, SOURCE, yaw=55))
+    seen, unseen = (swap_at(y, mesh, turned)[1].guessed for y in (50, -50))
+    assert seen < 0.3 and unseen > seen + 0.3
+
+
+def test_the_targets_brows_never_show_beside_the_sources(mesh):
+    dark = TARGET.copy()
+    dark[np.concatenate([topology.LEFT_BROW, topology.RIGHT_BROW])] = (30, 20, 15)
+    views = make_frames(true_mesh(), dark, YAWS, (-8, 10))
+    source = make_source(mesh, SOURCE)  # who has none, and something before the ends of both
+    y, x = np.mgrid[:200, :200]
+    ends = source.landmarks.xy[[300, 70]]
+    for end in ends:
+        source.skin[np.hypot(x - end[0], y - end[1]) < 3.5] = 0
+    texture = bake(mesh, views, source)
+    image = render(mesh, dark, camera(0))
+    result = render_swap(image, camera(0), mesh, texture)
+    xy, _ = camera(0).project(mesh.vertices)
+    at = np.round(xy[np.concatenate([topology.LEFT_BROW, topology.RIGHT_BROW])] - 0.5).astype(int)
+    was, now = (p[at[:, 1], at[:, 0], :3].mean(-1) for p in (image, result.image))
+    skin = result.image[result.mask > 0.9][:, :3].mean()
+    assert was.mean() < 0.5 * skin and now.min() > 0.6 * skin
 
 
 def test_one_photo_in_a_list_is_that_photo(mesh, frames, texture):
