@@ -217,7 +217,7 @@ def test_one_picture(tmp_path):
     target = samples.path("head_multiview") / "test/r_0.png"
     path = swap_image(target, samples.photo("C"), tmp_path / "o")
     before, after = media.read_image(target), media.read_image(path)
-    assert (before[..., 3] != after[..., 3]).mean() < 0.03 and (before != after).any()
+    assert (before[..., 3] != after[..., 3]).mean() < 0.06 and (before != after).any()
     assert verify(path).synthetic
     stamp = path.stat().st_mtime_ns
     time.sleep(0.01)
