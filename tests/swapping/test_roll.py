@@ -1,10 +1,14 @@
 """Photos and targets that lie on their side or stand on their head give what upright ones give."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
 from idf_helpers.swapping.mesh.per_picture import swap_mesh, swap_picture
+from idf_helpers.swapping.mesh.triangulate import fit_face
 from idf_helpers.swapping.source import from_image
 
 
@@ -82,3 +86,24 @@ def test_a_head_that_is_turned_and_on_its_side(view_at, detector, sources):
     for times in (0, 1, 2):
         picture = on_its_side(aside.image, times)
         assert swap_picture(picture, sources["B"], detector).status in ("extreme_pose", "no_face")
+
+
+def test_cameras_that_lie_on_their_side(head_views, detector):
+    """A dataset filmed with the camera on its side: the face that is fitted is the same."""
+    views = [v for v in head_views if abs(v.yaw) < 50][::3]
+    assert len(views) > 10
+
+    def fitted(times):
+        faces, frames = [], []
+        for v in views:
+            c2w, a = v.camera.c2w.copy(), -times * np.pi / 2
+            turn = np.eye(4)
+            turn[:2, :2] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+            assert v.camera.width == v.camera.height
+            frames.append(SimpleNamespace(camera=replace(v.camera, c2w=c2w @ turn)))
+            faces += detector.detect(on_its_side(v.image, times))
+        return fit_face(frames, faces, refine_rounds=0).vertices
+
+    upright = fitted(0)
+    for times in (1, 2, 3):
+        assert np.abs(fitted(times) - upright).max() < 1e-3 * np.ptp(upright, axis=0).max()
