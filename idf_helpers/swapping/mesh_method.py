@@ -13,6 +13,7 @@ from ..face.shape_fit import fit_picture
 from ..face.topology import POINTS
 from .face_selection import FacePicker, make_picker, swap_picked
 from .in_front import Hidden
+from .mesh.clip_shape import without_expression
 from .mesh.per_picture import swap_mesh, toward
 from .mesh.proportions import in_head, of_head
 from .result import SwapResult
@@ -87,15 +88,16 @@ class MeshMethod(SwapMethod):
 
 def _motion_of(clip: Clip, source: SourceFace, amount: float) -> np.ndarray:
     """(468, 3) motion of the face toward the source's shape: the median of those of some frames,
-    the most frontal of them."""
-    motions = []
-    if amount > 0:
-        there = [face for i in range(len(clip.faces.points)) if (face := clip.faces.face(i))]
-        for face in sorted(there, key=lambda f: abs(f.yaw))[::max(1, len(there) // 2 // MOTION_FROM)
-                                                            ][:MOTION_FROM]:
-            try:
-                fitted = fit_picture(face, clip.index.width, clip.index.height)
-            except IdfError:
-                continue  # one frame less to take the median of
-            motions.append(in_head(toward(face, fitted, source, amount), face.points))
-    return np.median(motions, axis=0) if motions else np.zeros((POINTS, 3))
+    the most frontal of them, less what reads as an expression in these."""
+    motions, used = [], []
+    size = clip.index.width, clip.index.height
+    for face in clip.faces.telling(MOTION_FROM) if amount > 0 else ():
+        try:
+            fitted = fit_picture(face, *size)
+        except IdfError:
+            continue  # one frame less to take the median of
+        motions.append(in_head(toward(face, fitted, source, amount), face.points))
+        used.append(face)
+    if not motions:
+        return np.zeros((POINTS, 3))
+    return without_expression(np.median(motions, axis=0), used, *size)

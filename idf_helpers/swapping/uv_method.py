@@ -17,6 +17,7 @@ from .config import SwapConfig
 from .in_front import Hidden
 from .mesh.bake import FaceTexture, bake
 from .mesh.chart_eyes import openness_beside
+from .mesh.clip_shape import FRAMES, without_expression
 from .mesh.head_bend import HeadBend, toward_sources
 from .mesh.mesh_tracking import Tracks, follow, follow_gaze, load_tracks
 from .mesh.render import keep_in_front, render_swap
@@ -211,7 +212,10 @@ class UvMethod(SwapMethod):
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> UvSwapper:
         fitted = fitted_to_video(clip, folder, reporter, _baker(sources))
-        return replace(_swapper(fitted, sources, config), faces=clip.saved)
+        swapper = _swapper(fitted, sources, config)
+        if swapper.shape is not None:
+            swapper = replace(swapper, shape=_for_clip(swapper.shape, fitted.mesh, clip))
+        return replace(swapper, faces=clip.saved)
 
 
 def _baker(sources: Sequence[SourceFace]) -> Painter:
@@ -223,3 +227,10 @@ def _swapper(fitted: Fitted, sources, config: SwapConfig) -> UvSwapper:
     """With as much of the source's proportions as `config.shape` asks for."""
     shape = toward_sources(fitted.mesh, sources, config.shape) if config.shape > 0 else None
     return UvSwapper(fitted, shape=shape)
+
+
+def _for_clip(shape: HeadBend, mesh: FaceMesh, clip: Clip) -> HeadBend:
+    """The bend of a mesh without what would be seen as another expression in the clip's frames."""
+    motion = without_expression(in_head(shape.motion, mesh.vertices), clip.faces.telling(FRAMES),
+                                clip.index.width, clip.index.height)
+    return HeadBend.of(mesh, of_head(motion, mesh.vertices))
