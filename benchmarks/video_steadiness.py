@@ -10,9 +10,9 @@ swapped with and measured beside this one.
     flicker     how much the face changes from frame to frame in a way that is not motion: mean
                 absolute second difference in time |x(t-1) - 2 x(t) + x(t+1)| of its lightness
                 (CIE L*, 0-100) over all its points that look at the camera, without eyes and mouth;
-                what the original has is taken off. Points are fetched in the face's own frame: every
-                frame is laid out on the mean face by the original's landmarks, smoothed over five
-                frames, which are the same before and after.
+                what the original has is taken off. Points are fetched in the face's own frame:
+                every frame is laid out on the mean face by the original's landmarks, smoothed over
+                five frames, which are the same before and after.
     wide        the same of lightness blurred by 8 % of the face: light that pulses
     pop         99th percentile over the frames of what a frame's own wide flicker exceeds the
                 original's by

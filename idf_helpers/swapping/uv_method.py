@@ -20,6 +20,7 @@ from .mesh.chart_eyes import openness_beside
 from .mesh.clip_shape import FRAMES, without_expression
 from .mesh.head_bend import HeadBend, toward_sources
 from .mesh.mesh_tracking import Tracks, follow, follow_gaze, load_tracks
+from .mesh.proportions import in_head, of_head
 from .mesh.render import keep_in_front, render_swap
 from .mesh.triangulate import fit_face
 from .result import SwapResult
@@ -230,7 +231,7 @@ def _swapper(fitted: Fitted, sources, config: SwapConfig) -> UvSwapper:
 
 
 def _for_clip(shape: HeadBend, mesh: FaceMesh, clip: Clip) -> HeadBend:
-    """The bend of a mesh without what would be seen as another expression in the clip's frames."""
+    """Return the bend of a mesh without what the clip's frames would show as an expression."""
     motion = without_expression(in_head(shape.motion, mesh.vertices), clip.faces.telling(FRAMES),
                                 clip.index.width, clip.index.height)
     return HeadBend.of(mesh, of_head(motion, mesh.vertices))

@@ -14,7 +14,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from ...face.color import blur, masked_blur
+from ...face import topology
+from ...face.color import blur, fill_rings, masked_blur
 from ...face.landmarks import FaceLandmarks
 from ...face.mesh import FaceMesh, eye_caps, with_eyes
 from ...face.raster import rasterize
@@ -31,6 +32,9 @@ FACING = (0.02, 0.25)
 # A frame's pixel that differs from the target's mean skin by more than this share of its brightness
 # is hair or a hand in front, and stays.
 OCCLUDER = 0.4
+# Around the lips, as far as this share of the face's width, only what goes on beyond is: a mouth
+# that opens quickly is not quite where the mesh has it.
+LIPS = 0.1
 # Deviation of a frame's overall brightness from the mean, per channel, that is not followed; what
 # exceeds it is (cameras that set their own exposure).
 EXPOSURE = 0.08
@@ -80,14 +84,15 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     color, alpha, skin, shown = _paint(mesh, caps, texture, xy, z, facing, lo, hi)
     if old.shape[2] == 4:
         alpha = alpha * (old[..., 3] > 0)
-    hidden, gain = _compare(old, alpha, skin, occluder)
+    pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
+    lips = fill_rings([xy[topology.OUTER_LIPS]], *alpha.shape, lo)
+    lips = cv2.dilate(lips, np.ones((2 * round(LIPS * pixels) + 1,) * 2)) > 0
+    hidden, gain = _compare(old, alpha, skin, occluder, lips)
     if light > 0:
-        size = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
-        gain = _follow_light(old, alpha * (1 - hidden), skin, gain, size, light)
+        gain = _follow_light(old, alpha * (1 - hidden), skin, gain, pixels, light)
     alpha, color = alpha * (1 - hidden), np.minimum(color * gain, 255)
     alpha[alpha < 0.5 / 255] = 0  # cannot change a pixel
     # What the same face would cover if it looked at this camera: width times 1.3 widths.
-    pixels = mesh.width * 0.5 * (camera.fx + camera.fy) / np.median(z)
     if alpha.sum() < MIN_SHARE * 1.3 * pixels**2:
         return SwapResult.unchanged(image, "no_face", "the face is turned away or out of view")
 
@@ -180,8 +185,9 @@ def _shade(attr, ids, texture, s, low, high, out):
             out[y, x, 3] = total / (s * s)
 
 
-def _compare(frame, alpha, skin, occluder):
-    """Return what hides the face, (h, w) in [0, 1], and the frame's relative brightness, (3,)."""
+def _compare(frame, alpha, skin, occluder, lips):
+    """Return what hides the face, (h, w) in [0, 1], and the frame's relative brightness, (3,).
+    lips: (h, w) bool, where nothing hides it that does not go on beyond."""
     known = (skin[..., 3] > 250) & (alpha > 0.02)
     if known.sum() < 64:
         return np.float32(0), np.ones(3, np.float32)
@@ -194,6 +200,11 @@ def _compare(frame, alpha, skin, occluder):
     # Single pixels are edges that do not quite meet; an occluder is thicker, and has soft rims.
     block = np.ones((3, 3), np.uint8)
     differs = cv2.morphologyEx(differs, cv2.MORPH_OPEN, block)
+    count, areas = cv2.connectedComponents(differs)
+    beyond = np.zeros(count, np.uint8)
+    beyond[areas[~lips]] = 1
+    beyond[0] = 0
+    differs = beyond[areas]
     if not differs.any():
         return np.float32(0), gain.astype(np.float32)
     hidden = cv2.blur(cv2.dilate(differs, block, iterations=2).astype(np.float32), (3, 3))
