@@ -23,7 +23,7 @@ from .mesh.proportions import at_rest
 
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
-RIM = 0.045  # share of the face's size over which a photo fades in at the face's border
+RIM = 0.03  # share of the face's size over which a photo fades in at the face's border
 # Lightness over that of the face right within, and hue's distance over its chroma, beyond which a
 # pixel at the rim is not of the face.
 DARKER, LIGHTER, OTHER_HUE = 0.5, 1.5, 0.7
