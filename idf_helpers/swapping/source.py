@@ -24,9 +24,9 @@ from .mesh.proportions import at_rest
 MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
 RIM = 0.03  # share of the face's size over which a photo fades in at the face's border
-# Lightness over that of the face right within, and hue's distance over its chroma, beyond which a
-# pixel at the rim is not of the face.
-DARKER, LIGHTER, OTHER_HUE = 0.5, 1.5, 0.7
+# Lightness over that of the face right within below which, and distance of the hue over its chroma
+# above which, a pixel at the rim is not of the face.
+DARKER, OTHER_HUE = 0.5, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,19 +183,24 @@ def _beside(image: np.ndarray, face: FaceLandmarks, inside: np.ndarray) -> np.nd
     """(H, W) bool: hair, background or collar along the rim of the oval, which the landmarks put a
     little outside of the face.
 
-    What counts is the color of the face right within, carried outward: that is skin above and may
-    be a beard below. Shade at the rim is that color, darker; hair and a background are much
-    darker, or of another hue.
+    What counts is the color of the face right within, carried outward. Shade at the rim is that
+    color, darker; hair is much darker, a background of another hue.
     """
-    size = face.size
+    size, xy = face.size, face.xy
     lab = blur(rgb_to_lab(image), 0.006 * size)
-    within = feather(inside, 0.14 * size) > 0.9
+    own = fill_rings([xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW, topology.LEFT_EYE,
+                                      topology.RIGHT_EYE)], *inside.shape) > 0.2
+    within = (feather(inside, 0.14 * size) > 0.9) & ~own
     colors = masked_blur(lab, within, 0.06 * size)
     known = blur(within.astype(np.float32), 0.06 * size) > 0.01
     ratio = lab[..., 0] / np.maximum(colors[..., 0], 1)
     hue = np.linalg.norm(lab[..., 1:] - colors[..., 1:] * np.clip(ratio, 0, 1.2)[..., None],
                          axis=-1) / (np.linalg.norm(colors[..., 1:], axis=-1) + 5)
-    unlike = (ratio < DARKER) | (ratio > LIGHTER) | (hue > OTHER_HUE)
+    # Below the nose what is dark may be a beard that the face has along its rim only.
+    down = xy[topology.CHIN] - xy[topology.FOREHEAD]
+    y, x = np.mgrid[:inside.shape[0], :inside.shape[1]]
+    above = (x - xy[topology.NOSE_TIP, 0]) * down[0] + (y - xy[topology.NOSE_TIP, 1]) * down[1] < 0
+    unlike = ((ratio < DARKER) & above) | ((hue > OTHER_HUE) & (ratio > DARKER))
     other = (inside & ~within & known & unlike).astype(np.uint8)
     k = max(1, round(0.01 * size))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
@@ -208,10 +213,11 @@ def _beside(image: np.ndarray, face: FaceLandmarks, inside: np.ndarray) -> np.nd
     return cv2.dilate(touching[labels].astype(np.uint8), disc) > 0
 
 
-def without_chroma_noise(image: np.ndarray, radius: int = 4, floor: float = 3.0) -> np.ndarray:
+def without_chroma_noise(image: np.ndarray, radius: int = 2, floor: float = 3.0) -> np.ndarray:
     """Return the picture with its chroma smoothed along its lightness (guided filter, He 2010).
 
-    image: (H, W, 3) uint8. radius: pixels, two JPEG chroma samples. floor: levels of lightness
+    image: (H, W, 3) uint8. radius: pixels, one sample of a JPEG's
+    chroma; a wider one takes the color out of an iris. floor: levels of lightness
     below which a step counts as noise.
     """
     ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb).astype(np.float32)

@@ -30,9 +30,9 @@ LIGHT = 0.85  # share of the target's light that is taken over
 CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
 GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
 STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
-LIPS = 0.5  # share of the target's tint of lips
+LIPS = 0.3  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
-SHADE = 0.5  # share of the way from adding to multiplying for what is darker than skin
+SHADE = 1.0  # share of the way from adding to multiplying for what is darker than skin
 BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
@@ -117,8 +117,11 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     if sure.sum() < 16:
         sure = both > 0
     own = (t - T)[..., 0][sure]
-    d = d - _stains(pair, d, (t - T)[..., 0], skin)
-    d = d * np.clip(own.std() / max(float(d[sure].std()), 1e-3), *CONTRAST)
+    bare = skin * source_stats.skinness(w)  # no beard
+    d = d - _stains(pair, d, (t - T)[..., 0], bare)
+    # Hair, lips and eyes keep their contrast where the target's skin has little.
+    gain = float(np.clip(own.std() / max(float(d[sure].std()), 1e-3), *CONTRAST))
+    d = d * (gain if gain > 1 else 1 + (gain - 1) * bare)
     room = max(GLARE * float(np.percentile(own, 95)), 2.0)
     d = np.where(d > 0, room * (1 - np.exp(-np.maximum(d, 0) / room)), d)
     # Darker than skin: adding alone grays black hair on a lighter skin, multiplying alone makes
@@ -133,14 +136,15 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     d_ab = masked_blur(d_ab, (pair.weight > 0) + np.float32(1e-3), max(CHROMA_GRAIN * size, 0.6))
     if some.any():
         a, b = (float(np.percentile(np.linalg.norm(x[some], axis=-1), 95)) for x in (own_ab, d_ab))
-        d_ab = d_ab * min(1.0, a / max(b, 0.1))
-    d_ab = _not_grayer(d_ab, T_ab[..., 1:], skin) + _lip_tint(pair, d_ab, own_ab)
+        share = min(1.0, a / max(b, 0.1))
+        d_ab = d_ab * (share + (1 - share) * pair.eyes)[..., None]  # an iris may be of any color
+    d_ab = _not_grayer(d_ab, T_ab[..., 1:], bare) + _lip_tint(pair, d_ab, own_ab)
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
     return np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
 
 
 def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
-    """(h, w, 2) that brings the lips' mean tint, against the skin, half way to the target's: lips
+    """(h, w, 2) that brings the lips' mean tint, against the skin, nearer to the target's: lips
     that are gray on a dark skin or in a gray photo would look dead on another."""
     sure = (pair.lips > 0.5) & (pair.weight > 0.5)
     if sure.sum() < 8:

@@ -31,6 +31,7 @@ TAME = (0.8, 1.6)
 # The same for how far the expressions of both differ, cm that a point of the skin moved: folds of
 # a smile come along with the texture. At most so much of the trust goes.
 FOLDS, FOLDS_MOST = (0.35, 0.9), 0.45
+PARTED = (0.03, 0.05)  # gap between closed lips over the mouth's width; more, at which it is open
 CLOSED = 0.13  # height of an eye over its width below which it is shut
 # Lips of an open mouth are drawn from further within the lip, so that no teeth come along: share of
 # the lip's width, and the opening (over the mouth's width) at which it applies fully.
@@ -63,9 +64,9 @@ class Warp:
     paired: np.ndarray
 
 
-# Both eye openings closed by strips, from corner to corner.
-_WITH_EYES = np.concatenate([topology.TRIANGLES, *(ring_strip(r) for r in (
-    topology.LEFT_EYE, topology.RIGHT_EYE))])
+# Eyes and mouth closed by strips, from corner to corner.
+_CLOSED = np.concatenate([topology.TRIANGLES, *(ring_strip(r) for r in (
+    topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH))])
 
 
 def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, int], origin,
@@ -83,14 +84,16 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     facing = vertex_facing(target.points)
     both = np.minimum(facing, facing[topology.MIRROR])
     twin = target.xy[topology.MIRROR] - np.asarray(origin, np.float32)
-    drawn, ids, _ = rasterize(_WITH_EYES, target.xy, target.points[:, 2],
+    drawn, ids, _ = rasterize(_CLOSED, target.xy, target.points[:, 2],
                               np.column_stack([points, facing, differ, twin, both]), h, w, origin)
     covered = ids >= 0
     size = float(np.sqrt(max(covered.sum(), 1)))
     eyes = fill_rings([target.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)], h, w, origin)
     closed = [ring for ring in (topology.LEFT_EYE, topology.RIGHT_EYE)
               if eye_opening(points[ring]) < CLOSED]
-    holes = fill_rings([target.xy[r] for r in (topology.INNER_MOUTH, *closed)], h, w, origin)
+    mouth = fill_rings([target.xy[topology.INNER_MOUTH]], h, w, origin)
+    holes = np.maximum(fill_rings([target.xy[r] for r in closed], h, w, origin),
+                       mouth * max(mouth_open(target.xy), mouth_open(source_points)))
     at = np.ascontiguousarray(drawn[..., :2] - np.float32(0.5))  # OpenCV counts from centers
     trust, enlarged = tameness(at, covered, size)
     lips = blur(fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin), 0.015 * size)
@@ -103,6 +106,14 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     return Warp(at, covered, eyes, holes, facing, masked_blur(trust, covered, 0.03 * size),
                 enlarged, size, drawn[..., 4:6] - np.float32(0.5),
                 smoothstep((drawn[..., 6] - 0.15) / 0.25) * covered)
+
+
+def mouth_open(points) -> float:
+    """Return in [0, 1] whether lips (468, 2) are open enough to show what is between them."""
+    p = np.asarray(points, np.float64)
+    gap = np.linalg.norm(p[topology.LIP_UPPER] - p[topology.LIP_LOWER])
+    width = np.linalg.norm(p[topology.MOUTH_RIGHT] - p[topology.MOUTH_LEFT])
+    return float(smoothstep((gap / max(width, 1e-6) - PARTED[0]) / PARTED[1]))
 
 
 def eye_opening(ring) -> float:
