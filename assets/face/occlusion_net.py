@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from idf_helpers.face.flat import SIZE
 from idf_helpers.face.occlusion import CLASSES, channels, fold
 
 WIDTHS = (16, 24, 40, 48)
+INPUTS = 4 * 12  # channels of `channels`, four pixels folded into one
 
 
 def _conv(a, b, stride=1, dilation=1, size=3):
@@ -85,7 +87,7 @@ def train(arrays, steps: int, seed: int = 0, batch: int = 24, rate: float = 3e-3
     """Return a network trained on samples (see `occlusion_samples.samples`)."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = net or OcclusionNet(_batch(arrays, [0], rng)[0].shape[1])
+    net = net or OcclusionNet(INPUTS)
     net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), rate, weight_decay=1e-3)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
@@ -116,7 +118,6 @@ def train(arrays, steps: int, seed: int = 0, batch: int = 24, rate: float = 3e-3
 
 def save(net, path) -> None:
     """Write the network as ONNX, which OpenCV reads."""
-    inputs = next(net.parameters()).shape[1]
-    size = fold(np.zeros((1, 128, 128), np.float32)).shape[-1]
-    torch.onnx.export(net, torch.zeros(1, inputs, size, size), str(path), dynamo=False,
+    net = net.to(memory_format=torch.contiguous_format).eval()
+    torch.onnx.export(net, torch.zeros(1, INPUTS, SIZE // 2, SIZE // 2), str(path), dynamo=False,
                       input_names=["face"], output_names=["scores"], opset_version=13)

@@ -13,6 +13,8 @@ import numpy as np
 import occluders
 from heads import DrawnHeads, camera_at, draw_look
 
+from idf_helpers.data import media
+from idf_helpers.data import samples as samples_of_head
 from idf_helpers.face.flat import SIZE, flatten
 from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
 
@@ -45,6 +47,19 @@ def drawn_bases(heads: DrawnHeads, count: int, seed: int = 0, report=print):
                 out.append((picture, found[0].points))
         if k % 50 == 49:
             report(f"{k + 1} of {count} heads drawn")
+    return out
+
+
+def sample_bases(every: int = 2):
+    """Bare heads of the bundled samples, over backgrounds of one color."""
+    detector, rng, out = LandmarkDetector(), np.random.default_rng(0), []
+    for path in sorted(samples_of_head.root().rglob("*.png"))[::every]:
+        image = media.read_image(path)
+        if image.shape[2] == 4:
+            image = media.to_uint8(media.over(image, tuple(rng.uniform(0.2, 0.9, 3))))
+        found = detector.detect(image)
+        if found and found[0].size > 90:
+            out.append((image, found[0].points))
     return out
 
 

@@ -121,7 +121,8 @@ class SwapPanel(Panel):
         counts = sorted(self.report["counts"].items(), key=lambda c: -c[1])
         counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts)
         self.bar.value = 1.0
-        self.write(f"{counts}\n{self.report['why']}\nwritten to {out}")
+        note = f"{self.report['note']}\n" if self.report.get("note") else ""
+        self.write(f"{counts}\n{self.report['why']}\n{note}written to {out}")
         return self.swapped
 
     def sheet(self, cell: int = 160):

@@ -17,7 +17,11 @@ from ..face.landmarks import FaceLandmarks
 from ..face.occlusion import CLASSES, hidden_classes
 from .result import SwapResult
 
-SURE = 0.5  # share above which a pixel of the flat face counts as hidden
+# How likely a pixel of the flat face must be hidden to count, and how likely the surest of a thing
+# must be for the thing to count: glasses, a mask, hair, an object. Portraits without anything in
+# front of the face set these (`benchmarks/occluders.py --bare`).
+LIKELY, SUREST = 0.5, (0.9, 0.85, 0.85, 0.95)
+CORE = 6  # pixels of a thing that must be that sure
 # Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
 # glasses on the bridge of the nose.
 SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE = 12, 30, 60, 14
@@ -134,17 +138,22 @@ def placed(hidden: Hidden, face: FaceLandmarks, height: int, width: int) -> Occl
 def _whole(likely: np.ndarray, seen: np.ndarray) -> Hidden:
     """Return whole things, without what cannot be one."""
     visible = seen > 0.1
-    found = ((1 - likely[0]) * visible > SURE)
+    hidden = (1 - likely[0]) * visible
+    found = hidden > LIKELY
     kind = np.where(found, likely[1:].argmax(0) + 1, 0)
+    sure = [(kind == k + 1) & (hidden > least) for k, least in enumerate(SUREST)]
     glasses, mask, hair, thing = (kind == k for k in range(1, len(CLASSES)))
     if (glasses & _bridge()).sum() < ON_BRIDGE:  # they rest there; else it is a dark eye
         glasses = np.zeros_like(glasses)
+    glasses = _parts(glasses, SMALLEST) if sure[0].sum() > CORE else np.zeros_like(glasses)
     lenses = _lenses(found, glasses)
     glasses |= lenses
     if (mask[_mouth()].mean() if visible[_mouth()].any() else 0) < MOUTH_HIDDEN:
         mask = np.zeros_like(mask)
-    hair = _parts(hair, HAIR_LEAST, _border())  # it comes from outside the face
-    thing = _parts(thing, THING_LEAST)
+    mask = _parts(mask, SMALLEST) if sure[1].sum() > CORE else np.zeros_like(mask)
+    # Hair comes from outside the face.
+    hair = _parts(hair, HAIR_LEAST, hair & _border()) & _parts(hair, HAIR_LEAST, sure[2], CORE)
+    thing = _parts(thing, THING_LEAST, sure[3], CORE)
     area = max(int(visible.sum()), 1)
     shares = {"sunglasses" if lenses.any() else "glasses": glasses.sum() / area,
               "face mask": mask.sum() / area, "hair": hair.sum() / area,
@@ -154,19 +163,19 @@ def _whole(likely: np.ndarray, seen: np.ndarray) -> Hidden:
     if not kinds:
         return Hidden(np.zeros((SIZE, SIZE), bool), ())
     # Pixels of one kind in the midst of another belong to it.
-    sure = _parts(found, SMALLEST, glasses | mask | hair | thing) | lenses
-    return Hidden(sure, kinds)
+    whole = _parts(found, SMALLEST, glasses | mask | hair | thing) | lenses
+    return Hidden(whole, kinds)
 
 
-def _parts(area: np.ndarray, least: int, touching: np.ndarray | None = None) -> np.ndarray:
-    """(SIZE, SIZE) bool: connected parts of at least so many pixels, which meet `touching`."""
+def _parts(area: np.ndarray, least: int, core: np.ndarray | None = None, most: int = 0
+           ) -> np.ndarray:
+    """(SIZE, SIZE) bool: connected parts of at least so many pixels, of which more than `most` lie
+    in `core`."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(area.astype(np.uint8), connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= least
+    if core is not None:
+        keep &= np.bincount(labels[core & area], minlength=len(keep)) > most
     keep[0] = False
-    if touching is not None:
-        meets = np.zeros(len(keep), bool)
-        meets[labels[touching & area]] = True
-        keep &= meets
     return keep[labels]
 
 
