@@ -20,12 +20,14 @@ from .result import SwapResult
 # How likely a pixel of the flat face must be hidden to count, and how likely the surest of a thing
 # must be for the thing to count: glasses, a mask, hair, an object. Portraits without anything in
 # front of the face set these (`benchmarks/occluders.py --bare`).
-LIKELY, SUREST = 0.5, (0.9, 0.85, 0.85, 0.95)
+LIKELY, SUREST = 0.5, (0.92, 0.9, 0.9, 0.96)
 CORE = 6  # pixels of a thing that must be that sure
+PALE = 0.25  # the same for what is thin: glasses on the bridge of the nose
 # Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
-# glasses on the bridge of the nose.
-SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE = 12, 30, 60, 14
+# glasses on the bridge of the nose, and beyond lids, brows and bridge.
+SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE, BEYOND = 12, 30, 60, 14, 40
 MOUTH_HIDDEN = 0.5  # share of the lips that a face mask hides
+GAP = 25  # flat pixels that are closed in a face mask
 RIM = 1  # flat pixels by which a thing is widened, so that its own rim stays with it
 SOFT = 0.7  # flat pixels, softness of its border
 TOLD = 0.004  # share of the face that must be hidden by a kind for it to be told
@@ -143,14 +145,16 @@ def _whole(likely: np.ndarray, seen: np.ndarray) -> Hidden:
     kind = np.where(found, likely[1:].argmax(0) + 1, 0)
     sure = [(kind == k + 1) & (hidden > least) for k, least in enumerate(SUREST)]
     glasses, mask, hair, thing = (kind == k for k in range(1, len(CLASSES)))
-    if (glasses & _bridge()).sum() < ON_BRIDGE:  # they rest there; else it is a dark eye
+    # They rest on the nose and reach beyond lids and brows; else it is a dark eye.
+    if (_bridge() & (hidden > PALE)).sum() < ON_BRIDGE or (glasses & ~_eye_areas()).sum() < BEYOND:
         glasses = np.zeros_like(glasses)
     glasses = _parts(glasses, SMALLEST) if sure[0].sum() > CORE else np.zeros_like(glasses)
     lenses = _lenses(found, glasses)
     glasses |= lenses
     if (mask[_mouth()].mean() if visible[_mouth()].any() else 0) < MOUTH_HIDDEN:
         mask = np.zeros_like(mask)
-    mask = _parts(mask, SMALLEST) if sure[1].sum() > CORE else np.zeros_like(mask)
+    mask = _cloth(_parts(mask, SMALLEST)) & visible if sure[1].sum() > CORE \
+        else np.zeros_like(mask)
     # Hair comes from outside the face.
     hair = _parts(hair, HAIR_LEAST, hair & _border()) & _parts(hair, HAIR_LEAST, sure[2], CORE)
     thing = _parts(thing, THING_LEAST, sure[3], CORE)
@@ -163,7 +167,7 @@ def _whole(likely: np.ndarray, seen: np.ndarray) -> Hidden:
     if not kinds:
         return Hidden(np.zeros((SIZE, SIZE), bool), ())
     # Pixels of one kind in the midst of another belong to it.
-    whole = _parts(found, SMALLEST, glasses | mask | hair | thing) | lenses
+    whole = _parts(found, SMALLEST, glasses | mask | hair | thing) | lenses | mask
     return Hidden(whole, kinds)
 
 
@@ -177,6 +181,13 @@ def _parts(area: np.ndarray, least: int, core: np.ndarray | None = None, most: i
         keep &= np.bincount(labels[core & area], minlength=len(keep)) > most
     keep[0] = False
     return keep[labels]
+
+
+def _cloth(mask: np.ndarray) -> np.ndarray:
+    """(SIZE, SIZE) bool: a face mask without gaps, whatever is printed on it."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
+    wide = cv2.copyMakeBorder(mask.astype(np.uint8), GAP, GAP, GAP, GAP, cv2.BORDER_CONSTANT)
+    return cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)[GAP:-GAP, GAP:-GAP] > 0
 
 
 def _lenses(found: np.ndarray, glasses: np.ndarray) -> np.ndarray:
@@ -217,6 +228,17 @@ def _bridge():
     xy = flat_face().xy
     ring = xy[[193, 168, 417, 465, 412, 399, 196, 3, 174, 188, 245]] * (1, 1)
     return cv2.dilate(fill_rings([ring], SIZE, SIZE), np.ones((5, 3), np.uint8)) > 0.5
+
+
+@cache
+def _eye_areas():
+    """Return eyes, brows, what lies between them, and the bridge of the nose."""
+    xy, out = flat_face().xy, _bridge().astype(np.uint8)
+    for rings in ((topology.RIGHT_EYE, topology.RIGHT_BROW), (topology.LEFT_EYE,
+                                                              topology.LEFT_BROW)):
+        hull = cv2.convexHull(np.rint(xy[np.concatenate(rings)]).astype(np.int32))
+        cv2.fillConvexPoly(out, hull, 1)
+    return cv2.dilate(out, np.ones((5, 5), np.uint8)) > 0
 
 
 @cache

@@ -21,7 +21,7 @@ from .mesh.clip_shape import FRAMES, without_expression
 from .mesh.head_bend import HeadBend, toward_sources
 from .mesh.mesh_tracking import Tracks, follow, follow_gaze, load_tracks
 from .mesh.proportions import in_head, of_head
-from .mesh.render import keep_in_front, render_swap
+from .mesh.render import render_swap
 from .mesh.triangulate import fit_face
 from .result import SwapResult
 from .source import SourceFace
@@ -167,7 +167,7 @@ class UvSwapper(Swapper):
 
     camera: (4, 4) camera-to-world of the frame, where the caller does not know it (video). shape:
     toward the source's proportions, the same for all frames; None = the target's own. faces: the
-    file of a video's faces; hidden: what stands before this frame's, None = look.
+    file of a video's faces; hidden: what stands before this frame's.
     """
 
     fitted: Fitted
@@ -200,9 +200,8 @@ class UvSwapper(Swapper):
                            "use --backend mesh")
         if self.camera is not None:  # only where it stands; the picture's size is the caller's
             camera = replace(camera, c2w=self.camera)
-        result = render_swap(image, camera, self.fitted.mesh, self.fitted.texture, self.shape,
-                             self.fitted.light)
-        return keep_in_front(result, image, camera, self.fitted.mesh.vertices, self.hidden)
+        return render_swap(image, camera, self.fitted.mesh, self.fitted.texture, self.shape,
+                           self.fitted.light, before=self.hidden)
 
 
 class UvMethod(SwapMethod):

@@ -55,11 +55,11 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
               hidden: Hidden | None = None) -> SwapResult:
     """Put the source's face onto one face of a picture.
 
-    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks, at any roll. amount: share of the way
-    that the face's proportions go toward the source's, in [0, 1]; the picture bends along. motion:
-    (468, 3) pixels, that motion where it is known already (a video's is the same in all frames).
-    hidden: what stands before the face, where that is known.
-    IdfError for another kind of array.
+    image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks, at any roll. amount: share
+    of the way that the face's proportions go toward the source's, in [0, 1]; the picture bends
+    along. motion: (468, 3) pixels, that motion where it is known already (a video's is the same in
+    all frames). hidden: what stands before the face, where that is known. IdfError for another
+    kind of array.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise IdfError("A face is swapped in an RGB or RGBA picture",

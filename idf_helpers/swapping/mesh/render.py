@@ -20,7 +20,7 @@ from ...face.landmarks import FaceLandmarks
 from ...face.mesh import FaceMesh, eye_caps, with_eyes
 from ...face.raster import rasterize
 from ...kernels.compile import exact_kernel
-from ..in_front import Hidden, kept, look, placed
+from ..in_front import Hidden, placed
 from ..result import SwapResult
 from .bake import FaceTexture
 from .head_bend import HeadBend
@@ -38,13 +38,12 @@ LIPS = 0.1
 # Deviation of a frame's overall brightness from the mean, per channel, that is not followed; what
 # exceeds it is (cameras that set their own exposure).
 EXPOSURE = 0.08
-MAX_YAW = 55.0  # degrees of turn up to which things in front of the face can be told from it
 MIN_SHARE = 0.01  # of the frontal face's area that must show for a frame to count as swapped
 
 
 def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
-                shape: HeadBend | None = None, light: float = 0.0, occluder: float = OCCLUDER
-                ) -> SwapResult:
+                shape: HeadBend | None = None, light: float = 0.0, occluder: float = OCCLUDER,
+                before: Hidden | None = None) -> SwapResult:
     """Paint the texture into one view.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8, seen by `camera`. Alpha is kept, and every pixel
@@ -53,6 +52,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     it alpha bends as well.
     light: share of the frame's own smooth light and shade that is followed, in [0, 1]; 0 keeps the
     texture's everywhere, which is what makes views agree. occluder: see OCCLUDER.
+    before: what stands before the face in this frame, where that is known.
     Status "no_face" with the input unchanged where the face is turned away or outside the picture.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
@@ -62,7 +62,7 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
                          f"{camera.width}x{camera.height}")
     if shape is not None:
         bent, moved, changed = shape.of_view(image, camera, mesh)
-        result = render_swap(bent, camera, moved, texture, None, light, occluder)
+        result = render_swap(bent, camera, moved, texture, None, light, occluder, before)
         if result.status != "swapped":
             return SwapResult.unchanged(image, result.status, result.reason)
         # What was only bent is changed too: the mask has the least weight there that it can.
@@ -88,6 +88,8 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     lips = fill_rings([xy[topology.OUTER_LIPS]], *alpha.shape, lo)
     lips = cv2.dilate(lips, np.ones((2 * round(LIPS * pixels) + 1,) * 2)) > 0
     hidden, gain = _compare(old, alpha, skin, occluder, lips)
+    if before is not None and before.kinds:
+        hidden = np.maximum(hidden, _before(before, xy[:n], z[:n], camera, box))
     if light > 0:
         gain = _follow_light(old, alpha * (1 - hidden), skin, gain, pixels, light)
     alpha, color = alpha * (1 - hidden), np.minimum(color * gain, 255)
@@ -104,27 +106,15 @@ def render_swap(image, camera, mesh: FaceMesh, texture: FaceTexture,
     out[box][..., :3] = np.clip(new, 0, 255).astype(np.uint8)
     own, whole = (float(shown[..., k].sum()) for k in (0, 1))
     return SwapResult(out, mask, "swapped", guessed=1 - own / max(whole, 1e-9),
-                      in_front=tuple(str(k) for k in texture.in_front))
+                      in_front=tuple(dict.fromkeys((*(before.kinds if before else ()),
+                                                    *(str(k) for k in texture.in_front)))))
 
 
-def keep_in_front(result: SwapResult, image, camera, vertices, hidden: Hidden | None = None
-                  ) -> SwapResult:
-    """Return the result of `render_swap` with what stands before the face as `image` has it.
-
-    vertices: (468, 3) of the mesh, world. hidden: what that is, where it is known; None = look for
-    it, up to MAX_YAW degrees of turn.
-    """
-    if result.status != "swapped":
-        return result
-    xy, z = camera.project(vertices)
+def _before(hidden: Hidden, xy, z, camera, box) -> np.ndarray:
+    """(h, w) float32 in [0, 1]: what stands before the face, in the box of the view."""
     scale = 0.5 * (camera.fx + camera.fy) / np.median(z)
-    face = FaceLandmarks(np.column_stack([xy, (z - np.median(z)) * scale]).astype(np.float32),
-                         1.0, 1.0)
-    if hidden is None:
-        if abs(face.yaw) > MAX_YAW:
-            return result
-        hidden = look(image, face)
-    return kept(result, placed(hidden, face, *image.shape[:2]), image)
+    points = np.column_stack([xy, (z - np.median(z)) * scale]).astype(np.float32)
+    return placed(hidden, FaceLandmarks(points, 1.0, 1.0), camera.height, camera.width).mask[box]
 
 
 def _paint(mesh, caps, texture, xy, z, facing, lo, hi):

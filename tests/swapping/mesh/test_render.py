@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from idf_helpers.face import topology
+from idf_helpers.face.flat import SIZE as FLAT
+from idf_helpers.face.flat import flat_face
 from idf_helpers.face.mesh import eye_caps
 from idf_helpers.face.raster import rasterize
 from idf_helpers.swapping import metrics
+from idf_helpers.swapping.in_front import Hidden
 from idf_helpers.swapping.mesh.bake import FaceTexture, bake, evened
 from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.mesh.source_visibility import Layer
@@ -203,6 +206,23 @@ def test_what_lies_before_the_face_stays(mesh, texture):
                                   image[y - 5:y + 6, x - 5:x + 6])
     free = render_swap(image, cam, mesh, texture, occluder=9.0)
     assert free.mask[y, x] > 0.9
+
+
+@pytest.mark.parametrize("yaw", [0, 35])
+def test_what_is_known_to_stand_before_the_face_stays(mesh, texture, yaw):
+    cam = camera(yaw)
+    image = render(mesh, TARGET, cam)
+    flat = np.zeros((FLAT, FLAT), bool)
+    u, v = flat_face().xy[topology.NOSE_TIP].astype(int)
+    flat[v - 8:v + 9, u - 8:u + 9] = True
+    free = render_swap(image, cam, mesh, texture)
+    result = render_swap(image, cam, mesh, texture, before=Hidden(flat, ("object",)))
+    x, y = cam.project(mesh.vertices)[0][topology.NOSE_TIP].astype(int)
+    assert free.mask[y, x] > 0.9 and result.mask[y, x] == 0
+    np.testing.assert_array_equal(result.image[y, x], image[y, x])
+    assert result.in_front == ("object",) and free.in_front == ()
+    away = free.mask - result.mask
+    assert away.min() > -1e-6 and 0.01 < (away > 0.5).sum() / (free.mask > 0.5).sum() < 0.1
 
 
 def test_a_darker_exposure_is_followed(mesh, texture):
