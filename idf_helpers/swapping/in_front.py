@@ -21,6 +21,7 @@ from .result import SwapResult
 # must be for the thing to count: glasses, a mask, hair, an object. Portraits without anything in
 # front of the face set these (`benchmarks/occluders.py --bare`).
 LIKELY, SUREST = 0.5, (0.92, 0.9, 0.9, 0.96)
+MAYBE = 0.3  # the same where other frames of a video are sure
 CORE = 6  # pixels of a thing that must be that sure
 PALE = 0.25  # the same for what is thin: glasses on the bridge of the nose
 # Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
@@ -42,11 +43,13 @@ NEAR = 0.12  # of the face's height: how far around it the face keeps the target
 class Hidden:
     """What of the flat face (`idf_helpers.face.flat`) is hidden.
 
-    flat: (SIZE, SIZE) bool. kinds: by what, of `KINDS`, largest first; () where nothing is.
+    flat: (SIZE, SIZE) bool. kinds: by what, of `KINDS`, largest first; () where nothing is. maybe:
+    (SIZE, SIZE) bool, with what is not sure enough to count in a single picture; None = `flat`.
     """
 
     flat: np.ndarray
     kinds: tuple[str, ...]
+    maybe: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +120,9 @@ def in_front(image: np.ndarray, face: FaceLandmarks, origin=(0, 0)) -> Occlusion
 
 def look(image: np.ndarray, face: FaceLandmarks) -> Hidden:
     """Find the same on the flat face."""
-    return _whole(*hidden_classes(np.ascontiguousarray(image[..., :3]), face))
+    likely = hidden_classes(np.ascontiguousarray(image[..., :3]), face)
+    sure, maybe = _whole(*likely), _whole(*likely, MAYBE, (MAYBE,) * 4)
+    return replace(sure, maybe=maybe.flat | sure.flat)
 
 
 def placed(hidden: Hidden, face: FaceLandmarks, height: int, width: int) -> Occlusion:
@@ -137,13 +142,14 @@ def placed(hidden: Hidden, face: FaceLandmarks, height: int, width: int) -> Occl
     return Occlusion(mask, hidden.kinds, hidden.flat)
 
 
-def _whole(likely: np.ndarray, seen: np.ndarray) -> Hidden:
-    """Return whole things, without what cannot be one."""
+def _whole(likely: np.ndarray, seen: np.ndarray, least: float = LIKELY,
+           surest: Sequence[float] = SUREST) -> Hidden:
+    """Return whole things, without what cannot be one. least, surest: see LIKELY."""
     visible = seen > 0.1
     hidden = (1 - likely[0]) * visible
-    found = hidden > LIKELY
+    found = hidden > least
     kind = np.where(found, likely[1:].argmax(0) + 1, 0)
-    sure = [(kind == k + 1) & (hidden > least) for k, least in enumerate(SUREST)]
+    sure = [(kind == k + 1) & (hidden > core) for k, core in enumerate(surest)]
     glasses, mask, hair, thing = (kind == k for k in range(1, len(CLASSES)))
     # They rest on the nose and reach beyond lids and brows; else it is a dark eye.
     if (_bridge() & (hidden > PALE)).sum() < ON_BRIDGE or (glasses & ~_eye_areas()).sum() < BEYOND:

@@ -25,10 +25,12 @@ def steady(*frames, times=None, seen=None):
 
 
 def test_packing():
-    hidden = Hidden(np.random.default_rng(0).random((SIZE, SIZE)) > 0.5, (KINDS[3], KINDS[0]))
+    noise = np.random.default_rng(0).random((SIZE, SIZE))
+    hidden = Hidden(noise > 0.5, (KINDS[3], KINDS[0]), noise > 0.2)
     row = packed(hidden)
     assert row.shape == (BYTES,) and row.dtype == np.uint8
     back = unpacked(row)
+    assert np.array_equal(back.maybe, hidden.maybe)
     assert np.array_equal(back.flat, hidden.flat) and set(back.kinds) == set(hidden.kinds)
     assert not packed(None).any() and unpacked(packed(None)).kinds == ()
 
@@ -42,6 +44,15 @@ def test_a_frame_that_misses_it_gets_it_from_its_neighbors():
 def test_what_one_frame_alone_shows_is_dropped():
     out = steady(None, None, None, square(40), None, None, None)
     assert not any(o.flat.any() or o.kinds for o in out)
+
+
+def test_what_some_frames_are_sure_of_counts_where_it_may_be():
+    thing = square(40)
+    unsure = Hidden(np.zeros((SIZE, SIZE), bool), (), thing.flat)
+    out = steady(*([thing, unsure, unsure] * 12))
+    assert all(np.array_equal(o.flat, thing.flat) and o.kinds == ("object",) for o in out)
+    rare = steady(*([unsure] * 20 + [thing] + [unsure] * 20))
+    assert not any(o.flat.any() for o in rare)
 
 
 def test_a_thing_that_moves_is_followed():
