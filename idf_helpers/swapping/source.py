@@ -16,6 +16,7 @@ from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smo
 from ..face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
 from ..face.raster import rasterize
 from ..face.shape_fit import FittedFace, fit_picture
+from .glasses import without_glasses
 from .hidden_skin import hair_on_forehead
 from .in_front import in_front
 from .mesh.even_light import even_light
@@ -162,8 +163,12 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
         part = cv2.resize(part, (int(w), int(h)), interpolation=cv2.INTER_AREA)
     part = np.ascontiguousarray(part)
     landmarks = face.in_part(low, ratio)
+    before = in_front(part, landmarks)
+    hidden = before.mask
+    if "glasses" in before.kinds:
+        part, hidden = without_glasses(part, landmarks, hidden)
     even = even_light(part, landmarks)  # the dark half of a face is not hair
-    skin = (1 - hair_on_forehead(even, landmarks)) * (1 - in_front(part, landmarks).mask)
+    skin = (1 - hair_on_forehead(even, landmarks)) * (1 - hidden)
     return SourceFace(part, landmarks, skin, _weight(even, landmarks, skin), name, even)
 
 

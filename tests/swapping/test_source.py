@@ -12,6 +12,7 @@ from idf_helpers.face import topology
 from idf_helpers.face.color import fill_rings
 from idf_helpers.face.shape_fit import fit_picture
 from idf_helpers.face.topology import LIP_LOWER, LIP_UPPER
+from idf_helpers.swapping.glasses import without_glasses
 from idf_helpers.swapping.hidden_skin import _FOREHEAD, hair_on_forehead, occluders
 from idf_helpers.swapping.mesh.proportions import at_rest
 from idf_helpers.swapping.source import (
@@ -259,3 +260,27 @@ def test_rest_takes_a_smile_off(sources):
     gap = [np.linalg.norm(p[LIP_UPPER, :2] - p[LIP_LOWER, :2]) for p in
            (moved.points, rest, face.rest)]
     assert abs(gap[1] - gap[2]) < 0.35 * abs(gap[0] - gap[2])
+
+
+def test_glasses_are_taken_off_and_the_eyes_stay(sources):
+    """Thin rims drawn onto a bare face: filled with skin nearly as it was."""
+    bare = sources["C"]
+    face, picture = bare.landmarks, bare.image.copy()
+    rims = np.zeros(picture.shape[:2], np.uint8)
+    for ring in (topology.LEFT_EYE, topology.RIGHT_EYE):
+        center = face.xy[ring].mean(0)
+        axes = np.array([0.13, 0.10]) * face.size
+        cv2.ellipse(rims, tuple(map(int, center)), tuple(map(int, axes)), 0, 0, 360, 1,
+                    max(2, round(0.012 * face.size)))
+    picture[rims > 0] = 25
+    out, left = without_glasses(picture, face, rims.astype(np.float32))
+    drawn = rims > 0
+    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)],
+                       *rims.shape) > 0
+    skin = drawn & ~cv2.dilate(brows.astype(np.uint8), np.ones((9, 9))).astype(bool)
+    off = [np.abs(p.astype(int) - bare.image)[skin].mean() for p in (picture, out)]
+    assert off[1] < 0.2 * off[0]
+    eyes = fill_rings([face.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)],
+                      *rims.shape) > 0.5
+    assert np.array_equal(out[eyes & ~drawn], picture[eyes & ~drawn])
+    assert left.mean() < 0.1 * drawn.mean() + 1e-3

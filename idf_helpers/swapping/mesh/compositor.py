@@ -32,7 +32,7 @@ GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th per
 STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
 LIPS = 0.3  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
-SHADE = 1.0  # share of the way from adding to multiplying for what is darker than skin
+HAIR = 0.7  # lightness over the skin's below which a pixel turns from shaded skin into hair
 BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
@@ -100,8 +100,8 @@ def compose(pair: Aligned) -> np.ndarray:
 def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     """Light and color. With fields S, T of both skins, d = source - S, g a bounded contrast:
 
-        L = LIGHT T + (1 - LIGHT)(S - mean_s + mean_t) + g d        (skin)
-        L = that times source / S, SHADE of the way                 (hair, folds)
+        base = LIGHT T + (1 - LIGHT)(S - mean_s + mean_t)
+        L = base + g d (skin), base source / S (hair)
         ab = T_ab L / T_L + c (source_ab - S_ab source_L / S_L),  c <= 1
     """
     size, w, t = pair.size, pair.source, pair.target
@@ -127,7 +127,7 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     # Darker than skin: adding alone grays black hair on a lighter skin, multiplying alone makes
     # it black on a darker one.
     rel = np.clip(w[..., 0] / np.maximum(S[..., 0], 1), 0, 1)
-    dark = SHADE * smoothstep((0.9 - rel) / 0.4)
+    dark = smoothstep((HAIR - rel) / 0.35)
     L = base + d
     L = np.where(d < 0, L + dark * (np.minimum(base * rel, np.maximum(w[..., 0], L)) - L), L)
     L = np.clip(L, 0, 100)
