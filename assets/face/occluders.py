@@ -367,7 +367,8 @@ def draw_thing(image, face, rng):
 
 def _hair_color(rng):
     base = np.array([(20, 15, 12), (40, 28, 20), (70, 45, 25), (110, 75, 45), (200, 165, 100),
-                     (150, 60, 30), (190, 188, 185), (225, 205, 165)][rng.integers(8)], np.float64)
+                     (150, 60, 30), (190, 188, 185), (225, 205, 165), (190, 110, 60)][
+                         rng.integers(9)], np.float64)
     return np.clip(base * rng.uniform(0.7, 1.25) + rng.normal(0, 5, 3), 4, 245)
 
 
@@ -407,8 +408,9 @@ def draw_fringe(image, face, rng):
     depth = rng.uniform(0.1, 0.42)
     lean, part = rng.normal(0, 0.12), rng.uniform(-0.6, 0.6)
     gap = rng.uniform(0, 0.25) if rng.random() < 0.4 else 0
-    for _ in range(int(rng.integers(60, 320))):
-        x = rng.uniform(-0.55, 0.55)
+    full = rng.random() < 0.4  # so thick that no skin shows through
+    for _ in range(int(rng.integers(250, 600) if full else rng.integers(60, 320))):
+        x = rng.uniform(-0.62, 0.62) if full else rng.uniform(-0.55, 0.55)
         if abs(x - part) < gap:
             continue
         start = face.at(topology.FOREHEAD, x, -0.16)

@@ -111,17 +111,18 @@ def test_moles_are_not_in_front(faces):
 # ------------------------------------------------------------------------------ things in front
 
 @pytest.mark.parametrize("name", ["B", "C"])
-@pytest.mark.parametrize("color", [(10, 10, 12), (120, 130, 150)])
+@pytest.mark.parametrize("color", [(10, 10, 12), (60, 40, 25), (120, 130, 150)])
 def test_sunglasses_stay_whole(faces, other, name, color):
     image, face = faces[name]
     worn, where = ellipses(image, face.xy, color)
     before = in_front(worn, face)
     assert before.kinds[0] == "sunglasses"
-    assert before.mask[where].mean() > 0.99
+    least = 0.93 if (name, color[0]) == ("B", 60) else 0.99  # nearly this skin's own color
+    assert before.mask[where].mean() > least
     swapped = swap_mesh(worn, face, other)
     assert swapped.in_front == before.kinds
     away = np.abs(swapped.image.astype(int) - worn).max(-1)
-    assert (away[where] <= 3).mean() > 0.99
+    assert (away[where] <= 3).mean() > least
     cheek = tuple(face.xy[205].astype(int)[::-1])
     assert swapped.mask[cheek] > 0.9  # and the rest is swapped
 
