@@ -42,6 +42,10 @@ MAX_ROLL = 75.0  # degrees that a mesh may be rolled in the picture in which its
 # 0.99), the detector does not: it gives them 0.84 and more, and what is seen from behind at most
 # 0.74. So where it is sure, that is added to the log odds of a face, in full from the second.
 DETECTOR_SURE, DETECTOR_SAYS = (0.80, 0.85), 3.0
+# What the detector is less sure of is looked at more closely, and must then be this probable. A
+# face may be doubted for being small; then it has 0.81 and more, an ear or a curl at most 0.69, and
+# the mesh model cannot tell those.
+DOUBTED, CONFIRMED = 0.82, 0.78
 # Log odds of a face in the first square below which there is no second look: of 242 faces the least
 # had -6.5, of what is none three quarters have less.
 HOPELESS = -8.0
@@ -170,9 +174,10 @@ class LandmarkDetector:
         image: (H, W, 3) RGB or (H, W, 4) RGBA uint8; RGBA is laid over mid-gray.
         threshold: least detector score, in (0, 1). presence: a face counts only above this, in
         (0, 1). max_faces: at least 1; the rest is left out.
-        zoom: where no face is found (the detector misses those below about 1/8 of the longer side
-        of the picture), look again through windows of 1/2, then 1/4 of it, and from all four sides
-        in any case; for photos, not frames (up to 60 times the work where there is no face at all).
+        zoom: where no face is found, or all are small (the detector misses those below about 1/8 of
+        the longer side of the picture), look again through windows of 1/2, then 1/4 of it, and
+        until there is one from all four sides; for photos, not frames (up to 240 times the work
+        where there is no face at all).
         Faces at any roll are found. Returns [] where there is no face. Raises IdfError for another
         kind of array.
         """
@@ -182,21 +187,27 @@ class LandmarkDetector:
             for level in (1, 2, 4) if zoom else (1,):
                 tried: list[tuple[int, np.ndarray, bool]] = []  # (turns, box, whether it is a face)
                 for turns, score, keypoints, box in self._found(rgb, level, threshold, max_faces,
-                                                                zoom):
+                                                                zoom and not faces):
                     if len(faces) == max_faces:
                         break
                     if any(_inside(box, face) for face in faces) \
-                            or any(turns != t and (ok or turns) and _iou(box, b) > 0.3
+                            or any(turns != t and (ok or turns) and _overlap(box, b) > 0.4
                                    for t, b, ok in tried):  # seen from another side already
+                        continue
+                    if score < DOUBTED:
+                        score, keypoints, box = self._closer(rgb, turns, score, keypoints, box)
+                    if score < CONFIRMED:
+                        tried.append((turns, box, False))
                         continue
                     face = self._mesh(rgb, keypoints, box, score)
                     good = face.presence > presence
                     if good and abs((face.roll - 90 * turns + 180) % 360 - 180) > MAX_ROLL:
                         continue  # another side is the right one
                     tried.append((turns, box, good))
-                    if good and not any(_same_face(face, f) for f in faces):
+                    if good and not any(_same_face(face, f) or _crossed(face, f) for f in faces):
                         faces.append(face)
-                if faces:
+                # What is large enough to be found at this level has been found.
+                if max((f.size for f in faces), default=0) >= max(rgb.shape[:2]) / (4 * level):
                     break
         return faces
 
@@ -214,6 +225,14 @@ class LandmarkDetector:
                                             for c in found[:max_faces]):
             found += look(1) + look(2) + look(3)
         return sorted(found, key=lambda c: -c[1] + TURNED_MORE * (c[0] > 0))
+
+    def _closer(self, rgb, turns: int, score: float, keypoints, box):
+        """Return a candidate as the detector sees it in a window twice its size; with score 0 where
+        it sees nothing there."""
+        side = 2 * float(max(box[2:]))
+        window = (box[0] - side / 2, box[1] - side / 2, side)
+        same = [c for c in self._candidates(rgb, window, turns, 0.1) if _iou(c[2], box) > 0.3]
+        return same[0] if same else (0.0, keypoints, box)
 
     # ------------------------------------------------------------------------------ models
 
@@ -426,6 +445,19 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
     high = np.minimum(a[:2] + a[2:] / 2, b[:2] + b[2:] / 2)
     inter = float(np.prod(np.maximum(high - low, 0)))
     return inter / (float(a[2] * a[3] + b[2] * b[3]) - inter + 1e-12)
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection of two boxes (cx, cy, w, h) over the smaller one."""
+    low = np.maximum(a[:2] - a[2:] / 2, b[:2] - b[2:] / 2)
+    high = np.minimum(a[:2] + a[2:] / 2, b[:2] + b[2:] / 2)
+    return float(np.prod(np.maximum(high - low, 0)) / (min(a[2] * a[3], b[2] * b[3]) + 1e-12))
+
+
+def _crossed(a: FaceLandmarks, b: FaceLandmarks) -> bool:
+    """Whether two faces lie over each other the one upright, the other on its side or head."""
+    boxes = [np.concatenate([(f.box[:2] + f.box[2:]) / 2, f.box[2:] - f.box[:2]]) for f in (a, b)]
+    return abs((a.roll - b.roll + 180) % 360 - 180) > MAX_ROLL and _overlap(*boxes) > 0.2
 
 
 def _stands(keypoints: np.ndarray) -> bool:
