@@ -25,14 +25,17 @@ MAYBE = 0.3  # the same where other frames of a video are sure
 CORE = 6  # pixels of a thing that must be that sure
 PALE = 0.25  # the same for what is thin: glasses on the bridge of the nose
 # Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
-# glasses on the bridge of the nose, and beyond lids, brows and bridge.
-SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE, BEYOND = 12, 30, 60, 14, 40
+# glasses on the bridge of the nose, and beyond lids, brows and bridge (so wide that a bridge too
+# thin to be seen is not missed).
+SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE, BEYOND, WIDE = 12, 30, 60, 14, 40, 250
 MOUTH_HIDDEN = 0.5  # share of the lips that a face mask hides
 GAP = 25  # flat pixels that are closed in a face mask
 RIM = 1  # flat pixels by which a thing is widened, so that its own rim stays with it
 SOFT = 0.7  # flat pixels, softness of its border
 TOLD = 0.004  # share of the face that must be hidden by a kind for it to be told
 EYE_HIDDEN = 0.6  # share of an eye's opening that glasses must hide to be sunglasses
+# Or the share of a lens that does not look like skin, of one of at least so many flat pixels.
+TINTED, LENS = 0.62, 300
 WORDS = {"sunglasses": "sunglasses, which hide the eyes", "glasses": "glasses",
          "face mask": "a face mask", "hair": "hair", "object": "a hand or a thing"}
 KINDS = tuple(WORDS)
@@ -152,7 +155,8 @@ def _whole(likely: np.ndarray, seen: np.ndarray, least: float = LIKELY,
     sure = [(kind == k + 1) & (hidden > core) for k, core in enumerate(surest)]
     glasses, mask, hair, thing = (kind == k for k in range(1, len(CLASSES)))
     # They rest on the nose and reach beyond lids and brows; else it is a dark eye.
-    if (_bridge() & (hidden > PALE)).sum() < ON_BRIDGE or (glasses & ~_eye_areas()).sum() < BEYOND:
+    beyond = (glasses & ~_eye_areas()).sum()
+    if (_bridge() & (hidden > PALE)).sum() < ON_BRIDGE and beyond < WIDE or beyond < BEYOND:
         glasses = np.zeros_like(glasses)
     glasses = _parts(glasses, SMALLEST) if sure[0].sum() > CORE else np.zeros_like(glasses)
     lenses = _lenses(found, glasses)
@@ -197,15 +201,19 @@ def _cloth(mask: np.ndarray) -> np.ndarray:
 
 
 def _lenses(found: np.ndarray, glasses: np.ndarray) -> np.ndarray:
-    """(SIZE, SIZE) bool: dark lenses, each filled to its convex outline so that what they reflect
-    stays too; nothing where an eye shows."""
+    """(SIZE, SIZE) bool: dark and tinted lenses, each filled to its convex outline so that what
+    they reflect, or let through, stays too; nothing behind clear ones."""
     out = np.zeros(found.shape, np.uint8)
     for eye, around in zip(_eyes(), _eye_surroundings(), strict=True):
-        if found[eye].mean() < EYE_HIDDEN or glasses[eye].mean() < 0.5 * EYE_HIDDEN:
-            continue
         points = np.argwhere(glasses & around)[:, ::-1]
-        if len(points) >= 3:
-            cv2.fillConvexPoly(out, cv2.convexHull(points.astype(np.int32)), 1)
+        if len(points) < 3:
+            continue
+        lens = np.zeros(found.shape, np.uint8)
+        cv2.fillConvexPoly(lens, cv2.convexHull(points.astype(np.int32)), 1)
+        dark = found[eye].mean() > EYE_HIDDEN and glasses[eye].mean() > 0.5 * EYE_HIDDEN
+        tinted = len(points) > TINTED * lens.sum() and lens.sum() > LENS
+        if dark or tinted:
+            out |= lens
     return out > 0
 
 
