@@ -76,13 +76,17 @@ class SwapJob:
                 "source_sha256": self.inputs["source_sha256"]}
 
     def notes(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
-        """Return the note of the method, which sources went to no face, and what stands before
-        the faces."""
+        """Return the note of the method, which sources went to no face, how much of the faces is
+        guessed, and what stands before them."""
         notes, count = [swapper.note] if swapper.note else [], len(self.sources)
         if count > 1 and swapper.merges:
             notes.append(f"{count} photos merged into one texture")
         elif count > 1 and (left := unmatched(rows, count)):
             notes.append("no face was found for source " + ", ".join(map(str, left)))
+        if guesses := [row["guessed"] for row in rows if "guessed" in row]:
+            share = 100 * sum(guesses) / len(guesses)
+            notes.append(f"{share:.0f} % of the face is guessed: not shown by the "
+                         f"photo{'s' if count > 1 else ''}, but from its other side or the target's")
         swapped = [row.get("in_front", ()) for row in rows if row["status"] == "swapped"]
         if before := describe(swapped):
             notes.append(before)

@@ -41,6 +41,8 @@ def test_swapped_frames_change_only_the_face_keep_alpha_and_are_marked(swapped):
     report = read_json(after.root / "swap_report.json")
     rows = {r["name"]: r for r in report["frames"]}
     assert report["backend"] == "uv" and report["counts"] == {"swapped": NEAR, "no_face": BACK}
+    guesses = [r["guessed"] for r in report["frames"] if r["status"] == "swapped"]
+    assert f"{100 * np.mean(guesses):.0f} % of the face is guessed" in report["note"]
     for a, b in zip(before.frames, after.frames, strict=True):
         row = rows[a.name]
         if row["status"] == "no_face":

@@ -13,12 +13,15 @@ from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace
 from .chart_eyes import RINGS, Gaze, look, openness
 from .uv_atlas import Chart
-from .warp import FOLDS, FOLDS_MOST, expressions_apart, lips_without_teeth, tameness
+from .warp import FOLDS, expressions_apart, lips_without_teeth, tameness
 
 # Lightness over that of the skin further within: from, fully from, fully to and to where a rim is
 # still taken for skin in shade or light; the same over a beard's.
 SHADES, BEARD_SHADES = (0.5, 0.68, 1.25, 1.45), (0.3, 0.5, 1.8, 2.4)
 BEARD = 0.25  # share of the surroundings of the mouth that is dark where there is a beard
+# Share of a source's trust that folds of another expression take: more than in a single picture,
+# since from the side they are seen as what they are not.
+FOLDS_TURNED = 0.9
 PER_PHOTO = 5  # values of a vertex in a photo: x, y, depth, facing, difference of expression
 
 
@@ -87,7 +90,7 @@ def photo_layer(mesh, chart: Chart, source, mirrored: bool, hidden, number: int 
     trust, enlarged = tameness(at, chart.covered, face)
     folds = smoothstep((apart - FOLDS[0]) / (FOLDS[1] - FOLDS[0]))
     lips = blur(fill_rings([uv[topology.OUTER_LIPS]], h, w), 0.015 * face)
-    trust = np.minimum(trust, 1 - FOLDS_MOST * folds * (1 - np.clip(1.5 * lips, 0, 1)))
+    trust = np.minimum(trust, 1 - FOLDS_TURNED * folds * (1 - np.clip(1.5 * lips, 0, 1)))
     opened = np.zeros(2)
     if gaze is not None and level.iris is not None:
         iris = np.roll(level.iris, 5, axis=0) if mirrored else level.iris
