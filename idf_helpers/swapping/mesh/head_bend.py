@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -31,20 +32,28 @@ from .uv_atlas import head_axes
 # middle between the ears.
 PORTRAIT = 10.0  # how far from the camera a portrait is taken, about 1.4 m
 HEAD_CENTER, HEAD_RADII = np.array([0.0, 0.1, 0.0]), np.array([0.56, 0.85, 0.68])
-REACH, FADE = 1.6, 0.5  # from the middle of the face to where nothing moves, over which that ends
-BACK = (-0.55, -0.05)  # where motion begins toward the front, and from where on it is whole
+REACH, FADE = 1.2, 0.5  # from the middle of the face to where nothing moves, over which that ends
+BACK = (-0.1, 0.25)  # where motion begins toward the front, and from where on it is whole
 AWAY = 0.45  # distance from the head, in its radii, at which motion of the background has ended
 BORDER = 0.12  # over which motion ends at the picture's border: beyond is nothing to fetch
 CONTROLS, ANCHORS = 90, 36  # points of the mesh that carry the field; at rest around the head
 SMOOTHING = 0.3  # of the radial basis functions, per cent of the width
 # Degrees between the face's front and the camera beyond which a view bends less, and not at all:
-# from behind no face is swapped, and its frames stay as they are.
-TURNED = (100.0, 150.0)
+# from behind no face is swapped, and its frames stay as they are. Little of the motion is seen from
+# there anyway.
+TURNED = (125.0, 160.0)
 STEP = 1 / 32  # of the grid on which the motion in a picture is computed
 LEAST = 0.012  # pixels of motion that count; OpenCV fetches at multiples of 1/32
 
-_CLOSED = np.concatenate([topology.TRIANGLES, *(ring_strip(r) for r in (
-    topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH))])
+@cache
+def _closed() -> np.ndarray:
+    """The mesh without openings, wound alike throughout."""
+    own = {(int(t[k]), int(t[(k + 1) % 3])) for t in topology.TRIANGLES for k in range(3)}
+    strips = []
+    for ring in (topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH):
+        strip = ring_strip(ring)
+        strips.append(strip[:, ::-1] if (int(ring[0]), int(ring[1])) in own else strip)
+    return np.concatenate([topology.TRIANGLES, *strips])
 
 
 def fit_mesh(mesh: FaceMesh) -> tuple[FittedFace, np.ndarray]:
@@ -118,7 +127,7 @@ class HeadBend:
         ball = _sphere(ANCHORS)
         around = middle + REACH * width * ball @ axes
         skull = HEAD_CENTER + HEAD_RADII * ball
-        behind = origin + width * skull[skull[:, 2] < BACK[0] + 0.1] @ axes
+        behind = origin + width * skull[skull[:, 2] < BACK[0] - 0.1] @ axes
         nodes = np.concatenate([v[chosen] + motion[chosen], around, behind])
         wanted = np.zeros((len(nodes) + 1, 3))
         wanted[:len(chosen)] = -motion[chosen]
@@ -188,7 +197,11 @@ class HeadBend:
         step = max(2.0, STEP * size)
         rows, columns = int(np.ceil(h / step)), int(np.ceil(w / step))
         cell = np.array([w / columns, h / rows])
-        shift, ids, _ = rasterize(_CLOSED, (after - low) / cell, z, before - after, rows, columns,
+        p = after[_closed()]
+        a, b = p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]
+        # What looks away from the camera lies behind the head: y points down.
+        seen = _closed()[a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] < 0]
+        shift, ids, _ = rasterize(seen, (after - low) / cell, z, before - after, rows, columns,
                                   perspective=True)
         x = (low[0] + cell[0] * (np.arange(columns) + 0.5) - camera.cx) / camera.fx
         y = (low[1] + cell[1] * (np.arange(rows) + 0.5) - camera.cy) / camera.fy
