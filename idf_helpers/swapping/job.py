@@ -85,8 +85,9 @@ class SwapJob:
             notes.append("no face was found for source " + ", ".join(map(str, left)))
         if guesses := [row["guessed"] for row in rows if "guessed" in row]:
             share = 100 * sum(guesses) / len(guesses)
-            notes.append(f"{share:.0f} % of the face is guessed: not shown by the "
-                         f"photo{'s' if count > 1 else ''}, but from its other side or the target's")
+            photo = "photos" if count > 1 else "photo"
+            notes.append(f"{share:.0f} % of the face is guessed: not shown by the {photo}, but "
+                         "from its other side or the target's")
         swapped = [row.get("in_front", ()) for row in rows if row["status"] == "swapped"]
         if before := describe(swapped):
             notes.append(before)

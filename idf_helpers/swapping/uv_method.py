@@ -208,7 +208,8 @@ class UvMethod(SwapMethod):
     """Several source photos are taken as of one person, and merged into the texture."""
 
     def prepare(self, frames, sources, folder, reporter, config) -> UvSwapper:
-        return _swapper(fitted_to_views(frames, folder, reporter, _baker(sources)), sources, config)
+        fitted = fitted_to_views(frames, folder, reporter, _baker(sources))
+        return _swapper(fitted, sources, config, frames if fitted.tracks is None else ())
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> UvSwapper:
         fitted = fitted_to_video(clip, folder, reporter, _baker(sources))
@@ -223,9 +224,10 @@ def _baker(sources: Sequence[SourceFace]) -> Painter:
         mesh, bake(mesh, frames, sources, shapes, irises=irises))
 
 
-def _swapper(fitted: Fitted, sources, config: SwapConfig) -> UvSwapper:
-    """With as much of the source's proportions as `config.shape` asks for."""
-    shape = toward_sources(fitted.mesh, sources, config.shape) if config.shape > 0 else None
+def _swapper(fitted: Fitted, sources, config: SwapConfig, frames=()) -> UvSwapper:
+    """With as much of the source's proportions as `config.shape` asks for. frames: of a head that
+    keeps still."""
+    shape = toward_sources(fitted.mesh, sources, config.shape, frames) if config.shape > 0 else None
     return UvSwapper(fitted, shape=shape)
 
 

@@ -2,9 +2,9 @@
 
 The face mesh knows where its own points go. Jaw, ears, hair and neck come along by a field of
 motion in space, the smoothest that agrees with the mesh, at rest at the back of the head and
-beyond its surroundings. A picture shows the field where the mesh, or an ellipsoid in place of the
-head around it, is seen through each pixel; so neighboring views bend alike, and views from behind
-not at all.
+beyond its surroundings. A picture shows the field where the mesh, or the rough shape of the head
+around it, is seen through each pixel; so neighboring views bend alike, and views from behind not at
+all.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from ...face.mesh import FaceMesh, ring_strip, vertex_normals
 from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace, fit_picture
 from ...kernels.compile import exact_kernel
+from .head_hull import CELL, CENTER, HIGH, LOW, RADII, UNITS, head_hull
 from .proportions import EXPRESSIVE, proportions
 from .uv_atlas import head_axes
 
 # Lengths are shares of the face's width, places in the head's axes (left, up, front) from the
 # middle between the ears.
 PORTRAIT = 10.0  # how far from the camera a portrait is taken, about 1.4 m
-HEAD_CENTER, HEAD_RADII = np.array([0.0, 0.1, 0.0]), np.array([0.56, 0.85, 0.68])
 REACH, FADE = 1.2, 0.5  # from the middle of the face to where nothing moves, over which that ends
 BACK = (-0.1, 0.25)  # where motion begins toward the front, and from where on it is whole
-AWAY = 0.45  # distance from the head, in its radii, at which motion of the background has ended
+AWAY = 0.3  # distance from the head at which motion of the background has ended
 BORDER = 0.12  # over which motion ends at the picture's border: beyond is nothing to fetch
 CONTROLS, ANCHORS = 90, 36  # points of the mesh that carry the field; at rest around the head
 SMOOTHING = 0.3  # of the radial basis functions, per cent of the width
 # Degrees between the face's front and the camera beyond which a view bends less, and not at all:
 # from behind no face is swapped, and its frames stay as they are. Little of the motion is seen from
 # there anyway.
-TURNED = (125.0, 160.0)
+TURNED = (140.0, 160.0)
 STEP = 1 / 32  # of the grid on which the motion in a picture is computed
 LEAST = 0.012  # pixels of motion that count; OpenCV fetches at multiples of 1/32
 
 @cache
 def _closed() -> np.ndarray:
-    """The mesh without openings, wound alike throughout."""
+    """Return the mesh without openings, wound alike throughout."""
     own = {(int(t[k]), int(t[(k + 1) % 3])) for t in topology.TRIANGLES for k in range(3)}
     strips = []
     for ring in (topology.LEFT_EYE, topology.RIGHT_EYE, topology.INNER_MOUTH):
@@ -77,11 +77,11 @@ def mesh_at_rest(mesh: FaceMesh) -> np.ndarray:
     return mesh.vertices - moved @ to_world.T
 
 
-def toward_sources(mesh: FaceMesh, sources: Sequence, amount: float = 1.0) -> HeadBend:
+def toward_sources(mesh: FaceMesh, sources: Sequence, amount: float = 1.0, frames=()) -> HeadBend:
     """Return how a head moves toward the proportions of a person.
 
     sources: `SourceFace`s of one person; photos taken from the side show less and count less.
-    amount: share of the way, in [0, 1].
+    amount: share of the way, in [0, 1]. frames: as for `HeadBend.of`.
     """
     trust = [np.cos(np.radians(min(abs(s.landmarks.yaw), 80.0))) ** 4 for s in sources]
     # A photo enlarges what is near its camera: the head is compared as one would show it.
@@ -92,7 +92,7 @@ def toward_sources(mesh: FaceMesh, sources: Sequence, amount: float = 1.0) -> He
     shown = (away - np.outer(ahead, front)) * nearer + np.outer(ahead, front)
     motion = proportions(shown, [s.rest for s in sources], amount, trust)
     across = motion - np.outer(motion @ front, front)
-    return HeadBend.of(mesh, motion + across * (1 / nearer - 1))
+    return HeadBend.of(mesh, motion + across * (1 / nearer - 1), frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +100,24 @@ class HeadBend:
     """How a head moves toward other proportions.
 
     motion: (468, 3) of the mesh's vertices, world units. nodes: (M, 3) and values: (M + 1, 3) of
-    the field that leads back (the last value is its constant). axes: (3, 3) rows are the head's
-    left, up and front; origin: (3,) middle between the ears; middle: (3,) of the face; width: of
-    the face.
+    the field that leads back (the last value is its constant). hull: see `head_hull`. axes: (3, 3)
+    rows are the head's left, up and front; origin: (3,) middle between the ears; middle: (3,) of
+    the face; width: of the face.
     """
 
     motion: np.ndarray
     nodes: np.ndarray
     values: np.ndarray
+    hull: np.ndarray
     axes: np.ndarray
     origin: np.ndarray
     middle: np.ndarray
     width: float
 
     @classmethod
-    def of(cls, mesh: FaceMesh, motion: np.ndarray) -> HeadBend:
-        """Return the bend of the head that a mesh is the face of. motion: (468, 3) world units."""
+    def of(cls, mesh: FaceMesh, motion: np.ndarray, frames=()) -> HeadBend:
+        """Return the bend of the head that a mesh is the face of. motion: (468, 3) world units.
+        frames: views of the head, of whose outlines its shape is made where it keeps still."""
         front, up, left = head_axes(mesh.vertices)
         axes = np.stack([left, up, front])
         v, width = mesh.vertices, mesh.width
@@ -126,7 +128,7 @@ class HeadBend:
         chosen = np.union1d(inner, topology.FACE_OVAL)
         ball = _sphere(ANCHORS)
         around = middle + REACH * width * ball @ axes
-        skull = HEAD_CENTER + HEAD_RADII * ball
+        skull = CENTER + RADII * ball
         behind = origin + width * skull[skull[:, 2] < BACK[0] - 0.1] @ axes
         nodes = np.concatenate([v[chosen] + motion[chosen], around, behind])
         wanted = np.zeros((len(nodes) + 1, 3))
@@ -138,7 +140,8 @@ class HeadBend:
         system[n, n] = 0
         values = np.linalg.solve(system, wanted)
         values[:n] /= unit
-        return cls(motion, nodes, values, axes, origin, middle, width)
+        hull = head_hull(frames, v, axes, origin, width)
+        return cls(motion, nodes, values, hull, axes, origin, middle, width)
 
     def amount(self, position) -> float:
         """Return the share of the bend in a view from a place in the world, in [0, 1]."""
@@ -208,7 +211,7 @@ class HeadBend:
         # The head's axes and lengths: the field is the same for all cameras there.
         turn = self.axes @ camera.w2c_cv[:3, :3].T  # camera's directions to the head's
         eye = self.axes @ (camera.position - self.origin) / self.width
-        _around(shift, ids, x, y, turn, eye, self._in_head(self.nodes),
+        _around(shift, ids, x, y, turn, eye, self.hull, self._in_head(self.nodes),
                 (self.values @ self.axes.T) / self.width, self._in_head(self.middle[None])[0],
                 np.array([camera.fx, camera.fy]), self.width, amount)
         border = np.minimum(
@@ -257,7 +260,7 @@ def _fetch(image, shift, corner) -> np.ndarray:
 
 
 @exact_kernel
-def _around(shift, ids, x, y, turn, eye, nodes, values, middle, focal, width, amount):
+def _around(shift, ids, x, y, turn, eye, hull, nodes, values, middle, focal, width, amount):
     """Fill in the shift where the mesh does not cover a cell (ids < 0). Lengths in widths."""
     d, p, e = np.empty(3), np.empty(3), np.empty(3)
     count = len(nodes)
@@ -265,24 +268,22 @@ def _around(shift, ids, x, y, turn, eye, nodes, values, middle, focal, width, am
         for j in range(ids.shape[1]):
             if ids[i, j] >= 0:
                 continue
-            a = b = c = 0.0
-            for k in range(3):  # the ray, in the space where the head is a unit ball
+            near, far, length = 0.0, np.inf, 0.0
+            for k in range(3):  # the ray, where it runs through the grid
                 d[k] = turn[k, 0] * x[j] + turn[k, 1] * y[i] + turn[k, 2]
-                o, r = (eye[k] - HEAD_CENTER[k]) / HEAD_RADII[k], d[k] / HEAD_RADII[k]
-                a, b, c = a + r * r, b + o * r, c + o * o
-            inside = b * b - a * (c - 1)
-            t = (-b - np.sqrt(max(inside, 0.0))) / a  # the ball, or where the ray is nearest to it
-            if t <= 0:
+                length += d[k] * d[k]
+                a, b = (LOW[k] - eye[k]) / d[k], (HIGH[k] - CELL - eye[k]) / d[k]
+                near, far = max(near, min(a, b)), min(far, max(a, b))
+            if near >= far:
                 continue
-            miss = np.sqrt(max(c - b * b / a, 0.0)) - 1  # beside the ball, in radii
-            far = 0.0
+            t, gap = _nearest(hull, eye, d, near, far, np.sqrt(length))
+            away = 0.0
             for k in range(3):
                 p[k] = eye[k] + t * d[k]
-                far += (p[k] - middle[k]) ** 2
+                away += (p[k] - middle[k]) ** 2
                 e[k] = values[count, k]
-            far = np.sqrt(far)
-            fade = _ramp((REACH - far) / FADE) * _ramp((p[2] - BACK[0]) / (BACK[1] - BACK[0])) \
-                * _ramp(1 - miss / AWAY) * amount
+            fade = _ramp((REACH - np.sqrt(away)) / FADE) \
+                * _ramp((p[2] - BACK[0]) / (BACK[1] - BACK[0])) * _ramp(1 - gap / AWAY) * amount
             if fade <= 0:
                 continue
             for n in range(count):
@@ -297,6 +298,43 @@ def _around(shift, ids, x, y, turn, eye, nodes, values, middle, focal, width, am
             if pz > 0:
                 shift[i, j, 0] = focal[0] * (px / pz - x[j])
                 shift[i, j, 1] = focal[1] * (py / pz - y[i])
+
+
+@exact_kernel
+def _nearest(hull, eye, d, near, far, length):
+    """Where a ray meets the hull, or passes it nearest, in multiples of d; and how far beside."""
+    t, best, at = near, np.inf, near
+    before, last = near, np.inf
+    for _ in range(200):
+        gap = _distance(hull, eye[0] + t * d[0], eye[1] + t * d[1], eye[2] + t * d[2])
+        if gap < best:
+            best, at = gap, t
+        if gap <= 0:
+            if last < np.inf:
+                at = before + (t - before) * last / (last - gap)
+            return at, 0.0
+        before, last = t, gap
+        t += max(0.8 * gap, 0.25 * CELL) / length
+        if t > far:
+            break
+    return at, best
+
+
+@exact_kernel
+def _distance(hull, x, y, z):
+    """Distance from the hull at a place inside the grid, linear between its points."""
+    u, v, w = (x - LOW[0]) / CELL, (y - LOW[1]) / CELL, (z - LOW[2]) / CELL
+    i = min(max(int(u), 0), hull.shape[0] - 2)
+    j = min(max(int(v), 0), hull.shape[1] - 2)
+    k = min(max(int(w), 0), hull.shape[2] - 2)
+    u, v, w = u - i, v - j, w - k
+    out = 0.0
+    for a in range(2):
+        for b in range(2):
+            for c in range(2):
+                out += (u if a else 1 - u) * (v if b else 1 - v) * (w if c else 1 - w) \
+                    * hull[i + a, j + b, k + c]
+    return out / UNITS
 
 
 @exact_kernel

@@ -12,9 +12,11 @@ from idf_helpers.face.mesh import FaceMesh, ring_strip, vertex_normals
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.mesh.bake import bake
 from idf_helpers.swapping.mesh.head_bend import TURNED, HeadBend, mesh_at_rest, toward_sources
+from idf_helpers.swapping.mesh.head_hull import CELL, LOW, UNITS, head_hull
 from idf_helpers.swapping.mesh.render import render_swap
 from tests.fixtures.face_rig import (
     SIZE,
+    RigFrame,
     camera,
     make_frames,
     make_source,
@@ -145,23 +147,24 @@ def test_nothing_folds_or_tears(mesh, yaw):
 def test_neighboring_views_bend_alike_and_those_from_behind_not_at_all(mesh):
     bend = HeadBend.of(mesh, long_nose(mesh) + wide_jaw(mesh))
     amounts = np.array([bend.amount(camera(yaw).position) for yaw in range(181)])
-    assert (amounts[:int(TURNED[0]) - 8] == 1).all() and (amounts[158:] == 0).all()
-    assert np.abs(np.diff(amounts)).max() < 0.04
+    # The rig's middle is not the world's: angles differ by a few degrees.
+    assert (amounts[:int(TURNED[0]) - 6] == 1).all()
+    assert (amounts[int(TURNED[1]) + 6:] == 0).all() and np.abs(np.diff(amounts)).max() < 0.09
     most = []
     for yaw in range(0, 181, 3):
         cam = camera(yaw)
         out, _, changed = bend.of_view(ramp(cam), cam, mesh)
         most.append(np.abs(out.astype(int) - ramp(cam)).max())
         assert changed.any() or not most[-1]
-    assert most[0] > 3 and max(most[54:]) == 0
+    assert most[0] > 3 and max(most[56:]) == 0
     assert np.abs(np.diff(most)).max() <= 3
 
 
 def test_one_place_of_the_head_goes_to_one_place(mesh):
     """Three views of the motion of a point beside the mesh agree on where it goes in space."""
     bend = HeadBend.of(mesh, wide_jaw(mesh))
-    x, y, z = mesh.vertices[topology.FACE_LEFT]
-    places = np.array([[x + 0.02, y + 0.1, z - 0.1], [x + 0.03, y + 0.02, z + 0.05]])
+    jaw = [397, 365]
+    places = mesh.vertices[jaw] + 0.03 * mesh.normals[jaw]
     for place in places:
         rows, rhs = [], []
         for yaw in (40, 60, 80):
@@ -182,6 +185,27 @@ def test_one_place_of_the_head_goes_to_one_place(mesh):
         motion = np.linalg.lstsq(A, b, rcond=None)[0]
         assert np.linalg.norm(motion) > 0.005 * mesh.width
         assert np.abs(A @ motion - b).max() < 0.25 * np.abs(b).max()
+
+
+def test_the_shape_of_a_head_is_carved_by_its_outlines(mesh):
+    axes, origin, width = np.eye(3)[[0, 2, 1]] * [[1], [1], [-1]], np.zeros(3), mesh.width
+    views = make_frames(mesh, TARGET, range(-180, 180, 30), (-20, 10, 40, 75))
+
+    def distances(frames, places):
+        hull = head_hull(frames, mesh.vertices, axes, origin, width)
+        k = np.rint((np.asarray(places) / width - LOW) / CELL).astype(int)
+        return hull[tuple(k.T)] / UNITS
+
+    # The rig's head is a ball of 0.62 around (0, 0.25, 0.05); here: left, up, front.
+    back, beside = [0, 0.05, -0.25 - 0.62], [0.62, 0.05, -0.25]
+    out = [np.add(back, (0, 0, -0.15)), np.add(beside, (0.15, 0, 0)), (0.3, 0.78, 0)]
+    within = [np.add(back, (0, 0, 0.15)), np.add(beside, (-0.15, 0, 0)), (0, 0.3, 0)]
+    assert np.abs(distances(views, [back, beside])).max() < 0.07
+    assert distances(views, out).min() > 0.08 and distances(views, within).max() < -0.08
+    opaque = [RigFrame(f.camera, f.image()[..., :3]) for f in views]
+    simple, none = (distances(f, out + within) for f in (opaque, ()))
+    np.testing.assert_array_equal(simple, none)  # nothing to carve by
+    assert none[2] < 0  # there an ordinary head still is, which this one is not
 
 
 def test_the_swap_on_the_bent_face_says_what_it_changed(mesh):
