@@ -62,7 +62,7 @@ def test_the_mouth_and_the_rest_stay(clip, swapped):
         turn = np.array([across, (-across[1], across[0])]) / np.linalg.norm(across)
         moved.append((q.xy - p.xy) @ turn.T / p.eye_distance)
         gaps.append([np.linalg.norm(f.xy[13] - f.xy[14]) for f in (p, q)])
-        gap = 0.36 * p.size  # so far the surroundings bend along
+        gap = 0.4 * p.size  # so far the surroundings bend along: hair above, too
         low, high = np.floor(p.box[:2] - gap).astype(int), np.ceil(p.box[2:] + gap).astype(int)
         low = np.maximum(low, 0)
         outside = np.ones(a.shape[:2], bool)
