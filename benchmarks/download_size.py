@@ -58,7 +58,7 @@ def main() -> int:
     rows = [(size_mb(url), name, version) for name, version, url in wheels
             if name.replace("_", "-") != "idf-helpers"]
     source = FACE_LANDMARKS.source
-    rows.append((source.size / 1e6, "(face models, out of)", source.requirement))
+    rows.append((source.size / 1e6, "(face models, out of)", source.sources[0].requirement))
     rows.sort(reverse=True)
     total = sum(row[0] for row in rows)
 

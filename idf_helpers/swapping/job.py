@@ -21,6 +21,8 @@ from .methods import choose_swapper
 from .source import SourceFace, load_source
 from .swapper import SwapMethod, Swapper
 
+PROFILE = 57.0  # degrees as `FaceLandmarks.yaw` gives them, from which a photo shows half a face
+
 
 @dataclass(frozen=True, eq=False)
 class SwapJob:
@@ -111,11 +113,21 @@ class SwapJob:
 
 def read_sources(source, face: int | None) -> tuple[list[bytes], tuple[SourceFace, ...]]:
     """Return the bytes of one photo or several (paths or bytes), and the face in each; face: which
-    one. IdfError as `load_source`."""
+    one. IdfError as `load_source`, and where no photo shows more than half of its face."""
     given = list(source) if isinstance(source, (list, tuple)) else [source]
     if not given:
         raise IdfError("No source photo is given", "an empty list", "give --source PHOTO")
-    return [photo_bytes(s) for s in given], tuple(load_source(s, face=face) for s in given)
+    faces = tuple(load_source(s, face=face) for s in given)
+    turned = min(abs(f.landmarks.yaw) for f in faces)
+    if turned > PROFILE:
+        one = len(faces) == 1
+        raise IdfError(
+            f"The source photo {faces[0].name} shows a face from the side" if one
+            else "All source photos show a face from the side",
+            f"turned by about {turned:.0f} degrees" + ("" if one else " and more"),
+            "use a photo of someone who looks at the camera, or is turned by at most "
+            f"{PROFILE:.0f} degrees")
+    return [photo_bytes(s) for s in given], faces
 
 
 def photo_bytes(source) -> bytes:
