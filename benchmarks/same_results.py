@@ -106,7 +106,7 @@ JOBS = {
                        " {samples}/source_photos/B_three_quarter.png --shape 0.5"
                        " --consent {consent}"),
     "swap_processes": Job(f"swap {{data}}/heads --backend uv --engine process {PHOTO}"),
-    "swap_picture": Job(f"swap {{samples}}/head_multiview/train/r_0.png --backend mesh {PHOTO}"),
+    "swap_picture": Job(f"swap {{samples}}/head_multiview/train/r_25.png --backend mesh {PHOTO}"),
     "swap_video_uv": Job(f"swap {{data}}/clip.mp4 --backend uv {PHOTO}"),
     "swap_video_mesh": Job(f"swap {{data}}/clip.mp4 --backend mesh {PHOTO}"),
     "swap_eval": Job("eval {runs}/swap_uv {runs}/swap_mesh", needs=("swap_uv", "swap_mesh"),

@@ -33,7 +33,7 @@ def test_what_a_target_is_taken_for(tmp_path):
 
 def test_a_picture_is_swapped(tmp_path):
     target = tmp_path / "target.png"
-    shutil.copy(samples.path("head_multiview") / "train/r_0.png", target)
+    shutil.copy(samples.path("head_multiview") / "train/r_25.png", target)
     made = make(samples.photo("B"), target, tmp_path / "out")
     assert made.kind == "picture" and made.metrics == {}
     path, = made.files.values()
