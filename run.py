@@ -8,7 +8,7 @@
     python run.py idf ...       any command of the library; `python run.py idf --help` lists them
 
 The first call makes the folder .venv beside this file, installs the packages into it and fetches
-the two small face models. Nothing else is touched but the caches of pip and of the models. Later
+the small face models. Nothing else is touched but the caches of pip and of the models. Later
 calls start at once. Delete .venv to begin afresh.
 
 Only the standard library is used here. The file parses on Python 3.6, so that its users are

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from .viewers import view
 
 _HOMES = {
-    ".swap_panel": ("SwapPanel", "source_picture"),
+    ".swap_panel": ("SwapPanel",),
+    ".swap_steps": ("bands_picture", "source_picture"),
     ".swap_compare": ("compare_swaps",),
     ".metrics_chart": ("yaw_chart",),
     ".video_panel": ("clip_sheet", "swap_clip"),

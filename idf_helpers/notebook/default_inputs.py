@@ -17,7 +17,7 @@ from ..swapping.dataset import swap_dataset
 
 
 def fetch_face_models() -> Path:
-    """Fetch the two small models that find faces (36 MB, once); return their folder."""
+    """Fetch the three small models that find faces (3.4 MB, once); return their folder."""
     return download.ensure(FACE_LANDMARKS)
 
 
@@ -26,7 +26,7 @@ def swapped_views(where="", runs="runs", photo: str = "C") -> Dataset:
 
     where: a bundled name, folder, .zip or https URL; "" = the newest finished swap under `runs`,
     or where there is none the bundled head with the bundled photo's face, swapped now (the face
-    models are fetched for that, 36 MB once).
+    models are fetched for that, 3.4 MB once).
     """
     if str(where).strip():
         return open_dataset(where, Path(runs) / "downloads")
@@ -43,7 +43,7 @@ def talking_frames(where="head_talking", runs="runs", photo: str = "",
     """Return the sequence to make an avatar of; if asked with a bundled face in every frame.
 
     where: a bundled name, folder, .zip or https URL. photo: a bundled source photo, or "" for the
-    sequence as it is (the face models are fetched for a swap, 36 MB once). frames: at most so many
+    sequence as it is (the face models are fetched for a swap, 3.4 MB once). frames: at most so many
     for training and a third of that for the test, evenly spread; None = all.
     """
     data = open_dataset(where, Path(runs) / "downloads")

@@ -5,27 +5,26 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-import cv2
 import ipywidgets as w
 import numpy as np
 
 from ..data import samples
+from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.inputs import open_dataset, open_photo
 from ..data.media import read_image, resize_area
 from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
 from ..exporting.gallery import swap_sheet
-from ..face.topology import TRIANGLES
 from ..runtime.files import read_json, stable_hash
 from ..swapping.config import SwapConfig
 from ..swapping.dataset import swap_dataset
 from ..swapping.methods import SWAPPERS
-from ..swapping.source import load_source
 from .before_after import BeforeAfter
 from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
 
 SLIDER_YAWS = tuple(range(-90, 91, 15))
+GLANCE_YAWS = (0, 45, -30, 75)  # two in a row: from the front, and turned
 
 
 class SwapPanel(Panel):
@@ -129,6 +128,20 @@ class SwapPanel(Panel):
         """Return views from profile to profile, before above after: (H, W, 3) uint8."""
         return swap_sheet(self.target, self.swapped, cell)
 
+    def glance(self, cell: int = 200) -> np.ndarray:
+        """Return the photo, and a few views before and after the swap side by side, from the front
+        and turned: (H, W, 3) uint8. cell: width of each, pixels."""
+        swapped = {f.name: f for f in self.swapped.frames}
+        pictures, captions = [], []
+        for k, (yaw, frame) in enumerate(frames_by_yaw(self.target.frames, GLANCE_YAWS)):
+            if k % 2 == 0:
+                pictures.append(read_image(self.source) if k == 0 else np.full((1, 1, 3), 255,
+                                                                               np.uint8))
+                captions.append("the photo" if k == 0 else "")
+            pictures += [frame.image(), swapped[frame.name].image()]
+            captions += [f"yaw {yaw:.0f}, before", "after"]
+        return contact_sheet(pictures, 5, cell, captions)
+
     def slider(self, size: int = 420) -> BeforeAfter:
         """Return views from profile to profile with a movable line between before and after."""
         chosen = frames_by_yaw(self.target.frames, SLIDER_YAWS)
@@ -139,21 +152,3 @@ class SwapPanel(Panel):
 
 def _identity(source) -> str:
     return stable_hash(source.hex()) if isinstance(source, bytes) else str(source)
-
-
-def source_picture(photo, width: int = 360) -> np.ndarray:
-    """Return a photo with its face mesh, and beside it what of it may be used: (H, 2·width, 3)
-    uint8.
-
-    photo: path or bytes. IdfError as `load_source`.
-    """
-    face = load_source(photo)
-    scale = width / face.image.shape[1]
-    height = round(face.image.shape[0] * scale)
-    left = resize_area(face.image, width, height).copy()
-    points = face.landmarks.xy * scale
-    corners = [np.round((points[t] - 0.5) * 16).astype(np.int32) for t in TRIANGLES]
-    cv2.polylines(left, corners, True, (80, 255, 160), 1, cv2.LINE_AA, shift=4)
-    weight = cv2.resize(face.weight, (width, height), interpolation=cv2.INTER_AREA)[..., None]
-    right = resize_area(face.image, width, height) * weight + 255 * (1 - weight)
-    return np.concatenate([left, right.astype(np.uint8)], axis=1)

@@ -62,6 +62,7 @@ class SourceFace:
         out where the photo sees the face at a grazing angle.
     name: for messages.
     even: `image` without light from the side (`even_light`), None = it is.
+    given: `image` with the glasses that were taken off, None = there were none.
     """
 
     image: np.ndarray
@@ -70,6 +71,7 @@ class SourceFace:
     weight: np.ndarray
     name: str = "(picture)"
     even: np.ndarray | None = None
+    given: np.ndarray | None = None
     _levels: dict = field(default_factory=dict, repr=False, init=False)
 
     @cached_property
@@ -164,12 +166,14 @@ def _cut_out(image: np.ndarray, face: FaceLandmarks, name: str) -> SourceFace:
     part = np.ascontiguousarray(part)
     landmarks = face.in_part(low, ratio)
     before = in_front(part, landmarks)
-    hidden = before.mask
+    hidden, given = before.mask, None
     if "glasses" in before.kinds:
+        given = part
         part, hidden = without_glasses(part, landmarks, hidden)
     even = even_light(part, landmarks)  # the dark half of a face is not hair
     skin = (1 - hair_on_forehead(even, landmarks)) * (1 - hidden)
-    return SourceFace(part, landmarks, skin, _weight(even, landmarks, skin), name, even)
+    return SourceFace(part, landmarks, skin, _weight(even, landmarks, skin), name, even,
+                      given)
 
 
 def _weight(image: np.ndarray, face: FaceLandmarks, skin: np.ndarray) -> np.ndarray:

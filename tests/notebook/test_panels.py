@@ -19,7 +19,7 @@ from idf_helpers.notebook.comparison import (
     methods_here,
     results_table,
 )
-from idf_helpers.notebook.swap_panel import SwapPanel, source_picture
+from idf_helpers.notebook.swap_panel import SwapPanel
 from idf_helpers.notebook.training_panel import AvatarPanel, SplatPanel
 from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
 from tests.fixtures.datasets import make_dataset
@@ -161,8 +161,15 @@ def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_fold
     assert stages.swapped_views(str(dataset_folder), tmp_path).root == dataset_folder
 
 
-def test_source_picture_and_table():
-    assert source_picture(samples.photo("B"), 120).shape[1] == 240
+def test_the_swap_at_a_glance(swapped_panel):
+    sheet = swapped_panel.glance(96)
+    assert sheet.shape[1] == 5 * 96 and sheet.dtype == np.uint8
+    first = sheet[16:sheet.shape[0] // 2].reshape(-1, 5, 96, 3).astype(int)
+    moved = np.abs(first[:, 1] - first[:, 2]).mean(-1)  # the frontal view, before and after
+    assert (moved > 12).mean() > 0.05 and (moved < 3).mean() > 0.5
+
+
+def test_the_table_of_methods():
     rows = widgets.methods_table("splats").rows
     assert {"cpu", "gsplat", "graphdeco"} <= {row["name"] for row in rows}
 

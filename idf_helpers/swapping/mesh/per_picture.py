@@ -7,6 +7,7 @@ landmarks are no longer good enough and the frame is left as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -35,6 +36,9 @@ FACING_MIN, FACING_SOFT = 0.10, 0.25
 # frame is left as it is.
 MAX_YAW = 57.0
 
+# (both faces aligned, the composed one (h, w, 3) Lab): called where they are known
+Watch = Callable[[Aligned, np.ndarray], None]
+
 
 def swap_picture(image: np.ndarray, source: SourceFace, detector: LandmarkDetector) -> SwapResult:
     """Find the face in a (H, W, 3|4) uint8 picture and swap it; see `swap_mesh`."""
@@ -52,21 +56,21 @@ def toward(target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
 
 def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
               amount: float = 1.0, motion: np.ndarray | None = None,
-              hidden: Hidden | None = None) -> SwapResult:
+              hidden: Hidden | None = None, watch: Watch | None = None) -> SwapResult:
     """Put the source's face onto one face of a picture.
 
     image: (H, W, 3) RGB or (H, W, 4) RGBA uint8. target: its landmarks, at any roll. amount: share
     of the way that the face's proportions go toward the source's, in [0, 1]; the picture bends
     along. motion: (468, 3) pixels, that motion where it is known already (a video's is the same in
-    all frames). hidden: what stands before the face, where that is known. IdfError for another
-    kind of array.
+    all frames). hidden: what stands before the face, where that is known. watch: sees what the
+    compositor is given and what it makes of it. IdfError for another kind of array.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise IdfError("A face is swapped in an RGB or RGBA picture",
                        f"{image.dtype} array of shape {image.shape}",
                        "give uint8 (H, W, 3) or (H, W, 4)")
     if turns := target.quarter_turns:
-        return _on_its_side(turns, image, target, source, amount, motion)
+        return _on_its_side(turns, image, target, source, amount, motion, watch)
     if abs(target.yaw) > MAX_YAW:
         return SwapResult.unchanged(
             image, "extreme_pose",
@@ -92,7 +96,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
         return SwapResult.unchanged(image, "no_face", "the face lies outside the picture")
     window = bent[low[1]:high[1], low[0]:high[0]]
     face, alpha = _draw(window, moved, fitted, source, low,
-                        before.mask[low[1]:high[1], low[0]:high[0]])
+                        before.mask[low[1]:high[1], low[0]:high[0]], watch)
     if alpha.max(initial=0) <= 0:
         return SwapResult.unchanged(image, "no_face", "no part of the face is visible")
     # out = alpha * face + (1 - alpha) * frame; where alpha is 0 the frame's own bytes stay.
@@ -108,7 +112,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
 
 
 def _on_its_side(turns: int, image, target: FaceLandmarks, source: SourceFace, amount: float,
-                 motion) -> SwapResult:
+                 motion, watch) -> SwapResult:
     """Return `swap_mesh` of the picture turned `turns` times by 90 degrees, turned back: in there
     the face is upright, or leans by at most 45 degrees."""
     if motion is not None:
@@ -116,13 +120,13 @@ def _on_its_side(turns: int, image, target: FaceLandmarks, source: SourceFace, a
         motion = motion @ np.linalg.matrix_power(quarter, turns)
     upright = np.ascontiguousarray(np.rot90(image, turns))
     result = swap_mesh(upright, target.turned(turns, image.shape[1], image.shape[0]), source,
-                       amount, motion)
+                       amount, motion, watch=watch)
     return replace(result, image=np.ascontiguousarray(np.rot90(result.image, -turns)),
                    mask=np.ascontiguousarray(np.rot90(result.mask, -turns)))
 
 
 def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace, origin,
-          hidden):
+          hidden, watch: Watch | None):
     """Return the new face (h, w, 3) and its share (h, w) in the window, float32 in [0, 1].
 
     hidden: (h, w) float32 in [0, 1], what stands before the face.
@@ -140,8 +144,10 @@ def _draw(window, target: FaceLandmarks, fitted: FittedFace, source: SourceFace,
                        borderMode=cv2.BORDER_REPLICATE) * drawn.covered
     solid = window[..., 3] >= 128 if window.shape[2] == 4 else np.ones((h, w), bool)
     usable = drawn.covered & solid & (weight > 0)
-    face = compose(_aligned(warped, window, target, drawn, weight * usable * (hidden < 0.1),
-                            origin))
+    pair = _aligned(warped, window, target, drawn, weight * usable * (hidden < 0.1), origin)
+    face = compose(pair)
+    if watch:
+        watch(pair, face)
     # Holes belong to the inside, else the border would feather around them too.
     inside = (usable | (drawn.holes > 0.5)) & solid
     border = blur(feather(inside, FEATHER * size), HOLE_BLUR * size)
