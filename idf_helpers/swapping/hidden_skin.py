@@ -1,4 +1,4 @@
-"""What hides the skin of a face in a photo: hair on the forehead, and objects in front of it."""
+"""Hair on the forehead of a photo, by its color: what `in_front` may miss of a fringe."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ _FOREHEAD = np.array([93, 234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332
                       356, 454, 323, 366, 447, 264, 300, 293, 334, 296, 336, 107, 66, 105, 63, 70,
                       34, 227, 137])
 _FOREHEAD_TOP = 19  # so many of them lie on the oval
-# Where bare skin is sure to be on an uncovered face: across the bridge of the nose, and the upper
-# cheeks from the nose outwards. Lower down there may be a beard, which belongs to the face.
-_BRIDGE = np.array([193, 168, 417, 465, 412, 399, 456, 248, 195, 3, 236, 174, 188, 245])
-_RIGHT_UPPER_CHEEK = np.array([101, 50, 123, 116, 111, 117, 118, 119, 100, 36])
-_LEFT_UPPER_CHEEK = topology.MIRROR[_RIGHT_UPPER_CHEEK]
 
 
 def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
@@ -47,40 +42,6 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     edge = np.zeros_like(suspect)
     cv2.polylines(edge, [np.round(line).astype(np.int32)], False, 1, thickness=2 * k + 1)
     return around.placed(_touching(suspect, edge > 0, 2 * k * k))
-
-
-def occluders(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
-    """Return (H, W) float32 in [0, 1]: 1 where something lies before the middle of the face: the
-    frame of glasses, a strand of hair, a hand or an object of another color.
-
-    From the brows down to the tip of the nose: what looks unlike the skin, reaches the bridge of
-    the nose or an upper cheek, and is larger than a mole. Eyes, brows and nostrils do not count,
-    nor does a shadow of the skin's own color. Clear lenses and hands of the same skin are not
-    seen.
-
-    rgb: (H, W, 3) uint8; face: landmarks in its pixels.
-    """
-    around = _Surroundings(rgb, face)
-    if around.distance is None:
-        return around.placed(None)
-    xy, low, disc = face.xy, around.low, around.disc
-    down = xy[topology.CHIN] - xy[topology.FOREHEAD]
-    y, x = np.mgrid[:around.distance.shape[0], :around.distance.shape[1]] + 0.5
-    below = (x + low[0] - xy[topology.NOSE_TIP, 0]) * down[0] \
-        + (y + low[1] - xy[topology.NOSE_TIP, 1]) * down[1] > 0
-    sure = around.filled(_BRIDGE) | around.filled(_RIGHT_UPPER_CHEEK, _LEFT_UPPER_CHEEK)
-    own = around.filled(topology.LEFT_EYE, topology.RIGHT_EYE, grow=2) \
-        | around.filled(topology.LEFT_BROW, topology.RIGHT_BROW, grow=2)
-    dark = (around.distance > 4.5) & around.filled(topology.FACE_OVAL) & ~below
-    suspect = (dark & ~(own & ~sure)).astype(np.uint8)
-    suspect = cv2.morphologyEx(suspect, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    seeds = cv2.erode(sure.astype(np.uint8), disc) > 0
-    things = _touching(suspect, seeds, max(0.0008 * face.size**2, 24))
-    if not things.any():
-        return around.placed(None)
-    # What goes on beneath brows and lids (a frame's upper rim) belongs to it.
-    grown = cv2.dilate(things.astype(np.uint8), disc, iterations=3) > 0
-    return around.placed(things | (dark & grown))
 
 
 class _Surroundings:

@@ -13,7 +13,7 @@ from idf_helpers.face.color import fill_rings
 from idf_helpers.face.shape_fit import fit_picture
 from idf_helpers.face.topology import LIP_LOWER, LIP_UPPER
 from idf_helpers.swapping.glasses import without_glasses
-from idf_helpers.swapping.hidden_skin import _FOREHEAD, hair_on_forehead, occluders
+from idf_helpers.swapping.hidden_skin import _FOREHEAD, hair_on_forehead
 from idf_helpers.swapping.mesh.proportions import at_rest
 from idf_helpers.swapping.source import (
     MAX_FACE,
@@ -181,55 +181,6 @@ def test_a_birthmark_is_no_fringe(sources):
     hair = hair_on_forehead(picture, face.landmarks)
     assert hair[at[1] - 8:at[1] + 9, at[0] - 8:at[0] + 9].max() == 0
 
-
-# ------------------------------------------------------------------------------- things in the way
-
-def with_glasses(picture, xy):
-    out = picture.copy()
-    for corners in ([33, 133], [263, 362]):
-        middle = xy[corners].mean(0)
-        r = int(0.85 * np.linalg.norm(xy[corners[0]] - xy[corners[1]]))
-        cv2.ellipse(out, tuple(int(v) for v in middle), (r, int(0.8 * r)), 0, 0, 360, (25, 22, 20),
-                    7, cv2.LINE_AA)
-    cv2.line(out, tuple(int(v) for v in xy[193]), tuple(int(v) for v in xy[417]), (25, 22, 20), 7,
-             cv2.LINE_AA)
-    return out
-
-
-@pytest.mark.parametrize("name", ["B", "C", "B_three_quarter"])
-def test_glasses_are_not_taken_over(photos, detector, name):
-    picture = photos[name]
-    face = detector.detect(picture)[0]
-    assert occluders(picture, face).max() == 0  # nothing in the way: nothing is left out
-    worn = with_glasses(picture, face.xy)
-    hidden = occluders(worn, face)
-    frame = (np.abs(worn.astype(int) - picture).sum(-1) > 60)
-    own = cv2.dilate(((picture.mean(-1) < 40)).astype(np.uint8), np.ones((9, 9))) > 0
-    x, y = face.xy[168].astype(int)
-    middle = frame & ~own
-    middle[:, :int(face.xy[33, 0])] = middle[:, int(face.xy[263, 0]):] = False
-    assert hidden[middle].mean() > 0.9 and hidden[y, x] > 0.9
-    assert hidden.mean() < 0.06
-    assert hidden[tuple(face.xy[topology.CHIN].astype(int)[::-1] - (9, 0))] == 0
-
-
-def test_a_strand_across_the_face_is_not_taken_over(photos, detector):
-    face = detector.detect(photos["C"])[0]
-    crossed = photos["C"].copy()
-    a, b = (tuple(int(v) for v in face.xy[k]) for k in (103, 187))
-    cv2.line(crossed, a, b, (30, 20, 10), 9, cv2.LINE_AA)
-    hidden = occluders(crossed, face)
-    x, y = face.xy[50].astype(int)
-    at = np.argwhere(np.abs(crossed.astype(int) - photos["C"]).sum(-1) > 60)
-    near = at[np.abs(at[:, 0] - y).argmin()]
-    assert hidden[tuple(near)] > 0.8 and 0.002 < hidden.mean() < 0.03
-
-
-def test_a_mole_stays(photos, detector):
-    face = detector.detect(photos["C"])[0]
-    spotted = photos["C"].copy()
-    cv2.circle(spotted, tuple(int(v) for v in face.xy[50]), 3, (70, 40, 30), -1, cv2.LINE_AA)
-    assert occluders(spotted, face).max() == 0
 
 
 def test_chroma_noise_goes_and_edges_stay():
