@@ -38,8 +38,9 @@ def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
     """Return uint8 (H, W, 3) RGB, or (H, W, 4) where the file has transparency (alpha not
     premultiplied).
 
-    EXIF rotation is applied; palette, gray, CMYK and 16-bit pictures are converted; of an
-    animation the first frame is taken. IdfError: missing, empty, not an image, truncated, or more
+    EXIF rotation is applied; palette, gray, CMYK and 16-bit pictures are converted, and RGB of
+    another color space (Display P3 of phones, Adobe RGB) to sRGB; of an animation the first frame
+    is taken. IdfError: missing, empty, not an image, truncated, or more
     than MAX_PIXELS (told from the header, before anything is decoded).
     """
     from PIL import ImageOps
@@ -113,7 +114,27 @@ def _to_uint8(image) -> np.ndarray:
         gray = np.clip(a * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
-    return np.array(image.convert("RGBA" if transparent else "RGB"))
+    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
+    out = np.array(image.convert("RGBA" if transparent else "RGB"))
+    if profile:
+        out[..., :3] = _to_srgb(out[..., :3], profile)
+    return out
+
+
+def _to_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
+    """Return (H, W, 3) uint8 in sRGB. A profile that is sRGB, or cannot be read, changes nothing.
+    """
+    from PIL import Image, ImageCms
+
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(space).lower():
+            return rgb
+        done = ImageCms.profileToProfile(Image.fromarray(np.ascontiguousarray(rgb)), space,
+                                         ImageCms.createProfile("sRGB"))
+        return rgb if done is None else np.asarray(done)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return rgb
 
 
 def image_size(path, what: str = "picture") -> tuple[int, int]:
