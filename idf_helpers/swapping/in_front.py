@@ -20,14 +20,14 @@ from .result import SwapResult
 # How likely a pixel of the flat face must be hidden to count, and how likely the surest of a thing
 # must be for the thing to count: glasses, a mask, hair, an object. Portraits without anything in
 # front of the face set these (`benchmarks/occluders.py --bare`).
-LIKELY, SUREST = 0.5, (0.92, 0.9, 0.9, 0.96)
+LIKELY, SUREST = 0.5, (0.9, 0.9, 0.9, 0.97)
 MAYBE = 0.3  # the same where other frames of a video are sure
-CORE = 6  # pixels of a thing that must be that sure
+CORE = (30, 6, 6, 12)  # pixels of a thing that must be that sure
 PALE = 0.25  # the same for what is thin: glasses on the bridge of the nose
 # Pixels of the flat face (of some 11,500) that a thing has at least: of any kind, hair, an object,
 # glasses on the bridge of the nose, and beyond lids, brows and bridge (so wide that a bridge too
 # thin to be seen is not missed).
-SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE, BEYOND, WIDE = 12, 30, 60, 14, 40, 250
+SMALLEST, HAIR_LEAST, THING_LEAST, ON_BRIDGE, BEYOND, WIDE = 12, 30, 60, 14, 40, 350
 MOUTH_HIDDEN = 0.5  # share of the lips that a face mask hides
 GAP = 25  # flat pixels that are closed in a face mask
 RIM = 1  # flat pixels by which a thing is widened, so that its own rim stays with it
@@ -158,16 +158,16 @@ def _whole(likely: np.ndarray, seen: np.ndarray, least: float = LIKELY,
     beyond = (glasses & ~_eye_areas()).sum()
     if (_bridge() & (hidden > PALE)).sum() < ON_BRIDGE and beyond < WIDE or beyond < BEYOND:
         glasses = np.zeros_like(glasses)
-    glasses = _parts(glasses, SMALLEST) if sure[0].sum() > CORE else np.zeros_like(glasses)
+    glasses = _parts(glasses, SMALLEST) if sure[0].sum() > CORE[0] else np.zeros_like(glasses)
     lenses = _lenses(found, glasses)
     glasses |= lenses
     if (mask[_mouth()].mean() if visible[_mouth()].any() else 0) < MOUTH_HIDDEN:
         mask = np.zeros_like(mask)
-    mask = _cloth(_parts(mask, SMALLEST)) & visible if sure[1].sum() > CORE \
+    mask = _cloth(_parts(mask, SMALLEST)) & visible if sure[1].sum() > CORE[1] \
         else np.zeros_like(mask)
     # Hair comes from outside the face.
-    hair = _parts(hair, HAIR_LEAST, hair & _border()) & _parts(hair, HAIR_LEAST, sure[2], CORE)
-    thing = _parts(thing, THING_LEAST, sure[3], CORE)
+    hair = _parts(hair, HAIR_LEAST, hair & _border()) & _parts(hair, HAIR_LEAST, sure[2], CORE[2])
+    thing = _parts(thing, THING_LEAST, sure[3], CORE[3])
     area = max(int(visible.sum()), 1)
     shares = {"sunglasses" if lenses.any() else "glasses": glasses.sum() / area,
               "face mask": mask.sum() / area, "hair": hair.sum() / area,

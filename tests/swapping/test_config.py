@@ -39,11 +39,11 @@ def test_what_a_method_does_not_read_is_refused(name):
         assert any(reader in error.value.do for reader in readers) and name not in readers
 
 
-def test_the_shape_is_refused_where_auto_takes_another_method(small_head, tmp_path):
-    with pytest.raises(IdfError, match="`mesh` does not read --shape") as error:
+def test_a_boost_is_refused_where_auto_takes_another_method(small_head, tmp_path):
+    with pytest.raises(IdfError, match="`mesh` does not read --pixel-boost") as error:
         swap(Dataset.open(small_head).frames[0].path, samples.photo("C"), tmp_path / "o",
-             SwapConfig(shape=0.5))
-    assert "uv" in error.value.do and not (tmp_path / "o").exists()
+             SwapConfig(pixel_boost=2))
+    assert "onnx" in error.value.do and not (tmp_path / "o").exists()
 
 
 def test_a_similarity_needs_a_reference():
