@@ -126,7 +126,8 @@ def wide_spread(frames, images, yaw, mesh, irises, source, truth) -> list[float]
 def bent_spread(frames, images, yaw, mesh, irises, source, truth):
     """Color spread of the original and of the uv swap in the source's proportions, within 60
     degrees: of points of the face, and of those around it that only bend."""
-    texture, bend = bake(mesh, frames, source, irises=irises), toward_sources(mesh, [source])
+    texture = bake(mesh, frames, source, irises=irises)
+    bend = toward_sources(mesh, [source], frames=frames)
     points, normals = truth["surface_points"], truth["surface_normals"]
     gap, near = cKDTree(mesh.vertices).query(points, k=6)
     weight = 1 / (gap + 0.01 * mesh.width) ** 2
@@ -153,7 +154,8 @@ def measure(name, frames, images, yaw, mesh, found, irises, truth, detector, bef
     source = load_source(samples.photo(name), detector)
 
     def prepare():
-        return bake(mesh, frames, source, irises=irises), toward_sources(mesh, [source])
+        return (bake(mesh, frames, source, irises=irises),
+                toward_sources(mesh, [source], frames=frames))
 
     prepare()
     (texture, bend), bake_s = timed(prepare)

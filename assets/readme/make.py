@@ -57,7 +57,7 @@ def strips(folder: Path) -> None:
     for name in ("C", "B"):
         source = load_source(samples.photo(name))
         texture = bake(mesh, looked_at, source, irises=irises)
-        shape = toward_sources(mesh, [source])
+        shape = toward_sources(mesh, [source], frames=target.frames)
         pictures += [render_swap(f.image(), f.camera, mesh, texture, shape).image
                      for _, f in chosen]
     # Without the empty rims, the faces are larger.
