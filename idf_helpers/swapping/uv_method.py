@@ -212,16 +212,16 @@ class UvMethod(SwapMethod):
         return _swapper(fitted, sources, config, frames if fitted.tracks is None else ())
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> UvSwapper:
-        fitted = fitted_to_video(clip, folder, reporter, _baker(sources))
+        fitted = fitted_to_video(clip, folder, reporter, _baker(sources, hides=False))
         swapper = _swapper(fitted, sources, config)
         if swapper.shape is not None:
             swapper = replace(swapper, shape=_for_clip(swapper.shape, fitted.mesh, clip))
         return replace(swapper, faces=clip.saved)
 
 
-def _baker(sources: Sequence[SourceFace]) -> Painter:
+def _baker(sources: Sequence[SourceFace], hides: bool = True) -> Painter:
     return lambda mesh, frames, shapes, irises: (
-        mesh, bake(mesh, frames, sources, shapes, irises=irises))
+        mesh, bake(mesh, frames, sources, shapes, irises=irises, hides=hides))
 
 
 def _swapper(fitted: Fitted, sources, config: SwapConfig, frames=()) -> UvSwapper:

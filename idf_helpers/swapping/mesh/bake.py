@@ -113,8 +113,8 @@ class FaceTexture(ArrayRecord):
         return replace(self, rgba=rgba)
 
 
-def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irises=None
-         ) -> FaceTexture:
+def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irises=None,
+         hides: bool = True) -> FaceTexture:
     """Paint `source` onto `mesh` in the colors of `frames`.
 
     frames: the frames given to `fit_face` (`.camera`, `.image()` -> (H, W, 3 or 4) uint8); only
@@ -125,6 +125,7 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     mirror: fill what the photo does not show from the other side of the face.
     irises: one entry a frame, (10, >= 2) pixels or None: with them the source's eyes are drawn,
     looking where the target's do; None leaves the target's eyes.
+    hides: leave open what hides the target in all views alike; False where each frame's is known.
 
     Raises IdfError when no view shows the face.
     """
@@ -169,7 +170,7 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     # The target's brows never show beside the source's, even where the photo ends.
     near = smoothstep((masked_blur(taken, covered, BROW_SKIN * face) - 0.2) / 0.5)
     alpha = np.maximum(alpha, brow * near * _brows_shown(alpha, uv))
-    hidden, kinds = hidden_target(mesh, chart, views, target_lab, seen)
+    hidden, kinds = hidden_target(mesh, chart, views, target_lab, seen) if hides else (0.0, ())
     alpha, own_share, whole = (a * (1 - hidden) for a in (alpha, own_share, whole))
     rgb = _grow(rgb, seen)
     rgba = np.concatenate([rgb, 255 * alpha[..., None]], -1)

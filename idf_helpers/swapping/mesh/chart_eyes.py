@@ -60,9 +60,9 @@ def openness(points) -> np.ndarray:
 
 
 def openness_beside(points, rest) -> np.ndarray:
-    """Return the same for a face whose eyes are known at rest."""
+    """Return the same for a face whose eyes are known at rest, where they may be closed too."""
     ratio = _opening(points) / np.maximum(_opening(rest), 1e-9)
-    return smoothstep((ratio - BLINK[0]) / (BLINK[1] - BLINK[0]))
+    return np.minimum(smoothstep((ratio - BLINK[0]) / (BLINK[1] - BLINK[0])), openness(points))
 
 
 def gaze_in_view(mesh, uv, project, eye, iris) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from ...face import topology
@@ -17,6 +18,7 @@ from ...face.landmarks import FaceLandmarks, vertex_facing
 from ...face.mesh import ring_strip
 from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace
+from .chart_eyes import RINGS, openness
 from .mesh_tracking import neighbor_mean
 from .proportions import EXPRESSIVE
 
@@ -32,6 +34,7 @@ TAME = (0.8, 1.6)
 # a smile come along with the texture. At most so much of the trust goes.
 FOLDS, FOLDS_MOST = (0.35, 0.9), 0.45
 PARTED = (0.03, 0.05)  # gap between closed lips over the mouth's width; more, at which it is open
+LASHES = 0.015  # how far around a closed eye it is the target's own
 CLOSED = 0.13  # height of an eye over its width below which it is shut
 # Lips of an open mouth are drawn from further within the lip, so that no teeth come along: share of
 # the lip's width, and the opening (over the mouth's width) at which it applies fully.
@@ -44,7 +47,7 @@ class Warp:
 
     at: (h, w, 2) float32, OpenCV pixels of the source's picture. covered: (h, w) bool, drawn at
     all. eyes: (h, w) float32 in [0, 1], inside the eye openings. holes: the same of what is not
-    drawn: the inner mouth, and an eye that the source has closed. facing: (h, w) float32, cosine
+    drawn: the inner mouth, and an eye that either has closed. facing: (h, w) float32, cosine
     to the target's camera, smooth. trust: (h, w) float32 in [0, 1], how far the warp leaves the
     source's detail believable. enlarged: target pixels per source pixel, median. size: of the
     drawn face, pixels.
@@ -94,6 +97,7 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     mouth = fill_rings([target.xy[topology.INNER_MOUTH]], h, w, origin)
     holes = np.maximum(fill_rings([target.xy[r] for r in closed], h, w, origin),
                        mouth * max(mouth_open(target.xy), mouth_open(source_points)))
+    holes = np.maximum(holes, _shut(target, size, h, w, origin))
     at = np.ascontiguousarray(drawn[..., :2] - np.float32(0.5))  # OpenCV counts from centers
     trust, enlarged = tameness(at, covered, size)
     lips = blur(fill_rings([target.xy[topology.OUTER_LIPS]], h, w, origin), 0.015 * size)
@@ -106,6 +110,19 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     return Warp(at, covered, eyes, holes, facing, masked_blur(trust, covered, 0.03 * size),
                 enlarged, size, drawn[..., 4:6] - np.float32(0.5),
                 smoothstep((drawn[..., 6] - 0.15) / 0.25) * covered)
+
+
+def _shut(target: FaceLandmarks, size: float, h: int, w: int, origin) -> np.ndarray:
+    """(h, w) in [0, 1]: eyes that the target closes, lashes included. An open eye of the source,
+    squeezed into them, would be a gray smear."""
+    k = max(1, round(LASHES * size))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    out = np.zeros((h, w), np.float32)
+    for ring, opened in zip(RINGS, openness(target.points), strict=True):
+        if opened < 1:
+            lids = cv2.dilate(fill_rings([target.xy[ring]], h, w, origin), disc)
+            out = np.maximum(out, (1 - opened) * lids)
+    return out
 
 
 def mouth_open(points) -> float:
