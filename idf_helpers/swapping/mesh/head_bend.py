@@ -26,7 +26,7 @@ from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace, fit_picture
 from ...kernels.compile import exact_kernel
 from .head_hull import CELL, CENTER, HIGH, LOW, RADII, UNITS, head_hull
-from .proportions import EXPRESSIVE, proportions
+from .proportions import EXPRESSIVE, proportions, with_lids
 from .uv_atlas import head_axes
 
 # Lengths are shares of the face's width, places in the head's axes (left, up, front) from the
@@ -151,7 +151,7 @@ class HeadBend:
 
     def moved(self, mesh: FaceMesh, amount: float) -> FaceMesh:
         """Return the mesh, or one of the same head with another expression, bent."""
-        vertices = mesh.vertices + amount * self.motion
+        vertices = mesh.vertices + with_lids(mesh.vertices, amount * self.motion)
         return replace(mesh, vertices=vertices, normals=vertex_normals(vertices))
 
     def of_view(self, image: np.ndarray, camera: Camera, mesh: FaceMesh

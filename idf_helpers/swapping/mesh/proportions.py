@@ -29,6 +29,7 @@ EXPRESSIVE = ("mouth", "jaw", "cheek", "nose")
 GAIN = 1.15  # smoothing and limits take some of the motion; this gives it back
 LIMIT = 0.15  # most that a point moves, share of the face's width
 SYMMETRIC = 0.25  # share of the other side's motion: what one side does alone is half believed
+OPENING = (0.8, 1.25)  # bounds of an eye's opening over what it was
 DEPTH = 0.5  # share of the depth that is believed: one photo shows it badly
 RIDGE = 0.1  # of the fit of expressions to what is taken for shape
 
@@ -99,12 +100,29 @@ def _width(points) -> float:
 
 def moved_by(face: FaceLandmarks, motion) -> FaceLandmarks:
     """Return the landmarks moved by (468, 3) pixels, each iris along with the rim of its eye."""
-    motion = np.asarray(motion, np.float32)
+    motion = with_lids(face.points, motion).astype(np.float32)
     iris = face.iris
     if iris is not None:
         rims = [motion[ring].mean(0) for ring in (topology.RIGHT_EYE, topology.LEFT_EYE)]
         iris = iris + np.repeat(rims, 5, axis=0).astype(np.float32)
     return replace(face, points=face.points + motion, iris=iris)
+
+
+def with_lids(points, motion) -> np.ndarray:
+    """Return a motion (468, 3) of points (468, 3) by which eyes open or close by no more than
+    `OPENING`: how far they are open is no shape, and a closed eye stays closed."""
+    points, out = np.asarray(points), np.array(motion)
+    up = head_axes(points)[1]
+    for ring in (topology.RIGHT_EYE, topology.LEFT_EYE):
+        half = len(ring) // 2  # the rim runs from corner to corner below, and back above
+        below, above = ring[1:half], ring[:half:-1]
+        gap, more = (np.maximum((x[above] - x[below]) @ up, least)
+                     for x, least in ((points, 0), (out, -np.inf)))
+        bounds = [(k - 1) * gap for k in OPENING]
+        half_change = 0.5 * (np.clip(more, *bounds) - more)[:, None] * up
+        out[above] += half_change
+        out[below] -= half_change
+    return out
 
 
 def _onto(p: np.ndarray, V: np.ndarray) -> np.ndarray:
