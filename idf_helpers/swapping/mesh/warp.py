@@ -120,8 +120,8 @@ def _shut(target: FaceLandmarks, size: float, h: int, w: int, origin) -> np.ndar
     out = np.zeros((h, w), np.float32)
     for ring, opened in zip(RINGS, openness(target.points), strict=True):
         if opened < 1:
-            lids = cv2.dilate(fill_rings([target.xy[ring]], h, w, origin), disc)
-            out = np.maximum(out, (1 - opened) * lids)
+            rim = (fill_rings([target.xy[ring]], h, w, origin) > 0).astype(np.float32)
+            out = np.maximum(out, np.float32(1 - opened) * cv2.dilate(rim, disc))
     return out
 
 
