@@ -32,8 +32,8 @@ GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th per
 STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
 LIPS = 0.3  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
-HAIR = 0.7  # lightness over the skin's below which a pixel turns from shaded skin into hair
-BAND, EDGE = 0.10, 0.06  # the band whose detail may be the target's; reach of the border's colors
+HAIR = 0.63  # lightness over the skin's below which a pixel turns from shaded skin into hair
+BAND, EDGE = 0.10, 0.05  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
 GRAIN_GAIN, GRAIN_SHARE = (0.75, 1.6), 0.8
@@ -296,9 +296,14 @@ def _of_equal_contrast(pair: Aligned, face) -> np.ndarray:
     for _ in range(3):  # near eyes and brows less of the change arrives
         now = _strength((mine[..., 0] * (1 + soft * (change - 1)))[sure]) / wanted
         change = float(np.clip(change * np.clip(now, least, most) / now, *DETAIL_GAIN))
-    color = min(1.0, 1.05 * _strength(own[..., 1:][sure]) / _strength(mine[..., 1:][sure]))
-    by = np.array([change, color, color], np.float32) - 1
-    return face + soft[..., None] * mine * by
+    face = face.copy()
+    face[..., 0] += soft * mine[..., 0] * np.float32(change - 1)
+    # Chroma of brows and lips counts: one that the target's lacks would be a stain.
+    colored = (pair.weight > 0.3) & (pair.eyes < 0.5)
+    own, mine = own[..., 1:], mine[..., 1:]
+    color = min(1.0, 1.05 * _strength(own[colored]) / _strength(mine[colored]))
+    face[..., 1:] += (1 - pair.eyes)[..., None] * mine * np.float32(color - 1)
+    return face
 
 
 def _strength(values) -> float:
