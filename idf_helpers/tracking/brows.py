@@ -1,7 +1,7 @@
 """Where the brows are, from the pictures themselves.
 
-The landmark model shows a third to a half of a raised or lowered brow and errs by as much, but in
-the picture a brow can be followed to a fraction of a pixel. A fit to the landmarks finds where the
+The landmark model shows half of a raised or lowered brow and errs by as much, but in the
+picture a brow can be followed to a fraction of a pixel. A fit to the landmarks finds where the
 head is; the strip of every frame above the eyes is unwrapped onto the face at rest, where only
 expression moves anything; six stretches of the brows are followed up and down against what they
 look like in the clip's quiet frames (normalized correlation, which does not mind the light's
