@@ -33,7 +33,7 @@ from .uv_atlas import head_axes
 # middle between the ears.
 PORTRAIT = 10.0  # how far from the camera a portrait is taken, about 1.4 m
 REACH, FADE = 1.2, 0.5  # from the middle of the face to where nothing moves, over which that ends
-BACK = (-0.1, 0.25)  # where motion begins toward the front, and from where on it is whole
+BACK = (-0.5, 0.0)  # where motion begins toward the front, and from where on it is whole
 AWAY = 0.3  # distance from the head at which motion of the background has ended
 BORDER = 0.12  # over which motion ends at the picture's border: beyond is nothing to fetch
 CONTROLS, ANCHORS = 90, 36  # points of the mesh that carry the field; at rest around the head
@@ -129,7 +129,7 @@ class HeadBend:
         ball = _sphere(ANCHORS)
         around = middle + REACH * width * ball @ axes
         skull = CENTER + RADII * ball
-        behind = origin + width * skull[skull[:, 2] < BACK[0] - 0.1] @ axes
+        behind = origin + width * skull[skull[:, 2] < BACK[0]] @ axes
         nodes = np.concatenate([v[chosen] + motion[chosen], around, behind])
         wanted = np.zeros((len(nodes) + 1, 3))
         wanted[:len(chosen)] = -motion[chosen]
