@@ -22,7 +22,7 @@ from .in_front import in_front
 from .mesh.even_light import even_light
 from .mesh.proportions import at_rest
 
-MIN_FACE = 64  # px, longer side of the landmarks' box; below this there is no face to take over
+MIN_FACE = 48  # px, longer side of the landmarks' box; below this there is no face to take over
 MAX_FACE = 1024  # px; larger photos are reduced, no view needs more
 RIM = 0.03  # share of the face's size over which a photo fades in at the face's border
 # Lightness over that of the face right within below which, and distance of the hue over its chroma

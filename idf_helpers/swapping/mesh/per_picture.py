@@ -20,7 +20,7 @@ from ...face.landmarks import FaceLandmarks, LandmarkDetector
 from ...face.shape_fit import FittedFace, fit_picture
 from ..in_front import Hidden, in_front, kept, placed
 from ..result import SwapResult
-from ..source import SourceFace
+from ..source import MIN_FACE, SourceFace
 from .bend import bend
 from .compositor import Aligned, compose
 from .proportions import at_rest, moved_by, proportions
@@ -71,6 +71,10 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
                        "give uint8 (H, W, 3) or (H, W, 4)")
     if turns := target.quarter_turns:
         return _on_its_side(turns, image, target, source, amount, motion, watch)
+    if target.size < MIN_FACE:
+        return SwapResult.unchanged(image, "low_confidence",
+                                    f"the face is {target.size:.0f} pixels high, and below "
+                                    f"{MIN_FACE} there is nothing to be seen of it")
     if abs(target.yaw) > MAX_YAW:
         return SwapResult.unchanged(
             image, "extreme_pose",
