@@ -30,7 +30,8 @@ from idf_helpers.face.identity import IdentityNet, identity_distance
 from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
 from idf_helpers.face.pose import rotation
 from idf_helpers.face.shape_fit import FittedFace
-from idf_helpers.perceptual import LPIPS, Lpips
+from idf_helpers.lpips_weights import LPIPS
+from idf_helpers.perceptual import Lpips
 from idf_helpers.runtime.download import missing
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.runtime.progress import Reporter

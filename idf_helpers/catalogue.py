@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .errors import IdfError, nearest
 from .face.downloads import FACE_LANDMARKS, IDENTITY
-from .perceptual import LPIPS
+from .lpips_weights import LPIPS
 from .reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
 from .runtime.pins import ModelFile
 from .runtime.registry import Registry

@@ -9,8 +9,9 @@ from pathlib import Path
 from .data.dataset import Dataset
 from .errors import IdfError
 from .exporting.config import MAX_RESOLUTION
+from .lpips_weights import LPIPS
 from .metrics import PictureDistance, evaluate_scene
-from .perceptual import LEAST, LPIPS, Lpips
+from .perceptual import LEAST, Lpips
 from .reconstruction import load, method_of
 from .reconstruction.splats.graphdeco_folder import GraphdecoFolder
 from .runtime.download import missing

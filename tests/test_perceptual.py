@@ -8,7 +8,8 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from idf_helpers.errors import IdfError
-from idf_helpers.perceptual import LEAST, LPIPS, Lpips
+from idf_helpers.lpips_weights import LPIPS
+from idf_helpers.perceptual import LEAST, Lpips
 from tests.fixtures.lpips import lpips_arrays, write_lpips
 
 

@@ -15,7 +15,8 @@ from ..face.fidelity import REGIONS, expression_error, fit_faces, head_yaw, pose
 from ..face.frame_fitter import Lens
 from ..face.identity import SAME_PERSON, IdentityNet, identity_distance
 from ..face.landmarks import FaceLandmarks, LandmarkDetector, over_gray
-from ..perceptual import LPIPS, Lpips
+from ..lpips_weights import LPIPS
+from ..perceptual import Lpips
 from ..runtime import download
 from .metrics import (
     eye_opening,

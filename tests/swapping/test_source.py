@@ -97,9 +97,9 @@ def test_a_small_bystander_does_not_count(photos, detector):
 
 
 def test_too_small(tmp_path, photos, detector):
-    small = cv2.resize(photos["B"], (96, 96), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(photos["B"], (72, 72), interpolation=cv2.INTER_AREA)
     face, = detector.detect(small)
-    assert 50 < face.size < MIN_FACE
+    assert 36 < face.size < MIN_FACE
     with pytest.raises(IdfError, match="too small") as error:
         load_source(write(tmp_path, small), detector)
     assert f"{face.size:.0f} px" in error.value.found

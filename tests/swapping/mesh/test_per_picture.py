@@ -210,8 +210,8 @@ def test_other_arrays_are_refused(picture, view_at, sources):
 
 
 def test_a_tiny_face_is_left_with_its_size(photos, detector, sources):
-    small = cv2.resize(photos["C"], (96, 96), interpolation=cv2.INTER_AREA)
-    face = detector.detect(photos["C"])[0].in_part((0, 0), (96 / 512, 96 / 512))
+    small = cv2.resize(photos["C"], (72, 72), interpolation=cv2.INTER_AREA)
+    face = detector.detect(photos["C"])[0].in_part((0, 0), (72 / 512, 72 / 512))
     assert face.size < 48
     result = swap_mesh(small, face, sources["B"])
     assert result.status == "low_confidence" and f"{face.size:.0f} pixels" in result.reason
