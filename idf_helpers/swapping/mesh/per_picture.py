@@ -32,9 +32,9 @@ HOLE_BLUR = 0.008  # softness of the border of what stays the target's inside th
 # Cosine to the camera below which the source is not drawn, and the range over which it then fades
 # in.
 FACING_MIN, FACING_SOFT = 0.10, 0.25
-# Degrees as the landmarks give them (`FaceLandmarks.yaw`, which reads some 10 % low); beyond it the
+# Degrees as the landmarks give them (`FaceLandmarks.yaw`, which reads some 15 % low); beyond it the
 # frame is left as it is.
-MAX_YAW = 57.0
+MAX_YAW = 66.0
 
 # (both faces aligned, the composed one (h, w, 3) Lab): called where they are known
 Watch = Callable[[Aligned, np.ndarray], None]

@@ -10,7 +10,7 @@ from idf_helpers.errors import IdfError
 from idf_helpers.face import topology
 from idf_helpers.face.color import fill_rings
 from idf_helpers.face.landmarks import FaceLandmarks
-from idf_helpers.swapping.mesh.per_picture import swap_mesh, swap_picture
+from idf_helpers.swapping.mesh.per_picture import MAX_YAW, swap_mesh, swap_picture
 from idf_helpers.swapping.metrics import hog_similarity
 from idf_helpers.swapping.source import from_image
 from tests.fixtures.faces import HAIR, paint_fringe
@@ -159,7 +159,7 @@ def test_the_targets_own_fringe_stays(photos, detector, sources):
 
 
 def test_turned_too_far(head_views, sources):
-    profile = [v for v in head_views if v.faces and abs(v.faces[0].yaw) > 57]
+    profile = [v for v in head_views if v.faces and abs(v.faces[0].yaw) > MAX_YAW]
     assert profile
     for v in profile:
         result = swap_mesh(v.image, v.faces[0], sources["B"])
