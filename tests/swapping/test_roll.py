@@ -82,7 +82,7 @@ def test_a_head_that_is_turned_and_on_its_side(view_at, detector, sources):
     out = swap_picture(on_its_side(view.image, 1), sources["B"], detector)
     assert upright.status == out.status == "swapped"
     assert apart(out.image, on_its_side(upright.image, 1)) < 0.3
-    aside = view_at(70)
+    aside = view_at(80)
     for times in (0, 1, 2):
         picture = on_its_side(aside.image, times)
         assert swap_picture(picture, sources["B"], detector).status in ("extreme_pose", "no_face")
