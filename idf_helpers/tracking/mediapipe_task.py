@@ -15,13 +15,13 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..errors import IdfError, shorten
+from ..face.frame_landmarks import FrameDetector, read_landmarks
 from ..face.head_model import FaceModel
 from ..face.pose import rigid_inverse
 from ..face.topology import POINTS
 from ..runtime.files import sha256_file
 from .config import TrackConfig
 from .fit import Track, fit_clip
-from .frames import FrameDetector, read_landmarks
 
 VERTICAL_FOV = 63.0  # degrees, of the camera that MediaPipe's pose matrix assumes
 MEMBERS = ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite")

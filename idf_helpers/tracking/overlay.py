@@ -10,11 +10,11 @@ import numpy as np
 from .. import provenance
 from ..data.contact_sheet import contact_sheet
 from ..data.media import read_image, to_uint8, video_writer, write_image
+from ..face.frame_landmarks import picture_name
 from ..face.head_model import FaceModel
 from ..face.topology import TRIANGLES
 from ..runtime.progress import Reporter
 from .fit import Track
-from .frames import picture_name
 
 BARS = ("jawOpen", "mouthSmile_L", "mouthSmile_R", "mouthPucker", "browInnerUp_L",
         "browInnerUp_R", "browDown_L", "browDown_R", "eyeBlink_L", "eyeBlink_R")

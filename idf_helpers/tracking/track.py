@@ -17,9 +17,11 @@ import numpy as np
 from .. import provenance
 from ..data.cameras import Camera
 from ..data.dataset import Dataset, Frame
+from ..data.footage import Source
 from ..data.media import encode_image, read_image, resize_area
 from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
+from ..face.frame_landmarks import extract, picture_name, read_landmarks
 from ..face.head_model import CENTER, FaceModel
 from ..face.pose import rigid_inverse
 from ..runtime.files import write_bytes, write_json
@@ -28,7 +30,6 @@ from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
 from .config import TrackConfig
 from .fit import Track, fit_clip
-from .frames import Source, extract, picture_name, read_landmarks
 from .importers import import_tracked
 from .mediapipe_task import TaskLandmarker
 from .overlay import overlay_video
@@ -94,7 +95,9 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
         if landmarker:
             landmarker.open(run.path)
         try:
-            width, height = extract(clip, run.path, config, landmarker, reporter)
+            width, height = extract(
+                clip, run.path, size=config.size, every=config.every, limit=config.limit,
+                detector=landmarker, reporter=reporter)
             numbers, points = read_landmarks(run.path / "landmarks.f32")
             if landmarker:
                 fitted = landmarker.track(points, width, height, config)

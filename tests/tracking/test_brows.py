@@ -8,11 +8,11 @@ import pytest
 from idf_helpers.data.media import read_image, resize_area
 from idf_helpers.data.samples import dataset
 from idf_helpers.face.frame_fitter import FrameFitter, Lens
+from idf_helpers.face.frame_landmarks import FollowingDetector
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.tracking import brows, fit
 from idf_helpers.tracking.config import TrackConfig
 from idf_helpers.tracking.fit import fit_clip
-from idf_helpers.tracking.frames import FollowingDetector
 
 from .clips import NAMES, SIZE, brow_motion, make_clip, paint
 

@@ -14,14 +14,15 @@ import pytest
 from idf_helpers.cli.main import main
 from idf_helpers.data import media
 from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.footage import Source
 from idf_helpers.data.samples import dataset
 from idf_helpers.errors import IdfError
+from idf_helpers.face import frame_landmarks as frames_module
+from idf_helpers.face.frame_landmarks import read_landmarks
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
-from idf_helpers.tracking import frames as frames_module
 from idf_helpers.tracking.config import TrackConfig
 from idf_helpers.tracking.fit import rotation_vector
-from idf_helpers.tracking.frames import Source, read_landmarks
 from idf_helpers.tracking.mediapipe_task import our_names
 from idf_helpers.tracking.track import track
 from tests.fixtures.reporting import Calling
@@ -136,7 +137,7 @@ def test_bad_sources_are_told(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     for path, word in (("empty", "no pictures"), ("none.mp4", "no such file"),
-                       ("text.mp4", "no video"), ("x.doc", "cannot be tracked")):
+                       ("text.mp4", "no video"), ("x.doc", "neither a video")):
         with pytest.raises(IdfError) as error:
             track(tmp_path / path, tmp_path / "out", QUICK)
         assert word in str(error.value)

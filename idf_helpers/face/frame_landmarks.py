@@ -1,96 +1,25 @@
-"""Where a tracker's frames come from, and the landmarks in them, kept frame by frame on disk."""
+"""The frames of a video and the landmarks in them, kept frame by frame on disk."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..data.cameras import fitted_size
-from ..data.media import (
-    is_image,
-    is_video,
-    read_image,
-    read_video,
-    resize_area,
-    video_info,
-    write_image,
-)
-from ..data.sequence import natural_key
+from ..data.footage import Source
+from ..data.media import resize_area, write_image
 from ..errors import IdfError
-from ..face.landmarks import LandmarkDetector, over_gray
-from ..face.topology import POINTS
-from ..runtime.files import sha256_file, stable_hash, write_error
+from ..runtime.files import write_error
 from ..runtime.progress import Reporter
-from .config import TrackConfig
+from .landmarks import LandmarkDetector, over_gray
+from .topology import POINTS
 
 PICTURES = "frames"
 RECORD = POINTS * 3 + 1  # float32 numbers a frame: number in the source, then the points
 JUMP = 1.0  # of its size: a face that moves further between frames is another one
-
-
-class Source:
-    """A video, or a folder of pictures in the order of their names (numbers count as numbers).
-
-    IdfError where it is neither.
-    """
-
-    def __init__(self, path):
-        self.path = Path(path)
-        self.pictures: list[Path] = []
-        if self.path.is_dir():
-            self.pictures = sorted(filter(is_image, self.path.iterdir()),
-                                   key=lambda p: natural_key(p.name))
-            if not self.pictures:
-                raise IdfError(f"The folder {path} holds no pictures",
-                               "nothing that ends in .png, .jpg …",
-                               "give a video, or the folder in which its frames lie")
-        elif is_video(self.path):
-            video_info(self.path)  # says what is wrong with it
-        else:
-            raise IdfError(f"{path} cannot be tracked",
-                           "not a video" if self.path.exists() else "no such file",
-                           "give a video (.mp4, .mov, .webm …) or a folder of pictures")
-
-    def fingerprint(self) -> dict:
-        """Return what identifies it in a manifest."""
-        if self.pictures:
-            stats = [(p.name, s.st_size, s.st_mtime_ns) for p in self.pictures for s in [p.stat()]]
-            return {"folder": str(self.path.resolve()), "files": stable_hash(stats),
-                    "frames": len(stats)}
-        return {"folder": str(self.path.resolve()), "video_sha256": sha256_file(self.path)}
-
-    @property
-    def fps(self) -> float:
-        """Frames a second; 25 for pictures."""
-        return 25.0 if self.pictures else video_info(self.path).fps
-
-    def count(self, config: TrackConfig) -> int:
-        """Return how many frames `frames` gives; of a video by its header, so roughly."""
-        count = len(self.pictures)
-        if not count:
-            video = cv2.VideoCapture(str(self.path))
-            count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-            video.release()
-        count = -(-max(count, 1) // config.every)
-        return min(count, config.limit) if config.limit else count
-
-    def frames(self, config: TrackConfig) -> Iterator[tuple[int, np.ndarray]]:
-        """Return (number in the source, uint8 RGB picture) one at a time, `every` and `limit`
-        obeyed."""
-        count = 0
-        pictures = (read_image(p, "frame") for p in self.pictures) if self.pictures \
-            else read_video(self.path)
-        for number, picture in enumerate(pictures):
-            if number % config.every:
-                continue
-            if config.limit and count == config.limit:
-                return
-            count += 1
-            yield number, picture
 
 
 def picture_name(number: int) -> str:
@@ -106,36 +35,44 @@ def read_landmarks(path) -> tuple[np.ndarray, np.ndarray]:
     return raw[:, 0].astype(np.int64), raw[:, 1:].reshape(-1, POINTS, 3)
 
 
-def extract(source: Source, folder: Path, config: TrackConfig,
+def extract(source: Source, folder: Path, *, size: int | None = None, every: int = 1,
+            limit: int | None = None, only: Collection[int] | None = None,
             detector: FrameDetector | None = None,
             reporter: Reporter | None = None) -> tuple[int, int]:
-    """Write every frame as a PNG under `folder` and its landmarks to `folder/landmarks.f32`.
+    """Write frames as PNG under `folder` and their landmarks to `folder/landmarks.f32`.
+
+    size: longer side, pixels; None, or one that is not smaller, keeps the frames'. every, limit:
+    see `Source.frames`. only: numbers of the frames that are taken, None = all.
+    detector: is given the frames in their order; None = the embedded landmark model.
 
     Goes on after what a killed call left: a frame counts once its record is complete, which is
-    after its picture. One frame is in memory at a time. detector: is given the frames in
-    their order; None = the embedded landmark model.
+    after its picture. One frame is in memory at a time.
 
-    Returns the (width, height) of the frames. IdfError where they differ in size.
+    Returns the (width, height) of what was written. IdfError where frames differ in size.
     """
     find, reporter = detector or FollowingDetector(), reporter or Reporter()
     store = folder / "landmarks.f32"
     done, points = read_landmarks(store)
-    size, total = None, source.count(config)
+    written, total = None, len(only) if only is not None else source.count(every, limit)
+    count = -1
     try:
         with open(store, "r+b" if store.exists() else "w+b") as f:
             f.truncate(len(done) * RECORD * 4)  # half a record of a killed process
             f.seek(0, 2)
-            for count, (number, picture) in enumerate(source.frames(config)):
+            for number, picture in source.frames(every, limit):
+                if only is not None and number not in only:
+                    continue
+                count += 1
                 rgb = np.ascontiguousarray(over_gray(picture))
                 h, w = rgb.shape[:2]
-                if config.size:
-                    w, h = fitted_size(w, h, min(config.size, max(w, h)))
+                if size:
+                    w, h = fitted_size(w, h, min(size, max(w, h)))
                     rgb = resize_area(rgb, w, h)
-                if size not in (None, (w, h)):
+                if written not in (None, (w, h)):
                     raise IdfError(f"The frames of {source.path} differ in size",
-                                   f"{w}x{h} after {size[0]}x{size[1]}",
+                                   f"{w}x{h} after {written[0]}x{written[1]}",
                                    "give pictures of one size")
-                size = (w, h)
+                written = (w, h)
                 if count < len(done):
                     if done[count] != number:
                         raise IdfError(f"{store} belongs to another video",
@@ -154,9 +91,9 @@ def extract(source: Source, folder: Path, config: TrackConfig,
                 reporter.step("finding the face", min((count + 1) / total, 1.0))
     except OSError as error:
         raise write_error(store, error) from error
-    if size is None:
+    if written is None:
         raise IdfError(f"{source.path} has no frames", "0 frames", "check that it plays")
-    return size
+    return written
 
 
 class FrameDetector(ABC):
