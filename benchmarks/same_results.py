@@ -95,7 +95,6 @@ STYLE = "stylize {data}/turn --stylist preset --preset bronze --keys 3 --resolut
 VANILLA = "nerf {samples}/head_multiview --backend vanilla --iterations 20 --resolution 16"
 EXEMPLAR = ("stylize {data}/turn --stylist exemplar --keys 3 --resolution 96 --propagator geometry"
             " --exemplar {runs}/stylize_flow/keys_out/train_main_r_0.png")
-GROW = "--densify-from 40 --densify-every 20"
 
 JOBS = {
     # swaps
@@ -113,8 +112,9 @@ JOBS = {
                      printed=True),
     # splats
     "splat": Job("splat {samples}/head_multiview --backend cpu --iterations 150 --resolution 96"),
-    "splat_growing": Job("splat {samples}/head_multiview --backend cpu --iterations 120"
-                         f" --resolution 64 --initial 2000 --background white --seed 3 {GROW}"),
+    # Gaussians are added at 200 and 300 iterations
+    "splat_growing": Job("splat {samples}/head_multiview --backend cpu --iterations 320"
+                         " --resolution 64 --initial 2000 --background white --seed 3"),
     "splat_reference": Job("splat {data}/heads --backend reference --iterations 4 --resolution 24"
                            " --initial 100 --max-gaussians 200"),
     "splat_render": Job("render {runs}/splat --views 4 --resolution 128", needs=("splat",)),
@@ -134,8 +134,7 @@ JOBS = {
     "ply_eval": Job("eval {runs}/splat_ply/model.ply --dataset {data}/heads --resolution 96",
                     needs=("splat_ply",), printed=True),
     # radiance fields
-    "nerf": Job("nerf {samples}/head_multiview --backend voxel --iterations 100 --resolution 64"
-                " --occupancy-every 25"),
+    "nerf": Job("nerf {samples}/head_multiview --backend voxel --iterations 220 --resolution 64"),
     "nerf_vanilla": Job(f"{VANILLA} --config {{data}}/vanilla.txt",
                         first=f"{VANILLA} --vanilla.config {{data}}/vanilla.txt"),
     "nerf_render": Job("render {runs}/nerf --views 2 --resolution 96", needs=("nerf",)),
@@ -152,8 +151,8 @@ JOBS = {
     # talking heads
     "track": Job("track {data}/frames"),
     "track_video": Job("track {data}/clip.mp4 --fov 29 --every 2 --val 1 --test 1"),
-    "avatar": Job("avatar {samples}/head_talking --backend cpu --iterations 150 --resolution 64"
-                  f" --baseline {GROW}"),
+    "avatar": Job("avatar {samples}/head_talking --backend cpu --iterations 320 --resolution 64"
+                  " --baseline"),
     "avatar_swapped": Job("avatar {data}/talk --backend cpu --iterations 30 --resolution 64"
                           " --swap {samples}/source_photos/B.png --consent {consent}",
                           "avatar"),

@@ -129,18 +129,30 @@ def _named(argv: list[str], choice: str) -> str:
 
 def _refuse_flags_of_others(argv: list[str], choice: str, entry: Entry, methods: Registry) -> None:
     """Raise IdfError for a flag that another method of the stage reads, and this one not."""
-    own = {f.name for f in dataclasses.fields(entry.config_type())}
+    kind = entry.config_type()
+    own, recipe = _flags_of(kind)
     others: dict[str, list[str]] = {}
     for other in methods.entries.values():
-        for f in dataclasses.fields(other.config_type()):
-            if f.name not in own:
-                others.setdefault(f.name, []).append(other.name)
+        for name in _flags_of(other.config_type())[0] - own:
+            others.setdefault(name, []).append(other.name)
     for word in argv:
         name = word[2:].partition("=")[0].replace("-", "_").removeprefix("no_")
+        if word.startswith("--") and name in recipe - own:
+            raise IdfError(f"--{name.replace('_', '-')} is no flag; few ever turn it",
+                           f"a setting of `{entry.name}` for Python",
+                           f"leave it out, or call it from Python with {kind.__name__}({name}=…)")
         if word.startswith("--") and name in others:
             raise IdfError(f"The method `{entry.name}` does not read --{name.replace('_', '-')}",
                            f"--{choice} {entry.name}; read by: {', '.join(others[name])}",
                            f"leave it out{nearest(name, own)}")
+
+
+def _flags_of(kind: type) -> tuple[set[str], set[str]]:
+    """Return the names of a config's fields that are flags, and of those set from Python only."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    names = {f.name for f in dataclasses.fields(kind)}
+    recipe = {name for name in names if is_recipe(hints[name])}
+    return names - recipe, recipe
 
 
 def typed(hint) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import IdfError
-from ..runtime.settings import Annotated, Interval, Settings
+from ..runtime.settings import RECIPE, Annotated, Interval, Settings
 
 COMMON = frozenset({"backend", "face"})  # of `SwapConfig`, read by the stage itself
 
@@ -54,7 +54,7 @@ class VideoConfig(Settings):
 
     max_missing: Annotated[float, Interval(ge=0, le=1)] = 0.5
     """Share of frames without a face above which the video is refused."""
-    part: Annotated[int, Interval(ge=8, le=1000)] = 60
+    part: Annotated[int, Interval(ge=8, le=1000), RECIPE] = 60
     """Frames that are swapped and encoded in one go: what a kill can cost."""
     crf: Annotated[int, Interval(ge=0, le=51)] = 18
     """H.264 quality, 0 = lossless."""

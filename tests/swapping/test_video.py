@@ -166,9 +166,9 @@ def test_from_the_shell(clip, tmp_path, capsys, monkeypatch):
                             IdfError("asked")))
     with pytest.raises(SystemExit):
         cli.main(["swap", str(clip), "--source", str(samples.photo("C")), "--out",
-                  str(tmp_path / "o"), "--video.part", "24", "--engine", "process", "--workers",
+                  str(tmp_path / "o"), "--video.crf", "24", "--engine", "process", "--workers",
                   "3"])
-    assert asked["a"][4].part == 24 and asked["k"]["engine"] == "process"
+    assert asked["a"][4].crf == 24 and asked["k"]["engine"] == "process"
 
 
 # --------------------------------------------------------------------------------------- linking

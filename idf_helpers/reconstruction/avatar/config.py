@@ -53,7 +53,7 @@ class AvatarConfig(SequenceConfig):
     """Gaussians of the head at most; sets time per step, memory and size of the file."""
     sh_degree: Annotated[int, Interval(ge=0, le=1)] = 0
     """Degree of the view-dependent color."""
-    lambda_dssim: Annotated[float, UNIT] = 0.2
+    lambda_dssim: Annotated[float, UNIT, RECIPE] = 0.2
     """Weight of 1 - SSIM in the loss; the rest is the mean absolute error."""
     lambda_alpha: Annotated[float, POSITIVE, RECIPE] = 0.1
     """Weight of the head's silhouette in the loss: keeps the background out of the head."""
@@ -73,11 +73,11 @@ class AvatarConfig(SequenceConfig):
     appearance: bool = True
     """Whether each training frame has a brightness and tint of its own (gain and offset by
     channel, of the whole frame, so that they cannot hold an expression)."""
-    rate: Annotated[float, Interval(ge=1e-6, le=1e3)] = 1.0
+    rate: Annotated[float, Interval(ge=1e-6, le=1e3), RECIPE] = 1.0
     """Factor on all learning rates."""
-    densify_every: Annotated[int, Interval(ge=1)] = 100
+    densify_every: Annotated[int, Interval(ge=1), RECIPE] = 100
     """Steps between two rounds of relocation and growth."""
-    densify_from: Annotated[int, Interval(ge=1)] = 300
+    densify_from: Annotated[int, Interval(ge=1), RECIPE] = 300
     """First step with such a round."""
 
     def _check_together(self) -> None:

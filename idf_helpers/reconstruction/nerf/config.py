@@ -25,21 +25,21 @@ class VoxelConfig(TrainingConfig):
     """Degree of the view-dependent color; 2 takes twice the memory of 1."""
     rays: Annotated[int, Interval(ge=64, le=10**6)] = 4096
     """Rays of a step."""
-    levels: Annotated[tuple[float, float], Interval(ge=0, le=1)] = (0.06, 0.25)
+    levels: Annotated[tuple[float, float], Interval(ge=0, le=1), RECIPE] = (0.06, 0.25)
     """Parts of the run at which the cells are halved, from 4 times their last length; rising."""
     background: Literal["auto", "random", "white", "black"] = "auto"
     """What lies behind: a new random color for each ray (pictures with alpha only), white or
     black. auto: random with alpha; without it white or black, whichever the pictures' borders are
     nearer."""
 
-    rate: Annotated[float, Interval(ge=1e-6, le=1e3)] = 1.0
+    rate: Annotated[float, Interval(ge=1e-6, le=1e3), RECIPE] = 1.0
     """Factor on all learning rates."""
     tv_density: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """Weight of the total variation of the raw density, at the vertices that a step touches,
     against the squared error of one ray's color."""
     tv_color: Annotated[float, Interval(ge=0, le=1e6), RECIPE] = 1e-4
     """The same for the color's coefficients."""
-    occupancy_every: Annotated[int, Interval(ge=1)] = 100
+    occupancy_every: Annotated[int, Interval(ge=1), RECIPE] = 100
     """Steps between two looks at which cells are empty."""
     max_memory_mb: Annotated[int, Interval(ge=16, le=10**7)] = 900
     """What training may take beside the pictures, in 10^6 bytes: the cells become

@@ -27,7 +27,7 @@ class GaussianConfig(TrainingConfig):
     """What lies behind: a new random color each step (pictures with alpha only), white or black.
     auto: random with alpha; without it white or black, whichever the pictures' borders are nearer.
     """
-    lambda_dssim: Annotated[float, UNIT] = 0.2
+    lambda_dssim: Annotated[float, UNIT, RECIPE] = 0.2
     """Weight of 1 - SSIM in the loss; the rest is the mean absolute error."""
     start: Path | None = None
     """Splat run folder or model file whose Gaussians the training goes on from."""
@@ -56,15 +56,15 @@ class SplatConfig(GaussianConfig):
     random_until: Annotated[float, UNIT, RECIPE] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
-    rate: Annotated[float, RATE] = 1.0
+    rate: Annotated[float, RATE, RECIPE] = 1.0
     """Factor on all learning rates."""
     sh_steps: Annotated[tuple[float, float, float], UNIT, RECIPE] = (0.15, 0.4, 0.7)
     """Parts of the run at which the degree of the color becomes 1, 2 and 3; rising."""
-    densify_every: Annotated[int, Interval(ge=1)] = 100
+    densify_every: Annotated[int, Interval(ge=1), RECIPE] = 100
     """Steps between two rounds of relocation and growth."""
-    densify_from: Annotated[int, Interval(ge=1)] = 200
+    densify_from: Annotated[int, Interval(ge=1), RECIPE] = 200
     """First step with such a round."""
-    growth: Annotated[float, UNIT] = 0.15
+    growth: Annotated[float, UNIT, RECIPE] = 0.15
     """New Gaussians per round as a share of those there are."""
 
     def _check_together(self) -> None:

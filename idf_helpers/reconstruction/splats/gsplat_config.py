@@ -25,18 +25,18 @@ class GsplatConfig(GaussianConfig):
     strategy: Literal["default", "mcmc"] = "default"
     """How Gaussians are added and removed: default (3DGS: clone, split, prune, reset opacities) or
     mcmc (arXiv 2404.09591: relocate dead ones, grow by 5 % up to max_gaussians, noise)."""
-    packed: bool = False
+    packed: Annotated[bool, RECIPE] = False
     """Rasterize only what a camera sees: less memory, a little slower."""
     antialiased: bool = False
     """Opacities compensated for the 0.3 px dilation (Mip-Splatting); viewers that do not
     compensate then show the model too dark."""
-    absgrad: bool = False
+    absgrad: Annotated[bool, RECIPE] = False
     """Split by absolute screen gradients (arXiv 2404.10484); default strategy only."""
     initial: Annotated[int, Interval(ge=16)] = 100_000
     """Gaussians at the start, at most max_gaussians."""
     max_gaussians: Annotated[int, Interval(ge=16, le=50_000_000)] = 1_000_000
     """Gaussians at most: mcmc's cap; the default strategy stops growing there."""
-    rate: Annotated[float, RATE] = 1.0
+    rate: Annotated[float, RATE, RECIPE] = 1.0
     """Factor on all learning rates."""
     opacity_reg: Annotated[float | None, Interval(ge=0), RECIPE] = None
     """Weight of the mean opacity in the loss. None: 0.01 with mcmc, else 0."""

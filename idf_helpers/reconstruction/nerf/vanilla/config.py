@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from ....errors import IdfError
 from ....runtime.files import sha256_file
-from ....runtime.settings import Annotated, Interval
+from ....runtime.settings import RECIPE, Annotated, Interval
 from ...config import TrainingConfig
 from .options import PAPER, NerfOptions, read_options
 
@@ -38,9 +38,9 @@ class VanillaConfig(TrainingConfig):
     nerf-pytorch. auto: as the checkpoint was trained, the center without one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: CUDA where torch has it."""
-    mixed_precision: bool = True
+    mixed_precision: Annotated[bool, RECIPE] = True
     """On CUDA: the networks in half precision (bfloat16 where the GPU has it)."""
-    compile: bool = False
+    compile: Annotated[bool, RECIPE] = False
     """torch.compile the networks: minutes at the start, faster steps on CUDA."""
     nerfacc: bool = False
     """On CUDA: samples by nerfacc's occupancy grid in place of the coarse network's (the fine
