@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from idf_helpers.data import media, samples
 from idf_helpers.data.contact_sheet import contact_sheet
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.runtime.progress import Reporter
 from idf_helpers.swapping.config import SwapConfig

@@ -32,7 +32,7 @@ from tyro.conf import Positional
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from idf_helpers.data import media, samples
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping.neural.align import five_points
 from idf_helpers.swapping.neural.ghost_align import ghost_crop, pose_matrix, smooth_points

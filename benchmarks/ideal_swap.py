@@ -42,8 +42,8 @@ from degrade import CASES, CLEAN
 from idf_helpers.data import media
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.face.color import rgb_to_lab
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.identity import IdentityNet, identity_distance
-from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.perceptual import Lpips
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 

@@ -22,9 +22,10 @@ import numpy as np
 import tyro
 
 from idf_helpers.data import media, samples
-from idf_helpers.data.media import IMAGE_SUFFIXES
+from idf_helpers.data.media import IMAGE_SUFFIXES, over_gray
 from idf_helpers.face import topology
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector, over_gray
+from idf_helpers.face.detector import LandmarkDetector
+from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 
 # iBUG-68 numbers of the ground truth and the mesh points at the same place.

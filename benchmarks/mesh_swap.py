@@ -18,7 +18,7 @@ import tyro
 from landmarks import head_yaw
 
 from idf_helpers.data import media, samples
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping.mesh.per_picture import swap_mesh, swap_picture
 from idf_helpers.swapping.metrics import hog_similarity

@@ -30,8 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "assets" / "face")]
 import occluders
 
 from idf_helpers.data import media, samples
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.flat import unflatten
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
+from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping.in_front import in_front
 from idf_helpers.swapping.mesh.per_picture import swap_mesh

@@ -10,10 +10,11 @@ import numpy as np
 
 from idf_helpers.face import fidelity
 from idf_helpers.face.color import rgb_to_lab
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.frame_fitter import FrameFitter, Lens
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.identity import IdentityNet, identity_distance
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
+from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.face.shape_fit import FittedFace
 from idf_helpers.face.topology import (
     INNER_MOUTH,

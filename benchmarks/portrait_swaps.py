@@ -18,7 +18,7 @@ from pathlib import Path
 
 from idf_helpers.data import media
 from idf_helpers.errors import IdfError
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.progress import Reporter
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.image import swap_image

@@ -46,8 +46,8 @@ from portrait_figures import Measured, figures
 from idf_helpers import provenance
 from idf_helpers.data import media
 from idf_helpers.errors import IdfError
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.identity import SAME_PERSON, IdentityNet
-from idf_helpers.face.landmarks import LandmarkDetector
 from idf_helpers.runtime.files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[1]

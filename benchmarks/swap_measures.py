@@ -22,12 +22,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from idf_helpers.data import media, samples
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.downloads import IDENTITY
 from idf_helpers.face.fidelity import REGIONS, expression_error, fit_faces, pose_error
 from idf_helpers.face.frame_fitter import FrameFitter, Lens
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.identity import IdentityNet, identity_distance
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
+from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.face.pose import rotation
 from idf_helpers.face.shape_fit import FittedFace
 from idf_helpers.lpips_weights import LPIPS

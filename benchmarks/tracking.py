@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from scipy.spatial.transform import Rotation
 
 from idf_helpers.data import samples
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 from idf_helpers.tracking.config import TrackConfig
 from idf_helpers.tracking.fit import fit_clip

@@ -30,7 +30,7 @@ from surface_distance import surface_distance
 from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import scene_frame, yaw_pitch
 from idf_helpers.face import topology
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.mesh import vertex_normals
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.swapping import metrics

@@ -41,11 +41,12 @@ from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.face import topology
 from idf_helpers.face.color import blur, fill_rings, rgb_to_lab
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.downloads import IDENTITY
 from idf_helpers.face.fidelity import expression_error, fit_faces
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.identity import IdentityNet, identity_distance
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
+from idf_helpers.face.landmarks import FaceLandmarks, vertex_facing
 from idf_helpers.face.raster import rasterize
 from idf_helpers.face.shape_fit import guessed_lens
 from idf_helpers.face.smooth import steady

@@ -29,7 +29,7 @@ from idf_helpers.data import media, samples
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.contact_sheet import contact_sheet
 from idf_helpers.data.sequence import frame_times
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.mesh import FaceMesh
 from idf_helpers.face.smooth import steady
 from idf_helpers.notebook.video_panel import bundled_clip

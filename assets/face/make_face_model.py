@@ -28,8 +28,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 from heads import DrawnHeads, camera_at, draw_look  # noqa: E402
 
+from idf_helpers.face.detector import LandmarkDetector  # noqa: E402
 from idf_helpers.face.head_model import CENTER, VIEW_ODD, FaceModel, view_terms  # noqa: E402
-from idf_helpers.face.landmarks import LandmarkDetector  # noqa: E402
 from idf_helpers.face.mesh import vertex_normals  # noqa: E402
 from idf_helpers.face.topology import MIRROR, POINTS  # noqa: E402
 from idf_helpers.runtime.files import atomic_write  # noqa: E402

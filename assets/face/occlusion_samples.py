@@ -15,8 +15,9 @@ from heads import DrawnHeads, camera_at, draw_look
 
 from idf_helpers.data import media
 from idf_helpers.data import samples as samples_of_head
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.flat import SIZE, flatten
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
+from idf_helpers.face.landmarks import FaceLandmarks
 
 FACE = 150  # px, height of a face that things are drawn onto
 VIEWS = 2  # of each head

@@ -198,6 +198,14 @@ def over(image: np.ndarray, background=(1.0, 1.0, 1.0)) -> np.ndarray:
     return compose(rgb, image[..., 3].astype(np.float32) / 255.0, background)
 
 
+def over_gray(image: np.ndarray) -> np.ndarray:
+    """Return RGBA over mid-gray (a face is found as well on it as on a photo), RGB as it is."""
+    if image.shape[2] == 3:
+        return image
+    a = image[..., 3:].astype(np.uint16)
+    return ((image[..., :3] * a + 128 * (255 - a) + 127) // 255).astype(np.uint8)
+
+
 def compose(rgb: np.ndarray, alpha: np.ndarray, background=(1.0, 1.0, 1.0)) -> np.ndarray:
     """Return rgb (H, W, 3) float32, not premultiplied, by alpha (H, W) over a constant color."""
     a = alpha[..., None]

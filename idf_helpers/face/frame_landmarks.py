@@ -10,11 +10,11 @@ import numpy as np
 
 from ..data.cameras import fitted_size
 from ..data.footage import Source
-from ..data.media import resize_area, write_image
+from ..data.media import over_gray, resize_area, write_image
 from ..errors import IdfError
 from ..runtime.files import write_error
 from ..runtime.progress import Reporter
-from .landmarks import LandmarkDetector, over_gray
+from .detector import LandmarkDetector
 from .topology import POINTS
 
 PICTURES = "frames"

@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..data.media import over_gray
 from ..errors import IdfError
 from ..runtime import download
 from .downloads import IDENTITY
-from .landmarks import over_gray
 
 SAME_PERSON = 0.6  # dlib's rule
 CHIP = 150  # px, the network's input

@@ -10,7 +10,7 @@ from ..data.contact_sheet import contact_sheet
 from ..data.media import resize_area
 from ..errors import IdfError
 from ..face.color import lab_to_rgb, masked_blur
-from ..face.landmarks import LandmarkDetector
+from ..face.detector import LandmarkDetector
 from ..face.topology import TRIANGLES
 from ..swapping.mesh.compositor import BAND, GRAINS, Aligned
 from ..swapping.mesh.per_picture import swap_mesh

@@ -15,7 +15,8 @@ import numpy as np
 from ..errors import IdfError
 from ..face import topology
 from ..face.color import fill_rings, rgb_to_lab
-from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.detector import LandmarkDetector
+from ..face.landmarks import FaceLandmarks
 from .config import SwapConfig
 from .metrics import aligned_face, hog
 from .result import SwapResult

@@ -10,11 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..data.media import over_gray
+from ..face.detector import LandmarkDetector
 from ..face.downloads import IDENTITY
 from ..face.fidelity import REGIONS, expression_error, fit_faces, head_yaw, pose_error
 from ..face.frame_fitter import Lens
 from ..face.identity import SAME_PERSON, IdentityNet, identity_distance
-from ..face.landmarks import FaceLandmarks, LandmarkDetector, over_gray
+from ..face.landmarks import FaceLandmarks
 from ..lpips_weights import LPIPS
 from ..perceptual import Lpips
 from ..runtime import download

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError
-from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.detector import LandmarkDetector
+from ..face.landmarks import FaceLandmarks
 from ..face.shape_fit import fit_picture
 from ..face.topology import POINTS
 from .face_selection import FacePicker, make_picker, swap_picked

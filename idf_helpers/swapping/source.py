@@ -13,7 +13,8 @@ from ..data import media
 from ..errors import IdfError
 from ..face import topology
 from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
-from ..face.landmarks import FaceLandmarks, LandmarkDetector, vertex_facing
+from ..face.detector import LandmarkDetector
+from ..face.landmarks import FaceLandmarks, vertex_facing
 from ..face.raster import rasterize
 from ..face.shape_fit import FittedFace, fit_picture
 from .glasses import without_glasses

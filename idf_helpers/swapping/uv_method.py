@@ -10,7 +10,8 @@ import numpy as np
 
 from ..data.dataset import Frame
 from ..errors import IdfError
-from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.detector import LandmarkDetector
+from ..face.landmarks import FaceLandmarks
 from ..face.mesh import FaceMesh
 from ..runtime.progress import Reporter
 from .config import SwapConfig

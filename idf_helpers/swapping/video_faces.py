@@ -18,8 +18,9 @@ import numpy as np
 
 from ..data.cameras import Camera
 from ..data.clips import VideoIndex, read_frames
+from ..face.detector import LandmarkDetector
 from ..face.head_model import FaceModel
-from ..face.landmarks import FaceLandmarks, LandmarkDetector
+from ..face.landmarks import FaceLandmarks
 from ..face.mesh import FaceMesh, vertex_normals
 from ..face.pose import fit_pose, rigid_inverse
 from ..face.smooth import REACH, WINDOW, steady

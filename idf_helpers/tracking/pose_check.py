@@ -16,9 +16,9 @@ from scipy.spatial.transform import Rotation
 
 from ..data.frame import Frame
 from ..errors import IdfError, shorten
+from ..face.detector import LandmarkDetector
 from ..face.frame_fitter import FrameFitter, Lens
 from ..face.head_model import FaceModel
-from ..face.landmarks import LandmarkDetector
 from ..face.pose import project_jacobian, rigid_inverse, rotation
 from ..face.shape_fit import shape_step
 from ..face.solve import bounded_quadratic

@@ -8,7 +8,7 @@ from idf_helpers import IdfError
 from idf_helpers.data import samples
 from idf_helpers.data.media import read_image, resize_area
 from idf_helpers.data.sequence import frames_by_yaw
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.notebook.swap_steps import bands, bands_picture, source_picture
 from idf_helpers.swapping.mesh.per_picture import swap_mesh
 from idf_helpers.swapping.source import from_image, load_source

@@ -10,9 +10,10 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.evaluation import evaluate as measure
 from idf_helpers.evaluation import evaluate_run
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.frame_fitter import Lens
 from idf_helpers.face.identity import IdentityNet
-from idf_helpers.face.landmarks import FaceLandmarks, LandmarkDetector
+from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.face.mesh import FaceMesh
 from idf_helpers.perceptual import Lpips
 from idf_helpers.runtime import download

@@ -7,7 +7,7 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media, samples
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig
 from idf_helpers.swapping.dataset import swap_dataset

@@ -11,7 +11,7 @@ from idf_helpers.cli import main as cli
 from idf_helpers.data import media, samples
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.face import topology
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig, VideoConfig

@@ -16,7 +16,8 @@ import numpy as np
 from ...errors import IdfError
 from ...face import topology
 from ...face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab, smoothstep
-from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...face.detector import LandmarkDetector
+from ...face.landmarks import FaceLandmarks
 from ...face.shape_fit import FittedFace, fit_picture
 from ..in_front import Hidden, in_front, kept, placed
 from ..result import SwapResult

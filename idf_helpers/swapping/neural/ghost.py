@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ...data.sequence import in_time
-from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...face.detector import LandmarkDetector
+from ...face.landmarks import FaceLandmarks
 from ...provenance.lineage import TRAINED_COMPOSITE
 from ...runtime.files import sha256_file
 from ..face_selection import FacePicker, Recognized, make_picker, swap_picked

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...face.detector import LandmarkDetector
+from ...face.landmarks import FaceLandmarks
 from .align import five_points, paste
 from .ghost_align import CROP, ghost_crop, pose_matrix
 from .ghost_mask import Params, face_mask, points_106

@@ -16,7 +16,8 @@ import numpy as np
 from ...errors import IdfError
 from ...face import topology
 from ...face.color import blur, fill_rings
-from ...face.landmarks import FaceLandmarks, LandmarkDetector
+from ...face.detector import LandmarkDetector
+from ...face.landmarks import FaceLandmarks
 from ...provenance.lineage import TRAINED_COMPOSITE
 from ...runtime import download
 from ...runtime.files import sha256_file

@@ -8,7 +8,7 @@ import pytest
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import samples
 from idf_helpers.face import topology
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.face.mesh import FaceMesh
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.dataset import swap_dataset

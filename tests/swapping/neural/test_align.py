@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from idf_helpers.data import media, samples
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.swapping.neural.align import (
     TEMPLATES,
     box_mask,

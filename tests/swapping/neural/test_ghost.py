@@ -15,7 +15,7 @@ from idf_helpers import Dataset, IdfError
 from idf_helpers.catalogue import STAGES
 from idf_helpers.data import media, samples
 from idf_helpers.data.sequence import in_time
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime import download
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.progress import Reporter

@@ -7,7 +7,7 @@ from idf_helpers import IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.evaluation import evaluate_run
-from idf_helpers.face.landmarks import LandmarkDetector
+from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.video import swap_video
