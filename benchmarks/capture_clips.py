@@ -15,8 +15,8 @@ RUN: splats of the bundled head at full size, above 40 dB:
 
 The phone: rolling shutter (20 ms from the first row to the last), exposure of 1/60 s (blur where
 something moves), lens with radial distortion, hand tremor, drifting exposure and white balance,
-noise, H.264. Each clip has NAME.mp4 and NAME.npz: c2w (N, 4, 4) OpenGL camera in the head's world at
-the middle of each frame, fx (N,) pixels, k1, fps, person (N, 200, 200) bool, who is in the picture.
+noise, H.264. Each clip has NAME.mp4 and NAME.npz: c2w (N, 4, 4) OpenGL camera in the head's world
+at the middle of each frame, fx (N,) pixels, k1, fps, person (N, 200, 200) bool, where she is.
 """
 
 from __future__ import annotations
@@ -153,14 +153,21 @@ class Phone:
         shot = self.scene.render_full(Camera(pose, f, f, n / 2, n / 2, n, n), background=(0, 0, 0))
         rgba = np.concatenate([shot.rgb, shot.alpha[..., None]], -1)
         if self.light:
-            depth = np.nan_to_num(shot.depth, nan=0.0).astype(np.float32)
-            seen = (depth > 0).astype(np.float32)
-            soft = cv2.GaussianBlur(depth, (0, 0), n / 60) / np.maximum(
-                cv2.GaussianBlur(seen, (0, 0), n / 60), 1e-3)
-            slope = cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=f / 4 / 8)  # of depth, to the right
-            slope = cv2.GaussianBlur(slope, (0, 0), n / 100)
-            rgba[..., :3] *= (1 + self.light * np.tanh(slope))[..., None]
+            rgba[..., :3] *= self._shading(shot.depth, f)[..., None]
         return cv2.remap(rgba, map_x, map_y, cv2.INTER_LINEAR)
+
+    def _shading(self, depth, f) -> np.ndarray:
+        """Returns (H, W) float32 how a light from the left falls onto a surface: brighter where
+        it recedes to the left."""
+        small = depth[1::4, 1::4]
+        seen = np.isfinite(small).astype(np.float32)
+        blur = self.size / 240
+        soft = cv2.GaussianBlur(np.nan_to_num(small), (0, 0), blur) / np.maximum(
+            cv2.GaussianBlur(seen, (0, 0), blur), 1e-3)
+        slope = cv2.GaussianBlur(cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=f / 4 / 4 / 8), (0, 0),
+                                 1.5 * blur)
+        shade = (1 - self.light * np.tanh(slope)).astype(np.float32)
+        return cv2.resize(shade, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
 
     def _sensor(self, picture, t: float) -> np.ndarray:
         """Returns the picture as a phone's sensor has it: drifting gains and noise."""
@@ -219,8 +226,8 @@ def film(name: str, scene: GaussianScene, out: Path, size: int, rooms: dict) -> 
                 truth.append(pose)
                 focal.append(lens(t))
                 number += 1
-    np.savez_compressed(out / f"{name}.npz", c2w=np.array(truth), fx=np.array(focal), k1=K1, fps=FPS,
-                        person=np.array(persons) > 0.5)
+    np.savez_compressed(out / f"{name}.npz", c2w=np.array(truth), fx=np.array(focal), k1=K1,
+                        fps=FPS, person=np.array(persons) > 0.5)
     print(f"{name}: {number} frames of {size}x{size}, {time.perf_counter() - started:.0f} s",
           flush=True)
 

@@ -15,8 +15,8 @@ WALLS = 6
 ROOM = np.array([[-15.0, -17.0, -9.5], [16.0, 14.0, 10.0]])
 # Low and high corner, texture: shelf, cabinet, table, lamp, box, armchair, and a wardrobe.
 BOXES = np.array([[-9, 11, -9.5, -3, 14, 4], [6, 8, -9.5, 12, 12, -2], [-14, -3, -9.5, -9, 4, -4],
-                  [9, -6, -9.5, 10, -5, 5], [4, -13, -9.5, 7, -10, -5], [-10, -14, -9.5, -5, -9, -3],
-                  [13, -12, -9.5, 16, -6, 3]], float)
+                  [9, -6, -9.5, 10, -5, 5], [4, -13, -9.5, 7, -10, -5],
+                  [-10, -14, -9.5, -5, -9, -3], [13, -12, -9.5, 16, -6, 3]], float)
 # The person below the neck: an ellipsoid, its center and half axes.
 TORSO = np.array([[0.0, 0.12, -1.93], [1.55, 0.78, 1.1]])
 SHIRT = WALLS + len(BOXES)

@@ -1,0 +1,193 @@
+"""Cameras by pycolmap: what is asked of its process, what becomes of its answer, and how it fails.
+
+pycolmap itself is an extra; the last test runs it where it is installed. The others put a program
+in its place that speaks the worker's language.
+"""
+
+import importlib.util
+import json
+import textwrap
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from idf_helpers.capturing import colmap_cameras
+from idf_helpers.capturing.cameras import Frames
+from idf_helpers.capturing.colmap_process import run_worker
+from idf_helpers.data.cameras import GL_TO_CV
+from idf_helpers.data.media import read_image, write_image
+from idf_helpers.errors import IdfError
+
+N = 12
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """N small frames whose numbers are 10, 20, …; a square person in the middle."""
+    (tmp_path / "pictures").mkdir()
+    mask = np.zeros((60, 80, 3), np.uint8)
+    mask[10:, 20:60] = 255
+    rng = np.random.default_rng(0)
+    pictures, masks = [], []
+    for i in range(N):
+        pictures.append(tmp_path / "pictures" / f"f{i:02d}.png")
+        masks.append(tmp_path / "pictures" / f"m{i:02d}.png")
+        write_image(pictures[-1], rng.integers(0, 255, (60, 80, 3), np.uint8))
+        write_image(masks[-1], mask)
+    return Frames(np.arange(1, N + 1) * 10, tuple(pictures), tuple(masks),
+                  np.full((N, 468, 3), np.nan, np.float32), 80, 60, "camera")
+
+
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """A function that writes a worker of the given body; pycolmap counts as installed."""
+    find = importlib.util.find_spec
+
+    def found(name, *rest):
+        return ModuleSpec(name, None, origin=str(tmp_path / "site" / "pycolmap" / "__init__.py")
+                          ) if name == "pycolmap" else find(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+
+    def write(body):
+        path = tmp_path / "stub.py"
+        path.write_text("import json, os, sys, time\n"
+                        "job = json.load(open(sys.argv[1]))\n"
+                        "folder = os.path.dirname(sys.argv[1])\n"
+                        "def say(**m): print(json.dumps(m), flush=True)\n"
+                        "def leave(models): json.dump(models, open(folder + '/models.json', 'w'))\n"
+                        + textwrap.dedent(body))
+        return path
+
+    return write
+
+
+def silent(step, share):
+    pass
+
+
+GOOD = """
+    say(step="features", share=0.5)
+    print("a library prints this", flush=True)
+    names = job["names"]
+    pose = lambda i: [[0, 0, 1, i], [0, 1, 0, 2], [-1, 0, 0, 3]]
+    point = [1, 2, 3, 255, 0, 51, 0.5, 4]
+    leave([{"params": [70, 40, 30, 0.02], "model": "SIMPLE_RADIAL",
+            "poses": {n: pose(i) for i, n in enumerate(names[:-1])},
+            "points": [point, [9, 9, 9, 0, 0, 0, 5.0, 4], [8, 8, 8, 0, 0, 0, 0.3, 2]]},
+           {"params": [70, 40, 30, 0.02], "model": "SIMPLE_RADIAL",
+            "poses": {names[-1]: pose(0), names[0]: pose(0)}}])
+    say(step="cameras", share=0.9)
+    say(done=True)
+    time.sleep(60)
+"""
+
+
+def test_the_largest_model_becomes_cameras(frames, stub, tmp_path):
+    told = []
+    found = colmap_cameras.solve(frames, tmp_path / "work", lambda *a: told.append(a),
+                                 worker=stub(GOOD))
+    assert told == [("features", 0.5), ("cameras", 0.9)]
+    assert found.method == "colmap" and found.registered.tolist() == [True] * (N - 1) + [False]
+    assert found.other_models == (N * 10,)  # the other model's first frame is in the largest, too
+    assert found.distortion == (0.02, 0.0, 0.0, 0.0)
+    # a median over all points; those handed on are exact and seen in at least three pictures
+    assert found.reprojection_px == 0.5
+    assert found.points.tolist() == [[1, 2, 3, 1, 0, np.float32(0.2)]]
+    assert "1 of 12 frames" in found.notes[0]
+    camera = found.cameras[4]
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (70, 70, 40, 30)
+    w2c = np.array([[0, 0, 1, 4], [0, 1, 0, 2], [-1, 0, 0, 3], [0, 0, 0, 1.0]])
+    np.testing.assert_allclose(camera.c2w, np.linalg.inv(w2c) @ GL_TO_CV, atol=1e-12)
+
+
+def test_the_room_counts_only_where_the_camera_moves(frames, stub, tmp_path):
+    colmap_cameras.solve(frames, tmp_path / "a", silent, worker=stub(GOOD))
+    job = json.loads((tmp_path / "a" / "job.json").read_text())
+    assert job["masks"] == "" and not job["drop_still"]
+    turning = Frames(**{**vars(frames), "moves": "head"})
+    colmap_cameras.solve(turning, tmp_path / "b", silent, worker=stub(GOOD))
+    job = json.loads((tmp_path / "b" / "job.json").read_text())
+    assert job["drop_still"]
+    mask = read_image(Path(job["masks"]) / "f03.png.png")[..., 0]
+    # a rim of the person is left out, but not where the picture cuts her off
+    assert mask[30, 40] == 255 and mask[59, 40] == 255 and mask[30, 21] == 0 and mask[11, 40] == 0
+    assert mask[30, 24] == 255
+
+
+def test_pairs_are_neighbors_and_loops_then_all():
+    few, = colmap_cameras._rounds(10)
+    assert len(few) == 45
+    some, every = colmap_cameras._rounds(90)
+    assert len(every) == 90 * 89 // 2 and len(some) < len(every) / 3
+    assert [0, 1] in some and [0, 85] in some and [1, 86] not in some
+
+
+def test_all_pairs_follow_where_a_tenth_of_the_frames_is_left_out(frames, stub, tmp_path,
+                                                                  monkeypatch):
+    monkeypatch.setattr(colmap_cameras, "ALL_PAIRS", 4)
+    monkeypatch.setattr(colmap_cameras, "NEAR", (1,))
+    body = """
+    full = len(job["pairs"]) == 66
+    pose = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
+    leave([{"params": [70, 40, 30, 0.0], "model": "SIMPLE_RADIAL", "points": [[0] * 6 + [0.5, 3]],
+            "poses": {n: pose for n in job["names"][:12 if full else 10]}}])
+    open(folder + "/calls", "a").write("x")
+    say(done=True)
+    """
+    found = colmap_cameras.solve(frames, tmp_path / "w", silent, worker=stub(body))
+    assert found.registered.all() and (tmp_path / "w" / "calls").read_text() == "xx"
+
+
+def test_features_are_kept_for_the_same_pictures_only(frames, stub, tmp_path):
+    work, worker = tmp_path / "work", stub(GOOD)
+    colmap_cameras.solve(frames, work, silent, worker=worker)
+    (work / "database.db").write_text("features")
+    colmap_cameras.solve(frames, work, silent, worker=worker)
+    assert (work / "database.db").exists()
+    write_image(frames.pictures[2], np.zeros((60, 80, 3), np.uint8))
+    colmap_cameras.solve(frames, work, silent, worker=worker)
+    assert not (work / "database.db").exists()
+
+
+@pytest.mark.parametrize(("body", "words"), [
+    ("say(step='matches', share=0.1)\nos.kill(os.getpid(), 11)", "signal 11, while at: matches"),
+    ("say(error='RuntimeError: no such image')\nsys.exit(1)", "RuntimeError: no such image"),
+    ("sys.stderr.write('out of memory')\nsys.exit(1)", "exit code 1, while at: starting; out of"),
+    ("sys.exit(0)", "exit code 0"),
+    ("leave([])\nsay(done=True)", "0 of 12 frames"),
+    ("say(step='cameras', share=0.2)\ntime.sleep(60)", "while at: cameras"),
+])
+def test_failures_are_said_and_leave_no_process(frames, stub, tmp_path, body, words):
+    with pytest.raises(IdfError) as error:
+        colmap_cameras.solve(frames, tmp_path / "w", silent, seconds=3, worker=stub(body))
+    assert words in error.value.found and error.value.do
+    running = [p for p in psutil.Process().children(recursive=True) if p.is_running()
+               and "stub.py" in " ".join(p.cmdline())]
+    assert not running
+
+
+def test_without_pycolmap_it_says_how_to_get_it(frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not colmap_cameras.is_installed()
+    with pytest.raises(IdfError, match="pip install pycolmap"):
+        colmap_cameras.solve(frames, tmp_path / "w", silent)
+
+
+def test_an_interrupt_ends_the_worker(tmp_path):
+    worker = tmp_path / "worker.py"
+    worker.write_text("import json, os, time\nprint(json.dumps({'step': str(os.getpid())}), "
+                      "flush=True)\ntime.sleep(60)\n")
+    (tmp_path / "job.json").write_text("{}")
+    pid = []
+
+    def stop(step, share):
+        pid.append(int(step))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_worker(tmp_path / "job.json", 30, stop, worker)
+    assert not psutil.pid_exists(pid[0])
