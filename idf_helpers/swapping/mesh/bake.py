@@ -25,8 +25,9 @@ from ...face.color import (
 )
 from ...face.mesh import FaceMesh
 from ...runtime.npz import ArrayRecord
+from .aligned import Aligned
 from .chart_eyes import RINGS, Gaze, common_gaze, gaze_in_view, lit_eyes, turned
-from .compositor import Aligned, compose
+from .compositor import compose
 from .head_bend import fit_mesh
 from .hidden_target import hidden_target
 from .mesh_tracking import bent

@@ -6,7 +6,7 @@ of which many views are known. What the photographs of people differ in is handl
     wide (light, tan)       the target's
     middle (features)       the source's, but the target's where folds of another expression or a
                             wild warp would be drawn
-    finer than the source   the target's own grain
+    finer than the source   the target's own grain; and no sharper than the target
     chroma                  the target's skin in proportion to lightness, plus as much of the
                             source's own as the target's range allows: nothing is ever amplified, so
                             neither a JPEG's blotches nor a hair's tint can glow
@@ -14,12 +14,12 @@ of which many views are known. What the photographs of people differ in is handl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from ...face.color import blur, masked_blur, skin_field, skin_stats, smoothstep
+from . import fine_detail
+from .aligned import Aligned
 
 # Widths of blurs are shares of the face's size.
 WIDE = 0.25  # light and tan: of both
@@ -35,47 +35,7 @@ GRAYER = 0.3  # share of the source's paleness that its skin keeps
 HAIR = 0.63  # lightness over the skin's below which a pixel turns from shaded skin into hair
 BAND, EDGE = 0.10, 0.05  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
-GRAINS = ((0.0, 0.006), (0.006, 0.012), (0.012, 0.024))  # bands of grain
-GRAIN_GAIN, GRAIN_SHARE = (0.75, 1.6), 0.8
-NOISE, NOISE_SHARE, NOISE_LIMIT = 0.02, 0.9, 2.5  # chroma noise of the target, in its deviations
-DETAIL = 0.03  # detail whose strength is compared as a whole
-CONTRAST_FINE, DETAIL_GAIN = (0.85, 1.15), (0.5, 1.8)  # ratios to the target's left; bounds
-FINE, FINE_SHARE = 0.5, 0.8  # in source pixels: detail that the source can't have
-ENLARGED = 1.2  # from here on it has too little
 GRAY = 3.0  # chroma up to which a picture is a gray one
-
-
-@dataclass(frozen=True, eq=False)
-class Aligned:
-    """Two faces, pixel by pixel.
-
-    source, target: (h, w, 3) float32 Lab. weight: (h, w) float32 in [0, 1], how far the source
-    shows the place and may be drawn. brows, lips, eyes: (h, w) float32 in [0, 1]; the inner mouth
-    counts as eyes. trust: (h, w) float32 in [0, 1], of the source's middle band. enlarged: target
-    pixels per source pixel. size: of the face, pixels. side: (h, w, 3) float32 Lab, half the
-    difference of the target and its mirror image, and paired: (h, w) float32 in [0, 1], where
-    that is known; None where it is not.
-    """
-
-    source: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
-    brows: np.ndarray
-    lips: np.ndarray
-    eyes: np.ndarray
-    trust: np.ndarray
-    enlarged: float
-    size: float
-    side: np.ndarray | None = None
-    paired: np.ndarray | None = None
-
-    @property
-    def skin(self) -> np.ndarray:
-        """(h, w) float32 in [0, 1]: skin of both, well away from brows, lips and eyes."""
-        k = max(1, round(0.02 * self.size))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
-        near = cv2.dilate(np.maximum((self.brows > 0.3).astype(np.float32), self.eyes), disc)
-        return (self.weight * (1 - near) * (1 - self.lips)).astype(np.float32)
 
 
 def compose(pair: Aligned) -> np.ndarray:
@@ -90,11 +50,11 @@ def compose(pair: Aligned) -> np.ndarray:
     face = _relit(pair, skin, source_stats, target_stats)
     face += _border(pair, face, skin, target_stats)
     face = _middle(pair, face)
-    face[..., 0] += _fine(pair, skin)
-    face = _eyes(pair, face)
-    face[..., 0] += _grain(pair, face[..., 0], skin)
-    face[..., 1:] += _chroma_noise(pair, skin)
-    return _within_range(pair, _of_equal_contrast(pair, face))
+    face[..., 0] += fine_detail.fine(pair, skin)
+    face = fine_detail.as_soft(pair, fine_detail.eyes(pair, face))
+    face[..., 0] += fine_detail.grain(pair, face[..., 0], skin)
+    face[..., 1:] += fine_detail.chroma_noise(pair, skin)
+    return _within_range(pair, fine_detail.of_equal_contrast(pair, face))
 
 
 def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
@@ -231,88 +191,6 @@ def _middle(pair: Aligned, face) -> np.ndarray:
     low, target_low = (masked_blur(x, pair.weight, BAND * pair.size) for x in (face, pair.target))
     k = pair.trust[..., None]
     return (low + (face - low) * k + (pair.target - target_low) * (1 - k)).astype(np.float32)
-
-
-def _fine(pair: Aligned, skin) -> np.ndarray | float:
-    """(h, w) lightness that the source is too coarse for, the target's own."""
-    if pair.enlarged <= ENLARGED:
-        return 0.0
-    L = pair.target[..., 0]
-    return FINE_SHARE * (L - masked_blur(L, pair.weight, FINE * pair.enlarged)) * pair.trust
-
-
-def _eyes(pair: Aligned, face) -> np.ndarray:
-    """Return the face with what is finer than an enlarged source in its eyes from the target's."""
-    share = 0.7 * min(1.0, (pair.enlarged - 1.6) / 1.2)
-    if share <= 0:
-        return face
-    at = share * blur(pair.eyes, 0.008 * pair.size)[..., None]
-    sigma = max(1.0, 0.68 * pair.enlarged)
-    fine = pair.target[..., 0] - cv2.GaussianBlur(pair.target[..., 0], (0, 0), sigma)
-    smooth = cv2.GaussianBlur(face, (0, 0), sigma)
-    smooth[..., 0] += fine
-    return face + at * (smooth - face)
-
-
-def _grain(pair: Aligned, L, skin) -> np.ndarray:
-    """(h, w) lightness that brings each band of the skin's grain to the target's strength."""
-    sure = skin > 0.6
-    out = np.zeros_like(L)
-    if sure.sum() < 64:
-        return out
-    fields = []
-    for values in (L, pair.target[..., 0]):
-        levels = [values] + [masked_blur(values, pair.weight, s * pair.size) for _, s in GRAINS]
-        fields.append([levels[k] - levels[k + 1] for k in range(len(GRAINS))])
-    for mine, own in zip(*fields, strict=True):
-        ratio = _deviation(own[sure]) / _deviation(mine[sure])
-        out += (np.clip(ratio, *GRAIN_GAIN) - 1) * mine
-    return GRAIN_SHARE * out * blur(skin, 0.01 * pair.size)
-
-
-def _chroma_noise(pair: Aligned, skin) -> np.ndarray:
-    """(h, w, 2) the target's own chroma noise, within NOISE_LIMIT deviations."""
-    ab = pair.target[..., 1:]
-    fine = ab - masked_blur(ab, pair.weight, max(NOISE * pair.size, 1.0))
-    sure = skin > 0.5
-    if sure.sum() < 64:
-        return np.zeros_like(ab)
-    most = NOISE_LIMIT * np.array([_deviation(fine[..., k][sure]) for k in (0, 1)], np.float32)
-    return NOISE_SHARE * np.clip(fine, -most, most) * blur(skin, 0.01 * pair.size)[..., None]
-
-
-def _of_equal_contrast(pair: Aligned, face) -> np.ndarray:
-    """Return the face with its detail (without eyes, brows and mouth) about as strong as the
-    target's: lightness within CONTRAST_FINE of it, chroma at most as strong."""
-    bare = (1 - pair.brows) * (1 - pair.eyes) * (1 - pair.lips)
-    sure = (pair.weight > 0.3) & (bare > 0.5)
-    if sure.sum() < 64:
-        return face
-    own, mine = (x - masked_blur(x, pair.weight > 0.02, DETAIL * pair.size)
-                 for x in (pair.target, face))
-    soft = blur(bare.astype(np.float32), 0.01 * pair.size)
-    least, most = CONTRAST_FINE
-    wanted, change = _strength(own[..., 0][sure]), 1.0
-    for _ in range(3):  # near eyes and brows less of the change arrives
-        now = _strength((mine[..., 0] * (1 + soft * (change - 1)))[sure]) / wanted
-        change = float(np.clip(change * np.clip(now, least, most) / now, *DETAIL_GAIN))
-    face = face.copy()
-    face[..., 0] += soft * mine[..., 0] * np.float32(change - 1)
-    # Chroma of brows and lips counts: one that the target's lacks would be a stain.
-    colored = (pair.weight > 0.3) & (pair.eyes < 0.5)
-    own, mine = own[..., 1:], mine[..., 1:]
-    color = min(1.0, 1.05 * _strength(own[colored]) / _strength(mine[colored]))
-    face[..., 1:] += (1 - pair.eyes)[..., None] * mine * np.float32(color - 1)
-    return face
-
-
-def _strength(values) -> float:
-    return float(np.sqrt((values**2).sum(-1).mean() if values.ndim > 1 else (values**2).mean())
-                 ) + 1e-3
-
-
-def _deviation(values) -> float:
-    return 1.48 * float(np.median(np.abs(values))) + 1e-3
 
 
 def _within_range(pair: Aligned, face) -> np.ndarray:

@@ -22,8 +22,9 @@ from ...face.shape_fit import FittedFace, fit_picture
 from ..in_front import Hidden, in_front, kept, placed
 from ..result import SwapResult
 from ..source import MIN_FACE, SourceFace
+from .aligned import Aligned
 from .bend import bend
-from .compositor import Aligned, compose
+from .compositor import compose
 from .proportions import at_rest, moved_by, proportions
 from .warp import Warp, expressions_apart, warp
 

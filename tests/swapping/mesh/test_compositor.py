@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from idf_helpers.face.color import blur, lab_to_rgb, rgb_to_lab
-from idf_helpers.swapping.mesh.compositor import Aligned, compose
+from idf_helpers.swapping.mesh.aligned import Aligned
+from idf_helpers.swapping.mesh.compositor import compose
+from idf_helpers.swapping.mesh.fine_detail import as_soft
 
 
 def patch(lab, noise=0.0, seed=0, size=160):
@@ -93,6 +95,27 @@ def test_a_coarse_source_gets_the_targets_grain():
     fine = [np.std(x[..., 0] - blur(x[..., 0], 2.0)) for x in
             (compose(aligned(smooth, target, enlarged=3.0)), target)]
     assert 0.5 < fine[0] / fine[1] < 1.3
+
+
+def test_features_are_as_soft_as_the_targets():
+    """A brow of a sharp photo in a soft film: the width of its edges is the film's. In a sharper
+    picture the photo stays as it is."""
+    sharp = patch((60, 12, 15))
+    brows = np.zeros(sharp.shape[:2], np.float32)
+    sharp[40:60, 30:110, 0], brows[40:60, 30:110] = 20, 1
+    faint = patch((60, 12, 15))  # less contrast is no softness
+    faint[40:60, 30:110, 0] = 45
+
+    def edge(lab):
+        across = lab[30:50, 70, 0]
+        return np.ptp(across) / np.abs(np.diff(across)).max()
+
+    for blurred in (1.0, 2.0):
+        film = cv2.GaussianBlur(faint, (0, 0), blurred)
+        soft = as_soft(aligned(sharp, film, brows=brows), sharp)
+        wanted = edge(cv2.GaussianBlur(sharp, (0, 0), blurred))
+        assert edge(soft) == pytest.approx(wanted, rel=0.1)
+        assert as_soft(aligned(film, sharp, brows=brows), film) is film
 
 
 def test_where_the_warp_is_wild_the_middle_band_is_the_targets():
