@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .evaluation import evaluate
     from .exporting import export
     from .exporting.config import ExportConfig
-    from .making import make
+    from .making.make import make
     from .notebook import view
     from .provenance import verify
     from .reconstruction import load, reconstruct
@@ -51,7 +51,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "track": ".tracking.track", "swap": ".swapping.swap", "reconstruct": ".reconstruction",
     "stylize": ".stylization.dataset", "load": ".reconstruction", "export": ".exporting",
-    "evaluate": ".evaluation", "verify": ".provenance", "view": ".notebook", "make": ".making",
+    "evaluate": ".evaluation", "verify": ".provenance", "view": ".notebook", "make": ".making.make",
     "open_dataset": ".data.inputs", "Dataset": ".data.dataset", "Camera": ".data.cameras",
     "orbit": ".data.cameras", "Scene": ".scene", "Rendering": ".scene",
     "RunFolder": ".runtime.runs", "Reporter": ".runtime.progress", "IdfError": ".errors",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..data.dataset import Dataset
-from ..data.inputs import as_dataset
 from ..errors import IdfError
 from ..reconstruction import reconstruct
 from ..reconstruction.config import TrainingConfig
+from ..reconstruction.sequence_of import as_sequence, is_footage
 from ..runtime.progress import Reporter
 from ..swapping.dataset import swap_dataset
+from ..swapping.job import check_swap
 
 
 def swap_and_train(data: Dataset | str | Path, out: Path, method: str = "avatar",
@@ -19,7 +20,8 @@ def swap_and_train(data: Dataset | str | Path, out: Path, method: str = "avatar"
     """Train an avatar with movable expressions on a sequence of a talking head.
 
     Args:
-        data: NeRFace folder: frames with pose and expression, e.g. the output of `idf track`.
+        data: video of a talking head, which is tracked first, into OUT-track; or a NeRFace folder:
+            frames with pose and expression, e.g. the output of `idf track`.
         out: run folder: avatar.npz, metrics.json, held_out.jpg, expressions.jpg.
         method: see `reconstruct`.
         config: of the method.
@@ -32,7 +34,11 @@ def swap_and_train(data: Dataset | str | Path, out: Path, method: str = "avatar"
     if swap is None and consent:
         raise IdfError("A consent needs a photo to swap in", consent[:60], "add --swap PHOTO")
     reporter = reporter or Reporter()
-    data = as_dataset(data, reporter)
+    if swap is not None and not isinstance(data, Dataset) and is_footage(Path(data)):
+        check_swap(swap, consent, Path(data))  # before minutes of tracking, not after
+    resolution = config.resolution if config else None
+    data = as_sequence(data, out.with_name(out.name + "-track"), resolution, resume=resume,
+                       reporter=reporter)
     if swap is not None:
         data = swap_dataset(data, swap, out.with_name(out.name + "-swap"), consent=consent,
                             resume=resume, reporter=reporter)

@@ -44,6 +44,12 @@ def _budget(argv: list[str]) -> list[str]:
             else a for a in argv]
 
 
+def _make(argv: list[str]) -> list[str]:
+    """Take `--kind`, which `--as` was called before, and `--budget`."""
+    return _budget([a.replace("--kind", "--as", 1) if a == "--kind" or a.startswith("--kind=")
+                    else a for a in argv])
+
+
 def _original(argv: list[str]) -> list[str]:
     """Take the flags of the original's loop script."""
     from .stylize import original_flags
@@ -61,7 +67,8 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.cli.demo:demo", show="demo", hidden=("config", "view"),
             flat="amount", rewrite=_budget),
     Command("make", "a photo and a target: all stages that the target needs",
-            "idf_helpers.making:make", ("photo", "target"), "make", hidden=("config", "view")),
+            "idf_helpers.making.make:make", ("photo", "target"), "make", hidden=("view",),
+            renamed={"kind": "as"}, rewrite=_make),
     Command("doctor", "what this machine can run, and what is missing",
             "idf_helpers.cli.doctor:doctor"),
     Command("download", "models by name: size, license, source, hash",

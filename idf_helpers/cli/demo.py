@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..data import samples
 from ..exporting.config import ExportConfig
-from ..making import make
+from ..making.make import make
 from ..reconstruction.config import TrainingConfig
 from ..reconstruction.splats.config import SplatConfig
 from ..runtime.machine import peak_rss_mb

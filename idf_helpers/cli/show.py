@@ -52,6 +52,8 @@ def make(made, arguments: dict) -> None:
     """Print the measures, and what to look at."""
     if made.metrics:
         print(f"{made.metrics['psnr']:.2f} dB PSNR on {made.metrics['views']} held-out views")
+    if made.doubts:
+        print("To doubt:", *(f"  {doubt}" for doubt in made.doubts), sep="\n")
     print("Look at:", *(f"  {path}" for path in made.files.values()), sep="\n")
 
 

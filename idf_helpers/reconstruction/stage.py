@@ -19,6 +19,7 @@ from ..scene import Scene
 from .config import TrainingConfig
 from .method import Method
 from .methods import METHODS
+from .sequence_of import as_sequence
 from .splats import model_file
 
 
@@ -30,8 +31,9 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
     A finished run of the same inputs and settings is read back.
 
     Args:
-        data: views of a head (for avatars: a talking head with poses and expressions): a dataset,
-            its folder, a bundled name, a .zip or a URL of one.
+        data: views of a head: a dataset, its folder, a bundled name, a .zip or a URL of one. For
+            avatars: a talking head with poses and expressions, or a video of one, which is tracked
+            first, into OUT-track.
         out: the run folder. Left in it: the model in the method's own format (marked),
             metrics.json, per_view.json, held_out.jpg (pictures above, renders below), and
             consent.json where the dataset has one.
@@ -44,10 +46,15 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
     Returns the scene. IdfError: bad input or settings, another run in the folder, a diverged
     training, something missing for the method.
     """
-    data = as_dataset(data, reporter)
     entry, why = choose_method(method)
     chosen: Method = entry.load()
     config = chosen.checked(config)
+    if chosen.stage == "avatar":
+        out = Path(out)
+        data = as_sequence(data, out.with_name(out.name + "-track"), config.resolution,
+                           resume=resume, reporter=reporter)
+    else:
+        data = as_dataset(data, reporter)
     reporter = reporter or Reporter()
     with RunFolder(out, stage=chosen.stage, backend=chosen.name, config=config.identity(),
                    inputs=data.fingerprint(), resume=resume) as run:

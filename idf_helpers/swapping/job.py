@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import provenance
-from ..data.media import read_image
+from ..data.media import is_image, read_image
 from ..errors import IdfError, shorten
 from ..runtime.files import sha256_bytes, stable_hash
 from ..runtime.registry import Entry
@@ -109,6 +109,15 @@ class SwapJob:
         return IdfError(f"No frame of {where} could be swapped",
                         shorten(f"{n} {s}" for s, n in counts.items()),
                         "check that it shows a face, larger than about 64 pixels")
+
+
+def check_swap(source, consent: str, footage: Path) -> bytes:
+    """Check a photo and the consent before frames are made of footage that then get its face;
+    return the photo's bytes. IdfError: bad photo, no consent."""
+    photos, _ = read_sources(source, None)
+    pictures = [p for p in footage.iterdir() if is_image(p)] if footage.is_dir() else [footage]
+    provenance.require_consent(consent, photos, pictures)
+    return photos[0]
 
 
 def read_sources(source, face: int | None) -> tuple[list[bytes], tuple[SourceFace, ...]]:

@@ -1,0 +1,46 @@
+"""The sequence of a talking head that an avatar is trained on; a video is tracked first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..data.dataset import Dataset
+from ..data.footage import Source
+from ..data.inputs import as_dataset
+from ..data.media import is_image, is_video
+from ..runtime.progress import Reporter
+from ..tracking.config import TrackConfig
+from ..tracking.track import track
+
+ENOUGH_FPS = 30.0  # more frames a second show nothing new
+MOST_FRAMES = 1200
+SIZE = 512  # longer side at which footage is tracked at least, pixels
+
+
+def as_sequence(data: Dataset | str | Path, folder: Path, resolution: int | None = None, *,
+                resume: bool = True, reporter: Reporter | None = None) -> Dataset:
+    """Return the dataset of a talking head. A video, or a folder of its frames, is tracked into
+    `folder` first: enough frames, and large enough, for a training at `resolution`, since each
+    costs time in every stage.
+
+    resolution: longer side of the training pictures, pixels; None: as they are.
+    IdfError: as of `track`, or no dataset.
+    """
+    if isinstance(data, Dataset) or not is_footage(Path(data)):
+        return as_dataset(data, reporter)
+    footage = Source(data)
+    every = max(1, round(footage.fps / ENOUGH_FPS), -(-footage.count() // MOST_FRAMES))
+    config = TrackConfig(size=max(SIZE, 2 * resolution) if resolution else None, every=every)
+    if reporter:
+        reporter.stage(f"tracking the face in {data}; results in {folder}")
+        if every > 1:
+            reporter.note(f"one frame of {every} is taken: enough for the avatar")
+    return track(data, folder, config, resume=resume, reporter=reporter)
+
+
+def is_footage(path: Path) -> bool:
+    """Whether a path is a video, or a folder of pictures without cameras."""
+    if path.is_file():
+        return is_video(path)
+    return path.is_dir() and not any(path.glob("transforms*.json")) \
+        and not (path / "sparse").is_dir() and any(map(is_image, path.iterdir()))
