@@ -104,18 +104,23 @@ class FrameFitter:
         """Return (468, 2) pixels where the landmark model should see the face."""
         return project(pose, self.shape(weights, pose), self.f, self.c)
 
-    def fit(self, points, pose=None, weights=None, rounds: int = 6, brow: BrowSight | None = None):
+    def fit(self, points, pose=None, weights=None, rounds: int = 6, brow: BrowSight | None = None,
+            known: dict[str, float] | None = None):
         """Fit one frame: points (468, 2) pixels -> (pose (4, 4), weights (S,), errors (468,)
         pixels).
 
         pose, weights: where to start, e.g. of the frame before. brow: what the picture shows of the
-        brows. IdfError as `fit_pose`.
+        brows. known: weights by name that are not asked for, in [0, 1]. IdfError as `fit_pose`.
         """
         p = np.asarray(points, np.float64)[:, :2]
         x = np.zeros(len(self.shapes)) if weights is None else np.array(weights, np.float64)
         if pose is None:
             pose = fit_pose(p, self.lens, self.shape(x), model=self.model).pose
         low, high = np.zeros(len(x)), np.ones(len(x))
+        for name, value in (known or {}).items():
+            if name in self.model.seen:
+                k = self.model.seen.index(name)
+                low[k] = high[k] = x[k] = value
         for _ in range(rounds):
             v = self.shape(x, pose)
             turned = v @ pose[:3, :3].T

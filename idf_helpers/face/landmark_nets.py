@@ -91,7 +91,7 @@ class LandmarkNets:
                 self._nets.pop(index, None)
                 raise IdfError(f"OpenCV {cv2.__version__} cannot run the face models in {folder}",
                                str(e)[:300],
-                               "needs OpenCV 4.11 or newer and: idf download face_landmarks") from e
+                               "needs OpenCV 4.12 or newer and: idf download face_landmarks") from e
         return self._nets[index]
 
     def _check(self, index: int) -> None:

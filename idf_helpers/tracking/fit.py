@@ -17,12 +17,14 @@ from scipy.spatial.transform import Rotation
 
 from ..errors import IdfError
 from ..face.frame_fitter import FrameFitter, Lens
+from ..face.gaze import weights_of
 from ..face.head_model import FaceModel
 from ..face.pose import project, rotation
 from ..face.shape_fit import fit_shape
 from ..face.solve import smooth
 from ..face.topology import FACE_LEFT, FACE_RIGHT
 from ..runtime.progress import Reporter
+from . import eyes
 from .brows import sights
 from .config import TrackConfig
 
@@ -47,6 +49,9 @@ class Track:
         where there is no face. used: (N,) bool, frames that may be trained on.
     brows: how far the brows' heights in the pictures could be trusted, mean over the used frames,
         in [0, 1]; 0 where they were not taken.
+    gaze: (N, 2) degrees to the head's left and up, both eyes alike; gaze_trust: (N,) in [0, 1], 0 =
+        taken from frames before and after. None where the irises are not known: the weights
+        `eyeLook*` are then what the lids tell.
     """
 
     lens: Lens
@@ -60,6 +65,8 @@ class Track:
     errors: np.ndarray
     used: np.ndarray
     brows: float = 0.0
+    gaze: np.ndarray | None = None
+    gaze_trust: np.ndarray | None = None
 
     def seen(self, i: int, model: FaceModel) -> np.ndarray:
         """Return (468, 2) pixels of the fitted face in frame `i`."""
@@ -72,13 +79,15 @@ class Track:
 def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
              model: FaceModel | None = None,
              reporter: Reporter | None = None,
-             pictures: Callable[[int], np.ndarray] | None = None) -> Track:
+             pictures: Callable[[int], np.ndarray] | None = None, iris=None) -> Track:
     """Fit a clip.
 
     points: (N, 468, 2 or 3) landmarks in pixels, rows of NaN where there is no face.
     width, height: of the frames, pixels.
     pictures: number of a row of `points` -> that frame (height, width, 3) uint8 RGB, in which the
         brows are followed; None, or a config without `brows`, goes by the landmarks alone.
+    iris: (N, 10, 3) irises in pixels (`FaceLandmarks.iris`), NaN where not known; with them gaze
+        and blinks are measured, see `eyes`.
 
     Raises IdfError where fewer than three frames show a face.
     """
@@ -128,26 +137,46 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
         raise IdfError("The landmarks of no frame fit the face model",
                        f"median error {np.nanmedian(errors):.1f} % of the face's width",
                        f"the limit is {config.max_error:g} %; a wrong --fov is one cause")
-    followed = 0.0  # share of what could be seen of the brows
+    gaze = None
+    if iris is not None and np.isfinite(iris).any():
+        gaze = eyes.measure(xy, iris, np.where(used[:, None, None], poses, np.nan), neutral, lens,
+                            model)
+    brow_sights = {}
     if pictures is not None and config.brows:
         reporter.step("following the brows", 0.0)
-        for i, brow in sights(fitter, pictures, xy, poses, weights, used).items():
-            try:
-                pose, x, _ = fitter.fit(xy[i], poses[i], weights[i], brow=brow)
-            except IdfError:
-                continue  # the frame keeps what its landmarks said, and does not count as followed
-            if np.isfinite(pose).all():
-                poses[i], weights[i] = pose, x
-                followed += float(brow.trust.mean()) / used.sum()
+        brow_sights = sights(fitter, pictures, xy, poses, weights, used)
+    followed = 0.0  # share of what could be seen of the brows
+    for i in np.flatnonzero(used) if gaze is not None else brow_sights:
+        brow = brow_sights.get(i)
+        looks = None if gaze is None else weights_of([gaze.angles[i]] * 2)
+        try:
+            pose, x, _ = fitter.fit(xy[i], poses[i], weights[i], brow=brow, known=looks)
+        except IdfError:
+            continue  # the frame keeps what its landmarks said, and does not count as followed
+        if np.isfinite(pose).all():
+            poses[i], weights[i] = pose, x
+            followed += float(brow.trust.mean()) / used.sum() if brow is not None else 0.0
     if config.smoothing > 0:
         poses, weights = _smoothed(poses, weights, used, config.smoothing)
     errors = _errors(fitter, xy, poses, weights, there, scale)
     full = np.zeros((n, len(model.expression_names)), np.float32)
     full[:, fitter.columns] = weights
+    if gaze is not None:
+        _look(full, model.expression_names, xy, iris, gaze)
     quiet = np.argsort(np.where(used, weights.sum(1), np.inf))[:max(1, int(used.sum()) // 10)]
     return Track(lens, float(fov), neutral, identity, model.expression_names,
                  np.where(used[:, None, None], poses, np.nan), full, full[quiet].mean(0), errors,
-                 used, followed)
+                 used, followed, None if gaze is None else gaze.angles,
+                 None if gaze is None else gaze.trust)
+
+
+def _look(full, names, xy, iris, gaze) -> None:
+    """Write the eyes' weights into (N, E)."""
+    lids = [names.index("eyeBlink_R"), names.index("eyeBlink_L")]
+    full[:, lids] = eyes.blinks(xy, iris, full[:, lids], gaze.opening)
+    for i, angles in enumerate(gaze.angles):
+        for name, value in weights_of([angles] * 2).items():
+            full[i, names.index(name)] = value
 
 
 # --- identity and focal length --------------------------------------------------------------------

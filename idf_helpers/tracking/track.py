@@ -21,7 +21,7 @@ from ..data.footage import Source
 from ..data.media import encode_image, read_image, resize_area
 from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
-from ..face.frame_landmarks import extract, picture_name, read_landmarks
+from ..face.frame_landmarks import extract, picture_name, read_landmarks, read_more
 from ..face.head_model import CENTER, FaceModel
 from ..face.pose import rigid_inverse
 from ..runtime.files import write_bytes, write_json
@@ -90,7 +90,7 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
             reporter.step("already done", 1.0)
             return Dataset.open(run.path)
         if not run.resumed:
-            for name in ("landmarks.f32", "scores.f32"):
+            for name in ("landmarks.f32", "more.f32", "scores.f32"):
                 (run.path / name).unlink(missing_ok=True)
         if landmarker:
             landmarker.open(run.path)
@@ -99,11 +99,13 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
                 clip, run.path, size=config.size, every=config.every, limit=config.limit,
                 detector=landmarker, reporter=reporter)
             numbers, points = read_landmarks(run.path / "landmarks.f32")
-            if landmarker:
-                fitted = landmarker.track(points, width, height, config)
-            else:
-                fitted = fit_clip(points, width, height, config, model, reporter, lambda i:
-                                 read_image(run.path / f"{picture_name(int(numbers[i]))}.png"))
+            more = read_more(run.path / "more.f32", len(numbers))
+
+            def picture(i: int) -> np.ndarray:
+                return read_image(run.path / f"{picture_name(int(numbers[i]))}.png")
+
+            fitted = landmarker.track(points, width, height, config) if landmarker else \
+                fit_clip(points, width, height, config, model, reporter, picture, more.iris)
         except IdfError:
             run.discard()
             raise
@@ -179,11 +181,14 @@ def _head_box(points: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def save_track(path: Path, track: Track, numbers: np.ndarray) -> None:
     """Write an .npz of a track; lens as [fx, fy, cx, cy]."""
+    looks = {} if track.gaze is None or track.gaze_trust is None else \
+        {"gaze": track.gaze, "gaze_trust": track.gaze_trust}
     save_arrays(path, {
         "numbers": np.asarray(numbers), "lens": np.array(list(asdict(track.lens).values())),
         "neutral": track.neutral.astype(np.float32), "identity": track.identity,
         "names": np.array(track.names), "poses": track.poses, "expressions": track.expressions,
-        "resting": track.resting, "errors": track.errors, "used": track.used})
+        "resting": track.resting, "errors": track.errors, "used": track.used,
+        **looks})
 
 
 def _report(track: Track, numbers: np.ndarray, points: np.ndarray, config: TrackConfig,

@@ -172,7 +172,7 @@ def test_brows_of_the_bundled_head():
 
     true = height(np.array([f.expression for f in frames]))
     shown, detect = [read_image(f.path)[..., :3] for f in frames], FollowingDetector()
-    points = np.array([detect(p) for p in shown], np.float64)
+    points = np.array([detect(p)[:468] for p in shown], np.float64)
     a, b = (np.corrcoef(true, height(fit_clip(points, 256, 256, TrackConfig(fov=29.0), pictures=p)
                                      .expressions))[0, 1] for p in (None, shown.__getitem__))
     assert a > 0.85 and b > 0.9 and b > a + 0.02
