@@ -81,7 +81,8 @@ def index_video(path, progress=None) -> VideoIndex:
     if info.width * info.height > MAX_PIXELS:
         raise IdfError(f"The video {path} is too large", f"{info.width}x{info.height}",
                        f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
-    command = [ffmpeg_executable(), *QUIET, "-i", str(path), *_ALL, "-pix_fmt", "rgb24",
+    command = [ffmpeg_executable(), *QUIET, "-i", str(path), *_ALL, *info.decoding,
+               "-pix_fmt", "rgb24",
                "-c:v", "rawvideo", "-f", "framecrc", "-"]
     clock, size, rows = 1.0, None, []
     with tempfile.TemporaryFile() as complaints, subprocess.Popen(
@@ -186,7 +187,8 @@ def _before(index: VideoIndex, frame: int) -> float | None:
 
 def _decode(path, index: VideoIndex, start: float | None) -> Iterator[bytes]:
     seek = () if start is None else ("-ss", f"{start:.6f}")
-    return decode(path, index.width * index.height * 3, _ALL, seek)
+    options = (*_ALL, *video_info(path).decoding)
+    return decode(path, index.width * index.height * 3, options, seek)
 
 
 def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int = 18) -> int:

@@ -12,6 +12,10 @@ import numpy as np
 from ..errors import IdfError
 
 QUIET = ("-hide_banner", "-loglevel", "error")
+# High dynamic range (HLG, PQ) to what pictures are: diffuse white, 203 nits, stays white, and only
+# what is brighter than two thirds of it is compressed.
+TO_SDR = ("-vf", "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
+          "tonemap=mobius:param=0.65:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p")
 
 
 def ffmpeg_executable() -> str:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import IdfError
 from ..runtime.files import atomic_write
-from .ffmpeg import Feed, decode, even_sized, ffmpeg_executable, raw_input
+from .ffmpeg import TO_SDR, Feed, decode, even_sized, ffmpeg_executable, raw_input
 
 MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -295,7 +295,8 @@ def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
 class VideoInfo:
     """width, height: pixels as shown, after the rotation that the header asks for; fps: frames a
     second; comment: the file's comment tag; duration: seconds by the header, 0 = it does not say;
-    sound: whether there is a sound track."""
+    sound: whether there is a sound track; hdr: whether it has a high dynamic range (HLG, PQ), which
+    `decoding` brings into that of pictures."""
 
     width: int
     height: int
@@ -303,6 +304,12 @@ class VideoInfo:
     comment: str
     duration: float = 0.0
     sound: bool = False
+    hdr: bool = False
+
+    @property
+    def decoding(self) -> tuple[str, ...]:
+        """ffmpeg's options for frames as they are meant to look."""
+        return TO_SDR if self.hdr else ()
 
 
 def video_info(path) -> VideoInfo:
@@ -329,13 +336,15 @@ def video_info(path) -> VideoInfo:
         if length else 0.0
     return VideoInfo(width, height, float(fps[1]) if fps else 25.0,
                      comment[1].strip() if comment else "", seconds,
-                     bool(re.search(r"Stream #.*?Audio:", said)))
+                     bool(re.search(r"Stream #.*?Audio:", said)),
+                     bool(re.search(r"Stream #.*?Video:.*?(arib-std-b67|smpte2084)", said)))
 
 
 def read_video(path) -> Iterator[np.ndarray]:
     """Yield uint8 (H, W, 3) frames one at a time; constant memory."""
     info = video_info(path)
-    for data in decode(path, info.width * info.height * 3, ("-fps_mode", "passthrough")):
+    options = ("-fps_mode", "passthrough", *info.decoding)
+    for data in decode(path, info.width * info.height * 3, options):
         yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
 
 

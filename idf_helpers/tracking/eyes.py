@@ -26,8 +26,8 @@ from ..face.topology import LEFT_IRIS, RIGHT_IRIS
 CORNERS = ((33, 133), (263, 362))  # outer and inner, of the head's right eye, of its left
 LIDS = (((160, 159, 158), (144, 145, 153)), ((387, 386, 385), (373, 374, 380)))  # upper, lower
 IRISES = (RIGHT_IRIS[0], LEFT_IRIS[0])
-# cm: middle of the eyeball from the middle of the corners (away from the nose, up, forward), and from
-# there to the plane of the iris, which is 1.3 in the drawn heads and about 1.0 in people.
+# cm: middle of the eyeball from the middle of the corners (away from the nose, up, forward); and
+# from there to the plane of the iris, which is 1.3 in the drawn heads and about 1.0 in people.
 MIDDLE, RADIUS = (0.05, 0.2, -1.28), 1.25
 UPRIGHT_GAIN = 1.3  # of angles up and down: lids hide the iris where it goes, and the model follows
 OUTWARD = 25.0  # degrees that an eye's opening faces outward: how well it is seen from the side
