@@ -44,4 +44,5 @@ def demo(out: str | Path = Path("runs/demo"), photo: Literal["B", "C"] = "C",
     config = config or SplatConfig(**asdict(amount or TrainingConfig()))
     made = make(samples.photo(photo), samples.dataset("head_multiview"), out, config, view,
                 reporter=reporter)
-    return DemoResult(made.files, made.metrics, time.perf_counter() - started, peak_rss_mb())
+    files = {name: path for name, path in made.files.items() if name != "report.md"}
+    return DemoResult(files, made.metrics, time.perf_counter() - started, peak_rss_mb())

@@ -125,7 +125,7 @@ def _kind(target: Target, told: str, report: Report, reporter: Reporter) -> str:
         return "picture"
     moves = target.dataset.train[0].expression is not None  # type: ignore[union-attr]
     found = told if told != "auto" else "talk" if moves else "views"
-    reporter.stage(f"{target.name}: {NAMES[found]}")
+    reporter.note(f"{target.name}: {NAMES[found]}")
     return found
 
 

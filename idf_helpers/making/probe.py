@@ -110,7 +110,8 @@ def look_at(footage: Source, told: Kind | None = None, reporter: Reporter | None
     other = "talk" if kind == "turn" else "turn"
     rounded = [round(float(v)) for v in (np.nanmin(yaws), np.nanmax(yaws))] \
         if np.isfinite(yaws).any() else None
-    look = Look(told or kind, why, f"if it is {NAMES[other]} instead, add --as {other}", tuple(doubts), {
+    otherwise = f"if it is {NAMES[other]} instead, add --as {other}"
+    look = Look(told or kind, why, otherwise, tuple(doubts), {
         "frames": len(seen), "with_face": len(there), "yaw": rounded, "face_px": round(face),
         "mouth_mm": None if mouth is None else round(mouth, 1)})
     captions = [s.when + ("" if s.faces else "  no face") for s in seen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +23,8 @@ DIFFERENT = {"photo_sha256": "another photo", "target": "another target"}
 class Report:
     """Keeps make_report.json up to date, and writes report.md in the end.
 
-    kind: of the target. stages: those that it needs, in their order. look: what footage was taken for, by this
-    call or an earlier one. doubts: filled by `finish`.
+    kind: of the target. stages: those that it needs, in their order. look: what footage was taken
+    for, by this call or an earlier one. doubts: filled by `finish`.
     """
 
     def __init__(self, out: Path, asked: dict, photo: str, target: str, earlier: dict | None):
@@ -36,6 +37,7 @@ class Report:
         self._sheet: np.ndarray | None = None
         self._new = earlier is None and not (out.is_dir() and any(out.iterdir()))
         self._entered = 0
+        self._finished = bool(earlier) and earlier.get("status") == "finished"
 
     @classmethod
     def begin(cls, out: Path, asked: dict, photo: str, target: str, told: str) -> Report:
@@ -68,7 +70,8 @@ class Report:
     def enter(self, stage: str) -> None:
         """Note that a stage begins."""
         self._entered += 1
-        self._write({"status": "running", "stage": stage})
+        if not self._finished:
+            self._write({"status": "running", "stage": stage})
         if self._sheet is not None:
             write_image(self.out / SHEET, self._sheet)
             self._sheet = None
@@ -93,15 +96,19 @@ class Report:
         self._write({"status": "finished", "files": shown, "sheets": sheets,
                      "metrics": metrics, "doubts": [vars(d) for d in found],
                      "done": notes(self.out)})
-        path = self.out / TEXT
-        write_bytes(path, self._text(shown, sheets, found).encode())
+        path, text = self.out / TEXT, self._text(shown, sheets, found).encode()
+        if not (path.is_file() and path.read_bytes() == text):
+            write_bytes(path, text)
         return path
 
     def _write(self, more: dict) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_json(self.out / JSON, {
-            "asked": self.asked, "photo": self.photo, "target": self.target,
-            "kind": self.kind, "look": self.look.as_dict() if self.look else None, **more})
+        path = self.out / JSON
+        data = {"asked": self.asked, "photo": self.photo, "target": self.target, "kind": self.kind,
+                "look": self.look.as_dict() if self.look else None, **more}
+        data = json.loads(json.dumps(data, default=str))  # as it will be read back
+        if not (path.is_file() and read_json(path, "report of make") == data):
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(path, data)
 
     def _text(self, files: dict[str, str], sheets: list[str], found: list[Doubt]) -> str:
         why = f" ({self.look.why})" if self.look else ""

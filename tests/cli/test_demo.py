@@ -34,7 +34,8 @@ def made(tmp_path_factory):
 
 def test_everything_is_there_and_marked(made):
     out, result, lines = made
-    assert sorted(p.name for p in out.iterdir()) == ["splats", "swap", "view"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "make_report.json", "report.md", "splats", "swap", "view"]
     assert set(result.files) == {"avatar.ply", "avatar.png", "viewer.html", "orbit.mp4", "swap.png"}
     run_id = read_json(out / "splats/run.json")["run_id"]
     for name, path in result.files.items():
