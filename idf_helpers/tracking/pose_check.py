@@ -38,6 +38,8 @@ class PoseReport:
     worst: frames beyond twice the limit. expression_correlation: between the dataset's value
         of the mouth's opening (`jawOpen`) and what is seen, or NaN where it has no such name.
     points, seen: per frame (468, 2) pixels found and where the model is put, or None.
+    similarity: (scale, (3, 3) rotation, (3,) position) of the head in the world,
+        world = scale · rotation · cm + position. face: (468, 3) cm, its mesh at rest.
     """
 
     names: tuple[str, ...]
@@ -48,6 +50,8 @@ class PoseReport:
     expression_correlation: float
     points: tuple
     seen: tuple
+    similarity: tuple
+    face: np.ndarray
 
     @property
     def ok(self) -> bool:
@@ -127,7 +131,7 @@ def check_poses(frames: Sequence[Frame], count: int = FRAMES, limit: float = LIM
              if errors[i] > max(WORST, 2 * limit)]
     return PoseReport(tuple(f.name for f in pick), errors, median, limit, tuple(worst),
                       _jaw_correlation(names, [pick[i] for i in there], weights, fitters),
-                      tuple(found), tuple(seen))
+                      tuple(found), tuple(seen), similarity, fitters[0].neutral.copy())
 
 
 def _lens(camera) -> Lens:

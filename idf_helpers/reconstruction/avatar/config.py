@@ -42,6 +42,9 @@ class AvatarConfig(SequenceConfig):
     baseline: bool = False
     """Train a model that cannot move as well, equally long, for comparison."""
 
+    head_shape: Annotated[bool, RECIPE] = True
+    """Start on the surface of a whole head, fitted to the face and the outlines, and stay near it
+    (where the landmark models are available): turned views stay a head."""
     rank: Annotated[int, Interval(ge=0, le=64)] = 24
     """Bases of the expression; 0: a head that does not move."""
     shade_rank: Annotated[Literal[0, 3, 9], RECIPE] = 9

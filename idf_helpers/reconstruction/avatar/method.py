@@ -25,6 +25,7 @@ from .basis import FILE, BlendAvatar
 from .config import AvatarConfig
 from .evaluate import AvatarMetrics, evaluate_avatar
 from .frame_source import FrameSource
+from .head_shape import HeadFrame
 from .pictures import edit_strip, held_out_sheet
 from .scene import AvatarScene
 from .sequence import gaps, split_for
@@ -48,7 +49,7 @@ class BlendshapeAvatar(Method):
             ) -> AvatarScene:
         rasterizer = RASTERIZERS.load(self.name)
         data = split_for(data, config.holdout_last)
-        notes = notes_on_input(data, config)
+        notes, head = notes_on_input(data, config)
         for note in notes:
             reporter.note(note)
         cache = run.path / "cache"
@@ -56,12 +57,13 @@ class BlendshapeAvatar(Method):
             data, data.train, cache / "frames", config.resolution, background=config.background,
             progress=lambda n: reporter.step("reading frames", n / max(len(data.train), 1)))
         mattes = build_mattes(source, cache / "mattes").array()[..., 0]
-        scene = fit(source, mattes, config, run=run, rasterizer=rasterizer(),
+        scene = fit(source, mattes, config, head=head, run=run, rasterizer=rasterizer(),
                     progress=reporter.training)
         if config.baseline:  # the same recipe without an expression
             path = run.path / STATIC
             if not (path.is_file() and run.resumed):
-                still = fit(source, mattes, replace(config, rank=0), rasterizer=rasterizer(),
+                still = fit(source, mattes, replace(config, rank=0), head=head,
+                            rasterizer=rasterizer(),
                             progress=reporter.training)
                 still.avatar.save(path)
             scene.baseline = AvatarScene(BlendAvatar.load(path), rasterizer())
@@ -110,21 +112,27 @@ class BlendshapeAvatar(Method):
             for model in reversed(metrics.models)]
 
 
-def notes_on_input(data: Dataset, config: AvatarConfig) -> list[str]:
-    """Return notes on the sequence; IdfError where training on it would be pointless."""
+def notes_on_input(data: Dataset, config: AvatarConfig) -> tuple[list[str], HeadFrame | None]:
+    """Return notes on the sequence, and where the head lies, None where no face is found; IdfError
+    where training on it would be pointless."""
     notes = [n for n in data.notes if "held out" in n] if config.holdout_last else []
     holes = gaps(list(data.frames))  # of all splits: what another split holds is not missing
     if holes:
         notes.append(f"frames are missing in the middle of the sequence: "
                      f"{shorten(f'{a + 1} to {b - 1}' for a, b in holes)}; trained on those there "
                      "are")
-    if not config.check_poses:
-        return notes
+    if not (config.check_poses or config.head_shape):
+        return notes, None
+    blind = "" if not config.head_shape else "; nothing keeps the head's depth"
     if not download.is_present(FACE_LANDMARKS):
         return [*notes, "poses and pictures were not compared: the face models are not here "
-                "(idf download face_landmarks)"]
+                f"(idf download face_landmarks){blind}"], None
     try:
         report = check_poses(data.train)
     except IdfError as error:  # no face large enough to look at: no reason to stop
-        return [*notes, f"poses and pictures were not compared: {error.found}"]
-    return [*notes, report.require().text()]
+        return [*notes, f"poses and pictures were not compared: {error.found}{blind}"], None
+    if config.check_poses:
+        notes.append(report.require().text())
+    if not (config.head_shape and report.ok):
+        return notes, None
+    return notes, HeadFrame(*report.similarity, report.face)

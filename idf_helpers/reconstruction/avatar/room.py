@@ -45,19 +45,37 @@ def matte(picture: np.ndarray, background: np.ndarray, threshold: int = 12) -> n
     import cv2
 
     difference = cv2.absdiff(picture, background).max(axis=2)
-    mask = (difference > threshold).astype(np.uint8)
-    side = max(3, round(0.02 * max(mask.shape)) | 1)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    found = (difference > threshold).astype(np.uint8)
+    side = max(3, round(0.02 * max(found.shape)) | 1)
+    closed = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    # what was closed is room again where it lies beside the outline, as under an ear
+    mask = _filled(_filled(closed) & ~(closed & ~found))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    # holes: background that no path connects to the upper border
-    padded = np.pad(mask, 1)
-    padded[-1] = padded[-2]  # the body may leave the picture below
-    n, labels = cv2.connectedComponents(1 - padded, connectivity=4)
-    outside = labels == labels[0, 0]
-    mask = (~outside[1:-1, 1:-1]).astype(np.uint8)
     n, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if n > 1:
         keep = stats[:, cv2.CC_STAT_AREA] > 0.05 * stats[1:, cv2.CC_STAT_AREA].max()
         keep[0] = False
         mask = keep[labels].astype(np.uint8)
     return mask * 255
+
+
+def beside_head(silhouette: np.ndarray) -> np.ndarray:
+    """Return (H, W) bool, pixels that are room for certain: some pixels off an uint8 silhouette.
+
+    There a training may show any color behind the head and ask for the same in the picture: what is
+    painted like the room instead of being transparent is found out.
+    """
+    import cv2
+
+    side = max(3, round(0.03 * max(silhouette.shape)) | 1)
+    return cv2.dilate(np.ascontiguousarray(silhouette), np.ones((side, side), np.uint8)) == 0
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Return a mask with its holes filled: what no path connects to the upper border."""
+    import cv2
+
+    padded = np.pad(mask, 1)
+    padded[-1] = padded[-2]  # the body may leave the picture below
+    _, labels = cv2.connectedComponents(1 - padded, connectivity=4)
+    return (labels != labels[0, 0])[1:-1, 1:-1].astype(np.uint8)

@@ -30,10 +30,12 @@ from .dynamic_mask import ErrorTable, moving
 from .expression_pca import neutral_expression, principal_weights
 from .frame_cache import FrameCache
 from .frame_source import FrameSource
+from .head_shape import HeadFrame, HeadShape
 from .layer import BlendLayer
 from .pose import mean_rotation, pose_features
-from .room import matte
+from .room import beside_head, matte
 from .scene import AvatarScene, left_product, pack_avatar, to_head_frame
+from .shape_prior import EVERY, ShapePrior
 from .torso import initial_torso, steady_region
 
 HULL_FRAMES = 60  # that the silhouette is carved from
@@ -54,12 +56,12 @@ MORE_WHERE_IT_MOVES = 1.0  # how much more often Gaussians that move are split
 class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time.
 
-    source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes.
+    source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes. head: where the head
+    lies, None where no face was found: then nothing but the frames says what is a head.
     """
 
-
     def __init__(self, source: FrameSource, mattes: np.ndarray, config: AvatarConfig,
-                 rasterizer=None):
+                 rasterizer=None, head: HeadFrame | None = None):
         if rasterizer is None:
             from ..splats.rasterizer import CpuRasterizer
 
@@ -73,7 +75,8 @@ class Trainer(ResumableTrainer):
         self.weights = principal_weights(source.expressions, config.rank)
         self.varies = np.ptp(source.expressions, axis=0) > 1e-6
         self.rng = np.random.default_rng(config.seed)
-        self.head, torso = self._initial()
+        self.prior: ShapePrior | None = None
+        self.head, torso = self._initial(head)
         self.torso: BlendLayer | None = torso
         self.appearance = Appearance(len(source))
         self.order = self.rng.permutation(len(source))
@@ -84,10 +87,11 @@ class Trainer(ResumableTrainer):
         self._loss = PhotometricLoss(height, width, config.lambda_dssim)
         self._buffers = {k: np.empty((3, height, width), np.float32)
                          for k in ("target", "shown", "d_rgb")}
+        self._grazing: np.ndarray | None = None
         self._d_alpha = np.empty((height, width), np.float32)
         self._saved = self.state()
 
-    def _initial(self) -> tuple[BlendLayer, BlendLayer | None]:
+    def _initial(self, frame: HeadFrame | None) -> tuple[BlendLayer, BlendLayer | None]:
         c, source = self.config, self.source
         chosen = np.linspace(0, len(source) - 1, min(HULL_FRAMES, len(source))).round().astype(int)
         pixels = []
@@ -101,7 +105,13 @@ class Trainer(ResumableTrainer):
         carved = views
         if region is not None:  # the shoulders are no part of what turns
             carved = TrainingViews(views.cameras, [np.where(region, 0, p) for p in pixels])
-        base = initial_gaussians(carved, c.initial, c.sh_degree, self.rng, None, c.max_gaussians)
+        if frame is None:
+            base = initial_gaussians(carved, c.initial, c.sh_degree, self.rng, None,
+                                     c.max_gaussians)
+        else:
+            self.prior = ShapePrior(HeadShape.fit(frame, carved),
+                                    np.stack([k.position for k in carved.cameras]))
+            base = self.prior.start(carved, c.initial, c.sh_degree, self.rng)
         head = BlendLayer(base, c.rank, c.shade_rank)
         head.moves[:] = False
         torso = None
@@ -149,9 +159,13 @@ class Trainer(ResumableTrainer):
         self.iteration += 1
         rates, units = self.learning_rates(), self.units()
         n = len(self.head)
-        if c.lambda_opacity:
+        if c.lambda_opacity and self.prior is None:
             o = 1 / (1 + np.exp(-g.opacity_logits))
             gradients.opacity_logits += (c.lambda_opacity / len(o)) * o * (1 - o)
+        if self.prior is not None:
+            if self._grazing is None or len(self._grazing) != n:
+                self._grazing = ~self.prior.well_seen(self.head.gaussians)
+            gradients.sh[:n][self._grazing] = 0
         self.head.step(_part(gradients, slice(0, n)), gradients.visible[:n], z, p, rates, units,
                        DELTA_RATE, SHADE_RATE, DECAY, c.sparsity / n, self.iteration,
                        (degree + 1) ** 2)
@@ -161,6 +175,8 @@ class Trainer(ResumableTrainer):
                             np.zeros(0), rates, units, DELTA_RATE, SHADE_RATE, DECAY,
                             c.sparsity / n, self.iteration, 1)
             self.torso.statistics.add(gradients.screen[n:], gradients.visible[n:])
+        if self.prior is not None and self.iteration % EVERY == 0:
+            self.prior.pull(self.head.gaussians)
         self.take_mse(loss.mse)
         self._densify_if_due()
         if self.iteration % len(self.source) == 0:
@@ -178,13 +194,20 @@ class Trainer(ResumableTrainer):
                                          train=True)
         b, c = self._buffers, self.config
         gain, offset = self.appearance.of(i)
-        run_on_threads(compose, render.rgb, render.alpha, self._behind, self.source.frame(i), gain,
+        matte, behind = np.asarray(self.mattes[i]), self._behind
+        beside = None
+        if self.prior is not None:
+            beside, color = beside_head(matte), self.rng.random(3, np.float32)
+            behind = np.where(beside, color[:, None, None], behind)
+        run_on_threads(compose, render.rgb, render.alpha, behind, self.source.frame(i), gain,
                        offset, b["target"], b["shown"])
+        if beside is not None:
+            np.copyto(b["target"], (gain * color + offset)[:, None, None], where=beside)
         loss = self._loss(b["shown"], b["target"])
         weight = np.float32(c.lambda_alpha / render.alpha.size)
         sums = np.zeros((len(render.alpha), 6))
-        run_on_threads(split_gradient, loss.gradient, render.rgb, render.alpha, self._behind,
-                       np.asarray(self.mattes[i]), gain, weight, b["d_rgb"], self._d_alpha, sums)
+        run_on_threads(split_gradient, loss.gradient, render.rgb, render.alpha, behind,
+                       matte, gain, weight, b["d_rgb"], self._d_alpha, sums)
         gradients = self.rasterizer.backward(b["d_rgb"], self._d_alpha)
         if c.appearance:
             self.appearance.step(i, sums.sum(axis=0), self.rate_factor)
@@ -329,17 +352,19 @@ def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
     return cache.build(picture, progress)
 
 
-def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *, run=None,
-        rasterizer=None, progress: Callable[[Progress], None] | None = None,
+def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *,
+        head: HeadFrame | None = None, run=None, rasterizer=None,
+        progress: Callable[[Progress], None] | None = None,
         progress_every_s: float = 0.5) -> AvatarScene:
     """Train until the iterations or the budget of `config` are used up.
 
+    head: where the head lies, see `Trainer`.
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
     at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
     iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
     progress: called at most every `progress_every_s` seconds, and at the end.
     """
-    trainer = Trainer(source, mattes, config, rasterizer)
+    trainer = Trainer(source, mattes, config, rasterizer, head)
     train_loop(trainer, run, progress, progress_every_s)
     return trainer.scene()
 
