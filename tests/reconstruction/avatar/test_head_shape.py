@@ -1,0 +1,92 @@
+"""A whole head from frames of its front, and Gaussians that stay on it."""
+
+import numpy as np
+import pytest
+
+from idf_helpers.data import samples
+from idf_helpers.data.training_views import TrainingViews
+from idf_helpers.face.head_model import FaceModel
+from idf_helpers.reconstruction.avatar.frame_source import FrameSource
+from idf_helpers.reconstruction.avatar.head_shape import HeadFrame, HeadShape
+from idf_helpers.reconstruction.avatar.room import beside_head, matte
+from idf_helpers.reconstruction.avatar.shape_prior import SHELL, ShapePrior
+
+# The bundled head, as `check_poses` finds it: world units a centimeter, its middle.
+SCALE, POSITION = 0.00783, np.array([0.0, 0.0135, -0.0114])
+TURNED = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # the face looks to -y
+
+
+@pytest.fixture(scope="module")
+def views():
+    data = samples.dataset("head_talking")
+    source = FrameSource(data, data.train[::12], resolution=64)
+    pixels = []
+    for i in range(len(source)):
+        picture = source.frame(i)
+        alpha = matte(picture, source.background)
+        pixels.append(np.ascontiguousarray(
+            np.dstack([picture * (alpha[..., None] > 0), alpha]).transpose(2, 0, 1)))
+    yield TrainingViews(source.cameras, pixels)
+    source.close()
+
+
+@pytest.fixture(scope="module")
+def prior(views):
+    frame = HeadFrame(SCALE, TURNED, POSITION, FaceModel.load().rest.astype(np.float64))
+    return ShapePrior(HeadShape.fit(frame, views), np.stack([c.position for c in views.cameras]))
+
+
+def test_the_head_is_whole_and_of_a_heads_depth(prior):
+    """The face where its mesh is; a skull behind, which no frame shows."""
+    shape = prior.shape
+    face = shape.frame.face
+    on_mesh, _ = shape.sample(face)
+    assert np.abs(np.median(on_mesh)) < 0.5  # cm
+    inside, _ = shape.sample(np.array([[0.0, 4, -6], [0, 4, 4], [0, 10, 0], [0, -9, 0]]))
+    assert (inside < -0.5).all()
+    outside, away = shape.sample(np.array([[0.0, 4, -12], [0, 4, 15], [13, 4, 0], [0, -9, 11]]))
+    assert (outside > 0.5).all()
+    assert away[0] @ (0, 0, -1) > 0.7 and away[2] @ (1, 0, 0) > 0.7
+
+
+def test_no_frame_sees_the_start_beside_the_outline(prior, views):
+    g = prior.start(views, 2000, 0, np.random.default_rng(0))
+    for camera, pixels in zip(views.cameras, views.pixels, strict=True):
+        uv, _ = camera.project(g.means)
+        j, i = uv[((uv >= 0) & (uv < 64)).all(axis=1)].astype(int).T
+        assert beside_head(pixels[3])[i, j].mean() < 0.02
+
+
+def test_what_no_frame_shows_has_the_color_of_hair_and_skin(prior, views):
+    g = prior.start(views, 4000, 0, np.random.default_rng(0))
+    level, depth = prior.shape.on_average(prior.shape.frame.to_head(g.means))
+    color = 0.5 + 0.28209 * g.sh[:, 0]
+    rear = color[(depth < -6) & (level > 3)].mean(axis=0)
+    cheek = color[(depth > 6) & (level > -4) & (level < 2)].mean(axis=0)
+    nape = color[(depth < -4) & (level < -5) & (level > -8)].mean(axis=0)
+    assert rear.max() < 0.4  # dark brown
+    assert cheek.min() > 0.4 and np.abs(nape - cheek).max() < 0.25
+
+
+def test_what_left_the_head_comes_back_and_the_rest_stays(prior, views):
+    g = prior.start(views, 1000, 0, np.random.default_rng(0))
+    frame = prior.shape.frame
+    before = g.means.copy()
+    prior.pull(g)
+    assert np.allclose(g.means, before, atol=0.02 * frame.scale)
+    _, outward = prior.shape.sample(frame.to_head(g.means))
+    g.means[:] += (4 * frame.scale * outward @ frame.rotation.T).astype(np.float32)
+    g.log_scales[:] = np.log(3 * frame.scale)
+    for _ in range(60):
+        prior.pull(g)
+    distance, normal = prior.shape.sample(frame.to_head(g.means))
+    assert np.quantile(distance, 0.95) < SHELL[0] + 0.3
+    assert g.log_scales.min() < np.log(frame.scale)  # flattened along the normal
+    assert np.quantile(g.log_scales.max(axis=1), 0.1) > np.log(2 * frame.scale)  # not across
+
+
+def test_only_what_is_seen_from_the_front_takes_color_from_frames(prior, views):
+    g = prior.start(views, 2000, 0, np.random.default_rng(0))
+    depth = prior.shape.frame.to_head(g.means)[:, 2]
+    seen = prior.well_seen(g)
+    assert seen[depth > 8].mean() > 0.95 and seen[depth < -4].mean() < 0.05
