@@ -29,12 +29,13 @@ LOOP_EVERY = 5  # frames: one of so many is matched with all others of them
 ENOUGH = 0.9  # share of frames with a camera below which all pairs are tried
 FEWEST = 8  # frames with a camera, below which there is no capture
 POINT_ERROR, TRACK = 2.0, 3  # pixels at most and pictures at least, of the points handed on
-FEATURES = {  # most in a picture, longer side that it is looked at, start octave, contrast
-    "camera": {"features": 2048, "size": 800, "first_octave": 0, "peak": 0.0067},
-    "head": {"features": 3000, "size": 1000, "first_octave": -1, "peak": 0.004}}
-MAPPING = {"ba_global_max_refinements": 2, "ba_global_frames_ratio": 1.25,
+# Most in a picture, longer side that it is looked at, start octave (-1: enlarged; four times the
+# work), least contrast: skin and hair have little, and more of it is noise that seldom matches.
+FEATURES = {"camera": {"features": 2048, "size": 800, "first_octave": 0, "peak": 0.0067},
+            "head": {"features": 3000, "size": 1000, "first_octave": 0, "peak": 0.003}}
+ERROR = 2.0  # pixels of 800: of a point that stays. The usual 4 made turns of a head twice as wrong
+MAPPING = {"ba_global_max_refinements": 3, "ba_global_frames_ratio": 1.25,
            "ba_global_points_ratio": 1.25, "min_model_size": 5}
-
 
 def is_installed() -> bool:
     """Return whether pycolmap can be imported, without doing it."""
@@ -60,7 +61,7 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
         raise ValueError("the pictures lie in different folders")
     job = {"names": [p.name for p in frames.pictures], "pictures": str(parent.resolve()),
            "masks": "", "threads": cpu_count(), "camera_model": "SIMPLE_RADIAL", "focal": 1.2,
-           "drop_still": frames.moves == "head", "mapping": MAPPING,
+           "drop_still": frames.moves == "head", "mapping": _mapping(frames),
            "mapping_seconds": int(seconds), **FEATURES[frames.moves]}
     if frames.moves == "head":
         job["masks"] = str(_write_masks(frames, folder / "masks").resolve())
@@ -74,6 +75,17 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
         if models and len(models[0]["poses"]) >= ENOUGH * len(frames):
             break
     return _cameras(frames, models)
+
+
+def _mapping(frames: Frames) -> dict[str, float | bool]:
+    """Return the mapper's settings. A head alone, in the middle of the picture, does not tell a
+    lens that bends from one that does not, nor from another focal length: no radial term then."""
+    error = ERROR * max(1.0, max(frames.width, frames.height) / 800)
+    bends = frames.moves == "camera"
+    return {**MAPPING, "mapper.filter_max_reproj_error": error,
+            "triangulation.complete_max_reproj_error": error,
+            "triangulation.merge_max_reproj_error": error, "ba_refine_extra_params": bends,
+            "mapper.abs_pose_refine_extra_params": bends}
 
 
 def _rounds(n: int) -> list[list[list[int]]]:
@@ -129,7 +141,7 @@ def _cameras(frames: Frames, models: list[dict]) -> Cameras:
     if len(best) < len(frames):
         left = [number[p.name] for p in frames.pictures if p.name not in best]
         notes.append(f"{len(left)} of {len(frames)} frames fit nowhere in the largest model")
-    return Cameras("colmap", cameras, (k1, 0.0, 0.0, 0.0), float(np.median(errors)),
+    return Cameras("colmap", cameras, (k1, 0.0, 0.0, 0.0) if k1 else None, float(np.median(errors)),
                    tuple(n for m in others for n in m), points, tuple(notes))
 
 
