@@ -20,6 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OPTIONAL = {"distributed", "gsplat", "nerfacc", "diff_gaussian_rasterization",  # cluster, GPU;
             "diffusers", "transformers", "safetensors", "huggingface_hub",
             "onnx", "onnxruntime",  # `onnx`
+            "pycolmap",  # `capture`
             "mediapipe"}  # a task file that a user brings
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "assets").rglob("README.md")])

@@ -6,6 +6,7 @@ in its place that speaks the worker's language.
 
 import importlib.util
 import json
+import sqlite3
 import textwrap
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from scipy.spatial.transform import Rotation
 
 from idf_helpers.capturing import colmap_cameras
 from idf_helpers.capturing.cameras import Frames
 from idf_helpers.capturing.colmap_process import run_worker
-from idf_helpers.data.cameras import GL_TO_CV
-from idf_helpers.data.media import read_image, write_image
+from idf_helpers.capturing.place import fit_similarity
+from idf_helpers.data.cameras import GL_TO_CV, Camera, look_at_matrix
+from idf_helpers.data.media import read_image, resize_area, write_image
 from idf_helpers.errors import IdfError
 
 N = 12
@@ -191,3 +194,57 @@ def test_an_interrupt_ends_the_worker(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_worker(tmp_path / "job.json", 30, stop, worker)
     assert not psutil.pid_exists(pid[0])
+
+
+def textured(camera, walls):
+    """A picture of a room's corner: three walls at x = 3, y = 3, z = -2 with random checks."""
+    o, d = camera.rays()
+    t = np.stack([(3 - o[0]) / d[..., 0], (3 - o[1]) / d[..., 1], (-2 - o[2]) / d[..., 2]], -1)
+    t = np.where(t > 0, t, np.inf)
+    wall, p = t.argmin(-1), o + t.min(-1)[..., None] * d
+    uv = np.stack([p[..., [1, 0, 0]], p[..., [2, 2, 1]]], -1)  # (H, W, 3, 2), of each wall
+    uv = np.take_along_axis(uv, wall[..., None, None], 2)[..., 0, :]
+    i = np.floor(uv * 5).astype(int) % walls.shape[1]
+    return walls[wall, i[..., 0], i[..., 1]]
+
+
+@pytest.mark.skipif(not colmap_cameras.is_installed(), reason="pip install pycolmap")
+def test_pycolmap_itself_finds_true_cameras_and_goes_on_after_a_kill(tmp_path):
+    rng = np.random.default_rng(0)
+    walls = rng.integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
+    truth, pictures = [], []
+    for i in range(9):
+        a = 0.16 * (i - 4)
+        eye = np.array([-1 + 1.5 * np.sin(a), -1 - np.cos(a), 0.2 * np.sin(2 * a)])
+        truth.append(Camera(look_at_matrix(eye, [3, 3, -0.5], [0, 0, 1]), 300, 300, 160, 120,
+                            320, 240))
+        pictures.append(tmp_path / f"p{i}.png")
+        big = textured(truth[-1].resized(640, 480), walls)
+        write_image(pictures[-1], resize_area(big, 320, 240))
+    frames = Frames(np.arange(9), tuple(pictures), (), np.full((9, 468, 3), np.nan, np.float32),
+                    320, 240, "camera")
+
+    def stop(step, share):
+        if step == "matches":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        colmap_cameras.solve(frames, tmp_path / "work", stop)
+    database = sqlite3.connect(tmp_path / "work" / "database.db")
+    kept = database.execute("SELECT image_id, rows, data FROM keypoints").fetchall()
+    database.close()
+    assert len(kept) == 9
+    found = colmap_cameras.solve(frames, tmp_path / "work", silent)
+    database = sqlite3.connect(tmp_path / "work" / "database.db")
+    assert database.execute("SELECT image_id, rows, data FROM keypoints").fetchall() == kept
+    assert database.execute("SELECT COUNT(*) FROM cameras").fetchone() == (1,)
+    database.close()
+    assert found.registered.all()
+    assert found.cameras[0].fx == pytest.approx(300, rel=0.02)
+    centers = np.array([c.position for c in found.cameras])
+    sim = fit_similarity(centers, np.array([c.position for c in truth]), np.ones(9))
+    off = np.linalg.norm(sim.points(centers) - [c.position for c in truth], axis=1)
+    assert off.max() < 0.05  # of walls 4 to 6 away
+    here, there = (Rotation.from_matrix(c[0].c2w[:3, :3].T @ c[8].c2w[:3, :3])
+                   for c in (found.cameras, truth))
+    assert np.degrees((here.inv() * there).magnitude()) < 0.5
