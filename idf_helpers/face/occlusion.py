@@ -26,18 +26,19 @@ BRIGHT = 165.0  # level of the brighter parts of the face after its exposure is 
 _LOCK = threading.Lock()
 
 
-def hidden_classes(image: np.ndarray, face: FaceLandmarks) -> tuple[np.ndarray, np.ndarray]:
+def hidden_classes(image: np.ndarray, face: FaceLandmarks
+                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return how likely each pixel of the flat face belongs to each of `CLASSES`.
 
     image: (H, W, 3) uint8 RGB; face: landmarks in its pixels. Returns (K, SIZE, SIZE) float32 in
-    [0, 1], summing to 1, and how well each pixel is seen (`flatten`).
+    [0, 1], summing to 1, how well each pixel is seen, and the flat picture (both of `flatten`).
     """
     flat, seen = flatten(image, face)
     with _LOCK:  # OpenCV's networks keep their buffers
         net = _network()
         net.setInput(fold(channels(flat, seen))[None])
         scores = net.forward()
-    return _softmax(unfold(scores[0])), seen
+    return _softmax(unfold(scores[0])), seen, flat
 
 
 @cache

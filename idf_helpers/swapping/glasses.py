@@ -1,8 +1,8 @@
 """Glasses taken off a source photo: their rims are filled with the skin around them.
 
 Leaving out of a photo all that glasses touch would leave out the eyes, which say most about who it
-is. Lenses are clear: only rims are thin and darker or lighter than what lies around them, and skin
-on both sides says what is under them.
+is. Lenses are clear: only rims are darker or lighter than what lies around them, and the skin of
+the face says what is under them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,23 @@ import cv2
 import numpy as np
 
 from ..face import topology
-from ..face.color import fill_rings
+from ..face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab
 from ..face.landmarks import FaceLandmarks
 
-# Shares of the face's size: how thick a rim can be, how far around what was found it goes on, and
-# from how far away it is filled.
-THICK, AROUND, FROM = 0.05, 0.02, 0.02
-# Around both lenses: brows, temples, upper cheeks, the nose down to its middle.
+# Shares of the face's size: how thick a rim can be, and a dark one (a lid's shade is as thick, but
+# not as dark); how far around what was found it goes on.
+THIN, THICK, AROUND = 0.03, 0.09, 0.02
+DARK = 0.55  # of the cheeks' lightness
+BEHIND = 0.2  # share of the brows that rims cover for the brows to be lost
+# Levels of lightness, of 100, by which a rim differs from what is around it, and its soft border.
+UNLIKE, BORDER = 9.0, 6.0
+# Skin from these distances fills a rim, shares of the size; the near counts most.
+FROM = (0.012, 0.03, 0.08)
+# Unlike the cheeks by more than this in lightness, or a or b, a pixel is not skin.
+OTHER_SKIN, NOT_SKIN = (30, 12), (35, 25)
+# Around both lenses: brows, temples, upper cheeks, the nose above its wings.
 _ABOUT = np.concatenate([topology.LEFT_BROW, topology.RIGHT_BROW,
-                         np.array([127, 356, 234, 454, 123, 352, 50, 280, 205, 425, 195])])
-UNLIKE = 9.0  # levels of lightness by which a rim differs from what is around it
+                         np.array([127, 356, 234, 454, 123, 352, 50, 280, 195])])
 
 
 def without_glasses(image: np.ndarray, face: FaceLandmarks, found: np.ndarray
@@ -28,39 +35,82 @@ def without_glasses(image: np.ndarray, face: FaceLandmarks, found: np.ndarray
     """Return the photo without the rims of glasses, and what of `found` is still hidden.
 
     image: (H, W, 3) uint8; face: landmarks in its pixels; found: (H, W) float32 in [0, 1], glasses
-    (`in_front`). Eyes and lids are never filled: a rim before them stays hidden, as do thick parts
-    and glare. Returns (H, W, 3) uint8 and (H, W) float32.
+    (`in_front`). Eyes and lids are never filled. Glare stays hidden, and so do brows that rims
+    hide. Returns (H, W, 3) uint8 and (H, W) float32.
     """
-    size = face.size
-    grown = cv2.dilate((found > 0.3).astype(np.uint8), _disc(AROUND * size)) > 0
-    L = cv2.cvtColor(image, cv2.COLOR_RGB2Lab)[..., 0]
-    kernel = _disc(0.5 * THICK * size)
-    dark = cv2.morphologyEx(L, cv2.MORPH_BLACKHAT, kernel)
-    light = cv2.morphologyEx(L, cv2.MORPH_TOPHAT, kernel)
-    eyes = fill_rings([face.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)],
-                      *found.shape) > 0.05
-    eyes = cv2.dilate(eyes.astype(np.uint8), _disc(0.012 * size)) > 0
-    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)],
-                       *found.shape) > 0.2
-    # Where there are glasses, more of their rims may be about than was found.
-    about = np.zeros(found.shape, np.uint8)
-    cv2.fillConvexPoly(about, cv2.convexHull(np.round(face.xy[_ABOUT]).astype(np.int32)), 1)
-    about = (about > 0) & ~cv2.dilate(brows.astype(np.uint8), _disc(0.01 * size)).astype(bool)
-    unlike = np.maximum(dark, light)
-    rim = ((grown & (unlike > UNLIKE * 2.55)) | (about & (dark > 1.5 * UNLIKE * 2.55))) & ~eyes
-    rim = cv2.morphologyEx(rim.astype(np.uint8), cv2.MORPH_CLOSE, _disc(0.01 * size))
-    rim = (cv2.dilate(rim, _disc(0.008 * size)) > 0) & ~eyes
-    filled = cv2.inpaint(image, rim.astype(np.uint8), max(2.0, FROM * size), cv2.INPAINT_TELEA)
-    # What is neither filled nor like the skin by now (a thick side piece, glare) is hidden still.
-    lab = cv2.cvtColor(filled, cv2.COLOR_RGB2Lab).astype(np.float32)
-    cheeks = fill_rings([face.xy[r] for r in topology.SKIN_PATCHES], *found.shape) > 0.5
+    size, shape = face.size, found.shape
+    lab = rgb_to_lab(image)
+    cheeks = fill_rings([face.xy[r] for r in topology.SKIN_PATCHES], *shape) > 0.5
+    near = _grown(found > 0.3, AROUND * size)
     if not cheeks.any():
         return image, found
-    away = np.abs(lab - np.median(lab[cheeks & ~grown] if (cheeks & ~grown).any()
-                                  else lab[cheeks], axis=0))
-    unlike = ((away[..., 0] > 90) | (away[..., 1:].max(-1) > 25)) & ~eyes & ~brows
-    left = found * cv2.dilate((unlike & (found > 0.3)).astype(np.float32), _disc(0.008 * size))
-    return filled, left.astype(np.float32)
+    like = lab[cheeks & ~near] if (cheeks & ~near).any() else lab[cheeks]
+    oval = fill_rings([face.xy[topology.FACE_OVAL]], *shape) > 0.5
+    rim = _rims(lab[..., 0], face, near, float(np.median(like[:, 0]))) & oval
+    own = _ring(face, shape, topology.LEFT_EYE, 0.022) | _ring(face, shape, topology.RIGHT_EYE,
+                                                               0.022)
+    # Brows behind rims are lost, both or none; others are as dark and thick as a rim, and stay.
+    brows = _ring(face, shape, topology.LEFT_BROW, 0.004) | _ring(face, shape, topology.RIGHT_BROW,
+                                                                  0.004)
+    over = _grown(found > 0.3, 0.008 * size) & rim & brows
+    lost = brows & (over.sum() > BEHIND * brows.sum())
+    own |= brows & ~lost
+    lost = _grown(lost, 0.02 * size)
+    rim &= ~own
+    away = np.abs(lab - np.median(like, axis=0))
+    skin = oval & ~_grown(rim, 0.006 * size) & ~own & ~lost & _within(away, OTHER_SKIN)
+    filled = _filled(lab, _grown(rim, 0.008 * size), skin, size)
+    share = feather(_grown(rim, 0.008 * size) & ~own, 0.016 * size)[..., None]
+    out = image + share * (255 * lab_to_rgb(filled) - image)
+    # What is neither filled nor like the skin by now (glare) is hidden still.
+    away = np.abs(filled - np.median(like, axis=0))
+    other = ~_within(away, NOT_SKIN) & ~own & (found > 0.3)
+    left = np.maximum(found * _grown(other, 0.008 * size), lost)
+    return np.clip(np.rint(out), 0, 255).astype(np.uint8), left.astype(np.float32)
+
+
+def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, skin: float) -> np.ndarray:
+    """(H, W) bool: what differs from its surroundings on both sides, with its soft border."""
+    size = face.size
+
+    def unlike(thick: float) -> tuple[np.ndarray, np.ndarray]:
+        kernel = _disc(0.5 * thick * size)
+        return (cv2.morphologyEx(L, cv2.MORPH_BLACKHAT, kernel),
+                cv2.morphologyEx(L, cv2.MORPH_TOPHAT, kernel))
+
+    (thin, shine), (thick, _) = unlike(THIN), unlike(THICK)
+    frame = near & (L < DARK * skin) & (thick > UNLIKE)
+    about = np.zeros(L.shape, np.uint8)
+    cv2.fillConvexPoly(about, cv2.convexHull(np.round(face.xy[_ABOUT]).astype(np.int32)), 1)
+    # Where there are glasses, more of their rims may be about than was found.
+    rim = near & (np.maximum(thin, shine) > UNLIKE) | (about > 0) & (thin > 1.5 * UNLIKE)
+    rim |= frame | _grown(frame, 0.02 * size) & (thick > BORDER)
+    rim = cv2.morphologyEx(rim.astype(np.uint8), cv2.MORPH_CLOSE, _disc(0.01 * size))
+    return _grown(rim > 0, 0.008 * size)
+
+
+def _filled(lab: np.ndarray, rim: np.ndarray, skin: np.ndarray, size: float) -> np.ndarray:
+    """Return Lab with `rim` (H, W) bool replaced by what `skin` shows around it."""
+    known = skin.astype(np.float32)
+    total, weight = np.zeros_like(lab), np.full(known.shape, 1e-6, np.float32)
+    for share in FROM:
+        # Kernels of one height each at their center: together they fall off like 1 / distance².
+        scale = np.float32((FROM[0] / share) ** 2)
+        total += scale * blur(lab * known[..., None], share * size)
+        weight += scale * blur(known, share * size)
+    return np.where(rim[..., None] & (weight > 1e-4)[..., None], total / weight[..., None], lab)
+
+
+def _ring(face: FaceLandmarks, shape, ring, grow: float) -> np.ndarray:
+    return _grown(fill_rings([face.xy[ring]], *shape) > 0.05, grow * face.size)
+
+
+def _within(away: np.ndarray, most: tuple[float, float]) -> np.ndarray:
+    return (away[..., 0] < most[0]) & (away[..., 1:].max(-1) < most[1])
+
+
+def _grown(area: np.ndarray, radius: float) -> np.ndarray:
+    return cv2.dilate(area.astype(np.uint8), _disc(radius)) > 0
 
 
 def _disc(radius: float) -> np.ndarray:

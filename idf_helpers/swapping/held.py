@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..face.flat import SIZE
-from .in_front import KINDS, Hidden
+from .occluders import KINDS, Hidden
 
 REACH = 3  # frames before and after that decide where a thing ends
 LONG = 15  # frames before and after that decide whether it is there

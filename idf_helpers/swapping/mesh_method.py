@@ -13,10 +13,10 @@ from ..face.landmarks import FaceLandmarks
 from ..face.shape_fit import fit_picture
 from ..face.topology import POINTS
 from .face_selection import FacePicker, make_picker, swap_picked
-from .in_front import Hidden
 from .mesh.clip_shape import without_expression
 from .mesh.per_picture import swap_mesh, toward
 from .mesh.proportions import in_head, of_head
+from .occluders import Hidden
 from .result import SwapResult
 from .source import SourceFace
 from .swapper import NoFace, SwapMethod, Swapper, one_source

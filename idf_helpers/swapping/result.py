@@ -20,7 +20,7 @@ class SwapResult:
         faces was not). sources: numbers of the source faces that were put in.
     guessed: share of the face in this frame that the photos do not show: taken from its other
         side, or left the target's; None where that is not known.
-    in_front: what stands before the face and was left as it is, of `in_front.KINDS`.
+    in_front: what stands before the face and was left as it is, of `occluders.KINDS`.
     """
 
     image: np.ndarray

@@ -15,7 +15,6 @@ from ..face.landmarks import FaceLandmarks
 from ..face.mesh import FaceMesh
 from ..runtime.progress import Reporter
 from .config import SwapConfig
-from .in_front import Hidden
 from .mesh.bake import FaceTexture, bake
 from .mesh.chart_eyes import openness_beside
 from .mesh.clip_shape import FRAMES, without_expression
@@ -24,6 +23,7 @@ from .mesh.mesh_tracking import Tracks, follow, follow_gaze, load_tracks
 from .mesh.proportions import in_head, of_head
 from .mesh.render import render_swap
 from .mesh.triangulate import fit_face
+from .occluders import Hidden
 from .result import SwapResult
 from .source import SourceFace
 from .swapper import NoFace, SwapMethod, Swapper

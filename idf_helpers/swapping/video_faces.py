@@ -27,9 +27,9 @@ from ..face.smooth import REACH, WINDOW, steady
 from ..face.topology import IRIS_POINTS, POINTS
 from ..runtime.npz import ArrayRecord
 from .held import BYTES, held, packed, unpacked
-from .in_front import Hidden, look
 from .mesh.mesh_tracking import bridge
 from .mesh.refine import move_vertices
+from .occluders import Hidden, look
 
 MOST_FACES = 4  # looked at in a frame, so that one is not taken for another
 FOCAL = 1.25  # assumed focal length over the longer side of the picture: a portrait or a phone

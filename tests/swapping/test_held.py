@@ -4,7 +4,7 @@ import numpy as np
 
 from idf_helpers.face.flat import SIZE
 from idf_helpers.swapping.held import BYTES, held, packed, unpacked
-from idf_helpers.swapping.in_front import KINDS, Hidden
+from idf_helpers.swapping.occluders import KINDS, Hidden
 
 
 def square(x, y=50, side=20, kinds=("object",)):

@@ -11,8 +11,10 @@ from idf_helpers.data import media
 from idf_helpers.face import topology
 from idf_helpers.face.flat import SIZE, flat_face
 from idf_helpers.face.landmarks import FaceLandmarks
-from idf_helpers.swapping.in_front import KINDS, Hidden, describe, in_front, placed
+from idf_helpers.swapping import occluders
+from idf_helpers.swapping.in_front import describe, in_front, placed
 from idf_helpers.swapping.mesh.per_picture import swap_mesh
+from idf_helpers.swapping.occluders import KINDS, Hidden
 from idf_helpers.swapping.source import from_image
 from tests.fixtures.faces import HAIR, paint_fringe
 
@@ -98,6 +100,27 @@ def test_nothing_before_a_bare_face_in_a_bad_picture(faces, name, change):
         face = face.in_part((0, 0), (0.25, 0.25))
     oval = cv2.contourArea(face.xy[topology.FACE_OVAL])
     assert (in_front(image, face).mask > 0.5).sum() < 0.01 * oval
+
+
+@pytest.mark.parametrize("gray", [True, False])
+def test_dark_eyes_are_not_sunglasses(faces, gray, monkeypatch):
+    """Deep-set, shaded eyes hide as much as a lens does, but end nowhere."""
+    image, face = faces["C"]
+    size = np.ptp(face.xy[:, 1])
+    y, x = np.mgrid[:image.shape[0], :image.shape[1]].astype(np.float32)
+    shaded = image.astype(np.float32)
+    for ring in (topology.RIGHT_EYE, topology.LEFT_EYE):
+        x0, y0 = face.xy[ring].mean(0)
+        away = ((x - x0) / (0.176 * size)) ** 2 + ((y - y0) / (0.13 * size)) ** 2
+        shaded *= (1 - 0.85 * np.exp(-away**1.5))[..., None]
+    shaded = shaded.astype(np.uint8)
+    if gray:
+        shaded = np.repeat(cv2.cvtColor(shaded, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
+    assert in_front(shaded, face).kinds == ()
+    monkeypatch.setattr(occluders, "OUTLINE", 0.0)
+    for name in ("PAST_CORNERS", "SURE_BEYOND"):
+        monkeypatch.setattr(occluders, name, -1)
+    assert in_front(shaded, face).kinds == ("sunglasses",)  # without what keeps them out
 
 
 def test_moles_are_not_in_front(faces):

@@ -235,3 +235,20 @@ def test_glasses_are_taken_off_and_the_eyes_stay(sources):
                       *rims.shape) > 0.5
     assert np.array_equal(out[eyes & ~drawn], picture[eyes & ~drawn])
     assert left.mean() < 0.1 * drawn.mean() + 1e-3
+
+
+def test_brows_behind_a_thick_frame_are_lost(sources):
+    """Their bars are filled and counted as hidden, so that the target's brows are drawn."""
+    bare = sources["C"]
+    face, shape = bare.landmarks, bare.image.shape[:2]
+    bars = np.zeros(shape, np.uint8)
+    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)], *shape) > .5
+    for ring in (topology.LEFT_BROW, topology.RIGHT_BROW):
+        ends = face.xy[ring][[face.xy[ring][:, 0].argmin(), face.xy[ring][:, 0].argmax()]]
+        cv2.line(bars, *(tuple(map(int, e)) for e in ends), 1, round(0.05 * face.size))
+    picture = bare.image.copy()
+    picture[bars > 0] = 20
+    out, left = without_glasses(picture, face, bars.astype(np.float32))
+    assert left[brows].min() == 1
+    assert out[bars > 0].mean() > 0.75 * bare.image[fill_rings(
+        [face.xy[r] for r in topology.SKIN_PATCHES], *shape) > .5].mean()

@@ -30,7 +30,7 @@ BROW = 0.03  # how far around a brow its own hair may reach, share of the face's
 
 def hidden_target(mesh, chart: Chart, views, target_lab, seen) -> tuple[np.ndarray, tuple]:
     """Return where something hides the face, (h, w) float32 in [0, 1], and its kinds, of
-    `in_front.KINDS`.
+    `occluders.KINDS`.
 
     views: `FaceView`s of the target. target_lab: (h, w, 3) its mean colors; seen: (h, w) bool.
     """

@@ -19,7 +19,8 @@ from ...face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab, smo
 from ...face.detector import LandmarkDetector
 from ...face.landmarks import FaceLandmarks
 from ...face.shape_fit import FittedFace, fit_picture
-from ..in_front import Hidden, in_front, kept, placed
+from ..in_front import in_front, kept, placed
+from ..occluders import Hidden
 from ..result import SwapResult
 from ..source import MIN_FACE, SourceFace
 from .aligned import Aligned

@@ -20,7 +20,8 @@ from ...face.landmarks import FaceLandmarks
 from ...face.mesh import FaceMesh, eye_caps, with_eyes
 from ...face.raster import rasterize
 from ...kernels.compile import exact_kernel
-from ..in_front import Hidden, placed
+from ..in_front import placed
+from ..occluders import Hidden
 from ..result import SwapResult
 from .bake import FaceTexture
 from .head_bend import HeadBend

@@ -9,11 +9,11 @@ import pytest
 from idf_helpers.face import topology
 from idf_helpers.face.landmarks import FaceLandmarks
 from idf_helpers.face.shape_fit import fit_picture
-from idf_helpers.swapping.in_front import look
 from idf_helpers.swapping.mesh.chart_eyes import openness, openness_beside
 from idf_helpers.swapping.mesh.per_picture import swap_mesh, toward
 from idf_helpers.swapping.mesh.proportions import in_head, moved_by, of_head, with_lids
 from idf_helpers.swapping.mesh.warp import warp
+from idf_helpers.swapping.occluders import look
 from idf_helpers.swapping.source import from_image
 
 RINGS = (topology.RIGHT_EYE, topology.LEFT_EYE)

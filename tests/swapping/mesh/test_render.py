@@ -12,12 +12,12 @@ from idf_helpers.face.flat import flat_face
 from idf_helpers.face.mesh import eye_caps
 from idf_helpers.face.raster import rasterize
 from idf_helpers.swapping import metrics
-from idf_helpers.swapping.in_front import Hidden
 from idf_helpers.swapping.mesh.bake import FaceTexture, bake, evened
 from idf_helpers.swapping.mesh.render import render_swap
 from idf_helpers.swapping.mesh.source_visibility import Layer
 from idf_helpers.swapping.mesh.uv_atlas import head_axes, make_chart, mean_colors, unroll
 from idf_helpers.swapping.mesh.uv_atlas import load_views as load
+from idf_helpers.swapping.occluders import Hidden
 from tests.fixtures.face_rig import (
     SIZE,
     RigFrame,
