@@ -7,7 +7,7 @@ its stage; nothing changes here.
 from __future__ import annotations
 
 from .errors import IdfError, nearest
-from .face.downloads import FACE_LANDMARKS, IDENTITY
+from .face.downloads import FACE_LANDMARKS, IDENTITY, PERSON_MASK
 from .lpips_weights import LPIPS
 from .reconstruction.methods import AVATARS, RADIANCE_FIELDS, SPLATS
 from .runtime.pins import ModelFile
@@ -22,7 +22,7 @@ STAGES: dict[str, Registry] = {table.stage: table for table in (
 OFFERS = frozenset({VIEWS, SURFACE})  # what a dataset with a reconstruction has for all of them
 
 DOWNLOADS: dict[str, ModelFile] = {
-    **{m.name: m for m in (FACE_LANDMARKS, IDENTITY, LPIPS)}, **SWAP_FILES}
+    **{m.name: m for m in (FACE_LANDMARKS, PERSON_MASK, IDENTITY, LPIPS)}, **SWAP_FILES}
 
 
 def find_download(name: str) -> ModelFile | HubModel:

