@@ -2,70 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..data.cameras import fitted_size
 from ..data.media import read_image
 from .cameras import Moves
+from .neck import Neck
 
 LOOK = 480  # px, longer side
 CORNERS = 250
 FEWEST = 15  # corners in the room of which anything can be said
-ROOM_STILL = 0.35  # of what the person moves: a room that moves less is still
-LEAST = 0.6  # px at LOOK that the person must have moved for a pair to count
+ROOM_STILL = 0.35  # of what the head moves: a room that moves less is still
+LEAST = 0.6  # px at LOOK: a room that moves less only shakes
+WITH_HEAD = 0.7  # of what the head moves: shoulders that move so far turn with it
 UNLIKE = 3.0  # px at LOOK: what moves so differently from the rest of a still room moves by itself
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What moves between pairs of frames.
+    """What moves between pairs of frames, a short way apart.
 
-    room, person: median px at 480 pixels' width that corners moved; NaN where none were seen.
-    busy: share of the room's corners that move by themselves while the room stands still.
+    room, head, shoulders: median px at 480 pixels' width that corners moved; NaN where none were
+    seen. busy: share of a still room's corners that move by themselves.
     """
 
     room: float
-    person: float
+    head: float
+    shoulders: float
     busy: float
 
     @property
     def moves(self) -> Moves:
-        """"camera" where the room is seen to move with or beyond the person, else "head"."""
+        """"camera" where the room is seen to move with or beyond the head, else "head"."""
         if not np.isfinite(self.room):
             return "head"  # nothing of a room can be seen: it could be of no help either
-        return "camera" if self.room > max(ROOM_STILL * np.nan_to_num(self.person), LEAST) \
-            else "head"
+        return "camera" if self.room > max(ROOM_STILL * np.nan_to_num(self.head), LEAST) else "head"
+
+    @property
+    def turns_whole(self) -> bool:
+        """Whether the shoulders turn with the head, as on a chair that turns, or of a scan."""
+        return bool(np.isfinite(self.shoulders) and np.isfinite(self.head)
+                    and self.shoulders > WITH_HEAD * self.head)
 
 
-def motion(pairs, alpha: Callable[[np.ndarray], np.ndarray]) -> Motion:
-    """Compare pairs of picture files. alpha: picture (H, W, 3) -> the person's mask (H, W)."""
-    rooms, persons, busy = [], [], []
-    for first, second in pairs:
-        a, b = (_small(read_image(p)[..., :3]) for p in (first, second))
-        mask = cv2.dilate((alpha(a) > 0.3).astype(np.uint8), np.ones((15, 15), np.uint8))
-        inner = cv2.erode((alpha(a) > 0.7).astype(np.uint8), np.ones((9, 9), np.uint8))
-        room = _moved(a, b, 1 - mask)
-        person = _moved(a, b, inner)
-        if len(person):
-            persons.append(float(np.median(np.linalg.norm(person, axis=1))))
-        if len(room) >= FEWEST:
-            middle = np.median(room, axis=0)
-            rooms.append(float(np.median(np.linalg.norm(room, axis=1))))
-            busy.append(float((np.linalg.norm(room - middle, axis=1) > UNLIKE).mean()))
-    def median(values):
-        return float(np.median(values)) if values else np.nan
+def motion(pairs, pictures: Sequence[Path], neck: Neck,
+           alpha: Callable[[np.ndarray], np.ndarray]) -> Motion:
+    """Compare pairs of pictures.
 
-    found = Motion(median(rooms), median(persons), 0.0)
-    return found if found.moves == "camera" else Motion(found.room, found.person,
-                                                        median(busy) if busy else 0.0)
+    pairs: numbers of two pictures each, of N files. neck: of these. alpha: picture (H, W, 3) uint8
+    -> the person's mask (H, W).
+    """
+    found: dict[str, list[float]] = {"room": [], "head": [], "shoulders": [], "busy": []}
+    for i, j in pairs:
+        a, b = (read_image(pictures[k])[..., :3] for k in (i, j))
+        above = neck.above(i, a.shape[1], a.shape[0], 1.0)
+        below = 1 - neck.above(i, a.shape[1], a.shape[0], -2.0)
+        a, b, above, below = (_small(p) for p in (a, b, above, below))
+        person = alpha(a)
+        room = cv2.dilate((np.maximum(person, alpha(b)) > 0.3).astype(np.uint8),
+                          np.ones((15, 15), np.uint8))
+        inner = cv2.erode((person > 0.7).astype(np.uint8), np.ones((9, 9), np.uint8))
+        for name, mask, least in (("head", inner * (above > 0.5), 8),
+                                  ("shoulders", inner * (below > 0.5), 8),
+                                  ("room", 1 - room, FEWEST)):
+            moved = _moved(a, b, mask.astype(np.uint8))
+            if len(moved) < least:
+                continue
+            found[name].append(float(np.median(np.linalg.norm(moved, axis=1))))
+            if name == "room":
+                apart = np.linalg.norm(moved - np.median(moved, axis=0), axis=1)
+                found["busy"].append(float((apart > UNLIKE).mean()))
+    return Motion(*(float(np.median(v)) if v else np.nan for v in found.values()))
 
 
 def _small(rgb: np.ndarray) -> np.ndarray:
-    scale = LOOK / max(rgb.shape[:2])
-    return cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    w, h = fitted_size(rgb.shape[1], rgb.shape[0], LOOK)
+    return cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA)
 
 
 def _moved(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..data.cameras import fitted_size
 from ..data.footage import Source
+from ..data.media import over_gray
 from ..errors import IdfError
-from ..face.landmarks import over_gray
 from ..runtime.progress import Reporter
 
 LOOK = 320  # px, longer side of the pictures looked at

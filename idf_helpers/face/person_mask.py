@@ -14,10 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..data.media import over_gray
 from ..errors import IdfError
 from ..runtime import download
 from .downloads import PERSON_MASK
-from .landmarks import over_gray
 
 SIZE = 256  # px, the network's input
 SURE = (0.08, 0.92)  # probability below and above which a pixel is background or person

@@ -20,6 +20,8 @@ from .topology import POINTS
 
 OFFSET = 0.12  # cm, standard deviation of a point's own offset
 ALIKE = 4.0  # frames of one clip count as so many that err independently
+FOVS = (14.0, 20.0, 28.0, 38.0, 50.0, 65.0)  # degrees tried where many frames may tell it
+FOV_PRIOR = (40.0, 0.5)  # degrees, and standard deviation of its logarithm
 FOV = 30.0  # degrees, across the longer side of a picture of which nothing is known
 
 
@@ -99,6 +101,31 @@ def fit_shape(xy, lens: Lens, model: FaceModel, rounds: int = 6,
         fitter = FrameFitter(model, lens, neutral, turned)
         reporter.step("fitting the face's shape", (k + 1) / rounds)
     return identity, fitter.neutral, fitter.turned, total
+
+
+def find_fov(xy, width: int, height: int, model: FaceModel,
+             reporter: Reporter | None = None) -> float:
+    """Return the horizontal field of view, degrees, under which identity, poses and expressions of
+    frames explain their landmarks best, with what cameras usually have as a prior.
+
+    xy: (K, 468, 2) pixels, of a face that is seen from several sides; ten of them are taken.
+    """
+    reporter = reporter or Reporter()
+    some = xy[np.linspace(0, len(xy) - 1, min(len(xy), 10)).astype(int)]
+
+    def cost(fov):
+        *_, total = fit_shape(some, Lens.of(fov, width, height), model, 3)
+        return total + 0.5 * ((np.log(fov) - np.log(FOV_PRIOR[0])) / FOV_PRIOR[1]) ** 2
+
+    costs = []
+    for k, fov in enumerate(FOVS):
+        costs.append(cost(fov))
+        reporter.step("finding the field of view", (k + 1) / len(FOVS))
+    k = int(np.clip(np.argmin(costs), 1, len(FOVS) - 2))
+    x = np.log(FOVS[k - 1:k + 2])
+    a, b, _ = np.polyfit(x, costs[k - 1:k + 2], 2)  # a parabola through the best three
+    best = -b / (2 * a) if a > 0 else np.log(FOVS[int(np.argmin(costs))])
+    return float(np.exp(np.clip(best, x[0], x[2])))
 
 
 def shape_step(model: FaceModel, views):

@@ -20,7 +20,7 @@ from ..face.frame_fitter import FrameFitter, Lens
 from ..face.gaze import weights_of
 from ..face.head_model import FaceModel
 from ..face.pose import project, rotation
-from ..face.shape_fit import fit_shape
+from ..face.shape_fit import find_fov, fit_shape
 from ..face.solve import smooth
 from ..face.topology import FACE_LEFT, FACE_RIGHT
 from ..runtime.progress import Reporter
@@ -31,8 +31,6 @@ from .config import TrackConfig
 KEYFRAMES = 32
 ROUNDS = 6  # of the fit of the face's shape
 STEPS = (0.8, 0.01, 0.08)  # what smoothing may move: degrees, share of the distance, weight
-FOVS = (14.0, 20.0, 28.0, 38.0, 50.0, 65.0)  # degrees tried where it is not given
-FOV_PRIOR = (40.0, 0.5)  # degrees, and standard deviation of its logarithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,7 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
                        f"{there.sum()} of {len(xy)} frames show one",
                        "check that the video shows one face, larger than about 64 pixels")
     keys = _keyframes(xy, there, KEYFRAMES)
-    fov = config.fov or _find_fov(xy[keys], width, height, model, config, reporter)
+    fov = config.fov or find_fov(xy[keys], width, height, model, reporter)
     lens = Lens.of(fov, width, height)
     identity, neutral, turned, _ = fit_shape(xy[keys], lens, model, ROUNDS * config.identity,
                                              reporter)
@@ -201,26 +199,6 @@ def _keyframes(xy, there, count: int) -> np.ndarray:
         taken.append(k)
         distance = np.minimum(distance, np.linalg.norm(p - p[k], axis=1))
     return index[sorted(taken)]
-
-
-def _find_fov(xy, width, height, model, config, reporter) -> float:
-    """Degrees, horizontal: the field of view under which identity, poses and expressions of the
-    key frames explain the landmarks best, with what cameras usually have as a prior."""
-    some = xy[np.linspace(0, len(xy) - 1, min(len(xy), 10)).astype(int)]
-
-    def cost(fov):
-        *_, total = fit_shape(some, Lens.of(fov, width, height), model, 3)
-        return total + 0.5 * ((np.log(fov) - np.log(FOV_PRIOR[0])) / FOV_PRIOR[1]) ** 2
-
-    costs = []
-    for k, fov in enumerate(FOVS):
-        costs.append(cost(fov))
-        reporter.step("finding the field of view", (k + 1) / len(FOVS))
-    k = int(np.clip(np.argmin(costs), 1, len(FOVS) - 2))
-    x = np.log(FOVS[k - 1:k + 2])
-    a, b, _ = np.polyfit(x, costs[k - 1:k + 2], 2)  # a parabola through the best three
-    best = -b / (2 * a) if a > 0 else np.log(FOVS[int(np.argmin(costs))])
-    return float(np.exp(np.clip(best, x[0], x[2])))
 
 
 # --- over time ------------------------------------------------------------------------------------

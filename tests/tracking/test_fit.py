@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from idf_helpers.errors import IdfError
+from idf_helpers.face import shape_fit
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.tracking import fit
 from idf_helpers.tracking.config import TrackConfig
@@ -45,7 +46,7 @@ def test_pose_and_expression_of_a_clip_are_found():
 
 def test_field_of_view_is_estimated(monkeypatch):
     monkeypatch.setattr(fit, "KEYFRAMES", 8)
-    monkeypatch.setattr(fit, "FOVS", (15.0, 24.0, 38.0, 60.0))
+    monkeypatch.setattr(shape_fit, "FOVS", (15.0, 24.0, 38.0, 60.0))
     wide, narrow = (fit_clip(make_clip(30, fov=fov, noise=0.2)[0][::4], SIZE, SIZE).fov
                     for fov in (60.0, 20.0))
     assert 42 < wide < 70 and 14 < narrow < 30
