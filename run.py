@@ -36,7 +36,8 @@ LOG = VENV / "idf-setup.log"  # all that pip printed
 
 TORCH_PIN = "torch==2.13.0"  # without a GPU; `2.13.0+cpu` of the index below wins over `2.13.0`
 TORCH_ANY = "torch>=2.6"
-FACE_MODELS = "face_landmarker float16/1"  # what `download face_landmarks` brings; in the stamp
+MODELS = ("face_landmarks", "person_mask")  # what is downloaded
+FACE_MODELS = "face_landmarker float16/1, person_mask 0.1"  # what that brings; in the stamp
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 3.0  # free disk for a set-up: packages unpacked, and pip's cache of them
 NEEDED_GB_CUDA = 12.0
@@ -332,8 +333,8 @@ def ensure(extras, models):
         if not is_installed(stamp, extras):
             stamp = install(stamp, extras, held)
         if stamp.get("models") != FACE_MODELS:
-            came = subprocess.call(
-                [str(venv_python()), "-m", "idf_helpers", "download", "face_landmarks"]) == 0
+            came = all(subprocess.call([str(venv_python()), "-m", "idf_helpers", "download", name])
+                       == 0 for name in MODELS)
             stamp["models"] = FACE_MODELS if came else ""
             write_stamp(stamp)
     if models and not stamp["models"]:

@@ -3,6 +3,7 @@
 The verbs, in the order of the data flow. Each is imported on first use, so that
 `import idf_helpers` pulls in neither torch nor ipywidgets:
 
+    capture     a video of a turn round a still head -> a dataset with cameras
     track       a video of a talking head -> a dataset with poses and expressions
     swap        a dataset, picture or video, and a photo -> the same with that face
     reconstruct a dataset -> a scene: Gaussian splats, a radiance field or an avatar
@@ -23,6 +24,8 @@ TYPE_CHECKING = False  # type checkers know the name; `typing` would double the 
 if TYPE_CHECKING:
     from typing import Any
 
+    from .capturing.capture import capture
+    from .capturing.config import CaptureConfig
     from .data.cameras import Camera, orbit
     from .data.dataset import Dataset
     from .data.inputs import open_dataset
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "capture": ".capturing.capture", "CaptureConfig": ".capturing.config",
     "track": ".tracking.track", "swap": ".swapping.swap", "reconstruct": ".reconstruction",
     "stylize": ".stylization.dataset", "load": ".reconstruction", "export": ".exporting",
     "evaluate": ".evaluation", "verify": ".provenance", "view": ".notebook", "make": ".making.make",

@@ -6,6 +6,7 @@ its stage; nothing changes here.
 
 from __future__ import annotations
 
+from .capturing.methods import CAPTURES
 from .errors import IdfError, nearest
 from .face.downloads import FACE_LANDMARKS, IDENTITY, PERSON_MASK
 from .lpips_weights import LPIPS
@@ -18,7 +19,7 @@ from .swapping.methods import SWAPPERS, VIEWS
 from .swapping.neural.model_files import SWAP_FILES
 
 STAGES: dict[str, Registry] = {table.stage: table for table in (
-    SWAPPERS, SPLATS, RADIANCE_FIELDS, AVATARS, STYLISTS, PROPAGATORS)}
+    CAPTURES, SWAPPERS, SPLATS, RADIANCE_FIELDS, AVATARS, STYLISTS, PROPAGATORS)}
 OFFERS = frozenset({VIEWS, SURFACE})  # what a dataset with a reconstruction has for all of them
 
 DOWNLOADS: dict[str, ModelFile] = {

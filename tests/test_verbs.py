@@ -9,8 +9,8 @@ import pytest
 
 import idf_helpers
 
-VERBS = ("track", "swap", "reconstruct", "stylize", "load", "export", "evaluate", "verify", "view",
-         "make")
+VERBS = ("capture", "track", "swap", "reconstruct", "stylize", "load", "export", "evaluate",
+         "verify", "view", "make")
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -97,8 +97,8 @@ def _prior(b: Bundle, first: Bundle):
 
 
 def _system(b: Bundle, tracks: Tracks, scale: float, first: Bundle, distance, lens: bool):
-    """Normal equations: of cameras and lens U (C, C), g (C,); of points V (P, 3, 3), h (P, 3);
-    between them W (C, 3P)."""
+    """Return the normal equations: of cameras and lens U (C, C), g (C,); of points V (P, 3, 3),
+    h (P, 3); between them W (C, 3P)."""
     r, q, turned, x, r2 = _residuals(b, tracks)
     m, n, p = len(r), len(b.R), len(b.points)
     w = 1 / (1 + (r**2).sum(1) / scale**2)

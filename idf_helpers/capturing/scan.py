@@ -74,8 +74,8 @@ def takes(found: Scan, fps: float) -> tuple[list[tuple[int, int]], list[str]]:
     n, breaks, why = len(found), [], []
     for i in range(1, n):
         near = np.r_[found.different[max(1, i - AROUND):i], found.different[i + 1:i + 1 + AROUND]]
-        if found.different[i] > CUT and (not len(near) or
-                                         found.different[i] > CUT_MORE * np.median(near)):
+        usual = np.median(near) if len(near) else 0.0
+        if found.scale[i] == 0 and found.different[i] > max(CUT, CUT_MORE * usual):
             breaks.append((i, i))
             why.append(f"a cut at frame {i}")
     span = max(2, round(fps / 2))

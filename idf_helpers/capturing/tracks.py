@@ -92,7 +92,7 @@ def _pairs(n: int, looks: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _features(sift, gray: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit descriptors (K, 128) float32 and places (K, 2) px of features within a mask."""
+    """Return unit descriptors (K, 128) float32 and places (K, 2) px of features within a mask."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not len(rows):
         return np.zeros((0, 128), np.float32), np.zeros((0, 2))

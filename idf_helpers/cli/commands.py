@@ -73,6 +73,8 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.cli.doctor:doctor"),
     Command("download", "models by name: size, license, source, hash",
             "idf_helpers.cli.download:download"),
+    Command("capture", "a video of a turn round a still head becomes a dataset with cameras",
+            "idf_helpers.capturing.capture:capture", ("source",), "capture"),
     Command("track", "a video of a talking head becomes a dataset with poses and expressions",
             "idf_helpers.tracking.track:track", ("source",), "track", renamed={"format": "from"}),
     Command("swap", "put the face of a photo into a dataset, a picture or a video",

@@ -48,6 +48,20 @@ def track(dataset, arguments: dict) -> None:
     print(dataset.describe())
 
 
+def capture(dataset, arguments: dict) -> None:
+    """Print what found the cameras, how much of the turn they cover, and what was left out."""
+    report = read_record(arguments["out"] / "capture_report.json",
+                         ("method", "frames", "used", "left_out", "yaw", "reprojection_px"),
+                         "report")
+    print(f"{report['method']} cameras for {report['used']} of {report['frames']} frames, "
+          f"{report['yaw'][0]:.0f} to {report['yaw'][1]:.0f} degrees about the face; points lie "
+          f"{report['reprojection_px']:.2f} pixels off")
+    for reason, numbers in report["left_out"].items():
+        print(f"  left out, {reason}: {len(numbers)} frames")
+    print(dataset.describe())
+    print(f"Look at:  {arguments['out'] / 'overlay.jpg'}")
+
+
 def make(made, arguments: dict) -> None:
     """Print the measures, and what to look at."""
     if made.metrics:

@@ -71,7 +71,7 @@ def read_more(path, count: int) -> MoreSeen:
 
 def extract(source: Source, folder: Path, *, size: int | None = None, every: int = 1,
             limit: int | None = None, only: Collection[int] | None = None,
-            detector: FrameDetector | None = None,
+            detector: FrameDetector | None = None, effort: int = 6,
             reporter: Reporter | None = None) -> tuple[int, int]:
     """Write frames as PNG under `folder`, their landmarks to `folder/landmarks.f32`, and what else
     was seen (`MoreSeen`) to `folder/more.f32`.
@@ -79,6 +79,7 @@ def extract(source: Source, folder: Path, *, size: int | None = None, every: int
     size: longer side, pixels; None, or one that is not smaller, keeps the frames'. every, limit:
     see `Source.frames`. only: numbers of the frames that are taken, None = all.
     detector: is given the frames in their order; None = the embedded landmark model.
+    effort: see `encode_image`.
 
     Goes on after what a killed call left: a frame counts once its record is complete, which is
     after its picture. One frame is in memory at a time.
@@ -86,6 +87,7 @@ def extract(source: Source, folder: Path, *, size: int | None = None, every: int
     Returns the (width, height) of what was written. IdfError where frames differ in size.
     """
     find, reporter = detector or FollowingDetector(), reporter or Reporter()
+    folder.mkdir(parents=True, exist_ok=True)
     store = folder / "landmarks.f32"
     done, points = read_landmarks(store)
     written, total = None, len(only) if only is not None else source.count(every, limit)
@@ -121,7 +123,7 @@ def extract(source: Source, folder: Path, *, size: int | None = None, every: int
                                        "run again with --no-resume")
                     find.follow(points[count])
                     continue
-                write_image(folder / f"{picture_name(number)}.png", rgb)
+                write_image(folder / f"{picture_name(number)}.png", rgb, effort=effort)
                 if change > CUT:
                     find.cut()
                 found = find(rgb)

@@ -138,7 +138,7 @@ def refined(rgb: np.ndarray, rough: np.ndarray) -> np.ndarray:
     smooth = guided(luminance, alpha, radius, 2e-4)
     alpha = np.where(person | room, alpha, smooth)
     if backdrop is not None:
-        alpha = np.where(backdrop, 0, alpha)
+        alpha = np.where(backdrop, 0, np.maximum(alpha, rough > LEAST))
     alpha = np.clip((alpha - 0.03) / 0.94, 0, 1)
     return (alpha * _largest(alpha > 0.5, radius)).astype(np.float32)
 
@@ -156,7 +156,8 @@ def plain_backdrop(rgb: np.ndarray, radius: int) -> np.ndarray | None:
     opened = cv2.morphologyEx(like.astype(np.uint8), cv2.MORPH_OPEN, kernel)
     _, parts = cv2.connectedComponents(opened)
     outside = np.unique(np.concatenate([parts[0], parts[:, 0], parts[:, -1], parts[-1]]))
-    return np.isin(parts, outside[outside > 0])
+    open_ = np.isin(parts, outside[outside > 0]).astype(np.uint8)
+    return like & (cv2.dilate(open_, kernel, iterations=2) > 0)
 
 
 def cut_out(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -175,6 +176,7 @@ def cut_out(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         own = front + np.clip(2 * a - 0.4, 0, 1) * (own - front)
         mix = ((alpha > 0) & (alpha < 0.98)) * front_known * back_known
         image = image + mix[..., None] * (own - image)
+    image = image * (alpha > 0)[..., None]  # nothing of the room stays in the file
     out = np.concatenate([image, alpha[..., None]], 2)
     return (np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8)
 

@@ -1,0 +1,125 @@
+"""`idf capture`: a video of a turn round a still head becomes a dataset with cameras.
+
+Every frame is looked at small; of stretches in which equally much moves, the sharpest are written
+out with their landmarks; of these, frames are kept that differ evenly in what they show of the
+head. The person is cut out of them, a solver finds the cameras, and all is brought to the world of
+the bundled views: z up, the face looks to -y, the head within about 1.25 of the origin.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .. import provenance
+from ..data.dataset import Dataset
+from ..data.footage import Source
+from ..data.media import write_image
+from ..errors import IdfError
+from ..face.head_model import FaceModel
+from ..face.person_mask import PersonMask
+from ..runtime.files import write_json
+from ..runtime.progress import Reporter
+from ..runtime.runs import RunFolder
+from .cameras import Cameras, Frames
+from .config import CaptureConfig
+from .look import FEWEST, Look, choose, look_at
+from .methods import CAPTURES, LANDMARKS
+from .motion import Motion
+from .place import ORIGIN, TO_WORLD, UNIT, place
+from .report import Facts, cut_off, doubts, sheet
+from .writing import write_dataset
+
+FILES = ("transforms_train.json", "transforms_test.json", "capture_report.json", "overlay.jpg")
+WORK = "work"  # folder of what is of no use once the cameras are found
+
+
+def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = None, *,
+            method: Literal["auto", "colmap", "landmarks"] = "auto", resume: bool = True,
+            reporter: Reporter | None = None) -> Dataset:
+    """Find cameras for a video of a turn round a still head: a dataset for swap and splats.
+
+    Args:
+        source: video, or folder of pictures in the order of their names.
+        out: run folder, itself a dataset afterwards; overlay.jpg shows how well the cameras fit.
+        config: of the capture.
+        method: what finds the cameras; auto takes colmap where pycolmap is installed, and
+            landmarks where it is not or fails.
+        resume: go on with an unfinished run of the same settings; --no-resume starts it again.
+        reporter: takes word of the progress.
+
+    The folder holds images/ (RGBA, the person cut out, lens distortion taken out),
+    transforms_{train,val,test}.json, capture_report.json and overlay.jpg.
+
+    IdfError: no video, a still picture, nobody or no face in it, no cameras found.
+    """
+    config, reporter = (config or CaptureConfig()).checked(), reporter or Reporter()
+    entry, why = CAPTURES.choose(method)
+    footage, person = Source(source), PersonMask()
+    with RunFolder(out, stage="capture", backend=method, config=config,
+                   inputs=footage.fingerprint(), resume=resume) as run:
+        if run.finished and all((run.path / name).is_file() for name in FILES):
+            reporter.step("already done", 1.0)
+            return Dataset.open(run.path)
+        work = run.path / WORK
+        if not run.resumed:
+            shutil.rmtree(work, ignore_errors=True)
+        try:
+            look = look_at(footage, work, config, reporter)
+            frames, moved, left = choose(look, work, config, person, entry.name == "landmarks",
+                                         reporter)
+            cameras: Cameras | None = None
+            notes = [why]
+            if entry.name != "landmarks":
+                try:
+                    cameras = entry.load()(frames, work / entry.name, reporter.step)
+                except IdfError as error:
+                    if method != "auto":
+                        raise
+                    notes.append(f"{entry.name} failed ({error.what}: {error.found}): landmark "
+                                 "cameras in its place")
+                    reporter.note(notes[-1])
+                    frames, moved, left = choose(look, work, config, person, True, reporter)
+            if cameras is None:
+                cameras = LANDMARKS.load()(frames, work / LANDMARKS.name, reporter.step)
+            placed = place(frames, cameras)
+            if placed.registered.sum() < FEWEST:
+                raise IdfError("Too few frames got a camera", f"{placed.registered.sum()} of "
+                               f"{len(frames)}", "film the whole turn slowly, in good light")
+            yaw = write_dataset(run.path, frames, placed, config, reporter)
+        except IdfError as error:
+            if not isinstance(error.__cause__, OSError):  # a full disk is no fault of the footage
+                run.discard()
+            raise
+        report = _report(look, frames, placed, moved, left, yaw, notes)
+        write_json(run.path / "capture_report.json", report)
+        mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
+        mesh = FaceModel.load().rest @ TO_WORLD.T * UNIT + ORIGIN
+        axes = np.concatenate([np.zeros((1, 3)), np.eye(3)])
+        with provenance.marked(run.path / "overlay.jpg", mark) as temporary:
+            write_image(temporary, sheet(frames, placed, mesh, axes))
+        for sentence in report["doubts"]:
+            reporter.note(sentence)
+        run.finish({k: report[k] for k in ("frames", "used", "registered", "reprojection_px")})
+        shutil.rmtree(work, ignore_errors=True)
+    return Dataset.open(out)
+
+
+def _report(look: Look, frames: Frames, cameras: Cameras, moved: Motion,
+            left: dict[str, list[int]], yaw: tuple[float, float], notes: list[str]) -> dict:
+    count = len(look.found)
+    chin, top = cut_off(frames)
+    facts = Facts((look.take[1] - look.take[0]) / look.fps, count / look.fps, look.breaks,
+                  len(left.get("blurred", ())) / len(look.numbers),
+                  len(left.get("nobody in the picture", ())) / len(look.numbers),
+                  look.people, moved, chin, top)
+    return {"method": cameras.method, "why": "; ".join(notes), "moves": frames.moves,
+            "frames": count, "used": int(cameras.registered.sum()), "left_out": left,
+            "chosen": len(frames), "registered": int(cameras.registered.sum()),
+            "without_camera": [int(n) for n in frames.numbers[~cameras.registered]],
+            "other_models": list(cameras.other_models), "yaw": [round(v, 1) for v in yaw],
+            "reprojection_px": round(cameras.reprojection_px, 3),
+            "doubts": [*notes[1:], *cameras.notes, *doubts(frames, cameras, facts, yaw)]}

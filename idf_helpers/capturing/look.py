@@ -1,0 +1,148 @@
+"""What the footage shows, and the frames of it that are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.footage import Source
+from ..data.media import read_image, write_image
+from ..errors import IdfError
+from ..face.detector import LandmarkDetector
+from ..face.frame_landmarks import extract, picture_name, read_landmarks
+from ..face.person_mask import PersonMask
+from ..runtime.progress import Reporter
+from .cameras import Frames
+from .choose import around, candidates, spread
+from .config import CaptureConfig
+from .motion import Motion, motion
+from .neck import Neck
+from .scan import Scan, is_still, scan, takes
+
+LONGEST = 800  # pixels of the longer side, where no size is asked for
+PAIRS = 8  # of frames, by which it is told what moves
+SOMEBODY = 0.02  # share of the picture that a person fills at least
+FEWEST = 8  # frames
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was seen of the footage before any frame was chosen.
+
+    found: of all frames. take: first frame taken, and one past the last. numbers (C,), pictures
+    and points (C, 468, 3) of the candidates. people: share of them that show several.
+    """
+
+    found: Scan
+    take: tuple[int, int]
+    breaks: tuple[str, ...]
+    fps: float
+    numbers: np.ndarray
+    pictures: tuple[Path, ...]
+    points: np.ndarray
+    width: int
+    height: int
+    people: float
+
+
+def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Reporter) -> Look:
+    """Look at all frames small, and at the candidates closely. IdfError: nothing moves, or nobody
+    shows a face."""
+    found = scan(footage, reporter)
+    if len(found) < FEWEST or is_still(found):
+        raise IdfError(f"{footage.path} shows no turn", f"{len(found)} frames" +
+                       (" of one picture" if len(found) >= FEWEST else ""),
+                       "give a video in which the camera goes round the head, or the head turns; "
+                       "a picture needs no capture: idf swap")
+    fps = footage.fps
+    parts, breaks = takes(found, fps)
+    if parts[0][1] - parts[0][0] < FEWEST:
+        raise IdfError(f"{footage.path} is cut into pieces", f"the longest has "
+                       f"{parts[0][1] - parts[0][0]} frames", "give one unbroken take")
+    numbers = candidates(found, parts[0], config.frames, fps)
+    width, height = extract(footage, work, size=config.size or LONGEST,
+                            only=set(numbers.tolist()), effort=1, reporter=reporter)
+    numbers, points = read_landmarks(work / "landmarks.f32")
+    pictures = tuple(work / f"{picture_name(int(n))}.png" for n in numbers)
+    if not np.isfinite(points[:, 0, 0]).any():
+        raise IdfError(f"No face was found in {footage.path}", f"{len(numbers)} frames looked at",
+                       "film the face too, upright and larger than about 64 pixels")
+    some = np.flatnonzero(np.isfinite(points[:, 0, 0]))
+    some = some[np.linspace(0, len(some) - 1, min(PAIRS, len(some))).astype(int)]
+    detector = LandmarkDetector()
+    faces = [detector.detect(read_image(pictures[i])[..., :3], max_faces=3) for i in some]
+    several = [len(f) > 1 and f[1].size > 0.5 * f[0].size for f in faces]
+    return Look(found, parts[0], tuple(breaks), fps, numbers, pictures, points, width, height,
+                float(np.mean(several)))
+
+
+def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, faces_only: bool,
+           reporter: Reporter) -> tuple[Frames, Motion, dict[str, list[int]]]:
+    """Choose frames and cut the person out of them; returns what moved and what was left out too.
+    """
+    seen = np.isfinite(look.points[:, 0, 0])
+    usable = seen.copy() if faces_only else np.ones(len(seen), bool)
+    path = np.nancumsum(look.found.moved[look.take[0]:look.take[1]])
+    path = path[look.numbers - look.take[0]]
+    sharp = around(look.found.sharpness, look.take, look.fps)[look.numbers - look.take[0]]
+    blurred = look.found.sharpness[look.numbers] < 0.5 * sharp
+    neck = Neck.of(look.points, look.width, look.height)
+    moved = motion(_pairs(seen), look.pictures, neck, person.rough)
+    moves = moved.moves if config.moves == "auto" else config.moves
+    nobody = np.zeros(len(seen), bool)
+    kept: dict[int, Path] = {}
+    head_only = moves == "head" and not moved.turns_whole
+    for _ in range(3):  # who shows nobody is found once masks are made
+        chosen = spread(look.points, path, usable & ~blurred & ~nobody, config.frames)
+        rows = np.flatnonzero(chosen)
+        for k, i in enumerate(rows.tolist()):
+            if i not in kept:
+                kept[i] = work / "masks" / f"{look.pictures[i].stem}{'h' * head_only}.png"
+                if not kept[i].is_file():
+                    _write_mask(kept[i], look, i, neck if head_only else None, person)
+            nobody[i] = (read_image(kept[i])[..., 0] > 128).mean() < SOMEBODY
+            reporter.step("cutting the person out", (k + 1) / len(rows))
+        if not (nobody & chosen).any():
+            break
+    rows = np.flatnonzero(chosen & ~nobody)
+    if len(rows) < FEWEST:
+        raise IdfError("Too few frames show a person" if not faces_only else
+                       "Too few frames show a face", f"{len(rows)} that differ, of "
+                       f"{len(look.found)}", "film a head that turns, or walk round it: 15 to 30 "
+                       "seconds, from ear to ear at least")
+    frames = Frames(look.numbers[rows], tuple(look.pictures[i] for i in rows),
+                    tuple(kept[int(i)] for i in rows), look.points[rows], look.width,
+                    look.height, moves)
+    return frames, moved, _left_out(look, rows, blurred, nobody, usable)
+
+
+def _pairs(seen: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of candidates next to each other that show a face, all over the take."""
+    both = np.flatnonzero(seen[1:] & seen[:-1])
+    if not len(both):
+        return []
+    return [(int(i), int(i) + 1)
+            for i in both[np.linspace(0, len(both) - 1, min(PAIRS, len(both))).astype(int)]]
+
+
+def _write_mask(file: Path, look: Look, i: int, neck: Neck | None, person: PersonMask) -> None:
+    alpha = person.alpha(read_image(look.pictures[i])[..., :3])
+    if neck is not None:
+        alpha = alpha * neck.above(i, look.width, look.height)
+    gray = (alpha * 255 + 0.5).astype(np.uint8)
+    write_image(file, np.repeat(gray[..., None], 3, 2), effort=1)
+
+
+def _left_out(look: Look, rows: np.ndarray, blurred: np.ndarray, nobody: np.ndarray,
+              usable: np.ndarray) -> dict[str, list[int]]:
+    """Numbers of the frames that are not used, by the reason."""
+    first, last = look.take
+    every = np.arange(len(look.found))
+    out = {"another take": every[(every < first) | (every >= last)],
+           "blurred": look.numbers[blurred], "nobody in the picture": look.numbers[nobody],
+           "no face seen": look.numbers[~usable & ~blurred]}
+    told = np.concatenate([look.numbers[rows], *out.values()])
+    out["much like a frame that is used"] = np.setdiff1d(every, told)
+    return {reason: [int(n) for n in numbers] for reason, numbers in out.items() if len(numbers)}

@@ -1,0 +1,122 @@
+"""A first look at footage: cuts, zooms, still pictures, and which frames are kept."""
+
+import numpy as np
+import pytest
+
+from idf_helpers.capturing.choose import candidates, facing, spread, yaws
+from idf_helpers.capturing.scan import Scan, is_still, scan, takes
+from idf_helpers.data import media
+from idf_helpers.data.footage import Source
+from idf_helpers.face.head_model import FaceModel
+from idf_helpers.face.pose import rotation
+from idf_helpers.runtime.progress import Reporter
+
+FPS = 10.0
+
+
+def wall(seed, size=900):
+    """A picture full of corners, large things and small ones, as rooms are."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros((size, size, 3))
+    for step, strength in ((180, 70), (60, 35), (12, 25)):
+        cells = rng.normal(0, strength, (size // step, size // step, 3))
+        out += np.repeat(np.repeat(cells, step, 0), step, 1)
+    return np.clip(out + 128, 0, 255).astype(np.uint8)
+
+
+def window(picture, x, zoom=1.0, size=160):
+    """A part of a picture, smooth in x and zoom."""
+    import cv2
+
+    M = np.array([[zoom, 0, -zoom * x], [0, zoom, -zoom * 200.0]])
+    return cv2.warpAffine(picture, M, (size, size), flags=cv2.INTER_AREA)
+
+
+def footage(tmp_path, frames):
+    with media.video_writer(tmp_path / "clip.mp4", FPS, crf=12) as video:
+        for frame in frames:
+            video.append(frame)
+    return scan(Source(tmp_path / "clip.mp4"), Reporter())
+
+
+def test_a_cut_is_found_where_it_is(tmp_path):
+    frames = [window(wall(1), 100 + 3 * k) for k in range(24)] + \
+        [window(wall(2), 100 + 3 * k) for k in range(16)]
+    parts, why = takes(footage(tmp_path, frames), FPS)
+    assert parts == [(0, 24), (24, 40)] and why == ["a cut at frame 24"]
+
+
+def test_a_steady_pan_is_one_take_and_its_motion_is_measured(tmp_path):
+    found = footage(tmp_path, [window(wall(1), 100 + 4 * k) for k in range(30)])
+    assert takes(found, FPS) == ([(0, 30)], [])
+    assert np.median(found.moved[1:]) == pytest.approx(4 / 160, rel=0.05)
+    assert not is_still(found)
+
+
+def test_a_zoom_breaks_a_take(tmp_path):
+    zooms = [1.0] * 20 + list(np.linspace(1, 1.5, 10)) + [1.5] * 12
+    parts, why = takes(footage(tmp_path, [window(wall(1), 100 + k, z) for k, z in
+                                          enumerate(zooms)]), FPS)
+    assert len(why) == 1 and "zoom" in why[0]
+    first, last = parts[0]
+    assert first == 0 and 16 <= last <= 22
+
+
+def test_a_still_picture_is_told(tmp_path):
+    assert is_still(footage(tmp_path, [window(wall(1), 100)] * 12))
+
+
+def made(sharpness, moved):
+    n = len(sharpness)
+    return Scan(np.asarray(sharpness, float), np.asarray(moved, float), np.zeros(n), np.zeros(n))
+
+
+def test_of_frames_alike_the_sharpest_is_a_candidate():
+    sharp = np.full(120, 50.0)
+    sharp[5::6] = 100
+    chosen = candidates(made(sharp, np.full(120, 0.01)), (0, 120), 8, 30.0)
+    assert len(chosen) == 20 and (sharp[chosen] == 100).all()
+
+
+def test_candidates_go_where_something_moves():
+    moved = np.r_[np.zeros(60), np.full(60, 0.02)]
+    chosen = candidates(made(np.ones(120), moved), (0, 120), 8, 30.0)
+    assert (chosen >= 60).sum() > 3 * (chosen < 60).sum()
+
+
+def turned_faces(angles):
+    rest = FaceModel.load().rest.astype(np.float64)
+    points = [rest @ rotation(np.array([0, np.radians(a), 0])).T * (10, -10, -10) for a in angles]
+    return np.array(points, np.float32)
+
+
+def test_frames_are_kept_evenly_in_what_they_show():
+    # slow at first, then fast: as many frames of each ten degrees
+    angles = np.r_[np.linspace(-40, 0, 80), np.linspace(1, 40, 40)]
+    points = turned_faces(angles)
+    kept = spread(points, np.linspace(0, 1, 120), np.ones(120, bool), 16)
+    assert 14 <= kept.sum() <= 16
+    steps = np.diff(angles[kept])
+    assert steps.max() < 1.6 * steps.min()
+    assert np.abs(np.abs(yaws(points)) - np.abs(angles)).max() < 6
+
+
+def test_a_head_that_rests_is_kept_once():
+    points = turned_faces(np.r_[np.zeros(30), np.linspace(0, 30, 30)])
+    kept = spread(points, np.linspace(0, 1, 60), np.ones(60, bool), 40)
+    assert kept[:30].sum() == 1
+
+
+def test_without_a_face_the_motion_of_the_picture_counts():
+    points = np.full((50, 468, 3), np.nan, np.float32)
+    path = np.r_[np.zeros(25), np.linspace(0, 1, 25)]
+    kept = spread(points, path, np.ones(50, bool), 12)
+    assert kept[:25].sum() == 1 and 8 <= kept.sum() <= 12
+    assert np.isnan(facing(points)).all()
+
+
+def test_what_may_not_be_kept_is_not():
+    usable = np.zeros(40, bool)
+    usable[::5] = True
+    kept = spread(turned_faces(np.linspace(-30, 30, 40)), np.linspace(0, 1, 40), usable, 30)
+    assert kept.sum() == 8 and usable[kept].all()
