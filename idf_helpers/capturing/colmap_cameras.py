@@ -36,6 +36,8 @@ FEATURES = {"camera": {"features": 2048, "size": 800, "first_octave": 0, "peak":
 ERROR = 2.0  # pixels of 800: of a point that stays. The usual 4 made turns of a head twice as wrong
 MAPPING = {"ba_global_max_refinements": 3, "ba_global_frames_ratio": 1.25,
            "ba_global_points_ratio": 1.25, "min_model_size": 5}
+SMALL = 640  # pixels of the longer side, below which pictures are enlarged: they have few features
+BENT = 0.4  # of a radial term: more than lenses have that are sold for this
 
 def is_installed() -> bool:
     """Return whether pycolmap can be imported, without doing it."""
@@ -63,6 +65,8 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
            "masks": "", "threads": cpu_count(), "camera_model": "SIMPLE_RADIAL", "focal": 1.2,
            "drop_still": frames.moves == "head", "mapping": _mapping(frames),
            "mapping_seconds": int(seconds), **FEATURES[frames.moves]}
+    if max(frames.width, frames.height) < SMALL:
+        job["first_octave"] = -1
     if frames.moves == "head":
         job["masks"] = str(_write_masks(frames, folder / "masks").resolve())
     _forget_others(folder, frames, job)
@@ -141,6 +145,9 @@ def _cameras(frames: Frames, models: list[dict]) -> Cameras:
     if len(best) < len(frames):
         left = [number[p.name] for p in frames.pictures if p.name not in best]
         notes.append(f"{len(left)} of {len(frames)} frames fit nowhere in the largest model")
+    if abs(k1) > BENT:
+        notes.append(f"the lens came out bent as no lens is (radial term {k1:.2f}): the zoom may "
+                     "have changed, or the head moved")
     return Cameras("colmap", cameras, (k1, 0.0, 0.0, 0.0) if k1 else None, float(np.median(errors)),
                    tuple(n for m in others for n in m), points, tuple(notes))
 
