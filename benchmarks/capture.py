@@ -1,11 +1,11 @@
 """A capture against the truth: frames with a camera, directions, places, splats, time, memory.
 
     python benchmarks/capture.py --clips FOLDER [--only walk turn …] [--methods colmap landmarks]
-        [--out FOLDER] [--splat-seconds 120]
+        [--out FOLDER] [--iterations 2000]
 
 FOLDER: of `capture_clips.py`. For each clip and method, one process captures it as `idf capture`
-does and a second one trains splats on what came out (256 pixels, every eighth frame held out). An
-output that is there is taken as it is.
+does and a second one trains splats on what came out (256 pixels; every eighth frame is held out;
+2000 steps take two minutes where nothing else runs). An output that is there is taken as it is.
 
     cameras    frames with a camera, of those chosen
     turn       degrees by which cameras point elsewhere, after the similarity that lays their
@@ -54,7 +54,7 @@ SPLATS = """
 import sys
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers import reconstruct
-reconstruct(sys.argv[1], sys.argv[2], config=SplatConfig(budget_s=float(sys.argv[3])))
+reconstruct(sys.argv[1], sys.argv[2], config=SplatConfig(iterations=int(sys.argv[3])))
 """
 
 
@@ -94,7 +94,7 @@ def compare(data: Dataset, truth) -> dict:
             "f": frames[0].camera.fx, "width": frames[0].camera.width}
 
 
-def row(clip: str, method: str, folder: Path, clips: Path, splat_seconds: float) -> bool:
+def row(clip: str, method: str, folder: Path, clips: Path, iterations: int) -> bool:
     """Measures one capture; returns whether all limits are kept."""
     truth, data, took = np.load(clips / f"{clip}.npz"), folder / "data", {}
     if not (data / "capture_report.json").exists():
@@ -118,9 +118,9 @@ def row(clip: str, method: str, folder: Path, clips: Path, splat_seconds: float)
     print("  world    {:.1f} degrees, {:+.1f} % in size, {:.1f} %".format(*e["world"]))
     for words in report["doubts"]:
         print(f"  doubt    {words}")
-    if splat_seconds:
+    if iterations:
         if not (folder / "splats" / "metrics.json").exists():
-            run(SPLATS, data, folder / "splats", splat_seconds)
+            run(SPLATS, data, folder / "splats", iterations)
         m = json.loads((folder / "splats" / "metrics.json").read_text())
         got[3] = m["psnr"]
         print(f"  splats   {m['psnr']:.1f} dB, in the mask {m.get('psnr_masked', np.nan):.1f} dB")
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=["walk", "turn", "turn_plain"])
     parser.add_argument("--methods", nargs="*", default=["colmap", "landmarks"])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--splat-seconds", type=float, default=120.0)
+    parser.add_argument("--iterations", type=int, default=2000, help="of the splats; 0: none")
     args = parser.parse_args()
     out = args.out or Path(tempfile.mkdtemp(prefix="capture-"))
     print(f"{cpu_name()}, {cpu_count()} processors")
@@ -148,7 +148,7 @@ def main() -> None:
         for method in args.methods:
             folder = out / f"{clip}_{method}"
             folder.mkdir(parents=True, exist_ok=True)
-            kept &= row(clip, method, folder, args.clips, args.splat_seconds)
+            kept &= row(clip, method, folder, args.clips, args.iterations)
     raise SystemExit(0 if kept else 1)
 
 

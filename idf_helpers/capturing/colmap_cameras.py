@@ -8,6 +8,7 @@ features are taken inside the mask only. All frames share one lens with one radi
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
     job = {"names": [p.name for p in frames.pictures], "pictures": str(parent.resolve()),
            "masks": "", "threads": cpu_count(), "camera_model": "SIMPLE_RADIAL", "focal": 1.2,
            "drop_still": frames.moves == "head", "mapping": _mapping(frames),
-           "mapping_seconds": int(seconds), **FEATURES[frames.moves]}
+           **FEATURES[frames.moves]}
     if max(frames.width, frames.height) < SMALL:
         job["first_octave"] = -1
     if frames.moves == "head":
@@ -72,13 +73,26 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
     _forget_others(folder, frames, job)
     job["site"] = str(Path(spec.origin).parents[1])
     models: list[dict] = []
+    deadline = time.monotonic() + seconds
     for pairs in _rounds(len(frames)):
-        write_json(folder / "job.json", {**job, "pairs": pairs})
-        run_worker(folder / "job.json", seconds, report, worker)
-        models = read_json(folder / "models.json", "list of models")
-        if models and len(models[0]["poses"]) >= ENOUGH * len(frames):
+        left = deadline - time.monotonic()
+        write_json(folder / "job.json", {**job, "pairs": pairs, "mapping_seconds": int(0.6 * left)})
+        try:
+            run_worker(folder / "job.json", left, report, worker)
+        except IdfError:
+            if not models:
+                raise
+            break  # what the first round gave is better than nothing
+        found = read_json(folder / "models.json", "list of models")
+        models = max(models, found, key=_size)
+        if _size(models) >= ENOUGH * len(frames):
             break
     return _cameras(frames, models)
+
+
+def _size(models: list[dict]) -> int:
+    """Return how many frames the largest model has."""
+    return len(models[0]["poses"]) if models else 0
 
 
 def _mapping(frames: Frames) -> dict[str, float | bool]:
@@ -102,7 +116,7 @@ def _rounds(n: int) -> list[list[list[int]]]:
 def _forget_others(folder: Path, frames: Frames, job: dict) -> None:
     """Remove what was kept for other pictures or settings."""
     files = [*frames.pictures, *(frames.masks if job["masks"] else ())]
-    kept = {k: v for k, v in job.items() if k not in ("threads", "mapping", "mapping_seconds")}
+    kept = {k: v for k, v in job.items() if k not in ("threads", "mapping")}
     key = {"job": stable_hash(kept), "files": stable_hash([sha256_file(f) for f in files])}
     note = folder / "inputs.json"
     if note.exists() and read_json(note) == key:

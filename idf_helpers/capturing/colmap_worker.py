@@ -54,7 +54,7 @@ def features(pycolmap, job, database):
                                   image_names=names[i:i + FEATURES_AT_ONCE],
                                   camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader,
                                   extraction_options=options)
-        say(step="features", share=min(1.0, (i + FEATURES_AT_ONCE) / len(names)))
+        say(step="finding features", share=min(1.0, (i + FEATURES_AT_ONCE) / len(names)))
 
 
 def matches(pycolmap, job, database, folder):
@@ -71,7 +71,7 @@ def matches(pycolmap, job, database, folder):
         pycolmap.match_image_pairs(
             database, matching_options=matching, verification_options=verification,
             pairing_options=pycolmap.ImportedPairingOptions(match_list_path=listing))
-        say(step="matches", share=min(1.0, (i + PAIRS_AT_ONCE) / len(pairs)))
+        say(step="matching frames", share=min(1.0, (i + PAIRS_AT_ONCE) / len(pairs)))
 
 
 def cameras(pycolmap, job, database, folder):
@@ -86,7 +86,7 @@ def cameras(pycolmap, job, database, folder):
 
     def one_more():
         seen[0] += 1
-        say(step="cameras", share=min(0.99, seen[0] / len(job["names"])))
+        say(step="finding cameras", share=min(0.99, seen[0] / len(job["names"])))
 
     out = os.path.join(folder, "models")
     os.makedirs(out, exist_ok=True)
