@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.clips import read_frames
 from ..errors import IdfError
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
 from ..face.shape_fit import fit_picture
 from ..face.topology import POINTS
 from .face_selection import FacePicker, make_picker, swap_picked
-from .mesh.clip_shape import without_expression
+from .mesh.clip_shape import FRAMES, without_expression
 from .mesh.per_picture import swap_mesh, toward
 from .mesh.proportions import in_head, of_head
 from .occluders import Hidden
@@ -92,13 +93,25 @@ def _motion_of(clip: Clip, source: SourceFace, amount: float) -> np.ndarray:
     the most frontal of them, less what reads as an expression in these."""
     motions, used = [], []
     size = clip.index.width, clip.index.height
-    for face in clip.faces.telling(MOTION_FROM) if amount > 0 else ():
+    for n in clip.faces.telling(MOTION_FROM) if amount > 0 else ():
+        face = clip.faces.face(n)
         try:
             fitted = fit_picture(face, *size)
         except IdfError:
             continue  # one frame less to take the median of
         motions.append(in_head(toward(face, fitted, source, amount), face.points))
-        used.append(face)
+        used.append(n)
     if not motions:
         return np.zeros((POINTS, 3))
-    return without_expression(np.median(motions, axis=0), used, *size)
+    used = used[::-(-len(used) // FRAMES)]
+    faces = [clip.faces.face(n) for n in used]
+    frames = [next(read_frames(clip.video, clip.index, n, n + 1)) for n in used]
+    detector = LandmarkDetector()
+
+    def look(motion: np.ndarray) -> list[FaceLandmarks | None]:
+        swapper = FollowingMeshSwapper(source, motion, clip.saved)
+        swapped = (swapper.of_frame(str(n))(frame, None).image
+                   for n, frame in zip(used, frames, strict=True))
+        return [next(iter(detector.detect(image)), None) for image in swapped]
+
+    return without_expression(np.median(motions, axis=0), faces, *size, look)

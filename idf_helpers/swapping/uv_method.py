@@ -234,6 +234,7 @@ def _swapper(fitted: Fitted, sources, config: SwapConfig, frames=()) -> UvSwappe
 
 def _for_clip(shape: HeadBend, mesh: FaceMesh, clip: Clip) -> HeadBend:
     """Return the bend of a mesh without what the clip's frames would show as an expression."""
-    motion = without_expression(in_head(shape.motion, mesh.vertices), clip.faces.telling(FRAMES),
+    faces = [clip.faces.face(n) for n in clip.faces.telling(FRAMES)]
+    motion = without_expression(in_head(shape.motion, mesh.vertices), faces,
                                 clip.index.width, clip.index.height)
     return HeadBend.of(mesh, of_head(motion, mesh.vertices))

@@ -119,10 +119,10 @@ class VideoFaces(ArrayRecord):
         return FaceLandmarks(points, 1.0, 1.0, self.iris[frame]) if np.isfinite(points).all() \
             else None
 
-    def telling(self, most: int) -> list[FaceLandmarks]:
-        """Return at most so many faces, spread over the half that look at the camera best."""
-        there = [face for i in range(len(self.points)) if (face := self.face(i))]
-        there.sort(key=lambda face: abs(face.yaw))
+    def telling(self, most: int) -> list[int]:
+        """Return at most so many frames, spread over the half that look at the camera best."""
+        there = [(abs(face.yaw), i) for i in range(len(self.points)) if (face := self.face(i))]
+        there = [i for _, i in sorted(there)]
         return there[::max(1, len(there) // 2 // most)][:most]
 
     def hidden(self, frame: int) -> Hidden:

@@ -8,6 +8,7 @@ from idf_helpers.face.pose import rotation
 from idf_helpers.face.shape_fit import guessed_lens
 from idf_helpers.face.topology import FACE_LEFT, FACE_RIGHT, NOSE_TIP
 from idf_helpers.swapping.mesh.clip_shape import without_expression
+from idf_helpers.swapping.mesh.proportions import moved_by, of_head
 
 SIZE = 512, 512
 
@@ -72,3 +73,16 @@ def test_a_shape_stays(person, talking):
 def test_no_motion_stays_none(talking):
     still = np.zeros((468, 3))
     assert np.abs(without_expression(still, talking, *SIZE)).max() < 1e-3
+
+
+def test_a_smile_that_is_only_seen_in_swapped_frames_is_taken_out(person, talking):
+    """Landmarks alone show none: the folds of the photo do, once they are drawn."""
+    drawn = in_widths(person, smile(person, 0.3))
+
+    def look(motion):
+        return [None if k == 3 else moved_by(f, of_head(motion + drawn, f.points))
+                for k, f in enumerate(talking)]
+    left = without_expression(np.zeros((468, 3)), talking, *SIZE, look)
+    mouth = np.linalg.norm(drawn, axis=1) > 0.3 * np.linalg.norm(drawn, axis=1).max()
+    was, still = (np.linalg.norm(m[mouth], axis=1).mean() for m in (drawn, left + drawn))
+    assert still < 0.5 * was
