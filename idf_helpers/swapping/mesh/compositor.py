@@ -32,7 +32,11 @@ GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th per
 STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
 LIPS = 0.3  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
-HAIR = 0.63  # lightness over the skin's below which a pixel turns from shaded skin into hair
+HAIR, HAIR_OF_BEARD = (0.63, 0.28), (0.85, 0.45)  # lightness over the skin's: from, all hair
+AROUND_LIPS, BEARD = 0.12, (0.12, 0.2)  # where a beard is looked for; share that is hair there
+BLACK = 8.0  # lightness of black hair
+GRAYER_HAIR = 0.9  # most chroma of hair over the skin's
+REFITS = 2  # of the field of the source's skin, without what is found to be hair
 BAND, EDGE = 0.10, 0.05  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAY = 3.0  # chroma up to which a picture is a gray one
@@ -47,18 +51,22 @@ def compose(pair: Aligned) -> np.ndarray:
     source_stats, target_stats = skin_stats(pair.source, skin), skin_stats(pair.target, skin)
     if source_stats is None or target_stats is None:
         return pair.source
-    face = _relit(pair, skin, source_stats, target_stats)
+    bare = skin * source_stats.skinness(pair.source)  # no beard
+    face, beard = _relit(pair, skin, bare, source_stats, target_stats)
+    beardless = 1 - beard * (1 - source_stats.skinness(pair.source))
+    skin = skin * beardless
     face += _border(pair, face, skin, target_stats)
     face = _middle(pair, face)
     face[..., 0] += fine_detail.fine(pair, skin)
     face = fine_detail.as_soft(pair, fine_detail.eyes(pair, face))
     face[..., 0] += fine_detail.grain(pair, face[..., 0], skin)
     face[..., 1:] += fine_detail.chroma_noise(pair, skin)
-    return _within_range(pair, fine_detail.of_equal_contrast(pair, face))
+    return _within_range(pair, fine_detail.of_equal_contrast(pair, face, beardless))
 
 
-def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
-    """Light and color. With fields S, T of both skins, d = source - S, g a bounded contrast:
+def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.ndarray, float]:
+    """Light and color, and whether there is a beard, in [0, 1]. With fields S, T of both skins,
+    d = source - S, g a bounded contrast:
 
         base = LIGHT T + (1 - LIGHT)(S - mean_s + mean_t)
         L = base + g d (skin), base source / S (hair)
@@ -67,7 +75,7 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     size, w, t = pair.size, pair.source, pair.target
     both = skin * source_stats.skinness(w) * target_stats.skinness(t)
     both = (both + 1e-6 * (pair.weight > 0)).astype(np.float32)
-    S, T, S_ab, T_ab = _fields(pair, both)
+    S, T, S_ab, T_ab, beard = _fields(pair, both)
     base = LIGHT * T[..., 0] \
         + (1 - LIGHT) * (S[..., 0] - source_stats.mean[0] + target_stats.mean[0])
     side = _side_light(pair, skin)
@@ -77,19 +85,14 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
     if sure.sum() < 16:
         sure = both > 0
     own = (t - T)[..., 0][sure]
-    bare = skin * source_stats.skinness(w)  # no beard
     d = d - _stains(pair, d, (t - T)[..., 0], bare)
     # Hair, lips and eyes keep their contrast where the target's skin has little.
     gain = float(np.clip(own.std() / max(float(d[sure].std()), 1e-3), *CONTRAST))
     d = d * (gain if gain > 1 else 1 + (gain - 1) * bare)
     room = max(GLARE * float(np.percentile(own, 95)), 2.0)
     d = np.where(d > 0, room * (1 - np.exp(-np.maximum(d, 0) / room)), d)
-    # Darker than skin: adding alone grays black hair on a lighter skin, multiplying alone makes
-    # it black on a darker one.
-    rel = np.clip(w[..., 0] / np.maximum(S[..., 0], 1), 0, 1)
-    dark = smoothstep((HAIR - rel) / 0.35)
     L = base + d
-    L = np.where(d < 0, L + dark * (np.minimum(base * rel, np.maximum(w[..., 0], L)) - L), L)
+    L = L + _hairness(w[..., 0], S[..., 0], beard) * (_hair_on(base, w[..., 0], S[..., 0]) - L)
     L = np.clip(L, 0, 100)
     some = pair.weight > 0.5
     own_ab, d_ab = _chroma_detail(t, T), _chroma_detail(w, S_ab)
@@ -100,7 +103,44 @@ def _relit(pair: Aligned, skin, source_stats, target_stats) -> np.ndarray:
         d_ab = d_ab * (share + (1 - share) * pair.eyes)[..., None]  # an iris may be of any color
     d_ab = _not_grayer(d_ab, T_ab[..., 1:], bare) + _lip_tint(pair, d_ab, own_ab)
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
-    return np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
+    face = np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
+    return face, beard
+
+
+def _hairness(own, skin, beard: float) -> np.ndarray:
+    """(h, w) in [0, 1]: how surely a lightness is that of hair, not of shaded skin; where there is
+    a beard, more is."""
+    least, most = ((1 - beard) * a + beard * b for a, b in zip(HAIR, HAIR_OF_BEARD, strict=True))
+    return smoothstep((least - own / np.maximum(skin, 1)) / (least - most))
+
+
+def _hair_on(base, own, skin) -> np.ndarray:
+    """(h, w) lightness of hair and the skin between it, once that skin is as light as `base`.
+
+    On a lighter skin than its own, where adding would gray black hair: with the share c of black
+    hair in a pixel, own = c hair + (1 - c) skin in linear light. On a darker
+    one, where adding would blacken it, and on all: no lighter than in proportion to the skin.
+    """
+    hair, o, k, b = (((np.maximum(x, 0) + 16) / 116) ** 3
+                     for x in (min(BLACK, float(own.min())), own, skin, base))
+    c = np.clip((k - o) / np.maximum(k - hair, 1e-3), 0, 1)
+    mixed = 116 * np.cbrt(c * np.minimum(hair, b) + (1 - c) * b) - 16
+    in_proportion = base * np.clip(own / np.maximum(skin, 1), 0, 1)
+    added = np.maximum(own, base + np.minimum(own - skin, 0))
+    return np.where(base > skin, np.minimum(mixed, in_proportion), np.minimum(added, in_proportion))
+
+
+def _bearded(own, skin, known, lips, size: float) -> float:
+    """Return in [0, 1] whether much around the lips is hair: too dark for skin, and grayer than it,
+    as shade is not. own, skin: (h, w, 3) Lab; known, lips: (h, w) in [0, 1]."""
+    k = max(1, round(AROUND_LIPS * size))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
+    around = (cv2.dilate(lips, disc) > 0.5) & (lips < 0.3) & (known > 0.5)
+    if around.sum() < 8:
+        return 0.0
+    chroma, skins = (np.linalg.norm(x[..., 1:], axis=-1) for x in (own, skin))
+    hair = (own[..., 0] < HAIR[0] * skin[..., 0]) & (chroma < GRAYER_HAIR * skins)
+    return float(smoothstep((hair[around].mean() - BEARD[0]) / (BEARD[1] - BEARD[0])))
 
 
 def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
@@ -137,21 +177,28 @@ def _stains(pair: Aligned, d, own, skin) -> np.ndarray:
 
 def _fields(pair: Aligned, both):
     """Smooth colors of both skins, (h, w, 3) each: the source's and the target's for lightness, and
-    the same for chroma. Computed on a smaller copy: they are wider than its pixels by far."""
+    the same for chroma; and whether the source has a beard, in [0, 1]. Computed on a smaller copy:
+    they are wider than its pixels by far."""
     h, w = both.shape
     k = max(1.0, pair.size / 80)
     small = (max(8, round(w / k)), max(8, round(h / k)))
     known = cv2.resize(both, small, interpolation=cv2.INTER_AREA)
     size = pair.size * small[0] / w
-    out = []
-    for lab, sigma in ((pair.source, WIDE), (pair.target, WIDE), (pair.source, CHROMA_SOURCE),
-                       (pair.target, CHROMA)):
-        # Averaged over what is known, so that no hair is mixed in.
-        mean = cv2.resize(lab * both[..., None], small, interpolation=cv2.INTER_AREA) \
-            / np.maximum(known, 1e-6)[..., None]
-        out.append(cv2.resize(skin_field(mean, known, sigma * size), (w, h),
-                              interpolation=cv2.INTER_CUBIC))
-    return out
+    # Averaged over what is known, so that no hair is mixed in.
+    source, target = (cv2.resize(x * both[..., None], small, interpolation=cv2.INTER_AREA)
+                      / np.maximum(known, 1e-6)[..., None] for x in (pair.source, pair.target))
+    # A beard would darken what is taken for the skin beneath it.
+    seen, lips = (cv2.resize(x, small, interpolation=cv2.INTER_AREA)
+                  for x in (pair.weight * (1 - pair.eyes), pair.lips))
+    own = cv2.resize(pair.source, small, interpolation=cv2.INTER_AREA)
+    field = skin_field(source, known, WIDE * size)
+    beard, bald = _bearded(own, field, seen, lips, size), known
+    for _ in range(REFITS if beard > 0 else 0):
+        bald = known * (1 - beard * _hairness(own[..., 0], field[..., 0], beard)) + np.float32(1e-6)
+        field = skin_field(source, bald, WIDE * size)
+    return [cv2.resize(skin_field(x, k, sigma * size), (w, h), interpolation=cv2.INTER_CUBIC)
+            for x, k, sigma in ((source, bald, WIDE), (target, known, WIDE),
+                                (source, bald, CHROMA_SOURCE), (target, known, CHROMA))] + [beard]
 
 
 def _side_light(pair: Aligned, skin) -> np.ndarray:

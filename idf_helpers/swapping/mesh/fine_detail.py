@@ -99,10 +99,10 @@ def chroma_noise(pair: Aligned, skin) -> np.ndarray:
     return NOISE_SHARE * np.clip(fine, -most, most) * blur(skin, 0.01 * pair.size)[..., None]
 
 
-def of_equal_contrast(pair: Aligned, face) -> np.ndarray:
-    """Return the face with its detail (without eyes, brows and mouth) about as strong as the
-    target's: lightness within CONTRAST_FINE of it, chroma at most as strong."""
-    bare = (1 - pair.brows) * (1 - pair.eyes) * (1 - pair.lips)
+def of_equal_contrast(pair: Aligned, face, beardless) -> np.ndarray:
+    """Return the face with its detail (without eyes, brows, mouth and beard) about as strong as
+    the target's: lightness within CONTRAST_FINE of it, chroma at most as strong."""
+    bare = (1 - pair.brows) * (1 - pair.eyes) * (1 - pair.lips) * beardless
     sure = (pair.weight > 0.3) & (bare > 0.5)
     if sure.sum() < 64:
         return face

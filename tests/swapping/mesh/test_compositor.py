@@ -136,3 +136,24 @@ def test_a_face_on_itself_and_no_skin():
     assert np.median(np.abs(out - source)) < 0.6
     none = np.zeros(source.shape[:2], np.float32)
     assert np.array_equal(compose(aligned(source, source + 9, weight=none)), source)
+
+
+def test_a_beard_stays_black_on_a_lighter_skin():
+    """Mostly hair, some skin around the mouth: on a lighter skin the skin between the hair is light,
+    and the hair is not. A shade as dark, of the skin's own hue, is no beard."""
+    def mixed(a, b):
+        return 116 * np.cbrt(0.2 * ((a + 16) / 116) ** 3 + 0.8 * ((b + 16) / 116) ** 3) - 16
+
+    source, target = patch((38, 15, 20), 1.0), patch((70, 12, 16), 1.0, 3)
+    lips = np.zeros((160, 160), np.float32)
+    lips[90:100, 55:105] = 1
+    around = np.zeros((160, 160), bool)
+    around[75:130, 30:130], around[90:100, 55:105] = True, False
+    shaded, beard = source.copy(), source.copy()
+    shaded[around, 0] -= 38 - mixed(38, 6)
+    beard[around] = shaded[around] * (1, 0.5, 0.5)
+    beard[20:24, 40:120] = 4, 1, 1
+    shown, dark = (compose(aligned(x, target, lips=lips))[110:125, 50:110, 0].mean()
+                   for x in (beard, shaded))
+    assert shown == pytest.approx(mixed(70, 6), abs=5)
+    assert dark > shown + 4
