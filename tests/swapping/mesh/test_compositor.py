@@ -139,7 +139,7 @@ def test_a_face_on_itself_and_no_skin():
 
 
 def test_a_beard_stays_black_on_a_lighter_skin():
-    """Mostly hair, some skin around the mouth: on a lighter skin the skin between the hair is light,
+    """Mostly hair around the mouth: on a lighter skin what is between the hair becomes light,
     and the hair is not. A shade as dark, of the skin's own hue, is no beard."""
     def mixed(a, b):
         return 116 * np.cbrt(0.2 * ((a + 16) / 116) ** 3 + 0.8 * ((b + 16) / 116) ** 3) - 16
