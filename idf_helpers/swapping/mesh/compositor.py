@@ -29,7 +29,9 @@ SIDE, SIDE_WEAK = 0.05, 5.0  # light from the side; Lab lightness up to which it
 LIGHT = 0.85  # share of the target's light that is taken over
 CONTRAST = (0.7, 1.15)  # bounds of the ratio of contrast target/source
 GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th percentiles of it
-STAIN, STAIN_MOST = 0.04, 1.0  # variation of skin; how far it may exceed the target's
+# Variation of skin: its width; the most of it, in 90th percentiles of the target's; the share of
+# that from which it is held down.
+STAIN, STAIN_MOST, STAIN_FROM = 0.04, 1.0, 0.75
 LIPS = 0.3  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
 HAIR, HAIR_OF_BEARD = (0.63, 0.28), (0.85, 0.45)  # lightness over the skin's: from, all hair
@@ -89,8 +91,8 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     # Hair, lips and eyes keep their contrast where the target's skin has little.
     gain = float(np.clip(own.std() / max(float(d[sure].std()), 1e-3), *CONTRAST))
     d = d * (gain if gain > 1 else 1 + (gain - 1) * bare)
-    room = max(GLARE * float(np.percentile(own, 95)), 2.0)
-    d = np.where(d > 0, room * (1 - np.exp(-np.maximum(d, 0) / room)), d)
+    room = max(float(np.percentile(own, 95)), 1.0)
+    d = np.where(d > 0, _limited(np.maximum(d, 0), room, GLARE * room), d)
     L = base + d
     L = L + _hairness(w[..., 0], S[..., 0], beard) * (_hair_on(base, w[..., 0], S[..., 0]) - L)
     L = np.clip(L, 0, 100)
@@ -172,7 +174,13 @@ def _stains(pair: Aligned, d, own, skin) -> np.ndarray:
         return np.zeros_like(d)
     most = STAIN_MOST * max(float(np.percentile(np.abs(theirs[sure]), 90)), 1.0)
     known = np.clip(2 * blur(skin, STAIN * pair.size), 0, 1)
-    return known * (mine - most * np.tanh(mine / most))
+    return known * (mine - np.sign(mine) * _limited(np.abs(mine), STAIN_FROM * most, most))
+
+
+def _limited(x, knee: float, most: float) -> np.ndarray:
+    """Return x >= 0 as it is up to a knee, and beyond ever less, below `most`."""
+    room = most - knee
+    return np.minimum(x, knee) + room * (1 - np.exp(-np.maximum(x - knee, 0) / room))
 
 
 def _fields(pair: Aligned, both):
