@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.clips import read_frames
 from ..errors import IdfError
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
 from ..face.shape_fit import fit_picture
 from ..face.topology import POINTS
+from .clip_look import ClipLook
 from .face_selection import FacePicker, make_picker, swap_picked
 from .mesh.clip_shape import FRAMES, without_expression
 from .mesh.per_picture import swap_mesh, toward
@@ -104,14 +104,7 @@ def _motion_of(clip: Clip, source: SourceFace, amount: float) -> np.ndarray:
     if not motions:
         return np.zeros((POINTS, 3))
     used = used[::-(-len(used) // FRAMES)]
-    faces = [clip.faces.face(n) for n in used]
-    frames = [next(read_frames(clip.video, clip.index, n, n + 1)) for n in used]
-    detector = LandmarkDetector()
-
-    def look(motion: np.ndarray) -> list[FaceLandmarks | None]:
-        swapper = FollowingMeshSwapper(source, motion, clip.saved)
-        swapped = (swapper.of_frame(str(n))(frame, None).image
-                   for n, frame in zip(used, frames, strict=True))
-        return [next(iter(detector.detect(image)), None) for image in swapped]
-
-    return without_expression(np.median(motions, axis=0), faces, *size, look)
+    faces, look = [clip.faces.face(n) for n in used], ClipLook(clip, used)
+    return without_expression(
+        np.median(motions, axis=0), faces, *size,
+        lambda motion: look(FollowingMeshSwapper(source, motion, clip.saved)))

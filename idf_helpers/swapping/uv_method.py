@@ -14,6 +14,7 @@ from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
 from ..face.mesh import FaceMesh
 from ..runtime.progress import Reporter
+from .clip_look import ClipLook
 from .config import SwapConfig
 from .mesh.bake import FaceTexture, bake
 from .mesh.chart_eyes import openness_beside
@@ -214,10 +215,8 @@ class UvMethod(SwapMethod):
 
     def prepare_video(self, clip, sources, folder, reporter, config) -> UvSwapper:
         fitted = fitted_to_video(clip, folder, reporter, _baker(sources, hides=False))
-        swapper = _swapper(fitted, sources, config)
-        if swapper.shape is not None:
-            swapper = replace(swapper, shape=_for_clip(swapper.shape, fitted.mesh, clip))
-        return replace(swapper, faces=clip.saved)
+        swapper = replace(_swapper(fitted, sources, config), faces=clip.saved)
+        return swapper if swapper.shape is None else _for_clip(swapper, clip)
 
 
 def _baker(sources: Sequence[SourceFace], hides: bool = True) -> Painter:
@@ -232,9 +231,15 @@ def _swapper(fitted: Fitted, sources, config: SwapConfig, frames=()) -> UvSwappe
     return UvSwapper(fitted, shape=shape)
 
 
-def _for_clip(shape: HeadBend, mesh: FaceMesh, clip: Clip) -> HeadBend:
-    """Return the bend of a mesh without what the clip's frames would show as an expression."""
-    faces = [clip.faces.face(n) for n in clip.faces.telling(FRAMES)]
-    motion = without_expression(in_head(shape.motion, mesh.vertices), faces,
-                                clip.index.width, clip.index.height)
-    return HeadBend.of(mesh, of_head(motion, mesh.vertices))
+def _for_clip(swapper: UvSwapper, clip: Clip) -> UvSwapper:
+    """Return the swapper of a clip without what its frames would show as an expression."""
+    mesh = swapper.fitted.mesh
+    numbers = clip.faces.telling(FRAMES)
+    faces, look = [clip.faces.face(n) for n in numbers], ClipLook(clip, numbers)
+
+    def bent(motion: np.ndarray) -> UvSwapper:
+        return replace(swapper, shape=HeadBend.of(mesh, of_head(motion, mesh.vertices)))
+
+    return bent(without_expression(in_head(swapper.shape.motion, mesh.vertices), faces,
+                                   clip.index.width, clip.index.height,
+                                   lambda motion: look(bent(motion))))
