@@ -13,6 +13,7 @@ from idf_helpers.runtime.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OWN_VIDEO = (ROOT / "docs" / "own_video.md").read_text(encoding="utf-8")
 COMMAND = re.compile(r"(?:^|`|\b)idf ([a-z]+)\b([^`\n]*)", re.MULTILINE)
 # spellings that the command line rewrites: of people, and of the original's script
 SPELLINGS = {"--budget": "--budget-s", "--main_folder": "main-folder", "--sides": "--mode"}
@@ -26,14 +27,31 @@ def flags():
 def test_every_command_is_in_the_readme_and_the_other_way_round(flags):
     named = {name for name, _ in COMMAND.findall(README)}
     assert set(flags) <= named
-    assert named - set(flags) == set(), "README calls commands that are not there"
+    named |= {name for name, _ in COMMAND.findall(OWN_VIDEO)}
+    assert named - set(flags) == set(), "README or docs call commands that are not there"
 
 
 def test_commands_are_shown_with_flags_that_they_have(flags):
-    for name, rest in COMMAND.findall(README):
+    for name, rest in COMMAND.findall(README + OWN_VIDEO):
         for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", rest):
             wanted = SPELLINGS.get(flag, flag).replace("_", "-")
             assert wanted in [*flags[name], "--help"], f"idf {name} {flag}"
+
+
+def test_what_the_page_on_own_video_names_is_what_make_leaves():
+    """Files and doubts in docs/own_video.md are those of the code."""
+    code = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "idf_helpers").rglob("*.py"))
+    for path in re.findall(r"`(?:\w+/)?([\w]+\.(?:jpg|mp4|png|html|ply|md))`", OWN_VIDEO):
+        assert f'"{path}"' in code, path
+    doubts = OWN_VIDEO[OWN_VIDEO.index("What the doubts mean"):OWN_VIDEO.index("How long, and how")]
+    rows = [line.split("|")[1].strip() for line in doubts.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 8
+    making = "".join(p.read_text("utf-8") for p in (ROOT / "idf_helpers/making").glob("*.py"))
+    words = "".join(re.findall(r"[a-z]", re.sub(r"\{[^}]*\}", "", making).lower()))
+    for row in rows:
+        longest = max(re.split(r"\bN\b|\(.*?\)|°|%|,", row), key=len)
+        wanted = "".join(re.findall(r"[a-z]", longest.lower()))
+        assert wanted in words, row
 
 
 # of other programs: pip, Blender's script, the web UI, the authors' and graphdeco's scripts
@@ -42,7 +60,7 @@ FOREIGN = {"--extra-index-url", "--api", "--eval", "--white_background", "--skip
 
 def test_no_flag_is_named_that_no_command_has(flags):
     known = {name for names in flags.values() for name in names}
-    for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", README):
+    for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", README + OWN_VIDEO):
         if flag not in FOREIGN:
             assert SPELLINGS.get(flag, flag).replace("_", "-") in known | {"main-folder"}, flag
 

@@ -216,6 +216,11 @@ def _programs() -> list[Finding]:
     except (IdfError, ImportError) as error:
         rows.append(Finding("programs", "ffmpeg", "none: no video can be written",
                             getattr(error, "do", "") or "pip install imageio-ffmpeg", True))
+    try:
+        rows.append(Finding("programs", "pycolmap", importlib.metadata.version("pycolmap")))
+    except importlib.metadata.PackageNotFoundError:
+        rows.append(Finding("programs", "pycolmap", "none: idf capture finds cameras by the face "
+                            "alone, where it is seen", "pip install pycolmap"))
     for name, tool, path in (("Chromium", find_tool("browser"), find_chromium()),
                              ("Node.js", find_tool("npm"), find_node())):
         version = _first_line([path, "--version"]) if path else ""

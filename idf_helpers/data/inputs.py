@@ -35,7 +35,7 @@ def open_photo(where: bytes | str | Path) -> bytes | Path:
                        "upload a photo, or type the path of one")
     if text in samples.PHOTOS:
         return samples.photo(text)
-    _mount_drive(text)
+    mount_drive(text)
     return Path(text).expanduser()
 
 
@@ -54,7 +54,7 @@ def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") ->
     downloads = Path(downloads)
     if urllib.parse.urlsplit(text).scheme in ("http", "https"):
         return Dataset.open(dataset_root(fetch(text, downloads)))
-    _mount_drive(text)
+    mount_drive(text)
     path = Path(text).expanduser()
     if path.is_file() and zipfile.is_zipfile(path):
         return Dataset.open(dataset_root(unpack(path, downloads / path.stem)))
@@ -74,7 +74,7 @@ def as_dataset(data: Dataset | str | Path, reporter: Reporter | None = None) -> 
     return found
 
 
-def _mount_drive(text: str) -> None:
+def mount_drive(text: str) -> None:
     """Mount the user's Drive on Colab when a path is on it."""
     if text.startswith(DRIVE) and in_colab() and not Path(DRIVE, "MyDrive").is_dir():
         from google.colab import drive

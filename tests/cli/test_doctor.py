@@ -35,7 +35,7 @@ def test_the_report_names_everything_that_the_main_job_needs():
     rows = doctor.findings()
     text = doctor.report(rows)
     for name in ("Python", "cores", "memory", "disk", "PyTorch", "NumPy", "OpenCV", "ffmpeg",
-                 "Chromium", "Node.js", "face_landmarks"):
+                 "pycolmap", "Chromium", "Node.js", "face_landmarks"):
         assert f"  {name} " in text, name
     for stage, methods in STAGES.items():
         for name in methods.names():
