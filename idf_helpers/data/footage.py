@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,11 +17,12 @@ from .sequence import natural_key
 class Source:
     """A video, or a folder of pictures in the order of their names (numbers count as numbers).
 
-    IdfError where it is neither.
+    crop: x0, y0, x1, y1 of the part of every frame that is taken, pixels; nothing: all.
+    IdfError where the path is neither.
     """
 
-    def __init__(self, path):
-        self.path = Path(path)
+    def __init__(self, path, crop: Sequence[int] = ()):
+        self.path, self.crop = Path(path), tuple(crop)
         self.pictures: list[Path] = []
         if self.path.is_dir():
             self.pictures = sorted(filter(is_image, self.path.iterdir()),
@@ -73,4 +74,7 @@ class Source:
             if limit and count == limit:
                 return
             count += 1
+            if self.crop:
+                x0, y0, x1, y1 = self.crop
+                picture = picture[y0:y1, x0:x1]
             yield number, picture

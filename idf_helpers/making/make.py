@@ -176,7 +176,8 @@ class _Job:
             self.report.stages = ("track", *self.report.stages)
             self._stage("track", f"the face in {target.name}")
             data = as_sequence(target.path, self.out / "track",  # type: ignore[arg-type]
-                               self._training("avatar").resolution, resume=self.resume,
+                               self._training("avatar").resolution,
+                               crop=self.report.look.crop, resume=self.resume,  # type: ignore
                                reporter=self.reporter)
         swapped = self._swap(data)
         config = self._training("avatar")

@@ -39,6 +39,8 @@ BESIDE = 0.5  # size of a second face over the first, from which it is a second 
 SMALL = 96.0  # pixels of a face below which too little is seen
 DARK = 45.0  # gray level of a face
 SHORT_S = 8.0
+ROUND = np.array([0.7, 0.8, 0.7, 0.6])  # left, above, right and below of faces, in their heights
+MOST = 0.8  # share of the picture above which it is not worth to crop
 
 Kind = Literal["turn", "talk"]
 
@@ -50,6 +52,8 @@ class Look:
     why: what was seen. otherwise: how to say that it is something else. doubts: plain sentences.
     measures: frames looked at and with a face, `yaw` [min, max] in degrees, `mouth_mm` by which the
     mouth moves (None: too few frames show it from the front), `face_px` of the whole picture.
+    crop: x0, y0, x1, y1 of the part round the head, pixels of the footage, where that is clearly
+    less than the whole; else nothing.
     """
 
     kind: Kind
@@ -57,9 +61,16 @@ class Look:
     otherwise: str
     doubts: tuple[str, ...]
     measures: dict
+    crop: tuple[int, ...] = ()
 
     def as_dict(self) -> dict:
+        """Return plain values, for `read`."""
         return asdict(self)
+
+    @classmethod
+    def read(cls, values: dict) -> Look:
+        """Return what `as_dict` gave."""
+        return cls(**{**values, "doubts": tuple(values["doubts"]), "crop": tuple(values["crop"])})
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +124,7 @@ def look_at(footage: Source, told: Kind | None = None, reporter: Reporter | None
     otherwise = f"if it is {NAMES[other]} instead, add --as {other}"
     look = Look(told or kind, why, otherwise, tuple(doubts), {
         "frames": len(seen), "with_face": len(there), "yaw": rounded, "face_px": round(face),
-        "mouth_mm": None if mouth is None else round(mouth, 1)})
+        "mouth_mm": None if mouth is None else round(mouth, 1)}, _crop(there, scale))
     captions = [s.when + ("" if s.faces else "  no face") for s in seen]
     return look, contact_sheet([s.picture for s in seen], columns=8, captions=captions)
 
@@ -207,6 +218,21 @@ def _doubts(footage: Source, seen: list[_Seen], pairs: list[_Seen], face: float)
     if footage.pictures and len(footage.pictures) < FRAMES:
         out.append(f"There are only {len(footage.pictures)} pictures; 40 and more are better.")
     return out
+
+
+def _crop(there: list[_Seen], scale: float) -> tuple[int, ...]:
+    """Return a square round all faces seen, with hair, neck and some room to move; nothing where
+    it would be most of the picture. scale: pixels of the footage over those looked at."""
+    boxes = np.array([s.faces[0].box for s in there])
+    face = np.median(boxes[:, 3] - boxes[:, 1])
+    low, high = boxes[:, :2].min(0) - ROUND[:2] * face, boxes[:, 2:].max(0) + ROUND[2:] * face
+    h, w = there[0].picture.shape[:2]
+    side = min(float((high - low).max()), w, h)
+    if side * side > MOST * w * h:
+        return ()
+    x, y = np.clip((low + high - side) / 2, 0, [w - side, h - side])
+    x, y, side = (2 * int(scale * v / 2) for v in (x, y, side))  # even, for videos of it
+    return x, y, x + side, y + side
 
 
 def _is_cut(face: FaceLandmarks, picture: np.ndarray) -> bool:

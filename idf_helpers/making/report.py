@@ -32,7 +32,7 @@ class Report:
         self.stages: Sequence[str] = ()
         self.kind = ""
         self.doubts: tuple[str, ...] = ()
-        self.look = Look(**earlier["look"]) if earlier and earlier.get("look") else None
+        self.look = Look.read(earlier["look"]) if earlier and earlier.get("look") else None
         self.clip = Clip()
         self._sheet: np.ndarray | None = None
         self._new = earlier is None and not (out.is_dir() and any(out.iterdir()))

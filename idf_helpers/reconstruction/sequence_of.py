@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..data.dataset import Dataset
@@ -18,23 +19,29 @@ SIZE = 512  # longer side at which footage is tracked at least, pixels
 
 
 def as_sequence(data: Dataset | str | Path, folder: Path, resolution: int | None = None, *,
-                resume: bool = True, reporter: Reporter | None = None) -> Dataset:
+                crop: Sequence[int] = (), resume: bool = True,
+                reporter: Reporter | None = None) -> Dataset:
     """Return the dataset of a talking head. A video, or a folder of its frames, is tracked into
     `folder` first: enough frames, and large enough, for a training at `resolution`, since each
     costs time in every stage.
 
-    resolution: longer side of the training pictures, pixels; None: as they are.
+    resolution: longer side of the training pictures, pixels; None: as they are. crop: part of a
+    video's frames that is taken, see `TrackConfig`.
     IdfError: as of `track`, or no dataset.
     """
     if isinstance(data, Dataset) or not is_footage(Path(data)):
         return as_dataset(data, reporter)
     footage = Source(data)
     every = max(1, round(footage.fps / ENOUGH_FPS), -(-footage.count() // MOST_FRAMES))
-    config = TrackConfig(size=max(SIZE, 2 * resolution) if resolution else None, every=every)
+    config = TrackConfig(size=max(SIZE, 2 * resolution) if resolution else None, every=every,
+                         crop=tuple(crop))
     if reporter:
         reporter.stage(f"tracking the face in {data}; results in {folder}")
         if every > 1:
             reporter.note(f"one frame of {every} is taken: enough for the avatar")
+        if crop:
+            reporter.note(f"only the part round the head is taken: {crop[2] - crop[0]}x"
+                          f"{crop[3] - crop[1]} pixels")
     return track(data, folder, config, resume=resume, reporter=reporter)
 
 

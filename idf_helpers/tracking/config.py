@@ -20,6 +20,9 @@ class TrackConfig(Settings):
     """Take every N-th frame."""
     limit: Annotated[int | None, Interval(ge=1)] = None
     """Most frames taken; None = all."""
+    crop: Annotated[tuple[int, ...], Interval(ge=0), RECIPE] = ()
+    """Part of the frames that is taken: x0, y0, x1, y1 in pixels; nothing: all. Give it near the
+    middle: the lens is taken to look at the middle of what is left."""
     val: Annotated[int, Interval(ge=0)] = 5
     """Frames of the validation split."""
     test: Annotated[int | None, Interval(ge=0)] = None

@@ -74,7 +74,7 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
                  task: Path | None, background: Path | None, resume: bool, reporter: Reporter
                  ) -> Dataset:
     config = (config or TrackConfig()).checked()
-    clip = Source(source)
+    clip = Source(source, config.crop)
     model = FaceModel.load()
     backdrop = read_image(background, "background")[..., :3] if background else None
     if task is not None:

@@ -65,6 +65,20 @@ def test_a_face_that_is_small_dark_and_cut_off(tmp_path):
     assert any("pixels high" in d for d in look.doubts)
 
 
+def test_the_part_round_the_head(tmp_path):
+    """A head in a wide picture: the square holds every face with room above and below."""
+    faces = talk_pictures()
+    wide = [np.full((512, 1024, 3), 90, np.uint8) for _ in faces]
+    for picture, face in zip(wide, faces, strict=True):
+        picture[100:356, 600:856] = face
+    look, _ = look_at(Source(write_video(tmp_path / "wide.mp4", wide)))
+    x0, y0, x1, y1 = look.crop
+    assert x1 - x0 == y1 - y0 <= 512 and x0 < 620 and x1 > 836 and y0 < 130 and y1 > 340
+    assert not look_at(Source(write_video(tmp_path / "close.mp4", faces)))[0].crop
+    cut = [p for _, p in Source(tmp_path / "wide.mp4", look.crop).frames(every=12)]
+    assert len(cut) == 2 and cut[0].shape == (y1 - y0, x1 - x0, 3)
+
+
 def test_two_people(tmp_path):
     one = talk_pictures()
     both = [np.hstack([a, b]) for a, b in zip(one, reversed(one), strict=True)]
