@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,5 +147,6 @@ def _training_line(folder: Path, manifest: dict) -> str:
 
 
 def _why(manifest: dict) -> str:
-    """Which method ran; why others did not is for `idf doctor`."""
-    return re.sub(r" \(passed over: .*\)", "", manifest.get("why", ""))
+    """Which method ran, and its notes; why others did not is for `idf doctor`."""
+    method = manifest.get("why", "").partition(" (passed over: ")[0]
+    return "; ".join(dict.fromkeys(filter(None, [method, *manifest.get("notes", ())])))

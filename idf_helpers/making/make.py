@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..capturing.capture import capture
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.media import read_image, write_image
@@ -158,10 +159,8 @@ class _Job:
 
     def turn(self, target: Target) -> Made:
         self.report.stages = ("capture", "swap", "splats", "view")
-        from ..capturing.capture import capture
-
         self._stage("capture", f"the cameras of {target.name}")
-        data = capture(target.path, self.out / "capture",
+        data = capture(target.path, self.out / "capture",  # type: ignore[arg-type]
                        resume=self.resume, reporter=self.reporter)
         return self._splats(data)
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import ipywidgets as w
 
+from ..capturing.capture import capture
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.footage import Source
@@ -92,12 +93,8 @@ class OwnVideoPanel(Panel):
         fetch_face_models()
         key = stable_hash([Source(source).fingerprint(), self.resolution])[:8]
         folder = self.out / f"{STAGES[self.kind]}-{key}"
-        if self.kind == "turn":
-            from ..capturing.capture import capture
-
-            data = capture(source, folder, reporter=self)
-        else:
-            data = as_sequence(source, folder, self.resolution, reporter=self)
+        data = capture(source, folder, reporter=self) if self.kind == "turn" else \
+            as_sequence(source, folder, self.resolution, reporter=self)
         report = read_json(folder / f"{STAGES[self.kind]}_report.json", "report")
         if face is not None:
             config = SwapConfig()

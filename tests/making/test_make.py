@@ -2,8 +2,6 @@
 
 import errno
 import shutil
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,8 +116,7 @@ def captured(monkeypatch):
                 run.finish()
         return Dataset.open(out)
 
-    monkeypatch.setitem(sys.modules, "idf_helpers.capturing.capture",
-                        SimpleNamespace(capture=capture))
+    monkeypatch.setattr("idf_helpers.making.make.capture", capture)
     return calls
 
 

@@ -1,8 +1,6 @@
 """A video of one's own in notebooks 02 and 04."""
 
 import shutil
-import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -58,8 +56,7 @@ def test_a_turn_is_captured_and_its_doubts_are_shown(talk, tmp_path, monkeypatch
         write_json(out / "capture_report.json", {"doubts": ["The turn shows only 50°."]})
         return Dataset.open(out)
 
-    monkeypatch.setitem(sys.modules, "idf_helpers.capturing.capture",
-                        SimpleNamespace(capture=capture))
+    monkeypatch.setattr("idf_helpers.notebook.own_video.capture", capture)
     panel = OwnVideoPanel("turn", tmp_path, str(talk))
     panel.button.click()
     assert len(panel.data.frames) == 48 and "doubt: The turn shows only 50°." in panel.status.value
