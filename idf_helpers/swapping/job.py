@@ -19,6 +19,7 @@ from .face_selection import unmatched
 from .in_front import describe
 from .methods import choose_swapper
 from .source import SourceFace, load_source
+from .source_notes import source_notes
 from .swapper import SwapMethod, Swapper
 
 PROFILE = 57.0  # degrees as `FaceLandmarks.yaw` gives them, from which a photo shows half a face
@@ -78,9 +79,10 @@ class SwapJob:
                 "source_sha256": self.inputs["source_sha256"]}
 
     def notes(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
-        """Return the note of the method, which sources went to no face, how much of the faces is
-        guessed, and what stands before them."""
+        """Return the note of the method, what is to be told of the photos, which of them went to
+        no face, how much of the faces is guessed, and what stands before them."""
         notes, count = [swapper.note] if swapper.note else [], len(self.sources)
+        notes += source_notes(self.sources)
         if count > 1 and swapper.merges:
             notes.append(f"{count} photos merged into one texture")
         elif count > 1 and (left := unmatched(rows, count)):

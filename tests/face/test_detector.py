@@ -197,6 +197,36 @@ def test_several_faces(detector, photos):
     assert len(detector.detect(strip, max_faces=1)) == 1
 
 
+def doubting(monkeypatch, score, shift=0.0):
+    """Let the detector give every upright face this score, its right eye `shift` boxes aside."""
+    candidates = LandmarkNets.candidates
+
+    def doubted(self, rgb, window, turns, threshold):
+        move = np.zeros((6, 2))
+        move[0, 0] = shift
+        return [(score, points + move * max(box[2:]), box)
+                for _, points, box in candidates(self, rgb, window, turns, 0.5)] * (turns == 0)
+
+    monkeypatch.setattr(LandmarkNets, "candidates", doubted)
+
+
+def test_a_painted_face_that_fills_the_picture(detector, photos, monkeypatch):
+    """The detector doubts it; it counts where both models see the same, large and upright."""
+    small = np.full((1500, 1500, 3), 110, np.uint8)
+    small[500:1012, 500:1012] = photos["B"]
+    doubting(monkeypatch, 0.75)
+    assert len(detector.detect(photos["B"], max_faces=4)) == 1
+    assert detector.detect(small) == []
+    assert detector.detect(np.ascontiguousarray(np.rot90(photos["B"]))) == []
+    doubting(monkeypatch, 0.70)
+    assert detector.detect(photos["B"]) == []
+
+
+def test_a_doubted_face_that_the_models_see_differently(detector, photos, monkeypatch):
+    doubting(monkeypatch, 0.75, shift=0.2)
+    assert detector.detect(photos["B"]) == []
+
+
 def test_small_faces_need_zoom(detector, photos, face_b):
     large = np.full((3000, 4000, 3), 110, np.uint8)
     large[1800:2312, 2500:3012] = photos["B"]
