@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import median_filter, minimum_filter1d, uniform_filter1d
 from scipy.spatial.transform import Rotation
 
 from ..errors import IdfError
@@ -31,6 +32,8 @@ from .config import TrackConfig
 KEYFRAMES = 32
 ROUNDS = 6  # of the fit of the face's shape
 STEPS = (0.8, 0.01, 0.08)  # what smoothing may move: degrees, share of the distance, weight
+LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of smoothing, see `_smoothed`
+CLOSE, NEAR = 1.12, 9  # how much worse the landmarks may be met; frames that decide together
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +158,8 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
             poses[i], weights[i] = pose, x
             followed += float(brow.trust.mean()) / used.sum() if brow is not None else 0.0
     if config.smoothing > 0:
-        poses, weights = _smoothed(poses, weights, used, config.smoothing)
+        poses, weights = _smoothed(poses, weights, used, config.smoothing, lambda p, x: _errors(
+            fitter, xy, p, x, used, scale))
     errors = _errors(fitter, xy, poses, weights, there, scale)
     full = np.zeros((n, len(model.expression_names)), np.float32)
     full[:, fitter.columns] = weights
@@ -203,32 +207,60 @@ def _keyframes(xy, there, count: int) -> np.ndarray:
 
 # --- over time ------------------------------------------------------------------------------------
 
-def _smoothed(poses, weights, used, frames: float):
-    """Poses and weights smoothed over about `frames` frames; gaps are bridged.
+def _smoothed(poses, weights, used, frames: float, errors_of):
+    """Poses and weights smoothed, as strongly as the landmarks allow; gaps are bridged.
 
-    What is taken is noise, which is small: nothing moves further than STEPS from where its own
-    frame had it, so that a blink or a quick turn keeps its height.
+    A head that rests shakes by the landmarks' noise; one that turns quickly, or talks before 12
+    frames a second, must not be smoothed. So there are LEVELS of smoothing, in units of `frames`,
+    and each stretch of the clip gets the strongest under which the face fits its landmarks almost
+    as well as without (CLOSE). errors_of: (poses, weights) -> (N,) how badly it fits.
+
+    (A Kalman smoother with the noise and motion that the clip shows left twice the shaking on the
+    bundled head: the landmarks' errors last over several frames.)
     """
-    stiffness = frames**4 / 4
-    w = used.astype(np.float64)
     first = poses[np.flatnonzero(used)[0], :3, :3]
     raw = np.zeros((len(poses), 6))
     for i in np.flatnonzero(used):  # turns away from one of the rotations: short, so unambiguous
         raw[i, :3] = rotation_vector(poses[i, :3, :3] @ first.T)
         raw[i, 3:] = poses[i, :3, 3]
+    results = [_smoothed_alike(raw, weights, used, max(level * frames, 1e-2)) for level in LEVELS]
+    plain = errors_of(_poses(results[0][0], first), results[0][1])
+    level = np.zeros(len(poses))
+    for k, (moved, soft) in enumerate(results[1:], 1):
+        ratio = np.where(used, errors_of(_poses(moved, first), soft) / plain, np.nan)
+        ratio = np.where(used, ratio, 1.0)
+        near = median_filter(ratio, NEAR, mode="nearest")
+        level = np.where((near <= CLOSE) & (level == k - 1), k, level)
+    level = uniform_filter1d(minimum_filter1d(level, NEAR // 2), NEAR)
+    low = np.minimum(level.astype(int), len(LEVELS) - 2)
+    share = (level - low)[:, None]
+    rows = np.arange(len(poses))
+    moved, soft = ((1 - share) * np.stack([r[k] for r in results])[low, rows]
+                   + share * np.stack([r[k] for r in results])[low + 1, rows] for k in (0, 1))
+    return _poses(moved, first), np.clip(soft, 0, 1)
+
+
+def _smoothed_alike(raw, weights, used, frames: float):
+    """Rotation vectors with places (N, 6) and weights smoothed over about `frames` frames, the
+    weights over half as many; none moves further than STEPS from where its own frame had it."""
+    stiffness, w = frames**4 / 4, used.astype(np.float64)
     moved = smooth(raw, w, stiffness)
     far = float(np.median(-raw[used, 5]))
     for part, limit in ((slice(0, 3), np.radians(STEPS[0])), (slice(3, 6), STEPS[1] * far)):
         step = moved[used, part] - raw[used, part]
         length = np.linalg.norm(step, axis=1, keepdims=True)
         moved[used, part] = raw[used, part] + step * np.minimum(1, limit / np.maximum(length, 1e-9))
-    out = np.tile(np.eye(4), (len(poses), 1, 1))
-    for i in range(len(poses)):
-        out[i, :3, :3] = rotation(moved[i, :3]) @ first
-        out[i, :3, 3] = moved[i, 3:]
-    soft = smooth(weights, w, stiffness / 4)
+    soft = smooth(weights, w, stiffness / 16)
     soft[used] = weights[used] + np.clip(soft[used] - weights[used], -STEPS[2], STEPS[2])
-    return out, np.clip(soft, 0, 1)
+    return moved, soft
+
+
+def _poses(moved, first) -> np.ndarray:
+    """(N, 4, 4) of rotation vectors away from `first` and places, (N, 6)."""
+    out = np.tile(np.eye(4), (len(moved), 1, 1))
+    out[:, :3, :3] = Rotation.from_rotvec(moved[:, :3]).as_matrix() @ first
+    out[:, :3, 3] = moved[:, 3:]
+    return out
 
 
 def rotation_vector(R) -> np.ndarray:

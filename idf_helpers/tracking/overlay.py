@@ -29,10 +29,10 @@ def draw_mesh(picture: np.ndarray, points, color=(80, 255, 160)) -> np.ndarray:
     return cv2.addWeighted(lines, 0.45, out, 0.55, 0)
 
 
-def overlay_video(folder, track: Track, numbers, points, mark: provenance.Mark, fps: float,
-                  model: FaceModel, reporter: Reporter) -> None:
+def overlay_video(folder, track: Track, numbers, points, take: slice, mark: provenance.Mark,
+                  fps: float, model: FaceModel, reporter: Reporter) -> None:
     """Write folder/overlay.mp4 (every frame with its mesh and the main expressions as bars) and
-    folder/overlay.jpg (eight of them)."""
+    folder/overlay.jpg (eight of them). take: rows that were used."""
     folder, kept = Path(folder), []
     shown = set(np.linspace(0, len(numbers) - 1, min(8, len(numbers))).astype(int).tolist())
     with provenance.marked(folder / "overlay.mp4", mark) as temporary, \
@@ -45,7 +45,8 @@ def overlay_video(folder, track: Track, numbers, points, mark: provenance.Mark, 
                 picture = draw_mesh(picture, track.seen(i, model) * enlarge)
                 _draw_bars(picture, track.names, track.expressions[i])
             else:
-                why = "does not fit" if np.isfinite(points[i]).all() else "no face"
+                why = "another take" if not take.start <= i < take.stop else \
+                    "does not fit" if np.isfinite(points[i]).all() else "no face"
                 picture = _caption(picture, why)
             video.append(picture)
             if i in shown:

@@ -28,11 +28,15 @@ from ..runtime.files import write_bytes, write_json
 from ..runtime.npz import save_arrays
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
+from .background import Background
+from .background import background as room_behind
 from .config import TrackConfig
+from .doubts import doubts
 from .fit import Track, fit_clip
 from .importers import import_tracked
 from .mediapipe_task import TaskLandmarker
 from .overlay import overlay_video
+from .takes import cuts, longest
 from .world import DISTANCE, EXPRESSIONS_LONG, TO_WORLD
 
 FILES = ("transforms_train.json", "transforms_test.json", "track.npz", "track_report.json")
@@ -52,13 +56,15 @@ def track(source: str | Path, out: str | Path, config: TrackConfig | None = None
             over as they are.
         task: a MediaPipe face_landmarker.task of yours, whose 52 scores and pose matrix are taken
             in place of the embedded model's (needs the package mediapipe).
-        background: picture of the room without the person.
+        background: picture of the room without the person; None makes one of what the clip shows
+            behind the head, with alpha 0 where that is a guess.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
         reporter: takes word of the progress.
 
-    The folder holds frames/, transforms_*.json, track.npz (see `Track`; with the numbers of its
-    frames), track_report.json, overlay.mp4 and overlay.jpg. Frames without a face, and those that
-    the model does not fit, stay out of the dataset and stand in the report.
+    The folder holds frames/, bg/, transforms_*.json, track.npz (see `Track`; with the numbers of
+    its frames), track_report.json, overlay.mp4 and overlay.jpg. Frames without a face, and those
+    that the model does not fit, stay out of the dataset and stand in the report; of a video that is
+    cut the longest take is used. What speaks against the clip stands under "doubts".
 
     IdfError: no video, no face in three frames, a bad model, export or task file.
     """
@@ -98,12 +104,16 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
             width, height = extract(
                 clip, run.path, size=config.size, every=config.every, limit=config.limit,
                 detector=landmarker, reporter=reporter)
-            numbers, points = read_landmarks(run.path / "landmarks.f32")
+            numbers, found = read_landmarks(run.path / "landmarks.f32")
             more = read_more(run.path / "more.f32", len(numbers))
 
             def picture(i: int) -> np.ndarray:
                 return read_image(run.path / f"{picture_name(int(numbers[i]))}.png")
 
+            starts = cuts(more.change, found, numbers)
+            take = longest(starts, np.isfinite(found).all((1, 2)))
+            points = np.full_like(found, np.nan)
+            points[take] = found[take]
             fitted = landmarker.track(points, width, height, config) if landmarker else \
                 fit_clip(points, width, height, config, model, reporter, picture, more.iris)
         except IdfError:
@@ -113,17 +123,23 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
             if landmarker:
                 landmarker.close()
         frames = dataset_frames(run.path, fitted, numbers, points, width, height, config)
-        if backdrop is not None:
-            write_bytes(run.path / "bg" / "00050.png",
-                        encode_image(resize_area(backdrop, width, height)))
+        reporter.step("putting the background together", 0.0)
+        room = None if backdrop is not None else \
+            room_behind(picture, points, np.arange(len(numbers))[take])
+        write_bytes(run.path / "bg" / "00050.png", encode_image(
+            resize_area(backdrop, width, height) if room is None else room.picture))
         save_track(run.path / "track.npz", fitted, numbers)
         write_transforms(run.path, frames, expression_names=fitted.names)
-        report = _report(fitted, numbers, points, config, backend)
+        report = _report(fitted, numbers, points, take, config, backend, room)
+        report["doubts"] = doubts(fitted, found, more, numbers, clip.fps, take, starts, room,
+                                  width, height)
+        for text in report["doubts"]:
+            reporter.note(text)
         write_json(run.path / "track_report.json", report)
         if config.overlay:
             mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
-            overlay_video(run.path, fitted, numbers, points, mark, clip.fps / config.every, model,
-                          reporter)
+            overlay_video(run.path, fitted, numbers, found, take, mark, clip.fps / config.every,
+                          model, reporter)
         run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")})
     return Dataset.open(out)
 
@@ -191,15 +207,17 @@ def save_track(path: Path, track: Track, numbers: np.ndarray) -> None:
         **looks})
 
 
-def _report(track: Track, numbers: np.ndarray, points: np.ndarray, config: TrackConfig,
-            backend: str) -> dict:
-    lost = [int(n) for n, p in zip(numbers, points, strict=True) if not np.isfinite(p).all()]
-    unfit = [int(n) for n, u, e in zip(numbers, track.used, track.errors, strict=True)
-             if not u and int(n) not in set(lost)]
+def _report(track: Track, numbers: np.ndarray, points: np.ndarray, take: slice,
+            config: TrackConfig, backend: str, room: Background | None) -> dict:
+    there = np.isfinite(points).all((1, 2))[take]
+    lost = [int(n) for n in numbers[take][~there]]
+    unfit = [int(n) for n in numbers[take][there & ~track.used[take]]]
     rest = {n: round(float(v), 4) for n, v in zip(track.names, track.resting, strict=True) if v}
     return {
         "frames": len(numbers), "used": int(track.used.sum()), "without_face": lost,
-        "not_fitting": unfit, "method": backend, "fov": round(track.fov, 2),
+        "not_fitting": unfit, "taken": [int(numbers[take][0]), int(numbers[take][-1])],
+        "background": "given" if room is None else
+        {"seen": round(room.known, 3), "moving": round(room.moving, 3)}, "method": backend, "fov": round(track.fov, 2),
         "fov_from": "given" if config.fov else
         "the task file" if backend == "task" else "estimated over the clip",
         "error_percent": round(float(np.nanmedian(track.errors)), 3),
@@ -208,7 +226,9 @@ def _report(track: Track, numbers: np.ndarray, points: np.ndarray, config: Track
         "about": "error_percent: median distance of landmarks and model, % of the face's width. "
                  "brows_followed: how far the brows could be followed in the pictures, from 0 (not "
                  "taken: the landmarks alone tell) to 1. "
-                 "resting_expression: mean of the tenth of the frames with the least expression, "
+                 "taken: first and last frame of the take that was used. background: share of the "
+                 "picture that was seen without the person, and share of that which does not keep "
+                 "still. resting_expression: mean of the tenth of the frames with the least expression, "
                  "what to take as this face's neutral when another drives it. Left out were "
                  f"frames without a face ({shorten(lost) or 'none'}) and frames that do not fit "
                  f"({shorten(unfit) or 'none'})."}

@@ -186,4 +186,6 @@ def _link_dataset(data: Dataset, root: Path) -> None:
         write_bytes(root / f"{f.name}{f.path.suffix}", f.path.read_bytes())
     write_transforms(root, data.frames, expression_names=data.expression_names)
     if data.background is not None:
-        write_bytes(root / "bg" / data.background.name, data.background.read_bytes())
+        # NeRFace reads three channels, also of a background that marks what is guessed
+        write_image(root / "bg" / f"{data.background.stem}.png",
+                    read_image(data.background, "background")[..., :3])
