@@ -24,7 +24,8 @@ def doubts(track: Track, points, more: MoreSeen, numbers, fps: float, take: slic
     """Return the sentences, what matters most first; [] = nothing to say.
 
     points: (N, 468, 3) as they were found, before a take was chosen. numbers: (N,) of the frames in
-    the video, which has `fps` of them a second. take: rows that were used; starts: where others begin.
+    the video, which has `fps` of them a second. take: rows that were used; starts: where others
+    begin.
     room: what was found behind the person, None = given by the user.
     """
     out, n = [], len(numbers)
@@ -59,8 +60,8 @@ def doubts(track: Track, points, more: MoreSeen, numbers, fps: float, take: slic
                    f"frames, for longest at {_span(numbers, longest, fps)}.")
     seconds = track.used.sum() * float(np.median(np.diff(numbers)) if n > 1 else 1) / fps
     if seconds < SECONDS:
-        out.append(f"The face is seen for {seconds:.1f} seconds only. The avatar knows no more than "
-                   "what it has seen: 15 to 60 seconds of talking are better.")
+        out.append(f"The face is seen for {seconds:.1f} seconds only. The avatar knows no more "
+                   "than what it has seen: 15 to 60 seconds of talking are better.")
     xy = np.asarray(points, np.float64)[there & inside][..., :2]
     wide = float(np.median(np.ptp(xy[..., 0], axis=1)))
     if wide < SMALL:

@@ -20,7 +20,7 @@ from ..errors import IdfError
 from ..face.frame_fitter import FrameFitter, Lens
 from ..face.gaze import weights_of
 from ..face.head_model import FaceModel
-from ..face.pose import project, rotation
+from ..face.pose import project
 from ..face.shape_fit import find_fov, fit_shape
 from ..face.solve import smooth
 from ..face.topology import FACE_LEFT, FACE_RIGHT

@@ -1,8 +1,8 @@
 """Where a video is cut, or jumps closer, and the longest take between.
 
-A cut changes the whole picture at once, far more than a head that talks does; a jump of the zoom, or
-a cut to the same room, shows in the face, whose place or size is another from one frame to the next
-and stays so.
+A cut changes the whole picture at once, far more than a head that talks does; a jump of the zoom,
+or a cut to the same room, shows in the face, whose place or size is another from one frame to the
+next and stays so.
 """
 
 from __future__ import annotations

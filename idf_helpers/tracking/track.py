@@ -124,10 +124,13 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
                 landmarker.close()
         frames = dataset_frames(run.path, fitted, numbers, points, width, height, config)
         reporter.step("putting the background together", 0.0)
-        room = None if backdrop is not None else \
-            room_behind(picture, points, np.arange(len(numbers))[take])
-        write_bytes(run.path / "bg" / "00050.png", encode_image(
-            resize_area(backdrop, width, height) if room is None else room.picture))
+        room = None
+        if backdrop is None:
+            room = room_behind(picture, points, range(len(numbers))[take])
+            behind = room.picture
+        else:
+            behind = resize_area(backdrop, width, height)
+        write_bytes(run.path / "bg" / "00050.png", encode_image(behind))
         save_track(run.path / "track.npz", fitted, numbers)
         write_transforms(run.path, frames, expression_names=fitted.names)
         report = _report(fitted, numbers, points, take, config, backend, room)
@@ -217,7 +220,8 @@ def _report(track: Track, numbers: np.ndarray, points: np.ndarray, take: slice,
         "frames": len(numbers), "used": int(track.used.sum()), "without_face": lost,
         "not_fitting": unfit, "taken": [int(numbers[take][0]), int(numbers[take][-1])],
         "background": "given" if room is None else
-        {"seen": round(room.known, 3), "moving": round(room.moving, 3)}, "method": backend, "fov": round(track.fov, 2),
+        {"seen": round(room.known, 3), "moving": round(room.moving, 3)},
+        "method": backend, "fov": round(track.fov, 2),
         "fov_from": "given" if config.fov else
         "the task file" if backend == "task" else "estimated over the clip",
         "error_percent": round(float(np.nanmedian(track.errors)), 3),
@@ -228,7 +232,8 @@ def _report(track: Track, numbers: np.ndarray, points: np.ndarray, take: slice,
                  "taken: the landmarks alone tell) to 1. "
                  "taken: first and last frame of the take that was used. background: share of the "
                  "picture that was seen without the person, and share of that which does not keep "
-                 "still. resting_expression: mean of the tenth of the frames with the least expression, "
+                 "still. resting_expression: mean of the tenth of the frames with the least "
+                 "expression, "
                  "what to take as this face's neutral when another drives it. Left out were "
                  f"frames without a face ({shorten(lost) or 'none'}) and frames that do not fit "
                  f"({shorten(unfit) or 'none'})."}
