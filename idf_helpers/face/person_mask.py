@@ -23,6 +23,8 @@ SIZE = 256  # px, the network's input
 SURE = (0.08, 0.92)  # probability below and above which a pixel is background or person
 BAND = 0.012  # of the person's box: how far from what is sure the colors still decide
 NEAR = 4.0  # BANDs: from how far colors of person and background are taken
+FLAT = 2e-3  # variance of the luminance below which it shows no edge
+DOUBT = 8.0  # of colors that vary, in squares of their distance
 LEAST = 0.3  # probability below which even a pixel of the person's color is not all person
 HELD = 0.9  # how far a frame of which the network is unsure goes by the one before
 
@@ -124,18 +126,24 @@ def refined(rgb: np.ndarray, rough: np.ndarray) -> np.ndarray:
         rough = np.where(backdrop, 0, rough)
     person, room = _sure(rough, radius)
     image = rgb.astype(np.float32) / 255
-    front, front_known = _nearby(image, person, NEAR * radius)
-    back, back_known = _nearby(image, room, NEAR * radius)
+    front, front_known, front_varies = _nearby(image, person, NEAR * radius)
+    back, back_known, back_varies = _nearby(image, room, NEAR * radius)
     apart = front - back
     length = (apart**2).sum(2)
     by_color = np.clip(((image - back) * apart).sum(2) / np.maximum(length, 1e-6), 0, 1)
-    # colors that hardly differ tell nothing; 0.06 = what noise and shading do
-    trust = length / (length + 0.06) * front_known * back_known
+    # colors that hardly differ tell nothing, nor do those of hair beside skin, or a pixel that is
+    # no mixture of the two; 0.02 = what noise and shading do
+    odd = ((image - back - by_color[..., None] * apart) ** 2).sum(2)
+    doubt = 0.02 + DOUBT * (front_varies + back_varies + odd)
+    trust = length / (length + doubt) * front_known * back_known
     alpha = rough + trust * (by_color - rough)
     alpha = np.minimum(alpha, rough / LEAST)  # what is colored like the person need not be part
     alpha = np.where(person, 1, np.where(room, 0, alpha))
     luminance = image @ np.array([0.299, 0.587, 0.114], np.float32)
-    smooth = guided(luminance, alpha, radius, 2e-4)
+    # where the picture has no edge to follow, the filter would only blur
+    edge = np.maximum(cv2.blur(luminance**2, (radius, radius))
+                      - cv2.blur(luminance, (radius, radius)) ** 2, 0)
+    smooth = alpha + edge / (edge + FLAT) * (guided(luminance, alpha, radius, 2e-4) - alpha)
     alpha = np.where(person | room, alpha, smooth)
     if backdrop is not None:
         alpha = np.where(backdrop, 0, np.maximum(alpha, rough > LEAST))
@@ -168,8 +176,8 @@ def cut_out(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     image = rgb.astype(np.float32) / 255
     if box is not None:
         radius = max(2, round(BAND * max(box[2] - box[0], box[3] - box[1])))
-        front, front_known = _nearby(image, alpha > 0.98, NEAR * radius)
-        back, back_known = _nearby(image, alpha < 0.02, NEAR * radius)
+        front, front_known, _ = _nearby(image, alpha > 0.98, NEAR * radius)
+        back, back_known, _ = _nearby(image, alpha < 0.02, NEAR * radius)
         a = np.maximum(alpha, 0.05)[..., None]
         own = np.clip((image - (1 - a) * back) / a, 0, 1)
         # what is mostly background says little of the person's color: that of the neighbors
@@ -212,18 +220,23 @@ def _largest(mask: np.ndarray, radius: int) -> np.ndarray:
     return cv2.dilate(part, kernel) > 0
 
 
-def _nearby(image: np.ndarray, mask: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean color (H, W, 3) of the masked pixels around each pixel, and (H, W) in [0, 1] whether
-    there are any."""
+def _nearby(image: np.ndarray, mask: np.ndarray, sigma: float
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean color (H, W, 3) of the masked pixels around each pixel, (H, W) in [0, 1] whether there
+    are any, and (H, W) how much their colors vary."""
     h, w = mask.shape
     step = max(1, int(sigma // 4))  # so smooth that a smaller picture will do
     size = (-(-w // step), -(-h // step))
     m = mask.astype(np.float32)
-    small = cv2.resize(np.dstack([image * m[..., None], m]), size, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
-    total = small[..., 3:]
-    color = cv2.resize(small[..., :3] / np.maximum(total, 1e-6), (w, h))
-    return color, np.clip(cv2.resize(total[..., 0], (w, h)) / 0.02, 0, 1)
+    square = (image**2).sum(2)
+    small = np.dstack([cv2.resize(a, size, interpolation=cv2.INTER_AREA) for a in
+                       (image * m[..., None], square * m, m)])
+    small = np.dstack([cv2.GaussianBlur(small[..., k], (0, 0), sigma / step) for k in range(5)])
+    total = small[..., 4:]
+    means = cv2.resize(small[..., :4] / np.maximum(total, 1e-6), (w, h))
+    color = np.ascontiguousarray(means[..., :3])
+    varies = np.maximum(means[..., 3] - (color**2).sum(2), 0)
+    return color, np.clip(cv2.resize(total[..., 0], (w, h)) / 0.02, 0, 1), varies
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int] | None:
