@@ -68,10 +68,9 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None]) ->
         w2c[:3, :3], w2c[:3, 3] = bundle.R[k], bundle.t[k]
         cameras[rows[k]] = Camera(rigid_inverse(w2c) @ GL_TO_CV, bundle.f, bundle.f,
                                   *bundle.center, frames.width, frames.height)
-    notes = [_extent(heads.yaw[rows[told]])]
     error = bundle.errors(tracks)
     return Cameras("landmarks", tuple(cameras), (bundle.k1, 0.0, 0.0, 0.0),
-                   float(np.median(error)), notes=tuple(notes))
+                   float(np.median(error)))
 
 
 def _start(heads: HeadPoses, rows: np.ndarray, tracks: Tracks, frames: Frames) -> Bundle:
@@ -144,10 +143,4 @@ def _by_landmarks(heads: HeadPoses, frames: Frames, why: str) -> Cameras:
                        "film the face too, from all sides")
     face = heads.lens.fx / -heads.poses[:, 2, 3] * FACE_CM
     return Cameras("landmarks", cameras, None, float(np.nanmedian(heads.errors * face)), notes=(
-        f"{why}: the cameras follow the landmarks of the face alone, which err by a few degrees",
-        _extent(heads.yaw[np.isfinite(heads.yaw)])))
-
-
-def _extent(yaw: np.ndarray) -> str:
-    return (f"landmark cameras know the part of the turn in which a face is seen: from "
-            f"{yaw.min():.0f} to {yaw.max():.0f} degrees")
+        f"{why}: the cameras follow the landmarks of the face alone, which err by a few degrees",))

@@ -12,7 +12,7 @@ from ..face.pose import fit_pose, project
 from ..face.shape_fit import guessed_lens
 from ..face.topology import CHIN
 
-BELOW, BEHIND = 1.6, 6.0  # cm, of the middle of the neck from the chin
+BELOW, BEHIND = 2.6, 6.0  # cm, of the middle of the neck from the chin
 SOFT = 0.8  # cm over which the cut fades
 
 

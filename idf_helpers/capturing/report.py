@@ -55,6 +55,10 @@ def doubts(frames: Frames, cameras: Cameras, facts: Facts, yaw: tuple[float, flo
     if yaw is not None and yaw[1] - yaw[0] < NARROW:
         out.append(f"the turn covers only {yaw[1] - yaw[0]:.0f} degrees: what lies beyond will be "
                    "guessed; film from ear to ear at least")
+    if cameras.method == "landmarks" and yaw is not None:
+        out.append("landmark cameras know the part of the turn in which a face is seen, from "
+                   f"{yaw[0]:.0f} to {yaw[1]:.0f} degrees: the back of the head will be guessed; "
+                   "with pycolmap (pip install pycolmap) it can be filmed too")
     if used < FEW_FRAMES:
         out.append(f"only {used} frames have a camera: film longer, or turn more slowly")
     elif used < 0.9 * len(frames):

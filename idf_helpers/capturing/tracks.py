@@ -116,8 +116,8 @@ def _matched(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first, second = (alike[np.arange(len(a)), two[:, k]] for k in (0, 1))
     swap = second > first
     best = np.where(swap, two[:, 1], two[:, 0])
-    near = 2 - 2 * np.maximum(first, second)  # squared distances
-    next_ = 2 - 2 * np.minimum(first, second)
+    near = np.maximum(2 - 2 * np.maximum(first, second), 1e-6)  # squared distances
+    next_ = np.maximum(2 - 2 * np.minimum(first, second), 1e-6)
     good = (near < RATIO**2 * next_) & (alike.argmax(0)[best] == np.arange(len(a)))
     return np.flatnonzero(good), best[good]
 
