@@ -26,9 +26,9 @@ from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
 from .cameras import Cameras, Frames
 from .config import CaptureConfig
-from .look import FEWEST, Look, choose, look_at
+from .look import FEWEST, Choice, Look, above_necks, choose, look_at
 from .methods import CAPTURES, LANDMARKS
-from .motion import Motion
+from .neck import Neck
 from .place import ORIGIN, TO_WORLD, UNIT, place
 from .report import Facts, cut_off, doubts, sheet
 from .writing import write_dataset
@@ -69,32 +69,34 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
             shutil.rmtree(work, ignore_errors=True)
         try:
             look = look_at(footage, work, config, reporter)
-            frames, moved, left = choose(look, work, config, person, entry.name == "landmarks",
-                                         reporter)
+            choice = choose(look, work, config, person, entry.name == "landmarks", reporter)
             cameras: Cameras | None = None
             notes = [why]
             if entry.name != "landmarks":
                 try:
-                    cameras = entry.load()(frames, work / entry.name, reporter.step)
+                    cameras = entry.load()(choice.frames, work / entry.name, reporter.step)
                 except IdfError as error:
                     if method != "auto":
                         raise
                     notes.append(f"{entry.name} failed ({error.what}: {error.found}): landmark "
                                  "cameras in its place")
                     reporter.note(notes[-1])
-                    frames, moved, left = choose(look, work, config, person, True, reporter)
+                    choice = choose(look, work, config, person, True, reporter)
             if cameras is None:
-                cameras = LANDMARKS.load()(frames, work / LANDMARKS.name, reporter.step)
-            placed = place(frames, cameras)
+                cameras = LANDMARKS.load()(choice.frames, work / LANDMARKS.name,
+                                           reporter.step)
+            placed, frames = place(choice.frames, cameras), choice.frames
             if placed.registered.sum() < FEWEST:
                 raise IdfError("Too few frames got a camera", f"{placed.registered.sum()} of "
                                f"{len(frames)}", "film the whole turn slowly, in good light")
+            if choice.head_only:  # cut where the cameras have the neck, which they know better
+                frames = above_necks(frames, Neck.placed(placed.cameras), "cut")
             yaw = write_dataset(run.path, frames, placed, config, reporter)
         except IdfError as error:
             if not isinstance(error.__cause__, OSError):  # a full disk is no fault of the footage
                 run.discard()
             raise
-        report = _report(look, frames, placed, moved, left, yaw, notes)
+        report = _report(look, frames, placed, choice, yaw, notes)
         write_json(run.path / "capture_report.json", report)
         mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
         mesh = FaceModel.load().rest @ TO_WORLD.T * UNIT + ORIGIN
@@ -108,15 +110,16 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
     return Dataset.open(out)
 
 
-def _report(look: Look, frames: Frames, cameras: Cameras, moved: Motion,
-            left: dict[str, list[int]], yaw: tuple[float, float], notes: list[str]) -> dict:
-    count = len(look.found)
+def _report(look: Look, frames: Frames, cameras: Cameras, choice: Choice,
+            yaw: tuple[float, float], notes: list[str]) -> dict:
+    count, left, moved = len(look.found), choice.left_out, choice.motion
     chin, top = cut_off(frames)
     facts = Facts((look.take[1] - look.take[0]) / look.fps, count / look.fps, look.breaks,
                   len(left.get("blurred", ())) / len(look.numbers),
                   len(left.get("nobody in the picture", ())) / len(look.numbers),
                   look.people, moved, chin, top)
     return {"method": cameras.method, "why": "; ".join(notes), "moves": frames.moves,
+            "head_only": choice.head_only,
             "frames": count, "used": int(cameras.registered.sum()), "left_out": left,
             "chosen": len(frames), "registered": int(cameras.registered.sum()),
             "without_camera": [int(n) for n in frames.numbers[~cameras.registered]],

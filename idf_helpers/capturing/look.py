@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from .motion import Motion, motion
 from .neck import Neck
 from .scan import Scan, is_still, scan, takes
 
+PERSONS = "masks"  # folder of the persons' masks, in the work folder
 LONGEST = 800  # pixels of the longer side, where no size is asked for
 PAIRS = 8  # of frames, by which it is told what moves
 SOMEBODY = 0.02  # share of the picture that a person fills at least
@@ -45,6 +46,17 @@ class Look:
     width: int
     height: int
     people: float
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Frames that were chosen, what moves in them, numbers of the frames that were left out by the
+    reason, and whether the masks end at the neck."""
+
+    frames: Frames
+    motion: Motion
+    left_out: dict[str, list[int]]
+    head_only: bool
 
 
 def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Reporter) -> Look:
@@ -79,9 +91,8 @@ def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Report
 
 
 def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, faces_only: bool,
-           reporter: Reporter) -> tuple[Frames, Motion, dict[str, list[int]]]:
-    """Choose frames and cut the person out of them; returns what moved and what was left out too.
-    """
+           reporter: Reporter) -> Choice:
+    """Choose frames and cut the person out of them, or the head where it turns by itself."""
     seen = np.isfinite(look.points[:, 0, 0])
     usable = seen.copy() if faces_only else np.ones(len(seen), bool)
     path = np.nancumsum(look.found.moved[look.take[0]:look.take[1]])
@@ -99,9 +110,9 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
         rows = np.flatnonzero(chosen)
         for k, i in enumerate(rows.tolist()):
             if i not in kept:
-                kept[i] = work / "masks" / f"{look.pictures[i].stem}{'h' * head_only}.png"
+                kept[i] = work / PERSONS / f"{look.pictures[i].stem}.png"
                 if not kept[i].is_file():
-                    _write_mask(kept[i], look, i, neck if head_only else None, person)
+                    _write_mask(kept[i], person.alpha(read_image(look.pictures[i])[..., :3]))
             nobody[i] = (read_image(kept[i])[..., 0] > 128).mean() < SOMEBODY
             reporter.step("cutting the person out", (k + 1) / len(rows))
         if not (nobody & chosen).any():
@@ -115,7 +126,23 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
     frames = Frames(look.numbers[rows], tuple(look.pictures[i] for i in rows),
                     tuple(kept[int(i)] for i in rows), look.points[rows], look.width,
                     look.height, moves)
-    return frames, moved, _left_out(look, rows, blurred, nobody, usable)
+    if head_only:
+        frames = above_necks(frames, Neck(neck.middle[rows], neck.up[rows]), "heads")
+    return Choice(frames, moved, _left_out(look, rows, blurred, nobody, usable), head_only)
+
+
+def above_necks(frames: Frames, neck: Neck, folder: str) -> Frames:
+    """Return the frames with masks of the heads alone, written to `folder` beside those of the
+    persons. neck: of these frames; those whose line is NaN keep the masks that they have."""
+    masks = []
+    for i, old in enumerate(frames.masks):
+        if not np.isfinite(neck.middle[i]).all():
+            masks.append(old)
+            continue
+        alpha = read_image(old.parents[1] / PERSONS / old.name)[..., 0] / 255
+        masks.append(old.parents[1] / folder / old.name)
+        _write_mask(masks[-1], alpha * neck.above(i, frames.width, frames.height))
+    return replace(frames, masks=tuple(masks))
 
 
 def _pairs(seen: np.ndarray) -> list[tuple[int, int]]:
@@ -127,10 +154,7 @@ def _pairs(seen: np.ndarray) -> list[tuple[int, int]]:
             for i in both[np.linspace(0, len(both) - 1, min(PAIRS, len(both))).astype(int)]]
 
 
-def _write_mask(file: Path, look: Look, i: int, neck: Neck | None, person: PersonMask) -> None:
-    alpha = person.alpha(read_image(look.pictures[i])[..., :3])
-    if neck is not None:
-        alpha = alpha * neck.above(i, look.width, look.height)
+def _write_mask(file: Path, alpha: np.ndarray) -> None:
     gray = (alpha * 255 + 0.5).astype(np.uint8)
     write_image(file, np.repeat(gray[..., None], 3, 2), effort=1)
 
