@@ -58,15 +58,16 @@ reconstruct(sys.argv[1], sys.argv[2], config=SplatConfig(iterations=int(sys.argv
 """
 
 
-def run(code: str, *words) -> tuple[float, float]:
-    """Returns seconds and the peak memory, MB, of the largest process so far."""
-    started = time.perf_counter()
+def run(code: str, *words) -> dict[str, float]:
+    """Returns wall and processor seconds, and MB at most of the largest process so far."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=ROOT,
                           capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-1500:])
-    return (time.perf_counter() - started,
-            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 * 1.048576)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"s": time.perf_counter() - started, "MB": after.ru_maxrss * 1024 / 1e6,
+            "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
 def number(name: str) -> int:
@@ -96,9 +97,9 @@ def compare(data: Dataset, truth) -> dict:
 
 def row(clip: str, method: str, folder: Path, clips: Path, iterations: int) -> bool:
     """Measures one capture; returns whether all limits are kept."""
-    truth, data, took = np.load(clips / f"{clip}.npz"), folder / "data", {}
+    truth, data = np.load(clips / f"{clip}.npz"), folder / "data"
     if not (data / "capture_report.json").exists():
-        took["s"], took["MB"] = run(CAPTURE, clips / f"{clip}.mp4", data, method)
+        took = run(CAPTURE, clips / f"{clip}.mp4", data, method)
         (folder / "took.json").write_text(json.dumps(took))
     took = json.loads((folder / "took.json").read_text())
     report = json.loads((data / "capture_report.json").read_text())
@@ -107,8 +108,8 @@ def row(clip: str, method: str, folder: Path, clips: Path, iterations: int) -> b
     share = report["registered"] / report["chosen"]
     limits = LIMITS.get((clip, method), (None,) * 4)
     got = [share, np.median(e["turn"][inside]), np.median(e["place"][inside]), None]
-    print(f"\n{clip}, {report['method']} ({report['moves']} moves): {took['s']:.0f} s, "
-          f"{took['MB']:.0f} MB")
+    print(f"\n{clip}, {report['method']} ({report['moves']} moves): {took['s']:.0f} s, of "
+          f"processors {took['cpu_s']:.0f} s, {took['MB']:.0f} MB")
     print(f"  cameras  {report['registered']} of {report['chosen']} ({100 * share:.0f} %), yaw "
           f"{e['yaw'].min():.0f} to {e['yaw'].max():.0f}, focal length "
           f"{100 * (e['f'] / truth['fx'][0] - 1):+.1f} %")
