@@ -24,6 +24,10 @@ DISTANCE = 4.0  # of the cameras, where no face tells the size
 APART = 8.0  # degrees between the outermost frames from which a face is triangulated
 WIDEST = 0.75  # of a direction's |x|: faces turned by more than 49 degrees are drawn too badly
 ROUNDS = 8  # of reweighting
+# Of the face's size: median distance in the pictures of its points from where the cameras say
+# that they are. A still head has 0.002 to 0.007, one that sways by a twentieth of its size 0.013
+# to 0.023.
+MOVED = 0.012
 MISFIT = 0.12  # of the face's size: median error from which the fit is doubted
 
 
@@ -85,8 +89,15 @@ def find_world(frames: Frames, cameras: Cameras) -> tuple[Similarity, list[str]]
             "the face is seen from one side only: the size of the head is guessed"]
     model = FaceModel.load()
     shown = np.array([model.displacement(p) for p in poses]) @ TO_WORLD.T * UNIT
-    sim, misfit = _fit(placed, np.array(xy), shown, model)
+    points = triangulate(placed, np.array(xy), np.ones((len(xy), len(xy[0]))))
+    sim, misfit = _fit(points, shown, model)
     notes = []
+    moved = float(np.median([
+        np.median(np.linalg.norm(c.project(points)[0] - p, axis=1)) / np.ptp(p, axis=0).max()
+        for c, p in zip(placed, xy, strict=True)]))
+    if moved > MOVED:
+        notes.append(f"the face does not hold still (its points are off by {100 * moved:.1f} % of "
+                     "its size): the head moved or made faces while it was filmed")
     if misfit > MISFIT:
         notes.append(f"the face fits badly into the cameras (its points are off by "
                      f"{100 * misfit:.0f} % of its size): look at the overlay")
@@ -160,16 +171,16 @@ def fit_similarity(x, y, weights) -> Similarity:
     return Similarity(scale, rotation, my - scale * rotation @ mx)
 
 
-def _fit(cameras, xy, shown, model: FaceModel) -> tuple[Similarity, float]:
+def _fit(points, shown, model: FaceModel) -> tuple[Similarity, float]:
     """Return the similarity to the world, and the median error of the mean face as a share of the
     face's size.
 
-    shown: (F, 468, 3) by how much the landmark model displaces a face seen from each camera, world
-    units: it does not cancel out where all frames are from one side.
+    points: (468, 3) triangulated. shown: (F, 468, 3) by how much the landmark model displaces a
+    face seen from each camera, world units: it does not cancel out where all frames are from one
+    side.
     """
     target = model.rest.astype(np.float64) @ TO_WORLD.T * UNIT + ORIGIN
     size = float(np.ptp(target, axis=0).max())
-    points = triangulate(cameras, xy, np.ones(xy.shape[:2]))
     trust = model.rigid_weights
     sim = fit_similarity(points, target + shown.mean(0), trust)
     for _ in range(ROUNDS):

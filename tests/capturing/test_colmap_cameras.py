@@ -6,6 +6,7 @@ in its place that speaks the worker's language.
 
 import importlib.util
 import json
+import os
 import sqlite3
 import textwrap
 from importlib.machinery import ModuleSpec
@@ -162,7 +163,8 @@ def test_features_are_kept_for_the_same_pictures_only(frames, stub, tmp_path):
 
 
 @pytest.mark.parametrize(("body", "words"), [
-    ("say(step='matches', share=0.1)\nos.kill(os.getpid(), 11)", "signal 11, while at: matches"),
+    ("say(step='matches', share=0.1)\nos.kill(os.getpid(), 11)",
+     "exit code 11" if os.name == "nt" else "signal 11, while at: matches"),
     ("say(error='RuntimeError: no such image')\nsys.exit(1)", "RuntimeError: no such image"),
     ("sys.stderr.write('out of memory')\nsys.exit(1)", "exit code 1, while at: starting; out of"),
     ("sys.exit(0)", "exit code 0"),

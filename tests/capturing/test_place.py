@@ -109,7 +109,15 @@ def test_a_face_that_does_not_fit_is_doubted(bundled):
     cameras, points = bundled
     rng = np.random.default_rng(0)
     torn = points + rng.normal(0, 60, points.shape)
-    assert "fits badly" in place(*captured(cameras, torn)).notes[0]
+    assert "fits badly" in " ".join(place(*captured(cameras, torn)).notes)
+
+
+def test_a_head_that_sways_is_told(bundled):
+    cameras, points = bundled
+    size = np.nanmedian(np.ptp(points[..., :2], axis=1).max(1))
+    swaying = points.copy()
+    swaying[..., 0] += (0.06 * size * np.sin(np.arange(len(points)) * 1.9))[:, None]
+    assert "does not hold still" in place(*captured(cameras, swaying)).notes[0]
 
 
 def test_one_camera_is_no_capture(bundled):
