@@ -39,7 +39,7 @@ AROUND_LIPS, BEARD = 0.12, (0.12, 0.2)  # where a beard is looked for; share tha
 BLACK = 8.0  # lightness of black hair
 GRAYER_HAIR = 0.9  # most chroma of hair over the skin's
 REFITS = 2  # of the field of the source's skin, without what is found to be hair
-BAND, EDGE = 0.10, 0.12  # the band whose detail may be the target's; reach of the border's colors
+BAND, EDGE = 0.10, 0.08  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAY = 3.0  # chroma up to which a picture is a gray one
 
@@ -94,7 +94,9 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     room = max(float(np.percentile(own, 95)), 1.0)
     d = np.where(d > 0, _limited(np.maximum(d, 0), room, GLARE * room), d)
     L = base + d
-    L = L + _hairness(w[..., 0], S[..., 0], beard) * (_hair_on(base, w[..., 0], S[..., 0]) - L)
+    hairness = _hairness(w[..., 0], S[..., 0], beard)
+    at = hairness > 0
+    L[at] += hairness[at] * (_hair_on(base[at], w[..., 0][at], S[..., 0][at]) - L[at])
     L = np.clip(L, 0, 100)
     some = pair.weight > 0.5
     own_ab, d_ab = _chroma_detail(t, T), _chroma_detail(w, S_ab)
@@ -117,14 +119,14 @@ def _hairness(own, skin, beard: float) -> np.ndarray:
 
 
 def _hair_on(base, own, skin) -> np.ndarray:
-    """(h, w) lightness of hair and the skin between it, once that skin is as light as `base`.
+    """Return lightness of hair and the skin between it, once that skin is as light as `base`.
 
     On a lighter skin than its own, where adding would gray black hair: with the share c of black
     hair in a pixel, own = c hair + (1 - c) skin in linear light. On a darker
     one, where adding would blacken it, and on all: no lighter than in proportion to the skin.
     """
     hair, o, k, b = (((np.maximum(x, 0) + 16) / 116) ** 3
-                     for x in (min(BLACK, float(own.min())), own, skin, base))
+                     for x in (np.minimum(BLACK, own.min(initial=BLACK)), own, skin, base))
     c = np.clip((k - o) / np.maximum(k - hair, 1e-3), 0, 1)
     mixed = 116 * np.cbrt(c * np.minimum(hair, b) + (1 - c) * b) - 16
     in_proportion = base * np.clip(own / np.maximum(skin, 1), 0, 1)

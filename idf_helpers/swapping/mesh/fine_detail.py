@@ -56,15 +56,19 @@ def as_soft(pair: Aligned, face) -> np.ndarray:
     sure = at > 0
     if sure.sum() < 64:
         return face
-    least, most = 0.0, SOFTEST * pair.size
-    wanted = _sharpness(pair.target[..., 0], pair.size, sure)
-    if _sharpness(face[..., 0], pair.size, sure) <= wanted:
+    rows, columns = (np.flatnonzero(sure.any(axis)) for axis in (1, 0))
+    rim = round(2 * SHARP[1] * pair.size)  # as far as blurs reach
+    part = tuple(slice(max(0, x[0] - rim), x[-1] + rim) for x in (rows, columns))
+    own, sure = face[..., 0][part], sure[part]
+    wanted = _sharpness(pair.target[..., 0][part], pair.size, sure)
+    if _sharpness(own, pair.size, sure) <= wanted:
         return face
-    for _ in range(6):
+    least, most = 0.0, SOFTEST * pair.size
+    for _ in range(5):
         sigma = 0.5 * (least + most)
-        softer = _sharpness(cv2.GaussianBlur(face[..., 0], (0, 0), sigma), pair.size, sure) < wanted
+        softer = _sharpness(cv2.GaussianBlur(own, (0, 0), sigma), pair.size, sure) < wanted
         least, most = (least, sigma) if softer else (sigma, most)
-    return cv2.GaussianBlur(face, (0, 0), most)
+    return cv2.GaussianBlur(face, (0, 0), 0.5 * (least + most))
 
 
 def _sharpness(L, size: float, where) -> float:

@@ -30,7 +30,7 @@ from .proportions import at_rest, moved_by, proportions
 from .warp import Warp, expressions_apart, warp
 
 # Lengths are shares of the face's size (root of its area).
-FEATHER = 0.055  # width of the soft border, besides that of the source
+FEATHER = 0.045  # width of the soft border, besides that of the source
 HOLE_BLUR = 0.008  # softness of the border of what stays the target's inside the face
 # Cosine to the camera below which the source is not drawn, and the range over which it then fades
 # in.
