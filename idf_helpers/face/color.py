@@ -109,6 +109,12 @@ def skin_field(lab, skin, sigma: float) -> np.ndarray:
     return field.astype(np.float32)
 
 
+def disc(radius: float) -> np.ndarray:
+    """Return the kernel that widens an area by `radius` pixels, at least one."""
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
 def smoothstep(x: np.ndarray) -> np.ndarray:
     """Return 3x^2 - 2x^3 of x clipped to [0, 1]."""
     x = np.clip(x, 0, 1)

@@ -18,7 +18,7 @@ from ..face.color import fill_rings, rgb_to_lab
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
 from .config import SwapConfig
-from .metrics import aligned_face, hog
+from .metrics import aligned_face, cosine, hog
 from .result import SwapResult
 from .source import load_source
 
@@ -53,7 +53,7 @@ class Looks:
 
     def similarity(self, a: np.ndarray, b: np.ndarray) -> float:
         e = np.linalg.norm((a[:3] - b[:3]) * (0.3, 1, 1))
-        c = _cosine(a[3:], b[3:])
+        c = cosine(a[3:], b[3:])
         return float(0.6 * np.exp(-(e / 4) ** 2) + 0.4 * max(0.0, (c - 0.4) / 0.6))
 
 
@@ -73,11 +73,7 @@ class Recognized:
         return np.asarray(self.embed(image, face), np.float64).ravel()
 
     def similarity(self, a, b) -> float:
-        return _cosine(a, b)
-
-
-def _cosine(a, b) -> float:
-    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+        return cosine(a, b)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from ..lpips_weights import LPIPS
 from ..perceptual import Lpips
 from ..runtime import download
 from .metrics import (
+    cosine,
     eye_opening,
     hog_similarity,
     landmark_error,
@@ -162,10 +163,10 @@ class FrameMeasures:
                     out[name] = min(identity_distance(e, s) for s in self._identity)
         if nets.arcface:
             was, now = nets.arcface(before, old), nets.arcface(after, new)
-            out["arcface_target"] = _cosine(now, was)
+            out["arcface_target"] = cosine(now, was)
             if self._arcface:
                 for name, e in (("arcface_source", now), ("arcface_before", was)):
-                    out[name] = max(_cosine(e, s) for s in self._arcface)
+                    out[name] = max(cosine(e, s) for s in self._arcface)
         if nets.lpips:
             out["lpips_target"] = nets.lpips(*(face_square(i, old) for i in (before, after)))
         return out
@@ -261,11 +262,6 @@ def _same_place(old: FaceLandmarks, faces: Sequence[FaceLandmarks]) -> FaceLandm
 
     nearest = min(faces, key=away, default=None)
     return nearest if nearest is not None and away(nearest) < 0.5 * old.size else None
-
-
-def _cosine(a, b) -> float:
-    a, b = (np.asarray(v, np.float64) for v in (a, b))
-    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
 
 
 def percent(values) -> float | None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ..face import topology
-from ..face.color import blur, feather, fill_rings, lab_to_rgb, rgb_to_lab
+from ..face.color import blur, disc, feather, fill_rings, lab_to_rgb, rgb_to_lab
 from ..face.landmarks import FaceLandmarks
 
 # Shares of the face's size: how thick a rim can be, and a dark one (a lid's shade is as thick, but
@@ -74,7 +74,7 @@ def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, skin: float) -> 
     size = face.size
 
     def unlike(thick: float) -> tuple[np.ndarray, np.ndarray]:
-        kernel = _disc(0.5 * thick * size)
+        kernel = disc(0.5 * thick * size)
         return (cv2.morphologyEx(L, cv2.MORPH_BLACKHAT, kernel),
                 cv2.morphologyEx(L, cv2.MORPH_TOPHAT, kernel))
 
@@ -85,7 +85,7 @@ def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, skin: float) -> 
     # Where there are glasses, more of their rims may be about than was found.
     rim = near & (np.maximum(thin, shine) > UNLIKE) | (about > 0) & (thin > 1.5 * UNLIKE)
     rim |= frame | _grown(frame, 0.02 * size) & (thick > BORDER)
-    rim = cv2.morphologyEx(rim.astype(np.uint8), cv2.MORPH_CLOSE, _disc(0.01 * size))
+    rim = cv2.morphologyEx(rim.astype(np.uint8), cv2.MORPH_CLOSE, disc(0.01 * size))
     return _grown(rim > 0, 0.008 * size)
 
 
@@ -110,9 +110,4 @@ def _within(away: np.ndarray, most: tuple[float, float]) -> np.ndarray:
 
 
 def _grown(area: np.ndarray, radius: float) -> np.ndarray:
-    return cv2.dilate(area.astype(np.uint8), _disc(radius)) > 0
-
-
-def _disc(radius: float) -> np.ndarray:
-    k = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (k, k))
+    return cv2.dilate(area.astype(np.uint8), disc(radius)) > 0

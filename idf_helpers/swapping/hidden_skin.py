@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..face import topology
-from ..face.color import blur, fill_rings, rgb_to_lab
+from ..face.color import blur, disc, fill_rings, rgb_to_lab
 from ..face.landmarks import FaceLandmarks
 
 # The forehead, the temples and the strips before the ears: along the oval from the right ear lobe
@@ -30,11 +30,11 @@ def hair_on_forehead(rgb: np.ndarray, face: FaceLandmarks) -> np.ndarray:
     around = _Surroundings(rgb, face)
     if around.distance is None:
         return around.placed(None)
-    xy, k, disc = face.xy, around.step, around.disc
+    xy, k = face.xy, around.step
     brows = around.filled(topology.LEFT_BROW, topology.RIGHT_BROW, above=0.1, grow=2)
     forehead = around.filled(_FOREHEAD, above=0.5) & ~brows
     suspect = ((around.distance > 3.0) & forehead).astype(np.uint8)
-    suspect = cv2.morphologyEx(suspect, cv2.MORPH_CLOSE, disc)  # strands belong together
+    suspect = cv2.morphologyEx(suspect, cv2.MORPH_CLOSE, around.kernel)  # strands belong together
     # The upper border: the part of the forehead within a band below the oval's top.
     down = xy[topology.CHIN] - xy[topology.FOREHEAD]
     down = down / max(float(np.linalg.norm(down)), 1e-6)
@@ -48,27 +48,27 @@ class _Surroundings:
     """The window of a picture around a face.
 
     distance: (h, w) how unlike the skin each pixel is, None where there is too little face. low:
-    the window's first pixel (x, y). disc: of radius `step`, 1.2 % of the face's size.
+    the window's first pixel (x, y). kernel: a disc of radius `step`, 1.2 % of the face's size.
     """
 
     def __init__(self, rgb: np.ndarray, face: FaceLandmarks):
         self.shape, self.face = rgb.shape[:2], face
         self.distance, self.low = _unlike_skin(rgb, face) or (None, None)
         self.step = max(1, round(0.012 * face.size))
-        self.disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * self.step + 1,) * 2)
+        self.kernel = disc(self.step)
 
     def filled(self, *rings, above: float = 0.2, grow: int = 0) -> np.ndarray:
         """Return (h, w) bool: the insides of rings of points, widened by so many discs."""
         area = fill_rings([self.face.xy[r] for r in rings], *self.distance.shape, self.low) > above
         if not grow:
             return area
-        return cv2.dilate(area.astype(np.uint8), self.disc, iterations=grow) > 0
+        return cv2.dilate(area.astype(np.uint8), self.kernel, iterations=grow) > 0
 
     def placed(self, area: np.ndarray | None) -> np.ndarray:
         """Return an area (h, w) bool, widened and softened, in the whole picture; 0 for None."""
         out = np.zeros(self.shape, np.float32)
         if area is not None and area.any():
-            part = blur(cv2.dilate(area.astype(np.float32), self.disc), 0.006 * self.face.size)
+            part = blur(cv2.dilate(area.astype(np.float32), self.kernel), 0.006 * self.face.size)
             window = out[self.low[1]:, self.low[0]:][:part.shape[0], :part.shape[1]]
             window[...] = np.clip(part, 0, 1) * (part > 0.02)
         return out

@@ -128,7 +128,13 @@ def hog_similarity(image_a, landmarks_a, image_b, landmarks_b) -> float:
     """Return cosine of the HOGs of two aligned inner faces, in [0, 1]: a weak stand-in for
     identity."""
     a, b = (hog(aligned_face(i, p)) for i, p in ((image_a, landmarks_a), (image_b, landmarks_b)))
-    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+    return cosine(a, b)
+
+
+def cosine(a, b) -> float:
+    """Return the cosine of two descriptions of a face, (N,) each."""
+    a, b = (np.asarray(v, np.float64) for v in (a, b))
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
 
 
 # --- the face's geometry --------------------------------------------------------------------------

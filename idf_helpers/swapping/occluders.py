@@ -45,9 +45,9 @@ TOLD = 0.004  # share of the face that must be hidden by a kind for it to be tol
 EYE_HIDDEN = 0.6  # share of an eye's opening that glasses must hide to be sunglasses
 # Or the share of a lens that does not look like skin, of one of at least so many flat pixels.
 TINTED, LENS = 0.62, 300
-# The relative step of color per flat pixel along half of a lens' outline. Dark lenses have 0.15
+# The relative step of color per flat pixel along half of a lens' outline. Lenses have 0.128
 # to 0.7; what is taken for one around a dark eye, in shade or in a gray picture, mostly less.
-OUTLINE = 0.14
+OUTLINE = 0.125
 WORDS = {"sunglasses": "sunglasses, which hide the eyes", "glasses": "glasses",
          "face mask": "a face mask", "hair": "hair", "object": "a hand or a thing"}
 KINDS = tuple(WORDS)
@@ -100,9 +100,11 @@ def judged(likely: np.ndarray, seen: np.ndarray, picture: np.ndarray, least: flo
                          key=lambda k: -shares[k]))
     if not kinds:
         return Hidden(np.zeros((SIZE, SIZE), bool), ())
-    # Pixels of one kind in the midst of another, and where two meet, belong to them.
+    # Pixels of one kind in the midst of another, and where two meet, belong to them; of a hand or a
+    # thing, which look like this and like that, all that hangs together.
     whole = glasses | mask | hair | thing
-    return Hidden(_parts(whole | _closed(whole, BETWEEN) & found, SMALLEST) | lenses | mask, kinds)
+    whole |= _closed(whole, BETWEEN) & found | _parts(found, SMALLEST, thing)
+    return Hidden(_parts(whole, SMALLEST) | lenses | mask, kinds)
 
 
 def _glasses(glasses, hidden, found, sure, steps) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..data import media
 from ..errors import IdfError
 from ..face import topology
-from ..face.color import blur, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
+from ..face.color import blur, disc, feather, fill_rings, masked_blur, rgb_to_lab, smoothstep
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks, vertex_facing
 from ..face.raster import rasterize
@@ -212,15 +212,14 @@ def _beside(image: np.ndarray, face: FaceLandmarks, inside: np.ndarray) -> np.nd
     above = (x - xy[topology.NOSE_TIP, 0]) * down[0] + (y - xy[topology.NOSE_TIP, 1]) * down[1] < 0
     unlike = ((ratio < DARKER) & above) | ((hue > OTHER_HUE) & (ratio > DARKER))
     other = (inside & ~within & known & unlike).astype(np.uint8)
-    k = max(1, round(0.01 * size))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
-    other = cv2.morphologyEx(other, cv2.MORPH_OPEN, disc)
-    rim = inside & ~(cv2.erode(inside.astype(np.uint8), disc) > 0)
+    kernel = disc(0.01 * size)
+    other = cv2.morphologyEx(other, cv2.MORPH_OPEN, kernel)
+    rim = inside & ~(cv2.erode(inside.astype(np.uint8), kernel) > 0)
     count, labels = cv2.connectedComponents(other)
     touching = np.zeros(count, bool)
     touching[np.unique(labels[rim])] = True
     touching[0] = False
-    return cv2.dilate(touching[labels].astype(np.uint8), disc) > 0
+    return cv2.dilate(touching[labels].astype(np.uint8), kernel) > 0
 
 
 def without_chroma_noise(image: np.ndarray, radius: int = 2, floor: float = 3.0) -> np.ndarray:

@@ -249,6 +249,17 @@ def test_a_map_is_placed_and_laid_over(faces):
     assert np.array_equal(out[at], image[at]) and not out[before.mask == 0].any()
 
 
+def test_what_is_known_counts_on_its_side_too(faces, other):
+    """A video has looked for things in all frames; a frame that lies on its side is no other."""
+    image, face = faces["C"]
+    worn, _ = ellipses(image, face.xy, (10, 10, 12))
+    side = np.ascontiguousarray(np.rot90(worn))
+    turned = face.turned(1, *worn.shape[1::-1])
+    assert swap_mesh(side, turned, other).in_front == ("sunglasses",)
+    known = Hidden(np.zeros((SIZE, SIZE), bool), ())
+    assert swap_mesh(side, turned, other, hidden=known).in_front == ()
+
+
 def test_a_face_outside_the_picture(faces):
     image, face = faces["C"]
     away = FaceLandmarks(face.points + np.float32([900, 0, 0]), 1.0, 1.0)

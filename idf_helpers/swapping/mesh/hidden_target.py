@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from ...face import topology
-from ...face.color import fill_rings, masked_blur, smoothstep
+from ...face.color import disc, fill_rings, masked_blur, smoothstep
 from ...face.landmarks import FaceLandmarks
 from ..in_front import in_front
-from .source_visibility import disc, like_face
+from .source_visibility import like_face
 from .uv_atlas import Chart, mean_colors
 
 LOOKED_AT = 12  # views; each takes 10 ms

@@ -73,7 +73,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
                        f"{image.dtype} array of shape {image.shape}",
                        "give uint8 (H, W, 3) or (H, W, 4)")
     if turns := target.quarter_turns:
-        return _on_its_side(turns, image, target, source, amount, motion, watch)
+        return _on_its_side(turns, image, target, source, amount, motion, hidden, watch)
     if target.size < MIN_FACE:
         return SwapResult.unchanged(image, "low_confidence",
                                     f"the face is {target.size:.0f} pixels high, and below "
@@ -119,7 +119,7 @@ def swap_mesh(image: np.ndarray, target: FaceLandmarks, source: SourceFace,
 
 
 def _on_its_side(turns: int, image, target: FaceLandmarks, source: SourceFace, amount: float,
-                 motion, watch) -> SwapResult:
+                 motion, hidden, watch) -> SwapResult:
     """Return `swap_mesh` of the picture turned `turns` times by 90 degrees, turned back: in there
     the face is upright, or leans by at most 45 degrees."""
     if motion is not None:
@@ -127,7 +127,7 @@ def _on_its_side(turns: int, image, target: FaceLandmarks, source: SourceFace, a
         motion = motion @ np.linalg.matrix_power(quarter, turns)
     upright = np.ascontiguousarray(np.rot90(image, turns))
     result = swap_mesh(upright, target.turned(turns, image.shape[1], image.shape[0]), source,
-                       amount, motion, watch=watch)
+                       amount, motion, hidden, watch)
     return replace(result, image=np.ascontiguousarray(np.rot90(result.image, -turns)),
                    mask=np.ascontiguousarray(np.rot90(result.mask, -turns)))
 

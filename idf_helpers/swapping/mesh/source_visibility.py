@@ -8,7 +8,15 @@ import cv2
 import numpy as np
 
 from ...face import topology
-from ...face.color import blur, fill_rings, masked_blur, rgb_to_lab, skin_field, smoothstep
+from ...face.color import (
+    blur,
+    disc,
+    fill_rings,
+    masked_blur,
+    rgb_to_lab,
+    skin_field,
+    smoothstep,
+)
 from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace
 from .chart_eyes import RINGS, Gaze, look, openness
@@ -137,12 +145,6 @@ def _covered_up(mesh, source, at, at_depth):
                            np.zeros((len(points), 0)), grid[1], grid[0])
     k = np.clip(np.floor((at - lo) / step).astype(int), 0, grid - 1)
     return at_depth > zbuf[k[..., 1], k[..., 0]] + 0.06 * mesh.width
-
-
-def disc(radius: float) -> np.ndarray:
-    """Return the kernel that widens by `radius` cells."""
-    size = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
 
 def feature_areas(uv, h: int, w: int, face: float) -> list[np.ndarray]:
