@@ -2,17 +2,20 @@
 
     python benchmarks/tracking.py                  the bundled talking head
     python benchmarks/tracking.py --pack PACK      and clips of drawn heads, none of which the face
-                                                   model was measured on
+                                                   model was measured on; their eyes look about
+    python benchmarks/tracking.py --gaze FOLDER…   and pictures of assets/render/render_gaze.py
 
 Correlations are between the weights that were rendered and those tracked, left and right averaged.
 The pose is compared after one constant turn between both head frames, which says what each calls
-"straight ahead"; the error without it stands beside. Limits: jaw, smile and brows >= 0.85, pose
-<= 3 degrees.
+"straight ahead"; the error without it stands beside. Gaze: angle between where both eyes were made
+to look and where they are found to, in frames in which they are open; the bundled head's eyes look
+straight ahead. Limits: jaw, smile and brows >= 0.85, blinks >= 0.7, pose <= 3 degrees, gaze <= 6.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -25,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from scipy.spatial.transform import Rotation
 
-from idf_helpers.data import samples
+from idf_helpers.data import media, samples
 from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.runtime.machine import cpu_count, cpu_name, peak_rss_mb
 from idf_helpers.tracking.config import TrackConfig
@@ -37,10 +40,11 @@ GROUPS = {  # what is compared, and the limit of the correlation
     "jaw": (("jawOpen",), 0.85), "smile": (("mouthSmile_L", "mouthSmile_R"), 0.85),
     "brows up": (("browInnerUp_L", "browInnerUp_R", "browOuterUp_L", "browOuterUp_R"), 0.85),
     "brows down": (("browDown_L", "browDown_R"), 0.85),
-    "blink": (("eyeBlink_L", "eyeBlink_R"), None), "pucker": (("mouthPucker",), None),
+    "blink": (("eyeBlink_L", "eyeBlink_R"), 0.7), "pucker": (("mouthPucker",), None),
     "funnel": (("mouthFunnel",), None), "wide eyes": (("eyeWide_L", "eyeWide_R"), None),
     "sneer": (("noseSneer_L", "noseSneer_R"), None)}
-POSE_LIMIT = 3.0
+POSE_LIMIT, GAZE_LIMIT = 3.0, 6.0
+OPEN = 0.4  # weight of a blink below which an eye looks somewhere
 PERFORMANCE = 280  # frames of the bundled sequence; a rehearsal of single expressions follows
 TO_WORLD = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
@@ -68,6 +72,41 @@ def compare(name, got, weights, names, rotations, found) -> None:
           f"limit {POSE_LIMIT:g}: {verdict}")
 
 
+def compare_gaze(got, true, blink) -> None:
+    """got, true: (N, 2) degrees to the head's left and up; blink: (N,) true weight."""
+    off = (np.asarray(got) - true)[np.asarray(blink) < OPEN]
+    angle = np.hypot(*off.T)
+    verdict = "ok" if angle.mean() <= GAZE_LIMIT else "MISSED"
+    print(f"gaze error, degrees: mean {angle.mean():.1f}, median {np.median(angle):.1f} (to the "
+          f"sides {np.abs(off[:, 0]).mean():.1f}, up and down {np.abs(off[:, 1]).mean():.1f}); "
+          f"limit {GAZE_LIMIT:g}: {verdict}")
+
+
+def looks(rng, count: int) -> np.ndarray:
+    """(count, 2) degrees: rests of 4 to 20 frames."""
+    rests = [np.tile(rng.uniform((-26, -16), (26, 14)), (int(rng.integers(4, 21)), 1))
+             for _ in range(count)]
+    return np.concatenate(rests)[:count]
+
+
+def rendered(folder: Path) -> None:
+    """Pictures of `assets/render/render_gaze.py`."""
+    truth = json.loads((folder / "truth.json").read_text())
+    pictures = [media.read_image(p) for p in sorted(folder.glob("[0-9]*.png"))]
+    detector = LandmarkDetector()
+    faces = [detector.detect(p)[0] for p in pictures]
+    height, width = pictures[0].shape[:2]
+    track = fit_clip(np.array([f.points for f in faces]), width, height, TrackConfig(
+        fov=29.0, smoothing=0), iris=np.array([f.iris for f in faces]))
+    n = len(faces)
+    print(f"\nrendered eyes, {folder.name}: {n} frames")
+    blink = np.array(truth["blink"][:n])
+    compare_gaze(track.gaze, np.array(truth["gaze"][:n]), blink)
+    lids = [track.names.index(f"eyeBlink_{s}") for s in "LR"]
+    r = np.corrcoef(track.expressions[:, lids].mean(1), blink)[0, 1]
+    print(f"blink: r = {r:.2f}, limit 0.7: {'ok' if r >= 0.7 else 'MISSED'}")
+
+
 def bundled(folder: Path, count: int | None, name: str) -> None:
     """The talking head's first `count` frames, by the command's own function, from its pictures."""
     data = samples.dataset("head_talking")
@@ -85,6 +124,10 @@ def bundled(folder: Path, count: int | None, name: str) -> None:
             np.array([f.expression for f in tracked.frames]), truth, list(data.expression_names),
             np.array([frames[i].camera.c2w[:3, :3] for i in number]),
             np.array([f.camera.c2w[:3, :3] for f in tracked.frames]))
+    with np.load(folder / "run" / "track.npz") as z:
+        gaze = z["gaze"][number]
+    blinks = truth[:, list(data.expression_names).index("eyeBlink_L")]
+    compare_gaze(gaze, np.zeros((len(number), 2)), blinks)
     print(f"{len(number)} of {len(frames)} frames used; {seconds:.0f} s wall, {cpu:.0f} s CPU: "
           f"{1000 * cpu / len(frames):.0f} ms CPU a frame; peak memory {peak_rss_mb():.0f} MB")
     report = check_poses(data.frames, names=data.expression_names)
@@ -95,6 +138,7 @@ def bundled(folder: Path, count: int | None, name: str) -> None:
 def drawn(pack: str, seeds, count: int) -> None:
     """Clips of heads drawn from the pack: the bundled sequence's performance, other faces."""
     sys.path.insert(0, str(ROOT / "assets" / "face"))
+    from gaze import looking
     from heads import CENTER, DISTANCE, FOV_X, DrawnHeads, draw_look
 
     from idf_helpers.data.cameras import Camera
@@ -106,26 +150,30 @@ def drawn(pack: str, seeds, count: int) -> None:
     names = list(data.expression_names)
     for seed in seeds:
         neutral, look = heads.identity(seed), draw_look(seed)
-        points, axes, pictures = [], [], []
-        for f in frames:
+        points, irises, axes, pictures = [], [], [], []
+        gaze = looks(np.random.default_rng(seed), count)
+        for f, g in zip(frames, gaze, strict=True):
             c2w = np.eye(4)
             c2w[:3, :3] = TO_WORLD.T @ f.camera.c2w[:3, :3]
             c2w[:3, 3] = CENTER + TO_WORLD.T @ f.camera.position * DISTANCE / 0.5
             weights = dict(zip(names, f.expression[:len(names)], strict=True))
-            picture = heads.draw(heads.expressed(neutral, weights),
+            picture = heads.draw(looking(heads, neutral, weights, [g] * 2),
                                  Camera.from_fov(c2w, FOV_X, 256, 256), look)
             found = detector.detect(picture)
             points.append(found[0].points if found else np.full((468, 3), np.nan))
+            irises.append(found[0].iris if found else np.full((10, 3), np.nan))
             axes.append(c2w[:3, :3])
             pictures.append(picture)
         for fov in (29.0, 0.0):
             track = fit_clip(np.array(points), 256, 256, TrackConfig(fov=fov),
-                             pictures=pictures.__getitem__)
+                             pictures=pictures.__getitem__, iris=np.array(irises))
             if fov:
                 u = track.used
                 compare(f"drawn head {seed}, field of view given", track.expressions[u],
                         np.array([f.expression[:len(names)] for f in frames])[u], names,
                         np.array(axes)[u], np.transpose(track.poses[u, :3, :3], (0, 2, 1)))
+                blinks = [f.expression[names.index("eyeBlink_L")] for f in frames]
+                compare_gaze(track.gaze[u], gaze[u], np.array(blinks)[u])
             else:
                 print(f"field of view estimated: {track.fov:.1f} degrees (true 29)")
 
@@ -136,12 +184,15 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=3, help="drawn heads")
     parser.add_argument("--frames", type=int, default=140, help="of each drawn head's clip")
     parser.add_argument("--first", type=int, default=9000, help="number of the first drawn head")
+    parser.add_argument("--gaze", type=Path, nargs="*", default=(), help="of render_gaze.py")
     args = parser.parse_args()
     print(f"{cpu_name()}, {cpu_count()} cores")
     for count, name in ((PERFORMANCE, "bundled talking head"),
                         (None, "the same with its rehearsal")):
         with tempfile.TemporaryDirectory() as folder:
             bundled(Path(folder), count, name)
+    for folder in args.gaze:
+        rendered(folder)
     if args.pack:
         drawn(args.pack, range(args.first, args.first + args.heads), args.frames)
 
