@@ -12,7 +12,8 @@ from ..errors import IdfError
 from ..face.color import lab_to_rgb, masked_blur
 from ..face.detector import LandmarkDetector
 from ..face.topology import TRIANGLES
-from ..swapping.mesh.compositor import BAND, GRAINS, Aligned
+from ..swapping.mesh.compositor import BAND, Aligned
+from ..swapping.mesh.fine_detail import GRAINS
 from ..swapping.mesh.per_picture import swap_mesh
 from ..swapping.source import SourceFace, load_source
 
