@@ -27,7 +27,8 @@ class Doubt:
 
     def __str__(self) -> str:
         where = f" Look at {self.look_at}." if self.look_at else ""
-        return f"{self.stage}: {self.text}{where}"
+        text = self.text[:1].upper() + self.text[1:]
+        return f"{self.stage}: {text}{'' if text.endswith('.') else '.'}{where}"
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def captured(monkeypatch):
                 shutil.copytree(data.root, run.path, dirs_exist_ok=True)
                 write_json(run.path / "capture_report.json", {
                     "method": "landmarks", "moves": "head", "frames": 24, "used": 20,
-                    "registered": 18, "yaw": [-80, 80], "doubts": ["Six frames were blurred."]})
+                    "registered": 18, "yaw": [-80, 80], "doubts": ["six frames were blurred"]})
                 media.write_image(run.path / "overlay.jpg", np.zeros((9, 9, 3), np.uint8))
                 run.finish()
         return Dataset.open(out)
