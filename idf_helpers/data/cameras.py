@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from ..errors import IdfError
 
 # OpenGL <-> OpenCV camera axes: y and z change sign; the same matrix in both directions.
+BLIND = 90.0  # degrees without a camera, beyond which a scene's other side was not seen
 GL_TO_CV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -214,6 +215,36 @@ def orbit(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0, 
         c2w = look_at_matrix(s.center + s.distance * d, s.center, s.up)
         out.append(replace(base, c2w=c2w))
     return out
+
+
+def round_trip(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0,
+               resolution: int | None = None) -> list[Camera]:
+    """Return a path that shows what `cameras` saw: a turn as `orbit` gives it, or, where they leave
+    more than BLIND degrees out, a swing from one end of what they saw to the other and back."""
+    cameras = list(cameras)
+    low, high = seen_yaws(cameras)
+    if high - low >= 360:
+        return orbit(cameras, frames, elevation, resolution=resolution)
+    middle, reach = 0.5 * (low + high), 0.5 * (high - low)
+    first = math.asin(np.clip(-middle / max(reach, 1e-9), -1, 1))  # in front, where that was seen
+    angles = [middle + reach * math.sin(first + 2 * math.pi * k / frames) for k in range(frames)]
+    return [orbit(cameras, 1, elevation, resolution=resolution, start=a)[0] for a in angles]
+
+
+def seen_yaws(cameras: Iterable[Camera]) -> tuple[float, float]:
+    """Return the ends of the arc that cameras stand on, degrees as in `yaw_pitch`, the low one
+    first; (-180, 180) where no gap between two of them is wider than BLIND."""
+    cameras = list(cameras)
+    scene = scene_frame(cameras)
+    yaws = np.sort([yaw_pitch(c, scene)[0] for c in cameras])
+    gaps = np.diff(np.append(yaws, yaws[0] + 360))
+    k = int(gaps.argmax())
+    if gaps[k] <= BLIND:
+        return -180.0, 180.0
+    low, high = float(yaws[(k + 1) % len(yaws)]), float(yaws[k])
+    high += 360 * (low > high)
+    around = 360 * (low + high > 360)
+    return low - around, high - around
 
 
 def yaw_pitch(camera: Camera, scene: SceneFrame) -> tuple[float, float]:

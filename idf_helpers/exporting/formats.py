@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import provenance
 from ..data.cameras import orbit as turn
+from ..data.cameras import round_trip
 from ..data.media import video_writer, write_image
 from ..errors import IdfError, nearest
 from ..provenance import marked
@@ -50,12 +51,13 @@ def _picture(model: Model, path: Path, config: ExportConfig, progress: Progress)
 
 
 def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
-    """One turn, starting in front; an avatar sways and goes through its expressions."""
+    """One turn, starting in front, or a swing over what was seen; an avatar sways and goes through
+    its expressions."""
     scene = model.scene
     views = tour(cast(AvatarScene, scene), config.frames, config.resolution) if isinstance(
         scene, Expressive) else (
-        (c, None) for c in turn(scene.cameras, config.frames, config.elevation,
-                                resolution=config.resolution))
+        (c, None) for c in round_trip(scene.cameras, config.frames, config.elevation,
+                                      config.resolution))
     with video_writer(path, config.fps, comment=model.mark.text()) as video:
         for i, (camera, expression) in enumerate(views, 1):
             video.append(labeled(scene.render(camera, expression), config))

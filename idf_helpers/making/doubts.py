@@ -14,6 +14,7 @@ from .probe import Look
 NOT_SWAPPED = 0.02  # share of a talking head's frames from which it is said
 GUESSED = 0.35  # share of the face that the photo does not show
 FITS_BADLY = 3.0  # % of the face's width
+NARROW, WIDE = 60, 300  # degrees of a turn: of less the capture says so itself
 BLURRED = {"splats": 26.0, "avatar": 24.0}  # dB on held-out frames below which it shows
 
 
@@ -73,6 +74,10 @@ def _report(out: Path, stage: str) -> dict:
 # --- doubts -------------------------------------------------------------------------------------
 
 def _of_capture(out: Path, stage: str, clip: Clip) -> Iterator[Doubt]:
+    yaw = _report(out, stage).get("yaw")
+    if yaw and NARROW <= yaw[1] - yaw[0] < WIDE:
+        yield Doubt(stage, f"The frames that got a camera show {yaw[1] - yaw[0]:.0f}° of the head: "
+                    "what the page shows beyond that is made up.")
     for text in _report(out, stage).get("doubts", ()):
         yield Doubt(stage, text, "capture/overlay.jpg")
 

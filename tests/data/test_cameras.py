@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from idf_helpers import IdfError
-from idf_helpers.data.cameras import Camera, look_at_matrix, orbit, scene_frame, yaw_pitch
+from idf_helpers.data.cameras import (
+    Camera,
+    look_at_matrix,
+    orbit,
+    round_trip,
+    scene_frame,
+    seen_yaws,
+    yaw_pitch,
+)
 
 
 def camera(position=(0, -4, 1), size=(64, 48)):
@@ -65,6 +73,32 @@ def test_orbit_starts_in_front_looks_at_the_center_and_closes():
     for c in path:
         assert np.allclose(c.project([s.center])[0], [[c.cx, c.cy]])
         assert np.linalg.det(c.c2w[:3, :3]) == pytest.approx(1)
+
+
+def ring(*degrees):
+    return [camera((4 * math.sin(math.radians(a)), -4 * math.cos(math.radians(a)), 0))
+            for a in degrees]
+
+
+def test_a_round_trip_shows_what_was_seen():
+    assert seen_yaws(ring(*range(-180, 180, 30))) == (-180, 180)
+    whole = ring(*range(-180, 180, 30))
+    for a, b in zip(round_trip(whole, 6), orbit(whole, 6), strict=True):
+        assert np.array_equal(a.c2w, b.c2w)
+    part = ring(*range(-100, 81, 20))
+    low, high = seen_yaws(part)
+    assert high - low == pytest.approx(180)
+    s, path = scene_frame(part), round_trip(part, 40, elevation=0)
+    yaws = [yaw_pitch(c, s)[0] for c in path]
+    assert yaws[0] == pytest.approx(0, abs=1e-6) and max(np.abs(np.diff([*yaws, yaws[0]]))) < 16
+    assert min(yaws) == pytest.approx(low, abs=2) and max(yaws) == pytest.approx(high, abs=2)
+
+
+@pytest.mark.parametrize("middle", [0, 120, -170])
+def test_the_arc_of_cameras_anywhere_on_the_circle(middle):
+    arc = ring(*(middle + d for d in range(-60, 61, 20)))
+    low, high = seen_yaws(arc)
+    assert high - low == pytest.approx(120) and -360 < low < high < 360
 
 
 def test_one_camera_still_has_a_scene_in_front_of_it():

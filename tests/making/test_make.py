@@ -25,7 +25,7 @@ from ..fixtures.footage import talk_pictures, turn_pictures, write_video
 from ..fixtures.reporting import Calling, Notes
 
 AVATAR = AvatarConfig(iterations=30, resolution=48, initial=300, max_gaussians=400,
-                      check_poses=False, background="median")
+                      check_poses=False)
 SPLATS = SplatConfig(iterations=30, resolution=48, initial=300, max_gaussians=400)
 VIEW = ExportConfig(frames=4, resolution=48)
 CONSENT = "These are computer-made heads, nobody is shown."
