@@ -17,10 +17,11 @@ LOOK = 320  # px, longer side of the pictures looked at
 CORNERS = 160  # corners followed from frame to frame
 # A cut: the small pictures differ this much (1 - correlation), and so many times more than those
 # of the frames around it do.
-CUT, CUT_MORE = 0.12, 8.0
+CUT, CUT_MORE = 0.12, 5.0
 AROUND = 12  # frames before and after, to compare with
-# A zoom: all of the picture grows or shrinks alike, by so much in a stretch of half a second.
-ZOOM, ZOOM_ALIKE = 0.08, 0.85
+# A zoom: most of the picture, all over it, grows or shrinks alike, so much in half a second; people
+# who lean forward and hands that shake reach 0.05.
+ZOOM, ZOOM_ALIKE = 0.1, 0.5
 STILL = 0.15  # px at LOOK: what moves less over all the take is a still picture
 
 
@@ -124,7 +125,7 @@ def _motion(before: np.ndarray, gray: np.ndarray) -> tuple[float, float]:
     # zooms are told only where corners lie all over the picture
     cells = {(int(x * 3 / gray.shape[1]), int(y * 3 / gray.shape[0])) for x, y in a}
     if len(cells) >= 6:
-        fit, inside = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=0.7)
+        fit, inside = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=1.5)
         if fit is not None and inside.mean() > ZOOM_ALIKE:
             scale = float(np.log(max(np.hypot(fit[0, 0], fit[1, 0]), 1e-3)))
     return moved, scale if abs(scale) > 1e-3 else 0.0
