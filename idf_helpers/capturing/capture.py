@@ -34,6 +34,7 @@ from .report import Facts, cut_off, doubts, sheet
 from .writing import write_dataset
 
 FILES = ("transforms_train.json", "transforms_test.json", "capture_report.json", "overlay.jpg")
+BUST_CM = 9.0  # under the neck, where the bundled heads end; arms and chests move by themselves
 WORK = "work"  # folder of what is of no use once the cameras are found
 
 
@@ -89,8 +90,9 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
             if placed.registered.sum() < FEWEST:
                 raise IdfError("Too few frames got a camera", f"{placed.registered.sum()} of "
                                f"{len(frames)}", "film the whole turn slowly, in good light")
-            if choice.head_only:  # cut where the cameras have the neck, which they know better
-                frames = above_necks(frames, Neck.placed(placed.cameras), "cut")
+            # cut again where the cameras have the neck, which they know better; a bust ends below
+            frames = above_necks(frames, Neck.placed(placed.cameras), "cut",
+                                 0.0 if choice.head_only else BUST_CM)
             yaw = write_dataset(run.path, frames, placed, config, reporter)
         except IdfError as error:
             if not isinstance(error.__cause__, OSError):  # a full disk is no fault of the footage
@@ -114,7 +116,7 @@ def _report(look: Look, frames: Frames, cameras: Cameras, choice: Choice,
             yaw: tuple[float, float], notes: list[str]) -> dict:
     count, left, moved = len(look.found), choice.left_out, choice.motion
     chin, top = cut_off(frames)
-    facts = Facts((look.take[1] - look.take[0]) / look.fps, count / look.fps, look.breaks,
+    facts = Facts(look.take[1] - look.take[0], count, look.seconds, look.breaks,
                   len(left.get("blurred", ())) / len(look.numbers),
                   len(left.get("nobody in the picture", ())) / len(look.numbers),
                   look.people, moved, chin, top)

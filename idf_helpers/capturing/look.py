@@ -23,6 +23,7 @@ from .scan import Scan, is_still, scan, takes
 
 PERSONS = "masks"  # folder of the persons' masks, in the work folder
 LONGEST = 800  # pixels of the longer side, where no size is asked for
+BUST = 1.7  # heights of a face, from its middle to where head and shoulders end
 PAIRS = 8  # of frames, by which it is told what moves
 SOMEBODY = 0.02  # share of the picture that a person fills at least
 FEWEST = 8  # frames
@@ -32,7 +33,8 @@ FEWEST = 8  # frames
 class Look:
     """What was seen of the footage before any frame was chosen.
 
-    found: of all frames. take: first frame taken, and one past the last. numbers (C,), pictures
+    found: of all frames. take: first frame taken, and one past the last. seconds: of the take, None
+    for pictures. numbers (C,), pictures
     and points (C, 468, 3) of the candidates. people: share of them that show several.
     """
 
@@ -40,6 +42,7 @@ class Look:
     take: tuple[int, int]
     breaks: tuple[str, ...]
     fps: float
+    seconds: float | None
     numbers: np.ndarray
     pictures: tuple[Path, ...]
     points: np.ndarray
@@ -74,7 +77,7 @@ def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Report
         raise IdfError(f"{footage.path} is cut into pieces", f"the longest has "
                        f"{parts[0][1] - parts[0][0]} frames", "give one unbroken take")
     numbers = candidates(found, parts[0], config.frames, fps)
-    width, height = extract(footage, work, size=config.size or LONGEST,
+    width, height = extract(footage, work, size=size_of(found, config.size or LONGEST),
                             only=set(numbers.tolist()), effort=1, reporter=reporter)
     numbers, points = read_landmarks(work / "landmarks.f32")
     pictures = tuple(work / f"{picture_name(int(n))}.png" for n in numbers)
@@ -86,8 +89,23 @@ def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Report
     detector = LandmarkDetector()
     faces = [detector.detect(read_image(pictures[i])[..., :3], max_faces=3) for i in some]
     several = [len(f) > 1 and f[1].size > 0.5 * f[0].size for f in faces]
-    return Look(found, parts[0], tuple(breaks), fps, numbers, pictures, points, width, height,
-                float(np.mean(several)))
+    seconds = None if footage.pictures else (parts[0][1] - parts[0][0]) / fps
+    return Look(found, parts[0], tuple(breaks), fps, seconds, numbers, pictures, points, width,
+                height, float(np.mean(several)))
+
+
+def size_of(found: Scan, wanted: int) -> int:
+    """Return the longer side, pixels, at which frames are taken so that what is cropped out of
+    them, head and shoulders, has `wanted` pixels; no more than twice that."""
+    detector, share = LandmarkDetector(), 0.0
+    for sample in found.samples:
+        h, w = sample.shape[:2]
+        for face in detector.detect(sample):
+            x0, y0, x1, y1 = face.box
+            reach = BUST * (y1 - y0)
+            share = max(share, (abs((x0 + x1) / 2 - w / 2) + reach) / (max(h, w) / 2),
+                        (abs((y0 + y1) / 2 - h / 2) + reach) / (max(h, w) / 2))
+    return min(found.longer, round(wanted / min(max(share, 0.5), 1.0))) if share else wanted
 
 
 def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, faces_only: bool,
@@ -131,9 +149,13 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
     return Choice(frames, moved, _left_out(look, rows, blurred, nobody, usable), head_only)
 
 
-def above_necks(frames: Frames, neck: Neck, folder: str) -> Frames:
+def above_necks(frames: Frames, neck: Neck, folder: str, below: float = 0.0) -> Frames:
     """Return the frames with masks of the heads alone, written to `folder` beside those of the
-    persons. neck: of these frames; those whose line is NaN keep the masks that they have."""
+    persons.
+
+    neck: of these frames; those whose line is NaN keep the masks that they have. below: cm under
+    the neck that are kept too.
+    """
     masks = []
     for i, old in enumerate(frames.masks):
         if not np.isfinite(neck.middle[i]).all():
@@ -141,7 +163,7 @@ def above_necks(frames: Frames, neck: Neck, folder: str) -> Frames:
             continue
         alpha = read_image(old.parents[1] / PERSONS / old.name)[..., 0] / 255
         masks.append(old.parents[1] / folder / old.name)
-        _write_mask(masks[-1], alpha * neck.above(i, frames.width, frames.height))
+        _write_mask(masks[-1], alpha * neck.above(i, frames.width, frames.height, -below))
     return replace(frames, masks=tuple(masks))
 
 

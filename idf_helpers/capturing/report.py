@@ -21,12 +21,14 @@ SHEET = 12  # pictures on the sheet
 
 @dataclass(frozen=True)
 class Facts:
-    """What was seen on the way: seconds of the take and of the video, what broke it, frames that
+    """What was seen on the way: frames of the take and of all, seconds of the take (None for
+    pictures), what broke it, frames that
     are blurred or show nobody, more than one person, the motion, chins and tops of heads that are
     cut off (shares of the frames)."""
 
-    take_s: float
-    video_s: float
+    take: int
+    frames: int
+    seconds: float | None
     breaks: tuple[str, ...]
     blurred: float
     nobody: float
@@ -51,7 +53,7 @@ def doubts(frames: Frames, cameras: Cameras, facts: Facts, yaw: tuple[float, flo
     used, faces = int(cameras.registered.sum()), float(frames.seen.mean())
     if facts.breaks:
         out.append(f"the video is not one take ({'; '.join(facts.breaks[:3])}): the longest part, "
-                   f"{facts.take_s:.1f} of {facts.video_s:.1f} seconds, was taken")
+                   f"{facts.take} of {facts.frames} frames, was taken")
     if yaw is not None and yaw[1] - yaw[0] < NARROW:
         out.append(f"the turn covers only {yaw[1] - yaw[0]:.0f} degrees: what lies beyond will be "
                    "guessed; film from ear to ear at least")
@@ -77,8 +79,8 @@ def doubts(frames: Frames, cameras: Cameras, facts: Facts, yaw: tuple[float, flo
         out.append(f"the chin is cut off in {100 * facts.chin:.0f} % of the frames")
     if facts.top > 0.2:
         out.append(f"the top of the head is cut off in {100 * facts.top:.0f} % of the frames")
-    if facts.take_s < SHORT:
-        out.append(f"{facts.take_s:.1f} seconds are little for a turn: 15 to 30 do well")
+    if facts.seconds is not None and facts.seconds < SHORT:
+        out.append(f"{facts.seconds:.1f} seconds are little for a turn: 15 to 30 do well")
     moved = facts.motion
     if moved is not None and frames.moves == "head" and moved.busy > 0.3:
         out.append("the background moves by itself: keep it still, or film before a plain wall")

@@ -18,6 +18,7 @@ CORNERS = 160  # corners followed from frame to frame
 # A cut: the small pictures differ this much (1 - correlation), and so many times more than those
 # of the frames around it do.
 CUT, CUT_MORE = 0.12, 5.0
+SAMPLES = 12  # small pictures that are kept
 AROUND = 12  # frames before and after, to compare with
 # A zoom: most of the picture, all over it, grows or shrinks alike, so much in half a second; people
 # who lean forward and hands that shake reach 0.05.
@@ -33,12 +34,16 @@ class Scan:
     quarter of the corners moved since the frame before, shares of the longer side; NaN where no
     corner could be followed. different: (N,) 1 - correlation with the frame before. scale: (N,)
     log of how much the whole picture grew since the frame before, 0 where it did not as a whole.
+    samples: a few of the small pictures, (h, w, 3) uint8 RGB. longer: pixels of the frames' longer
+    side.
     """
 
     sharpness: np.ndarray
     moved: np.ndarray
     different: np.ndarray
     scale: np.ndarray
+    samples: tuple[np.ndarray, ...] = ()
+    longer: int = 0
 
     def __len__(self) -> int:
         return len(self.sharpness)
@@ -48,12 +53,15 @@ def scan(source: Source, reporter: Reporter) -> Scan:
     """Look at every frame once, small. IdfError: no frames."""
     rows: list[tuple[float, float, float, float]] = []
     total, before, thumb = max(source.count(), 1), None, None
+    samples, longer = [], 0
     for _, picture in source.frames():
         rgb = over_gray(picture)
         h, w = rgb.shape[:2]
         size = fitted_size(w, h, min(LOOK, max(w, h)))
-        gray = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA),
-                            cv2.COLOR_RGB2GRAY)
+        look, longer = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), max(w, h)
+        if len(rows) % max(1, total // SAMPLES) == 0:
+            samples.append(look)
+        gray = cv2.cvtColor(look, cv2.COLOR_RGB2GRAY)
         sharp = float(cv2.Laplacian(gray, cv2.CV_32F).var())
         small = cv2.resize(gray, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float32)
         if before is None or before.shape != gray.shape:
@@ -66,7 +74,7 @@ def scan(source: Source, reporter: Reporter) -> Scan:
             reporter.step("looking at the frames", min(len(rows) / total, 1.0))
     if not rows:
         raise IdfError(f"{source.path} has no frames", "0 frames", "check that it plays")
-    return Scan(*np.array(rows, np.float64).T)
+    return Scan(*np.array(rows, np.float64).T, tuple(samples), longer)
 
 
 def takes(found: Scan, fps: float) -> tuple[list[tuple[int, int]], list[str]]:

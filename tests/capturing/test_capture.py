@@ -13,13 +13,15 @@ from idf_helpers.capturing import look as looking
 from idf_helpers.capturing.cameras import Cameras, Frames
 from idf_helpers.capturing.capture import capture
 from idf_helpers.capturing.config import CaptureConfig
+from idf_helpers.capturing.look import size_of
 from idf_helpers.capturing.methods import CAPTURES
 from idf_helpers.capturing.motion import Motion, motion
 from idf_helpers.capturing.neck import Neck
 from idf_helpers.capturing.report import Facts, doubts
+from idf_helpers.capturing.scan import Scan
 from idf_helpers.capturing.writing import write_dataset
 from idf_helpers.cli.main import main
-from idf_helpers.data import media
+from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import Camera
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
@@ -176,8 +178,8 @@ def test_what_is_no_footage_is_told(tmp_path):
 
 def facts(**more):
     still = Motion(0.1, 5.0, 1.0, 0.0)
-    return Facts(**({"take_s": 20.0, "video_s": 20.0, "breaks": (), "blurred": 0.0, "nobody": 0.0,
-                     "people": 0.0, "motion": still, "chin": 0.0, "top": 0.0} | more))
+    return Facts(**({"take": 600, "frames": 600, "seconds": 20.0, "breaks": (),
+                     "blurred": 0.0, "nobody": 0.0, "people": 0.0, "motion": still, "chin": 0.0, "top": 0.0} | more))
 
 
 def some_frames(n=40, faces=40, moves="head"):
@@ -202,7 +204,7 @@ def some_cameras(n=40, lost=0):
     ("blurred", some_frames(), some_cameras(), {"blurred": 0.5}, (-60, 60)),
     ("chin", some_frames(), some_cameras(), {"chin": 0.5}, (-60, 60)),
     ("top of the head", some_frames(), some_cameras(), {"top": 0.5}, (-60, 60)),
-    ("4.0 seconds", some_frames(), some_cameras(), {"take_s": 4.0}, (-60, 60)),
+    ("4.0 seconds", some_frames(), some_cameras(), {"seconds": 4.0}, (-60, 60)),
     ("moves by itself", some_frames(), some_cameras(),
      {"motion": Motion(0.1, 5.0, 1.0, 0.5)}, (-60, 60))])
 def test_each_doubt_is_a_sentence_of_its_own(words, frames, cameras, seen, yaw):
@@ -243,6 +245,19 @@ def test_shoulders_that_turn_with_the_head_are_kept():
     assert not Motion(0.0, 10.0, 3.0, 0.0).turns_whole
     assert not Motion(0.0, 10.0, np.nan, 0.0).turns_whole
     assert Motion(np.nan, 10.0, 9.0, 0.0).moves == "head"
+
+
+def test_a_small_head_is_taken_larger():
+    """So that what is cropped has the pixels that are asked for, where the video has them."""
+    photo = media.read_image(samples.photo("B"))[..., :3]
+    small = np.full((320, 320, 3), 128, np.uint8)
+    small[100:200, 110:210] = cv2.resize(photo, (100, 100), interpolation=cv2.INTER_AREA)
+    found = Scan(*[np.zeros(3)] * 4, (small,), 3840)
+    assert 1.3 * 800 < size_of(found, 800) <= 1600
+    assert size_of(replace(found, longer=900), 800) == 900
+    large = cv2.resize(photo, (320, 320), interpolation=cv2.INTER_AREA)
+    assert size_of(replace(found, samples=(large,)), 800) == 800
+    assert size_of(replace(found, samples=()), 800) == 800
 
 
 def test_the_neck_lies_under_the_chin(turn, detector):
