@@ -74,8 +74,9 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
             cameras: Cameras | None = None
             notes = [why]
             if entry.name != "landmarks":
+                solve = entry.load()
                 try:
-                    cameras = entry.load()(choice.frames, work / entry.name, reporter.step)
+                    cameras = solve(choice.frames, work / entry.name, reporter.step)
                 except IdfError as error:
                     if method != "auto":
                         raise
@@ -84,8 +85,8 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
                     reporter.note(notes[-1])
                     choice = choose(look, work, config, person, True, reporter)
             if cameras is None:
-                cameras = LANDMARKS.load()(choice.frames, work / LANDMARKS.name,
-                                           reporter.step)
+                solve = LANDMARKS.load()
+                cameras = solve(choice.frames, work / LANDMARKS.name, reporter.step)
             placed, frames = place(choice.frames, cameras), choice.frames
             if placed.registered.sum() < FEWEST:
                 raise IdfError("Too few frames got a camera", f"{placed.registered.sum()} of "

@@ -179,7 +179,8 @@ def test_what_is_no_footage_is_told(tmp_path):
 def facts(**more):
     still = Motion(0.1, 5.0, 1.0, 0.0)
     return Facts(**({"take": 600, "frames": 600, "seconds": 20.0, "breaks": (),
-                     "blurred": 0.0, "nobody": 0.0, "people": 0.0, "motion": still, "chin": 0.0, "top": 0.0} | more))
+                     "blurred": 0.0, "nobody": 0.0, "people": 0.0, "motion": still,
+                     "chin": 0.0, "top": 0.0} | more))
 
 
 def some_frames(n=40, faces=40, moves="head"):
