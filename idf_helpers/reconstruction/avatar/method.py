@@ -25,7 +25,7 @@ from .basis import FILE, BlendAvatar
 from .config import AvatarConfig
 from .evaluate import AvatarMetrics, evaluate_avatar
 from .frame_source import FrameSource
-from .head_shape import HeadFrame
+from ...face.head_shape import HeadFrame
 from .pictures import edit_strip, held_out_sheet
 from .scene import AvatarScene
 from .sequence import gaps, split_for

@@ -9,6 +9,7 @@ from ...data.dataset import Dataset
 from ...errors import IdfError
 
 MEDIAN_FRAMES = 41
+FAINT = 16  # of 255: silhouettes made by a network are hardly ever 0 beside hair
 
 
 def read_background(dataset: Dataset, width: int, height: int, mode: str = "file") -> np.ndarray:
@@ -34,6 +35,15 @@ def read_background(dataset: Dataset, width: int, height: int, mode: str = "file
                        f"{image.shape[1]}x{image.shape[0]}, the frames are {w}x{h}",
                        "crop it as the frames were cropped")
     return media.resize_area(image, width, height)
+
+
+def is_made_of_frames(dataset: Dataset, mode: str = "file") -> bool:
+    """Whether the background comes from the frames themselves: then it says nothing about what the
+    person hides in all of them, and a difference to it is no silhouette."""
+    if mode == "file" and dataset.background is not None:
+        image = media.read_image(dataset.background, "background")
+        return image.shape[2] == 4 and bool((image[..., 3] < 255).any())
+    return mode == "median"
 
 
 def matte(picture: np.ndarray, background: np.ndarray, threshold: int = 12) -> np.ndarray:
@@ -68,7 +78,7 @@ def beside_head(silhouette: np.ndarray) -> np.ndarray:
     import cv2
 
     side = max(3, round(0.03 * max(silhouette.shape)) | 1)
-    return cv2.dilate(np.ascontiguousarray(silhouette), np.ones((side, side), np.uint8)) == 0
+    return cv2.dilate(np.ascontiguousarray(silhouette), np.ones((side, side), np.uint8)) < FAINT
 
 
 def _filled(mask: np.ndarray) -> np.ndarray:

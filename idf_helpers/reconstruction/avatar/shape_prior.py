@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from ...data.training_views import TrainingViews
 from ..splats.gaussians import SH_C0, Gaussians
-from .head_shape import HeadShape
+from ...face.head_shape import HeadShape
 
 SEEN_AT = 0.3  # cosine between normal and view above which a frame shows a point
 SEEN_IN = 2.0  # sum of such cosines from which a point counts as shown

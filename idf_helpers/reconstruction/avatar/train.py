@@ -15,8 +15,11 @@ import numpy as np
 
 from ...data.cameras import scene_frame
 from ...data.training_views import TrainingViews
+from ...face.downloads import PERSON_MASK
+from ...face.person_mask import PersonMask
 from ...kernels.loss import PhotometricLoss
 from ...kernels.threads import run_on_threads
+from ...runtime import download
 from ..splats.densify import DensifyRules
 from ..splats.gaussians import Gaussians
 from ..splats.initialize import initial_gaussians
@@ -30,7 +33,7 @@ from .dynamic_mask import ErrorTable, moving
 from .expression_pca import neutral_expression, principal_weights
 from .frame_cache import FrameCache
 from .frame_source import FrameSource
-from .head_shape import HeadFrame, HeadShape
+from ...face.head_shape import HeadFrame, HeadShape
 from .layer import BlendLayer
 from .pose import mean_rotation, pose_features
 from .room import beside_head, matte
@@ -336,17 +339,22 @@ class Trainer(ResumableTrainer):
 
 def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
     """Return the silhouettes of all frames as (N, H, W, 1) in a cache of their own: the alpha of
-    pictures that have one, else `matte`."""
+    pictures that have one; the person, where the background was made of the frames (and the model
+    is there); else the difference to the background, see `matte`."""
     height, width = source.background.shape[:2]
+    person = PersonMask() if source.background_made and download.is_present(PERSON_MASK) else None
 
     def picture(i):
         image = source.frames[i].image()
         if image.shape[2] == 4:
-            import cv2
+            alpha = image[..., 3]
+        elif person is not None:
+            alpha = np.round(255 * person.alpha(image)).astype(np.uint8)
+        else:
+            return matte(source.frame(i), source.background)[..., None]
+        import cv2
 
-            return cv2.resize(image[..., 3], (width, height),
-                              interpolation=cv2.INTER_AREA)[..., None]
-        return matte(source.frame(i), source.background)[..., None]
+        return cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)[..., None]
 
     cache = FrameCache(folder, len(source), (height, width, 1), source.cache.key)
     return cache.build(picture, progress)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ...data.training_views import TrainingViews
-from ...face.head_model import FaceModel
-from ...face.raster import rasterize
-from ...face.topology import CHIN, FACE_LEFT, FACE_RIGHT, FOREHEAD, TRIANGLES
+from ..data.training_views import TrainingViews
+from .head_model import FaceModel
+from .raster import rasterize
+from .topology import CHIN, FACE_LEFT, FACE_RIGHT, FOREHEAD, TRIANGLES
 
 # Height of a section, half its width, its rear and front end; cm.
 SECTIONS = np.array([
