@@ -12,6 +12,7 @@ import numpy as np
 from ...data.dataset import Dataset, Frame
 from ...errors import IdfError, shorten
 from ...face.downloads import FACE_LANDMARKS
+from ...face.head_shape import HeadFrame
 from ...provenance import Mark, marked
 from ...runtime import download
 from ...runtime.progress import Reporter
@@ -25,7 +26,6 @@ from .basis import FILE, BlendAvatar
 from .config import AvatarConfig
 from .evaluate import AvatarMetrics, evaluate_avatar
 from .frame_source import FrameSource
-from ...face.head_shape import HeadFrame
 from .pictures import edit_strip, held_out_sheet
 from .scene import AvatarScene
 from .sequence import gaps, split_for

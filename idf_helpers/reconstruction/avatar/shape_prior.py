@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ...data.training_views import TrainingViews
-from ..splats.gaussians import SH_C0, Gaussians
 from ...face.head_shape import HeadShape
+from ..splats.gaussians import SH_C0, Gaussians
 
 SEEN_AT = 0.3  # cosine between normal and view above which a frame shows a point
 SEEN_IN = 2.0  # sum of such cosines from which a point counts as shown

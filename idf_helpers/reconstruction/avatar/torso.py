@@ -20,12 +20,14 @@ STEADY = 0.06  # standard deviation of a color, of 1, that still counts as the s
 WIDTH = 0.7  # standard deviation in distances between neighbors
 
 
-def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
+def steady_region(views: TrainingViews, mode: str, chin: np.ndarray | None = None
+                  ) -> np.ndarray | None:
     """Return (H, W) bool, pixels of shoulders that stay in the room; None where they turn with the
     head.
 
     views: frames with their silhouettes as alpha. mode: "auto", "on" (whatever the rim shows) or
-    "off".
+    "off". chin: (3,) its point in the world, above which nothing is shoulder: hair of one color
+    looks steady, too, and turns with the head. None where it is not known.
     """
     if mode == "off":
         return None
@@ -40,6 +42,9 @@ def steady_region(views: TrainingViews, mode: str) -> np.ndarray | None:
         return None
     colors = np.stack([p[:3] for p in views.pixels]).astype(np.float32) / 255
     steady = (often > 0.95) & (colors.std(axis=0).max(axis=0) < STEADY)
+    if chin is not None:
+        row = np.median([c.project(chin[None])[0][0, 1] for c in views.cameras])
+        steady[:max(0, round(float(row)))] = False
     return _reaching_down(steady)
 
 

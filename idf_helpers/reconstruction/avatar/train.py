@@ -16,7 +16,9 @@ import numpy as np
 from ...data.cameras import scene_frame
 from ...data.training_views import TrainingViews
 from ...face.downloads import PERSON_MASK
+from ...face.head_shape import HeadFrame, HeadShape
 from ...face.person_mask import PersonMask
+from ...face.topology import CHIN
 from ...kernels.loss import PhotometricLoss
 from ...kernels.threads import run_on_threads
 from ...runtime import download
@@ -33,7 +35,6 @@ from .dynamic_mask import ErrorTable, moving
 from .expression_pca import neutral_expression, principal_weights
 from .frame_cache import FrameCache
 from .frame_source import FrameSource
-from ...face.head_shape import HeadFrame, HeadShape
 from .layer import BlendLayer
 from .pose import mean_rotation, pose_features
 from .room import beside_head, matte
@@ -104,7 +105,8 @@ class Trainer(ResumableTrainer):
             pixels.append(np.ascontiguousarray(
                 np.concatenate([color, alpha[..., None]], axis=2).transpose(2, 0, 1)))
         views = TrainingViews([source.cameras[i] for i in chosen], pixels)
-        region = steady_region(views, c.torso)
+        chin = None if frame is None else frame.to_world(frame.face[CHIN])
+        region = steady_region(views, c.torso, chin)
         carved = views
         if region is not None:  # the shoulders are no part of what turns
             carved = TrainingViews(views.cameras, [np.where(region, 0, p) for p in pixels])
