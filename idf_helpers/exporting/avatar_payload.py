@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -25,19 +26,25 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """What moves N Gaussians: deltas as `pack.pack` takes them, (K, N, …); track: for Animate."""
+    """What moves N Gaussians: deltas as `pack.pack` takes them, (K, N, …); track: for Animate;
+    presets: titles and (E,) values of the avatar's own expressions."""
 
     basis: ExpressionBasis
     deltas: dict[str, np.ndarray]
     track: Track | None = None
+    presets: dict[str, Sequence[float]] = field(default_factory=dict)
 
 
 def rig_of(avatar: BlendAvatar, track: Track | None = None) -> tuple[Gaussians, Rig]:
     """Return head and torso as one set of N Gaussians, and what moves them; the deltas are zero
-    for those that stand still."""
+    for those that stand still. track: None = the stretch of the training in which it talks, where
+    the avatar holds one."""
     g, still = avatar.gaussians, avatar.still
+    if track is None and "talk" in avatar.extra:
+        track = Track(avatar.extra["talk"])
+    presets = avatar.meta.get("presets", {})
     if still is None or not len(still):
-        return g, Rig(avatar.basis, avatar.deltas, track)
+        return g, Rig(avatar.basis, avatar.deltas, track, presets)
     k = max(g.sh.shape[1], still.sh.shape[1])
 
     def padded(x: Gaussians) -> dict[str, np.ndarray]:
@@ -49,7 +56,7 @@ def rig_of(avatar: BlendAvatar, track: Track | None = None) -> tuple[Gaussians, 
     merged = Gaussians(**{n: np.concatenate([ours[n], theirs[n]]) for n in ours})
     deltas = {n: np.concatenate([d, np.zeros((len(d), len(still), *d.shape[2:]), np.float32)], 1)
               for n, d in avatar.deltas.items()}
-    return merged, Rig(avatar.basis, deltas, track)
+    return merged, Rig(avatar.basis, deltas, track, presets)
 
 
 def largest_weights(basis: ExpressionBasis) -> np.ndarray:
@@ -59,10 +66,12 @@ def largest_weights(basis: ExpressionBasis) -> np.ndarray:
     return off @ np.abs(np.asarray(basis.weights, np.float64))
 
 
-def rig_json(basis: ExpressionBasis, track: Track | None = None) -> dict:
+def rig_json(basis: ExpressionBasis, track: Track | None = None,
+             presets: dict[str, Sequence[float]] | None = None) -> dict:
     """Return the data for the page (static/face.js): {sliders, neutral (E), weights (E·K, row by
-    row), bases: K, track: {fps, frames, low (E), high (E), codes} or None}; a track's codes are
-    bytes, base64, value = low + code (high − low) / 255. IdfError for a track of another length."""
+    row), bases: K, presets: [[title, values (E)]], track: {fps, frames, low (E), high (E), codes}
+    or None}; a track's codes are bytes, base64, value = low + code (high − low) / 255. IdfError for
+    a track of another length."""
     e, k = np.shape(basis.weights)
     span = np.asarray(basis.high, np.float64) - np.asarray(basis.low, np.float64)
     influence = np.linalg.norm(np.asarray(basis.weights, np.float64), axis=1) * span
@@ -70,6 +79,7 @@ def rig_json(basis: ExpressionBasis, track: Track | None = None) -> dict:
                           influence)
     return {"sliders": [asdict(s) for s in sliders], "neutral": _plain(basis.neutral),
             "bases": int(k), "weights": _plain(basis.weights),
+            "presets": [[title, _plain(values)] for title, values in (presets or {}).items()],
             "track": _track(track, e) if track else None}
 
 

@@ -17,7 +17,9 @@ from ..scene import Expressive, HasGaussians
 from .avatar_payload import Rig, Track, largest_weights, rig_json, rig_of
 from .pack import pack
 
-SEEN_BESIDE = 25.0  # degrees beyond the outermost camera that a viewer may be turned to
+# Degrees beyond the outermost camera that a viewer may be turned to; for avatars whose Gaussians
+# nothing kept on a head.
+SEEN_BESIDE, UNKEPT_BESIDE = 25.0, 12.0
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,28 @@ class ViewerPayload:
         gaussians, rig = rig_of(scene.avatar, track) if isinstance(scene, Expressive) else (
             scene.gaussians, None)
         several = len(cameras) > 1
+        if isinstance(scene, Expressive):
+            kept = scene.avatar.meta.get("whole_head", False)
+            beside = SEEN_BESIDE if kept else UNKEPT_BESIDE
+            if several:
+                options["tilt"] = tilt_limit(cameras, beside)
+        else:
+            beside = SEEN_BESIDE
         return cls.of(gaussians, scene_frame(cameras) if several else None, rig=rig,
-                      turn=turn_limit(cameras) if several else None, **options)
+                      turn=turn_limit(cameras, beside) if several else None, **options)
 
     @classmethod
     def of(cls, gaussians: Gaussians, frame: SceneFrame | None = None, *,
-           background: str = "dark", turn: float | None = None, trained_at: int | None = None,
+           background: str = "dark", turn: float | None = None, tilt: float | None = None,
+           trained_at: int | None = None,
            soft_edge: bool = True, sh_degree: int = 3, rig: Rig | None = None) -> ViewerPayload:
         """Return the payload of Gaussians.
 
         frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
             None: guessed from the Gaussians, z up and the face toward -y.
         background: "dark" or "white", to start with.
-        turn: degrees to either side that the view can be turned to; None: all around.
+        turn, tilt: degrees to either side, and up and down, that the view can be turned to; None:
+            all around. It turns ever slower toward them.
         trained_at: side of the training pictures in pixels. Where the page shows the head larger
             than that, the Gaussians keep the width they were trained with.
         soft_edge: fade out what lies below the pictures that the splats were made from, where
@@ -80,9 +91,10 @@ class ViewerPayload:
                       "front": list(map(float, frame.front)), "distance": float(frame.distance),
                       "fov": 2 * math.atan(frame.radius / frame.distance),
                       # of the turntable, degrees: less than 360 sways about the front
-                      "sweep": 360.0 if turn is None else min(360.0, 1.2 * turn), "turn": turn}}
+                      "sweep": 360.0 if turn is None else min(360.0, 1.2 * turn), "turn": turn,
+                      "tilt": tilt}}
         return cls(gzip.compress(packed, 9, mtime=0), page,
-                   rig_json(rig.basis, rig.track) if rig else None)
+                   rig_json(rig.basis, rig.track, rig.presets) if rig else None)
 
 
 def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0, end: float = 1.14
@@ -104,11 +116,17 @@ def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0, end:
     return out, kept
 
 
-def turn_limit(cameras: Sequence[Camera]) -> float | None:
+def tilt_limit(cameras: Sequence[Camera], beside: float = SEEN_BESIDE) -> float:
+    """Return the degrees up and down that the cameras saw, and a little more."""
+    frame = scene_frame(cameras)
+    return float(np.abs([yaw_pitch(c, frame)[1] for c in cameras]).max()) + beside
+
+
+def turn_limit(cameras: Sequence[Camera], beside: float = SEEN_BESIDE) -> float | None:
     """Return the degrees to either side that the cameras saw, and a little more; None where they
     stand all around."""
     frame = scene_frame(cameras)
     yaws = np.sort([yaw_pitch(c, frame)[0] for c in cameras])
     gap = np.max(np.diff(np.append(yaws, yaws[0] + 360)))
-    widest = float(np.abs(yaws).max()) + SEEN_BESIDE
+    widest = float(np.abs(yaws).max()) + beside
     return widest if gap > 120 and widest < 170 else None

@@ -3,7 +3,7 @@
 //   const face = new FacePanel(root, rig, {onchange: weights => view.setWeights(weights)});
 //
 // root: where shell.html is; rig: what exporting/avatar_payload.py wrote: sliders, neutral (E), weights (E × K),
-// perhaps a track. The expression is E numbers, the view takes K weights = (e − neutral) W.
+// presets ([title, E values]), perhaps a track. The expression is E numbers, the view takes K weights = (e − neutral) W.
 
 export class FacePanel {
   constructor(root, rig, {onchange, onplay = null}) {
@@ -31,6 +31,13 @@ export class FacePanel {
     on('search', 'input', () => this._list());
     on('together', 'change', () => this._list());
     on('all', 'click', () => { this._all = !this._all; this._list(); });
+    const presets = rig.presets ?? [];
+    this._find('presets').hidden = !presets.length;
+    this._find('presets').replaceChildren(...presets.map(([title, values]) => {
+      const button = element('button', title);
+      button.addEventListener('click', () => { this.play(false); this.set(values); });
+      return button;
+    }));
     this._list();
   }
 

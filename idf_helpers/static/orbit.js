@@ -4,10 +4,11 @@
 //
 // center, up, front: 3 numbers each, as in cameras.SceneFrame; distance in world units; fov in
 // radians, of the shorter side of the canvas. Until somebody touches it the head turns by itself:
-// `sweep` degrees of a full turn (360), or less to sway about the front; 0 stands still. turn: degrees
-// to either side that there is something to see, null all round.
+// `sweep` degrees of a full turn (360), or less to sway about the front; 0 stands still. turn, tilt:
+// degrees to either side, and up and down, that there is something to see, null all round.
 
 const PITCH_LIMIT = 85 * Math.PI / 180;
+const SOFT = 15 * Math.PI / 180;   // before a limit, where turning gets slower and slower
 const ZOOM = [0.2, 3];             // nearest and farthest, in start distances
 
 export class OrbitControls {
@@ -220,7 +221,15 @@ export class OrbitControls {
   }
 
   _by({yaw = 0, pitch = 0}) {
-    this.setView({yaw: this.goal.yaw + yaw, pitch: this.goal.pitch + pitch});
+    const {turn, tilt} = this._limits(), at = this.goal;
+    this.setView({yaw: at.yaw + yaw * ease(at.yaw, yaw, turn),
+      pitch: at.pitch + pitch * ease(at.pitch, pitch, tilt)});
+  }
+
+  _limits() {
+    const {turn, tilt} = this.frame;
+    return {turn: (turn ?? Infinity) * Math.PI / 180,
+      tilt: Math.min(PITCH_LIMIT, (tilt ?? Infinity) * Math.PI / 180)};
   }
 
   _zoom(factor) { this.setView({distance: this.goal.distance * factor}); }
@@ -237,9 +246,9 @@ export class OrbitControls {
 
   _limit() {
     const {goal, start} = this;
-    const turn = (this.frame.turn ?? Infinity) * Math.PI / 180;
+    const {turn, tilt} = this._limits();
     goal.yaw = Math.max(-turn, Math.min(turn, goal.yaw));
-    goal.pitch = Math.max(-PITCH_LIMIT, Math.min(PITCH_LIMIT, goal.pitch));
+    goal.pitch = Math.max(-tilt, Math.min(tilt, goal.pitch));
     goal.distance = Math.max(ZOOM[0] * start.distance, Math.min(ZOOM[1] * start.distance,
       goal.distance));
     const off = minus(goal.center, start.center);
@@ -250,6 +259,9 @@ export class OrbitControls {
   _copy(state) { return {...state, center: [...state.center]}; }
 }
 
+// What is left of a move near a limit: all of it inward, ever less outward.
+const ease = (at, move, limit) => move * at <= 0 ? 1
+  : Math.max(0, Math.min(1, (limit - Math.abs(at)) / Math.min(SOFT, limit)));
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2],
   a[0] * b[1] - a[1] * b[0]];

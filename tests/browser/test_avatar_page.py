@@ -69,6 +69,10 @@ def test_the_face_moves_as_the_kernel_moves_it_with_no_request(requires_chromium
         assert off[:rows.start - 30].mean() < 0.5  # eyes and brow keep still
         page.page.evaluate("e => document.querySelector('canvas').face.set(e)", mixed.tolist())
         assert psnr(drawn(page), kernel(avatar, mixed)) > TOLERANCE
+        page.page.get_by_role("button", name="Surprise").click()  # an expression of its own
+        surprised = avatar.basis.neutral.copy()
+        surprised[0] = 0.8
+        assert psnr(drawn(page), kernel(avatar, surprised)) > TOLERANCE
         page.page.get_by_role("button", name="Neutral").click()
         assert psnr(drawn(page), neutral) > 60
         assert page.complaints == [] and page.requests == [path.as_uri()]
@@ -88,7 +92,8 @@ def test_depth_order_follows_the_moved_gaussians(requires_chromium, tmp_path):
     one = np.ones(1, np.float32)
     basis = SimpleNamespace(names=("swap",), weights=one[:, None], low=0 * one, high=one,
                             neutral=0 * one)
-    ball = SimpleNamespace(basis=basis, gaussians=g, deltas=deltas, still=None)
+    ball = SimpleNamespace(basis=basis, gaussians=g, deltas=deltas, still=None, extra={},
+                           meta={})
     payload = ViewerPayload.of(g, FRAME, soft_edge=False, rig=rig_of(ball)[1])
     page_path = write_viewer(payload, tmp_path / "v.html", title="A")
     with opened(requires_chromium, page_path, viewport=WINDOW) as page:

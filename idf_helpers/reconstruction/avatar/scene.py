@@ -144,12 +144,13 @@ def torso_layer(avatar: BlendAvatar) -> BlendLayer | None:
 
 def pack_avatar(basis, mean_w: np.ndarray, head: BlendLayer, torso: BlendLayer | None, *,
                 reference: np.ndarray, pose_range: np.ndarray, cameras: list[Camera],
-                background: np.ndarray | None, meta: dict) -> BlendAvatar:
+                background: np.ndarray | None, meta: dict, talk: np.ndarray | None = None
+                ) -> BlendAvatar:
     """Return the file's form: base moved from the mean expression to the neutral one.
 
     mean_w: (K,) weights of the neutral expression counted from the layer's own zero.
     reference: (3, 3) camera rotation at which pose features are zero. pose_range: (2, 9) lowest
-    and highest features seen. background: (H, W, 3) uint8.
+    and highest features seen. background: (H, W, 3) uint8. talk: (F, E) expressions to play.
     """
     neutral = head.at(mean_w, np.zeros(head.shade.shape[1], np.float32))
     deltas = {}
@@ -161,6 +162,8 @@ def pack_avatar(basis, mean_w: np.ndarray, head: BlendLayer, torso: BlendLayer |
     still = None
     if background is not None:
         extra["background"] = background
+    if talk is not None:
+        extra["talk"] = talk
     front = max(cameras, key=lambda c: np.trace(reference.T @ c.c2w[:3, :3]))
     if torso is not None:
         extra |= {f"torso.{n}": a for n, a in torso.gaussians.arrays().items()}

@@ -37,6 +37,7 @@ from .frame_cache import FrameCache
 from .frame_source import FrameSource
 from .layer import BlendLayer
 from .pose import mean_rotation, pose_features
+from .presets import find_presets, find_talk
 from .room import beside_head, matte
 from .scene import AvatarScene, left_product, pack_avatar, to_head_frame
 from .shape_prior import EVERY, ShapePrior
@@ -334,7 +335,10 @@ class Trainer(ResumableTrainer):
             reference=self.reference,
             pose_range=np.stack([self.poses.min(axis=0), self.poses.max(axis=0)]),
             cameras=cameras, background=source.background,
-            meta={"resolution": max(source.background.shape[:2])})
+            meta={"resolution": max(source.background.shape[:2]),
+                  "whole_head": self.prior is not None,
+                  "presets": find_presets(source.names, source.expressions, neutral)},
+            talk=find_talk(source.names, source.expressions))
         report = self.report(num_gaussians=len(avatar.frozen()), moving=int(head.moves.sum()))
         return AvatarScene(avatar, self.rasterizer, report)
 

@@ -6,8 +6,8 @@ import pytest
 from idf_helpers.data import samples
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.face.head_model import FaceModel
-from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.face.head_shape import HeadFrame, HeadShape
+from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.room import beside_head, matte
 from idf_helpers.reconstruction.avatar.shape_prior import SHELL, ShapePrior
 
