@@ -13,6 +13,7 @@ from ..data.dataset import Dataset
 from ..data.footage import Source
 from ..data.inputs import mount_drive, open_photo
 from ..data.media import read_image
+from ..making.probe import look_at
 from ..reconstruction.sequence_of import as_sequence
 from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
 from ..swapping.config import SwapConfig
@@ -93,8 +94,9 @@ class OwnVideoPanel(Panel):
         fetch_face_models()
         key = stable_hash([Source(source).fingerprint(), self.resolution])[:8]
         folder = self.out / f"{STAGES[self.kind]}-{key}"
+        look, _ = look_at(Source(source), self.kind, self)
         data = capture(source, folder, reporter=self) if self.kind == "turn" else \
-            as_sequence(source, folder, self.resolution, reporter=self)
+            as_sequence(source, folder, self.resolution, crop=look.crop, reporter=self)
         report = read_json(folder / f"{STAGES[self.kind]}_report.json", "report")
         if face is not None:
             config = SwapConfig()
@@ -108,6 +110,6 @@ class OwnVideoPanel(Panel):
                                 if face is not None or not (folder / "overlay.jpg").is_file()
                                 else read_image(folder / "overlay.jpg"))
         self.bar.value = 1.0
-        doubts = [f"doubt: {text}" for text in report.get("doubts", ())]
+        doubts = [f"doubt: {text}" for text in (*look.doubts, *report.get("doubts", ()))]
         self.write("\n".join([f"{data.describe()}; written to {data.root}", *doubts]))
         return data
