@@ -20,16 +20,17 @@ import numpy as np
 
 from ..face.blendshapes import NAMES, scores
 from ..face.head_model import FaceModel
-from ..face.smooth import steady
+from ..face.smooth import noise_level, steady
 from ..face.topology import LEFT_IRIS, RIGHT_IRIS
 
 CORNERS = ((33, 133), (263, 362))  # outer and inner, of the head's right eye, of its left
 LIDS = (((160, 159, 158), (144, 145, 153)), ((387, 386, 385), (373, 374, 380)))  # upper, lower
 IRISES = (RIGHT_IRIS[0], LEFT_IRIS[0])
 # cm: middle of the eyeball from the middle of the corners (away from the nose, up, forward); and
-# from there to the plane of the iris, which is 1.3 in the drawn heads and about 1.0 in people.
-MIDDLE, RADIUS = (0.05, 0.2, -1.28), 1.25
-UPRIGHT_GAIN = 1.3  # of angles up and down: lids hide the iris where it goes, and the model follows
+# from there to the plane of the iris: 1.5 in rendered heads, and in three clips of people by how
+# much narrower the iris gets the farther it is off; less in drawn heads, seen worse by the model.
+MIDDLE, RADIUS = (0.05, 0.2, -1.28), 1.45
+UPRIGHT_GAIN = 1.5  # of angles up and down: lids hide the iris where it goes, and the model follows
 OUTWARD = 25.0  # degrees that an eye's opening faces outward: how well it is seen from the side
 FACING = (0.35, 0.75)  # cosine of that with the view from which an eye counts, and in full
 # Opening over the clip's usual one from which an iris counts, and in full: of both eyes, since who
@@ -39,6 +40,7 @@ LIMIT = (35.0, 25.0)  # degrees to the sides, up and down: further no eye turns 
 SHUT = (0.15, 0.55)  # opening over the usual: all shut, and not
 SURELY = (0.1, 0.3)  # the same, whatever the network says
 SCORED = 0.5  # blink score of the network that counts as a closed eye
+NOISE = 1.5  # degrees, most that irises shake by
 REACH = 1.5  # of the noise: what is smoothed away while the eyes rest (`steady`)
 
 
@@ -96,7 +98,8 @@ def measure(points, iris, poses, neutral, lens, model: FaceModel, numbers=None) 
         return Gaze(np.zeros((n, 2)), np.zeros(n), opening)
     out = np.stack([np.interp(numbers, numbers[seen], both[seen, k]) for k in (0, 1)], 1)
     resting = np.where(seen[:, None, None], out[:, None], np.nan)
-    calm = steady(resting, numbers, reach=REACH)[:, 0]
+    noise = np.minimum(noise_level(resting, numbers), NOISE)  # who looks about has no more of it
+    calm = steady(resting, numbers, reach=REACH, noise=noise)[:, 0]
     out[seen] = calm[seen]
     return Gaze(out, np.where(seen, trust, 0.0), opening)
 
