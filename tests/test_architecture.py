@@ -65,8 +65,8 @@ def test_every_room_has_its_line():
 
 
 def test_the_walks_are_short_and_each_step_is_called_by_the_one_above():
-    walks = re.findall(r"```\n(.*?)```", TEXT.split("## Five walks")[1], re.DOTALL)
-    assert len(walks) == 6  # the swap has two: of views, and of a picture
+    walks = re.findall(r"```\n(.*?)```", TEXT.split("## Six walks")[1], re.DOTALL)
+    assert len(walks) == 7  # the swap has two: of views, and of a picture
     for walk in walks:
         assert len(STEP.findall(walk)) == len(walk.splitlines()) <= 20
         above: list[str] = []  # the file of the last step at each depth
