@@ -31,14 +31,15 @@ ENOUGH = 0.9  # share of frames with a camera below which all pairs are tried
 FEWEST = 8  # frames with a camera, below which there is no capture
 POINT_ERROR, TRACK = 2.0, 3  # pixels at most and pictures at least, of the points handed on
 # Most in a picture, longer side that it is looked at, start octave (-1: enlarged; four times the
-# work), least contrast: skin and hair have little, and more of it is noise that seldom matches.
-FEATURES = {"camera": {"features": 2048, "size": 800, "first_octave": 0, "peak": 0.0067},
-            "head": {"features": 3000, "size": 1000, "first_octave": 0, "peak": 0.003}}
+# work), least contrast. Half the usual contrast, since skin and hair have little: with the room's
+# far features alone the head lies 4 of 800 pixels beside where it should, with its own 1.4.
+FEATURES = {"features": 4000, "size": 1000, "first_octave": 0, "peak": 0.003}
 ERROR = 2.0  # pixels of 800: of a point that stays. The usual 4 made turns of a head twice as wrong
 MAPPING = {"ba_global_max_refinements": 3, "ba_global_frames_ratio": 1.25,
            "ba_global_points_ratio": 1.25, "min_model_size": 5}
 SMALL = 640  # pixels of the longer side, below which pictures are enlarged: they have few features
 BENT = 0.4  # of a radial term: more than lenses have that are sold for this
+
 
 def is_installed() -> bool:
     """Return whether pycolmap can be imported, without doing it."""
@@ -65,7 +66,7 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
     job = {"names": [p.name for p in frames.pictures], "pictures": str(parent.resolve()),
            "masks": "", "threads": cpu_count(), "camera_model": "SIMPLE_RADIAL", "focal": 1.2,
            "drop_still": frames.moves == "head", "mapping": _mapping(frames),
-           **FEATURES[frames.moves]}
+           **FEATURES}
     if max(frames.width, frames.height) < SMALL:
         job["first_octave"] = -1
     if frames.moves == "head":
