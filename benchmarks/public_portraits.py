@@ -233,7 +233,11 @@ def main(options: Options) -> None:
         results = {} if pair.ghost is None else {"ghost": ({"status": "swapped"}, pair.ghost)}
         results |= {label: (reports[label][pair.name], options.out / label / f"{pair.name}.png")
                     for label in labels}
-        rows[pair.name], line = measure(pair, results, net, detector)
+        try:
+            rows[pair.name], line = measure(pair, results, net, detector)
+        except IdfError as error:  # the others can be measured
+            print(f"left out: {error.what}: {error.found}", file=sys.stderr)
+            continue
         cells.append(line)
     print(table(rows, ["ghost", *labels]))
     (options.out / "figures.json").write_text(json.dumps(rows, indent=1), "utf-8")
