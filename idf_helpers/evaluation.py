@@ -10,8 +10,8 @@ from .data.dataset import Dataset
 from .errors import IdfError
 from .exporting.config import MAX_RESOLUTION
 from .lpips_weights import LPIPS
-from .metrics import PictureDistance, evaluate_scene
-from .perceptual import LEAST, Lpips
+from .metrics import evaluate_scene
+from .perceptual import Lpips, large_enough
 from .reconstruction import load, method_of
 from .reconstruction.splats.graphdeco_folder import GraphdecoFolder
 from .runtime.download import missing
@@ -107,7 +107,7 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
     data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
     if manifest.get("stage") == "swap":
         return [swaps.evaluate(run, data, source=source, arcface=arcface)]
-    lpips = None if missing(LPIPS) else _large_enough(Lpips().open())
+    lpips = None if missing(LPIPS) else large_enough(Lpips().open())
     if manifest:
         return method_of(manifest, run).evaluate(
             run, data, resolution or manifest.get("config", {}).get("resolution"), manifest, lpips)
@@ -116,11 +116,6 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
     metrics = evaluate_scene(load(run), data.test, resolution,
                              graphdeco.background if graphdeco else WHITE, lpips=lpips)
     return [*metrics.rows(), {"view": "mean"} | metrics.means()]
-
-
-def _large_enough(lpips: Lpips) -> PictureDistance:
-    """Return LPIPS that gives NaN, not measured, for pictures that are too small for it."""
-    return lambda a, b: lpips(a, b) if min(a.shape[:2]) >= LEAST else float("nan")
 
 
 def _manifest(run: str | Path) -> dict:

@@ -8,6 +8,7 @@ of richzhang/PerceptualSimilarity). 0 = equal; about 0.1 is hardly seen, 0.5 is 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,11 @@ class Lpips:
             yield x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10), weight
             if k < 2:
                 x = F.max_pool2d(x, 3, 2)
+
+
+def large_enough(lpips: Lpips) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Return LPIPS that gives NaN, not measured, for pictures that are too small for it."""
+    return lambda a, b: lpips(a, b) if min(a.shape[:2]) >= LEAST else float("nan")
 
 
 def _checked(image) -> np.ndarray:

@@ -79,7 +79,7 @@ def refine_poses(picture: Callable[[int], np.ndarray], mattes: Sequence[np.ndarr
         moves -= np.median(moves, axis=0)
     if len(moves) > 4:
         moves = gaussian_filter1d(moves, SMOOTH, axis=0, mode="nearest")
-    return [replace(c, c2w=c.c2w @ np.eye(4) if not m.any() else _world(frame, -1, m) @ c.c2w)
+    return [replace(c, c2w=_world(frame, -1, m) @ c.c2w)
             for c, m in zip(cameras, moves, strict=True)]
 
 

@@ -45,6 +45,10 @@ class AvatarConfig(SequenceConfig):
     head_shape: Annotated[bool, RECIPE] = True
     """Start on the surface of a whole head, fitted to the face and the outlines, and stay near it
     (where the landmark models are available): turned views stay a head."""
+    refine_poses: Annotated[bool, RECIPE] = True
+    """Align the poses of a tracked video with hair, ears and outline of the whole head, in all
+    frames, as a tracker would: those of the face alone are a degree off. Only where the background
+    was made of the frames, which is how a tracked video is known."""
     rank: Annotated[int, Interval(ge=0, le=64)] = 24
     """Bases of the expression; 0: a head that does not move."""
     shade_rank: Annotated[Literal[0, 3, 9], RECIPE] = 9

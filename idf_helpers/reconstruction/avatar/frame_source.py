@@ -10,6 +10,8 @@ import numpy as np
 
 from ...data import media
 from ...data.dataset import Dataset
+from ...face.downloads import PERSON_MASK
+from ...runtime import download
 from ...runtime.files import stable_hash
 from .frame_cache import FrameCache
 from .room import is_made_of_frames, read_background
@@ -22,7 +24,8 @@ class FrameSource:
     frames: N with an expression each. pictures: (N, H, W, 3) uint8. background: (H, W, 3) uint8.
     cameras: N at that size. expressions: (N, E) float32. names: E names. boxes: (N, 4) head box as
     fractions (row0, row1, column0, column1), whole pictures where the dataset has none.
-    background_made: whether the background was made of the frames.
+    by_person: whether silhouettes are those of the person that a network sees: the background was
+    made of the frames, and the model is there.
     """
 
     def __init__(self, dataset: Dataset, frames, folder=None, resolution: int | None = None, *,
@@ -35,7 +38,8 @@ class FrameSource:
         self.cameras = [f.camera.fitted(resolution) for f in self.frames]
         width, height = self.cameras[0].width, self.cameras[0].height
         self.background = read_background(dataset, width, height, background)
-        self.background_made = is_made_of_frames(dataset, background)
+        self.by_person = is_made_of_frames(dataset, background) and \
+            download.is_present(PERSON_MASK)
         self.expressions = np.stack([f.expression for f in self.frames])
         whole = np.array([0, 1, 0, 1], np.float32)
         self.boxes = np.stack([whole if f.bbox is None else f.bbox for f in self.frames])

@@ -13,6 +13,8 @@ from ...data.dataset import Dataset, Frame
 from ...errors import IdfError, shorten
 from ...face.downloads import FACE_LANDMARKS
 from ...face.head_shape import HeadFrame
+from ...lpips_weights import LPIPS
+from ...perceptual import Lpips, large_enough
 from ...provenance import Mark, marked
 from ...runtime import download
 from ...runtime.progress import Reporter
@@ -27,6 +29,7 @@ from .config import AvatarConfig
 from .evaluate import AvatarMetrics, evaluate_avatar
 from .frame_source import FrameSource
 from .pictures import edit_strip, held_out_sheet
+from .pose_refinement import refined_cameras
 from .scene import AvatarScene
 from .sequence import gaps, split_for
 from .train import build_mattes, fit
@@ -57,6 +60,12 @@ class BlendshapeAvatar(Method):
             data, data.train, cache / "frames", config.resolution, background=config.background,
             progress=lambda n: reporter.step("reading frames", n / max(len(data.train), 1)))
         mattes = build_mattes(source, cache / "mattes").array()[..., 0]
+        poses = {}
+        if head is not None and config.refine_poses and source.by_person:
+            others = [f for f in data.frames if f.split != "train"]
+            poses = refined_cameras(source, mattes, others, head, lambda done: reporter.step(
+                "aligning the head", done))
+            source.cameras = [poses[f.name].fitted(config.resolution) for f in source.frames]
         scene = fit(source, mattes, config, head=head, run=run, rasterizer=rasterizer(),
                     progress=reporter.training)
         if config.baseline:  # the same recipe without an expression
@@ -67,6 +76,8 @@ class BlendshapeAvatar(Method):
                             progress=reporter.training)
                 still.avatar.save(path)
             scene.baseline = AvatarScene(BlendAvatar.load(path), rasterizer())
+        scene.avatar.meta["poses"] = {
+            f.name: np.round(poses[f.name].c2w[:3], 7).tolist() for f in data.test if poses}
         source.pictures = None  # unmapped before it is deleted, as Windows wants it
         scene.training["notes"] = notes
         return scene
@@ -76,7 +87,9 @@ class BlendshapeAvatar(Method):
             scene.avatar.save(temporary)
 
     def measure(self, scene: AvatarScene, data: Dataset, config: AvatarConfig) -> AvatarMetrics:
-        return evaluate_avatar(scene, self.test_frames(data, config), config.resolution)
+        lpips = None if download.missing(LPIPS) else large_enough(Lpips().open())
+        return evaluate_avatar(scene, posed(scene, self.test_frames(data, config)),
+                               config.resolution, lpips=lpips)
 
     def test_frames(self, data: Dataset, config: AvatarConfig) -> Sequence[Frame]:
         return split_for(data, config.holdout_last).test
@@ -87,8 +100,8 @@ class BlendshapeAvatar(Method):
     def sheets(self, scene: AvatarScene, data: Dataset, config: AvatarConfig,
                metrics: AvatarMetrics) -> dict[str, np.ndarray]:
         captions = [f"{Path(f.name).name} {f.psnr:.1f} dB" for f in metrics.of("avatar")]
-        return {"held_out.jpg": held_out_sheet(scene, list(self.test_frames(data, config)),
-                                               captions, config.resolution),
+        frames = posed(scene, self.test_frames(data, config))
+        return {"held_out.jpg": held_out_sheet(scene, frames, captions, config.resolution),
                 "expressions.jpg": edit_strip(scene, resolution=config.resolution)}
 
     def finish(self, scene: AvatarScene, data: Dataset, run: RunFolder) -> None:
@@ -106,10 +119,17 @@ class BlendshapeAvatar(Method):
         scene = self.load(folder, manifest)
         if (folder / STATIC).is_file():
             scene.baseline = AvatarScene(BlendAvatar.load(folder / STATIC))
-        metrics = evaluate_avatar(scene, data.test, resolution, lpips=lpips)
+        metrics = evaluate_avatar(scene, posed(scene, data.test), resolution, lpips=lpips)
         return [f.row() for f in metrics.of("avatar")] + [
             {"model": model, "view": "mean"} | metrics.means(model)
             for model in reversed(metrics.models)]
+
+
+def posed(scene: AvatarScene, frames: Sequence[Frame]) -> list[Frame]:
+    """Return frames under the poses that the training aligned them with, where it did."""
+    poses = scene.avatar.meta.get("poses", {})
+    return [replace(f, camera=replace(f.camera, c2w=np.array([*poses[f.name], (0, 0, 0, 1)])))
+            if f.name in poses else f for f in frames]
 
 
 def notes_on_input(data: Dataset, config: AvatarConfig) -> tuple[list[str], HeadFrame | None]:

@@ -15,13 +15,11 @@ import numpy as np
 
 from ...data.cameras import scene_frame
 from ...data.training_views import TrainingViews
-from ...face.downloads import PERSON_MASK
 from ...face.head_shape import HeadFrame, HeadShape
 from ...face.person_mask import PersonMask
 from ...face.topology import CHIN
 from ...kernels.loss import PhotometricLoss
 from ...kernels.threads import run_on_threads
-from ...runtime import download
 from ..splats.densify import DensifyRules
 from ..splats.gaussians import Gaussians
 from ..splats.initialize import initial_gaussians
@@ -98,19 +96,13 @@ class Trainer(ResumableTrainer):
 
     def _initial(self, frame: HeadFrame | None) -> tuple[BlendLayer, BlendLayer | None]:
         c, source = self.config, self.source
-        chosen = np.linspace(0, len(source) - 1, min(HULL_FRAMES, len(source))).round().astype(int)
-        pixels = []
-        for i in chosen:
-            alpha = self.mattes[i]
-            color = (source.frame(i) * (alpha[..., None] / 255)).astype(np.uint8)
-            pixels.append(np.ascontiguousarray(
-                np.concatenate([color, alpha[..., None]], axis=2).transpose(2, 0, 1)))
-        views = TrainingViews([source.cameras[i] for i in chosen], pixels)
+        views = outlined(source, self.mattes)
         chin = None if frame is None else frame.to_world(frame.face[CHIN])
         region = steady_region(views, c.torso, chin)
         carved = views
         if region is not None:  # the shoulders are no part of what turns
-            carved = TrainingViews(views.cameras, [np.where(region, 0, p) for p in pixels])
+            carved = TrainingViews(views.cameras,
+                                   [np.where(region, 0, p) for p in views.pixels])
         if frame is None:
             base = initial_gaussians(carved, c.initial, c.sh_degree, self.rng, None,
                                      c.max_gaussians)
@@ -343,12 +335,24 @@ class Trainer(ResumableTrainer):
         return AvatarScene(avatar, self.rasterizer, report)
 
 
+def outlined(source: FrameSource, mattes: np.ndarray) -> TrainingViews:
+    """Return some frames, spread over the sequence, with their silhouettes as alpha."""
+    chosen = np.linspace(0, len(source) - 1, min(HULL_FRAMES, len(source))).round().astype(int)
+    pixels = []
+    for i in chosen:
+        alpha = mattes[i]
+        color = (source.frame(i) * (alpha[..., None] / 255)).astype(np.uint8)
+        pixels.append(np.ascontiguousarray(
+            np.concatenate([color, alpha[..., None]], axis=2).transpose(2, 0, 1)))
+    return TrainingViews([source.cameras[i] for i in chosen], pixels)
+
+
 def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
     """Return the silhouettes of all frames as (N, H, W, 1) in a cache of their own: the alpha of
     pictures that have one; the person, where the background was made of the frames (and the model
     is there); else the difference to the background, see `matte`."""
     height, width = source.background.shape[:2]
-    person = PersonMask() if source.background_made and download.is_present(PERSON_MASK) else None
+    person = PersonMask() if source.by_person else None
 
     def picture(i):
         image = source.frames[i].image()
