@@ -11,7 +11,13 @@ from ..data.footage import Source
 from ..data.media import read_image, write_image
 from ..errors import IdfError
 from ..face.detector import LandmarkDetector
-from ..face.frame_landmarks import extract, picture_name, read_landmarks
+from ..face.frame_landmarks import (
+    FrameDetector,
+    extract,
+    picture_name,
+    read_landmarks,
+    read_more,
+)
 from ..face.person_mask import PersonMask
 from ..runtime.progress import Reporter
 from .cameras import Frames
@@ -23,6 +29,8 @@ from .scan import Scan, is_still, scan, takes
 
 PERSONS = "masks"  # folder of the persons' masks, in the work folder
 LONGEST = 800  # pixels of the longer side, where no size is asked for
+PERSON = 0.4  # of the largest face: smaller ones are of no account
+SMALL = 0.6  # of the usual height of the largest face: another person's
 BUST = 1.7  # heights of a face, from its middle to where head and shoulders end
 PAIRS = 8  # of frames, by which it is told what moves
 SOMEBODY = 0.02  # share of the picture that a person fills at least
@@ -78,20 +86,39 @@ def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Report
                        f"{parts[0][1] - parts[0][0]} frames", "give one unbroken take")
     numbers = candidates(found, parts[0], config.frames, fps)
     width, height = extract(footage, work, size=size_of(found, config.size or LONGEST),
-                            only=set(numbers.tolist()), effort=1, reporter=reporter)
+                            only=set(numbers.tolist()), detector=LargestFace(),
+                            effort=1, reporter=reporter)
     numbers, points = read_landmarks(work / "landmarks.f32")
+    several = read_more(work / "more.f32", len(numbers)).others > 0
     pictures = tuple(work / f"{picture_name(int(n))}.png" for n in numbers)
+    points = of_one_person(points)
     if not np.isfinite(points[:, 0, 0]).any():
         raise IdfError(f"No face was found in {footage.path}", f"{len(numbers)} frames looked at",
                        "film the face too, upright and larger than about 64 pixels")
-    some = np.flatnonzero(np.isfinite(points[:, 0, 0]))
-    some = some[np.linspace(0, len(some) - 1, min(PAIRS, len(some))).astype(int)]
-    detector = LandmarkDetector()
-    faces = [detector.detect(read_image(pictures[i])[..., :3], max_faces=3) for i in some]
-    several = [len(f) > 1 and f[1].size > 0.5 * f[0].size for f in faces]
     seconds = None if footage.pictures else (parts[0][1] - parts[0][0]) / fps
     return Look(found, parts[0], tuple(breaks), fps, seconds, numbers, pictures, points, width,
-                height, float(np.mean(several)))
+                height, float(several.mean()))
+
+
+class LargestFace(FrameDetector):
+    """The largest face of each frame by itself: candidates lie too far apart to follow one."""
+
+    def __init__(self) -> None:
+        self.detector = LandmarkDetector()
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray | None:
+        faces = sorted(self.detector.detect(rgb, max_faces=4), key=lambda f: -f.size)
+        self.others = sum(f.size > PERSON * faces[0].size for f in faces[1:])
+        return faces[0].points if faces else None
+
+
+def of_one_person(points: np.ndarray) -> np.ndarray:
+    """Return landmarks (C, 468, 3) without faces much smaller than the large ones: of somebody in
+    the back, seen while the person is turned away."""
+    height = np.ptp(points[..., 1], axis=1)
+    seen = np.isfinite(height)
+    usual = np.quantile(height[seen], 0.8) if seen.any() else 1.0
+    return np.where((height > SMALL * usual)[:, None, None], points, np.nan)
 
 
 def size_of(found: Scan, wanted: int) -> int:

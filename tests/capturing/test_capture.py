@@ -176,6 +176,29 @@ def test_what_is_no_footage_is_told(tmp_path):
             capture(tmp_path / path, tmp_path / "out", CONFIG)
 
 
+def test_a_second_person_and_one_who_walks_out_are_told(turn, given, tmp_path):
+    wide, room = 480, np.concatenate([make_room(7), make_room(8)], 1)[:, :480]
+    second = before(cv2.resize(turn.images[12], (160, 160)), room[160:, :160])
+    n = len(turn.images)
+    for k in range(n + 14):
+        picture = room.copy()
+        picture[160:, :160] = second
+        image = turn.images[min(k, n - 1)]
+        left = min(160 + 24 * max(0, k - n + 1), wide - 1)  # walks out to the right
+        part = picture[:, left:wide]
+        picture[:, left:wide] = before(image[:, :wide - left], part)
+        if k > n + 6:
+            picture = room.copy()
+        media.write_image(tmp_path / "in" / f"{k}.png", picture, effort=1)
+    TRUTH[:] = [replace(c, width=wide, cx=c.cx + 160) for c in turn.cameras] + \
+        [replace(turn.cameras[-1], width=wide)] * 14
+    capture(tmp_path / "in", tmp_path / "out", replace(CONFIG, frames=40), method="landmarks")
+    report = read_json(tmp_path / "out" / "capture_report.json")
+    assert any("more than one person" in d for d in report["doubts"])
+    used = [int(f.name[-5:]) for f in Dataset.open(tmp_path / "out").frames]
+    assert max(used) < n + 7
+
+
 def facts(**more):
     still = Motion(0.1, 5.0, 1.0, 0.0)
     return Facts(**({"take": 600, "frames": 600, "seconds": 20.0, "breaks": (),
