@@ -19,8 +19,10 @@ from ..data.dataset import Dataset
 from ..data.footage import Source
 from ..data.media import write_image
 from ..errors import IdfError
+from ..face.downloads import FACE_LANDMARKS, PERSON_MASK
 from ..face.head_model import FaceModel
 from ..face.person_mask import PersonMask
+from ..runtime import download
 from ..runtime.files import write_json
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
@@ -59,6 +61,9 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
     """
     config, reporter = (config or CaptureConfig()).checked(), reporter or Reporter()
     entry, why = CAPTURES.choose(method)
+    for model in (FACE_LANDMARKS, PERSON_MASK):
+        download.path(model)  # what is not there is said now rather than after minutes
+    solve = entry.load()
     footage, person = Source(source), PersonMask()
     with RunFolder(out, stage="capture", backend=method, config=config,
                    inputs=footage.fingerprint(), resume=resume) as run:
@@ -74,7 +79,6 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
             cameras: Cameras | None = None
             notes = [why]
             if entry.name != "landmarks":
-                solve = entry.load()
                 try:
                     cameras = solve(choice.frames, work / entry.name, reporter.step)
                 except IdfError as error:

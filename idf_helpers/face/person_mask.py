@@ -146,7 +146,9 @@ def refined(rgb: np.ndarray, rough: np.ndarray) -> np.ndarray:
     smooth = alpha + edge / (edge + FLAT) * (guided(luminance, alpha, radius, 2e-4) - alpha)
     alpha = np.where(person | room, alpha, smooth)
     if backdrop is not None:
-        alpha = np.where(backdrop, 0, np.maximum(alpha, rough > LEAST))
+        # the outermost pixels are half backdrop, which encoding smears over one more
+        inner = np.clip(2 * cv2.blur((~backdrop).astype(np.float32), (3, 3)) - 1, 0, 1)
+        alpha = np.where(backdrop, 0, np.maximum(alpha, rough > LEAST)) * inner
     alpha = np.clip((alpha - 0.03) / 0.94, 0, 1)
     return (alpha * _largest(alpha > 0.5, radius)).astype(np.float32)
 

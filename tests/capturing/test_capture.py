@@ -199,6 +199,15 @@ def test_a_second_person_and_one_who_walks_out_are_told(turn, given, tmp_path):
     assert max(used) < n + 7
 
 
+def test_what_is_missing_is_said_before_any_work(turn, tmp_path, monkeypatch):
+    monkeypatch.setenv("IDF_PERSON_MASK", "")
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "look_at", None)
+    with pytest.raises(IdfError, match="idf download"):
+        capture(turn.folder, tmp_path / "out", CONFIG, method="landmarks")
+    assert not (tmp_path / "out").exists()
+
+
 def facts(**more):
     still = Motion(0.1, 5.0, 1.0, 0.0)
     return Facts(**({"take": 600, "frames": 600, "seconds": 20.0, "breaks": (),
