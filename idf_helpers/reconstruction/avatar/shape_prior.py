@@ -30,6 +30,7 @@ WIDTH = 0.7  # standard deviation as a share of the distance to the neighbors
 THICKNESS = 0.4  # of that along the normal
 SHELL = (0.3, 1.5)  # cm outside and inside of the surface within which Gaussians are free
 THICK = 0.35  # cm, most that a Gaussian's standard deviation may be along the normal
+SHOULDERS = -10.5  # level on the average head, cm; what lies below is free: every body is different
 PULL = 0.2  # of the way back, each time
 EVERY = 10  # steps between two pulls
 
@@ -100,27 +101,30 @@ class ShapePrior:
     def well_seen(self, g: Gaussians) -> np.ndarray:
         """Return (N,) bool: Gaussians that some camera sees from the front rather than along the
         surface. On all others pictures show the outline's mixture with the room, no color."""
-        _, normal = self.shape.sample(self.shape.frame.to_head(g.means))
+        cm = self.shape.frame.to_head(g.means)
+        _, normal = self.shape.sample(cm)
         outward = normal @ self.shape.frame.rotation.T
         best = np.full(len(g), -1.0)
         for position in self.positions:
             toward = position - g.means
             best = np.maximum(best, (toward * outward).sum(1) / np.linalg.norm(toward, axis=1))
-        return best > SEEN_AT
+        return (best > SEEN_AT) | (self.shape.on_average(cm)[0] < SHOULDERS)
 
     def pull(self, g: Gaussians, strength: float = PULL) -> None:
         """Draw Gaussians that left the shell back toward it, and flatten those that stick out of
         the surface; in place."""
         frame = self.shape.frame
-        here, normal = self.shape.sample(frame.to_head(g.means))
-        away = here - np.clip(here, -SHELL[1], SHELL[0])
+        cm = frame.to_head(g.means)
+        here, normal = self.shape.sample(cm)
+        head = self.shape.on_average(cm)[0] > SHOULDERS
+        away = np.where(head, here - np.clip(here, -SHELL[1], SHELL[0]), 0)
         out = np.flatnonzero(away)
         outward = normal @ frame.rotation.T
         g.means[out] -= (strength * frame.scale * away[out])[:, None] * outward[out]
         axes = _axes(g.quats)  # (N, 3, 3), columns
         along = np.abs(np.einsum("nij,ni->nj", axes, outward))
         most = np.log(THICK * frame.scale / np.maximum(along, 1e-3))
-        over = np.maximum(g.log_scales - most, 0)
+        over = np.maximum(g.log_scales - most, 0) * head[:, None]
         g.log_scales -= (strength * over).astype(np.float32)
 
 
