@@ -157,7 +157,9 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
             if i not in kept:
                 kept[i] = work / PERSONS / f"{look.pictures[i].stem}.png"
                 if not kept[i].is_file():
-                    _write_mask(kept[i], person.alpha(read_image(look.pictures[i])[..., :3]))
+                    x, y = look.points[i, :, :2].mean(0)
+                    _write_mask(kept[i], person.alpha(read_image(look.pictures[i])[..., :3],
+                                                      at=(x, y) if seen[i] else None))
             nobody[i] = (read_image(kept[i])[..., 0] > 128).mean() < SOMEBODY
             reporter.step("cutting the person out", (k + 1) / len(rows))
         if not (nobody & chosen).any():

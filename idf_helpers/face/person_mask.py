@@ -47,18 +47,20 @@ class PersonMask:
     def __setstate__(self, state):
         self.__init__(state["_folder"])
 
-    def alpha(self, image: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+    def alpha(self, image: np.ndarray, before: np.ndarray | None = None,
+              at: tuple[float, float] | None = None) -> np.ndarray:
         """Return (H, W) float32 in [0, 1]: how much of each pixel is the person; 0 everywhere where
         there is nobody.
 
         image: (H, W, 3 or 4) uint8; RGBA is laid over mid-gray. before: what this returned for
         the frame before it, of a video whose camera stands still; held where this frame is unsure.
+        at: x, y pixels of the person, where there are several apart; None = the largest.
         """
         rgb = np.ascontiguousarray(over_gray(image))
         rough = self.rough(rgb)
         if before is not None:
             rough = held(rough, before)
-        return refined(rgb, rough)
+        return refined(rgb, rough, at)
 
     def rough(self, rgb: np.ndarray) -> np.ndarray:
         """Return (H, W) float32: the network's probability of a person, unsharp. rgb: (H, W, 3)
@@ -114,9 +116,12 @@ def held(rough: np.ndarray, before: np.ndarray) -> np.ndarray:
     return rough + share * (before - rough)
 
 
-def refined(rgb: np.ndarray, rough: np.ndarray) -> np.ndarray:
-    """Return (H, W) float32 alpha that follows the picture's edges. rgb: (H, W, 3) uint8; rough:
-    (H, W) float32 in [0, 1]."""
+def refined(rgb: np.ndarray, rough: np.ndarray, at: tuple[float, float] | None = None
+            ) -> np.ndarray:
+    """Return (H, W) float32 alpha that follows the picture's edges.
+
+    rgb: (H, W, 3) uint8; rough: (H, W) float32 in [0, 1]. at: see `PersonMask.alpha`.
+    """
     box = _box(rough > 0.5)
     if box is None:
         return np.zeros_like(rough)
@@ -150,7 +155,7 @@ def refined(rgb: np.ndarray, rough: np.ndarray) -> np.ndarray:
         inner = np.clip(2 * cv2.blur((~backdrop).astype(np.float32), (3, 3)) - 1, 0, 1)
         alpha = np.where(backdrop, 0, np.maximum(alpha, rough > LEAST)) * inner
     alpha = np.clip((alpha - 0.03) / 0.94, 0, 1)
-    return (alpha * _largest(alpha > 0.5, radius)).astype(np.float32)
+    return (alpha * _one(alpha > 0.5, radius, at)).astype(np.float32)
 
 
 def plain_backdrop(rgb: np.ndarray, radius: int) -> np.ndarray | None:
@@ -212,12 +217,16 @@ def _sure(rough: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
     return inside(rough > SURE[1]), inside(rough < SURE[0])
 
 
-def _largest(mask: np.ndarray, radius: int) -> np.ndarray:
-    """(H, W) bool: the largest part of a mask, and `radius` pixels around it."""
+def _one(mask: np.ndarray, radius: int, at: tuple[float, float] | None) -> np.ndarray:
+    """(H, W) bool: the part of a mask at x, y, else the largest, and `radius` pixels around it."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count < 2:
         return np.zeros_like(mask)
-    part = (parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    label = 0
+    if at is not None and 0 <= at[0] < mask.shape[1] and 0 <= at[1] < mask.shape[0]:
+        label = int(parts[int(at[1]), int(at[0])])
+    label = label or 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    part = (parts == label).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cv2.dilate(part, kernel) > 0
 

@@ -88,6 +88,15 @@ def test_nobody_gives_an_empty_mask():
     assert not refined(rgb, np.zeros((SIZE, SIZE), np.float32)).any()
 
 
+def test_of_two_people_the_one_that_is_meant_is_kept():
+    rgb, _ = scene(strands=0)
+    rough = np.zeros((SIZE, SIZE), np.float32)
+    rough[60:200, 20:110] = rough[80:180, 150:210] = 1
+    both = refined(rgb, rough), refined(rgb, rough, (180, 130)), refined(rgb, rough, (999, 5))
+    for alpha, left in zip(both, (True, False, True), strict=True):
+        assert (alpha[130, 60] == 1) == left and (alpha[130, 180] == 1) != left
+
+
 def test_an_unsure_frame_goes_by_the_one_before():
     before = np.ones((4, 4), np.float32)
     unsure, sure = np.full((4, 4), 0.5, np.float32), np.zeros((4, 4), np.float32)
