@@ -39,7 +39,7 @@ AROUND_LIPS, BEARD = 0.12, (0.12, 0.2)  # where a beard is looked for; share tha
 BLACK = 8.0  # lightness of black hair
 GRAYER_HAIR = 0.9  # most chroma of hair over the skin's
 REFITS = 2  # of the field of the source's skin, without what is found to be hair
-BAND, EDGE = 0.10, 0.08  # the band whose detail may be the target's; reach of the border's colors
+BAND, EDGE = 0.10, 0.05  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
 GRAY = 3.0  # chroma up to which a picture is a gray one
 
