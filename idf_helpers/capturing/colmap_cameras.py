@@ -32,7 +32,7 @@ FEWEST = 8  # frames with a camera, below which there is no capture
 POINT_ERROR, TRACK = 2.0, 3  # pixels at most and pictures at least, of the points handed on
 # Most in a picture, longer side that it is looked at, start octave (-1: enlarged; four times the
 # work), least contrast. Half the usual contrast, since skin and hair have little: with the room's
-# far features alone the head lies 4 of 800 pixels beside where it should, with its own 1.4.
+# far features alone the head lies 4 of 800 pixels beside where it should, with its own 2.
 FEATURES = {"features": 4000, "size": 1000, "first_octave": 0, "peak": 0.003}
 ERROR = 2.0  # pixels of 800: of a point that stays. The usual 4 made turns of a head twice as wrong
 MAPPING = {"ba_global_max_refinements": 3, "ba_global_frames_ratio": 1.25,
