@@ -28,6 +28,7 @@ from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
 from .cameras import Cameras, Frames
 from .config import CaptureConfig
+from .hull import agreed
 from .look import FEWEST, Choice, Look, above_necks, choose, look_at
 from .methods import CAPTURES, LANDMARKS
 from .neck import Neck
@@ -37,6 +38,7 @@ from .writing import write_dataset
 
 FILES = ("transforms_train.json", "transforms_test.json", "capture_report.json", "overlay.jpg")
 BUST_CM = 9.0  # under the neck, where the bundled heads end; arms and chests move by themselves
+UNLIKE = "the outlines of the person do not agree between the frames: the head may have moved"
 WORK = "work"  # folder of what is of no use once the cameras are found
 
 
@@ -95,9 +97,12 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
             if placed.registered.sum() < FEWEST:
                 raise IdfError("Too few frames got a camera", f"{placed.registered.sum()} of "
                                f"{len(frames)}", "film the whole turn slowly, in good light")
-            # cut again where the cameras have the neck, which they know better; a bust ends below
-            frames = above_necks(frames, Neck.placed(placed.cameras), "cut",
-                                 0.0 if choice.head_only else BUST_CM)
+            if choice.head_only:  # cut again: the cameras have the neck, and know it better
+                frames = above_necks(frames, Neck.placed(placed.cameras), "cut")
+            frames, alike = agreed(frames, placed, work / "agreed",
+                                   None if choice.head_only else BUST_CM)
+            if not alike:
+                notes.append(UNLIKE)
             yaw = write_dataset(run.path, frames, placed, config, reporter)
         except IdfError as error:
             if not isinstance(error.__cause__, OSError):  # a full disk is no fault of the footage

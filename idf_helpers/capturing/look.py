@@ -158,7 +158,7 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
                 kept[i] = work / PERSONS / f"{look.pictures[i].stem}.png"
                 if not kept[i].is_file():
                     x, y = look.points[i, :, :2].mean(0)
-                    _write_mask(kept[i], person.alpha(read_image(look.pictures[i])[..., :3],
+                    write_mask(kept[i], person.alpha(read_image(look.pictures[i])[..., :3],
                                                       at=(x, y) if seen[i] else None))
             nobody[i] = (read_image(kept[i])[..., 0] > 128).mean() < SOMEBODY
             reporter.step("cutting the person out", (k + 1) / len(rows))
@@ -178,12 +178,11 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
     return Choice(frames, moved, _left_out(look, rows, blurred, nobody, usable), head_only)
 
 
-def above_necks(frames: Frames, neck: Neck, folder: str, below: float = 0.0) -> Frames:
+def above_necks(frames: Frames, neck: Neck, folder: str) -> Frames:
     """Return the frames with masks of the heads alone, written to `folder` beside those of the
     persons.
 
-    neck: of these frames; those whose line is NaN keep the masks that they have. below: cm under
-    the neck that are kept too.
+    neck: of these frames; those whose line is NaN keep the masks that they have.
     """
     masks = []
     for i, old in enumerate(frames.masks):
@@ -192,7 +191,7 @@ def above_necks(frames: Frames, neck: Neck, folder: str, below: float = 0.0) -> 
             continue
         alpha = read_image(old.parents[1] / PERSONS / old.name)[..., 0] / 255
         masks.append(old.parents[1] / folder / old.name)
-        _write_mask(masks[-1], alpha * neck.above(i, frames.width, frames.height, -below))
+        write_mask(masks[-1], alpha * neck.above(i, frames.width, frames.height))
     return replace(frames, masks=tuple(masks))
 
 
@@ -205,7 +204,8 @@ def _pairs(seen: np.ndarray) -> list[tuple[int, int]]:
             for i in both[np.linspace(0, len(both) - 1, min(PAIRS, len(both))).astype(int)]]
 
 
-def _write_mask(file: Path, alpha: np.ndarray) -> None:
+def write_mask(file: Path, alpha: np.ndarray) -> None:
+    """Write an alpha, (H, W) in [0, 1], as a mask of `Frames`."""
     gray = (alpha * 255 + 0.5).astype(np.uint8)
     write_image(file, np.repeat(gray[..., None], 3, 2), effort=1)
 

@@ -65,6 +65,12 @@ class Neck:
                         for c in cameras])
         return cls(out[:, 0], out[:, 1] - out[:, 0])
 
+    @staticmethod
+    def level(below: float) -> float:
+        """Return the height of a plane that lies so many cm under the neck, in the world of the
+        bundled views."""
+        return float((_ends()[0] @ TO_WORLD.T * UNIT + ORIGIN)[2] - below * UNIT)
+
     def above(self, i: int, width: int, height: int, offset: float = 0.0) -> np.ndarray:
         """Return (H, W) float32 in [0, 1]: 1 on the head's side of frame `i`'s line, 0 below it.
         offset: cm by which the line is moved up."""

@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on(turn, given, tmp_path, monkeypatch):
     stamps = [m.stat().st_mtime_ns for m in masks]
     assert masks
     made = []
-    monkeypatch.setattr(looking, "_write_mask", lambda file, alpha, _f=looking._write_mask:
+    monkeypatch.setattr(looking, "write_mask", lambda file, alpha, _f=looking.write_mask:
                         (made.append(file), _f(file, alpha)))
 
     def watch(what, fraction):
