@@ -18,7 +18,15 @@ from ..face.landmarks import FaceLandmarks
 # not as dark); how far around what was found it goes on.
 THIN, THICK, AROUND = 0.03, 0.09, 0.02
 DARK = 0.55  # of the cheeks' lightness
-BEHIND = 0.2  # share of the brows that rims cover for the brows to be lost
+BEHIND = 0.6  # share of the brows that rims must cover for both to be lost
+# Dark rims are nearer to one another's lightness than to the skin's, by this share of the way,
+# once hairs (share of the size) are blurred; what lies along one in a brow is lost with it.
+LIKE_RIMS, HAIRS, ALONG = 0.2, 0.006, 0.012
+GLARE = (0.85, 0.55)  # of the skin's lightness at least, of its chroma at most
+# Around eyes (share of the size), where there is shade, a dark rim ends in a step of so many shares
+# of the skin's lightness within EDGE, half of its width FRAME away.
+SHADE, STEP, EDGE, FRAME = 0.06, 0.3, 0.01, 0.04
+CONTRAST = 0.3  # of dark rims' difference from the skin: what differs by less is a lid, a wrinkle
 # Levels of lightness, of 100, by which a rim differs from what is around it, and its soft border.
 UNLIKE, BORDER = 9.0, 6.0
 # Skin from these distances fills a rim, shares of the size; the near counts most.
@@ -46,15 +54,22 @@ def without_glasses(image: np.ndarray, face: FaceLandmarks, found: np.ndarray
         return image, found
     like = lab[cheeks & ~near] if (cheeks & ~near).any() else lab[cheeks]
     oval = fill_rings([face.xy[topology.FACE_OVAL]], *shape) > 0.5
-    rim = _rims(lab[..., 0], face, near, float(np.median(like[:, 0]))) & oval
     own = _ring(face, shape, topology.LEFT_EYE, 0.022) | _ring(face, shape, topology.RIGHT_EYE,
                                                                0.022)
-    # Brows behind rims are lost, both or none; others are as dark and thick as a rim, and stay.
+    L, skin_L = lab[..., 0], float(np.median(like[:, 0]))
+    rim = _rims(L, face, near, own, skin_L) & oval
+    # Brows are as thick as a rim, and stay but for where one runs through them; both are lost where
+    # rims leave little of them.
     brows = _ring(face, shape, topology.LEFT_BROW, 0.004) | _ring(face, shape, topology.RIGHT_BROW,
                                                                   0.004)
-    over = _grown(found > 0.3, 0.008 * size) & rim & brows
-    lost = brows & (over.sum() > BEHIND * brows.sum())
-    own |= brows & ~lost
+    frame = _frame(L, near, own | brows, skin_L, size)[1]
+    through = brows & _through(L, frame, skin_L, size)
+    lost = brows & (through.sum() > BEHIND * brows.sum())
+    # Neither is glare beside it a brow: light, without the skin's color.
+    chroma = np.hypot(lab[..., 1], lab[..., 2])
+    through |= brows & _grown(through, 3 * ALONG * size) & _grown(
+        (L > GLARE[0] * skin_L) & (chroma < GLARE[1] * np.median(chroma[cheeks])), 0.008 * size)
+    own |= brows & ~lost & ~through
     lost = _grown(lost, 0.02 * size)
     rim &= ~own
     away = np.abs(lab - np.median(like, axis=0))
@@ -69,7 +84,16 @@ def without_glasses(image: np.ndarray, face: FaceLandmarks, found: np.ndarray
     return np.clip(np.rint(out), 0, 255).astype(np.uint8), left.astype(np.float32)
 
 
-def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, skin: float) -> np.ndarray:
+def _frame(L, near, own, skin: float, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) bool, twice: what may be a dark rim, and what of it lies at a sharp outline."""
+    frame = near & (L < DARK * skin)
+    soft = blur(L, HAIRS * size)
+    step = cv2.dilate(soft, disc(EDGE * size)) - cv2.erode(soft, disc(EDGE * size))
+    return frame, frame & ~own & _grown((step > STEP * skin) & ~own, 0.5 * FRAME * size)
+
+
+def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, own: np.ndarray, skin: float
+          ) -> np.ndarray:
     """(H, W) bool: what differs from its surroundings on both sides, with its soft border."""
     size = face.size
 
@@ -79,14 +103,37 @@ def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, skin: float) -> 
                 cv2.morphologyEx(L, cv2.MORPH_TOPHAT, kernel))
 
     (thin, shine), (thick, _) = unlike(THIN), unlike(THICK)
-    frame = near & (L < DARK * skin) & (thick > UNLIKE)
+    frame, sharp = _frame(L, near, own, skin, size)
+    # Around an eye there is shade too.
+    if sharp.any():
+        frame &= sharp & (L < _like(L[sharp], skin)) | ~_grown(own, SHADE * size)
+    frame &= thick > UNLIKE
     about = np.zeros(L.shape, np.uint8)
     cv2.fillConvexPoly(about, cv2.convexHull(np.round(face.xy[_ABOUT]).astype(np.int32)), 1)
+    least = max(UNLIKE, CONTRAST * (skin - float(np.median(L[frame])))) if frame.any() else UNLIKE
     # Where there are glasses, more of their rims may be about than was found.
-    rim = near & (np.maximum(thin, shine) > UNLIKE) | (about > 0) & (thin > 1.5 * UNLIKE)
-    rim |= frame | _grown(frame, 0.02 * size) & (thick > BORDER)
+    rim = near & (np.maximum(thin, shine) > least) | (about > 0) & (thin > max(1.5 * UNLIKE, least))
+    rim |= frame | _grown(frame, 0.018 * size) & (thick > BORDER)
     rim = cv2.morphologyEx(rim.astype(np.uint8), cv2.MORPH_CLOSE, disc(0.01 * size))
     return _grown(rim > 0, 0.008 * size)
+
+
+def _through(L: np.ndarray, frame: np.ndarray, skin: float, size: float) -> np.ndarray:
+    """(H, W) bool: what is as dark as `frame` (H, W) bool and hangs together with it."""
+    if not frame.any():
+        return frame
+    # Fine parts of a rim are blurred away like hairs, but darker.
+    alike = (blur(L, HAIRS * size) < _like(L[frame], skin)) | (L < np.percentile(L[frame], 35))
+    count, labels = cv2.connectedComponents((alike | frame).astype(np.uint8))
+    touching = np.bincount(labels[frame], minlength=count) > 0
+    touching[0] = False
+    return _grown(alike & touching[labels], ALONG * size)
+
+
+def _like(rims: np.ndarray, skin: float) -> float:
+    """Return up to which lightness a pixel is like `rims` (N,)."""
+    rim = float(np.median(rims))
+    return rim + LIKE_RIMS * (skin - rim)
 
 
 def _filled(lab: np.ndarray, rim: np.ndarray, skin: np.ndarray, size: float) -> np.ndarray:

@@ -252,3 +252,24 @@ def test_brows_behind_a_thick_frame_are_lost(sources):
     assert left[brows].min() == 1
     assert out[bars > 0].mean() > 0.75 * bare.image[fill_rings(
         [face.xy[r] for r in topology.SKIN_PATCHES], *shape) > .5].mean()
+
+
+def test_brows_above_a_thick_frame_stay(sources):
+    """A frame that touches their lower edges takes away what it covers, and no more."""
+    bare = sources["C"]
+    face, shape = bare.landmarks, bare.image.shape[:2]
+    bars = np.zeros(shape, np.uint8)
+    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)], *shape) > .5
+    for ring in (topology.LEFT_BROW, topology.RIGHT_BROW):
+        xy = face.xy[ring]
+        ends = xy[[xy[:, 0].argmin(), xy[:, 0].argmax()]]
+        cv2.line(bars, *(tuple(map(int, e)) for e in ends), 1, round(0.03 * face.size))
+    covered = brows & (bars > 0)
+    free = brows & (cv2.dilate(bars, np.ones((3, 3)), iterations=round(0.03 * face.size)) == 0)
+    assert covered.sum() > 0.1 * brows.sum() and free.sum() > 0.2 * brows.sum()
+    picture = bare.image.copy()
+    picture[bars > 0] = 10
+    out, left = without_glasses(picture, face, bars.astype(np.float32))
+    assert left[brows].mean() < 0.1
+    assert np.abs(out.astype(int) - bare.image)[free].mean() < 2
+    assert out[covered].mean() > 60
