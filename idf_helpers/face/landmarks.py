@@ -105,6 +105,18 @@ class FaceLandmarks:
                        else ((self.iris - shift) * scale).astype(np.float32))
 
 
+def lid_gaps(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (2, 7) distances of the lids of the right and the left eye, from corner to corner,
+    the fourth in the middle, and the (2,) widths of both eyes.
+
+    points: (468, 2 or 3).
+    """
+    rims = np.asarray(points, np.float64)[np.stack([topology.RIGHT_EYE, topology.LEFT_EYE])]
+    # A rim runs from corner to corner below, and back above.
+    gaps = np.linalg.norm(rims[:, 1:8] - rims[:, :8:-1], axis=-1)
+    return gaps, np.maximum(np.linalg.norm(rims[:, 0] - rims[:, 8], axis=-1), 1e-9)
+
+
 def vertex_facing(points: np.ndarray) -> np.ndarray:
     """Return (468,) float32 cosine between each point's normal and the direction to the camera,
     seen orthographically: 1 = faces the camera, < 0 = turned away.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..face import topology
-from ..face.landmarks import FaceLandmarks
+from ..face.landmarks import FaceLandmarks, lid_gaps
 from ..face.raster import rasterize
 
 
@@ -155,9 +155,8 @@ def mouth_opening(face: FaceLandmarks) -> float:
 
 def eye_opening(face: FaceLandmarks) -> float:
     """Return distance of the lids over the eye distance, mean of both eyes."""
-    p = face.points
-    gaps = [np.linalg.norm(p[a] - p[b]) for a, b in ((159, 145), (386, 374))]
-    return float(np.mean(gaps) / max(face.eye_distance, 1e-6))
+    middle = lid_gaps(face.points)[0][:, 3]
+    return float(middle.mean() / max(face.eye_distance, 1e-6))
 
 
 def opening_correlation(pairs, least: int = 8, least_motion: float = 0.008) -> float | None:

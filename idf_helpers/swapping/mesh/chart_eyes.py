@@ -14,6 +14,7 @@ import numpy as np
 
 from ...face import topology
 from ...face.color import blur, fill_rings, smoothstep
+from ...face.landmarks import lid_gaps
 from ...face.mesh import eye_caps, with_eyes
 
 RINGS = (topology.RIGHT_EYE, topology.LEFT_EYE)  # in the order of `FaceLandmarks.iris`
@@ -44,13 +45,8 @@ class Gaze:
 
 def _opening(points) -> np.ndarray:
     """(2,) height over width of the right and the left eye's opening."""
-    points, out = np.asarray(points), []
-    for ring in RINGS:
-        rim, n = points[ring], len(ring)
-        # The rim runs from corner to corner below, and back above.
-        gap = np.linalg.norm(rim[1:n // 2] - rim[:n // 2:-1], axis=1).mean()
-        out.append(gap / max(np.linalg.norm(rim[0] - rim[n // 2]), 1e-9))
-    return np.array(out)
+    gaps, widths = lid_gaps(points)
+    return gaps.mean(1) / widths
 
 
 def openness(points) -> np.ndarray:

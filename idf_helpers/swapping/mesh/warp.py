@@ -14,7 +14,7 @@ import numpy as np
 
 from ...face import topology
 from ...face.color import blur, fill_rings, masked_blur, smoothstep
-from ...face.landmarks import FaceLandmarks, vertex_facing
+from ...face.landmarks import FaceLandmarks, lid_gaps, vertex_facing
 from ...face.mesh import ring_strip
 from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace
@@ -92,8 +92,8 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     covered = ids >= 0
     size = float(np.sqrt(max(covered.sum(), 1)))
     eyes = fill_rings([target.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)], h, w, origin)
-    closed = [ring for ring in (topology.LEFT_EYE, topology.RIGHT_EYE)
-              if eye_opening(points[ring]) < CLOSED]
+    gaps, widths = lid_gaps(points[:, :2])
+    closed = [ring for ring, shut in zip(RINGS, gaps.max(1) < CLOSED * widths, strict=True) if shut]
     mouth = fill_rings([target.xy[topology.INNER_MOUTH]], h, w, origin)
     holes = np.maximum(fill_rings([target.xy[r] for r in closed], h, w, origin),
                        mouth * max(mouth_open(target.xy), mouth_open(source_points)))
@@ -131,15 +131,6 @@ def mouth_open(points) -> float:
     gap = np.linalg.norm(p[topology.LIP_UPPER] - p[topology.LIP_LOWER])
     width = np.linalg.norm(p[topology.MOUTH_RIGHT] - p[topology.MOUTH_LEFT])
     return float(smoothstep((gap / max(width, 1e-6) - PARTED[0]) / PARTED[1]))
-
-
-def eye_opening(ring) -> float:
-    """Return how far an eye is open, height over width; ring: (16, 2) its rim."""
-    ring = np.asarray(ring, np.float64)[:, :2]
-    across = ring[8] - ring[0]  # from corner to corner
-    width = max(float(np.linalg.norm(across)), 1e-6)
-    height = np.array([across[1], -across[0]]) / width
-    return float(np.ptp(ring @ height)) / width
 
 
 def expressions_apart(source: FittedFace, target: FittedFace) -> np.ndarray:
