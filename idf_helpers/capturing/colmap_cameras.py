@@ -156,15 +156,8 @@ def _cameras(frames: Frames, models: list[dict]) -> Cameras:
     errors = rows[:, 6]
     good = rows[(errors < POINT_ERROR) & (rows[:, 7] >= TRACK)]
     points = np.concatenate([good[:, :3], good[:, 3:6] / 255], 1).astype(np.float32)
-    notes = []
-    if len(best) < len(frames):
-        left = [number[p.name] for p in frames.pictures if p.name not in best]
-        notes.append(f"{len(left)} of {len(frames)} frames fit nowhere in the largest model")
-    if abs(k1) > BENT:
-        notes.append(f"the lens came out bent as no lens is (radial term {k1:.2f}): the zoom may "
-                     "have changed, or the head moved")
     return Cameras("colmap", cameras, (k1, 0.0, 0.0, 0.0) if k1 else None, float(np.median(errors)),
-                   tuple(n for m in others for n in m), points, tuple(notes))
+                   tuple(n for m in others for n in m), points)
 
 
 def _camera(pose, f: float, cx: float, cy: float, frames: Frames) -> Camera:
