@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from ..splats.gaussians import SH_C0
 
 NEIGHBORS = 9
+SHOWS = 0.05  # pixels that a Gaussian must fill in a frame to show there
 LEAST_SEEN = 4  # frames in which a Gaussian must show for a word about it
 
 
@@ -43,6 +44,12 @@ class ErrorTable:
         self.seen[:, frame] = weight / SH_C0
         self.errors[:, frame] = sums[:n] / np.maximum(weight, 1e-6)[:, None]
 
+    def by_frame(self) -> np.ndarray:
+        """Return (F, 3N) errors of each frame, a Gaussian's by the square root of the pixels that
+        it fills; 0 where it does not show."""
+        size = np.sqrt(self.seen.mean(axis=1))[:, None] * (self.seen > SHOWS)
+        return (self.errors * size[..., None]).transpose(1, 0, 2).reshape(self.seen.shape[1], -1)
+
     def follows(self, z: np.ndarray, pose: np.ndarray) -> np.ndarray:
         """Return (N,) amplitude of the color error, in [0, 1], that z (F, K) explains beyond pose
         (F, P).
@@ -55,7 +62,7 @@ class ErrorTable:
         rest = z - q @ (q.T @ z)
         u, s, _ = np.linalg.svd(rest, full_matrices=False)
         u = u[:, s > 1e-3 * max(s[0] if len(s) else 0, 1e-9)]  # (F, k) what only z can say
-        shown = self.seen > 0.05
+        shown = self.seen > SHOWS
         error = np.where(shown[..., None], self.errors, 0).astype(np.float64)
         error -= np.einsum("fp,npc->nfc", q, np.einsum("fp,nfc->npc", q, error))
         total = (error**2).sum(axis=(1, 2))

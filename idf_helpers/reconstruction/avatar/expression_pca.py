@@ -1,10 +1,20 @@
-"""Statistics of the training expressions: their main directions, the face at rest."""
+"""Statistics of the training expressions: their main directions, what of them shows, the face at
+rest.
+
+Trackers report much that a picture hardly shows, and noise. So once the still head is there, the
+directions are those that best predict what it gets wrong: reduced-rank ridge regression of the
+color errors on the expressions, its ridge by cross-validation over stretches of time, since
+neighboring frames are too alike to test each other.
+"""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+
+STRETCHES = 5  # of time, held out in turn
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the mean sum of squares of a frame
 
 
 def principal_weights(expressions: np.ndarray, rank: int) -> np.ndarray:
@@ -20,6 +30,58 @@ def principal_weights(expressions: np.ndarray, rank: int) -> np.ndarray:
         out[:, :k] = (sign[:, None] * vt[:k]).T / max(s[0] / math.sqrt(len(expressions)), 1e-9)
     out[np.ptp(expressions, axis=0) <= 1e-6] = 0
     return out.astype(np.float32)
+
+
+def visible_weights(expressions: np.ndarray, chosen: np.ndarray, poses: np.ndarray,
+                    errors: np.ndarray, rank: int) -> np.ndarray:
+    """Return (E, rank) float32: directions of (N, E) expressions by how much of the errors they
+    explain, the first again with unit variance.
+
+    chosen: (F,) frames that were asked, in time. poses: (F, P), whose share is taken off first.
+    errors: (F, M). Where expressions explain nothing these are the principal directions.
+    """
+    fallback = principal_weights(expressions, rank)
+    centered = (expressions - expressions.mean(axis=0)).astype(np.float64)
+    frames = len(chosen)
+    if not rank or frames < 2 * STRETCHES:
+        return fallback
+    q, _ = np.linalg.qr(np.concatenate([np.ones((frames, 1)), poses], axis=1))
+    beyond = np.eye(frames) - q @ q.T
+    x = beyond @ centered[chosen]
+    kernel, gram = x @ x.T, beyond @ (errors @ errors.T).astype(np.float64) @ beyond
+    size = np.trace(kernel) / frames
+    if size < 1e-9 or np.trace(gram) < 1e-9:
+        return fallback
+    stretch = np.arange(frames) * STRETCHES // frames
+    missed = [sum(_missed(kernel, gram, stretch == s, r * size) for s in range(STRETCHES))
+              for r in RIDGES]
+    best = int(np.argmin(missed))
+    if missed[best] >= np.trace(gram):
+        return fallback
+    # Coefficients B = xᵀ C y; the singular vectors of x B are the directions, in order.
+    c = np.linalg.inv(kernel + RIDGES[best] * size * np.eye(frames))
+    outer = x.T @ (c @ gram @ c) @ x  # B Bᵀ
+    values, vectors = np.linalg.eigh(x @ outer @ x.T)
+    order = np.argsort(-values, kind="stable")[:rank]
+    s = np.sqrt(np.maximum(values[order], 0))
+    k = int((s > 1e-4 * s[0]).sum())
+    found = outer @ x.T @ vectors[:, order[:k]] / s[:k]
+    found *= np.sign(found[np.abs(found).argmax(axis=0), np.arange(k)])
+    found /= max(float((centered @ found[:, 0]).std()), 1e-9)
+    out = np.zeros_like(fallback)
+    out[:, :k] = found
+    out[np.ptp(expressions, axis=0) <= 1e-6] = 0
+    return out
+
+
+def _missed(kernel: np.ndarray, gram: np.ndarray, held: np.ndarray, ridge: float) -> float:
+    """Sum of squares of the errors in the frames `held` (F,) bool that ridge regression on the
+    other frames leaves; (F, F) products of the regressors and of the errors."""
+    rest = ~held
+    a = kernel[np.ix_(held, rest)] @ np.linalg.inv(
+        kernel[np.ix_(rest, rest)] + ridge * np.eye(rest.sum()))
+    return float(np.trace(gram[np.ix_(held, held)]) - 2 * (a * gram[np.ix_(held, rest)]).sum()
+                 + ((a @ gram[np.ix_(rest, rest)]) * a).sum())
 
 
 def neutral_expression(expressions: np.ndarray) -> np.ndarray:

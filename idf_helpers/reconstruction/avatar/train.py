@@ -30,7 +30,7 @@ from .basis import ExpressionBasis
 from .compositing import compose, split_gradient
 from .config import AvatarConfig
 from .dynamic_mask import ErrorTable, moving
-from .expression_pca import neutral_expression, principal_weights
+from .expression_pca import neutral_expression, principal_weights, visible_weights
 from .frame_cache import FrameCache
 from .frame_source import FrameSource
 from .layer import BlendLayer
@@ -237,7 +237,8 @@ class Trainer(ResumableTrainer):
             self.torso.densify(rules, self.radius, False, self.rng)
 
     def _release(self) -> None:
-        """Lets the expression move the Gaussians whose error follows it."""
+        """Lets the expression move the Gaussians whose error follows it, along the directions that
+        show most."""
         c, source = self.config, self.source
         self.released = True
         if not c.rank:
@@ -248,14 +249,17 @@ class Trainer(ResumableTrainer):
         chosen = np.linspace(0, len(source) - 1, min(MOVING_FRAMES, len(source))).round()
         chosen = np.unique(chosen.astype(int))
         table = ErrorTable(len(self.head), len(chosen))
-        z = ((source.expressions[chosen] - self.mean) @ self.weights).astype(np.float32)
+        still = np.zeros(c.rank, np.float32)
         for row, i in enumerate(chosen):
             camera = source.cameras[i]
-            g = self._drawn(i, z[row] * 0)
+            g = self._drawn(i, still)
             render = self.rasterizer.forward(g, camera, np.zeros(3, np.float32), train=True)
             shown = render.rgb + (1 - render.alpha) * self._behind
             target = source.frame(i).transpose(2, 0, 1) / np.float32(255)
             table.add(row, self.rasterizer, target - shown)
+        self.weights = visible_weights(source.expressions, chosen, self.poses[chosen, :3],
+                                       table.by_frame(), c.rank)
+        z = ((source.expressions[chosen] - self.mean) @ self.weights).astype(np.float32)
         follows = table.follows(z, self.poses[chosen, :3])
         self.head.moves[:] = moving(self.head.gaussians.means, self.head.gaussians.opacities,
                                     follows, c.moving_above)

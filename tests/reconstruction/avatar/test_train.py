@@ -13,7 +13,7 @@ from idf_helpers.evaluation import evaluate_run
 from idf_helpers.reconstruction import load, reconstruct
 from idf_helpers.reconstruction.avatar import train
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
-from idf_helpers.reconstruction.avatar.expression_pca import principal_weights
+from idf_helpers.reconstruction.avatar.expression_pca import principal_weights, visible_weights
 from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes, fit
 from idf_helpers.runtime.files import read_json
@@ -182,6 +182,40 @@ def test_principal_weights_ignore_what_never_changes():
     assert w.shape == (5, 4) and not w[[0, 2, 4]].any() and not w[:, 2:].any()
     z = (e - e.mean(axis=0)) @ w
     assert z[:, 0].std() == pytest.approx(1, abs=1e-3) and abs(np.corrcoef(z[:, :2].T)[0, 1]) < 1e-3
+
+
+def _shown(rng, frames=120):
+    """Expressions whose second value changes most and shows nothing, poses, and errors that follow
+    the first and third."""
+    e = rng.standard_normal((frames, 6)) * (0.2, 1.0, 0.1, 0.3, 0.3, 0)
+    poses = rng.standard_normal((frames, 3))
+    looks = rng.standard_normal((2, 40)) * [[1.0], [2.0]]
+    errors = e[:, [0, 2]] @ looks + poses @ rng.standard_normal((3, 40))
+    return e.astype(np.float32), poses, (errors + 0.02 * rng.standard_normal(errors.shape)), looks
+
+
+def test_visible_weights_are_of_what_pictures_show():
+    e, poses, errors, _ = _shown(np.random.default_rng(0))
+    chosen = np.arange(0, len(e), 2)
+    w = visible_weights(e, chosen, poses[chosen], errors[chosen].astype(np.float32), 4)
+    assert w.shape == (6, 4) and w.dtype == np.float32 and not w[5].any()
+    z = (e - e.mean(axis=0)) @ w
+    assert z[:, 0].std() == pytest.approx(1, abs=1e-3)
+    assert (z[:, 2:].std(axis=0) < 0.1).all()  # two directions show, the others hardly count
+    share = np.linalg.lstsq(np.c_[e[:, [0, 2]], np.ones(len(e))], z[:, :2], rcond=None)
+    assert (share[1] < 0.02 * (z[:, :2] ** 2).sum(axis=0)).all()
+    assert np.abs(principal_weights(e, 1)).argmax() == 1  # that the variance alone would take
+
+
+def test_visible_weights_fall_back_where_nothing_shows():
+    rng = np.random.default_rng(1)
+    e, poses, errors, _ = _shown(rng)
+    all_of = np.arange(len(e))
+    alone = principal_weights(e, 4)
+    noise = rng.standard_normal(errors.shape).astype(np.float32)
+    assert np.array_equal(visible_weights(e, all_of, poses, noise * 0, 4), alone)
+    assert np.array_equal(visible_weights(e, all_of[:6], poses[:6], noise[:6], 4), alone)
+    assert visible_weights(e, all_of, poses, noise, 0).shape == (6, 0)
 
 
 def test_appearance_follows_the_exposure_and_nothing_else(talking, tmp_path):
