@@ -79,7 +79,7 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     both = (both + 1e-6 * (pair.weight > 0)).astype(np.float32)
     S, T, S_ab, T_ab, beard = _fields(pair, both)
     base = LIGHT * T[..., 0] \
-        + (1 - LIGHT) * (S[..., 0] - source_stats.mean[0] + target_stats.mean[0])
+        + (1 - LIGHT) * (S[..., 0] + float(target_stats.mean[0] - source_stats.mean[0]))
     side = _side_light(pair, skin)
     base = base + side[..., 0]
     d = w[..., 0] - S[..., 0]
@@ -102,7 +102,7 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     own_ab, d_ab = _chroma_detail(t, T), _chroma_detail(w, S_ab)
     d_ab = masked_blur(d_ab, (pair.weight > 0) + np.float32(1e-3), max(CHROMA_GRAIN * size, 0.6))
     if some.any():
-        a, b = (float(np.percentile(np.linalg.norm(x[some], axis=-1), 95)) for x in (own_ab, d_ab))
+        a, b = (float(np.percentile(np.hypot(*x[some].T), 95)) for x in (own_ab, d_ab))
         share = min(1.0, a / max(b, 0.1))
         d_ab = d_ab * (share + (1 - share) * pair.eyes)[..., None]  # an iris may be of any color
     d_ab = _not_grayer(d_ab, T_ab[..., 1:], bare) + _lip_tint(pair, d_ab, own_ab)
@@ -160,7 +160,7 @@ def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
 def _not_grayer(d_ab, color, skin) -> np.ndarray:
     """Return chroma details of which skin loses little: shade and glare are gray in a dark or pale
     photo, and would be stains on a skin of more color. Brows, eyes and lips may."""
-    hue = color / np.maximum(np.linalg.norm(color, axis=-1, keepdims=True), 1e-6)
+    hue = color / np.maximum(np.hypot(color[..., :1], color[..., 1:]), 1e-6)
     along = (d_ab * hue).sum(-1, keepdims=True)
     return d_ab - (1 - GRAYER) * skin[..., None] * np.minimum(along, 0) * hue
 
@@ -221,7 +221,7 @@ def _side_light(pair: Aligned, skin) -> np.ndarray:
     light = (fine - wide) * np.clip(3 * blur(known, SIDE * pair.size), 0, 1)[..., None]
     # No face is quite symmetric: weak differences are shape, strong ones are light.
     strong = np.percentile(np.abs(light[..., 0][known > 0.5]), 97) if (known > 0.5).any() else 0.0
-    return light * smoothstep((strong - SIDE_WEAK) / SIDE_WEAK)
+    return light * float(smoothstep((strong - SIDE_WEAK) / SIDE_WEAK))
 
 
 def _chroma_detail(lab, field) -> np.ndarray:
@@ -255,12 +255,12 @@ def _within_range(pair: Aligned, face) -> np.ndarray:
     some = pair.weight > 0.1
     if not some.any():
         return face
-    chroma = np.linalg.norm(pair.target[..., 1:], axis=-1)[some]
+    chroma = np.hypot(*pair.target[..., 1:][some].T)
     if chroma.max() < GRAY:
         face[..., 1:] = pair.target[..., 1:]
         return face
     most = 1.1 * float(np.percentile(chroma, 99.5)) + 1.0
-    own = np.linalg.norm(face[..., 1:], axis=-1)
+    own = np.hypot(face[..., 1], face[..., 2])
     face[..., 1:] *= np.minimum(1, most / np.maximum(own, 1e-6))[..., None]
     face[..., 1:] = _of_the_hues(pair, face[..., 1:], some)
     bright = pair.target[..., 0][some]
@@ -278,7 +278,7 @@ def _of_the_hues(pair: Aligned, ab, some) -> np.ndarray:
     hue = np.median(own, axis=0)
     hue = hue / max(float(np.linalg.norm(hue)), 1e-6)
     axes = np.array([hue, [-hue[1], hue[0]]], np.float32)
-    low, high = np.percentile(own @ axes.T, (0.5, 99.5), axis=0)
+    low, high = np.percentile(axes @ own.T, (0.5, 99.5), axis=1).astype(np.float32)
     margin = 0.1 * (high - low)
     within = np.clip(ab @ axes.T, low - margin, high + margin) @ axes
     return (within + pair.eyes[..., None] * (ab - within)).astype(np.float32)
