@@ -44,7 +44,7 @@ def without_glasses(image: np.ndarray, face: FaceLandmarks, found: np.ndarray
 
     image: (H, W, 3) uint8; face: landmarks in its pixels; found: (H, W) float32 in [0, 1], glasses
     (`in_front`). Eyes and lids are never filled. Glare stays hidden, and so do brows that rims
-    hide. Returns (H, W, 3) uint8 and (H, W) float32.
+    cover. Returns (H, W, 3) uint8 and (H, W) float32.
     """
     size, shape = face.size, found.shape
     lab = rgb_to_lab(image)
