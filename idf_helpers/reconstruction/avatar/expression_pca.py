@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 STRETCHES = 5  # of time, held out in turn
+MISSED = 0.5  # of the errors in held-out time, above which a prediction orders nothing
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the mean sum of squares of a frame
 
 
@@ -38,7 +39,8 @@ def visible_weights(expressions: np.ndarray, chosen: np.ndarray, poses: np.ndarr
     explain, the first again with unit variance.
 
     chosen: (F,) frames that were asked, in time. poses: (F, P), whose share is taken off first.
-    errors: (F, M). Where expressions explain nothing these are the principal directions.
+    errors: (F, M). Where expressions explain less than half of the errors in stretches of time that
+    are held out, these are the principal directions.
     """
     fallback = principal_weights(expressions, rank)
     centered = (expressions - expressions.mean(axis=0)).astype(np.float64)
@@ -56,7 +58,7 @@ def visible_weights(expressions: np.ndarray, chosen: np.ndarray, poses: np.ndarr
     missed = [sum(_missed(kernel, gram, stretch == s, r * size) for s in range(STRETCHES))
               for r in RIDGES]
     best = int(np.argmin(missed))
-    if missed[best] >= np.trace(gram):
+    if missed[best] >= MISSED * np.trace(gram):
         return fallback
     # Coefficients B = xᵀ C y; the singular vectors of x B are the directions, in order.
     c = np.linalg.inv(kernel + RIDGES[best] * size * np.eye(frames))

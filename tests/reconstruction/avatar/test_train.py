@@ -214,6 +214,7 @@ def test_visible_weights_fall_back_where_nothing_shows():
     alone = principal_weights(e, 4)
     noise = rng.standard_normal(errors.shape).astype(np.float32)
     assert np.array_equal(visible_weights(e, all_of, poses, noise * 0, 4), alone)
+    assert np.array_equal(visible_weights(e, all_of, poses, noise, 4), alone)
     assert np.array_equal(visible_weights(e, all_of[:6], poses[:6], noise[:6], 4), alone)
     assert visible_weights(e, all_of, poses, noise, 0).shape == (6, 0)
 
