@@ -17,7 +17,6 @@ scaled so that the camera's median distance from the head is 0.5, as NeRFace wan
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from ..data.transforms import rigid_matrix, write_transforms
 from ..errors import IdfError, shorten
 from ..face.pose import rotation
 from ..runtime.files import read_json, sha256_file, stable_hash, write_bytes
+from ..runtime.npz import read_arrays
 from ..runtime.runs import RunFolder
 from .world import DISTANCE, EXPRESSIONS_LONG, TO_WORLD
 
@@ -164,10 +164,9 @@ def _text(folder: Path, name, where: str) -> np.ndarray:
 def _arrays(folder: Path, name, where: str) -> dict[str, np.ndarray]:
     path = _inside(folder, name, where)
     try:
-        with np.load(path, allow_pickle=False) as z:
-            found = {k: np.asarray(z[k], np.float64).reshape(-1) for k in z.files
-                     if k in ("rotation", "translation", "expr", *(e[0] for e in EXTRA))}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        found = {k: np.asarray(v, np.float64).reshape(-1) for k, v in read_arrays(path).items()
+                 if k in ("rotation", "translation", "expr", *(e[0] for e in EXTRA))}
+    except (OSError, ValueError, TypeError) as error:
         raise _damaged(f"{path} is not a file of FLAME parameters", str(error)[:120]) from None
     lacking = [k for k in ("rotation", "translation", "expr") if k not in found]
     if lacking:

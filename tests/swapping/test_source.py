@@ -237,15 +237,22 @@ def test_glasses_are_taken_off_and_the_eyes_stay(sources):
     assert left.mean() < 0.1 * drawn.mean() + 1e-3
 
 
+def brows_and_bars(face, shape, width):
+    """(H, W) bool brows, and uint8 bars from end to end of each, `width` of the face thick."""
+    bars = np.zeros(shape, np.uint8)
+    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)], *shape) > .5
+    for ring in (topology.LEFT_BROW, topology.RIGHT_BROW):
+        xy = face.xy[ring]
+        ends = xy[[xy[:, 0].argmin(), xy[:, 0].argmax()]]
+        cv2.line(bars, *(tuple(map(int, e)) for e in ends), 1, round(width * face.size))
+    return brows, bars
+
+
 def test_brows_behind_a_thick_frame_are_lost(sources):
     """Their bars are filled and counted as hidden, so that the target's brows are drawn."""
     bare = sources["C"]
     face, shape = bare.landmarks, bare.image.shape[:2]
-    bars = np.zeros(shape, np.uint8)
-    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)], *shape) > .5
-    for ring in (topology.LEFT_BROW, topology.RIGHT_BROW):
-        ends = face.xy[ring][[face.xy[ring][:, 0].argmin(), face.xy[ring][:, 0].argmax()]]
-        cv2.line(bars, *(tuple(map(int, e)) for e in ends), 1, round(0.05 * face.size))
+    brows, bars = brows_and_bars(face, shape, 0.05)
     picture = bare.image.copy()
     picture[bars > 0] = 20
     out, left = without_glasses(picture, face, bars.astype(np.float32))
@@ -258,12 +265,7 @@ def test_brows_above_a_thick_frame_stay(sources):
     """A frame that touches their lower edges takes away what it covers, and no more."""
     bare = sources["C"]
     face, shape = bare.landmarks, bare.image.shape[:2]
-    bars = np.zeros(shape, np.uint8)
-    brows = fill_rings([face.xy[r] for r in (topology.LEFT_BROW, topology.RIGHT_BROW)], *shape) > .5
-    for ring in (topology.LEFT_BROW, topology.RIGHT_BROW):
-        xy = face.xy[ring]
-        ends = xy[[xy[:, 0].argmin(), xy[:, 0].argmax()]]
-        cv2.line(bars, *(tuple(map(int, e)) for e in ends), 1, round(0.03 * face.size))
+    brows, bars = brows_and_bars(face, shape, 0.03)
     covered = brows & (bars > 0)
     free = brows & (cv2.dilate(bars, np.ones((3, 3)), iterations=round(0.03 * face.size)) == 0)
     assert covered.sum() > 0.1 * brows.sum() and free.sum() > 0.2 * brows.sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -122,6 +123,15 @@ def test_missing_fields_are_named(insta, vhap, tmp_path, edit_json):
     file = next((vhap / "flame_param").iterdir())
     np.savez(file, rotation=np.zeros((1, 3)), expr=np.zeros((1, 6)))
     fails(vhap, "vhap", "translation")
+    np.savez_compressed(file, rotation=np.zeros((1, 3)), translation=np.zeros((1, 3)),
+                        expr=np.arange(60.0))
+    with zipfile.ZipFile(file) as z:
+        inside = z.infolist()[-1]
+    data = bytearray(file.read_bytes())
+    start = inside.header_offset + 30 + len(inside.filename)
+    data[start + 20:start + 60] = bytes([255]) * 40  # compressed data that zlib refuses
+    file.write_bytes(data)
+    fails(vhap, "vhap", "FLAME")
     file.write_bytes(b"no zip")
     fails(vhap, "vhap", "FLAME")
 
