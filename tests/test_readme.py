@@ -74,7 +74,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, small_head, capsys):
         "budget_s=120", "iterations=30, resolution=32, initial=200, max_gaussians=300")
     samples = Path("assets/samples/source_photos")
     (tmp_path / samples).mkdir(parents=True)
-    shutil.copy(ROOT / samples / "C.png", tmp_path / samples)
+    shutil.copy(ROOT / samples / "B.png", tmp_path / samples)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)

@@ -27,7 +27,7 @@ class DemoResult:
     peak_rss_mb: float
 
 
-def demo(out: str | Path = Path("runs/demo"), photo: Literal["B", "C"] = "C",
+def demo(out: str | Path = Path("runs/demo"), photo: Literal["B", "C"] = "B",
          amount: TrainingConfig | None = None, *, config: SplatConfig | None = None,
          view: ExportConfig | None = None, reporter: Reporter | None = None) -> DemoResult:
     """Swap a bundled face onto the bundled head, train splats and export them.

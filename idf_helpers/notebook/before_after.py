@@ -8,6 +8,7 @@ import ipywidgets as w
 import numpy as np
 
 from ..data.media import over, resize_area, to_uint8
+from .still import WithStill
 from .widgets import picture_widget, png
 
 
@@ -27,7 +28,7 @@ def split(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     return out
 
 
-class BeforeAfter:
+class BeforeAfter(WithStill):
     """Two sliders: which picture, and where the line is.
 
     pairs: (before, after) functions that read a picture, called when it is shown. names: of the
@@ -58,8 +59,3 @@ class BeforeAfter:
             h = round(self.size * before.shape[0] / before.shape[1])
             self._read = (i, *(resize_area(p, self.size, h) for p in (before, after)))
         self.picture.value = png(split(self._read[1], self._read[2], self.line.value))
-
-    def _ipython_display_(self):
-        from IPython.display import display
-
-        display(self.box)

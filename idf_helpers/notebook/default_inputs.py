@@ -21,7 +21,7 @@ def fetch_face_models() -> Path:
     return download.ensure(FACE_LANDMARKS)
 
 
-def swapped_views(where="", runs="runs", photo: str = "C") -> Dataset:
+def swapped_views(where="", runs="runs", photo: str = "B") -> Dataset:
     """Return the dataset to reconstruct from.
 
     where: a bundled name, folder, .zip or https URL; "" = the newest finished swap under `runs`,

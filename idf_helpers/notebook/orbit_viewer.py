@@ -23,6 +23,7 @@ from ..data.media import encode_image
 from ..errors import IdfError
 from ..provenance.marks import LABEL
 from ..scene import Scene
+from .still import WithStill
 from .widgets import RED, picture_widget
 
 PITCH_LIMIT = 85.0
@@ -31,7 +32,7 @@ REST_S = 0.35   # without a change, before the full picture is drawn
 SLIDER = {"style": {"description_width": "110px"}, "layout": w.Layout(width="330px")}
 
 
-class OrbitViewer:
+class OrbitViewer(WithStill):
     """A picture of `scene` with sliders for the direction.
 
     cameras: those of the dataset, where the scene does not know them: they tell where it is.
@@ -90,11 +91,6 @@ class OrbitViewer:
 
     def _failed(self, error: Exception) -> None:
         self.status.value = f'<p style="color:{RED}">{html.escape(str(error))}</p>'
-
-    def _ipython_display_(self):
-        from IPython.display import display
-
-        display(self.box)
 
 
 def orbit_camera(frame: SceneFrame, base: Camera, yaw: float, pitch: float,

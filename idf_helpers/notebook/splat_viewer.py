@@ -14,8 +14,9 @@ import anywidget
 import numpy as np
 import traitlets as t
 
+from .. import provenance
 from ..data.cameras import Camera, scene_frame
-from ..data.media import encode_image
+from ..data.media import encode_image, to_uint8
 from ..errors import IdfError
 from ..exporting.avatar_payload import Track
 from ..exporting.html import cell_html, cell_module
@@ -23,12 +24,13 @@ from ..exporting.payload import ViewerPayload
 from ..provenance.marks import LABEL
 from ..scene import Expressive, HasGaussians
 from .orbit_viewer import LivePicture, orbit_camera
+from .still import WithStill
 
 PICTURE_SIZE = 360  # longer side of what the kernel renders for a browser that cannot, pixels
 BEHIND = {False: (0.14, 0.15, 0.16), True: (1.0, 1.0, 1.0)}  # those pictures: dark or light page
 
 
-class SplatViewer(anywidget.AnyWidget):
+class SplatViewer(WithStill, anywidget.AnyWidget):
     """A 3D view of a scene of splats; of an avatar with the sliders of its face.
 
     cameras: those of the dataset where the scene does not know them. label, title, note: as of
@@ -71,6 +73,7 @@ class SplatViewer(anywidget.AnyWidget):
         self._frame = scene_frame(cameras) if len(cameras) > 1 else None
         self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None
         self._wanted: dict = {}
+        self._label, self._still = label, None
         self._live = LivePicture(self._draw, lambda error: None)
         self.on_msg(self._asked)
 
@@ -81,6 +84,18 @@ class SplatViewer(anywidget.AnyWidget):
             raise IdfError("This scene has no expression", "splats that stand still",
                            "show an avatar")
         self.expression = self.basis.expression(expression).astype(float).tolist()
+
+    def shown_widget(self) -> SplatViewer:
+        """Return the viewer, which is a widget itself."""
+        return self
+
+    def still(self) -> np.ndarray | None:
+        """Return the scene from the front, drawn once by the kernel: uint8 (H, W, 3)."""
+        if self._still is None and self._frame is not None:
+            camera = orbit_camera(self._frame, self._base, 0.0, 0.0)
+            rgb = self._scene.render(camera, None, BEHIND[self.background == "white"])
+            self._still = to_uint8(provenance.label(rgb, self._label) if self._label else rgb)
+        return self._still
 
     @t.validate("camera")
     def _named(self, proposal):

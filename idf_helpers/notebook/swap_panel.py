@@ -37,7 +37,7 @@ class SwapPanel(Panel):
 
     action = "Swap the face"
 
-    def __init__(self, photo: str = "C", dataset: str = "head_multiview", out="runs",
+    def __init__(self, photo: str = "B", dataset: str = "head_multiview", out="runs",
                  backend: str = "auto", consent: str = ""):
         self.out = Path(out)
         self.chooser = w.HBox()  # holds the upload button

@@ -23,6 +23,7 @@ from ..exporting.gallery import SHEET_YAWS
 from ..runtime.colab import in_colab
 from ..runtime.progress import Reporter
 from ..runtime.tables import Table
+from .still import WithStill, refresh_stills
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
@@ -55,7 +56,7 @@ def picture_widget(width: int = 640) -> w.Image:
         max_width=f"min({width}px, 100%)", align_self="flex-start"))  # a box would stretch it
 
 
-class Panel(Reporter):
+class Panel(WithStill, Reporter):
     """A button, a status line and `run()`, which is what the button calls and what tests call.
 
     Subclasses make their widgets in `controls()` and override `run`. The stages report to the
@@ -95,6 +96,7 @@ class Panel(Reporter):
             raise
         finally:
             self.button.disabled = False
+            refresh_stills()
 
     def write(self, text: str, color: str = "inherit") -> None:
         """Set the text of the status line (escaped)."""
@@ -107,11 +109,6 @@ class Panel(Reporter):
 
     def note(self, text: str) -> None:
         print(f"note: {text}")  # the status line has gone on before anybody could read it
-
-    def _ipython_display_(self):
-        from IPython.display import display
-
-        display(self.box)
 
 
 def methods_table(stage: str) -> Table:

@@ -57,7 +57,7 @@ def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
             book.page.locator("a[download]", has_text=".zip").click()
         assert download.value.suggested_filename.startswith("swap-")
 
-        photo = media.read_image(samples.photo("B"))
+        photo = media.read_image(samples.photo("C"))
         photo[0, 0] ^= 1  # no longer a bundled face
         media.write_image(tmp_path / "me.png", photo)
         with book.page.expect_file_chooser() as chooser:

@@ -69,7 +69,7 @@ def test_second_click_reads_back_and_other_choices_get_their_own_folder(swapped_
     first = p.swapped.root
     p.button.click()
     assert p.swapped.root == first
-    p.photo.value = "B"
+    p.photo.value = "C"
     assert p.run().root != first
 
 
@@ -108,9 +108,9 @@ def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,
     panel._show_photo()
     assert "not an image" in panel.status.value and picture_of(panel.preview).shape[:2] == (1, 1)
     first = panel.upload
-    panel.photo.value = "B"  # typed after the upload
+    panel.photo.value = "C"  # typed after the upload
     assert panel.upload is not first and panel.chooser.children == (panel.upload,)
-    assert panel.source == samples.photo("B") and panel.caption.value == "B"
+    assert panel.source == samples.photo("C") and panel.caption.value == "C"
     assert "not an image" not in panel.status.value
     panel.photo.value = "/no/such.png"
     assert "does not exist" in panel.status.value and panel.caption.value == ""
