@@ -98,7 +98,7 @@ def swap_sheet(before: Dataset, after: Dataset, cell: int = 160,
     """Return frames before above the same after: (H, W, 3) uint8. chosen: (caption, frame of
     `before`); without, frames from the left to the right profile."""
     swapped = {f.name: f for f in after.frames}
-    chosen = chosen or [(f"yaw {yaw:.0f}", f) for yaw, f in frames_by_yaw(
+    chosen = chosen or [(f"yaw {yaw:.0f}°", f) for yaw, f in frames_by_yaw(
         [f for f in before.frames if f.name in swapped], SHEET_YAWS)]
     return before_after([f.image() for _, f in chosen],
                         [swapped[f.name].image() for _, f in chosen], cell,

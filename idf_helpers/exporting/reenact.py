@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.cameras import Camera, scene_frame
+from ..data.contact_sheet import titled
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..data.media import over, resize_area, to_uint8, video_writer
@@ -119,7 +120,8 @@ def transfer_from(scene: AvatarScene, driver: Dataset, config: ReenactConfig) ->
 def reenact(run: str | Path, driver: Dataset | str | Path, out: str | Path,
             config: ReenactConfig | None = None, *, resume: bool = True,
             reporter: Reporter | None = None) -> Path:
-    """Move an avatar by another sequence: a video of the driver and, to its right, the avatar.
+    """Move an avatar by another sequence: a video of the driver and, to its right, the avatar,
+    named above.
 
     The consent records of both travel with it.
 
@@ -151,7 +153,8 @@ def reenact(run: str | Path, driver: Dataset | str | Path, out: str | Path,
                 camera = transfer.camera(frame.camera) if config.follow_pose else transfer.base
                 picture = scene.render(camera.resized(base.width, base.height),
                                        transfer.expression(frame.expression))
-                video.append(beside(over(frame.image()), labeled(picture, config)))
+                pair = beside(over(frame.image()), labeled(picture, config))
+                video.append(titled(pair, ("driver", "avatar")))
                 reporter.step("reenacting", i / len(frames))
         copy_consent(driver.root, folder.path)
         copy_consent(run, folder.path)  # of the face that is shown

@@ -161,7 +161,7 @@ def difference_picture(results: Sequence[MethodResult], data: Dataset, resolutio
         for r in results:
             render = r.scene.render(t.camera, None, t.background)
             pictures += [render, np.clip(ERROR_GAIN * np.abs(render - t.rgb), 0, 1)]
-            captions += [r.name, "4 x error"]
+            captions += [r.name, f"error × {ERROR_GAIN:.0f}"]
     return contact_sheet(pictures, columns=1 + 2 * len(results), cell=cell, captions=captions)
 
 
@@ -181,7 +181,8 @@ def geometry_picture(scene: Scene, data: Dataset, resolution: int | None, views:
     normals = [np.nan_to_num(0.5 + 0.5 * scene.normals(c), nan=1.0) for c in cameras] \
         if isinstance(scene, HasNormals) else []
     return contact_sheet([*(r.rgb for r in full), *depths, *normals], columns=len(cameras),
-                         cell=cell)
+                         cell=cell, rows=["render", "depth, near = bright",
+                                          *(["surface normals"] if normals else [])])
 
 
 def cleaned_picture(before: GaussianScene, after: GaussianScene, size: int = 256) -> np.ndarray:
@@ -194,4 +195,4 @@ def cleaned_picture(before: GaussianScene, after: GaussianScene, size: int = 256
         views.append(Camera.look_at(place, frame.center, frame.up, base.fov_x, base.width,
                                     base.height))
     return before_after([before.render(v) for v in views], [after.render(v) for v in views], size,
-                        list(UNSEEN_PLACES))
+                        list(UNSEEN_PLACES), ("as trained", "cleaned up"))

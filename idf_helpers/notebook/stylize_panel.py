@@ -199,7 +199,8 @@ def loop_sheet(out, iterations: int, views: int = 8, cell: int = 120) -> np.ndar
     for n in range(iterations + 1):
         frames = list(read_video(Path(out) / f"iter{n}.mp4"))
         rows += [frames[i] for i in np.linspace(0, len(frames), views, endpoint=False).astype(int)]
-    return contact_sheet(rows, columns=views, cell=cell)
+    return contact_sheet(rows, columns=views, cell=cell,
+                         rows=["before", *(f"iteration {n}" for n in range(1, iterations + 1))])
 
 
 def paint(dataset: Dataset, path, frame: int | None = None) -> Path:

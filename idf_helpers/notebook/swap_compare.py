@@ -56,7 +56,7 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
     names = list(names) if names is not None else present_swappers()
     chosen = [frame for _, frame in frames_by_yaw(data.frames, SHEET_YAWS)]
     before = [frame.image() for frame in chosen]
-    pictures, captions = list(before), ["as it is", *[""] * (len(before) - 1)]
+    pictures, captions, labels = list(before), [""] * len(before), ["original"]
     rows = []
     for k, name in enumerate(names):
         backend = SWAPPERS.find(name)
@@ -75,7 +75,8 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
         row["swapped"] = sum(r.status == "swapped" for r in results)
         row["note"] = "; ".join(sorted({r.reason for r in results if r.reason}))
         pictures += [r.image for r in results]
-        captions += [backend.name, *[r.status.replace("_", " ") if r.status != "swapped" else ""
-                                     for r in results[1:]]]
+        captions += ["" if r.status == "swapped" else r.status.replace("_", " ") for r in results]
+        labels.append(backend.name)
         reporter.step("comparing swappers", (k + 1) / len(names))
-    return SwapComparison(contact_sheet(pictures, len(before), cell, captions), Table(rows))
+    return SwapComparison(contact_sheet(pictures, len(before), cell, captions, rows=labels),
+                          Table(rows))

@@ -135,11 +135,11 @@ class SwapPanel(Panel):
         pictures, captions = [], []
         for k, (yaw, frame) in enumerate(frames_by_yaw(self.target.frames, GLANCE_YAWS)):
             if k % 2 == 0:
-                pictures.append(read_image(self.source) if k == 0 else np.full((1, 1, 3), 255,
-                                                                               np.uint8))
+                pictures.append(read_image(self.source) if k == 0 else np.zeros((1, 1, 4),
+                                                                                np.uint8))
                 captions.append("the photo" if k == 0 else "")
             pictures += [frame.image(), swapped[frame.name].image()]
-            captions += [f"yaw {yaw:.0f}, before", "after"]
+            captions += [f"yaw {yaw:.0f}°, before", "after"]
         return contact_sheet(pictures, 5, cell, captions)
 
     def slider(self, size: int = 420) -> BeforeAfter:

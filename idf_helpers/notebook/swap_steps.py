@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..data.contact_sheet import contact_sheet
+from ..data.contact_sheet import BACKGROUND, PAPER, contact_sheet
 from ..data.media import resize_area
 from ..errors import IdfError
 from ..face.color import lab_to_rgb, masked_blur
@@ -19,13 +19,13 @@ from ..swapping.source import SourceFace, load_source
 
 FEATURES_SHOWN, GRAIN_SHOWN = 1.5, 4.0  # a band is shown so many times as strong as it is
 SHOWN = 0.02  # weight of the source from which a pixel is shown
-ROWS = ("target", "source, on it", "result")
-BANDS = ("", "wide: light, tan", "middle: features", "fine: grain")
+ROWS = ("target", "source, fitted to it", "result")
+BANDS = ("the face", "coarse: light, skin tone", "middle: features", "fine: grain")
 
 
 def source_picture(photo, width: int = 300) -> np.ndarray:
     """Return three pictures of a photo side by side: as given, with its face mesh; without glasses
-    and with even light; what of that may be used, the rest white: (H, 3·width, 3) uint8.
+    and with even light; the part of that which is used, on gray: (H, 3·width, 3) uint8.
 
     photo: path or bytes. width: of each, pixels. IdfError as `load_source`.
     """
@@ -39,10 +39,10 @@ def source_picture(photo, width: int = 300) -> np.ndarray:
     cv2.polylines(left, corners, True, (80, 255, 160), 1, cv2.LINE_AA, shift=4)
     even = resize_area(even, width, height)
     weight = cv2.resize(face.weight, (width, height), interpolation=cv2.INTER_AREA)[..., None]
-    used = (even * weight + 255 * (1 - weight)).astype(np.uint8)
+    used = (even * weight + np.array(PAPER) * (1 - weight)).astype(np.uint8)
     return contact_sheet([left, even, used], 3, width,
-                         ["the photo, and the mesh on it", "glasses off, light evened",
-                          "what of it may be used"])
+                         ["the photo and its mesh", "glasses off, light evened",
+                          "the part that is used"])
 
 
 def bands_picture(image: np.ndarray, photo, cell: int = 220) -> np.ndarray:
@@ -66,9 +66,9 @@ def bands_picture(image: np.ndarray, photo, cell: int = 220) -> np.ndarray:
     pair, face = seen[0]
     pictures = []
     for lab in (pair.target, pair.source, face):
-        pictures += [_on_white(p, pair.weight) for p in (lab, *_shown(lab, pair))]
-    captions = [name or row for row in ROWS for name in BANDS]
-    return contact_sheet(pictures, len(BANDS), cell, captions)
+        pictures += [_on_paper(p, pair.weight) for p in (lab, *_shown(lab, pair))]
+    captions = [*BANDS, *[""] * (len(pictures) - len(BANDS))]
+    return contact_sheet(pictures, len(BANDS), cell, captions, rows=ROWS)
 
 
 def bands(lab: np.ndarray, pair: Aligned) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def _shown(lab: np.ndarray, pair: Aligned) -> list[np.ndarray]:
     return [wide, gray + FEATURES_SHOWN * middle, gray + GRAIN_SHOWN * fine]
 
 
-def _on_white(lab: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return a Lab picture as (h, w, 3) float32 RGB, white where the source shows nothing."""
+def _on_paper(lab: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return a Lab picture as (h, w, 3) float32 RGB, on the sheet's gray."""
     share = np.clip(weight / SHOWN, 0, 1)[..., None]
-    return 1 + share * (lab_to_rgb(lab) - 1)
+    return BACKGROUND + share * (lab_to_rgb(lab) - BACKGROUND)

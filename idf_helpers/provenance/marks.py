@@ -265,8 +265,8 @@ _IN_FILES = {".webp": _mark_webp, ".mp4": _mark_mp4}
 # --- pictures -------------------------------------------------------------------------------------
 
 def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
-    """Return a copy of a uint8 or float (H, W, 3) picture with the visible label in its lower left
-    corner.
+    """Return a copy of a uint8 or float (H, W, 3) picture with the visible label in its upper left
+    corner, where no player's controls hide it.
 
     Light text on a dark plate (contrast above 4.5:1 on any picture), at least 3 % of the height.
     """
@@ -279,7 +279,7 @@ def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
     thickness = max(1, round(scale * 1.6))
     (tw, th), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     pad = max(3, round(0.6 * height))
-    x0, y1 = pad, h - pad
+    x0, y1 = pad, min(h, th + 3 * pad)
     box = out[max(0, y1 - th - 2 * pad):y1, x0:min(w, x0 + tw + 2 * pad)]
     box[:] = (box * 0.25 + 12).astype(np.uint8)  # darkest-safe plate: at most 76 of 255
     cv2.putText(out, text, (x0 + pad, y1 - pad), cv2.FONT_HERSHEY_SIMPLEX, scale,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..data.cameras_file import write_cameras
-from ..data.contact_sheet import before_after
+from ..data.contact_sheet import HELD_OUT_ROWS, before_after
 from ..data.dataset import Dataset, Frame
 from ..errors import IdfError, nearest
 from ..metrics import PictureDistance, SceneMetrics, Target, evaluate_scene
@@ -24,7 +24,7 @@ from ..runtime.runs import RunFolder
 from ..scene import Scene
 from .config import TrainingConfig
 
-SHEET_VIEWS = 8  # held-out views in the comparison picture
+SHEET_VIEWS = 6  # held-out views in the comparison picture
 Exporter = Callable[[Scene, Path], None]
 
 
@@ -123,14 +123,14 @@ class Method(ABC):
 
 def held_out_sheet(scene: Scene, frames: Sequence[Frame], metrics: SceneMetrics,
                    resolution: int | None) -> np.ndarray:
-    """Return up to 8 held-out pictures above their renders, with their PSNR: (H, W, 3) uint8."""
+    """Return some held-out pictures above their renders, with their PSNR: (H, W, 3) uint8."""
     views = list(zip(frames, metrics.views, strict=True))
     views = views[::max(1, len(views) // SHEET_VIEWS)][:SHEET_VIEWS]
     targets = [Target.of(f, resolution) for f, _ in views]
     renders = [scene.render(t.camera, None, t.background) for t in targets]
-    captions = [f"{Path(v.name).name} {v.psnr:.1f} dB" if v.psnr < 1e3 else Path(v.name).name
+    captions = [f"{Path(v.name).name}, {v.psnr:.1f} dB" if v.psnr < 1e3 else Path(v.name).name
                 for _, v in views]
-    return before_after([t.rgb for t in targets], renders, 180, captions)
+    return before_after([t.rgb for t in targets], renders, 160, captions, HELD_OUT_ROWS)
 
 
 def background_of(folder: Path, manifest: dict) -> tuple[float, float, float]:

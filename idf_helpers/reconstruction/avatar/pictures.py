@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...data.cameras import Camera, scene_frame
-from ...data.contact_sheet import before_after, contact_sheet
+from ...data.contact_sheet import HELD_OUT_ROWS, before_after, contact_sheet
 from ...data.dataset import Frame
 from ...metrics import Target
 from .basis import ExpressionBasis
@@ -28,13 +28,14 @@ STRIP = 5
 
 
 def held_out_sheet(scene: AvatarScene, frames: list[Frame], captions: list[str],
-                   resolution: int | None, count: int = 8) -> np.ndarray:
+                   resolution: int | None, count: int = 6) -> np.ndarray:
     """Return a uint8 sheet: pictures above, renders below, `count` frames evenly over the split."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
     targets = [Target.of(frames[i], resolution, scene.background) for i in chosen]
     renders = [scene.render(t.camera, frames[i].expression, t.background)
                for i, t in zip(chosen, targets, strict=True)]
-    return before_after([t.rgb for t in targets], renders, 192, [captions[i] for i in chosen])
+    return before_after([t.rgb for t in targets], renders, 160, [captions[i] for i in chosen],
+                        HELD_OUT_ROWS)
 
 
 def known_edits(basis: ExpressionBasis, count: int = STRIP) -> list[tuple[str, np.ndarray]]:
@@ -60,7 +61,7 @@ def known(basis: ExpressionBasis, name: str) -> bool:
 
 
 def edit_strip(scene: AvatarScene, camera: Camera | None = None, resolution: int | None = 256,
-               cell: int = 224) -> np.ndarray:
+               cell: int = 170) -> np.ndarray:
     """Return a uint8 strip: neutral, then named expressions, from the front."""
     camera = (camera or scene.front).fitted(resolution)
     edits = [("neutral", None), *known_edits(scene.basis)]

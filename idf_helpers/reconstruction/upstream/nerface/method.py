@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ....data.contact_sheet import before_after
+from ....data.contact_sheet import HELD_OUT_ROWS, before_after
 from ....data.dataset import Dataset, Frame
 from ....metrics import SceneMetrics
 from ....provenance import Mark
@@ -60,7 +60,8 @@ class Nerface(Method):
                metrics: SceneMetrics) -> dict[str, np.ndarray]:
         pairs = self._program.pairs()
         some = pairs[::max(1, len(pairs) // SHEET_VIEWS)][:SHEET_VIEWS]
-        return {"held_out.jpg": before_after([t.rgb for t, _ in some], [p for _, p in some], 192)}
+        return {"held_out.jpg": before_after([t.rgb for t, _ in some], [p for _, p in some], 160,
+                                             rows=HELD_OUT_ROWS)}
 
     def load(self, folder: Path, manifest: dict) -> NerfaceScene:
         return NerfaceScene(folder)
