@@ -60,17 +60,20 @@ def place(frames: Frames, cameras: Cameras) -> Cameras:
     if len(known) < 2:
         raise IdfError("There are too few cameras to place a head", f"{len(known)}",
                        "film the head from more sides")
-    sim, notes = find_world(frames, cameras)
+    sim, notes, knows = find_world(frames, cameras)
     points = cameras.points
     if points is not None:
         points = np.concatenate([sim.points(points[:, :3]), points[:, 3:]], 1).astype(np.float32)
-    return replace(cameras, cameras=tuple(None if c is None else sim.camera(c)
+    front = np.array([0.0, -1.0, 0.0]) if knows else None
+    return replace(cameras, cameras=tuple(None if c is None else
+                                          replace(sim.camera(c), front=front)
                                           for c in cameras.cameras),
                    points=points, notes=(*cameras.notes, *notes))
 
 
-def find_world(frames: Frames, cameras: Cameras) -> tuple[Similarity, list[str]]:
-    """Return what brings the cameras' world to the bundled one, and sentences of doubt."""
+def find_world(frames: Frames, cameras: Cameras) -> tuple[Similarity, list[str], bool]:
+    """Return what brings the cameras' world to the bundled one, sentences of doubt, and whether
+    the face is known to look to -y there."""
     seen = frames.seen
     rows = [i for i, c in enumerate(cameras.cameras) if c is not None and seen[i]]
     placed = [cameras.cameras[i] for i in rows]
@@ -82,11 +85,11 @@ def find_world(frames: Frames, cameras: Cameras) -> tuple[Similarity, list[str]]
     center = scene_frame([c for c in cameras.cameras if c is not None])
     if not front:
         return _without_face(center), [
-            "no frame with a camera shows the face: size and front of the head are guessed"]
+            "no frame with a camera shows the face: size and front of the head are guessed"], False
     placed, xy, poses = ([v[k] for k in front] for v in (placed, xy, poses))
     if _spread(placed, poses) < APART:
         return _from_pose(placed, poses, center), [
-            "the face is seen from one side only: the size of the head is guessed"]
+            "the face is seen from one side only: the size of the head is guessed"], True
     model = FaceModel.load()
     shown = np.array([model.displacement(p) for p in poses]) @ TO_WORLD.T * UNIT
     points = triangulate(placed, np.array(xy), np.ones((len(xy), len(xy[0]))))
@@ -101,7 +104,7 @@ def find_world(frames: Frames, cameras: Cameras) -> tuple[Similarity, list[str]]
     if misfit > MISFIT:
         notes.append(f"the face fits badly into the cameras (its points are off by "
                      f"{100 * misfit:.0f} % of its size): look at the overlay")
-    return sim, notes
+    return sim, notes, True
 
 
 def undistorted(xy, camera: Camera, distortion) -> np.ndarray:

@@ -29,6 +29,7 @@ class Camera:
     c2w: (4, 4) float64, OpenGL camera-to-world, rigid.
     fx, fy, cx, cy: focal lengths and principal point, in pixels (both focal lengths > 0).
     width, height: pixels.
+    front: (3,) unit, where in the world the face looks; None where nobody knows.
     """
 
     c2w: np.ndarray
@@ -38,6 +39,7 @@ class Camera:
     cy: float
     width: int
     height: int
+    front: np.ndarray | None = None
 
     @classmethod
     def from_fov(cls, c2w: ArrayLike, fov_x: float, width: int, height: int) -> Camera:
@@ -144,7 +146,8 @@ class SceneFrame:
     """Where the head is, found from the cameras alone.
 
     center: (3,) the point nearest to all optical axes.
-    up: (3,) unit. front: (3,) unit, from the center toward the mean camera, at right angles to up.
+    up: (3,) unit. front: (3,) unit, at right angles to up: where the face looks, if the cameras
+        know it, else from the center toward the mean camera.
     distance: median distance of the cameras from the center.
     radius: half the width seen at that distance, the project's unit of length for trainers.
     """
@@ -184,7 +187,9 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
         up = np.array([0.0, 0.0, 1.0])
     up = up / np.linalg.norm(up) * (1.0 if up @ mean_up >= 0 else -1.0)
     back = o - center
-    front = np.mean(back / np.maximum(np.linalg.norm(back, axis=1, keepdims=True), 1e-9), axis=0)
+    known = [c.front for c in cameras if c.front is not None]
+    front = known[0] if known else np.mean(
+        back / np.maximum(np.linalg.norm(back, axis=1, keepdims=True), 1e-9), axis=0)
     front = front - up * (front @ up)
     if np.linalg.norm(front) < 0.05:  # cameras all around: the first one counts as the front
         front = back[0] - up * (back[0] @ up)

@@ -14,13 +14,15 @@ from .dataset import Frame
 
 def write_cameras(path, frames: list[Frame]) -> None:
     """Write one entry a frame: id, img_name, width, height, position (3,), rotation (3, 3) with
-    OpenCV axes, fy, fx (pixels). The principal point has no place in this format."""
+    OpenCV axes, fy, fx (pixels); beside these, a key of our own, `front` (3,) where it is known.
+    The principal point has no place in this format."""
     rows = []
     for i, frame in enumerate(frames):
         c = frame.camera
         rows.append({"id": i, "img_name": Path(frame.name).name, "width": c.width,
                      "height": c.height, "position": c.position.tolist(),
-                     "rotation": (c.c2w @ GL_TO_CV)[:3, :3].tolist(), "fy": c.fy, "fx": c.fx})
+                     "rotation": (c.c2w @ GL_TO_CV)[:3, :3].tolist(), "fy": c.fy, "fx": c.fx}
+                    | ({} if c.front is None else {"front": np.asarray(c.front).tolist()}))
     write_json(path, rows)
 
 
@@ -38,7 +40,12 @@ def read_cameras(path) -> list[Camera]:
             if not (0 < w <= 65536 and 0 < h <= 65536 and 0 < fx < 1e9 and 0 < fy < 1e9
                     and np.abs(c2w).max() < 1e9 and np.abs(R.T @ R - np.eye(3)).max() < 5e-3):
                 raise ValueError(f"entry {len(cameras)} is no camera")
-            cameras.append(Camera(c2w @ GL_TO_CV, fx, fy, w / 2, h / 2, w, h))
+            front = row.get("front")
+            if front is not None:
+                front = np.array(front, np.float64)
+                if front.shape != (3,) or not 0.9 < np.linalg.norm(front) < 1.1:
+                    raise ValueError(f"the front of entry {len(cameras)} is no direction")
+            cameras.append(Camera(c2w @ GL_TO_CV, fx, fy, w / 2, h / 2, w, h, front))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise IdfError(f"{path} is not a camera list as graphdeco writes it",
                        f"{type(error).__name__}: {error}",

@@ -2,13 +2,15 @@
 
 Read: Blender / NeRF-synthetic (`camera_angle_x`), nerfstudio and instant-ngp (`fl_x` ... at the top
 or per frame), NeRFace (`intrinsics`, `expression`, `bbox`). Written: Blender's schema, and
-NeRFace's where frames carry expressions.
+NeRFace's where frames carry expressions. A key of our own is `front`: three numbers, the direction
+in the world that the face looks in.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,13 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
                            "correct that entry")
         return float(value)
 
+    front = data.get("front")
+    if front is not None:
+        front = _numbers(front, "front", where, 3)
+        if not 1e-6 < np.linalg.norm(front):
+            raise IdfError(f"`front` of {where} is no direction", f"{front.tolist()}",
+                           "give the direction that the face looks in, or leave it out")
+        front = front / np.linalg.norm(front)
     intrinsics = entry.get("intrinsics", data.get("intrinsics"))
     if get("fl_x") is not None:
         fx = get("fl_x")
@@ -144,6 +153,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
             # pictures with fx > 0, and every frame lives in the same mirrored world.
             mirror = np.diag([-1.0, 1, 1, 1])
             matrix = mirror @ matrix @ mirror
+            front = front if front is None else mirror[:3, :3] @ front
         # NeRFace shoots rays through whole pixels: its pixel i is our i + 0.5.
         camera = Camera(matrix, abs(fx), fy, cx * w + 0.5, cy * h + 0.5, w, h)
     elif get("camera_angle_x") is not None:
@@ -165,7 +175,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
                        f"{camera.cy:.4g} pixels in a picture of {w}x{h}",
                        "check their unit: pixels, angles in radians")
     distortion = tuple(get(k) or 0.0 for k in ("k1", "k2", "p1", "p2"))
-    return camera, distortion if any(distortion) else None
+    return replace(camera, front=front), distortion if any(distortion) else None
 
 
 def write_transforms(root, frames: Iterable[Frame], *,
@@ -182,6 +192,8 @@ def write_transforms(root, frames: Iterable[Frame], *,
         keys = [_intrinsic_keys(c, any(f.expression is not None for f in frames)) for c in cameras]
         shared = keys[0] if all(k == keys[0] for k in keys) else {}
         out: dict = dict(shared)
+        if cameras and cameras[0].front is not None:
+            out["front"] = np.asarray(cameras[0].front).tolist()
         if expression_names:
             out["expression_names"] = list(expression_names)
         out["frames"] = []

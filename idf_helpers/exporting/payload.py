@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data.cameras import Camera, SceneFrame, scene_frame, yaw_pitch
+from ..data.cameras import Camera, SceneFrame, scene_frame, seen_yaws, yaw_pitch
 from ..errors import IdfError
 from ..reconstruction.splats.gaussians import Gaussians
 from ..reconstruction.splats.model_file import guess_frame
@@ -20,6 +20,7 @@ from .pack import pack
 # Degrees beyond the outermost camera that a viewer may be turned to; for avatars whose Gaussians
 # nothing kept on a head.
 SEEN_BESIDE, UNKEPT_BESIDE = 25.0, 12.0
+AROUND = 240.0  # degrees that cameras saw, from which a viewer may be turned all around
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,20 @@ class ViewerPayload:
         else:
             beside = SEEN_BESIDE
         return cls.of(gaussians, scene_frame(cameras) if several else None, rig=rig,
-                      turn=turn_limit(cameras, beside) if several else None, **options)
+                      turn=turn_range(cameras, beside) if several else None, **options)
 
     @classmethod
     def of(cls, gaussians: Gaussians, frame: SceneFrame | None = None, *,
-           background: str = "dark", turn: float | None = None, tilt: float | None = None,
-           trained_at: int | None = None,
+           background: str = "dark", turn: tuple[float, float] | None = None,
+           tilt: float | None = None, trained_at: int | None = None,
            soft_edge: bool = True, sh_degree: int = 3, rig: Rig | None = None) -> ViewerPayload:
         """Return the payload of Gaussians.
 
         frame: where the head is and how wide the first view, as `cameras.scene_frame` finds it;
             None: guessed from the Gaussians, z up and the face toward -y.
         background: "dark" or "white", to start with.
-        turn, tilt: degrees to either side, and up and down, that the view can be turned to; None:
-            all around. It turns ever slower toward them.
+        turn: degrees, the least and greatest yaw that the view can be turned to; tilt: the same
+            up and down; None: all around. It turns ever slower toward them.
         trained_at: side of the training pictures in pixels. Where the page shows the head larger
             than that, the Gaussians keep the width they were trained with.
         soft_edge: fade out what lies below the pictures that the splats were made from, where
@@ -90,9 +91,9 @@ class ViewerPayload:
             "frame": {"center": list(map(float, frame.center)), "up": list(map(float, frame.up)),
                       "front": list(map(float, frame.front)), "distance": float(frame.distance),
                       "fov": 2 * math.atan(frame.radius / frame.distance),
-                      # of the turntable, degrees: less than 360 sways about the front
-                      "sweep": 360.0 if turn is None else min(360.0, 1.2 * turn), "turn": turn,
-                      "tilt": tilt}}
+                      # of the turntable, degrees: less than 360 sways about the middle
+                      "sweep": 360.0 if turn is None else min(360.0, 0.6 * (turn[1] - turn[0])),
+                      "turn": turn, "tilt": tilt}}
         return cls(gzip.compress(packed, 9, mtime=0), page,
                    rig_json(rig.basis, rig.track, rig.presets) if rig else None)
 
@@ -122,11 +123,9 @@ def tilt_limit(cameras: Sequence[Camera], beside: float = SEEN_BESIDE) -> float:
     return float(np.abs([yaw_pitch(c, frame)[1] for c in cameras]).max()) + beside
 
 
-def turn_limit(cameras: Sequence[Camera], beside: float = SEEN_BESIDE) -> float | None:
-    """Return the degrees to either side that the cameras saw, and a little more; None where they
-    stand all around."""
-    frame = scene_frame(cameras)
-    yaws = np.sort([yaw_pitch(c, frame)[0] for c in cameras])
-    gap = np.max(np.diff(np.append(yaws, yaws[0] + 360)))
-    widest = float(np.abs(yaws).max()) + beside
-    return widest if gap > 120 and widest < 170 else None
+def turn_range(cameras: Sequence[Camera], beside: float = SEEN_BESIDE
+               ) -> tuple[float, float] | None:
+    """Return the least and greatest yaw that the cameras saw, degrees, and a little more to both
+    sides; None where they stand all around."""
+    low, high = seen_yaws(cameras)
+    return (low - beside, high + beside) if high - low < AROUND else None

@@ -4,8 +4,9 @@
 //
 // center, up, front: 3 numbers each, as in cameras.SceneFrame; distance in world units; fov in
 // radians, of the shorter side of the canvas. Until somebody touches it the head turns by itself:
-// `sweep` degrees of a full turn (360), or less to sway about the front; 0 stands still. turn, tilt:
-// degrees to either side, and up and down, that there is something to see, null all round.
+// `sweep` degrees of a full turn (360), or less to sway about the middle of `turn`; 0 stands still.
+// turn: [least, greatest] yaw in degrees that there is something to see, null all round; tilt: degrees
+// up and down.
 
 const PITCH_LIMIT = 85 * Math.PI / 180;
 const SOFT = 15 * Math.PI / 180;   // before a limit, where turning gets slower and slower
@@ -22,12 +23,16 @@ export class OrbitControls {
     const up = unit(frame.up);
     const front = unit(minus(frame.front, times(up, dot(frame.front, up))));
     this.axes = {up, front, side: cross(up, front)};
-    this.start = {yaw: 0, pitch: frame.pitch ?? 0.08, distance: frame.distance,
+    // radians from the middle of what was seen to its ends; the front need not be the middle
+    const [low, high] = frame.turn ?? [-Infinity, Infinity];
+    this.reach = (high - low) / 2 * Math.PI / 180;
+    this.middle = frame.turn ? (low + high) / 2 * Math.PI / 180 : 0;
+    this.start = {yaw: this._seen(0), pitch: frame.pitch ?? 0.08, distance: frame.distance,
       center: [...frame.center]};
     this.now = this._copy(this.start);          // what is shown, on its way to `goal`
     this.goal = this._copy(this.start);
     this.turning = this.sweep !== 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches;
-    this._clock = 0;                            // seconds of turntable
+    this._clock = this._clockAt(this.start.yaw);  // seconds of turntable
     this.busy = false;                          // something else moves: draw every frame
     this.ongoal = null;                         // called when somebody aims at another view
     this.onstep = null;                         // called with the seconds since the last frame
@@ -92,7 +97,8 @@ export class OrbitControls {
     if (this.turning) {
       this._clock += dt;
       const phase = 2 * Math.PI * this._clock / this.period;
-      this.goal.yaw = this._full() ? phase : this.sweep / 2 * Math.sin(phase);
+      this.goal.yaw = this._full() ? phase
+        : this.middle + this.sweep / 2 * Math.sin(phase);
     }
     this.onstep?.(seconds);
     const {now: at, goal} = this;
@@ -128,7 +134,8 @@ export class OrbitControls {
   _full() { return this.sweep >= 2 * Math.PI - 1e-6; }
 
   _clockAt(yaw) {
-    const phase = this._full() ? yaw : Math.asin(Math.max(-1, Math.min(1, 2 * yaw / this.sweep)));
+    const part = 2 * (yaw - this.middle) / this.sweep;
+    const phase = this._full() ? yaw : Math.asin(Math.max(-1, Math.min(1, part)));
     return phase * this.period / (2 * Math.PI);
   }
 
@@ -221,15 +228,15 @@ export class OrbitControls {
   }
 
   _by({yaw = 0, pitch = 0}) {
-    const {turn, tilt} = this._limits(), at = this.goal;
-    this.setView({yaw: at.yaw + yaw * ease(at.yaw, yaw, turn),
-      pitch: at.pitch + pitch * ease(at.pitch, pitch, tilt)});
+    const at = this.goal;
+    this.setView({yaw: at.yaw + yaw * ease(at.yaw - this.middle, yaw, this.reach),
+      pitch: at.pitch + pitch * ease(at.pitch, pitch, this._tilt())});
   }
 
-  _limits() {
-    const {turn, tilt} = this.frame;
-    return {turn: (turn ?? Infinity) * Math.PI / 180,
-      tilt: Math.min(PITCH_LIMIT, (tilt ?? Infinity) * Math.PI / 180)};
+  _tilt() { return Math.min(PITCH_LIMIT, (this.frame.tilt ?? Infinity) * Math.PI / 180); }
+
+  _seen(yaw) {
+    return Math.max(this.middle - this.reach, Math.min(this.middle + this.reach, yaw));
   }
 
   _zoom(factor) { this.setView({distance: this.goal.distance * factor}); }
@@ -245,9 +252,8 @@ export class OrbitControls {
   _side() { return Math.max(1, Math.min(this.canvas.clientWidth, this.canvas.clientHeight)); }
 
   _limit() {
-    const {goal, start} = this;
-    const {turn, tilt} = this._limits();
-    goal.yaw = Math.max(-turn, Math.min(turn, goal.yaw));
+    const {goal, start} = this, tilt = this._tilt();
+    goal.yaw = this._seen(goal.yaw);
     goal.pitch = Math.max(-tilt, Math.min(tilt, goal.pitch));
     goal.distance = Math.max(ZOOM[0] * start.distance, Math.min(ZOOM[1] * start.distance,
       goal.distance));

@@ -213,7 +213,7 @@ def test_one_finger_turns_and_two_zoom(requires_chromium, tmp_path):
 
 
 def test_it_turns_by_itself_until_touched(requires_chromium, tmp_path):
-    path = page_of(tmp_path, three(), turn=40)
+    path = page_of(tmp_path, three(), turn=(-10, 90))
     with opened(requires_chromium, path, reduced_motion="no-preference") as page:
         page.ready()
         page.page.wait_for_function("() => document.querySelector('canvas').orbit.now.yaw > 0.05")
@@ -221,6 +221,16 @@ def test_it_turns_by_itself_until_touched(requires_chromium, tmp_path):
         page.page.mouse.click(128, 128)
         page.settle()
         assert page.page.get_attribute("#turn", "aria-pressed") == "false"
+
+
+def test_it_opens_at_the_front_and_turns_no_further_than_was_seen(requires_chromium, tmp_path):
+    with opened(requires_chromium, page_of(tmp_path, three(), turn=(-10, 90))) as page:
+        page.ready().settle()
+        orbit = "document.querySelector('canvas').orbit"
+        assert page.page.evaluate(f"() => {orbit}.now.yaw") == 0
+        for asked, got in ((3, 90), (-3, -10), (0.5, np.degrees(0.5))):
+            page.page.evaluate(f"() => {orbit}.setView({{yaw: {asked}}}, {{jump: true}})")
+            assert np.degrees(page.page.evaluate(f"() => {orbit}.now.yaw")) == pytest.approx(got)
 
 
 def test_window_sizes_and_a_lost_context(requires_chromium, tmp_path):

@@ -62,6 +62,7 @@ def test_landmark_cameras_of_a_turn(turn, captured):
     assert np.degrees(turned[inside].mean().magnitude()) < 5
     distance = np.linalg.norm(found[inside, :3, 3], axis=1)
     assert 3.2 < np.median(distance) < 4.8
+    assert [f.camera.front.tolist() for f in captured.data.frames] == [[0, -1, 0]] * len(rows)
 
 
 def test_the_dataset_shows_the_person_alone(turn, captured):

@@ -102,7 +102,7 @@ def test_without_a_face_the_cameras_stand_around_the_origin(bundled):
     known = [c for c in found.cameras if c is not None]
     assert np.median([np.linalg.norm(c.position) for c in known]) == pytest.approx(4, rel=0.05)
     assert np.mean([c.up for c in known], 0)[2] > 0.8
-    assert "guessed" in found.notes[0]
+    assert "guessed" in found.notes[0] and all(c.front is None for c in known)
 
 
 def test_a_face_that_does_not_fit_is_doubted(bundled):

@@ -8,7 +8,10 @@ import pytest
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
 from idf_helpers.data.cameras import Camera
+from idf_helpers.data.cameras_file import read_cameras, write_cameras
 from idf_helpers.data.transforms import write_transforms
+from idf_helpers.reconstruction.avatar.basis import camera_from, camera_values
+from idf_helpers.runtime.files import read_json
 from tests.fixtures.datasets import FOV, make_dataset
 
 
@@ -200,3 +203,24 @@ def test_camera_given_for_a_picture_of_less_than_a_pixel(dataset_folder, edit_js
 def test_folder_name_longer_than_any(tmp_path):
     with pytest.raises(IdfError, match="cannot be read"):
         Dataset.open(tmp_path / ("a" * 300))
+
+
+def test_where_the_face_looks_is_handed_on(dataset_folder, edit_json, tmp_path):
+    """Read, written beside the cameras of a model and of an avatar, and in other datasets."""
+    for split in ("train", "val", "test"):
+        edit_json(dataset_folder / f"transforms_{split}.json",
+                  lambda data: data.update(front=[0, -2, 0]))
+    data = Dataset.open(dataset_folder)
+    write_transforms(tmp_path, data.frames)
+    write_cameras(tmp_path / "cameras.json", list(data.train))
+    written = read_json(tmp_path / "transforms_train.json")
+    assert written["front"] == [0, -1, 0]
+    kept = [data.train[0].camera, read_cameras(tmp_path / "cameras.json")[0],
+            camera_from(camera_values(data.train[0].camera))]
+    for camera in kept:
+        assert camera.front.tolist() == [0, -1, 0]
+    for wrong, words in (([0, 0, 0], "no direction"), ([0, 1], "3 finite numbers")):
+        edit_json(dataset_folder / "transforms_train.json",
+                  lambda data, wrong=wrong: data.update(front=wrong))
+        with pytest.raises(IdfError, match=words):
+            Dataset.open(dataset_folder)

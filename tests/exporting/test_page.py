@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from idf_helpers import provenance
-from idf_helpers.data.cameras import Camera
+from idf_helpers.data.cameras import Camera, round_trip, scene_frame
 from idf_helpers.exporting import Model, export
 from idf_helpers.exporting.config import ExportConfig
-from idf_helpers.exporting.payload import turn_limit
+from idf_helpers.exporting.payload import turn_range
 from tests.fixtures.talking_ball import NAMES, BallScene
 
 
@@ -20,11 +20,25 @@ def ring(angles):
             for a in np.radians(angles)]
 
 
-@pytest.mark.parametrize("angles, limit", [
-    (np.arange(0, 360, 30), None), (np.arange(-40, 41, 10), 65), (np.arange(-170, 171, 20), None)])
-def test_a_viewer_turns_as_far_as_there_is_something_to_see(angles, limit):
-    found = turn_limit(ring(angles))
-    assert found is None if limit is None else found == pytest.approx(limit, abs=2)
+@pytest.mark.parametrize("angles, limits", [
+    (np.arange(0, 360, 30), None), (np.arange(-40, 41, 10), (-65, 65)),
+    (np.arange(-170, 171, 20), None)])
+def test_a_viewer_turns_as_far_as_there_is_something_to_see(angles, limits):
+    found = turn_range(ring(angles))
+    assert found is None if limits is None else found == pytest.approx(limits, abs=2)
+
+
+@pytest.mark.parametrize("low, high", [(-20, 120), (-100, 20)])
+def test_a_head_seen_more_from_one_side_opens_at_its_face(low, high):
+    """Cameras that know where the face looks are not centered on their own mean direction."""
+    cameras = ring(np.arange(low, high + 1, 10))
+    assert turn_range(cameras) == pytest.approx((-95, 95) if low == -20 else (-85, 85), abs=2)
+    knowing = [replace(c, front=np.array([0.0, -1, 0])) for c in cameras]
+    assert turn_range(knowing) == pytest.approx((low - 25, high + 25), abs=1)
+    frame = scene_frame(knowing)
+    assert frame.front == pytest.approx([0, -1, 0], abs=1e-6)
+    first = round_trip(knowing, 8)[0]
+    assert first.position[1] < 0 and abs(first.position[0]) < 0.02
 
 
 @pytest.fixture
@@ -48,7 +62,8 @@ def test_an_avatars_page_is_an_export_like_any_other(tmp_path, talking):
     assert "AI-assisted face swap" in text.split('id="label"')[1][:80]
     page = json.loads(re.search(r'id="page">(.*?)</script>', text, re.S)[1])
     assert len(page["rig"]["sliders"]) == 9 and page["rig"]["track"]["frames"] == 6
-    assert 50 < page["frame"]["turn"] < 65 and page["frame"]["sweep"] < 80
+    low, high = page["frame"]["turn"]
+    assert 50 < high < 65 and -65 < low < -50 and page["frame"]["sweep"] < 80
 
 
 def test_the_recorded_track_is_left_out_where_the_dataset_does_not_fit(tmp_path, talking):

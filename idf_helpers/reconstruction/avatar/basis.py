@@ -231,9 +231,12 @@ def _delta(values: np.ndarray, name: str, k: int, n: int) -> np.ndarray:
 def camera_values(camera: Camera) -> dict:
     """Return a camera for `meta`."""
     return {"c2w": np.asarray(camera.c2w).tolist(), "fx": camera.fx, "fy": camera.fy,
-            "cx": camera.cx, "cy": camera.cy, "width": camera.width, "height": camera.height}
+            "cx": camera.cx, "cy": camera.cy, "width": camera.width, "height": camera.height,
+            **({} if camera.front is None else {"front": np.asarray(camera.front).tolist()})}
 
 
 def camera_from(values: dict) -> Camera:
+    front = values.get("front")
     return Camera(np.array(values["c2w"], np.float64), *(values[k] for k in
-                  ("fx", "fy", "cx", "cy", "width", "height")))
+                  ("fx", "fy", "cx", "cy", "width", "height")),
+                  None if front is None else np.array(front, np.float64))
