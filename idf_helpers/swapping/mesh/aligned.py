@@ -17,7 +17,8 @@ class Aligned:
     counts as eyes. trust: (h, w) float32 in [0, 1], of the source's middle band. enlarged: target
     pixels per source pixel. size: of the face, pixels. side: (h, w, 3) float32 Lab, half the
     difference of the target and its mirror image, and paired: (h, w) float32 in [0, 1], where
-    that is known; None where it is not.
+    that is known; None where it is not. rim: (h, w) float32, how far from the face's lower rim,
+    over the distance to which a beard thins (`beard.from_rim`); None = it does not.
     """
 
     source: np.ndarray
@@ -31,6 +32,7 @@ class Aligned:
     size: float
     side: np.ndarray | None = None
     paired: np.ndarray | None = None
+    rim: np.ndarray | None = None
 
     @property
     def skin(self) -> np.ndarray:

@@ -26,6 +26,7 @@ from ...face.color import (
 from ...face.mesh import FaceMesh
 from ...runtime.npz import ArrayRecord
 from .aligned import Aligned
+from .beard import from_rim
 from .chart_eyes import RINGS, Gaze, common_gaze, gaze_in_view, lit_eyes, turned
 from .compositor import compose
 from .head_bend import fit_mesh
@@ -142,7 +143,8 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     sources = list(source) if isinstance(source, (list, tuple)) else [source]
     own, _ = fit_mesh(mesh)
     chart = make_chart(mesh, cell, np.concatenate(
-        [photo_attributes(mesh, s, own) for s in sources], axis=1), eyes=irises is not None)
+        [*(photo_attributes(mesh, s, own) for s in sources), from_rim(mesh.vertices)[:, None]],
+        axis=1), eyes=irises is not None)
     target, seen = mean_colors(mesh, chart, views)
     if not seen.any():
         raise _no_view(len(used))
@@ -151,6 +153,7 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
     skin = bare_skin(target_lab, seen.astype(np.float32), uv) * ~features(uv, *seen.shape, face)
     gaze = None if irises is None else _target_gaze(mesh, uv, frames, used, irises, shapes)
     areas, drawn = feature_areas(uv, *seen.shape, face), gaze is not None
+    rim = np.ascontiguousarray(chart.extra[..., -1])
 
     # What the photo does not show it may show on the other side of the face.
     brow, bare = without_brows(target_lab, skin, uv, face)
@@ -159,7 +162,8 @@ def bake(mesh: FaceMesh, frames, source, shapes=None, mirror: bool = True, irise
         layers = [photo_layer(mesh, chart, s, mirrored, HIDDEN, k, gaze)
                   for k, s in enumerate(sources)]
         layers = evened(layers, areas, face)
-        matched = [_in_target(layer, target_lab, seen, areas, uv, face, drawn) for layer in layers]
+        matched = [_in_target(layer, target_lab, seen, areas, uv, face, drawn, rim)
+                   for layer in layers]
         color, share = _merge(layers, matched, chart.covered, face)
         # Where neither shows anything the target's own colors stand in, so that no interpolated
         # cell along the rim brings in hair or background.
@@ -192,12 +196,12 @@ def _target_gaze(mesh, uv, frames, used, irises, shapes) -> Gaze | None:
     return common_gaze(seen)
 
 
-def _in_target(layer, target_lab, seen, areas, uv, face: float, drawn: bool) -> np.ndarray:
+def _in_target(layer, target_lab, seen, areas, uv, face: float, drawn: bool, rim) -> np.ndarray:
     """(h, w, 3) colors 0-255 of a photo's layer in the target's light. drawn: whether its eyes are.
-    """
+    rim: (h, w), `from_rim`."""
     brows, lips, eyes = areas
     pair = Aligned(layer.lab, target_lab, layer.taken * seen, brows, lips, eyes, layer.trust,
-                   layer.enlarged, face)
+                   layer.enlarged, face, rim=rim)
     lab = compose(pair)
     # Where the face turns away, shade and light are the room's of the photo, and end sharply.
     dark = smoothstep((0.8 - lab[..., 0] / np.maximum(target_lab[..., 0], 1)) / 0.2)

@@ -20,6 +20,7 @@ import numpy as np
 from ...face.color import blur, masked_blur, skin_field, skin_stats, smoothstep
 from . import fine_detail
 from .aligned import Aligned
+from .beard import bearded, hair_on, hairness, thinned
 
 # Widths of blurs are shares of the face's size.
 WIDE = 0.25  # light and tan: of both
@@ -34,10 +35,6 @@ GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th per
 STAIN, STAIN_MOST, STAIN_FROM = 0.04, 1.0, 0.75
 LIPS = 0.3  # share of the target's tint of lips
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
-HAIR, HAIR_OF_BEARD = (0.63, 0.28), (0.85, 0.45)  # lightness over the skin's: from, all hair
-AROUND_LIPS, BEARD = 0.12, (0.12, 0.2)  # where a beard is looked for; share that is hair there
-BLACK = 8.0  # lightness of black hair
-GRAYER_HAIR = 0.9  # most chroma of hair over the skin's
 REFITS = 2  # of the field of the source's skin, without what is found to be hair
 BAND, EDGE = 0.10, 0.05  # the band whose detail may be the target's; reach of the border's colors
 RING, RING_BLUR = 0.10, 0.05  # where and how smoothly the border's colors are compared
@@ -66,8 +63,8 @@ def compose(pair: Aligned) -> np.ndarray:
     return _within_range(pair, fine_detail.of_equal_contrast(pair, face, beardless))
 
 
-def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.ndarray, float]:
-    """Light and color, and whether there is a beard, in [0, 1]. With fields S, T of both skins,
+def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.ndarray, np.ndarray]:
+    """Light and color, and where a beard may be, (h, w) in [0, 1]. With fields S, T of both skins,
     d = source - S, g a bounded contrast:
 
         base = LIGHT T + (1 - LIGHT)(S - mean_s + mean_t)
@@ -94,9 +91,13 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     room = max(float(np.percentile(own, 95)), 1.0)
     d = np.where(d > 0, _limited(np.maximum(d, 0), room, GLARE * room), d)
     L = base + d
-    hairness = _hairness(w[..., 0], S[..., 0], beard)
-    at = hairness > 0
-    L[at] += hairness[at] * (_hair_on(base[at], w[..., 0][at], S[..., 0][at]) - L[at])
+    hair = hairness(w[..., 0], S[..., 0], beard)
+    at = hair > 0
+    L[at] += hair[at] * (hair_on(base[at], w[..., 0][at], S[..., 0][at]) - L[at])
+    thin = np.zeros_like(L)
+    if beard > 0 and pair.rim is not None:
+        thin = beard * thinned(pair.rim, t[..., 0], T[..., 0], size)
+        L += thin * (base - L)
     L = np.clip(L, 0, 100)
     some = pair.weight > 0.5
     own_ab, d_ab = _chroma_detail(t, T), _chroma_detail(w, S_ab)
@@ -106,45 +107,10 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
         share = min(1.0, a / max(b, 0.1))
         d_ab = d_ab * (share + (1 - share) * pair.eyes)[..., None]  # an iris may be of any color
     d_ab = _not_grayer(d_ab, T_ab[..., 1:], bare) + _lip_tint(pair, d_ab, own_ab)
+    d_ab *= 1 - thin[..., None]
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
     face = np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
-    return face, beard
-
-
-def _hairness(own, skin, beard: float) -> np.ndarray:
-    """(h, w) in [0, 1]: how surely a lightness is that of hair, not of shaded skin; where there is
-    a beard, more is."""
-    least, most = ((1 - beard) * a + beard * b for a, b in zip(HAIR, HAIR_OF_BEARD, strict=True))
-    return smoothstep((least - own / np.maximum(skin, 1)) / (least - most))
-
-
-def _hair_on(base, own, skin) -> np.ndarray:
-    """Return lightness of hair and the skin between it, once that skin is as light as `base`.
-
-    On a lighter skin than its own, where adding would gray black hair: with the share c of black
-    hair in a pixel, own = c hair + (1 - c) skin in linear light. On a darker
-    one, where adding would blacken it, and on all: no lighter than in proportion to the skin.
-    """
-    hair, o, k, b = (((np.maximum(x, 0) + 16) / 116) ** 3
-                     for x in (np.minimum(BLACK, own.min(initial=BLACK)), own, skin, base))
-    c = np.clip((k - o) / np.maximum(k - hair, 1e-3), 0, 1)
-    mixed = 116 * np.cbrt(c * np.minimum(hair, b) + (1 - c) * b) - 16
-    in_proportion = base * np.clip(own / np.maximum(skin, 1), 0, 1)
-    added = np.maximum(own, base + np.minimum(own - skin, 0))
-    return np.where(base > skin, np.minimum(mixed, in_proportion), np.minimum(added, in_proportion))
-
-
-def _bearded(own, skin, known, lips, size: float) -> float:
-    """Return in [0, 1] whether much around the lips is hair: too dark for skin, and grayer than it,
-    as shade is not. own, skin: (h, w, 3) Lab; known, lips: (h, w) in [0, 1]."""
-    k = max(1, round(AROUND_LIPS * size))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * k + 1, 2 * k + 1))
-    around = (cv2.dilate(lips, disc) > 0.5) & (lips < 0.3) & (known > 0.5)
-    if around.sum() < 8:
-        return 0.0
-    chroma, skins = (np.linalg.norm(x[..., 1:], axis=-1) for x in (own, skin))
-    hair = (own[..., 0] < HAIR[0] * skin[..., 0]) & (chroma < GRAYER_HAIR * skins)
-    return float(smoothstep((hair[around].mean() - BEARD[0]) / (BEARD[1] - BEARD[0])))
+    return face, beard * (1 - thin)
 
 
 def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
@@ -202,9 +168,9 @@ def _fields(pair: Aligned, both):
                   for x in (pair.weight * (1 - pair.eyes), pair.lips))
     own = cv2.resize(pair.source, small, interpolation=cv2.INTER_AREA)
     field = skin_field(source, known, WIDE * size)
-    beard, bald = _bearded(own, field, seen, lips, size), known
+    beard, bald = bearded(own, field, seen, lips, size), known
     for _ in range(REFITS if beard > 0 else 0):
-        bald = known * (1 - beard * _hairness(own[..., 0], field[..., 0], beard)) + np.float32(1e-6)
+        bald = known * (1 - beard * hairness(own[..., 0], field[..., 0], beard)) + np.float32(1e-6)
         field = skin_field(source, bald, WIDE * size)
     return [cv2.resize(skin_field(x, k, sigma * size), (w, h), interpolation=cv2.INTER_CUBIC)
             for x, k, sigma in ((source, bald, WIDE), (target, known, WIDE),

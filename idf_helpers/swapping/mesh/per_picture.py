@@ -176,4 +176,4 @@ def _aligned(warped, window, target: FaceLandmarks, drawn: Warp, weight, origin)
     other = cv2.remap(own, drawn.twin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return Aligned(rgb_to_lab(warped), own, (weight * (1 - drawn.holes)).astype(np.float32), brows,
                    lips, np.maximum(drawn.holes, drawn.eyes), drawn.trust, drawn.enlarged,
-                   drawn.size, 0.5 * (own - other), drawn.paired)
+                   drawn.size, 0.5 * (own - other), drawn.paired, drawn.rim)

@@ -18,6 +18,7 @@ from ...face.landmarks import FaceLandmarks, lid_gaps, vertex_facing
 from ...face.mesh import ring_strip
 from ...face.raster import rasterize
 from ...face.shape_fit import FittedFace
+from .beard import from_rim
 from .chart_eyes import RINGS, openness
 from .mesh_tracking import neighbor_mean
 from .proportions import EXPRESSIVE
@@ -52,7 +53,8 @@ class Warp:
     source's detail believable. enlarged: target pixels per source pixel, median. size: of the
     drawn face, pixels.
     twin: (h, w, 2) float32, OpenCV pixels of the window, where the other side of the target's face
-    shows the same place; paired: (h, w) float32 in [0, 1], how well both sides show it.
+    shows the same place; paired: (h, w) float32 in [0, 1], how well both sides show it. rim: (h, w)
+    float32, `beard.from_rim`.
     """
 
     at: np.ndarray
@@ -65,6 +67,7 @@ class Warp:
     size: float
     twin: np.ndarray
     paired: np.ndarray
+    rim: np.ndarray
 
 
 # Eyes and mouth closed by strips, from corner to corner.
@@ -88,7 +91,8 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     both = np.minimum(facing, facing[topology.MIRROR])
     twin = target.xy[topology.MIRROR] - np.asarray(origin, np.float32)
     drawn, ids, _ = rasterize(_CLOSED, target.xy, target.points[:, 2],
-                              np.column_stack([points, facing, differ, twin, both]), h, w, origin)
+                              np.column_stack([points, facing, differ, twin, both,
+                                                 from_rim(target.points)]), h, w, origin)
     covered = ids >= 0
     size = float(np.sqrt(max(covered.sum(), 1)))
     eyes = fill_rings([target.xy[r] for r in (topology.LEFT_EYE, topology.RIGHT_EYE)], h, w, origin)
@@ -109,7 +113,7 @@ def warp(target: FaceLandmarks, source_points, source_iris, shape: tuple[int, in
     facing = masked_blur(drawn[..., 2], covered, FACING_BLUR * size)
     return Warp(at, covered, eyes, holes, facing, masked_blur(trust, covered, 0.03 * size),
                 enlarged, size, drawn[..., 4:6] - np.float32(0.5),
-                smoothstep((drawn[..., 6] - 0.15) / 0.25) * covered)
+                smoothstep((drawn[..., 6] - 0.15) / 0.25) * covered, drawn[..., 7])
 
 
 def _shut(target: FaceLandmarks, size: float, h: int, w: int, origin) -> np.ndarray:

@@ -4,8 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from idf_helpers.face import topology
 from idf_helpers.face.color import blur, lab_to_rgb, rgb_to_lab
+from idf_helpers.face.head_model import FaceModel
 from idf_helpers.swapping.mesh.aligned import Aligned
+from idf_helpers.swapping.mesh.beard import from_rim
 from idf_helpers.swapping.mesh.compositor import compose
 from idf_helpers.swapping.mesh.fine_detail import as_soft
 
@@ -157,3 +160,29 @@ def test_a_beard_stays_black_on_a_lighter_skin():
                    for x in (beard, shaded))
     assert shown == pytest.approx(mixed(70, 6), abs=5)
     assert dark > shown + 4
+
+
+def test_a_beard_thins_toward_the_rim_of_a_clean_shaven_face():
+    """It would end there in a hard line; where the target has one, it goes on."""
+    source, target = patch((38, 15, 20), 1.0), patch((70, 12, 16), 1.0, 3)
+    lips = np.zeros((160, 160), np.float32)
+    lips[80:90, 55:105] = 1
+    source[95:] = target_beard = np.array([9, 4, 5], np.float32)
+    rim = np.tile(np.linspace(10, -0.5, 160, dtype=np.float32)[:, None], (1, 160)).clip(0)
+    bearded = target.copy()
+    bearded[120:] = target_beard
+    on_skin, on_beard, no_rim = (
+        compose(aligned(source, x, lips=lips, rim=r))[..., 0].mean(1)
+        for x, r in ((target, rim), (bearded, rim), (target, None)))
+    assert on_skin[154:].min() > 60 > 40 > on_skin[100:130].max()
+    assert on_beard[154:].max() < 30 and no_rim[154:].max() < 40
+
+
+def test_the_rim_of_a_face_is_its_jaw():
+    model = FaceModel.load()
+    rim = from_rim(model.rest)
+    jaw = [topology.CHIN, *topology.FACE_OVAL[13:24]]
+    assert rim[jaw].max() < 0.05
+    assert rim[[topology.LIP_LOWER, topology.NOSE_TIP]].min() > 1
+    assert rim[topology.FOREHEAD] > 1 and rim[topology.LEFT_BROW].min() > 1
+    assert np.allclose(rim, from_rim(3 * model.rest @ np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])))
