@@ -20,13 +20,16 @@ GRAYER_HAIR = 0.9  # most chroma of hair over the skin's
 # Over the face's width: how far from the rim a beard thins, at the chin, whose rim hides what is
 # below, and at its sides; how far to the side that is.
 THINS, SIDE = (0.1, 0.45), 0.4
+TO_EARS = 0.4  # how far before the ears it thins
+NOSE = 0.1  # how far above the nose's tip a beard ends
 GOES_ON = (0.15, 0.4)  # share of hair around a place at which the target has a beard itself
 NEAR = 0.05  # how far around
 
 
 def from_rim(points) -> np.ndarray:
     """Return (468,) float64: how far from the rim each point of a face (468, 3) is, over the
-    distance to which a beard thins there; above the mouth more than 1."""
+    distance to which a beard thins there, at most 1; above the nose's tip, where none grows, ever
+    more than 1."""
     points = np.asarray(points, np.float64)
     left = points[topology.FACE_LEFT] - points[topology.FACE_RIGHT]
     width = max(float(np.linalg.norm(left)), 1e-6)
@@ -37,13 +40,19 @@ def from_rim(points) -> np.ndarray:
     away = np.linalg.norm(points[:, None] - rim, axis=2).min(1) / width
     aside = np.abs(from_nose @ left) / width**2
     thins = THINS[0] + (THINS[1] - THINS[0]) * smoothstep(aside / SIDE)
-    above = np.maximum(-(from_nose @ down) / width, 0)  # of the nose's tip
-    return away / thins + 10 * above
+    within = np.minimum(away / thins, (0.5 - aside) / TO_EARS)
+    above = np.maximum(-(from_nose @ down) / width, 0)
+    return np.clip(within, 0, 1) * (above == 0) + (1 + above / NOSE) * (above > 0)
 
 
-def hairness(own, skin, beard: float) -> np.ndarray:
+def grows(rim) -> np.ndarray:
+    """(h, w) in [0, 1]: where a beard can grow, by `from_rim`."""
+    return 1 - smoothstep(rim - 1)
+
+
+def hairness(own, skin, beard) -> np.ndarray:
     """(h, w) in [0, 1]: how surely a lightness is that of hair, not of shaded skin; where there is
-    a beard, more is."""
+    a beard (one number, or (h, w) in [0, 1]), more is."""
     least, most = ((1 - beard) * a + beard * b for a, b in zip(HAIR, HAIR_OF_BEARD, strict=True))
     return smoothstep((least - own / np.maximum(skin, 1)) / (least - most))
 

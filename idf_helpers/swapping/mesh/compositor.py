@@ -20,7 +20,7 @@ import numpy as np
 from ...face.color import blur, masked_blur, skin_field, skin_stats, smoothstep
 from . import fine_detail
 from .aligned import Aligned
-from .beard import bearded, hair_on, hairness, thinned
+from .beard import bearded, grows, hair_on, hairness, thinned
 
 # Widths of blurs are shares of the face's size.
 WIDE = 0.25  # light and tan: of both
@@ -91,7 +91,8 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     room = max(float(np.percentile(own, 95)), 1.0)
     d = np.where(d > 0, _limited(np.maximum(d, 0), room, GLARE * room), d)
     L = base + d
-    hair = hairness(w[..., 0], S[..., 0], beard)
+    grown = beard if pair.rim is None else beard * grows(pair.rim)
+    hair = hairness(w[..., 0], S[..., 0], grown)
     at = hair > 0
     L[at] += hair[at] * (hair_on(base[at], w[..., 0][at], S[..., 0][at]) - L[at])
     thin = np.zeros_like(L)
@@ -110,7 +111,7 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
     d_ab *= 1 - thin[..., None]
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
     face = np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
-    return face, beard * (1 - thin)
+    return face, grown * (1 - thin)
 
 
 def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
@@ -169,8 +170,11 @@ def _fields(pair: Aligned, both):
     own = cv2.resize(pair.source, small, interpolation=cv2.INTER_AREA)
     field = skin_field(source, known, WIDE * size)
     beard, bald = bearded(own, field, seen, lips, size), known
+    grown = beard
+    if pair.rim is not None and beard > 0:
+        grown = beard * grows(cv2.resize(pair.rim, small, interpolation=cv2.INTER_AREA))
     for _ in range(REFITS if beard > 0 else 0):
-        bald = known * (1 - beard * hairness(own[..., 0], field[..., 0], beard)) + np.float32(1e-6)
+        bald = known * (1 - beard * hairness(own[..., 0], field[..., 0], grown)) + np.float32(1e-6)
         field = skin_field(source, bald, WIDE * size)
     return [cv2.resize(skin_field(x, k, sigma * size), (w, h), interpolation=cv2.INTER_CUBIC)
             for x, k, sigma in ((source, bald, WIDE), (target, known, WIDE),

@@ -8,7 +8,7 @@ from idf_helpers.face import topology
 from idf_helpers.face.color import blur, lab_to_rgb, rgb_to_lab
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.swapping.mesh.aligned import Aligned
-from idf_helpers.swapping.mesh.beard import from_rim
+from idf_helpers.swapping.mesh.beard import from_rim, grows
 from idf_helpers.swapping.mesh.compositor import compose
 from idf_helpers.swapping.mesh.fine_detail import as_soft
 
@@ -168,7 +168,8 @@ def test_a_beard_thins_toward_the_rim_of_a_clean_shaven_face():
     lips = np.zeros((160, 160), np.float32)
     lips[80:90, 55:105] = 1
     source[95:] = target_beard = np.array([9, 4, 5], np.float32)
-    rim = np.tile(np.linspace(10, -0.5, 160, dtype=np.float32)[:, None], (1, 160)).clip(0)
+    rim = np.tile(np.interp(np.arange(160), (130, 152), (1, 0))[:, None], (1, 160))
+    rim = rim.astype(np.float32)
     bearded = target.copy()
     bearded[120:] = target_beard
     on_skin, on_beard, no_rim = (
@@ -182,7 +183,21 @@ def test_the_rim_of_a_face_is_its_jaw():
     model = FaceModel.load()
     rim = from_rim(model.rest)
     jaw = [topology.CHIN, *topology.FACE_OVAL[13:24]]
+    brows = [*topology.LEFT_BROW, topology.FOREHEAD]
     assert rim[jaw].max() < 0.05
-    assert rim[[topology.LIP_LOWER, topology.NOSE_TIP]].min() > 1
-    assert rim[topology.FOREHEAD] > 1 and rim[topology.LEFT_BROW].min() > 1
+    assert rim[topology.LIP_LOWER] == 1 and rim[brows].min() > 1.5
+    assert grows(rim[jaw]).min() == 1 and grows(rim[brows]).max() < 0.5
     assert np.allclose(rim, from_rim(3 * model.rest @ np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])))
+
+
+def test_shade_around_the_eyes_is_no_beard():
+    """A bearded face has hair below the nose; what is as gray and dark above it is shade."""
+    source, target = patch((38, 15, 20), 1.0), patch((70, 12, 16), 1.0, 3)
+    lips = np.zeros((160, 160), np.float32)
+    lips[110:118, 55:105] = 1
+    source[90:140, 30:130] = 9, 4, 5
+    source[20:40, 30:60] = 26, 8, 10
+    rim = np.tile(np.linspace(4, 0, 160, dtype=np.float32)[:, None], (1, 160))
+    shade, hair = (compose(aligned(source, target, lips=lips, rim=x))[22:38, 32:58, 0].mean()
+                   for x in (rim, None))
+    assert shade > hair + 2
