@@ -83,7 +83,7 @@ class OwnVideoPanel(Panel):
             return content
         return open_photo(self.photo.value) if self.photo.value.strip() else None
 
-    def run(self) -> Dataset | None:
+    def work(self) -> Dataset | None:
         """Make a dataset of the video and swap the face of the photo in, or read back what is
         finished; None where no video is given."""
         source, face = self.source, self.face
@@ -109,7 +109,6 @@ class OwnVideoPanel(Panel):
         self.result.value = png(contact_sheet([f.image() for f in pictures], 8, 120)
                                 if face is not None or not (folder / "overlay.jpg").is_file()
                                 else read_image(folder / "overlay.jpg"))
-        self.bar.value = 1.0
         doubts = [f"doubt: {text}" for text in (*look.doubts, *report.get("doubts", ()))]
         self.write("\n".join([f"{data.describe()}; written to {data.root}", *doubts]))
         return data

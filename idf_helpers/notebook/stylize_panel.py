@@ -135,7 +135,7 @@ class StylizePanel(Panel):
         return KeyViewConfig(keys=None if self.stylist.value == "preset" else self.keys.value,
                              resolution=self.resolution)
 
-    def run(self) -> Dataset:
+    def work(self) -> Dataset:
         """Restyle (or read back what is finished) and show views before and after."""
         self.result.value = BLANK
         config, name = self.config(), self.stylist.value
@@ -147,7 +147,6 @@ class StylizePanel(Panel):
                               reporter=self)
         self.report = read_json(self.folder / REPORT, "report")
         self.result.value = png(self.sheet())
-        self.bar.value = 1.0
         found = self.report
         self.write("\n".join([f"{name}: {found['propagator']} propagation, "
                             f"{found['seconds']:.0f} s", *in_words(found["measures"]),

@@ -54,9 +54,9 @@ class TrainingPanel(Panel):
                                       layout=w.Layout(width="450px"))
         self.backend = w.Dropdown(options=["auto", *STAGES[self.stage].names()], value=backend,
                                   description="Backend", style=LABEL)
-        self.amount = w.IntText(value=int(iterations or budget_s or self.seconds),
-                                description="Train for", style=LABEL,
-                                layout=w.Layout(width="230px"))
+        self.amount = w.BoundedIntText(value=int(iterations or budget_s or self.seconds),
+                                       min=1, max=10**7, description="Train for", style=LABEL,
+                                       layout=w.Layout(width="230px"))
         self.unit = w.ToggleButtons(options=["seconds", "iterations"],
                                     value="iterations" if iterations else "seconds",
                                     style={"button_width": "100px"})
@@ -92,7 +92,7 @@ class TrainingPanel(Panel):
     @property
     def config(self) -> TrainingConfig:
         """Settings of the chosen method. IdfError where those given are for another one."""
-        entry, amount = self._entry()[0], max(1, int(self.amount.value))
+        entry, amount = self._entry()[0], int(self.amount.value)
         kind = entry.config_type()
         if self.settings is not None and type(self.settings) is not kind:
             raise IdfError(f"The method `{self.stage} {entry.name}` takes other settings",
@@ -102,11 +102,14 @@ class TrainingPanel(Panel):
         return replace(self.settings or kind(), resolution=self.resolution.value,
                        **length).checked()
 
+    def result_key(self) -> object:
+        return self.folder
+
     def view(self) -> tuple[Camera, object]:
         """Return the camera of the preview and its expression."""
         return orbit(self.data.cameras, 1, resolution=PREVIEW_SIZE)[0], None
 
-    def run(self) -> Scene:
+    def work(self) -> Scene:
         """Train (or read back what is finished); Stop keeps what is there for the next call."""
         (entry, why), config = self._entry(), self.config
         self.folder = run_folder(self.out, self.data, self.stage, entry.name, config)
@@ -117,7 +120,6 @@ class TrainingPanel(Panel):
         self.metrics = m = read_json(self.folder / "metrics.json", "metrics file")
         if entry.load_unchecked().draws_fast:
             self.preview.value = png(self.scene.render(*self._view))
-        self.bar.value = 1.0
         size = f"{m['num_gaussians']} Gaussians, " if "num_gaussians" in m else ""
         self.write(f"held-out {self.pictures}: {m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM; "
                    f"{size}{m['iterations']} iterations in {m['seconds']:.0f} s\n"
@@ -127,10 +129,10 @@ class TrainingPanel(Panel):
     def training(self, progress: Progress) -> None:
         p = progress
         self._points.append((p.seconds, p.psnr_train))
-        self.bar.value = float(p.fraction)
-        self.write(f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
-                   f"{p.psnr_train:.1f} dB on training {self.pictures}, {p.size}, "
-                   f"{p.memory_mb:.0f} MB")
+        self.step("training", p.fraction,
+                  f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
+                  f"{p.psnr_train:.1f} dB on training {self.pictures}, {p.size}, "
+                  f"{p.memory_mb:.0f} MB")
         if time.monotonic() - self._shown > PREVIEW_S or p.fraction >= 1:
             self.preview.value = png(p.preview(self._view[0]))
             self.look(p)
@@ -158,9 +160,9 @@ class NerfPanel(TrainingPanel):
     stage, seconds, smallest = "nerf", 60, 32
     held_out = np.zeros((0, 2))
 
-    def run(self) -> Scene:
+    def work(self) -> Scene:
         self._held_out = HeldOutCurve(self.data, self.resolution.value)
-        scene = super().run()
+        scene = super().work()
         self.held_out = self._held_out.kept(self.folder)
         return scene
 

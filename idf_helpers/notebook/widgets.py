@@ -6,8 +6,13 @@ there from the start, a click handler shows an IdfError in the status line and r
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import html
 import os
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets as w
@@ -21,13 +26,14 @@ from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
 from ..exporting.gallery import SHEET_YAWS
 from ..runtime.colab import in_colab
-from ..runtime.progress import Reporter
 from ..runtime.tables import Table
+from .bar import RED, TEXT, Signs
 from .still import WithStill, refresh_stills
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
-RED = "#d93025"  # legible on a light and on a dark page
+BELOW = "Pictures below have followed. Tables, videos and downloads are those of the run before: \
+run their cells again."
 
 
 def fast() -> bool:
@@ -56,59 +62,148 @@ def picture_widget(width: int = 640) -> w.Image:
         max_width=f"min({width}px, 100%)", align_self="flex-start"))  # a box would stretch it
 
 
-class Panel(WithStill, Reporter):
-    """A button, a status line and `run()`, which is what the button calls and what tests call.
+class Panel(WithStill, Signs):
+    """A button, a Stop button, a status line and `run()`, which the button calls.
 
-    Subclasses make their widgets in `controls()` and override `run`. The stages report to the
-    panel itself.
+    Subclasses make their widgets in `controls()` and do their work in `work`. The stages report to
+    the panel itself. In a notebook the button runs in a thread of its own, so that Stop, sliders
+    and other cells are heard; `run()` in a cell is a plain call.
     """
 
     action = "Run"
+    goes_on = "stopped; the button, or the cell, goes on from there"
 
     def __init__(self):
+        super().__init__()
+        self._stopping = False
         self.button = w.Button(description=self.action, button_style="primary")
-        self.status = w.HTML()
+        self.stop_button = w.Button(description="Stop", icon="stop",
+                                    layout=w.Layout(width="90px", visibility="hidden"))
+        self.status, self.notes = w.HTML(), w.HTML()
         self.bar = w.FloatProgress(min=0.0, max=1.0, layout=WIDE)
         self.button.on_click(self._clicked)
-        self.box = w.VBox([*self.controls(), w.HBox([self.button]), self.bar, self.status])
+        self.stop_button.on_click(lambda _: self.stop())
+        self._thread: threading.Thread | None = None
+        self._followers: dict[object, Callable[[], None]] = {}
+        self._followed: object = None
+        self.box = w.VBox([*self.controls(), w.HBox([self.button, self.stop_button]), self.bar,
+                           self.status, self.notes])
 
     def controls(self) -> list:
         raise NotImplementedError
 
-    def run(self):
+    def work(self):
+        """Do what the panel is for, and return the result."""
         raise NotImplementedError
 
-    def _clicked(self, _button) -> None:
-        self.button.disabled = True
-        self.bar.value = 0.0
+    def result_key(self) -> object:
+        """Return what tells one result from another: what follows is made anew where it changed."""
+        return object()
+
+    def run(self):
+        """Do the work; a run of the button that still goes on is waited for. Stop keeps what is
+        there, and a later run goes on from it."""
+        self._wait_for_the_button()
+        self.said.clear()
+        self._fraction = 0.0
         self.write("starting …")
+        with self._telling(), self.working():
+            result = self.work()
+            self._fraction = 1.0
+            self.draw(self._text, self._color, 1.0)
+            self._follow()
+        return result
+
+    @contextlib.contextmanager
+    def _telling(self):
+        """Write into the status line what ends a run early."""
         try:
-            self.run()
+            yield
         except IdfError as error:
             self.write(str(error), RED)
             raise
         except KeyboardInterrupt:
-            self.write("stopped; the button goes on from there")
+            self.write(self.goes_on)
             raise
         except Exception as error:  # a bug of ours: Jupyter hides a handler's traceback in its log
             self.write(f"{type(error).__name__}: {error}\n"
                      "run the next cell to see where it comes from", RED)
             raise
+
+    def follow(self, key: object, show: Callable[[], None]) -> None:
+        """Call `show` after each run with another result; of one key the last counts."""
+        self._followers[key], self._followed = show, self.result_key()
+
+    def _follow(self) -> None:
+        key = self.result_key()
+        if key != self._followed:
+            for show in self._followers.values():
+                show()
+        self._followed = key
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run of the button goes on."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _wait_for_the_button(self) -> None:
+        if self.busy and self._thread is not threading.current_thread():
+            try:
+                self._thread.join()
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+
+    def start(self) -> None:
+        """Run in a thread, as the button does in a notebook."""
+        if not self.busy:
+            self._stopping = False
+            self._thread = threading.Thread(target=self._in_thread, name="idf-run", daemon=True)
+            self.stop_button.layout.visibility = "visible"
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the run of the button, as Stop does that of a cell; nothing where none goes on."""
+        if self.busy and not self._stopping:
+            self._stopping = True  # once: a second one would hit what keeps the state
+            self.write("stopping …")
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._thread.ident), ctypes.py_object(KeyboardInterrupt))
+
+    def _in_thread(self) -> None:
+        with contextlib.suppress(Exception, KeyboardInterrupt):  # the status line has it
+            self._answer()
+        self.stop_button.layout.visibility = "hidden"
+
+    def _clicked(self, _button) -> None:
+        if in_kernel():
+            self.start()
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        self.button.disabled = True
+        try:
+            with self._telling():
+                self.run()
+            if self._followers:
+                self.write(f"{self._text}\n{BELOW}")
         finally:
             self.button.disabled = False
             refresh_stills()
 
-    def write(self, text: str, color: str = "inherit") -> None:
-        """Set the text of the status line (escaped)."""
-        self.status.value = (f'<div style="color:{color};white-space:pre-wrap;line-height:1.5;'
-                             f'max-width:640px">{html.escape(text)}</div>')
-
-    def step(self, what: str, fraction: float, details: str = "") -> None:
+    def draw(self, text: str, color: str, fraction: float) -> None:
         self.bar.value = float(fraction)
-        self.write(f"{what} … {100 * fraction:.0f} % {details}".rstrip())
+        self.status.value = f'<div style="color:{color};{TEXT}">{html.escape(text)}</div>'
+        self.notes.value = "".join(f'<div style="{TEXT}">note: {html.escape(n)}</div>'
+                                   for n in self.said)
 
-    def note(self, text: str) -> None:
-        print(f"note: {text}")  # the status line has gone on before anybody could read it
+
+def in_kernel() -> bool:
+    """Return whether this is a notebook's kernel, whose message loop a handler would block."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def methods_table(stage: str) -> Table:

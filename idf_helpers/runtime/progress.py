@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 EVERY_S = 10.0  # between two lines where there is no terminal
@@ -25,6 +26,25 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Report a note, such as an oddity of the input."""
+
+
+class Remaining:
+    """How long a step still takes, from how fast its fraction grew."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic):
+        self._now = now
+        self._what, self._began = "", (0.0, 0.0)
+
+    def words(self, what: str, fraction: float) -> str:
+        """Return "about 40 s left"; "" in the first second, and where the step is done."""
+        now = self._now()
+        if what != self._what or fraction < self._began[1]:
+            self._what, self._began = what, (now, fraction)
+        seconds, done = now - self._began[0], fraction - self._began[1]
+        if seconds < 1 or done <= 0 or fraction >= 1:
+            return ""
+        left = seconds * (1 - fraction) / done
+        return f"about {left:.0f} s left" if left < 100 else f"about {left / 60:.0f} min left"
 
 
 class Line(Reporter):

@@ -76,7 +76,8 @@ class SwapJob:
     def report(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
         """Return the head of a report. rows: each with its `sources`."""
         return {"backend": self.entry.name, "why": self.why, **self.notes(swapper, rows),
-                "source_sha256": self.inputs["source_sha256"]}
+                "source_sha256": self.inputs["source_sha256"],
+                "photos": [face.name for face in self.sources]}
 
     def notes(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
         """Return the note of the method, what is to be told of the photos, which of them went to

@@ -112,7 +112,7 @@ def load_source(path, detector: LandmarkDetector | None = None,
     Raises IdfError: no such file, not a picture, no face, several faces, a face that is too small.
     """
     image = media.read_image(path, "source photo")
-    name = str(Path(path).name) if isinstance(path, (str, Path)) else "the uploaded photo"
+    name = str(Path(path).name) if isinstance(path, (str, Path)) else "(uploaded)"
     return from_image(image, detector, face, name)
 
 
