@@ -1,0 +1,141 @@
+"""Signs of life, a Stop button, and one line where a run ends early."""
+
+import re
+import threading
+import time
+
+import pytest
+
+from idf_helpers.data.dataset import Dataset
+from idf_helpers.notebook import bar
+from idf_helpers.notebook.bar import Bar
+from idf_helpers.notebook.training_panel import SplatPanel
+from idf_helpers.notebook.widgets import Panel
+from idf_helpers.runtime.progress import Remaining
+from idf_helpers.runtime.runs import read_manifest
+from tests.fixtures.datasets import make_dataset
+
+
+class Waits(Panel):
+    """Works until it is told to end."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.may_end, self.runs = threading.Event(), threading.Event(), 0
+
+    def controls(self):
+        return []
+
+    def work(self):
+        self.begun.set()
+        while not self.may_end.is_set():
+            time.sleep(0.005)
+        self.runs += 1
+        return self.runs
+
+
+def wait_for(condition):
+    while not condition():
+        time.sleep(0.005)
+
+
+def test_the_time_that_remains():
+    now = iter([0.0, 0.5, 10.0, 20.0, 21.0, 400.0]).__next__
+    left = Remaining(now)
+    assert left.words("a", 0.0) == "" and left.words("a", 0.1) == ""  # too early to say
+    assert left.words("a", 0.25) == "about 30 s left"
+    assert left.words("a", 1.0) == ""
+    assert left.words("b", 0.5) == ""  # another step begins anew, wherever it begins
+    assert left.words("b", 0.75) == "about 6 min left"
+
+
+def test_the_button_leaves_the_kernel_free_and_stop_ends_it_in_one_line():
+    panel = Waits()
+    panel.start()
+    panel.begun.wait()
+    assert panel.busy and panel.button.disabled
+    assert panel.stop_button.layout.visibility == "visible"
+    panel.stop_button.click()
+    wait_for(lambda: not panel.busy)
+    assert panel.goes_on in panel.status.value and panel.runs == 0
+    assert not panel.button.disabled and panel.stop_button.layout.visibility == "hidden"
+    panel.stop_button.click()  # a click that waited in the queue ends nothing
+    panel.may_end.set()
+    panel.start()
+    wait_for(lambda: not panel.busy)
+    assert panel.runs == 1 and panel.bar.value == 1.0
+
+
+def test_a_cell_waits_for_the_run_of_the_button():
+    panel = Waits()
+    panel.start()
+    panel.begun.wait()
+    threading.Timer(0.05, panel.may_end.set).start()
+    assert panel.run() == 2  # the button's was the first
+
+
+def test_in_a_notebook_the_button_takes_a_thread(monkeypatch):
+    monkeypatch.setattr("idf_helpers.notebook.widgets.in_kernel", lambda: True)
+    panel = Waits()
+    panel.button.click()
+    panel.begun.wait()
+    assert panel.busy
+    panel.may_end.set()
+    wait_for(lambda: not panel.busy)
+
+
+def test_a_step_that_says_nothing_is_seen_to_go_on(monkeypatch):
+    monkeypatch.setattr(bar, "BEAT_S", 0.01)
+    monkeypatch.setattr(bar, "QUIET_S", -1.0)
+    panel = Waits()
+    panel.start()
+    wait_for(lambda: re.search(r"starting … · \d+ s", panel.status.value))
+    panel.may_end.set()
+    wait_for(lambda: not panel.busy)
+    assert "·" not in panel.status.value
+
+
+def test_a_stopped_training_goes_on_from_where_it_was(tmp_path):
+    data = Dataset.open(make_dataset(tmp_path / "data", size=(32, 32)))
+    panel = SplatPanel(data, out=tmp_path / "runs", iterations=10_000, resolution=64)
+    panel.start()
+    wait_for(lambda: len(panel._points if hasattr(panel, "_points") else ()) > 1)
+    panel.stop()
+    wait_for(lambda: not panel.busy)
+    assert panel.goes_on in panel.status.value
+    assert read_manifest(panel.folder)["status"] == "interrupted"
+    assert list((panel.folder / "checkpoints").glob("step_*.npz"))
+
+
+def test_what_follows_a_panel_is_made_anew_where_the_result_changed():
+    panel = Waits()
+    panel.may_end.set()
+    panel.result_key = lambda: panel.runs // 2
+    shown = []
+    panel.follow("picture", lambda: shown.append(panel.runs))
+    panel.follow("picture", lambda: shown.append(-panel.runs))  # the cell ran again: once only
+    panel.run()
+    assert shown == []
+    panel.run()
+    assert shown == [-2]
+
+
+def test_a_bar_in_a_cell_says_how_it_ended(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: Handle(shown))
+    with Bar("writing") as line:
+        line.step("page", 0.5)
+        line.note("odd < strange")
+    assert any("page … 50 %" in s and "<progress" in s for s in shown)
+    assert re.search(r"writing: \d+ s", shown[-1]) and "odd &lt; strange" in shown[-1]
+    with pytest.raises(KeyboardInterrupt), Bar("writing"):
+        raise KeyboardInterrupt
+    assert "stopped; run the cell again" in shown[-1]
+
+
+class Handle:
+    def __init__(self, shown):
+        self.shown = shown
+
+    def update(self, html):
+        self.shown.append(html.data)
