@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from idf_helpers import (
 )
 from idf_helpers.data import samples
 from idf_helpers.perceptual import Lpips
-from idf_helpers.runtime.runs import FORMAT, latest_run, read_manifest
+from idf_helpers.runtime.runs import FORMAT, _identity, latest_run, read_manifest
 from tests.fixtures.lpips import write_lpips
 
 LANDED = Path(__file__).parent / "fixtures" / "landed"
@@ -100,6 +101,24 @@ def test_a_resume_says_what_changed(landed):
         reconstruct(data, folder, "splats:cpu", SplatConfig(iterations=31, resolution=48))
     assert "made by an earlier version" in error.value.found
     assert "iterations '30', now '31'" in error.value.found
+
+
+def test_a_finished_run_is_found_again_though_its_config_knew_fewer_fields(tmp_path):
+    data, config = samples.dataset("head_turntable"), SplatConfig(iterations=2, resolution=16,
+                                                                  initial=50, max_gaussians=60)
+    reconstruct(data, tmp_path / "run", "splats:cpu", config)
+    path = tmp_path / "run" / "run.json"
+    manifest = json.loads(path.read_text())
+    del manifest["config"]["growth"], manifest["config"]["sh_steps"]
+    manifest["identity"] = _identity(manifest)  # as a version wrote it that had neither
+    path.write_text(json.dumps(manifest))
+    model = next((tmp_path / "run").glob("*.ply"))
+    stamp = model.stat().st_mtime_ns
+    reconstruct(data, tmp_path / "run", "splats:cpu", config)
+    assert model.stat().st_mtime_ns == stamp
+    with pytest.raises(IdfError, match="holds another run") as error:
+        reconstruct(data, tmp_path / "run", "splats:cpu", replace(config, growth=0.3))
+    assert error.value.found == "growth '0.15', now '0.3'"
 
 
 def test_a_run_of_a_newer_version_is_not_guessed_at(landed):

@@ -57,7 +57,8 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
         data = as_dataset(data, reporter)
     reporter = reporter or Reporter()
     with RunFolder(out, stage=chosen.stage, backend=chosen.name, config=config.identity(),
-                   inputs=data.fingerprint(), resume=resume) as run:
+                   inputs=data.fingerprint(), resume=resume,
+                   defaults=type(config)().identity()) as run:
         if run.finished and (run.path / "metrics.json").is_file() and chosen.is_complete(
                 run.path, config):
             return chosen.load(run.path, run.manifest)

@@ -44,6 +44,7 @@ class RunFolder:
 
     out: the folder itself; new, empty, or an earlier run of the same identity.
     config: dataclass or dict of plain values; inputs: e.g. `Dataset.fingerprint()`.
+    defaults: what runs did that were made before `config` had a field; a dataclass brings its own.
     resume: False starts an unfinished or finished run of the same identity from nothing; then
     `resumed` is False, and what an earlier try left beside the checkpoints must not be used.
 
@@ -53,13 +54,14 @@ class RunFolder:
     next call to go on from.
     """
 
-    def __init__(self, out, *, stage: str, backend: str, config, inputs, resume: bool = True):
+    def __init__(self, out, *, stage: str, backend: str, config, inputs, resume: bool = True,
+                 defaults: dict | None = None):
         self.path = Path(out)
-        asked = {"stage": stage, "backend": backend,
-                 "config": asdict(config) if is_dataclass(config) else dict(config),
-                 "inputs": inputs}
-        asked = json.loads(json.dumps(asked, default=str))  # as it will be read back
-        self._asked = asked
+        if is_dataclass(config):
+            config, defaults = asdict(config), asdict(type(config)())  # type: ignore[arg-type]
+        self._asked = _plain({"stage": stage, "backend": backend, "config": dict(config),
+                              "inputs": inputs})
+        self._defaults = _plain(defaults or {})
         self._resume = resume
         self.finished = False
         self.resumed = False
@@ -178,12 +180,15 @@ class RunFolder:
                                "choose a new or empty folder with --out")
             return None
         earlier = read_manifest(self.path)
-        if earlier.get("identity") == _identity(self._asked):
+        then, older = earlier, "made by an earlier version of this program: "
+        if _format(earlier) == FORMAT:
+            config = _completed(earlier["config"], self._asked["config"], self._defaults)
+            then, older = earlier | {"config": config}, ""
+        if _identity(self._asked) in (earlier.get("identity"), not older and _identity(then)):
             return earlier
-        older = "made by an earlier version of this program: " if _format(earlier) < FORMAT else ""
         raise IdfError(
             f"The output folder {self.path} holds another run",
-            older + _difference(earlier, self._asked),
+            older + _difference(then, self._asked),
             "choose another --out, or delete that folder to run again with the new settings")
 
     def _make_folder(self) -> None:
@@ -345,7 +350,25 @@ def _now() -> str:
 def _identity(asked: dict) -> str:
     """Hash of what was asked. Where the inputs lie does not count: folders may be moved."""
     inputs = {k: v for k, v in asked["inputs"].items() if k != "folder"}
-    return stable_hash(asked | {"inputs": inputs})
+    return stable_hash({k: asked.get(k) for k in ("stage", "backend", "config")}
+                       | {"inputs": inputs})
+
+
+def _completed(then: dict, now: dict, defaults: dict) -> dict:
+    """Return a config of an earlier version with the fields that are asked for now and that it did
+    not know: it did what their defaults do."""
+    out = dict(then)
+    for name, default in defaults.items():
+        if name in now and name not in then:
+            out[name] = default
+        elif all(isinstance(c.get(name), dict) for c in (then, now, defaults)):
+            out[name] = _completed(then[name], now[name], default)
+    return out
+
+
+def _plain(values: dict) -> dict:
+    """Return values as they will be read back."""
+    return json.loads(json.dumps(values, default=str))
 
 
 def _difference(earlier: dict, asked: dict) -> str:

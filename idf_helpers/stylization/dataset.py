@@ -79,8 +79,9 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
     entry, why = _choose_propagator(propagator, pointwise)
     chosen = entry.name if entry else "none"
     identity = {"stylist": painter.config.identity(), "views": asdict(views), "propagator": chosen}
+    defaults = {"stylist": type(painter.config)().identity(), "views": asdict(KeyViewConfig())}
     with RunFolder(out, stage="stylize", backend=stylist, config=identity,
-                   inputs=data.fingerprint(), resume=resume) as run:
+                   inputs=data.fingerprint(), resume=resume, defaults=defaults) as run:
         if run.finished and (run.path / REPORT).is_file() and \
                 run.files("frame").keys() >= {f.name for f in data.frames}:
             reporter.step("already done", 1.0)

@@ -59,7 +59,7 @@ class SwapJob:
                 if name == "face" or name in self.entry.reads}
         return RunFolder(out, stage=stage, backend=self.entry.name, inputs=self.inputs,
                          config=read | settings | {"method": self.method.identity()},
-                         resume=resume)
+                         resume=resume, defaults=asdict(SwapConfig()))
 
     def keep_consent(self, run: RunFolder) -> provenance.Consent:
         """Return the consent record, written into the run; an earlier try's keeps its date."""

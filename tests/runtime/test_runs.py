@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
@@ -45,6 +46,49 @@ def test_another_run_in_the_folder_is_named(tmp_path):
     with pytest.raises(IdfError, match="stage 'test', now 'swap'"), \
             run(tmp_path / "r", stage="swap"):
         pass
+
+
+@dataclass(frozen=True)
+class Before:
+    steps: int = 3
+
+
+@dataclass(frozen=True)
+class Since:
+    steps: int = 3
+    sharp: float = 0.5
+    views: dict = field(default_factory=lambda: {"keys": 8, "seed": 0})
+
+
+def test_a_setting_that_came_later_counts_as_its_default(tmp_path):
+    with run(tmp_path / "r", config=Before()) as r:
+        r.finish()
+    stored = (tmp_path / "r/run.json").read_bytes()
+    with run(tmp_path / "r", config=Since()) as again:
+        assert again.finished and again.run_id == r.run_id
+    assert json.loads((tmp_path / "r/run.json").read_text())["config"] == {"steps": 3}
+    for config, found in ((Since(sharp=0.7), "sharp '0.5', now '0.7'"),
+                          (Since(steps=4), "steps '3', now '4'")):
+        with pytest.raises(IdfError) as error, run(tmp_path / "r", config=config):
+            pass
+        assert error.value.found == found  # and not what came later, at its default
+    assert (tmp_path / "r/run.json").read_bytes() == stored
+
+
+def test_a_setting_inside_a_setting_too_but_not_one_that_is_gone(tmp_path):
+    with run(tmp_path / "r", config={"views": {"keys": 8}, "hash": "a"}) as r:
+        r.finish()
+    ask = {"config": {"views": {"keys": 8, "seed": 0}, "hash": "a"},
+           "defaults": {"views": {"keys": 4, "seed": 0}, "never": 1}}
+    with run(tmp_path / "r", **ask) as again:
+        assert again.finished
+    for changes in ({"views": {"keys": 8, "seed": 1}, "hash": "a"},
+                    {"views": {"seed": 0}, "hash": "a"},  # gone: what it did is not known
+                    {"views": {"keys": 8, "seed": 0}, "hash": "b"},
+                    {"views": {"keys": 8, "seed": 0}, "hash": "a", "more": 1}):
+        with pytest.raises(IdfError, match="another run"), \
+                run(tmp_path / "r", **(ask | {"config": changes})):
+            pass
 
 
 def test_folder_with_other_files_is_refused_and_untouched(tmp_path):

@@ -56,7 +56,8 @@ class UpstreamProgram(ABC):
         """Return the program on a dataset, with `out` as its run folder. IdfError: bad settings."""
         config = (cls.config_type() if config is None else config).checked()
         return cls(data, config, RunFolder(out, stage=cls.stage, backend=cls.method,
-                                           config=config.identity(), inputs=data.fingerprint()))
+                                           config=config.identity(), inputs=data.fingerprint(),
+                                           defaults=type(config)().identity()))
 
     @classmethod
     def within(cls, data: Dataset, config: Any, run: RunFolder) -> Self:
