@@ -89,13 +89,11 @@ class GhostSwapper(Swapper):
         """Swap one face of a (H, W, 3|4) uint8 picture; also return the mask's parameters."""
         if abs(face.yaw) > MAX_YAW:
             return too_far_turned(image, face), None
-        aligned = steps.align(image, face, hint and hint.five)
-        new = steps.generate(aligned.crop, self.sources[k], load_nets(self.files))
-        weights, params = steps.mask(new, aligned, self.detector, hint and hint.params)
-        out, share = steps.blend(image, new, weights, aligned.matrix)
-        if not share.any():
+        made = steps.GhostSteps(image, face, self.sources[k], load_nets(self.files), self.detector,
+                                hint and hint.five, hint and hint.params)
+        if not made.share.any():
             return SwapResult.unchanged(image, "no_face", "no part of the face is visible"), None
-        return SwapResult(out, share, "swapped"), params
+        return SwapResult(made.blend, made.share, "swapped"), made.params
 
 
 class GhostMethod(SwapMethod):

@@ -1,11 +1,9 @@
-"""GHOST step by step: align, generate, mask, blend. A swap of one face is their sequence:
+"""GHOST step by step: align, generate, mask, blend. `GhostSteps` is a swap of one face:
 
     nets = load_nets(GhostFiles.of("ghost"))
     source = embed(photo, photo_face, nets)            # once for all pictures
-    aligned = align(image, face)
-    new = generate(aligned.crop, source, nets)
-    weights, params = mask(new, aligned, detector)
-    picture, share = blend(image, new, weights, aligned.matrix)
+    steps = GhostSteps(image, face, source, nets, detector)
+    steps.aligned.crop, steps.generated, steps.mask, steps.blend   # each made when it is asked for
 
 The steps and numbers are those of the published program's image path (ai-forever/ghost ea23cce,
 inference.py with `--image_to_image`), without mxnet and insightface: faces and landmarks are ours.
@@ -14,6 +12,8 @@ inference.py with `--image_to_image`), without mxnet and insightface: faces and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -24,6 +24,13 @@ from .align import five_points, paste
 from .ghost_align import CROP, ghost_crop, pose_matrix
 from .ghost_mask import Params, face_mask, points_106
 from .ghost_nets import SIDE, GhostNets
+
+
+class Generator(Protocol):
+    """What makes the new face, such as `GhostNets`."""
+
+    def swap(self, crop: np.ndarray, embedding: np.ndarray | None) -> np.ndarray:
+        """Return (256, 256, 3) uint8 RGB: the crop with another face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +44,59 @@ class AlignedFace:
     crop: np.ndarray
     matrix: np.ndarray
     points: np.ndarray
+
+
+class GhostSteps:
+    """One swap of one face. A step is made when it is first asked for, and kept.
+
+    image: (H, W, 3|4) uint8, the target. face: its landmarks. embedding: (512,) of the source, from
+    `embed`. five, params: as of `align` and `mask`, for a frame of a sequence.
+    """
+
+    def __init__(self, image: np.ndarray, face: FaceLandmarks, embedding: np.ndarray | None,
+                 generator: Generator, detector: LandmarkDetector,
+                 five: np.ndarray | None = None, params: Params | None = None):
+        self.image, self.face, self.embedding = image, face, embedding
+        self.generator, self.detector = generator, detector
+        self._five, self._params = five, params
+
+    @cached_property
+    def aligned(self) -> AlignedFace:
+        """The face, upright in a square, see `align`."""
+        return align(self.image, self.face, self._five)
+
+    @cached_property
+    def generated(self) -> np.ndarray:
+        """The square with the source's face, see `generate`."""
+        return generate(self.aligned.crop, self.embedding, self.generator)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Where the new face goes, (224, 224) float64 in [0, 1]."""
+        return self._masked[0]
+
+    @property
+    def params(self) -> Params:
+        """The mask's parameters."""
+        return self._masked[1]
+
+    @property
+    def blend(self) -> np.ndarray:
+        """The picture with the new face, (H, W, 3|4) uint8."""
+        return self._blended[0]
+
+    @property
+    def share(self) -> np.ndarray:
+        """How much of each pixel is new, (H, W) float32 in [0, 1]."""
+        return self._blended[1]
+
+    @cached_property
+    def _masked(self) -> tuple[np.ndarray, Params]:
+        return mask(self.generated, self.aligned, self.detector, self._params)
+
+    @cached_property
+    def _blended(self) -> tuple[np.ndarray, np.ndarray]:
+        return blend(self.image, self.generated, self.mask, self.aligned.matrix)
 
 
 def embed(image: np.ndarray, face: FaceLandmarks, nets: GhostNets, bgr: bool = False) -> np.ndarray:
@@ -61,12 +121,12 @@ def align(image: np.ndarray, face: FaceLandmarks, five: np.ndarray | None = None
     return AlignedFace(crop, matrix, points)
 
 
-def generate(crop: np.ndarray, source: np.ndarray, nets: GhostNets) -> np.ndarray:
+def generate(crop: np.ndarray, source: np.ndarray | None, generator: Generator) -> np.ndarray:
     """Return the crop with the source's face, (224, 224, 3) uint8 RGB.
 
     crop: of that shape too; the network sees it enlarged to 256. source: (512,) from `embed`.
     """
-    new = nets.swap(cv2.resize(crop, (SIDE, SIDE)), source)
+    new = generator.swap(cv2.resize(crop, (SIDE, SIDE)), source)
     return cv2.resize(new, (CROP, CROP))
 
 

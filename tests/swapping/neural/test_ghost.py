@@ -304,6 +304,9 @@ def test_steps_called_one_by_one_are_the_method(clone, monkeypatch, view_at):
     picture, share = ghost_steps.blend(view.image, new, weights, aligned.matrix)
     np.testing.assert_array_equal(picture, whole.image)
     np.testing.assert_array_equal(share, whole.mask)
+    made = ghost_steps.GhostSteps(view.image, view.faces[0], source, nets, LandmarkDetector())
+    np.testing.assert_array_equal(made.blend, picture)
+    assert made.params == params
     kept, same = ghost_steps.mask(new, aligned, LandmarkDetector(), params)
     assert same == params
     np.testing.assert_array_equal(kept, weights)

@@ -1,0 +1,158 @@
+"""GHOST in a notebook: its files fetched by a button, then a picture for each of its steps."""
+
+from __future__ import annotations
+
+import cv2
+import ipywidgets as w
+import numpy as np
+
+from ... import provenance
+from ...data.contact_sheet import contact_sheet
+from ...data.dataset import Frame
+from ...data.media import over, to_uint8
+from ...runtime import download
+from ...swapping.job import read_sources
+from ...swapping.metrics import cosine
+from ...swapping.neural.align import five_points
+from ...swapping.neural.ghost_align import CROP, POSES
+from ...swapping.neural.ghost_walk import GhostWalk
+from ...swapping.neural.model_files import SWAP_FILES, lacks_ghost
+from ..widgets import WIDE, Panel, show
+
+CELL = 224  # width of a picture, pixels
+# Weights are 4 bytes a number; nobody published the sizes of the files.
+SIZES = {"ghost_code": "25 kB", "ghost_backbone": "about 260 MB", "ghost": "about 740 MB",
+         "ghost_1block": "about 510 MB", "ghost_3blocks": "about 960 MB"}
+GREEN, ORANGE = (60, 220, 120), (255, 150, 40)
+
+
+class FetchGhost(Panel):
+    """Show what GHOST consists of, with sizes and licenses, and fetch it when the button is
+    pressed. name: `ghost`, `ghost_1block` or `ghost_3blocks`."""
+
+    action = "Fetch GHOST (about 1 GB)"
+
+    def __init__(self, name: str = "ghost"):
+        self.name = name
+        super().__init__()
+        lack = lacks_ghost(name)
+        self.write(f"not here yet: {lack}" if lack else "GHOST is here")
+
+    def controls(self) -> list:
+        model = SWAP_FILES[self.name]
+        rows = "".join(f"<tr><td>{m.name}</td><td>{m.purpose}</td><td>{SIZES[m.name]}</td>"
+                       f"<td>{m.license}</td></tr>" for m in (*model.needs, model))
+        return [w.HTML(f"<table><tr><th>file</th><th>what it does</th><th>size</th>"
+                       f"<th>license</th></tr>{rows}</table>", layout=WIDE)]
+
+    def run(self) -> None:
+        """Fetch what is missing. IdfError where that fails."""
+        download.ensure(SWAP_FILES[self.name], self._say)
+        self.bar.value = 1.0
+        self.write("GHOST is here; run the cells below again to see it at work")
+
+    def _say(self, model) -> bool:
+        self.write(f"fetching {model.name}, {SIZES[model.name]} …")
+        return True
+
+
+class GhostPictures:
+    """The pictures of a `GhostWalk`, one for each step.
+
+    photo: path or bytes. frame: the picture that the face is put into. consent: as for
+    `swap_dataset`. name: see `GhostWalk`. IdfError: bad photo, no face, no consent.
+    """
+
+    def __init__(self, photo, frame: Frame, consent: str = "", name: str = "ghost"):
+        photos, (source, *_) = read_sources(photo, None)
+        provenance.require_consent(consent, photos, [frame.path])
+        self.walk = GhostWalk(source, frame.image(), name)
+        if self.walk.lack:
+            print("GHOST's weights are not here. Until you fetch them, this project's method "
+                  "`mesh` makes the new face; all other steps are GHOST's own.")
+
+    def align(self):
+        """Show the target with its five points, the square, and the pose that it was fitted to."""
+        walk = self.walk
+        return show(contact_sheet(
+            [_with_square(walk.image, walk.face, walk.aligned.matrix),
+             _with_points(walk.aligned.crop, _moved(walk.face, walk.aligned.matrix))], 2, CELL,
+            ["target and its square", "upright, 224 x 224"]))
+
+    def embed(self):
+        """Show what the recognizer sees and the numbers it gives, for both faces."""
+        walk = self.walk
+        crops = [walk.aligned_photo.crop, walk.aligned.crop]
+        if walk.embedding is None or walk.target_embedding is None:
+            print("ArcFace would turn each square into 512 numbers; its weights are not here.")
+            return show(contact_sheet(crops, 2, CELL, ["photo, as ArcFace sees it", "target"]))
+        both = [walk.embedding, walk.target_embedding]
+        scale = max(float(np.abs(e).max()) for e in both)
+        tiles = [_tiles(e / scale) for e in both]
+        print(f"cosine between the two faces: {cosine(*both):.2f} (1 = the same face)")
+        return show(contact_sheet([crops[0], tiles[0], crops[1], tiles[1]], 4, CELL,
+                                  ["photo", "its 512 numbers", "target", "its 512 numbers"]))
+
+    def generate(self):
+        """Show the square before and after the generator."""
+        walk = self.walk
+        return show(contact_sheet([walk.aligned.crop, walk.generated], 2, CELL,
+                                  ["what goes in", walk.maker]))
+
+    def mask(self):
+        """Show where the new face goes, and the new face cut out by it."""
+        walk = self.walk
+        gray = np.repeat(walk.mask[..., None], 3, axis=2)
+        cut = walk.generated / 255 * gray + 1 - gray
+        erosion, sigma, _ = walk.params
+        print(f"the hull of 106 landmarks, {'eroded' if erosion > 0 else 'dilated'} by "
+              f"{abs(erosion)} pixels, then blurred by {sigma}")
+        return show(contact_sheet([gray, cut], 2, CELL, ["the mask", "what it keeps"]))
+
+    def blend(self):
+        """Show the picture before, after, and how much of each pixel is new."""
+        walk = self.walk
+        share = np.repeat(walk.share[..., None], 3, axis=2)
+        if walk.embedding is not None and walk.result_embedding is not None:
+            before, after = (cosine(walk.embedding, e)
+                             for e in (walk.target_embedding, walk.result_embedding))
+            print(f"cosine to the photo: {before:.2f} before, {after:.2f} after")
+        return show(contact_sheet([walk.image, walk.blend, share], 3, CELL,
+                                  ["target", walk.maker, "share of the new face"]))
+
+
+def _with_square(image: np.ndarray, face, matrix: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: the picture with the square that is cut out and the five points."""
+    rgb = np.ascontiguousarray(to_uint8(over(image)))
+    back = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [CROP, 0], [CROP, CROP], [0, CROP]]) @ back[:, :2].T + back[:, 2]
+    thick = max(1, round(rgb.shape[1] / 200))
+    cv2.polylines(rgb, [corners.round().astype(np.int32)], True, ORANGE, thick, cv2.LINE_AA)
+    for x, y in five_points(face.points):
+        cv2.circle(rgb, (round(x), round(y)), 2 * thick, GREEN, -1, cv2.LINE_AA)
+    return rgb
+
+
+def _moved(face, matrix: np.ndarray) -> np.ndarray:
+    """(5, 2) points of the face in pixels of the square."""
+    return five_points(face.points) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def _with_points(crop: np.ndarray, five: np.ndarray) -> np.ndarray:
+    """(448, 448, 3) uint8: the square, the face's points filled, those of the nearest pose as
+    rings."""
+    out = cv2.resize(crop, (2 * CROP, 2 * CROP), interpolation=cv2.INTER_LINEAR)
+    poses = POSES * (CROP // 112)
+    goal = poses[np.argmin([np.linalg.norm(five - p, axis=1).sum() for p in poses])]
+    for (x, y), (u, v) in zip(2 * five, 2 * goal, strict=True):
+        cv2.circle(out, (round(float(x)), round(float(y))), 4, GREEN, -1, cv2.LINE_AA)
+        cv2.circle(out, (round(float(u)), round(float(v))), 10, ORANGE, 2, cv2.LINE_AA)
+    return out
+
+
+def _tiles(values: np.ndarray) -> np.ndarray:
+    """(CELL, CELL, 3) float32: 512 numbers in [-1, 1] as tiles, blue below 0 and orange above."""
+    grid = values.reshape(16, 32)[..., None]
+    blue, orange = np.array([0.1, 0.3, 0.7]), np.array([0.8, 0.35, 0.05])
+    color = 1 - np.clip(grid, 0, 1) * (1 - orange) - np.clip(-grid, 0, 1) * (1 - blue)
+    return cv2.resize(color.astype(np.float32), (CELL, CELL), interpolation=cv2.INTER_NEAREST)
