@@ -4,6 +4,7 @@
     python run.py demo          one photo and views of a head become a 3D avatar, in runs/demo
     python run.py test          all tests, the notebooks included (further arguments go to pytest)
     python run.py lab           JupyterLab with the notebooks
+    python run.py docs          the executed notebooks and docs/ as a small site, in .venv/site
     python run.py doctor        what this machine can run, and what is missing
     python run.py idf ...       any command of the library; `python run.py idf --help` lists them
 
@@ -42,7 +43,7 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 3.0  # free disk for a set-up: packages unpacked, and pip's cache of them
 NEEDED_GB_CUDA = 12.0
 
-EXTRAS = {"demo": [], "doctor": [], "idf": [], "lab": ["lab"],
+EXTRAS = {"demo": [], "doctor": [], "idf": [], "lab": ["lab"], "docs": ["dev", "diffusion"],
           "test": ["dev", "browser", "diffusion"]}
 VENV_HINT = ("on Debian or Ubuntu: sudo apt install python3-venv; elsewhere use the Python of "
              "https://www.python.org/downloads/")
@@ -378,6 +379,8 @@ def command_line(name, rest):
     if name == "lab":
         first = [b for b in ["notebooks/01_swap.ipynb"] if (ROOT / b).exists()]
         return [python, "-m", "jupyterlab"] + (rest or first)
+    if name == "docs":
+        return [python, "docs/build.py"] + rest
     if name == "test":
         named = any((ROOT / arg.split("::")[0]).exists() for arg in rest if arg[:1] != "-")
         books = sorted(str(book) for book in Path("notebooks").glob("*.ipynb"))
@@ -404,7 +407,7 @@ def main(arguments):
         return 0 if name in ("-h", "--help") else 2
     check_python(sys.version_info, " ".join(arguments))
     os.chdir(str(ROOT))
-    ensure(EXTRAS[name], models=name in ("demo", "test"))
+    ensure(EXTRAS[name], models=name in ("demo", "docs", "test"))
     # Jupyter must take the kernel of this environment, not one that a user once registered.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     if name == "test":  # says which checks run, and fails where a required one cannot

@@ -1,17 +1,20 @@
 """The lists of packages agree, the package stays light, and addresses and versions are the same."""
 
 import ast
+import http.server
 import json
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+from docs import address
 from idf_helpers import __version__
 from idf_helpers.runtime import colab
 
@@ -23,7 +26,8 @@ OPTIONAL = {"distributed", "gsplat", "nerfacc", "diff_gaussian_rasterization",  
             "pycolmap",  # `capture`
             "mediapipe"}  # a task file that a user brings
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "assets").rglob("README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"),
+                *(ROOT / "assets").rglob("README.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -91,6 +95,8 @@ def test_notebooks_clone_from_the_one_address(notebook):
 
 
 def test_badges_and_clone_commands_name_the_one_address():
+    assert colab.REPOSITORY_URL == PROJECT["project"]["urls"]["Repository"] == address.address()
+    assert address.others() == {}
     ours = colab.REPOSITORY_URL.removeprefix("https://github.com/")
     for owner_and_name in re.findall(r"colab\.research\.google\.com/github/([^/]+/[^/]+)/", README):
         assert owner_and_name == ours
@@ -100,6 +106,58 @@ def test_badges_and_clone_commands_name_the_one_address():
     assert citation["repository-code"] == colab.REPOSITORY_URL
     assert citation["version"] == __version__
     assert citation["preferred-citation"]["title"] in README
+
+
+def test_a_new_address_is_written_everywhere_by_one_command(tmp_path, monkeypatch, capsys):
+    names = ["pyproject.toml", "README.md", "CONTRIBUTING.md", "CITATION.cff", "docs/paper.md",
+             "notebooks/01_swap.ipynb", "idf_helpers/runtime/colab.py"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for words in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(address, "ROOT", tmp_path)
+    (tmp_path / "SECURITY.md").write_text(address.GITHUB + "else/implicit-deepfake/")
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    assert address.others() == {"SECURITY.md": {"else/implicit-deepfake"}}
+    changed = address.rewrite("https://github.com/someone/heads")
+    assert set(changed) == set(names) - {"docs/paper.md"}  # which names the authors' repository
+    assert address.address() == "https://github.com/someone/heads"
+    for name in changed:
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "implicit-deepfake/implicit-deepfake" not in text and "someone/heads" in text, name
+    assert "&& cd heads" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit, match="OWNER/NAME"):
+        address.rewrite("https://github.com/only")
+
+
+def test_an_address_that_nobody_answers_at_is_a_warning_and_no_failure(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["address.py", "--resolve"])
+    for why in ("", "HTTP Error 404: Not Found"):
+        monkeypatch.setattr(address, "resolves", lambda url, why=why: why)
+        with pytest.raises(SystemExit) as done:
+            address.main()
+        said = capsys.readouterr().out
+        assert not done.value.code
+        assert ("::warning" in said and why in said) if why else "It resolves." in said
+
+
+def test_an_address_is_asked_for_and_its_answer_is_told():
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200 if self.path == "/there" else 404)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        assert address.resolves(here + "/there") == ""
+        assert "404" in address.resolves(here + "/gone")
+        server.shutdown()
+    assert address.resolves(here + "/there")  # nobody is there now
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -1,5 +1,6 @@
-"""The README tells the truth: its Python example runs, and its commands and flags are there."""
+"""README, docs and notebooks tell the truth: commands and flags exist, the example runs."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,9 +13,20 @@ from idf_helpers.provenance import verify
 from idf_helpers.runtime.files import read_json
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-OWN_VIDEO = (ROOT / "docs" / "own_video.md").read_text(encoding="utf-8")
+PAGES = {p.name: p.read_text(encoding="utf-8")
+         for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+         if p.parent == ROOT or p.name != "README.md"}
+README, OWN_VIDEO = PAGES["README.md"], PAGES["own_video.md"]
+
+
+def markdown_of(notebook) -> str:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+
+
+TEXTS = PAGES | {p.name: markdown_of(p) for p in sorted((ROOT / "notebooks").glob("*.ipynb"))}
 COMMAND = re.compile(r"(?:^|`|\b)idf ([a-z]+)\b([^`\n]*)", re.MULTILINE)
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w.-]*")
 # spellings that the command line rewrites: of people, and of the original's script
 SPELLINGS = {"--budget": "--budget-s", "--main_folder": "main-folder", "--sides": "--mode"}
 
@@ -24,18 +36,19 @@ def flags():
     return Checkout(ROOT).flags()
 
 
-def test_every_command_is_in_the_readme_and_the_other_way_round(flags):
-    named = {name for name, _ in COMMAND.findall(README)}
-    assert set(flags) <= named
-    named |= {name for name, _ in COMMAND.findall(OWN_VIDEO)}
-    assert named - set(flags) == set(), "README or docs call commands that are not there"
+def test_every_command_is_explained():
+    from idf_helpers.cli.commands import COMMANDS
+    named = {name for name, _ in COMMAND.findall(PAGES["commands.md"])}
+    assert set(COMMANDS) <= named
 
 
-def test_commands_are_shown_with_flags_that_they_have(flags):
-    for name, rest in COMMAND.findall(README + OWN_VIDEO):
-        for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", rest):
+@pytest.mark.parametrize("page", TEXTS)
+def test_commands_are_shown_with_flags_that_they_have(page, flags):
+    for name, rest in COMMAND.findall(TEXTS[page]):
+        assert name in flags, f"{page}: idf {name}"
+        for flag in FLAG.findall(rest):
             wanted = SPELLINGS.get(flag, flag).replace("_", "-")
-            assert wanted in [*flags[name], "--help"], f"idf {name} {flag}"
+            assert wanted in [*flags[name], "--help"], f"{page}: idf {name} {flag}"
 
 
 def test_what_the_page_on_own_video_names_is_what_make_leaves():
@@ -55,14 +68,41 @@ def test_what_the_page_on_own_video_names_is_what_make_leaves():
 
 
 # of other programs: pip, Blender's script, the web UI, the authors' and graphdeco's scripts
-FOREIGN = {"--extra-index-url", "--api", "--eval", "--white_background", "--skip_train", "--help"}
+FOREIGN = {"--extra-index-url", "--api", "--eval", "--white_background", "--skip_train", "--help",
+           "--views", "--size"}
 
 
-def test_no_flag_is_named_that_no_command_has(flags):
+@pytest.mark.parametrize("page", TEXTS)
+def test_no_flag_is_named_that_no_command_has(page, flags):
     known = {name for names in flags.values() for name in names}
-    for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", README + OWN_VIDEO):
+    for flag in FLAG.findall(TEXTS[page]):
         if flag not in FOREIGN:
-            assert SPELLINGS.get(flag, flag).replace("_", "-") in known | {"main-folder"}, flag
+            wanted = SPELLINGS.get(flag, flag).replace("_", "-")
+            assert wanted in known | {"main-folder"}, f"{page}: {flag}"
+
+
+def test_the_readme_stays_short_and_every_page_can_be_found():
+    assert README.count("\n") <= 130
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\]\((\w+\.md)", index))
+    assert listed == set(PAGES) - {"README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_to_headings_lead_somewhere(page):
+    for name, anchor in re.findall(r"\]\((?:docs/)?(\w+\.md)?#([\w-]+)\)", PAGES[page]):
+        heads = re.findall(r"^#+ (.+)$", PAGES[name or page], re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in heads}
+        assert anchor in slugs, f"{page}: {name}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_are_there_and_described(page):
+    folder = ROOT if page == "README.md" else ROOT / "docs"
+    for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", PAGES[page]):
+        assert alt.strip(), f"{page}: {target} without words"
+        if not target.startswith("https:"):
+            assert (folder / target).stat().st_size < 2e6, f"{page}: {target}"
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, small_head, capsys):

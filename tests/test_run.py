@@ -319,6 +319,7 @@ def test_commands(house):
     assert house.command_line("demo", ["--out", "x"]) == [python, "-m", "idf_helpers", "demo",
                                                           "--out", "x"]
     assert house.command_line("idf", ["swap"]) == [python, "-m", "idf_helpers", "swap"]
+    assert house.command_line("docs", ["out"]) == [python, "docs/build.py", "out"]
     everything = house.command_line("test", [])
     assert everything[-2:] == ["tests", str(Path("notebooks/01_swap.ipynb"))]
     assert "--nbmake" in everything

@@ -1,28 +1,35 @@
 """The README's pictures.
 
-    python assets/readme/make.py [--demo runs/demo] [--avatar RUN] [--loops ITER_FOLDER ...]
+    python assets/readme/make.py [--demo runs/demo --avatar RUN] [--loops ITER_FOLDER ...]
 
-Source, target and avatar come from a finished demo run, the expressions from a run of `idf avatar`,
-the looks from folders iterN/ of `idf loop`; each is left as it is without. The strips of swapped
-heads are made anew.
+hero.webp, the moving picture, shows the demo's photo, the head of a finished demo run as it turns,
+and the avatar of a run of `idf avatar head_talking --swap PHOTO` with the same photo; faces.jpg
+shows that avatar's expressions, loop.jpg looks from folders iterN/ of `idf loop`. Each is left as
+it is without its runs. The strips of swapped heads are made anew.
 """
 
 import argparse
+import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from idf_helpers import provenance
+from idf_helpers.cli.demo import demo
 from idf_helpers.data import samples
-from idf_helpers.data.cameras import orbit
+from idf_helpers.data.cameras import look_at_matrix, orbit, scene_frame
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.contact_sheet import contact_sheet
-from idf_helpers.data.media import over, read_image, resize_area, to_uint8, write_image
+from idf_helpers.data.media import read_image, resize_area, to_uint8, write_image
 from idf_helpers.data.sequence import frames_by_yaw
+from idf_helpers.exporting.config import ExportConfig
+from idf_helpers.exporting.model import Model
 from idf_helpers.notebook.video_panel import swap_clip
 from idf_helpers.reconstruction import load, mark_of_model
-from idf_helpers.reconstruction.avatar.pictures import edit_strip
+from idf_helpers.reconstruction.avatar.pictures import known_edits, tour
 from idf_helpers.runtime.progress import Reporter
 from idf_helpers.swapping.mesh.bake import bake
 from idf_helpers.swapping.mesh.head_bend import toward_sources
@@ -31,21 +38,47 @@ from idf_helpers.swapping.source import load_source
 from idf_helpers.swapping.uv_method import fit_views
 
 HERE = Path(__file__).resolve().parent
-CELL = 220
+PHOTO = demo.__defaults__[1]  # the bundled photo that the demo takes
+PANEL, GAP, BAR = 284, 24, 34  # pixels: a part of the moving picture, between, and its words
+FRAMES, MILLISECONDS = 72, 80
+INK = (40, 44, 48)
 
 
-def from_demo(demo: Path) -> None:
-    photo = resize_area(read_image(samples.photo("C")), CELL, CELL)
-    write_image(HERE / "source.jpg", photo)
-    target = samples.dataset("head_multiview")
-    yaws = (-60, 0, 60)
-    before = [f.image() for _, f in frames_by_yaw(target.frames, yaws)]
-    write_image(HERE / "target.jpg", contact_sheet(before, columns=3, cell=CELL))
-    scene = load(demo / "splats")
-    cameras = [f.camera.fitted(400) for _, f in frames_by_yaw(target.frames, yaws)]
-    with provenance.marked(HERE / "avatar.jpg", mark_of_model(demo / "splats")) as temporary:
-        write_image(temporary, provenance.label(
-            contact_sheet([scene.render(c) for c in cameras], columns=3, cell=CELL)))
+def text(image: np.ndarray, words: str, place, size: int, color=INK, anchor="mm") -> np.ndarray:
+    """A copy with words on it."""
+    picture = Image.fromarray(image)
+    ImageDraw.Draw(picture).text(place, words, color, ImageFont.load_default(size), anchor)
+    return np.asarray(picture)
+
+
+def moving_picture(head: Path, avatar: Path) -> None:
+    """hero.webp: photo, turning head, moving face, side by side."""
+    photo = resize_area(read_image(samples.photo(PHOTO))[..., :3], PANEL, PANEL)
+    scene, face = Model.open(head).trimmed(ExportConfig()).scene, load(avatar)
+    place, base = scene_frame(scene.cameras), scene.cameras[0].fitted(PANEL)
+    side = np.cross(place.up, place.front)
+    words = ("one photo", "a 3D head that turns", "a face that moves")
+    frames = []
+    for k, (camera, expression) in enumerate(tour(face, FRAMES, PANEL)):
+        angle = math.radians(72) * math.sin(2 * math.pi * k / FRAMES)
+        way = math.cos(angle) * place.front + math.sin(angle) * side + 0.1 * place.up
+        turned = replace(base, c2w=look_at_matrix(
+            place.center + place.distance * way / np.linalg.norm(way), place.center, place.up))
+        parts = [photo, provenance.label(scene.render(turned, None, (1.0, 1.0, 1.0))),
+                 provenance.label(face.render(camera, expression))]
+        width = 3 * PANEL + 2 * GAP
+        frame = np.full((PANEL + BAR, width, 3), 255, np.uint8)
+        for i, (part, name) in enumerate(zip(parts, words, strict=True)):
+            x = i * (PANEL + GAP)
+            frame[:PANEL, x:x + PANEL] = resize_area(to_uint8(part), PANEL, PANEL)
+            frame = text(frame, name, (x + PANEL / 2, PANEL + BAR / 2), 17).copy()
+            if i:
+                frame = text(frame, "›", (x - GAP / 2, PANEL / 2), 40).copy()
+        frames.append(Image.fromarray(frame))
+    mark = mark_of_model(head)
+    with provenance.marked(HERE / "hero.webp", mark) as temporary:
+        frames[0].save(temporary, "WEBP", save_all=True, append_images=frames[1:], loop=0,
+                       duration=MILLISECONDS, quality=72, method=6, xmp=mark.xmp().encode())
 
 
 def strips(folder: Path) -> None:
@@ -54,32 +87,42 @@ def strips(folder: Path) -> None:
     chosen = frames_by_yaw(target.frames, (-90, -60, -30, 0, 30, 60, 90))
     pictures = [f.image() for _, f in chosen]
     mesh, looked_at, irises = fit_views(target.frames, Reporter())
-    for name in ("C", "B"):
+    for name in ("B", "C"):
         source = load_source(samples.photo(name))
         texture = bake(mesh, looked_at, source, irises=irises)
         shape = toward_sources(mesh, [source], frames=target.frames)
         pictures += [render_swap(f.image(), f.camera, mesh, texture, shape).image
                      for _, f in chosen]
     # Without the empty rims, the faces are larger.
-    pictures = [to_uint8(over(p))[20:280, 30:290] for p in pictures]
+    pictures = [p[20:280, 30:290] for p in pictures]
+    n = len(chosen)
+    for k, name in enumerate(("", "B", "C")):  # the photo in front of its row
+        photo = read_image(samples.photo(name)) if name else np.zeros((8, 8, 4), np.uint8)
+        pictures.insert(k * (n + 1), photo)
     mark = provenance.Mark("readme", "face swap (uv)")
+    sheet = contact_sheet(pictures, columns=1 + n, cell=150,
+                          rows=["the head", "photo B on it", "photo C on it"])
     with provenance.marked(HERE / "swap.jpg", mark) as temporary:
-        write_image(temporary, contact_sheet(pictures, columns=len(chosen), cell=150))
-    clip, video = swap_clip("", "C", folder)
+        write_image(temporary, sheet)
+    clip, video = swap_clip("", PHOTO, folder)
     rows = []
     for path in (clip, video):
         index = index_video(path)
         rows += [next(read_frames(path, index, int(n), int(n) + 1)).copy()
                  for n in np.linspace(4, len(index) - 1, 7)]
     with provenance.marked(HERE / "talk.jpg", mark) as temporary:
-        write_image(temporary, contact_sheet(rows, columns=7, cell=150))
+        write_image(temporary, contact_sheet(rows, columns=7, cell=150,
+                                             rows=["before", f"photo {PHOTO} on it"]))
 
 
 def expressions(run: Path) -> None:
     """faces.jpg: an avatar at rest and with some expressions."""
+    scene = load(run)
+    edits = [("at rest", None), *known_edits(scene.basis)]
+    pictures = [scene.render(scene.front.fitted(224), e) for _, e in edits]
+    pictures[0] = provenance.label(pictures[0])
     with provenance.marked(HERE / "faces.jpg", mark_of_model(run)) as temporary:
-        write_image(temporary, provenance.label(
-            edit_strip(load(run), resolution=224)))
+        write_image(temporary, contact_sheet(pictures, len(edits), 200, [n for n, _ in edits]))
 
 
 def looks(loops: list[Path]) -> None:
@@ -98,8 +141,8 @@ def main() -> None:
     parser.add_argument("--avatar", type=Path)
     parser.add_argument("--loops", type=Path, nargs="+")
     args = parser.parse_args()
-    if args.demo:
-        from_demo(args.demo)
+    if args.demo and args.avatar:
+        moving_picture(args.demo / "splats", args.avatar)
     if args.avatar:
         expressions(args.avatar)
     if args.loops:

@@ -190,3 +190,45 @@ def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chro
         cell.get_by_role("slider", name="Jaw open").fill("1")
         book.page.wait_for_function(shown, arg=[image.element_handle(), before])
         assert book.errors() == [] and complaints == [] and book.requests == []
+
+
+STILLS = """import numpy as np
+from idf_helpers.notebook.widgets import Panel, picture_widget, png
+from idf_helpers.notebook import view
+from tests.fixtures.talking_ball import BallScene
+
+class One(Panel):
+    def controls(self):
+        self.picture = picture_widget()
+        return [self.picture]
+    def run(self):
+        self.picture.value = png(np.full((40, 90, 3), 90, np.uint8))
+
+panel = One()
+panel"""
+
+
+def test_a_saved_notebook_shows_stills_where_the_kernel_is_gone(requires_chromium, jupyterlab):
+    lab.write_notebook(jupyterlab, "stills", [STILLS, "panel.run()",
+                                              "view(BallScene(), soft_edge=False)"])
+    still = ".jp-RenderedImage img"
+    with lab.opened(requires_chromium, jupyterlab, "stills") as book:
+        book.run_all()
+        assert book.errors() == []
+        assert book.cell("class One").locator("img.widget-image").is_visible()
+        book.cell("view(").locator(".page.ready").wait_for(timeout=60_000)
+        assert book.page.locator(still).count() == 2  # there, and hidden while the widgets live
+        assert not any(book.page.locator(still).nth(i).is_visible() for i in range(2))
+        book.page.keyboard.press("Control+s")
+        book.page.wait_for_function(
+            "() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+        book.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown()")
+    with lab.opened(requires_chromium, jupyterlab, "stills") as book:
+        book.page.wait_for_timeout(1500)  # the widgets' models are looked for
+        for i, width in enumerate((90, 360)):
+            picture = book.page.locator(still).nth(i)
+            picture.scroll_into_view_if_needed()
+            assert picture.is_visible() and pixels(picture)[0] == width
+        told = book.page.get_by_text("Error displaying widget")
+        assert not any(told.nth(i).is_visible() for i in range(told.count()))
