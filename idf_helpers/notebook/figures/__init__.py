@@ -1,0 +1,1 @@
+"""Pictures of what happens inside the methods, for the notebooks."""
