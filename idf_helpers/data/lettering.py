@@ -31,7 +31,7 @@ def text_width(text: str, size: int) -> int:
 def fitted(text: str, width: int, size: int) -> tuple[list[str], int]:
     """Return the lines of a text that is at most `width` pixels wide, and the size of its font:
     `size`, or less where a single word needs it."""
-    words = text.split()
+    words = [w for w in text.split(" ") if w]  # not at a no-break space
     while size > SMALLEST and any(text_width(w, size) > width for w in words):
         size -= 1
     lines: list[str] = []

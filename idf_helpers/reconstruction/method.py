@@ -128,7 +128,7 @@ def held_out_sheet(scene: Scene, frames: Sequence[Frame], metrics: SceneMetrics,
     views = views[::max(1, len(views) // SHEET_VIEWS)][:SHEET_VIEWS]
     targets = [Target.of(f, resolution) for f, _ in views]
     renders = [scene.render(t.camera, None, t.background) for t in targets]
-    captions = [f"{Path(v.name).name}, {v.psnr:.1f} dB" if v.psnr < 1e3 else Path(v.name).name
+    captions = [f"{Path(v.name).name}, {v.psnr:.1f}\u00a0dB" if v.psnr < 1e3 else Path(v.name).name
                 for _, v in views]
     return before_after([t.rgb for t in targets], renders, 160, captions, HELD_OUT_ROWS)
 

@@ -17,7 +17,7 @@ from .charts import COLORS, chart, legend, picture_of
 SHOWN = 4  # bases, and values in the chart
 ENDS = (2, 98)  # percentiles of a weight over the frames: as far as a basis is turned
 LATE = 300  # frames in the chart
-MOVED, MARGIN = 0.9, 0.5  # of the Gaussians, those that move most lie in the face; beside them
+MOVED, MARGIN = 0.97, 0.5  # of the Gaussians, those that move most lie in the face; beside them
 
 
 def bases_picture(scene: AvatarScene, data: Dataset, cell: int = 170) -> np.ndarray:
@@ -68,14 +68,12 @@ def expressions_chart(data: Dataset, scene: AvatarScene) -> np.ndarray:
 
 def fewer_bases_picture(scene: AvatarScene, data: Dataset, counts=(0, 1, 2, 4, 24),
                         cell: int = 160) -> np.ndarray:
-    """Return a held-out frame with a strong expression, and renders of it with only the first
-    bases of the avatar: (H, W, 3) uint8. counts: of bases, each its column."""
+    """Return the training frame with the strongest expression, and renders of it with only the
+    first bases of the avatar: (H, W, 3) uint8. counts: of bases, each its column."""
     from ...metrics import Target, psnr
 
-    frames = data.test or data.train
     basis = scene.basis
-    strong = [np.abs(basis.coefficients(f.expression)).sum() for f in frames]
-    frame = frames[int(np.argmax(strong))]
+    frame = data.train[int(np.argmax(np.linalg.norm(frame_weights(basis, data), axis=1)))]
     target = Target.of(frame, scene.avatar.meta.get("resolution"), scene.background)
     weights = basis.coefficients(frame.expression)
     box = _face_box(scene, target.camera)
@@ -85,7 +83,7 @@ def fewer_bases_picture(scene: AvatarScene, data: Dataset, counts=(0, 1, 2, 4, 2
         render = scene.render(target.camera, with_weights(basis, w), target.background)
         pictures.append(render[box])
         captions.append(f"{count} {'basis' if count == 1 else 'bases'}, "
-                        f"{psnr(render[box], target.rgb[box]):.1f} dB")
+                        f"{psnr(render[box], target.rgb[box]):.1f}\u00a0dB")
     return contact_sheet(pictures, len(pictures), cell, captions)
 
 
@@ -137,7 +135,8 @@ def _face_box(scene: AvatarScene, camera) -> tuple[slice, slice]:
     uv, _ = camera.project(scene.avatar.gaussians.means[moved >= np.quantile(moved, MOVED)])
     low, high = np.percentile(uv, (2, 98), axis=0)
     half = max(0.5 * (1 + MARGIN) * float((high - low).max()), 0.15 * size)
-    (x0, y0), (x1, y1) = ((low + high) / 2 - half).astype(int), ((low + high) / 2 + half).astype(int)
+    middle = (low + high) / 2
+    (x0, y0), (x1, y1) = (middle - half).astype(int), (middle + half).astype(int)
     return (slice(max(y0, 0), min(y1, camera.height)), slice(max(x0, 0), min(x1, camera.width)))
 
 

@@ -69,7 +69,7 @@ def fewer_keys_picture(panel: StylizePanel, styled: Dataset, counts: Sequence[in
         off = psnr(made.rgb[seen], truth[seen] / 255) if seen.any() else 0.0
         pictures.append(np.where(made.known[..., None], made.rgb, np.array(PAPER) / 255))
         captions.append(f"{count} key view{'s' * (count > 1)}: {seen.sum() / head.sum():.0%} "
-                        f"of the head, {off:.1f} dB there")
+                        f"of the head, {off:.1f}\u00a0dB there")
     return contact_sheet([*pictures, truth], len(pictures) + 1, cell,
                          [*captions, "styled by itself"])
 

@@ -14,7 +14,8 @@ from ...errors import IdfError
 from ...metrics import Target, psnr
 from ...reconstruction.nerf.config import VoxelConfig
 from ...reconstruction.splats.config import SplatConfig
-from ...runtime.progress import Line, Reporter
+from ...runtime.progress import Reporter
+from ..bar import Bar
 from ..widgets import fast
 
 RESOLUTION, COLUMNS = 112, 4  # pixels of the pictures; held-out views that are shown
@@ -48,14 +49,15 @@ def try_fields(data: Dataset, variants: Variants, iterations: int = 120,
 
 
 def _side_by_side(data, variants, iterations, kind, base, trainer_of, reporter) -> np.ndarray:
-    reporter = reporter or Line()
+    if reporter is None:
+        with Bar("training the variants") as bar:
+            return _side_by_side(data, variants, iterations, kind, base, trainer_of, bar)
     frames = data.test or data.train
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))
               .round().astype(int)]
     targets = [Target.of(f, RESOLUTION) for f in chosen]
     pictures, labels = [t.rgb for t in targets], ["held-out picture"]
     for k, (label, changes) in enumerate(variants.items()):
-        reporter.step(f"training: {label}", k / len(variants))
         settings = {"resolution": RESOLUTION, "iterations": iterations} | base | dict(changes)
         wanted = settings.pop("views", len(data.train))
         if fast():
@@ -70,12 +72,12 @@ def _side_by_side(data, variants, iterations, kind, base, trainer_of, reporter) 
         trainer.warm_up()
         while not trainer.done:
             trainer.step()
+            reporter.step(f"training: {label}", (k + trainer.fraction) / len(variants))
         scene = trainer.scene()
         renders = [scene.render(t.camera, None, t.background) for t in targets]
         quality = np.mean([psnr(r, t.rgb) for r, t in zip(renders, targets, strict=True)])
         pictures += renders
-        labels.append(f"{label}: {quality:.1f} dB")
-    reporter.step("training", 1.0)
+        labels.append(f"{label}: {quality:.1f}\u00a0dB")
     return contact_sheet(pictures, len(targets), 150, rows=labels)
 
 

@@ -16,19 +16,28 @@ from ...reconstruction.splats.config import SplatConfig
 from ...reconstruction.splats.gaussians import SH_C0, Gaussians
 from ...reconstruction.splats.scene import GaussianScene
 from ...reconstruction.splats.train import Trainer
+from ...runtime.progress import Reporter
+from ..bar import Bar
+from ..widgets import fast
 from .depths import depth_picture
 
 MOMENTS = (0, 40, 150, 600)  # iterations
 SMALL = SplatConfig(resolution=112, initial=800, max_gaussians=4000, densify_from=50,
                     densify_every=50, growth=0.5)
+FAST = 60  # iterations at most with IDF_FAST
 FAINT = 0.02  # opacity below which an ellipse is not drawn
 SIGMAS = 1.5  # half axes of an ellipse, standard deviations
 FINE = 16  # parts of a pixel that OpenCV draws at
 
 
-def growing_picture(data: Dataset, moments: Sequence[int] = MOMENTS, cell: int = 210) -> np.ndarray:
+def growing_picture(data: Dataset, moments: Sequence[int] = MOMENTS, cell: int = 210,
+                    reporter: Reporter | None = None) -> np.ndarray:
     """Train a few Gaussians for a few seconds and return them at some iterations: as ellipses,
     blended into a picture, and as depth: (H, W, 3) uint8."""
+    if reporter is None:
+        with Bar("training a few Gaussians") as bar:
+            return growing_picture(data, moments, cell, bar)
+    moments = [min(m, FAST) for m in moments] if fast() else moments
     config = replace(SMALL, iterations=max(moments))
     trainer = Trainer(TrainingViews.load(data.train, config.resolution), config)
     camera = front(data, 2 * cell)
@@ -36,6 +45,7 @@ def growing_picture(data: Dataset, moments: Sequence[int] = MOMENTS, cell: int =
     for moment in moments:
         while trainer.iteration < moment:
             trainer.step()
+            reporter.step("training a few Gaussians", trainer.fraction)
         scene = trainer.scene()
         full = scene.render_full(camera, None, np.array(PAPER) / 255)
         drawn.append(ellipses(scene.gaussians, camera))

@@ -14,8 +14,9 @@ from ...data.sequence import frames_by_yaw
 from ...face.topology import TRIANGLES
 from ...runtime.progress import Reporter
 from ...swapping.config import SwapConfig
+from ...swapping.methods import SWAPPERS
 from ...swapping.source import load_source
-from ...swapping.uv_method import Fitted, UvMethod
+from ...swapping.uv_method import Fitted
 
 FEW = 24  # views that are enough to fit a face for a picture
 LINES = (80, 255, 160)
@@ -30,7 +31,7 @@ def unwrapped_picture(target: Dataset, swapped: Dataset, photo, cell: int = 170)
     """
     (_, view), = frames_by_yaw(target.frames, [0])
     moving = view.expression is not None
-    fitted = Fitted.read(Path(swapped.root), moving) or UvMethod().prepare(
+    fitted = Fitted.read(Path(swapped.root), moving) or SWAPPERS.find("uv").load().prepare(
         list(target.frames)[::-(-len(target.frames) // FEW)], [load_source(photo)], None,
         Reporter(), SwapConfig("uv")).fitted
     texture = fitted.texture

@@ -99,7 +99,7 @@ class BlendshapeAvatar(Method):
 
     def sheets(self, scene: AvatarScene, data: Dataset, config: AvatarConfig,
                metrics: AvatarMetrics) -> dict[str, np.ndarray]:
-        captions = [f"{Path(f.name).name}, {f.psnr:.1f} dB" for f in metrics.of("avatar")]
+        captions = [f"{Path(f.name).name}, {f.psnr:.1f}\u00a0dB" for f in metrics.of("avatar")]
         frames = posed(scene, self.test_frames(data, config))
         return {"held_out.jpg": held_out_sheet(scene, frames, captions, config.resolution),
                 "expressions.jpg": edit_strip(scene, resolution=config.resolution)}
