@@ -107,7 +107,7 @@ def test_pictures_are_there_and_described(page):
 
 def test_the_python_example_runs(tmp_path, monkeypatch, small_head, capsys):
     """As it stands, but with fewer views and steps."""
-    code, = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code, = re.findall(r"```python\n(.*?)```", PAGES["python.md"], re.DOTALL)
     assert len(code.strip().splitlines()) <= 12
     assert code.count('"head_multiview"') == code.count("budget_s=120") == 1
     code = code.replace('"head_multiview"', repr(str(small_head))).replace(
@@ -117,7 +117,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, small_head, capsys):
     shutil.copy(ROOT / samples / "B.png", tmp_path / samples)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "python.md", "exec"), names)
     assert names["picture"].dtype == np.float32 and names["picture"].shape[2] == 3
     assert read_json(tmp_path / "runs/head/metrics.json")["iterations"] == 30
     assert verify(tmp_path / "runs/head.html").synthetic
