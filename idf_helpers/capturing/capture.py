@@ -29,11 +29,12 @@ from ..runtime.runs import RunFolder
 from .cameras import Cameras, Frames
 from .config import CaptureConfig
 from .hull import agreed
-from .look import FEWEST, Choice, Look, above_necks, choose, look_at
-from .methods import CAPTURES, LANDMARKS
+from .look import FEWEST, Choice, Look, above_necks, look_at
+from .methods import CAPTURES
 from .neck import Neck
 from .place import ORIGIN, TO_WORLD, UNIT, place
 from .report import Facts, cut_off, doubts, sheet
+from .solving import find_cameras
 from .writing import write_dataset
 
 FILES = ("transforms_train.json", "transforms_test.json", "capture_report.json", "overlay.jpg")
@@ -52,7 +53,7 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
         out: run folder, itself a dataset afterwards; overlay.jpg shows how well the cameras fit.
         config: of the capture.
         method: what finds the cameras; auto takes colmap where pycolmap is installed, and
-            landmarks where it is not or fails.
+            landmarks where it is not or fails, or for the frames that it leaves out.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
         reporter: takes word of the progress.
 
@@ -65,7 +66,6 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
     entry, why = CAPTURES.choose(method)
     for model in (FACE_LANDMARKS, PERSON_MASK):
         download.path(model)  # what is not there is said now rather than after minutes
-    solve = entry.load()
     footage, person = Source(source), PersonMask()
     with RunFolder(out, stage="capture", backend=method, config=config,
                    inputs=footage.fingerprint(), resume=resume) as run:
@@ -77,23 +77,10 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
             shutil.rmtree(work, ignore_errors=True)
         try:
             look = look_at(footage, work, config, reporter)
-            choice = choose(look, work, config, person, entry.name == "landmarks", reporter)
-            cameras: Cameras | None = None
-            notes = [why]
-            if entry.name != "landmarks":
-                try:
-                    cameras = solve(choice.frames, work / entry.name, reporter.step)
-                except IdfError as error:
-                    if method != "auto":
-                        raise
-                    notes.append(f"{entry.name} failed ({error.what}: {error.found}): landmark "
-                                 "cameras in its place")
-                    reporter.note(notes[-1])
-                    choice = choose(look, work, config, person, True, reporter)
-            if cameras is None:
-                solve = LANDMARKS.load()
-                cameras = solve(choice.frames, work / LANDMARKS.name, reporter.step)
-            placed, frames = place(choice.frames, cameras), choice.frames
+            solved = find_cameras(look, work, config, person, entry, why, method == "auto",
+                                  reporter)
+            choice, notes = solved.choice, solved.notes
+            placed, frames = place(choice.frames, solved.cameras), choice.frames
             if placed.registered.sum() < FEWEST:
                 raise IdfError("Too few frames got a camera", f"{placed.registered.sum()} of "
                                f"{len(frames)}", "film the whole turn slowly, in good light")

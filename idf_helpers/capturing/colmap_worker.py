@@ -43,6 +43,7 @@ def features(pycolmap, job, database):
     options.sift.max_num_features = job["features"]
     options.sift.first_octave = job["first_octave"]
     options.sift.peak_threshold = job["peak"]
+    options.sift.estimate_affine_shape = options.sift.domain_size_pooling = job["close"]
     reader = pycolmap.ImageReaderOptions(camera_model=job["camera_model"])
     reader.default_focal_length_factor = job["focal"]
     if job["masks"]:
@@ -60,6 +61,8 @@ def features(pycolmap, job, database):
 def matches(pycolmap, job, database, folder):
     """Match the pairs of the job that are not matched yet."""
     matching = pycolmap.FeatureMatchingOptions(num_threads=job["threads"], use_gpu=False)
+    if job["close"]:  # pairs that show a surface from sides that differ much
+        matching.guided_matching, matching.sift.max_ratio = True, 0.9
     verification = pycolmap.TwoViewGeometryOptions()
     verification.filter_stationary_matches = job["drop_still"]
     verification.ransac.random_seed = 0

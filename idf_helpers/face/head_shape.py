@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..data.training_views import TrainingViews
+from ..errors import IdfError
 from .head_model import FaceModel
 from .raster import rasterize
 from .topology import CHIN, FACE_LEFT, FACE_RIGHT, FOREHEAD, TRIANGLES
@@ -37,6 +38,8 @@ EAR, BEHIND_EAR = 2.0, -1.5  # cm; cells further back than the latter are none o
 HAIR = (4.0, 1.5)  # cm, most that hair adds behind and before
 SMOOTH = 0.7  # cm, standard deviation of the blur that rounds steps off
 OUTSIDE = 0.02  # of the frames that may see background where there is head: mattes are not exact
+LEAST = 800.0  # cubic cm of a head, which has some 4000
+OUTLINED = 0.6  # of the face that the middle frame's outline holds at least
 FACE_DEPTH = 4.0  # cm behind the face's mesh that is filled
 
 
@@ -101,7 +104,9 @@ class HeadShape:
 
     @classmethod
     def fit(cls, frame: HeadFrame, views: TrainingViews) -> HeadShape:
-        """Return the solid within the outlines (alpha) of `views`."""
+        """Return the solid within the outlines (alpha) of `views`. IdfError: they do not hold the
+        face."""
+        inside = _face_inside(frame, views)
         grid = np.stack(np.meshgrid(*(np.arange(a, b, CELL) for a, b in
                                       zip(LOW, HIGH, strict=True)), indexing="ij"), axis=-1)
         hull = _hull(frame, views, grid)
@@ -110,6 +115,12 @@ class HeadShape:
         solid = hull & (_sections(frame.face, hull, grid) | face) & ~(before > 0)
         soft = ndimage.gaussian_filter(solid.astype(np.float32), SMOOTH / CELL)
         solid = soft > 0.5
+        if inside < OUTLINED or solid.sum() * CELL**3 < LEAST:
+            raise IdfError(
+                "The outlines of the head miss most of it", f"{100 * inside:.0f} % of the face lie "
+                f"inside them, in the middle one of {len(views.cameras)} frames",
+                "if there is a background picture, it shows the head: give one without the person, "
+                "or track the video again without it")
         distance = (ndimage.distance_transform_edt(~solid) - ndimage.distance_transform_edt(solid))
         # half a cell: the surface lies between cells
         distance = distance - 0.5 * np.sign(distance)
@@ -146,6 +157,18 @@ class HeadShape:
         d, _ = self.sample(points)
         good = np.flatnonzero(np.abs(d + depth) < 0.3 * CELL)
         return points[rng.permutation(good)[:count]]
+
+
+def _face_inside(frame: HeadFrame, views: TrainingViews) -> float:
+    """Return the share of the face that lies inside the outline, in the middle frame. A background
+    that has the head in it makes the head vanish from the difference to it."""
+    points, inside = frame.to_world(frame.face), []
+    for camera, pixels in zip(views.cameras, views.pixels, strict=True):
+        uv, z = camera.project(points)
+        seen = (z > 0) & (uv >= 0).all(1) & (uv < (camera.width, camera.height)).all(1)
+        j, i = uv[seen].astype(np.int32).T
+        inside.append(float((pixels[3, i, j] >= 0.3 * 255).mean()) if len(i) else 0.0)
+    return float(np.median(inside))
 
 
 def _hull(frame: HeadFrame, views: TrainingViews, grid: np.ndarray) -> np.ndarray:

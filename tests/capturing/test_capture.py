@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from idf_helpers.capturing import capture as module
 from idf_helpers.capturing import look as looking
+from idf_helpers.capturing import solving
 from idf_helpers.capturing.cameras import Cameras, Frames
 from idf_helpers.capturing.capture import capture
 from idf_helpers.capturing.config import CaptureConfig
@@ -108,7 +109,7 @@ def given(turn, monkeypatch):
     landmarks = Entry("landmarks", f"{here}:solved", "given", 5)
     monkeypatch.setattr(CAPTURES, "entries", {
         "colmap": Entry("colmap", f"{here}:fails", "fails", 9), "landmarks": landmarks})
-    monkeypatch.setattr(module, "LANDMARKS", landmarks)
+    monkeypatch.setattr(solving, "LANDMARKS", landmarks)
 
 
 def test_where_colmap_fails_landmarks_take_over_and_it_is_said(turn, given, tmp_path):
@@ -121,6 +122,36 @@ def test_where_colmap_fails_landmarks_take_over_and_it_is_said(turn, given, tmp_
     with pytest.raises(IdfError, match="Nothing fits together"):
         capture(turn.folder, tmp_path / "other", CONFIG, method="colmap")
     assert not (tmp_path / "other").exists()
+
+
+def some(frames, folder, report):
+    """What pycolmap gave, with every other frame that shows the face from before left out."""
+    cameras = solved(frames, folder, report).cameras
+    return Cameras("colmap", tuple(
+        None if i % 2 and TRUTH[n].position[1] < -2.5 else c
+        for i, (n, c) in enumerate(zip(frames.numbers, cameras, strict=True))), None, 0.1)
+
+
+def few(frames, folder, report):
+    """What pycolmap gave, for too few frames to bring others into its world."""
+    cameras = solved(frames, folder, report).cameras
+    return Cameras("colmap", (*cameras[:4], *(None,) * (len(cameras) - 4)), None, 0.1)
+
+
+@pytest.mark.parametrize("solver, method, words", [
+    ("some", "colmap", "have landmark cameras, brought into its world"),
+    ("few", "landmarks", "frames, landmarks for")])
+def test_frames_that_colmap_leaves_out_get_landmark_cameras(turn, given, tmp_path, solver, method,
+                                                            words):
+    CAPTURES.entries["colmap"] = Entry("colmap", f"tests.capturing.test_capture:{solver}", "", 9)
+    data = capture(turn.folder, tmp_path / "out", CONFIG)
+    report = read_json(tmp_path / "out" / "capture_report.json")
+    assert report["method"] == method and report["registered"] == report["chosen"]
+    assert any(words in d for d in report["doubts"])
+    for f in data.frames:  # all in one world
+        true = turn.cameras[int(f.name[-5:])]
+        turned = Rotation.from_matrix(true.c2w[:3, :3].T @ f.camera.c2w[:3, :3])
+        assert np.degrees(turned.magnitude()) < 8
 
 
 def test_a_killed_run_goes_on(turn, given, tmp_path, monkeypatch):

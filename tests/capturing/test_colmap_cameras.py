@@ -121,33 +121,39 @@ def test_the_room_counts_only_where_the_camera_moves(frames, stub, tmp_path):
     assert mask[30, 24] == 255
 
 
-def test_pairs_are_neighbors_and_loops_then_all():
-    few, = colmap_cameras._rounds(10)
-    assert len(few) == 45
-    some, every = colmap_cameras._rounds(90)
-    assert len(every) == 90 * 89 // 2 and len(some) < len(every) / 3
+def test_pairs_are_neighbors_and_loops_then_these_closely_then_all():
+    (few, _), (again, close) = colmap_cameras._rounds(10)
+    assert len(few) == 45 and again == few and close
+    (some, _), (again, _), (every, _) = colmap_cameras._rounds(90)
+    assert again == some and len(every) == 90 * 89 // 2 and len(some) < len(every) / 3
+    assert [close for _, close in colmap_cameras._rounds(90)] == [False, True, True]
     assert [0, 1] in some and [0, 85] in some and [1, 86] not in some
 
 
-def test_all_pairs_follow_where_a_tenth_of_the_frames_is_left_out(frames, stub, tmp_path,
-                                                                  monkeypatch):
+def test_frames_are_looked_at_closely_where_a_tenth_is_left_out(frames, stub, tmp_path,
+                                                                monkeypatch):
     monkeypatch.setattr(colmap_cameras, "ALL_PAIRS", 4)
     monkeypatch.setattr(colmap_cameras, "NEAR", (1,))
     body = """
-    full = len(job["pairs"]) == 66
+    count = {(False, False): 9, (True, False): CLOSE, (True, True): ALL}[
+        job["close"], len(job["pairs"]) == 66]
     pose = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
     leave([{"params": [70, 40, 30, 0.0], "model": "SIMPLE_RADIAL", "points": [[0] * 6 + [0.5, 3]],
-            "poses": {n: pose for n in job["names"][:12 if full else 10]}}])
+            "poses": {n: pose for n in job["names"][:count]}}])
     open(folder + "/calls", "a").write("x")
+    count or sys.exit(1)
     say(done=True)
     """
-    found = colmap_cameras.solve(frames, tmp_path / "w", silent, worker=stub(body))
-    assert found.registered.all() and (tmp_path / "w" / "calls").read_text() == "xx"
-    # where the second round fails, what the first one gave is taken
-    body = body.replace("say(done", "full and sys.exit(1)\n    say(done")
-    body = body.replace("12 if full", "4 if full")
-    found = colmap_cameras.solve(frames, tmp_path / "v", silent, worker=stub(body))
-    assert found.registered.sum() == 10 and (tmp_path / "v" / "calls").read_text() == "xx"
+    # the last of 0: a round that fails leaves what the ones before gave
+    for name, close, every, found, calls in (
+            ("a", 12, 0, 12, ("x", "x")), ("b", 10, 11, 11, ("x", "xx")),
+            ("c", 10, 0, 10, ("x", "xx")), ("d", 0, 0, 9, ("x", "x"))):
+        work = tmp_path / name
+        worker = stub(body.replace("CLOSE", str(close)).replace("ALL", str(every)))
+        cameras = colmap_cameras.solve(frames, work, silent, worker=worker)
+        assert cameras.registered.sum() == found
+        assert tuple((w / "calls").read_text() for w in (work, work / "close")) == calls
+        assert json.loads((work / "close" / "job.json").read_text())["size"] < 1000
 
 
 def test_features_are_kept_for_the_same_pictures_only(frames, stub, tmp_path):

@@ -5,11 +5,15 @@ import pytest
 
 from idf_helpers.data import samples
 from idf_helpers.data.training_views import TrainingViews
+from idf_helpers.errors import IdfError
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.head_shape import HeadFrame, HeadShape
+from idf_helpers.reconstruction import reconstruct
+from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.room import beside_head, matte
 from idf_helpers.reconstruction.avatar.shape_prior import SHELL, SHOULDERS, ShapePrior
+from tests.fixtures.datasets import part_of_talking
 
 # The bundled head, as `check_poses` finds it: world units a centimeter, its middle.
 SCALE, POSITION = 0.00783, np.array([0.0, 0.0135, -0.0114])
@@ -47,6 +51,19 @@ def test_the_head_is_whole_and_of_a_heads_depth(prior):
     outside, away = shape.sample(np.array([[0.0, 4, -12], [0, 4, 15], [13, 4, 0], [0, -9, 11]]))
     assert (outside > 0.5).all()
     assert away[0] @ (0, 0, -1) > 0.7 and away[2] @ (1, 0, 0) > 0.7
+
+
+def test_a_background_that_holds_the_head_is_told(tmp_path):
+    """The difference to it leaves nothing of a head that keeps nearly still."""
+    folder = part_of_talking(tmp_path / "talk", slice(0, 60, 5), 3)
+    first = sorted((folder / "train").iterdir())[0]
+    (folder / "bg" / "00050.png").write_bytes(first.read_bytes())
+    config = AvatarConfig(iterations=2, resolution=48, initial=50, max_gaussians=60,
+                          check_poses=False)
+    with pytest.raises(IdfError, match="miss most of it") as error:
+        reconstruct(folder, tmp_path / "out", "avatar", config)
+    assert "without the person" in error.value.do
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_frame_sees_the_start_beside_the_outline(prior, views):

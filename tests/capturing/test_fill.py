@@ -1,0 +1,76 @@
+"""Frames that pycolmap left out, from landmark cameras."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from idf_helpers.capturing.cameras import Cameras, Frames
+from idf_helpers.capturing.fill import filled
+from idf_helpers.capturing.place import Similarity
+from idf_helpers.data.cameras import Camera
+from idf_helpers.face.head_model import CENTER, FaceModel
+
+YAW = np.arange(-60, 61, 5.0)
+N = len(YAW)
+
+
+def head_camera(yaw, f=900.0):
+    """A camera round a head at the origin of its frame, cm; farther away with a longer lens."""
+    a, distance = np.radians(yaw), 60.0 * f / 900
+    c = Camera.look_at(CENTER + distance * np.array([np.sin(a), 0.1, np.cos(a)]), CENTER,
+                       (0, 1, 0), 0.5, 800, 800)
+    return replace(c, fx=f, fy=f)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Frames, pycolmap's cameras of all of them in a world of its own, and landmark cameras in the
+    head's, of another lens and with an error that grows slowly."""
+    true = [head_camera(y) for y in YAW]
+    face, rng = FaceModel.load().rest.astype(np.float64), np.random.default_rng(0)
+    points = np.array([np.concatenate([c.project(face)[0] + rng.normal(0, 1, (len(face), 2)),
+                                       np.zeros((len(face), 1))], 1) for c in true])
+    frames = Frames(np.arange(N), (), (), points.astype(np.float32), 800, 800, "head")
+    world = Similarity(0.2, Rotation.from_euler("xyz", (0.3, 1.0, -0.4)).as_matrix(),
+                       np.array([3.0, -1, 2]))
+    colmap = Cameras("colmap", tuple(world.camera(c) for c in true), None, 0.4)
+    return frames, colmap, Cameras("landmarks", tuple(
+        head_camera(y * 1.015 + 1, 950.0) for y in YAW), None, 0.4)
+
+
+def without(cameras, rows):
+    return replace(cameras, cameras=tuple(None if i in rows else c
+                                          for i, c in enumerate(cameras.cameras)))
+
+
+@pytest.mark.parametrize("rows", [range(1, N, 2), range(N // 2), range(N // 2, N)])
+def test_frames_left_out_come_into_the_first_ones_world(seen, rows):
+    frames, colmap, landmarks = seen
+    out = filled(frames, without(colmap, rows), landmarks)
+    assert out.registered.all() and f"{len(rows)} frames that colmap left out" in out.notes[0]
+    for i, camera in enumerate(out.cameras):
+        if i not in rows:
+            assert camera is colmap.cameras[i]
+            continue
+        true = colmap.cameras[i]
+        turn = Rotation.from_matrix(true.c2w[:3, :3].T @ camera.c2w[:3, :3])
+        assert np.degrees(turn.magnitude()) < 2.5 and camera.fx == true.fx
+        assert np.linalg.norm(camera.position - true.position) < 0.05 * 0.2 * 60
+
+
+def test_a_frame_that_contradicts_the_face_stays_out(seen):
+    frames, colmap, landmarks = seen
+    wrong = list(landmarks.cameras)
+    wrong[4] = head_camera(YAW[4] + 25)
+    out = filled(frames, without(colmap, (3, 4, 5)), replace(landmarks, cameras=tuple(wrong)))
+    assert np.flatnonzero(~out.registered).tolist() == [4]
+
+
+def test_too_few_in_common_change_nothing(seen):
+    frames, colmap, landmarks = seen
+    few = without(colmap, range(5, N))
+    assert filled(frames, few, landmarks) is few
+    some = without(colmap, (2, 3))
+    assert filled(frames, some, without(landmarks, (2, 3))) is some
