@@ -24,12 +24,13 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 WIDTH = 720  # pixels; wider stills are made smaller, the file is to stay small
 SMALLEST = 8  # pixels; a picture below that is a place holder
 # The output that holds the rules, the widget's and the still follow each other. A widget that is
-# alive has elements inside its output, a dead one only text.
+# alive is an element inside its output (lm-Widget); of a dead one there is only a text.
 RULES = """<style class="idf-still">
-.jp-OutputArea-child:has(style.idf-still) { display: none; }
-.jp-OutputArea-child:has(style.idf-still) + .jp-OutputArea-child:not(:has(.jupyter-widgets > *)) {
-  display: none; }
-.jp-OutputArea-child:has(style.idf-still) + .jp-OutputArea-child:has(.jupyter-widgets > *)
+.jp-OutputArea-child:has(style.idf-still),
+.jp-OutputArea-child:has(style.idf-still)
+  + .jp-OutputArea-child:not(:has(.jp-OutputArea-output > .lm-Widget)),
+.jp-OutputArea-child:has(style.idf-still)
+  + .jp-OutputArea-child:has(.jp-OutputArea-output > .lm-Widget)
   + .jp-OutputArea-child { display: none; }
 </style>"""
 NOTHING = {"text/html": "<!-- no still yet -->"}

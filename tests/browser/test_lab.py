@@ -201,7 +201,7 @@ class One(Panel):
     def controls(self):
         self.picture = picture_widget()
         return [self.picture]
-    def run(self):
+    def work(self):
         self.picture.value = png(np.full((40, 90, 3), 90, np.uint8))
 
 panel = One()
@@ -209,12 +209,13 @@ panel"""
 
 
 def test_a_saved_notebook_shows_stills_where_the_kernel_is_gone(requires_chromium, jupyterlab):
-    lab.write_notebook(jupyterlab, "stills", [STILLS, "panel.run()",
-                                              "view(BallScene(), soft_edge=False)"])
+    lab.write_notebook(jupyterlab, "stills", [STILLS, "view(BallScene(), soft_edge=False)"])
     still = ".jp-RenderedImage img"
     with lab.opened(requires_chromium, jupyterlab, "stills") as book:
         book.run_all()
         assert book.errors() == []
+        book.button("Run").first.click()  # in a thread, after the cell
+        book.page.wait_for_function(f"() => document.querySelectorAll('{still}').length === 2")
         assert book.cell("class One").locator("img.widget-image").is_visible()
         book.cell("view(").locator(".page.ready").wait_for(timeout=60_000)
         assert book.page.locator(still).count() == 2  # there, and hidden while the widgets live

@@ -24,7 +24,7 @@ class Two(Panel):
     def controls(self):
         self.one, self.other = picture_widget(), picture_widget()
         return [self.one, self.other]
-    def run(self):
+    def work(self):
         self.one.value = png(np.full((40, 40, 3), 200, np.uint8))
         self.other.value = png(np.full((20, 60, 3), 90, np.uint8))
 
