@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from ...data import samples
 from ...data.lettering import LEADING, fitted, font, text_width
+from ...data.media import over, read_image, resize_area, to_uint8
+from ...data.sequence import frames_by_yaw
 from ...errors import IdfError
 from ..widgets import png
 
@@ -14,30 +18,39 @@ WIDTH, HEIGHT, ZOOM = 960, 300, 2  # of the drawing, and pixels for each of its 
 CARD, LINE, TEXT, DATA = (36, 39, 46), (150, 156, 168), (238, 240, 244), (84, 90, 102)
 HERE, ON_HERE = (255, 181, 71), (30, 30, 30)
 LETTERS = 13
+FACE, STEP = 54, 20  # size of a small picture, and from one to the next
+YAWS, TALK = (-50, 50, 0), (100, 20)  # of the views that are shown, and numbers of the frames
 
 
 @dataclass(frozen=True)
 class Box:
-    """A notebook (with its number) or a piece of data. x, y: center. width: of it, height 44."""
+    """A notebook (with its number) or a piece of data. x, y: center. faces: pictures in it, left of
+    the text."""
 
     text: str
     x: int
     y: int
     width: int = 128
     height: int = 44
+    faces: int = 0
+
+    @property
+    def aside(self) -> int:
+        """Width that the pictures take."""
+        return FACE + (self.faces - 1) * STEP + 6 if self.faces else 0
 
 
 BOXES = {
-    "photo": Box("photo of a face", 80, 60),
-    "views": Box("views of a head", 80, 150),
-    "talk": Box("video of someone talking", 80, 240),
-    "01": Box("01 swap the face", 268, 150),
-    "new views": Box("views with the new face", 460, 105),
-    "new frames": Box("frames with the new face", 460, 240),
-    "05": Box("05 restyle", 460, 38),
-    "02": Box("02 Gaussian splats", 660, 70),
-    "03": Box("03 radiance field", 660, 140),
-    "04": Box("04 avatar", 660, 240),
+    "photo": Box("photo of a face", 112, 60, 196, 66, 1),
+    "views": Box("views of a head", 112, 150, 196, 66, 3),
+    "talk": Box("video of someone talking", 112, 240, 196, 66, 2),
+    "01": Box("01 swap the face", 318, 150),
+    "new views": Box("views with the new face", 498, 105),
+    "new frames": Box("frames with the new face", 498, 240),
+    "05": Box("05 restyle", 498, 38),
+    "02": Box("02 Gaussian splats", 682, 70),
+    "03": Box("03 radiance field", 682, 140),
+    "04": Box("04 avatar", 682, 240),
     "head": Box("a 3D head to turn", 864, 105),
     "face": Box("a face to move with sliders", 864, 240),
 }
@@ -68,8 +81,12 @@ def pipeline_picture(here: str) -> np.ndarray:
         _arrow(draw, *_ends(BOXES[a], BOXES[b]))
     _arrow(draw, (BOXES["02"].x, BOXES["02"].y - 22), (BOXES["02"].x, BOXES["05"].y),
            (BOXES["05"].x + 64, BOXES["05"].y))
+    faces = _faces()
     for name, box in BOXES.items():
         _box(draw, box, name in NOTEBOOKS, name == here)
+        for k in range(box.faces):
+            _paste(picture, faces[name][k], box.x - box.width // 2 + 6 + k * STEP,
+                   box.y - FACE // 2)
     box = BOXES[here]
     _text(draw, "▲ you are here", box.x, box.y + box.height // 2 + 13, 140, HERE)
     return np.array(picture)
@@ -94,9 +111,38 @@ def _box(draw, box: Box, notebook: bool, here: bool) -> None:
     x, y, w, h = (v * ZOOM for v in (box.x, box.y, box.width, box.height))
     fill = HERE if here else CARD if notebook else DATA
     draw.rounded_rectangle((x - w // 2, y - h // 2, x + w // 2, y + h // 2),
-                           (8 if notebook else 22) * ZOOM, fill, HERE if here else LINE,
+                           (8 if notebook else 16) * ZOOM, fill, HERE if here else LINE,
                            2 * ZOOM if notebook else 0)
-    _text(draw, box.text, box.x, box.y, box.width - 12, ON_HERE if here else TEXT)
+    _text(draw, box.text, box.x + box.aside // 2, box.y, box.width - 12 - box.aside,
+          ON_HERE if here else TEXT)
+
+
+@lru_cache
+def _faces() -> dict[str, list[np.ndarray]]:
+    """Return the bundled inputs as small pictures: (size, size, 3) uint8, by the names of boxes."""
+    views = [f for _, f in frames_by_yaw(samples.dataset("head_multiview").frames, YAWS)]
+    talk = samples.dataset("head_talking").train
+    found = {"photo": [read_image(samples.photo("B"))], "views": [f.image() for f in views],
+             "talk": [talk[i].image() for i in TALK]}
+    size, behind = FACE * ZOOM, np.array(DATA) / 255
+    return {name: [to_uint8(over(resize_area(_middle(p), size, size), behind)) for p in pictures]
+            for name, pictures in found.items()}
+
+
+def _middle(picture: np.ndarray) -> np.ndarray:
+    """Return the square in the middle, a little less than the picture's shorter side."""
+    h, w = picture.shape[:2]
+    half = round(0.44 * min(h, w))
+    return picture[h // 2 - half:h // 2 + half, w // 2 - half:w // 2 + half]
+
+
+def _paste(picture, face: np.ndarray, x: int, y: int) -> None:
+    """Put a small picture with round corners at (x, y)."""
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("L", face.shape[1::-1])
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, *mask.size), 10 * ZOOM, 255)
+    picture.paste(Image.fromarray(face), (x * ZOOM, y * ZOOM), mask)
 
 
 def _text(draw, text: str, x: int, y: int, width: int, color) -> None:

@@ -24,7 +24,8 @@ def test_the_notebook_that_one_is_in_stands_out():
 def test_every_text_fits_its_box_and_no_box_covers_another():
     boxes = list(p.BOXES.values())
     for box in boxes:
-        lines, size = fitted(box.text, (box.width - 12) * p.ZOOM, p.LETTERS * p.ZOOM)
+        lines, size = fitted(box.text, (box.width - 12 - box.aside) * p.ZOOM,
+                             p.LETTERS * p.ZOOM)
         assert size == p.LETTERS * p.ZOOM and len(lines) * size * 1.3 <= box.height * p.ZOOM
         assert box.width / 2 <= box.x <= p.WIDTH - box.width / 2 and box.y < p.HEIGHT - 40
     for i, a in enumerate(boxes):
