@@ -40,7 +40,7 @@ class OwnVideoPanel(Panel):
                  photo: str = "", consent: str = "", resolution: int | None = None):
         self.kind, self.out, self.resolution = kind, Path(out), resolution
         self.video = w.Text(value=str(video), description="Video", style=LABEL, layout=WIDE,
-                            placeholder="a path, on Drive too; an upload is for some 10 MB",
+                            placeholder="a path, on Drive too; an upload is for about 10 MB",
                             continuous_update=False)
         self.photo = w.Text(value=str(photo), description="Face to put in", style=LABEL,
                             layout=WIDE, placeholder="none, or a path, B or C",

@@ -114,7 +114,7 @@ class TrainingPanel(Panel):
         (entry, why), config = self._entry(), self.config
         self.folder = run_folder(self.out, self.data, self.stage, entry.name, config)
         self._view, self._points, self._shown = self.view(), [], -math.inf
-        self.write(f"{why}\nreading pictures, compiling (once a machine, some seconds) …")
+        self.write(f"{why}\nreading pictures, compiling (once a machine, a few seconds) …")
         self.scene = reconstruct(self.data, self.folder, f"{self.stage}:{entry.name}", config,
                                  reporter=self)
         self.metrics = m = read_json(self.folder / "metrics.json", "metrics file")

@@ -1,4 +1,4 @@
-"""Notebook 01's video: one of your own, or some seconds of the bundled talking head."""
+"""Notebook 01's video: one of your own, or a few seconds of the bundled talking head."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
               reporter: Reporter | None = None) -> tuple[Path, Path]:
     """Swap the face in a video; return the paths of the video as it was and of the swapped one.
 
-    video: a path, or "" for some seconds of the bundled head (a second with IDF_FAST). photo: as in
+    video: a path, or "" for a few seconds of the bundled head (a second with IDF_FAST). photo: as in
     the swap panel. out: folder for the runs.
     """
     out = Path(out)
