@@ -23,11 +23,11 @@ from ..runtime.files import read_json, stable_hash, write_json
 from ..runtime.progress import Reporter
 from ..runtime.tables import Table
 from ..scene import HasNormals, Scene
+from .figures.charts import COLORS, picture_of
 
 CHECKED_VIEWS = 3  # held-out views that a curve over time is taken from
 LOOK_EVERY_S = 2.0  # between two looks at them
 CURVE = "held_out_curve.json"
-COLORS = ("#3366aa", "#c2571a", "#2a8c4a")
 ERROR_GAIN = 4.0  # of the difference pictures: a quarter of the range is white
 # Places to look from that no training view has, in distances: (front, up) of the scene's frame.
 UNSEEN_PLACES = {"from below": (0.7, -0.75), "from above": (0.7, 0.75), "from afar": (2.6, 0.4)}
@@ -132,11 +132,9 @@ def curves_plot(results: Sequence[MethodResult]) -> np.ndarray:
 def plot(curves: dict[str, np.ndarray], label: str, size: tuple[float, float], dpi: int,
          style: str = "-") -> np.ndarray:
     """Return curves, each (N, 2) of seconds and values, as a picture: (H, W, 3) uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot: nothing global, nothing shown twice
 
     figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for (name, curve), color in zip(curves.items(), COLORS, strict=False):
         axes.plot(curve[:, 0], curve[:, 1], style, markersize=3, color=color, label=name or None)
@@ -144,8 +142,7 @@ def plot(curves: dict[str, np.ndarray], label: str, size: tuple[float, float], d
     axes.grid(alpha=0.3)
     if any(curves):
         axes.legend()
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return picture_of(figure)
 
 
 def difference_picture(results: Sequence[MethodResult], data: Dataset, resolution: int | None,

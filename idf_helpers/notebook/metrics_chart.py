@@ -11,8 +11,8 @@ from ..face.identity import SAME_PERSON
 from ..runtime.tables import Table
 from ..swapping.frame_measures import YAW_BINS
 from ..swapping.measure_table import figures_by_yaw, measured
+from .figures.charts import COLORS, INK, picture_of
 
-COLORS = ("#3366aa", "#c2571a", "#2a8c4a", "#8452a8", "#8c6d2a", "#4a4a4a")
 PANELS = {"identity_source": ("identity distance to the source", "lower = more like the photo"),
           "pose_error": ("head turned away, degrees", "lower = the target's pose"),
           "lips_error": ("lips moved away, mm", "lower = the target's expression"),
@@ -26,7 +26,6 @@ def yaw_chart(table: Table) -> np.ndarray:
     distance from the result to the target and a line that from source to target, before the swap.
     What was not measured has its reason in its place. IdfError where the table is not of swaps.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot: nothing global, nothing shown twice
 
     rows = [r for r in table.records if "by_yaw" in r]
@@ -34,7 +33,6 @@ def yaw_chart(table: Table) -> np.ndarray:
         raise IdfError("There is nothing to draw by yaw", "a table without swaps",
                        "give what evaluate(RUN) returned for runs of a swap")
     figure = Figure(figsize=(2.9 * len(PANELS), 3.1), dpi=110, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     for axes, (key, (words, meaning)) in zip(figure.subplots(1, len(PANELS)), PANELS.items(),
                                              strict=True):
         axes.set_title(words, fontsize=9)
@@ -50,8 +48,7 @@ def yaw_chart(table: Table) -> np.ndarray:
     if handles:
         figure.legend(handles, labels, loc="outside lower center", fontsize=8,
                       ncols=min(4, len(labels)))
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return picture_of(figure)
 
 
 def _place(k: int, runs: int) -> np.ndarray:
@@ -86,8 +83,8 @@ def _beside(axes, rows: list[dict]) -> None:
             height = np.array([np.nan if v is None else v for v in each])
             top = max(top, 1.1 * np.nanmax(height, initial=0))
             axes.plot(_place(k, len(rows)), height, marker, markersize=9 if marker == "_" else 4,
-                      markerfacecolor="none", color="black", label=words if k == 0 else None)
-    axes.axhline(SAME_PERSON, color="black", lw=0.8, ls=":", label="same person below")
+                      markerfacecolor="none", color=INK, label=words if k == 0 else None)
+    axes.axhline(SAME_PERSON, color=INK, lw=0.8, ls=":", label="same person below")
     axes.set_ylim(0, max(top, 1.1 * SAME_PERSON))
 
 

@@ -38,7 +38,7 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
               reporter: Reporter | None = None) -> tuple[Path, Path]:
     """Swap the face in a video; return the paths of the video as it was and of the swapped one.
 
-    video: a path, or "" for a few seconds of the bundled head (a second with IDF_FAST). photo: as in
+    video: a path, or "" for three seconds of the bundled head (one with IDF_FAST). photo: as in
     the swap panel. out: folder for the runs.
     """
     out = Path(out)
@@ -58,7 +58,7 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
     return clip, result
 
 
-def clip_sheet(before, after, columns: int = 8, cell: int = 160) -> np.ndarray:
+def clip_sheet(before, after, columns: int = 6, cell: int = 160) -> np.ndarray:
     """Return frames spread over a video, and the same of another below them: (H, W, 3) uint8."""
     rows = []
     for path in (before, after):
