@@ -12,7 +12,7 @@ import numpy as np
 
 from ..catalogue import STAGES
 from ..data.cameras import Camera, scene_frame
-from ..data.contact_sheet import before_after, contact_sheet
+from ..data.contact_sheet import BACKGROUND, before_after, contact_sheet
 from ..data.dataset import Dataset
 from ..metrics import Target, psnr
 from ..reconstruction import choose_method, reconstruct
@@ -24,6 +24,7 @@ from ..runtime.progress import Reporter
 from ..runtime.tables import Table
 from ..scene import HasNormals, Scene
 from .figures.charts import COLORS, picture_of
+from .figures.depths import depth_picture
 
 CHECKED_VIEWS = 3  # held-out views that a curve over time is taken from
 LOOK_EVERY_S = 2.0  # between two looks at them
@@ -168,17 +169,12 @@ def geometry_picture(scene: Scene, data: Dataset, resolution: int | None, views:
     its surface the normals (x, y, z of the world as red, green, blue): (H, W, 3) uint8."""
     step = max(1, len(data.test) // views)
     cameras = [f.camera.fitted(resolution) for f in data.test[::step][:views]]
-    full = [scene.render_full(c) for c in cameras]
-    depths = []
-    for r in full:
-        near, far = (np.nanmin(r.depth), np.nanmax(r.depth)) if np.isfinite(r.depth).any() \
-            else (0, 1)
-        gray = np.nan_to_num(1 - 0.9 * (r.depth - near) / max(far - near, 1e-9), nan=0.0)
-        depths.append(np.repeat(gray[..., None], 3, axis=2))
-    normals = [np.nan_to_num(0.5 + 0.5 * scene.normals(c), nan=1.0) for c in cameras] \
-        if isinstance(scene, HasNormals) else []
+    full = [scene.render_full(c, None, BACKGROUND) for c in cameras]
+    depths = [depth_picture(r.depth) for r in full]
+    normals = [np.where(np.isfinite(n), 0.5 + 0.5 * n, BACKGROUND)
+               for n in map(scene.normals, cameras)] if isinstance(scene, HasNormals) else []
     return contact_sheet([*(r.rgb for r in full), *depths, *normals], columns=len(cameras),
-                         cell=cell, rows=["render", "depth, near = bright",
+                         cell=cell, rows=["render", "depth: bright is near",
                                           *(["surface normals"] if normals else [])])
 
 

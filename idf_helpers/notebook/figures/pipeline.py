@@ -88,7 +88,10 @@ def pipeline_picture(here: str) -> np.ndarray:
             _paste(picture, faces[name][k], box.x - box.width // 2 + 6 + k * STEP,
                    box.y - FACE // 2)
     box = BOXES[here]
-    _text(draw, "▲ you are here", box.x, box.y + box.height // 2 + 13, 140, HERE)
+    if any(a == here and BOXES[b].x == box.x for a, b in ARROWS):  # an arrow goes down from it
+        _text(draw, "you are here ▶", box.x - box.width // 2 - 60, box.y, 140, HERE)
+    else:
+        _text(draw, "▲ you are here", box.x, box.y + box.height // 2 + 13, 140, HERE)
     return np.array(picture)
 
 
