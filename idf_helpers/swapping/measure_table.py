@@ -8,9 +8,9 @@ from .frame_measures import BINNED, NEAR, YAW_BINS
 
 # The measures in the order of the table, with what they are.
 MEASURES = {
-    "views": "frames measured", "swapped": "of them swapped",
-    "lost_near": f"not swapped within {NEAR:.0f} deg, %",
-    "false_faces": "swapped where no face is seen, from behind",
+    "views": "frames measured", "swapped": "frames swapped",
+    "lost_near": f"frames within {NEAR:.0f} deg that were not swapped, %",
+    "false_faces": "faces painted where none shows, seen from behind",
     "landmark_error": "landmarks moved, mean, % of eye distance",
     "landmark_error_p95": "landmarks moved, 95th percentile, %",
     "refound": "face found again in swapped frames, %",
@@ -20,11 +20,11 @@ MEASURES = {
     "color_spread_swapped": "color from view to view, levels, after",
     "changed_pixels": "share of pixels changed",
     "outside_mask": "pixels changed outside the mask",
-    "alpha_changed": "alpha values changed (outlines move with the shape)",
-    "hog_before": "inner face like the source (HOG cosine), before",
-    "hog_after": "inner face like the source (HOG cosine), after",
-    "same_person": "recognized as the source, % of frames within 30 deg",
-    "retrieval": "nearer to the source than to the target, % of them",
+    "alpha_changed": "alpha values changed (the outline moves with the shape)",
+    "hog_before": "likeness to the source by gradients (HOG cosine), before",
+    "hog_after": "likeness to the source by gradients (HOG cosine), after",
+    "same_person": "frames within 30 deg recognized as the source, %",
+    "retrieval": "nearer to the source than to the target, % of frames",
 }
 BINS = " | ".join(YAW_BINS)
 MISSING = "not measured"

@@ -134,9 +134,17 @@ def test_it_is_written_in_plain_english(book):
 
 
 def test_captions_and_messages_of_the_figures_are_plain_too():
-    for path in (ROOT / "idf_helpers" / "notebook").rglob("*.py"):
+    home = ROOT / "idf_helpers"
+    for path in (*(home / "notebook").rglob("*.py"), home / "swapping" / "measure_table.py",
+                 home / "swapping" / "source_notes.py"):
         strings = " ".join(re.findall(r'f?"([^"\n]*)"', path.read_text())).lower()
         assert [p for p in FORBIDDEN[:-2] if p in strings] == [], path.name
+
+
+def test_the_page_of_words_has_those_that_the_notebooks_explain():
+    page = (ROOT / "docs" / "terms.md").read_text().lower()
+    missing = [w for w in WORDS if w.lower().rstrip("s") not in page]
+    assert missing == []
 
 
 def test_no_notebook_is_a_book(book):

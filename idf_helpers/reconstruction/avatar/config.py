@@ -74,7 +74,7 @@ class AvatarConfig(SequenceConfig):
     that brings less is not made."""
     still_until: Annotated[float, UNIT, RECIPE] = 0.2
     """Part of the run in which the head is trained as if it had no expression, so that its shape
-    comes from the poses; then what follows the expression is let loose."""
+    comes from the poses; then the parts that move with the expression are released."""
     moving_above: Annotated[float, UNIT, RECIPE] = 0.01
     """Color error that must follow the expression, of 1, for a Gaussian to move; 0: all move."""
     appearance: bool = True
