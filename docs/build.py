@@ -89,9 +89,10 @@ def wrapped(title: str, body: str, here: str = "") -> str:
                                code=code_style())
 
 
-def write_notebook(book, name: str, out: Path) -> Card:
+def write_notebook(book, name: str, out: Path, kept: Path) -> Card:
     """Write the page of an executed notebook with its pictures; return what the index shows."""
-    page = NotebookPage(book, name, out, partial(link, ROOT / "notebooks"))
+    page = NotebookPage(book, name, out, partial(link, ROOT / "notebooks"),
+                        {str(kept / "runs"): "runs", str(ROOT): ".", str(Path.home()): "~"})
     live, words = LIVE.get(name, ("", ""))
     above = (f'<p class="live"><a href="{live}">{words}</a> in your browser: '
              f"the page that this notebook exports.</p>" if (out / live).is_file() and live else "")
@@ -100,7 +101,8 @@ def write_notebook(book, name: str, out: Path) -> Card:
     around = [f'<a href="{stems[k]}.html">{arrow}</a>' for k, arrow in
               ((at - 1, "← previous notebook"), (at + 1, "next notebook →"))
               if at >= 0 and 0 <= k < len(stems)]
-    body = above + page.body + f'<nav class="around">{" ".join(around)}</nav>'
+    body = page.body.replace("</h1>", f"</h1>{above}", 1)
+    body += f'<nav class="around">{" ".join(around)}</nav>'
     (out / f"{name}.html").write_text(wrapped(page.title, body), encoding="utf-8")
     return Card(f"{name}.html", page.title, page.first_words, page.best_picture, page.best_alt)
 
@@ -152,7 +154,7 @@ def build(out: Path, kept: Path) -> Path:
     books = {path.stem: execute(path, kept) for path in NOTEBOOKS}
     if (kept / "runs").is_dir():
         copy_live(kept / "runs", out)
-    cards = [write_notebook(book, name, out) for name, book in books.items()]
+    cards = [write_notebook(book, name, out, kept) for name, book in books.items()]
     write_docs(out)
     write_index(cards, out)
     size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())

@@ -37,6 +37,7 @@ BOOK = [
                       attachments={"d.png": {"image/png": coded(noisy(20))}}),
     new_code_cell("show()", outputs=[
         new_output("stream", name="stdout", text="10 %\r100 %\ndone <b>\n"),
+        new_output("stream", name="stdout", text="in KEPT/runs/r"),
         new_output("display_data", data={"text/html": '<style class="idf-still">x</style>'}),
         new_output("display_data", data={WIDGET: {"model_id": "1"}, "text/plain": "Panel()"}),
         new_output("display_data", data={"image/jpeg": coded(BLACK)},
@@ -74,7 +75,8 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     for notebook in build.NOTEBOOKS:
         (folder / "executed").mkdir(exist_ok=True)
-        nbformat.write(new_notebook(cells=BOOK), folder / "executed" / notebook.name)
+        text = nbformat.writes(new_notebook(cells=BOOK)).replace("KEPT", str(folder / "executed"))
+        (folder / "executed" / notebook.name).write_text(text, encoding="utf-8")
     live = folder / "executed" / "runs" / "r" / "viewer.html"
     live.parent.mkdir(parents=True)
     live.write_text('<meta name="x" content="synthetic, made with">', encoding="utf-8")
@@ -113,6 +115,7 @@ def test_a_page_shows_the_outputs_and_nothing_dead(site):
     assert "100 %\ndone &lt;b&gt;" in page and "10 %" not in page.replace("100 %", "")
     assert 'alt="a still" width="90"' in page and "Result in the section “Formulas”" in page
     assert "<summary>Setup: nothing</summary>" in page
+    assert "https://badge.svg" not in page and "in runs/r" in page
     for dead in ("data:", "idf-still", "Panel()", "idf.Thing", "<script", "../runs"):
         assert dead not in page, dead
     assert 'href="head.html"' in (site / "02_gaussian_splatting.html").read_text(encoding="utf-8")
@@ -128,7 +131,7 @@ def test_large_pictures_become_smaller_files_that_keep_their_mark(site):
 
 def test_the_index_shows_each_notebook_with_a_picture_and_a_sentence(site, pages):
     text = (site / "index.html").read_text(encoding="utf-8")
-    assert text.count('class="card"') == 5 and "What you get: a head, see 02." in text
+    assert text.count('class="card"') == 5 and "<span>A head, see 02.</span>" in text
     assert "head.html" in pages["index.html"].links and "guide.html" in pages["index.html"].links
 
 

@@ -34,6 +34,8 @@ class Page(mistune.HTMLRenderer):
         return super().link(text, self.lead(url), title)
 
     def image(self, text: str, url: str, title=None) -> str:
+        if re.match(r"https?:", url):  # a badge: its words need no network
+            return f"<span>{html.escape(text)}</span>"
         return (f'<img src="{html.escape(self.picture(url))}" alt="{html.escape(text)}" '
                 'loading="lazy">')
 

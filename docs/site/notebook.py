@@ -34,12 +34,14 @@ def code_style() -> str:
 class NotebookPage:
     """The page of one notebook; its pictures and videos go to `media/` in the site.
 
+    folders: what of this machine is written otherwise, such as its home.
     `title`, `body`; for the index `first_words`, and `best_picture` with `best_alt`: the widest
     picture of the first half, or else the first one.
     """
 
-    def __init__(self, book, name: str, out: Path, link: Callable[[str], str]):
-        self.name, self.out, self.link = name, out, link
+    def __init__(self, book, name: str, out: Path, link: Callable[[str], str],
+                 folders: dict[str, str] | None = None):
+        self.name, self.out, self.link, self.folders = name, out, link, folders or {}
         self.count, self.heading = 0, ""
         self.best_picture, self.best_alt, self._best = "", "", 0
         texts = ["".join(c.source) for c in book.cells if c.cell_type == "markdown"]
@@ -67,7 +69,7 @@ class NotebookPage:
 
     def _output(self, output, early: bool) -> str:
         if output.output_type == "stream":
-            text = _last_state("".join(output.text)).strip("\n")
+            text = self._elsewhere(_last_state("".join(output.text)).strip("\n"))
             return f"<pre>{html.escape(text)}</pre>" if text.strip() else ""
         if output.output_type == "error":
             text = html.escape(f"{output.ename}: {output.evalue}")
@@ -82,12 +84,18 @@ class NotebookPage:
                 alt = (about.get(kind) or {}).get("alt") or about.get("alt") or ""
                 return self._picture(content, kind, alt or self._words(), early)
         if "text/html" in data:
-            return self._html("".join(data["text/html"]))
+            return self._html(self._elsewhere("".join(data["text/html"])))
         if "text/markdown" in data:
             return to_html("".join(data["text/markdown"]), self.link, lambda url: url)
-        text = "".join(data.get("text/plain", ""))
+        text = self._elsewhere("".join(data.get("text/plain", "")))
         return f"<pre>{html.escape(text)}</pre>" if text and not re.match(r"<[\w.]+.*>$", text) \
             else ""
+
+    def _elsewhere(self, text: str) -> str:
+        """Return a text without the folders of the machine that ran the notebook."""
+        for folder, words in self.folders.items():
+            text = text.replace(folder, words)
+        return text
 
     def _words(self) -> str:
         return f"Result in the section “{self.heading}”"
@@ -146,5 +154,7 @@ def _plain(text: str) -> str:
     for block in re.split(r"\n\s*\n", text)[1:]:
         if block.strip() and not re.match(r"\s*[\[!#|<]", block):
             words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"[*`]", "", block))
-            return " ".join(words.split())[:220]
+            words = " ".join(words.split()).removeprefix("What you get: ")
+            first = re.split(r"[.;](?= |$)", words)[0]
+            return f"{first[:1].upper()}{first[1:220]}."
     return ""
