@@ -1,6 +1,7 @@
-"""The avatar's page and widget: how large, how fast the face follows, how true to the kernel.
+"""The avatar's page and widget: how large, how fast the face follows, how true to the kernel; and
+how long a page of a head takes to its first picture.
 
-    python benchmarks/viewer.py [--gaussians 20000] [--bases 12]
+    python benchmarks/viewer.py [--gaussians 20000] [--bases 12] [--head 40000] [--times 3]
 
 A synthetic head whose face moves: 40 % of the Gaussians change with the expression, as in a trained
 avatar where what need not move stands still, and one where all of them do. The time of a change is
@@ -81,6 +82,25 @@ def kernel(g: Gaussians, basis, deltas, expression, camera) -> np.ndarray:
     return np.clip(np.rint(255 * rgb.transpose(1, 2, 0)), 0, 255)
 
 
+def still(n: int) -> Gaussians:
+    """A head that stands still, with view-dependent color of degree 3."""
+    g, r = head(n, 1, 0.0)[0], np.random.default_rng(4)
+    sh = np.concatenate([g.sh, r.normal(0, 0.08, (n, 15, 3))], axis=1)
+    return Gaussians(g.means, g.log_scales, g.quats, g.opacity_logits, sh).checked()
+
+
+def first_picture(browser, path: Path, **context) -> tuple[float, float]:
+    """Seconds from the call until the poster is shown, and until the splats are drawn."""
+    from tests.browser.pages import opened
+
+    with opened(browser, path, **context) as page:
+        page.ready()
+        paint = page.page.evaluate(
+            "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+        ready = page.page.evaluate("() => performance.getEntriesByName('ready')[0].startTime")
+    return paint / 1000, ready / 1000
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -91,6 +111,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--gaussians", type=int, default=20_000)
     parser.add_argument("--bases", type=int, default=12)
+    parser.add_argument("--head", type=int, default=40_000)
+    parser.add_argument("--times", type=int, default=3)
     a = parser.parse_args()
     camera = Camera.look_at((0.8, -3.9, 0.4), (0, 0, 0), (0, 0, 1), FOV, 512, 512)
     rows = []
@@ -121,8 +143,17 @@ def main() -> None:
                              "page, MB": path.stat().st_size / 1e6, "limit": MB_LIMIT,
                              "blend, ms": blend, "picture, ms": picture,
                              **{f"{k}, dB": v for k, v in found.items()}})
+        payload = ViewerPayload.of(still(a.head), FRAME, trained_at=400, soft_edge=False)
+        path, loads = write_viewer(payload, Path(folder) / "head.html", title="Head"), []
+        for name, size in {"desktop": (1280, 800), "phone": (390, 844)}.items():
+            window = {"viewport": dict(zip(("width", "height"), size, strict=True))}
+            found = np.median([first_picture(browser, path, **window) for _ in range(a.times)], 0)
+            loads.append({"window": name, "Gaussians": a.head,
+                          "page, MB": path.stat().st_size / 1e6, "limit": 3.0,
+                          "poster, s": found[0], "first picture, s": found[1]})
         browser.close()
     print(Table(rows))
+    print(Table(loads))
     print("\nPSNR of the page's picture against the kernel's, 512², 8 bits; at least 45 dB for a "
           "face, `all` is reported only")
 

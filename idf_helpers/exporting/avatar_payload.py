@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import IdfError
 from ..reconstruction.avatar.basis import BlendAvatar, ExpressionBasis
 from ..reconstruction.splats.gaussians import Gaussians
-from .slider_plan import full_names, slider_plan
+from .slider_plan import GAZE, MOVES, arkit_name, full_names, slider_plan
 
 MAX_TRACK = 900  # frames of a track that are sent; a longer one is cut
 
@@ -68,19 +68,33 @@ def largest_weights(basis: ExpressionBasis) -> np.ndarray:
 
 def rig_json(basis: ExpressionBasis, track: Track | None = None,
              presets: dict[str, Sequence[float]] | None = None) -> dict:
-    """Return the data for the page (static/face.js): {sliders, neutral (E), weights (E·K, row by
-    row), bases: K, presets: [[title, values (E)]], track: {fps, frames, low (E), high (E), codes}
-    or None}; a track's codes are bytes, base64, value = low + code (high − low) / 255. IdfError for
-    a track of another length."""
+    """Return the data for the page (static/face.js): {names (E), sliders, neutral (E), weights
+    (E·K, row by row), bases: K, gaze: `gaze_ways`, presets: [[title, values (E)]], track: {fps,
+    frames, low (E), high (E), codes} or None}; a track's codes are bytes, base64, value = low +
+    code (high − low) / 255. IdfError for a track of another length."""
     e, k = np.shape(basis.weights)
     span = np.asarray(basis.high, np.float64) - np.asarray(basis.low, np.float64)
     influence = np.linalg.norm(np.asarray(basis.weights, np.float64), axis=1) * span
-    sliders = slider_plan(full_names(tuple(basis.names), e), basis.low, basis.high, basis.neutral,
-                          influence)
-    return {"sliders": [asdict(s) for s in sliders], "neutral": _plain(basis.neutral),
+    names = full_names(tuple(basis.names), e)
+    sliders = slider_plan(names, basis.low, basis.high, basis.neutral, influence)
+    return {"names": list(names), "gaze": gaze_ways(names, basis.low, basis.high, basis.neutral),
+            "sliders": [asdict(s) for s in sliders], "neutral": _plain(basis.neutral),
             "bases": int(k), "weights": _plain(basis.weights),
             "presets": [[title, _plain(values)] for title, values in (presets or {}).items()],
             "track": _track(track, e) if track else None}
+
+
+def gaze_ways(names: Sequence[str], low, high, neutral) -> dict[str, list] | None:
+    """Return which coefficients look to the head's left and right, up and down, and the farthest
+    value that was seen of each: {"left": [[index, value], …], …}; None without eyes to move."""
+    at = {n: i for i, n in enumerate(names)}
+    ways = {"left": GAZE["Look left"], "right": GAZE["Look right"],
+            **{way.lower(): (f"eyeLook{way}_L", f"eyeLook{way}_R") for way in ("Up", "Down")}}
+    found = {way: [[i, round(float(high[i]), 5)] for n in pair
+                   if (i := at.get(n, at.get(arkit_name(n)))) is not None
+                   and high[i] - max(low[i], neutral[i]) > MOVES]
+             for way, pair in ways.items()}
+    return found if found["left"] and found["right"] else None
 
 
 def _track(track: Track, e: int) -> dict:

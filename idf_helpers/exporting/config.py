@@ -24,6 +24,8 @@ class ExportConfig(Settings):
     """Degrees above the middle of the head that pictures and video are seen from."""
     label: bool = True
     """The visible word in the corner of pictures and page."""
+    title: str = ""
+    """Of the page; nothing: what it shows."""
     clean: bool = False
     """Remove Gaussians that the training views say nothing about; needs the dataset that the model
     was trained on."""

@@ -67,7 +67,8 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
 def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
     scene = cast(HasGaussians, model.scene)  # see `FORMATS`
     payload = ViewerPayload.of_scene(scene, trained_at=model.trained_at, track=model.track())
-    write_viewer(payload, path, title="3D head", note=model.mark.made,
+    title = config.title or ("4D avatar" if isinstance(scene, Expressive) else "3D head")
+    write_viewer(payload, path, title=title, note=model.mark.made,
                  label=model.corner_label if config.label else "")
 
 
@@ -76,7 +77,7 @@ VIEW = ("resolution", "elevation", "label")
 FORMATS = {
     "png": Format(_picture, reads=VIEW),
     "mp4": Format(_video, reads=(*VIEW, "frames", "fps")),
-    "html": Format(_page, HasGaussians, ("label",)),
+    "html": Format(_page, HasGaussians, ("label", "title")),
     "graphdeco": Format(write_graphdeco, GaussianScene, folder=True),
 }
 

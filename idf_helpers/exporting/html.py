@@ -14,7 +14,10 @@ from ..provenance.marks import LABEL
 from ..runtime.files import write_text
 from .payload import ViewerPayload
 
-MODULES = ("blend.js", "splat.js", "orbit.js", "face.js", "shell.js")
+# In the order in which they need each other.
+MODULES = ("loading.js", "unpack.js", "blend.js", "splat.js", "orbit.js", "face.js", "marks.js",
+           "snapshot.js", "webm.js", "video.js", "timeline.js", "timeline_bar.js", "gaze.js",
+           "link.js", "dialogs.js", "capture.js", "shell.js")
 
 
 def write_viewer(payload: ViewerPayload, path, *, title: str, label: str = LABEL, note: str = ""
@@ -31,20 +34,21 @@ def write_viewer(payload: ViewerPayload, path, *, title: str, label: str = LABEL
 
 def viewer_html(payload: ViewerPayload, *, title: str, label: str = LABEL, note: str = "") -> str:
     """Return the page of `write_viewer` as text."""
-    script, style = module_text(*MODULES, "viewer.js"), _static("viewer.css")
+    script, style = module_text(*MODULES, "address.js", "viewer.js"), _static("viewer.css")
     policy = ("default-src 'none'; script-src " + _digest(script) + "; style-src " + _digest(style)
               + "; img-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'")
     page = json.dumps(payload.page | {"rig": payload.rig}, allow_nan=False)
     return _filled(_static("viewer.html").replace("{{shell}}", _static("shell.html")), {
         "csp": policy, "title": html.escape(title), "note": html.escape(note), "style": style,
-        "script": script, "label": _label(label), "page": page.replace("<", "\\u003c"),
+        "script": script, "label": _label(label), "poster": payload.poster,
+        "page": page.replace("<", "\\u003c"),
         "data": base64.b64encode(payload.data).decode("ascii")})
 
 
-def cell_html(title: str, note: str, label: str) -> str:
+def cell_html(title: str, note: str, label: str, poster: str = "") -> str:
     """Return the inside of the page for a notebook's cell, escaped."""
     return _filled(_static("shell.html"), {"title": html.escape(title), "note": html.escape(note),
-                                           "label": _label(label)})
+                                           "label": _label(label), "poster": poster})
 
 
 def cell_module() -> str:
@@ -63,12 +67,23 @@ def _label(text: str) -> str:
 
 
 def module_text(*names: str) -> str:
-    """Return modules of `static/` as one: their imports of each other fall away."""
-    lines = "\n".join(_static(name) for name in names).split("\n")
-    text = "\n".join(line for line in lines if not re.match(r"import \{.*\} from '\./", line))
+    """Return modules of `static/` as one: each in a scope of its own, of which its exports are
+    taken; the last one as it is."""
+    text = "\n".join([*(_scoped(_static(name)) for name in names[:-1]),
+                      _without_imports(_static(names[-1]))])
     if "</script" in text.lower() or "<!--" in text:
         raise ValueError("a module in static/ cannot stand inside a script element")
     return text
+
+
+def _scoped(text: str) -> str:
+    out = ", ".join(re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", text, re.M))
+    inside = re.sub(r"^export ", "", _without_imports(text), flags=re.M)
+    return f"const {{{out}}} = (() => {{\n{inside}\nreturn {{{out}}};\n}})();"
+
+
+def _without_imports(text: str) -> str:
+    return re.sub(r"^import \{[^}]*\} from '\./.*\n", "", text, flags=re.M)
 
 
 def _static(name: str) -> str:

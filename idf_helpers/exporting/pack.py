@@ -9,8 +9,9 @@ Gaussians follow a Morton curve, so that neighbors in space are neighbors in the
 256 of them share a range per column: value = lo + code · (hi − lo) / (2^bits − 1), codes column
 by column, ranges as float32 (chunks, D, 2). Sections: `means` (u16 × 3), `log_scales` (u8 × 3),
 `opacities` (u8, after the sigmoid), `colors` (u8 × 3, the degree-0 coefficients), `sh` (u8 × 3K,
-the higher ones, coefficient-major) and `quats`: the three smaller components of the unit
-quaternion (w, x, y, z) at 10 bits in [−1/√2, 1/√2], the index of the largest in the top two bits.
+the higher ones, in 64 steps, coefficient-major) and `quats`: the three smaller components of the
+unit quaternion (w, x, y, z) at 10 bits in [−1/√2, 1/√2], the index of the largest in the top two
+bits.
 62 bytes a Gaussian at degree 3, 17 at degree 0. A reader ignores sections that it does not know.
 
 An avatar's pack says "bases": K and "moving": M besides. Its first M Gaussians move, and these
@@ -35,6 +36,7 @@ from ..reconstruction.splats.gaussians import Gaussians
 MAGIC, VERSION, CHUNK = b"IDFS", 1, 256
 CODES = {"u8": np.dtype("<u1"), "u16": np.dtype("<u2"), "u32": np.dtype("<u4")}
 MIN_OPACITY = 1 / 255  # below it a Gaussian changes no pixel
+SH_LEVELS = 64  # that the codes of the higher coefficients take: most of a page is made of them
 THINNEST = 1e-3  # of the median scale; thinner ones only cost precision
 # Of an expression basis: section, numbers a Gaussian, change that nobody sees, type of the codes.
 DELTAS = {
@@ -78,7 +80,7 @@ def pack(gaussians: Gaussians, sh_degree: int = 3, deltas: Mapping[str, np.ndarr
                 "colors": _quantize(g.sh[:, 0], "u8")}
     if degree:
         sh = g.sh[:, 1:(degree + 1) ** 2].reshape(len(g), -1)
-        sections["sh"] = _quantize(sh, "u8")
+        sections["sh"] = _quantize(sh, "u8", SH_LEVELS)
     sections["quats"] = {"type": "u32", "columns": 1, "codes": pack_quats(g.quats)[:, None]}
     if columns is not None and head["moving"]:
         sections |= _delta_sections(g[:head["moving"]], columns, index[:head["moving"]])
@@ -156,8 +158,9 @@ def pack_quats(quats: np.ndarray) -> np.ndarray:
     return (largest.astype(np.uint32) << 30) | (code[:, 0] << 20) | (code[:, 1] << 10) | code[:, 2]
 
 
-def _quantize(values: np.ndarray, kind: str) -> dict:
-    """(N, D) -> codes (N, D) and ranges (chunks, D, 2) of every 256 rows."""
+def _quantize(values: np.ndarray, kind: str, levels: int = 0) -> dict:
+    """(N, D) -> codes (N, D) and ranges (chunks, D, 2) of every 256 rows. levels: how many of the
+    codes are used, evenly spaced, so that gzip makes less of them; 0 = all."""
     n, columns = values.shape
     top = 256 ** CODES[kind].itemsize - 1
     starts = np.arange(0, n, CHUNK)
@@ -165,7 +168,12 @@ def _quantize(values: np.ndarray, kind: str) -> dict:
     hi = np.maximum.reduceat(values, starts, axis=0).astype(np.float32)
     chunk = np.arange(n) // CHUNK
     span = np.maximum(hi.astype(np.float64) - lo, 1e-30)
-    codes = np.clip(np.rint((values - lo[chunk]) / span[chunk] * top), 0, top)
+    last = levels - 1 if levels else top
+    codes = np.clip(np.rint((values - lo[chunk]) / span[chunk] * last), 0, last)
+    if levels:
+        step = top // last
+        codes *= step
+        hi = (lo + (hi - lo) * (top / (last * step))).astype(np.float32)
     return {"type": kind, "columns": columns, "codes": codes.astype(CODES[kind]),
             "ranges": np.stack([lo, hi], axis=-1)}
 

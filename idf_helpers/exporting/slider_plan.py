@@ -18,6 +18,7 @@ from ..errors import IdfError
 FIRST = ("jawOpen", "mouthSmile", "eyeBlink", "browInnerUp", "browDown", "mouthPucker",
          "mouthFunnel", "mouthFrown", "eyeWide", "cheekPuff")
 FEW = 8  # sliders shown at first
+MOVES = 1e-6  # a range below this is none
 # Both eyes look the same way: what is "out" for one is "in" for the other.
 GAZE = {"Look left": ("eyeLookOut_L", "eyeLookIn_R"), "Look right": ("eyeLookIn_L", "eyeLookOut_R")}
 GROUPS = (("jaw|mouth|tongue|lip|teeth", "Mouth and jaw"), ("eye(?!brow)|look|blink|gaze", "Eyes"),
@@ -57,7 +58,7 @@ def slider_plan(names: Sequence[str], low, high, neutral, influence=None) -> lis
                        f"{len(names)} names, {len(low)} and {len(high)} bounds, "
                        f"{len(neutral)} neutral values", "train the avatar again")
     weight = np.zeros(len(names)) if influence is None else np.asarray(influence, np.float64)
-    moves = high - low > 1e-6
+    moves = high - low > MOVES
     at = {n: i for i, n in enumerate(names)}
     sliders, seen = [], set()
 
@@ -67,7 +68,7 @@ def slider_plan(names: Sequence[str], low, high, neutral, influence=None) -> lis
             sliders.append((key, max(weight[list(members)]), label, tuple(members)))
 
     for label, pair in GAZE.items():
-        found = [at.get(n, at.get(_arkit(n))) for n in pair]
+        found = [at.get(n, at.get(arkit_name(n))) for n in pair]
         if None not in found:
             add(label, found, label)
     for i, name in enumerate(names):
@@ -110,7 +111,8 @@ def group_of(name: str) -> str:
     return next(title for pattern, title in GROUPS if re.match(pattern, name, re.IGNORECASE))
 
 
-def _arkit(name: str) -> str:
+def arkit_name(name: str) -> str:
+    """Return "eyeBlinkLeft" of "eyeBlink_L", as other trackers write it."""
     return name.replace("_L", "Left").replace("_R", "Right")
 
 

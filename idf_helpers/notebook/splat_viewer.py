@@ -34,13 +34,15 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
     """A 3D view of a scene of splats; of an avatar with the sliders of its face.
 
     cameras: those of the dataset where the scene does not know them. label, title, note: as of
-    `html.write_viewer`. height: of the widget, pixels. turning: whether it starts to turn. The rest
+    `html.write_viewer`. mark: `provenance.Mark.text` of the scene, for pictures and videos that are
+    saved from it. height: of the widget, pixels. turning: whether it starts to turn. The rest
     as of `ViewerPayload`.
 
     Traits that go both ways: `camera`, a dict of yaw and pitch (degrees; 0, 0 is the front),
-    distance (1 = at the start) and center (3,), set with any of them; `expression`, E numbers of an
-    avatar (see `show`); `turning`, whether it turns by itself. `picture` is the last JPEG that
-    the kernel had to draw, empty where the browser has WebGL2.
+    distance (1 = at the start) and center (3,), set with any of them; `expression`, E numbers of
+    an avatar (see `show`); `timeline`, its keyframes (empty, or keys, loop and speed, as the
+    viewer saves them); `turning`, whether it turns by itself. `picture` is the last JPEG that the
+    kernel had to draw, empty where the browser has WebGL2.
     """
 
     _esm = cell_module()
@@ -52,11 +54,12 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
     background = t.Unicode("dark").tag(sync=True)
     camera = t.Dict().tag(sync=True)
     expression = t.List(t.Float()).tag(sync=True)
+    timeline = t.Dict().tag(sync=True)
     turning = t.Bool(False).tag(sync=True)
     picture = t.Bytes().tag(sync=True)
 
     def __init__(self, scene: HasGaussians, cameras: Sequence[Camera] | None = None, *,
-                 title: str = "3D head", note: str = "", label: str = LABEL,
+                 title: str = "3D head", note: str = "", label: str = LABEL, mark: str = "",
                  height: int = 480, background: str = "dark", turning: bool = False,
                  trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
                  track: Track | None = None):
@@ -66,9 +69,9 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
                                          trained_at=trained_at, soft_edge=soft_edge,
                                          sh_degree=sh_degree, track=track)
         neutral = [] if self.basis is None else np.asarray(self.basis.neutral, float).tolist()
-        super().__init__(data=payload.data, page=payload.page, rig=payload.rig, height=int(height),
-                         html=cell_html(title, note, label), background=background,
-                         turning=turning, expression=neutral)
+        super().__init__(data=payload.data, page=payload.page | {"mark": mark}, rig=payload.rig,
+                         height=int(height), html=cell_html(title, note, label, payload.poster),
+                         background=background, turning=turning, expression=neutral)
         self._scene = scene
         self._frame = scene_frame(cameras) if len(cameras) > 1 else None
         self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None

@@ -27,7 +27,7 @@ def view(scene: Scene | Model | str | Path, cameras: Sequence[Camera] | None = N
     if isinstance(scene, (str, Path)):
         scene = Model.open(scene)
     if isinstance(scene, Model):
-        options = {"label": scene.corner_label, "note": scene.mark.made,
+        options = {"label": scene.corner_label, "note": scene.mark.made, "mark": scene.mark.text(),
                    "trained_at": scene.trained_at, "track": scene.track()} | options
         scene = scene.scene
     if isinstance(scene, HasGaussians):

@@ -6,10 +6,12 @@
 // presets ([title, E values]), perhaps a track. The expression is E numbers, the view takes K weights = (e − neutral) W.
 
 export class FacePanel {
-  constructor(root, rig, {onchange, onplay = null}) {
+  constructor(root, rig, {onchange, onplay = null, onhand = null}) {
     this.rig = rig;
     this.onchange = onchange;
     this.onplay = onplay;               // called when the track starts or stops
+    this.onhand = onhand;               // called when a hand chooses an expression
+    this.gaze = new Map();              // coefficient -> value that stands in for the slider's
     this.value = Float32Array.from(rig.neutral);
     this.playing = false;
     this._at = 0;                       // seconds into the track
@@ -27,7 +29,7 @@ export class FacePanel {
     this._find('all').hidden = sliders.every(s => s.first);
     on('fold', 'click', () => this.fold(this._find('fold').getAttribute('aria-expanded') === 'true'));
     on('play', 'click', () => this.play(!this.playing));
-    on('neutral', 'click', () => { this.play(false); this.set(rig.neutral); });
+    on('neutral', 'click', () => { this._hand(); this.set(rig.neutral); });
     on('search', 'input', () => this._list());
     on('together', 'change', () => this._list());
     on('all', 'click', () => { this._all = !this._all; this._list(); });
@@ -35,7 +37,7 @@ export class FacePanel {
     this._find('presets').hidden = !presets.length;
     this._find('presets').replaceChildren(...presets.map(([title, values]) => {
       const button = element('button', title);
-      button.addEventListener('click', () => { this.play(false); this.set(values); });
+      button.addEventListener('click', () => { this._hand(); this.set(values); });
       return button;
     }));
     this._list();
@@ -46,6 +48,12 @@ export class FacePanel {
     this.value = Float32Array.from(expression);
     for (const row of this._rows) row.show();
     this._changed(quiet);
+  }
+
+  /** Coefficients that look somewhere, whatever the sliders say. */
+  look(gaze) {
+    this.gaze = gaze;
+    this._changed(true);
   }
 
   fold(folded) {
@@ -79,13 +87,18 @@ export class FacePanel {
     const {bases, neutral, weights} = this.rig;
     const out = new Float32Array(bases);
     for (let e = 0; e < neutral.length; e++) {
-      const off = this.value[e] - neutral[e];
+      const off = (this.gaze.get(e) ?? this.value[e]) - neutral[e];
       if (off) for (let k = 0; k < bases; k++) out[k] += off * weights[e * bases + k];
     }
     return out;
   }
 
   dispose() { this._listeners.abort(); }
+
+  _hand() {
+    this.play(false);
+    this.onhand?.();
+  }
 
   _changed(quiet = false) { this.onchange(this.weights(), quiet); }
 
@@ -129,7 +142,7 @@ export class FacePanel {
       number.textContent = (+input.value).toFixed(2);
     };
     input.addEventListener('input', () => {
-      this.play(false);
+      this._hand();
       for (const j of which)
         this.value[slider.members[j]] = Math.max(slider.low[j], Math.min(slider.high[j], +input.value));
       number.textContent = (+input.value).toFixed(2);

@@ -5,12 +5,13 @@
 // center, up, front: 3 numbers each, as in cameras.SceneFrame; distance in world units; fov in
 // radians, of the shorter side of the canvas. Until somebody touches it the head turns by itself:
 // `sweep` degrees of a full turn (360), or less to sway about the middle of `turn`; 0 stands still.
-// turn: [least, greatest] yaw in degrees that there is something to see, null all round; tilt: degrees
-// up and down.
+// turn, tilt: least and largest yaw, and pitch, in degrees, between which there is something to see,
+// null all round. yaw, pitch: of the first view, degrees.
 
-const PITCH_LIMIT = 85 * Math.PI / 180;
-const SOFT = 15 * Math.PI / 180;   // before a limit, where turning gets slower and slower
-const ZOOM = [0.2, 3];             // nearest and farthest, in start distances
+const DEGREE = Math.PI / 180;
+const PITCH_LIMIT = 85 * DEGREE;
+const SOFT = 15 * DEGREE;            // before a limit, where turning gets slower and slower
+const ZOOM = [0.33, 3];            // nearest (outside of the head) and farthest, in start distances
 
 export class OrbitControls {
   constructor(view, frame, options = {}) {
@@ -23,16 +24,15 @@ export class OrbitControls {
     const up = unit(frame.up);
     const front = unit(minus(frame.front, times(up, dot(frame.front, up))));
     this.axes = {up, front, side: cross(up, front)};
-    // radians from the middle of what was seen to its ends; the front need not be the middle
-    const [low, high] = frame.turn ?? [-Infinity, Infinity];
-    this.reach = (high - low) / 2 * Math.PI / 180;
-    this.middle = frame.turn ? (low + high) / 2 * Math.PI / 180 : 0;
-    this.start = {yaw: this._seen(0), pitch: frame.pitch ?? 0.08, distance: frame.distance,
-      center: [...frame.center]};
+    this.start = {yaw: (frame.yaw ?? 0) * DEGREE, pitch: (frame.pitch ?? 4.6) * DEGREE,
+      distance: frame.distance, center: [...frame.center]};
+    this.limits = {turn: range(frame.turn, Infinity), tilt: range(frame.tilt, PITCH_LIMIT)};
+    const [low, high] = this.limits.turn;
+    this.middle = frame.turn ? (low + high) / 2 : 0;    // of the sway
     this.now = this._copy(this.start);          // what is shown, on its way to `goal`
     this.goal = this._copy(this.start);
     this.turning = this.sweep !== 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches;
-    this._clock = this._clockAt(this.start.yaw);  // seconds of turntable
+    this._clock = 0;                            // seconds of turntable
     this.busy = false;                          // something else moves: draw every frame
     this.ongoal = null;                         // called when somebody aims at another view
     this.onstep = null;                         // called with the seconds since the last frame
@@ -63,7 +63,7 @@ export class OrbitControls {
   setTurning(turning) {
     if (turning === this.turning) return;
     this.turning = turning;
-    if (turning) this._clock = this._clockAt(this.goal.yaw);
+    if (turning) this._clock = this.clockAt(this.goal.yaw);
     this.onchange?.(turning);
     this._wake();
   }
@@ -72,6 +72,17 @@ export class OrbitControls {
   stir() {
     this._stirred = performance.now() + 250;
     this._wake();
+  }
+
+  /** Leaves the camera to somebody else until the function that is returned is called. */
+  hold() {
+    const kept = this._copy(this.now);
+    this._held = true;
+    return () => {
+      this._held = false;
+      this.now = kept;
+      this._wake();
+    };
   }
 
   dispose() {
@@ -90,15 +101,14 @@ export class OrbitControls {
 
   _step(now) {
     this._request = null;
+    if (this._held) { this._then = null; return; }
     if (!this.view.idle) { this._wake(); return; }
     const seconds = Math.max(0.001, (now - this._then) / 1000);
     const dt = Math.min(0.1, seconds);
     this._then = now;
     if (this.turning) {
       this._clock += dt;
-      const phase = 2 * Math.PI * this._clock / this.period;
-      this.goal.yaw = this._full() ? phase
-        : this.middle + this.sweep / 2 * Math.sin(phase);
+      this.goal.yaw = this.yawAt(this._clock);
     }
     this.onstep?.(seconds);
     const {now: at, goal} = this;
@@ -133,9 +143,16 @@ export class OrbitControls {
 
   _full() { return this.sweep >= 2 * Math.PI - 1e-6; }
 
-  _clockAt(yaw) {
-    const part = 2 * (yaw - this.middle) / this.sweep;
-    const phase = this._full() ? yaw : Math.asin(Math.max(-1, Math.min(1, part)));
+  /** The turntable's yaw after so many seconds. */
+  yawAt(clock) {
+    const phase = 2 * Math.PI * clock / this.period;
+    return this._full() ? phase : this.middle + this.sweep / 2 * Math.sin(phase);
+  }
+
+  /** When the turntable comes past `yaw`. */
+  clockAt(yaw) {
+    const off = 2 * (yaw - this.middle) / (this.sweep || 1);
+    const phase = this._full() ? yaw : Math.asin(Math.max(-1, Math.min(1, off)));
     return phase * this.period / (2 * Math.PI);
   }
 
@@ -228,15 +245,9 @@ export class OrbitControls {
   }
 
   _by({yaw = 0, pitch = 0}) {
-    const at = this.goal;
-    this.setView({yaw: at.yaw + yaw * ease(at.yaw - this.middle, yaw, this.reach),
-      pitch: at.pitch + pitch * ease(at.pitch, pitch, this._tilt())});
-  }
-
-  _tilt() { return Math.min(PITCH_LIMIT, (this.frame.tilt ?? Infinity) * Math.PI / 180); }
-
-  _seen(yaw) {
-    return Math.max(this.middle - this.reach, Math.min(this.middle + this.reach, yaw));
+    const {turn, tilt} = this.limits, at = this.goal;
+    this.setView({yaw: at.yaw + yaw * ease(at.yaw, yaw, turn),
+      pitch: at.pitch + pitch * ease(at.pitch, pitch, tilt)});
   }
 
   _zoom(factor) { this.setView({distance: this.goal.distance * factor}); }
@@ -252,9 +263,9 @@ export class OrbitControls {
   _side() { return Math.max(1, Math.min(this.canvas.clientWidth, this.canvas.clientHeight)); }
 
   _limit() {
-    const {goal, start} = this, tilt = this._tilt();
-    goal.yaw = this._seen(goal.yaw);
-    goal.pitch = Math.max(-tilt, Math.min(tilt, goal.pitch));
+    const {goal, start} = this;
+    goal.yaw = clamp(goal.yaw, this.limits.turn);
+    goal.pitch = clamp(goal.pitch, this.limits.tilt);
     goal.distance = Math.max(ZOOM[0] * start.distance, Math.min(ZOOM[1] * start.distance,
       goal.distance));
     const off = minus(goal.center, start.center);
@@ -266,8 +277,11 @@ export class OrbitControls {
 }
 
 // What is left of a move near a limit: all of it inward, ever less outward.
-const ease = (at, move, limit) => move * at <= 0 ? 1
-  : Math.max(0, Math.min(1, (limit - Math.abs(at)) / Math.min(SOFT, limit)));
+const ease = (at, move, [low, high]) => Math.max(0, Math.min(1,
+  (move > 0 ? high - at : at - low) / Math.min(SOFT, (high - low) / 2)));
+const range = (degrees, most) => degrees
+  ? degrees.map(x => Math.max(-most, Math.min(most, x * DEGREE))) : [-most, most];
+const clamp = (x, [low, high]) => Math.max(low, Math.min(high, x));
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2],
   a[0] * b[1] - a[1] * b[0]];

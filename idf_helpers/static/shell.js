@@ -3,82 +3,83 @@
 //   const shell = mount(root, state, {data, page, rig, stage});
 //
 // root: document or shadow root that holds shell.html; state: the element that carries the classes
-// ready, light, used, keys; data: packed splats; page: {frame, footprint, background}; rig: what
-// moves the face, or null; stage: what goes full screen. `view` may be something else that draws
-// (the widget has one for browsers without WebGL2).
+// ready, light, used, keys; data: packed splats; page: {frame, footprint, background, mark}; rig:
+// what moves the face, or null; stage: what goes full screen. `view` may be something else that
+// draws (the widget has one for browsers without WebGL2). address(shell): of what is shown, where
+// the page has one.
 
-import {SplatView} from './splat.js';
-import {OrbitControls} from './orbit.js';
+import {captures} from './capture.js';
+import {dialogs} from './dialogs.js';
 import {FacePanel} from './face.js';
+import {Gaze} from './gaze.js';
+import {OrbitControls} from './orbit.js';
+import {SplatView} from './splat.js';
+import {TimelineBar} from './timeline_bar.js';
 
-/** gzip bytes -> ArrayBuffer. */
-export async function inflate(bytes) {
-  if (typeof DecompressionStream === 'undefined')
-    throw new Error('This browser is too old for this page. Any version since 2023 shows it.');
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Response(stream).arrayBuffer();
-}
-
-/** Says in the middle of the page why there is no picture. */
-export function fail(root, state, error) {
-  state.classList.remove('ready');
-  root.querySelector('#message').classList.add('failed');
-  root.querySelector('#message').textContent = error.message;
-}
-
-export function mount(root, state, {data, page, rig = null, stage = state, view = null}) {
+export function mount(root, state, {data, page, rig = null, stage = state, view = null,
+  address = () => null}) {
   const find = id => root.querySelector('#' + id);
-  const canvas = find('view');
+  const canvas = find('view'), title = find('title').textContent;
   const listeners = new AbortController();
   const on = (target, type, handler, options = {}) =>
     target.addEventListener(type, handler, {signal: listeners.signal, ...options});
   const lightOn = on => {
     state.classList.toggle('light', on);
+    find('background').setAttribute('aria-pressed', on);
     document.querySelector('meta[name=color-scheme]')?.setAttribute('content', on ? 'light' : 'dark');
   };
+  const say = text => { find('status').textContent = text; };
+  const press = (id, on) => find(id).setAttribute('aria-pressed', on);
   lightOn(page.background === 'white');
   view ??= new SplatView(canvas, {footprint: page.footprint});
   if (data) view.setSplats(data);
-  const showTurning = on => find('turn').setAttribute('aria-pressed', on);
-  const orbit = new OrbitControls(view, page.frame, {onchange: on => { showTurning(on);
+  const orbit = new OrbitControls(view, page.frame, {onchange: on => { press('turn', on);
     shell.onturn?.(on); }});
-  showTurning(orbit.turning);
-  let face = null;
-  const shell = {view, orbit, canvas, face: null, onturn: null, onexpression: null,
-    dispose() { listeners.abort(); face?.dispose(); orbit.dispose(); view.dispose(); }};
-  if (rig) {
-    face = shell.face = new FacePanel(root, rig, {
-      onchange(weights, quiet) {
-        view.setWeights(weights);
-        orbit.stir();
-        if (!quiet) shell.onexpression?.(face.value, face.playing);
-      },
-      onplay(playing) {
-        orbit.busy = playing;
-        orbit.stir();
-        if (!playing) shell.onexpression?.(face.value, false);
-      }});
-    orbit.onstep = seconds => face.advance(seconds);
-    state.classList.add('face');
-  }
+  press('turn', orbit.turning);
+  const shell = {view, orbit, canvas, face: null, timeline: null, onturn: null, onstate: null,
+    advance(seconds) {
+      shell.face?.advance(seconds);
+      shell.timeline?.advance(seconds);
+    },
+    state: () => stateOf(shell, state, page),
+    apply: said => applyTo(shell, said, lightOn),
+    dispose() {
+      listeners.abort();
+      capture.stop();
+      for (const part of [shell.gaze, shell.timeline, shell.face, orbit, view]) part?.dispose();
+    }};
+  if (rig) animate(shell, root, stage, rig, {title, press, find, on});
+  state.classList.toggle('face', Boolean(rig));
+  orbit.ongoal = () => shell.onstate?.();
 
+  const capture = captures(find, on, shell, {title, say,
+    mark: () => document.querySelector('meta[name="idf:provenance"]')?.content ?? page.mark,
+    look: () => {
+      const style = getComputedStyle(find('view').parentElement);
+      return {back: ['--glow', '--page'].map(name => style.getPropertyValue(name)),
+        label: find('label')?.textContent ?? ''};
+    }});
+  const {open} = dialogs(find, on, {title, address: () => address(shell)});
   const actions = {
     turn: () => orbit.setTurning(!orbit.turning),
-    background: () => { lightOn(!state.classList.contains('light')); orbit.stir(); },
+    background: () => { lightOn(!state.classList.contains('light')); orbit.stir(); shell.onstate?.(); },
     reset: () => { orbit.setTurning(false); orbit.reset(); },
     fullscreen: () => document.fullscreenElement ? document.exitFullscreen()
       : stage.requestFullscreen(),
   };
   for (const [id, action] of Object.entries(actions)) on(find(id), 'click', action);
   find('fullscreen').hidden = !document.fullscreenEnabled;
+  const keys = {b: actions.background, c: capture.picture, r: () => find('video').click(),
+    f: () => find('fullscreen').click(), s: () => find('share').click(), '?': () => open('help-dialog'),
+    ...rig ? {p: () => find('play').click(), n: () => find('neutral').click(),
+      l: () => find('look').click(), t: () => find('timeline-play').click(),
+      k: () => { shell.timeline.open(true); shell.timeline.add(); }} : {}};
   on(stage === document.documentElement ? window : stage, 'keydown', event => {
     if (event.key === 'Tab') state.classList.add('keys');       // show where the focus is from now on
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.composedPath()[0].type === 'search') return;      // somebody is typing
-    if (event.key === 'b') actions.background();
-    if (event.key === 'f' && document.fullscreenEnabled) actions.fullscreen();
-    if (event.key === 'p') face?.play(!face.playing);
-    if (event.key === 'n' && face) find('neutral').click();
+    const {type} = event.composedPath()[0];
+    if (type === 'search' || type === 'select-one') return;     // somebody is typing
+    keys[event.key]?.();
   });
   on(canvas, 'webglcontextlost', () => {
     find('message').textContent = 'The graphics card took a break. The picture comes back when it does.';
@@ -86,9 +87,74 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   });
   for (const type of ['pointerdown', 'wheel', 'keydown'])      // who has done it needs no help
     on(canvas, type, () => state.classList.add('used'), {once: true, passive: true});
-  view.onframe = () => state.classList.add('ready');
+  view.onframe = () => {
+    if (!find('loading').hidden) performance.mark('ready');
+    find('loading').hidden = true;
+    state.classList.add('ready');
+  };
   canvas.view = view;                   // for scripts and tests
   canvas.orbit = orbit;
-  canvas.face = face;
+  canvas.face = shell.face;
+  canvas.timeline = shell.timeline;
+  canvas.gaze = shell.gaze;
   return shell;
+}
+
+// What moves a face: sliders, the recorded track, the timeline, the pointer; one at a time.
+function animate(shell, root, stage, rig, {title, press, find, on}) {
+  const {orbit, view} = shell;
+  const playing = (which, on) => {
+    if (on && which !== shell.face) shell.face.play(false);
+    if (on && which !== shell.timeline) shell.timeline.play(false);
+    orbit.busy = on;
+    orbit.stir();
+    if (!on) tell();
+  };
+  const tell = () => shell.onstate?.();
+  const face = shell.face = new FacePanel(root, rig, {
+    onchange(weights, quiet) {
+      view.setWeights(weights);
+      orbit.stir();
+      if (!quiet) tell();
+    },
+    onplay: on => playing(face, on), onhand: () => shell.timeline.play(false)});
+  const timeline = shell.timeline = new TimelineBar(root, face, {title, onchange: tell,
+    onplay: on => playing(timeline, on)});
+  const ways = rig.gaze;
+  find('look').hidden = !ways;
+  if (ways) {
+    const gaze = shell.gaze = new Gaze(stage, orbit, face, ways);
+    on(find('look'), 'click', () => { gaze.set(!gaze.on); press('look', gaze.on); });
+  }
+  orbit.onstep = seconds => {
+    shell.advance(seconds);
+    shell.gaze?.step(seconds);
+  };
+}
+
+// Only what differs from the start: an address that says nothing else stays short.
+function stateOf({orbit, face, timeline, gaze}, state, page) {
+  const {goal, start} = orbit, out = {}, light = state.classList.contains('light');
+  const moved = ['yaw', 'pitch', 'distance'].some(name => Math.abs(goal[name] - start[name]) > 1e-3);
+  const panned = goal.center.some((x, k) => Math.abs(x - start.center[k]) > 1e-3 * start.distance);
+  if ((moved || panned) && !orbit.turning && !gaze?.on) {
+    out.view = {yaw: goal.yaw % (2 * Math.PI), pitch: goal.pitch, distance: goal.distance / start.distance,
+      ...panned ? {center: goal.center} : {}};
+  }
+  if (face && !face.playing && !timeline.playing
+      && face.value.some((x, e) => Math.abs(x - face.rig.neutral[e]) > 5e-4)) out.face = face.value;
+  if (light !== (page.background === 'white')) out.light = light;
+  if (timeline?.line.keys.length) out.time = timeline.line;
+  return out;
+}
+
+function applyTo({orbit, face, timeline}, {view, face: expression, light, time}, lightOn) {
+  if (view) {
+    orbit.setTurning(false);
+    orbit.setView({...view, distance: view.distance * orbit.start.distance}, {jump: true});
+  }
+  if (light !== undefined) lightOn(light);
+  if (time) timeline.load(time);
+  if (expression) { face.play(false); timeline.play(false); face.set(expression, {quiet: true}); }
+  orbit.stir();
 }

@@ -14,81 +14,13 @@
 // The canvas has 8 bits a channel: it cuts colors above 1 before they are blended.
 
 import {Blend} from './blend.js';
+import {unpack} from './unpack.js';
 
 const CUTOFF = 255;            // a Gaussian ends where its alpha falls below 1 / CUTOFF
 const BASE_TEXELS = 4;         // mean + opacity, quaternion, scales, color
 const MANY = 200000;           // more Gaussians than this are not sorted anew in every frame
 const BATCH = 128;             // quads an instance: instances of a single quad are slow everywhere
 const ORDER_WIDTH = 1024;      // of the texture that holds the depth order
-
-// ---------------------------------------------------------------------------- reading a pack
-
-/** Packed bytes -> {count, degree, means, scales, quats, opacities, colors, sh}, Float32Arrays with
- *  one Gaussian after the other (sh: coefficient-major, 3 (degree+1)² − 3 numbers each). Of an
- *  avatar: bases and moving = {rows, logits, deltas}, the deltas as they are packed. */
-export function unpack(data) {
-  const bytes = data instanceof ArrayBuffer ? new Uint8Array(data)
-    : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const buffer = bytes.byteOffset % 4 ? bytes.slice().buffer : bytes.buffer;
-  const start = buffer === bytes.buffer ? bytes.byteOffset : 0;
-  const ints = new DataView(buffer, start);
-  if (ints.getUint32(0, false) !== 0x49444653 || ints.getUint32(4, true) !== 1)
-    throw new Error('These data are no splats that this viewer can read.');
-  const text = new TextDecoder().decode(new Uint8Array(buffer, start + 12, ints.getUint32(8, true)));
-  const head = JSON.parse(text);
-  const n = head.count;
-  const section = name => dequantize(coded(buffer, start, head, head.sections[name]));
-  const out = {count: n, degree: head.sh_degree, chunk: head.chunk, means: section('means'),
-    scales: section('log_scales').map(Math.exp), opacities: section('opacities'),
-    colors: section('colors'), sh: head.sh_degree ? section('sh') : new Float32Array(0)};
-  out.quats = unpackQuats(new Uint32Array(buffer, start + head.sections.quats.codes, n));
-  if (head.moving) {
-    const deltas = {};
-    for (const name of ['means', 'log_scales', 'quats', 'logits', 'colors'])
-      deltas[name] = coded(buffer, start, head, head.sections[`delta_${name}`]);
-    out.bases = head.bases;
-    out.moving = {rows: head.moving, logits: section('logits'), deltas};
-  }
-  return out;
-}
-
-// Codes column by column, ranges (chunks, columns, 2): value = lo + code (hi - lo) / top, lo and hi
-// shared by a chunk of neighbors.
-function coded(buffer, start, {count, chunk}, {type, columns, rows = count, codes, ranges}) {
-  const Code = {u8: Uint8Array, u16: Uint16Array}[type];
-  return {rows, columns, chunk, top: type === 'u8' ? 255 : 65535,
-    codes: new Code(buffer, start + codes, rows * columns),
-    ranges: new Float32Array(buffer, start + ranges, 2 * columns * Math.ceil(rows / chunk))};
-}
-
-function dequantize({rows, columns, chunk, top, codes, ranges}) {
-  const out = new Float32Array(rows * columns);
-  for (let c = 0; c < columns; c++) {
-    for (let i = 0; i < rows; i++) {
-      const r = 2 * (columns * Math.floor(i / chunk) + c);
-      out[i * columns + c] = ranges[r] + codes[c * rows + i] * (ranges[r + 1] - ranges[r]) / top;
-    }
-  }
-  return out;
-}
-
-// Smallest three: the largest component follows from the unit length.
-function unpackQuats(codes) {
-  const out = new Float32Array(4 * codes.length);
-  for (let i = 0; i < codes.length; i++) {
-    const largest = codes[i] >>> 30;
-    let rest = 1;
-    for (let k = 0, shift = 20; k < 4; k++) {
-      if (k === largest) continue;
-      const v = ((codes[i] >>> shift & 1023) / 1023 - 0.5) * Math.SQRT2;
-      out[4 * i + k] = v;
-      rest -= v * v;
-      shift -= 10;
-    }
-    out[4 * i + largest] = Math.sqrt(Math.max(0, rest));
-  }
-  return out;
-}
 
 // ---------------------------------------------------------------------------- depth order
 
@@ -294,6 +226,16 @@ export class SplatView {
     return gl.getSyncParameter(this._fence, gl.SYNC_STATUS) === gl.SIGNALED;
   }
 
+  /** Draws now at a size of its own and returns the canvas; it holds this picture until the browser
+   *  goes on, so it has to be copied at once. */
+  capture(width, height) {
+    this._size = [width, height];
+    this.render();
+    this._size = null;
+    this.requestRender();
+    return this.canvas;
+  }
+
   /** Draws now. */
   render() {
     const {gl, camera, splats} = this;
@@ -436,8 +378,8 @@ export class SplatView {
 
   _fitCanvas() {
     const ratio = Math.min(devicePixelRatio || 1, this.maxPixelRatio) * this.quality;
-    const width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
-    const height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
+    const [width, height] = this._size ?? [this.canvas.clientWidth, this.canvas.clientHeight]
+      .map(side => Math.max(1, Math.round(side * ratio)));
     if (this.canvas.width !== width) this.canvas.width = width;
     if (this.canvas.height !== height) this.canvas.height = height;
   }

@@ -3,7 +3,8 @@
 // Traits of view/splat_viewer.py: data (packed splats, gzip), page, rig, html; camera, expression
 // and turning go both ways; picture is what the kernel rendered for a browser without WebGL2.
 // Settings travel to the kernel when the hand rests, at most SENDS times a second before.
-import {fail, inflate, mount} from './shell.js';
+import {fail, inflate} from './loading.js';
+import {mount} from './shell.js';
 
 const SENDS = 8;
 const DEGREE = Math.PI / 180;
@@ -83,7 +84,8 @@ async function render({model, el}) {
   const options = {page: settings, rig: model.get('rig'), stage: page};
   let shell;
   try {
-    const data = await inflate(bytesOf(model.get('data')));
+    const data = await inflate(bytesOf(model.get('data')),
+      part => { root.querySelector('#loading').value = part; });
     shell = mount(root, page, {...options, data});
   } catch (error) {
     const line = document.createElement('p');
@@ -104,7 +106,7 @@ async function render({model, el}) {
 
 // Two-way: what came from the kernel is not sent back.
 function tie(model, shell) {
-  const {orbit, face} = shell;
+  const {orbit, face, timeline} = shell;
   const sent = {};
   let timer = null;
   const states = {
@@ -127,13 +129,14 @@ function tie(model, shell) {
   if (face) {
     states.expression = {get: () => [...face.value].map(short),
       set: value => { face.play(false); face.set(value, {quiet: true}); }};
+    states.timeline = {get: () => timeline.value, set: value => timeline.load(value)};
   }
   const send = () => {
     timer = null;
     let changed = false;
     for (const [name, state] of Object.entries(states)) {
       if (name === 'camera' && orbit.turning) continue;   // the kernel need not hear of every step
-      if (name === 'expression' && face.playing) continue;
+      if (name === 'expression' && (face.playing || timeline.playing)) continue;
       const value = state.get(), text = JSON.stringify(value);
       if (text === sent[name]) continue;
       sent[name] = text;
@@ -157,9 +160,8 @@ function tie(model, shell) {
     model.on(`change:${name}`, handler);
     listeners.push([`change:${name}`, handler]);
   }
-  orbit.ongoal = later;
   shell.onturn = later;
-  shell.onexpression = later;
+  shell.onstate = later;
   return listeners;
 }
 

@@ -11,7 +11,7 @@ from idf_helpers import provenance
 from idf_helpers.data.cameras import Camera, round_trip, scene_frame
 from idf_helpers.exporting import Model, export
 from idf_helpers.exporting.config import ExportConfig
-from idf_helpers.exporting.payload import turn_range
+from idf_helpers.exporting.payload import ViewerPayload, turn_range
 from tests.fixtures.talking_ball import NAMES, BallScene
 
 
@@ -41,6 +41,22 @@ def test_a_head_seen_more_from_one_side_opens_at_its_face(low, high):
     assert first.position[1] < 0 and abs(first.position[0]) < 0.02
 
 
+@pytest.mark.parametrize("whole_head, beside", [(True, 10), (False, 6)])
+def test_an_avatar_that_was_seen_from_one_side_turns_to_that_side(whole_head, beside):
+    """No view farther from what its cameras saw than `beside`; one stray camera does not count."""
+    scene = BallScene(30)
+    scene.avatar.meta["whole_head"] = whole_head
+    usual = np.zeros(100)
+    scene.cameras = ring(np.concatenate([usual, np.linspace(0, 40, 60), [-60]]))
+    frame = ViewerPayload.of_scene(scene).page["frame"]
+    zero = np.degrees(np.arctan2(frame["front"][0], -frame["front"][1]))  # where yaw 0 is
+    low, high = np.array(frame["turn"]) + zero
+    assert -beside - 1 < low < -beside + 1 and 37 < high - beside < 40
+    assert frame["yaw"] + zero == pytest.approx(0, abs=1)  # starts where it was seen most
+    assert frame["tilt"][1] - frame["tilt"][0] == pytest.approx(2 * beside, abs=2)
+    assert frame["sweep"] < high - low
+
+
 @pytest.fixture
 def talking(dataset_folder, edit_json):
     """A dataset with expressions of the ball's length, some beyond the trained range."""
@@ -62,8 +78,11 @@ def test_an_avatars_page_is_an_export_like_any_other(tmp_path, talking):
     assert "AI-assisted face swap" in text.split('id="label"')[1][:80]
     page = json.loads(re.search(r'id="page">(.*?)</script>', text, re.S)[1])
     assert len(page["rig"]["sliders"]) == 9 and page["rig"]["track"]["frames"] == 6
-    low, high = page["frame"]["turn"]
-    assert 50 < high < 65 and -65 < low < -50 and page["frame"]["sweep"] < 80
+    assert page["frame"]["turn"] == pytest.approx([-44, 44], abs=3)  # its cameras: 34 degrees
+    assert page["frame"]["sweep"] < 60 and "<title>4D avatar</title>" in text
+    named = ExportConfig(title="Anna & <Otto>", label=False)
+    text = export(model, tmp_path / "named.html", config=named).read_text()
+    assert text.count("Anna &amp; &lt;Otto&gt;") == 3  # title, h1, the canvas
 
 
 def test_the_recorded_track_is_left_out_where_the_dataset_does_not_fit(tmp_path, talking):

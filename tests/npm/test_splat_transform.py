@@ -9,30 +9,18 @@ import pytest
 
 from idf_helpers.reconstruction.splats.ply import property_names, read_ply, write_ply
 from idf_helpers.reconstruction.splats.splat_file import write_splat
-from idf_helpers.runtime.download import cache_dir
-from tests.fixtures.datasets import lacking
 from tests.fixtures.gaussians import assert_equal, random_gaussians
+from tests.fixtures.npm import npm_file
 
 pytestmark = pytest.mark.npm
-PROMISE = "IDF_REQUIRE_NPM"
 PACKAGE, VERSION = "@playcanvas/splat-transform", "2.7.1"  # runs on Node 18 and newer
 
 
 @pytest.fixture(scope="module")
 def requires_splat_transform():
     """splat-transform(input, output) -> output; installed beside the other downloads, once."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not node or not npm:
-        lacking(PROMISE, "node and npm were not found on the PATH")
-    folder = cache_dir() / "npm" / f"splat-transform-{VERSION}"
-    script = folder / "node_modules" / PACKAGE / "bin" / "cli.mjs"
-    if not script.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([npm, "install", "--no-save", "--no-audit", "--no-fund", "--prefix",
-                               str(folder), f"{PACKAGE}@{VERSION}"], capture_output=True,
-                              text=True, timeout=300, cwd=folder)
-        if done.returncode or not script.is_file():
-            lacking(PROMISE, f"npm could not install {PACKAGE}: {done.stderr[-300:]}")
+    script = npm_file(PACKAGE, VERSION, "bin/cli.mjs")
+    node = shutil.which("node")
 
     def transform(source, target):
         done = subprocess.run([node, str(script), "--overwrite", str(source), str(target)],
