@@ -214,10 +214,11 @@ def methods_table(stage: str) -> Table:
 def frames_sheet(data: Dataset, cell: int = 130):
     """Show a row of a dataset's views: from one profile to the other, of a sequence over time."""
     if data.train[0].expression is None:
-        chosen = [frame for _, frame in frames_by_yaw(data.frames, SHEET_YAWS)]
+        chosen = [(f"yaw {yaw:.0f}°", f) for yaw, f in frames_by_yaw(data.frames, SHEET_YAWS)]
     else:
-        chosen = data.train[:: max(1, len(data.train) // 8)][:8]
-    return show(contact_sheet([f.image() for f in chosen], columns=len(chosen), cell=cell))
+        chosen = [(Path(f.name).name, f) for f in data.train[:: max(1, len(data.train) // 8)][:8]]
+    return show(contact_sheet([f.image() for _, f in chosen], columns=len(chosen), cell=cell,
+                              captions=[caption for caption, _ in chosen]))
 
 
 def show(picture):

@@ -14,15 +14,17 @@ from ...data.inputs import open_photo
 from ...data.sequence import frames_by_yaw
 from ...errors import IdfError
 from ...face.detector import LandmarkDetector
+from ...runtime.progress import Reporter
 from ...swapping.job import read_sources
 from ...swapping.mesh.per_picture import swap_mesh
+from ..bar import Bar
 
 YAWS = (0, 35)  # degrees; of the views that are swapped
 SETTINGS = ("photo", "shape")
 
 
 def try_swaps(data: Dataset, photo, variants: Mapping[str, Mapping[str, Any]], consent: str = "",
-              cell: int = 190) -> np.ndarray:
+              cell: int = 190, reporter: Reporter | None = None) -> np.ndarray:
     """Swap two views by `mesh` in several ways: a column each, beside the views as they were:
     (H, W, 3) uint8.
 
@@ -30,6 +32,9 @@ def try_swaps(data: Dataset, photo, variants: Mapping[str, Mapping[str, Any]], c
     share of the way that the face's proportions go toward the photo's, 0 to 1. consent: as for
     `swap`. IdfError: no such setting, no consent, no face.
     """
+    if reporter is None:
+        with Bar("swapping") as bar:
+            return try_swaps(data, photo, variants, consent, cell, bar)
     for label, changes in variants.items():
         if unknown := [name for name in changes if name not in SETTINGS]:
             raise IdfError(f"The variant `{label}` has an unknown setting", ", ".join(unknown),
@@ -51,6 +56,7 @@ def try_swaps(data: Dataset, photo, variants: Mapping[str, Mapping[str, Any]], c
             _, (source,) = read[changes.get("photo", photo)]
             pictures.append(swap_mesh(image, found[0], source,
                                       float(changes.get("shape", 1.0))).image)
+            reporter.step("swapping", len(pictures) / (len(views) * (len(variants) + 1)))
     captions = ["before", *variants, *[""] * (len(pictures) - len(variants) - 1)]
     return contact_sheet(pictures, len(variants) + 1, cell, captions,
                          rows=[f"yaw {yaw}°" for yaw in YAWS[:len(views)]])
