@@ -30,6 +30,7 @@ def noisy(size: int) -> bytes:
 
 BOOK = [
     new_markdown_cell("# 01 · A *first* notebook\n\n[![x](https://badge.svg)](https://colab)\n\n"
+                      "photo → **here** → head\n\n"
                       "**What you get**: a head, see [02](02_gaussian_splatting.ipynb).\n"),
     new_code_cell("# @title Setup: nothing\nx = 1", metadata={"cellView": "form"}),
     new_markdown_cell("## Formulas\nThe weight is $e^{-x^2/2}$, it costs `$5` and\n\n"

@@ -92,6 +92,7 @@ def test_notebooks_clone_from_the_one_address(notebook):
     first_code = next(s for s, c in zip(sources, cells, strict=True) if c["cell_type"] == "code")
     assert colab.REPOSITORY_URL in first_code
     assert colab.notebook_url(notebook.stem) in sources[0], "the badge"
+    assert f"{colab.REPOSITORY_URL}/blob/main/docs/troubleshooting.md" in sources[0], "questions"
 
 
 def test_badges_and_clone_commands_name_the_one_address():

@@ -150,8 +150,9 @@ def _last_state(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the first sentence below a heading as plain words."""
-    for block in re.split(r"\n\s*\n", text)[1:]:
+    """Return the sentence that says what a notebook gives, or the first one, as plain words."""
+    blocks = re.split(r"\n\s*\n", text)[1:]
+    for block in sorted(blocks, key=lambda block: "**What you get**" not in block):
         if block.strip() and not re.match(r"\s*[\[!#|<]", block):
             words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"[*`]", "", block))
             words = " ".join(words.split()).removeprefix("What you get: ")
