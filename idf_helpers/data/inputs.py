@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import urllib.parse
@@ -35,8 +36,7 @@ def open_photo(where: bytes | str | Path) -> bytes | Path:
                        "upload a photo, or type the path of one")
     if text in samples.PHOTOS:
         return samples.photo(text)
-    mount_drive(text)
-    return Path(text).expanduser()
+    return mount_drive(text)
 
 
 def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") -> Dataset:
@@ -54,8 +54,7 @@ def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") ->
     downloads = Path(downloads)
     if urllib.parse.urlsplit(text).scheme in ("http", "https"):
         return Dataset.open(dataset_root(fetch(text, downloads)))
-    mount_drive(text)
-    path = Path(text).expanduser()
+    path = mount_drive(text)
     if path.is_file() and zipfile.is_zipfile(path):
         return Dataset.open(dataset_root(unpack(path, downloads / path.stem)))
     return Dataset.open(path)
@@ -74,11 +73,19 @@ def as_dataset(data: Dataset | str | Path, reporter: Reporter | None = None) -> 
     return found
 
 
-def mount_drive(text: str) -> None:
-    """Mount the user's Drive on Colab when a path is on it."""
-    if text.startswith(DRIVE) and in_colab() and not Path(DRIVE, "MyDrive").is_dir():
+def mount_drive(path: str | Path) -> Path:
+    """Return a path, after mounting the user's Drive on Colab where it lies there: before a folder
+    is made below the mount point, which would keep Drive out. IdfError where that fails."""
+    if str(path).startswith(DRIVE) and in_colab() and not os.path.ismount(DRIVE):
         from google.colab import drive
-        drive.mount(DRIVE)
+
+        try:
+            drive.mount(DRIVE)
+        except Exception as error:  # declined, or files of an earlier run lie at the mount point
+            raise IdfError("Google Drive could not be mounted", " ".join(str(error).split())[:200],
+                           f"allow it, and see that nothing lies in {DRIVE}; or choose a folder "
+                           "that is not on Drive") from None
+    return Path(path).expanduser()
 
 
 def fetch(url: str, downloads: Path) -> Path:

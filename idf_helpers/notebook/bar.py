@@ -86,12 +86,13 @@ class Bar(Signs):
         with Bar("writing the page") as bar:
             export(model, path, reporter=bar)
 
-    what: what goes on, for as long as nothing else is reported.
+    what: what goes on, for as long as nothing else is reported. panel: one that is far above, or
+    not shown: what it says is shown here.
     """
 
-    def __init__(self, what: str = "working"):
+    def __init__(self, what: str = "working", panel=None):
         super().__init__()
-        self.what, self._handle = what, None
+        self.what, self.panel, self._handle = what, panel, None
 
     def __enter__(self) -> Bar:
         from IPython.display import HTML, display
@@ -101,10 +102,14 @@ class Bar(Signs):
         self._block = self.working()
         self._block.__enter__()
         self.write(f"{self.what} …")
+        if self.panel is not None:
+            self.panel.echo = self
         return self
 
     def __exit__(self, kind, error, trace) -> bool:
         self._block.__exit__(kind, error, trace)
+        if self.panel is not None:
+            self.panel.echo = None
         if kind is None:
             self._fraction = 1.0
             self.write(f"{self.what}: {time.monotonic() - self._began:.0f} s")

@@ -28,6 +28,13 @@ def split(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     return out
 
 
+def checked(pairs: Sequence[tuple[Callable, Callable]], names: Sequence[str]) -> list:
+    """Return the pairs as a list. ValueError where there are none, or not as many names."""
+    if not pairs or len(pairs) != len(names):
+        raise ValueError(f"{len(pairs)} pairs, {len(names)} names")
+    return list(pairs)
+
+
 class BeforeAfter(WithStill):
     """Two sliders: which picture, and where the line is.
 
@@ -37,9 +44,7 @@ class BeforeAfter(WithStill):
 
     def __init__(self, pairs: Sequence[tuple[Callable, Callable]], names: Sequence[str],
                  size: int = 420):
-        if not pairs or len(pairs) != len(names):
-            raise ValueError(f"{len(pairs)} pairs, {len(names)} names")
-        self.pairs, self.size = list(pairs), size
+        self.pairs, self.size = checked(pairs, names), size
         self.which = w.SelectionSlider(options=[(n, i) for i, n in enumerate(names)],
                                        value=len(names) // 2, description="view",
                                        continuous_update=True)
@@ -50,6 +55,14 @@ class BeforeAfter(WithStill):
         self._read: tuple[int, np.ndarray, np.ndarray] | None = None
         for control in (self.which, self.line):
             control.observe(self._show, names="value")
+        self._show()
+
+    def replace(self, pairs: Sequence[tuple[Callable, Callable]], names: Sequence[str]) -> None:
+        """Show other pairs in the place of these."""
+        self.pairs, self._read = checked(pairs, names), None
+        self.which.options = [(n, i) for i, n in enumerate(names)]
+        self.which.value = len(names) // 2
+        self._read = None
         self._show()
 
     def _show(self, change=None) -> None:

@@ -14,6 +14,7 @@ from ..catalogue import STAGES
 from ..data.cameras import Camera, scene_frame
 from ..data.contact_sheet import BACKGROUND, before_after, contact_sheet
 from ..data.dataset import Dataset
+from ..data.inputs import mount_drive
 from ..metrics import Target, psnr
 from ..reconstruction import choose_method, reconstruct
 from ..reconstruction.config import TrainingConfig
@@ -41,15 +42,27 @@ def run_folder(out, data: Dataset, stage: str, method: str, config: TrainingConf
 
 
 class HeldOutCurve(Reporter):
-    """PSNR over time on a few held-out views; the training's clock stands still meanwhile."""
+    """PSNR over time on a few held-out views; the training's clock stands still meanwhile. Passes
+    on what is reported to another reporter."""
 
-    def __init__(self, data: Dataset, resolution: int | None):
+    def __init__(self, data: Dataset, resolution: int | None, to: Reporter | None = None):
+        self.to = to or Reporter()
         step = max(1, len(data.test) // CHECKED_VIEWS)
         self.targets = [Target.of(f, resolution) for f in data.test[::step][:CHECKED_VIEWS]]
         self.rows: list[tuple[float, float]] = []
         self._looked = -math.inf
 
+    def step(self, what: str, fraction: float, details: str = "") -> None:
+        self.to.step(what, fraction, details)
+
+    def stage(self, text: str) -> None:
+        self.to.stage(text)
+
+    def note(self, text: str) -> None:
+        self.to.note(text)
+
     def training(self, progress: Progress) -> None:
+        self.to.training(progress)
         if time.monotonic() - self._looked > LOOK_EVERY_S or progress.fraction >= 1:
             self.look(progress)
             self._looked = time.monotonic()
@@ -88,24 +101,27 @@ def methods_here(stage: str) -> list[str]:
             and s.name != "reference" and table.find(s.name).commercial]
 
 
-def compare_methods(data: Dataset, out, methods: Sequence[str], config: TrainingConfig
-                    ) -> list[MethodResult]:
+def compare_methods(data: Dataset, out, methods: Sequence[str], config: TrainingConfig,
+                    reporter: Reporter | None = None) -> list[MethodResult]:
     """Train the same views with several methods, equally long; read back what is finished.
 
     out: folder of the runs. methods: such as "splats:cpu"; "splats" takes the best one here.
     config: settings of one of them; the others take its length, resolution and seed.
     """
-    return [_result(data, out, method, config) for method in methods]
+    return [_result(data, mount_drive(out), method, config, reporter) for method in methods]
 
 
-def _result(data: Dataset, out, method: str, config: TrainingConfig) -> MethodResult:
+def _result(data: Dataset, out, method: str, config: TrainingConfig,
+            reporter: Reporter | None) -> MethodResult:
     entry, _ = choose_method(method)
     stage, kind = method.partition(":")[0], entry.config_type()
     own = config if type(config) is kind else kind(
         iterations=config.iterations, budget_s=config.budget_s, resolution=config.resolution,
         seed=config.seed)
     folder = run_folder(out, data, stage, entry.name, own)
-    curve = HeldOutCurve(data, own.resolution)
+    if reporter is not None:
+        reporter.stage(f"{stage} {entry.name} …")
+    curve = HeldOutCurve(data, own.resolution, reporter)
     scene = reconstruct(data, folder, f"{stage}:{entry.name}", own, reporter=curve)
     camera = curve.targets[0].camera
     scene.render(camera)

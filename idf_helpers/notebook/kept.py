@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,13 @@ class Kept:
         if not isinstance(entry, dict) or entry.get("given") != self.given:
             entry = {"given": self.given, "values": {}}
         entry["values"][key] = value
+        entry.setdefault("at", {})[key] = time.time()
         write_json(self.path, everything | {self.name: entry})
+
+    def at(self, key: str) -> float:
+        """Return when a value was entered, seconds since 1970; 0 where none was."""
+        entry = self._read().get(self.name, {})
+        return float(entry.get("at", {}).get(key, 0)) if isinstance(entry, dict) else 0.0
 
     def _read(self) -> dict:
         with contextlib.suppress(OSError, ValueError):
@@ -60,7 +67,7 @@ def keep_upload(runs, files: Mapping[str, bytes]) -> Path | None:
     """Write an uploaded file under `runs`/uploads, once; return its path, None where there is
     none."""
     for name, content in files.items():
-        path = Path(runs) / "uploads" / f"{sha256_bytes(content)[:8]}-{Path(name).name}"
+        path = Path(runs) / "uploads" / sha256_bytes(content)[:8] / Path(name).name
         if not path.is_file():
             write_bytes(path, content)
         return path
@@ -70,4 +77,4 @@ def keep_upload(runs, files: Mapping[str, bytes]) -> Path | None:
 def uploaded_name(runs, path) -> str | None:
     """Return the name that an upload had, None for a path that is no kept upload."""
     path = Path(path)
-    return path.name.partition("-")[2] if path.parent == Path(runs) / "uploads" else None
+    return path.name if path.parent.parent == Path(runs) / "uploads" else None

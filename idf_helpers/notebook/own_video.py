@@ -1,114 +1,65 @@
-"""A video of one's own in notebooks 02 and 04: found, made into a dataset, swapped if asked."""
+"""A video of one's own: made into a dataset, and the face of a photo put into one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import ipywidgets as w
+import numpy as np
 
 from ..capturing.capture import capture
-from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.footage import Source
-from ..data.inputs import mount_drive, open_photo
 from ..data.media import read_image
 from ..making.probe import look_at
 from ..reconstruction.sequence_of import as_sequence
-from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
+from ..runtime.files import read_json, sha256_bytes, stable_hash
+from ..runtime.progress import Reporter
 from ..swapping.config import SwapConfig
 from ..swapping.dataset import swap_dataset
 from ..swapping.job import photo_bytes
 from .default_inputs import fetch_face_models
-from .widgets import BLANK, LABEL, WIDE, Panel, picture_widget, png, uploaded_files
+from .found_runs import VIEWS
 
-STAGES = {"turn": "capture", "talk": "track"}
+STAGES = {VIEWS: "capture", "talking": "track"}
 
 
-class OwnVideoPanel(Panel):
-    """Take a video of one's own; with none chosen, `run()` does nothing and returns None.
+@dataclass(frozen=True, eq=False)
+class Filmed:
+    """A dataset of a video; doubts: what to know of it; overlay: a picture of what was found."""
 
-    kind: "turn" for a video or folder of photos round a still head, whose cameras are found;
-    "talk" for a talking head, which is tracked. out: folder for the runs. video: path. photo: path
-    or bundled name of the face to put in, "" = none. consent: for a photo. resolution: longer side
-    at which an avatar will be trained, pixels.
+    data: Dataset
+    doubts: tuple[str, ...]
+    overlay: np.ndarray | None
+
+
+def dataset_of_video(video: Path, kind: str, out: Path, resolution: int | None,
+                     reporter: Reporter) -> Filmed:
+    """Find the cameras of a video round a still head (kind "views"), or track a talking head
+    ("talking"); read back what is finished.
+
+    video: a file, or a folder of pictures. out: folder of the runs. resolution: longer side at
+    which an avatar will be trained, pixels. IdfError as `capture` and `track`.
     """
+    fetch_face_models()
+    stage = STAGES[kind]
+    key = stable_hash([Source(video).fingerprint(), resolution])[:8]
+    folder = out / f"{stage}-{key}"
+    look, _ = look_at(Source(video), "turn" if kind == VIEWS else "talk", reporter)
+    data = capture(video, folder, reporter=reporter) if kind == VIEWS else \
+        as_sequence(video, folder, resolution, crop=look.crop, reporter=reporter)
+    report = read_json(folder / f"{stage}_report.json", "report")
+    overlay = folder / "overlay.jpg"
+    return Filmed(data, (*look.doubts, *report.get("doubts", ())),
+                  read_image(overlay) if overlay.is_file() else None)
 
-    action = "Use my video"
 
-    def __init__(self, kind: Literal["turn", "talk"], out="runs", video: str = "",
-                 photo: str = "", consent: str = "", resolution: int | None = None):
-        self.kind, self.out, self.resolution = kind, Path(out), resolution
-        self.video = w.Text(value=str(video), description="Video", style=LABEL, layout=WIDE,
-                            placeholder="a path, on Drive too; an upload is for about 10 MB",
-                            continuous_update=False)
-        self.photo = w.Text(value=str(photo), description="Face to put in", style=LABEL,
-                            layout=WIDE, placeholder="none, or a path, B or C",
-                            continuous_update=False)
-        self.consent = w.Textarea(value=consent, description="Consent", style=LABEL, layout=WIDE,
-                                  placeholder="With a photo: whose faces are these, and did they "
-                                  "agree?")
-        button = w.Layout(width="200px")
-        self.video_upload = w.FileUpload(accept="video/*", multiple=False, layout=button,
-                                         description="Upload a video")
-        self.photo_upload = w.FileUpload(accept="image/*", multiple=False, layout=button,
-                                         description="Upload a photo")
-        self.result = picture_widget(1000)
-        self.data: Dataset | None = None
-        super().__init__()
-        self.box.children = [*self.box.children, self.result]
-
-    def controls(self) -> list:
-        return [w.HBox([self.video_upload, self.photo_upload]), self.video, self.photo,
-                self.consent]
-
-    @property
-    def source(self) -> Path | None:
-        """The video: the upload, written under `out`, else the path; None where there is none."""
-        for name, content in uploaded_files(self.video_upload).items():
-            path = self.out / "uploads" / f"{sha256_bytes(content)[:8]}-{Path(name).name}"
-            if not path.is_file():
-                write_bytes(path, content)
-            return path
-        text = self.video.value.strip()
-        if not text:
-            return None
-        mount_drive(text)
-        return Path(text).expanduser()
-
-    @property
-    def face(self) -> bytes | Path | None:
-        """The photo: the upload, else what is typed; None where there is none."""
-        for content in uploaded_files(self.photo_upload).values():
-            return content
-        return open_photo(self.photo.value) if self.photo.value.strip() else None
-
-    def work(self) -> Dataset | None:
-        """Make a dataset of the video and swap the face of the photo in, or read back what is
-        finished; None where no video is given."""
-        source, face = self.source, self.face
-        if source is None:
-            self.write("no video is given: the notebook goes on with the bundled head")
-            return None
-        self.result.value = BLANK
-        fetch_face_models()
-        key = stable_hash([Source(source).fingerprint(), self.resolution])[:8]
-        folder = self.out / f"{STAGES[self.kind]}-{key}"
-        look, _ = look_at(Source(source), self.kind, self)
-        data = capture(source, folder, reporter=self) if self.kind == "turn" else \
-            as_sequence(source, folder, self.resolution, crop=look.crop, reporter=self)
-        report = read_json(folder / f"{STAGES[self.kind]}_report.json", "report")
-        if face is not None:
-            config = SwapConfig()
-            swap = stable_hash([data.fingerprint(), sha256_bytes(photo_bytes(face)),
-                                str(config), self.consent.value])[:8]
-            data = swap_dataset(data, face, self.out / f"swap-own-{swap}", config,
-                                consent=self.consent.value, reporter=self)
-        self.data = data
-        pictures = data.frames[::max(1, len(data.frames) // 8)][:8]
-        self.result.value = png(contact_sheet([f.image() for f in pictures], 8, 120)
-                                if face is not None or not (folder / "overlay.jpg").is_file()
-                                else read_image(folder / "overlay.jpg"))
-        doubts = [f"doubt: {text}" for text in (*look.doubts, *report.get("doubts", ()))]
-        self.write("\n".join([f"{data.describe()}; written to {data.root}", *doubts]))
-        return data
+def put_in(data: Dataset, photo: bytes | Path, out: Path, consent: str, prefix: str,
+           reporter: Reporter) -> Dataset:
+    """Swap the face of a photo into a dataset, in a folder `out`/`prefix`-… of these inputs."""
+    fetch_face_models()
+    config = SwapConfig()
+    key = stable_hash([data.fingerprint(), sha256_bytes(photo_bytes(photo)), str(config),
+                       consent])[:8]
+    return swap_dataset(data, photo, out / f"{prefix}-{key}", config, consent=consent,
+                        reporter=reporter)

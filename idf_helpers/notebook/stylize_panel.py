@@ -10,10 +10,12 @@ import numpy as np
 
 from ..data.contact_sheet import before_after, contact_sheet
 from ..data.dataset import Dataset
+from ..data.inputs import mount_drive
 from ..data.media import compose, encode_image, over, read_image, read_video
 from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
 from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
+from ..runtime.tables import Table
 from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
 from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize
 from ..stylization.key_views import choose_keys
@@ -43,7 +45,7 @@ class StylizePanel(Panel):
                  preset: str = "bronze", prompt: str = "bronze bust", keys: int = DEFAULT_KEYS,
                  resolution: int | None = 256, depth_s: float = 60.0, exemplar: str = "",
                  propagator: str = "auto", depth=None):
-        self.dataset, self.out = dataset, Path(out)
+        self.dataset, self.out = dataset, mount_drive(out)
         self.resolution = resolution
         self.depth = TrainingConfig(budget_s=depth_s) if depth is None else depth
         self.stylist = w.Dropdown(options=STYLISTS.names(), value=stylist,
@@ -152,6 +154,13 @@ class StylizePanel(Panel):
                             f"{found['seconds']:.0f} s", *in_words(found["measures"]),
                             f"written to {self.folder}"]))
         return self.styled
+
+    def summary(self) -> Table:
+        """Return what was measured of the restyled views, in words."""
+        return Table([{"measure": line} for line in in_words(self.report["measures"])])
+
+    def result_key(self) -> object:
+        return self.folder
 
     def loop(self, out, end: int = 1, splat_s: float = 60.0) -> Path:
         """Run the loop with the panel's settings; the last video's path."""

@@ -65,7 +65,7 @@ def compare_swaps(data: Dataset, source, consent: str = "", names: Sequence[str]
         rows.append(row)
         started = time.process_time()
         try:
-            swapper = backend.load().prepare(data.frames, faces, None, Reporter(), SwapConfig(name))
+            swapper = backend.load().prepare(data.frames, faces, None, reporter, SwapConfig(name))
             results = [swapper.of_frame(f.name)(image, f.camera)
                        for f, image in zip(chosen, before, strict=True)]
         except IdfError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
+import os
 
 import ipywidgets as w
 import numpy as np
@@ -11,17 +11,22 @@ import numpy as np
 from ..data import samples
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
-from ..data.inputs import open_dataset, open_photo
+from ..data.inputs import mount_drive, open_dataset, open_photo
 from ..data.media import read_image, resize_area
 from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
 from ..exporting.gallery import swap_sheet
-from ..runtime.files import read_json, stable_hash
+from ..runtime.files import read_json, sha256_bytes, stable_hash
 from ..swapping.config import SwapConfig
 from ..swapping.dataset import swap_dataset
+from ..swapping.job import photo_bytes
 from ..swapping.methods import SWAPPERS
 from .before_after import BeforeAfter
-from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png, uploaded_files
+from .default_inputs import DEMO_PHOTO
+from .fields import FileField
+from .found_runs import VIEWS, found_runs
+from .kept import Kept
+from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png
 
 SLIDER_YAWS = tuple(range(-90, 91, 15))
 GLANCE_YAWS = (0, 45, -30, 75)  # two in a row: from the front, and turned
@@ -37,16 +42,16 @@ class SwapPanel(Panel):
 
     action = "Swap the face"
 
-    def __init__(self, photo: str = "B", dataset: str = "head_multiview", out="runs",
+    def __init__(self, photo: str = DEMO_PHOTO, dataset: str = "head_multiview", out="runs",
                  backend: str = "auto", consent: str = ""):
-        self.out = Path(out)
-        self.chooser = w.HBox()  # holds the upload button
-        # not at every key: a half-typed path on Drive would ask for Drive
-        self.photo = w.Text(value=str(photo), description="Source photo", style=LABEL, layout=WIDE,
-                            placeholder=f"{', '.join(samples.PHOTOS)} or a path",
-                            continuous_update=False)
-        self.dataset = w.Text(value=str(dataset), description="Views (dataset)", style=LABEL,
-                              layout=WIDE, placeholder="bundled name, folder, .zip or https URL")
+        self.out = mount_drive(out)
+        self.photo_field = FileField(self.out, "Source photo", str(photo), samples.PHOTOS,
+                                     "image/*", "Upload a photo", "B, C, or a path")
+        found = [str(r.folder) for r in found_runs(self.out, VIEWS, ("own video",))]
+        self.dataset_field = FileField(
+            self.out, "Views (dataset)", str(dataset), [*samples.DATASETS, *found], ".zip",
+            "Upload a .zip", "bundled name, folder, .zip or https URL")
+        self.photo, self.dataset = self.photo_field.text, self.dataset_field.text
         self.backend = w.Dropdown(options=["auto", *SWAPPERS.names()], value=backend,
                                   description="Swap backend", style=LABEL)
         self.consent = w.Textarea(
@@ -60,38 +65,30 @@ class SwapPanel(Panel):
         self.report: dict = {}
         super().__init__()
         self.box.children = [*self.box.children, self.result]
-        self._new_upload()
-        self.photo.observe(self._photo_typed, names="value")
+        given = {"photo": str(photo), "dataset": str(dataset), "backend": backend,
+                 "consent": consent}
+        restored = Kept(self.out, "swap", given).restore(
+            {"photo": self.photo, "dataset": self.dataset, "backend": self.backend,
+             "consent": self.consent})
+        self.photo.observe(self._show_photo, names="value")
         self._show_photo()
+        if restored and not self._text:
+            self.write(f"kept from before: {', '.join(restored)}")
 
     def controls(self) -> list:
         photo = w.VBox([self.preview, self.caption], layout=w.Layout(margin="0 0 0 12px"))
-        return [w.HBox([w.VBox([self.chooser, self.photo, self.dataset, self.backend,
+        return [w.HBox([w.VBox([self.photo_field.box, self.dataset_field.box, self.backend,
                                 self.consent]), photo])]
-
-    def _new_upload(self) -> None:
-        """Put an empty upload button in the place of the one before (it cannot be emptied)."""
-        self.upload = w.FileUpload(accept="image/*", multiple=False, description="Upload a photo",
-                                   layout=w.Layout(width="200px"))
-        self.upload.observe(self._show_photo, names="value")
-        self.chooser.children = [self.upload]
 
     @property
     def source(self):
-        """Return the uploaded photo's bytes, else the path or bundled photo in the text field."""
-        files = uploaded_files(self.upload)
-        return open_photo(next(iter(files.values())) if files else self.photo.value)
-
-    def _photo_typed(self, change) -> None:
-        """Let a typed photo take the place of an uploaded one: what was chosen last counts."""
-        self._new_upload()
-        self._show_photo(change)
+        """Return the path of the photo that was typed or uploaded last."""
+        return open_photo(self.photo_field.value)
 
     def _show_photo(self, change=None) -> None:
         if change is not None:
-            self.bar.value = 0.0
+            self._fraction = 0.0
             self.write("")
-        name = next(iter(uploaded_files(self.upload)), None)
         try:
             image = read_image(self.source, "source photo")
         except IdfError as error:  # `run()` raises it
@@ -101,28 +98,31 @@ class SwapPanel(Panel):
             return
         height = round(160 * image.shape[0] / image.shape[1])
         self.preview.value = png(resize_area(image, 160, height))
-        self.caption.value = html.escape(f"{name} (uploaded)" if name
-                                         else Path(self.photo.value).name)
+        self.caption.value = html.escape(self.photo_field.name)
 
-    def run(self) -> Dataset:
+    def work(self) -> Dataset:
         """Swap (or read back what is finished) and show views before and after."""
         self.result.value = BLANK
         source = self.source
-        self.target = open_dataset(self.dataset.value, self.out / "downloads")
+        self.target = open_dataset(self.dataset_field.value, self.out / "downloads")
         config = SwapConfig(self.backend.value)
-        key = stable_hash([self.target.fingerprint(), _identity(source), str(config),
-                           self.consent.value])[:8]
+        key = stable_hash([self.target.fingerprint(), sha256_bytes(photo_bytes(source)),
+                           str(config), self.consent.value])[:8]
         out = self.out / f"swap-{key}"
         self.swapped = swap_dataset(self.target, source, out, config,
                                     consent=self.consent.value, reporter=self)
+        os.utime(out / "run.json")  # what was used last is the newest for the other notebooks
         self.report = read_json(out / "swap_report.json", "report")
         self.result.value = png(self.sheet())
         counts = sorted(self.report["counts"].items(), key=lambda c: -c[1])
         counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts)
-        self.bar.value = 1.0
         note = f"{self.report['note']}\n" if self.report.get("note") else ""
-        self.write(f"{counts}\n{self.report['why']}\n{note}written to {out}")
+        self.write(f"{self.photo_field.name} on {self.dataset_field.name}: {counts}\n"
+                   f"{self.report['why']}\n{note}written to {out}")
         return self.swapped
+
+    def result_key(self) -> object:
+        return self.swapped and str(self.swapped.root)
 
     def sheet(self, cell: int = 160):
         """Return views from profile to profile, before above after: (H, W, 3) uint8."""
@@ -143,12 +143,15 @@ class SwapPanel(Panel):
         return contact_sheet(pictures, 5, cell, captions)
 
     def slider(self, size: int = 420) -> BeforeAfter:
-        """Return views from profile to profile with a movable line between before and after."""
+        """Return views from profile to profile with a movable line between before and after; it
+        follows the panel's later runs."""
+        slider = BeforeAfter(*self._pairs(), size)
+        self.follow("slider", lambda: slider.replace(*self._pairs()))
+        return slider
+
+    def _pairs(self) -> tuple[list, list[str]]:
+        """Return functions that read the slider's views before and after, and their names."""
         chosen = frames_by_yaw(self.target.frames, SLIDER_YAWS)
         swapped = {f.name: f for f in self.swapped.frames}
-        return BeforeAfter([(f.image, swapped[f.name].image) for _, f in chosen],
-                           [f"yaw {yaw:.0f}" for yaw, _ in chosen], size)
-
-
-def _identity(source) -> str:
-    return stable_hash(source.hex()) if isinstance(source, bytes) else str(source)
+        return ([(f.image, swapped[f.name].image) for _, f in chosen],
+                [f"yaw {yaw:.0f}" for yaw, _ in chosen])

@@ -13,14 +13,18 @@ import numpy as np
 from ..catalogue import STAGES
 from ..data.cameras import Camera, orbit
 from ..data.dataset import Dataset
+from ..data.inputs import mount_drive
 from ..errors import IdfError
 from ..reconstruction import reconstruct
 from ..reconstruction.config import CountedConfig, TrainingConfig
 from ..reconstruction.trainer import Progress
 from ..runtime.files import read_json
 from ..runtime.registry import Entry
+from ..runtime.tables import Table
 from ..scene import Scene
 from .comparison import HeldOutCurve, plot, run_folder
+from .gpu import gpu_hint
+from .kept import Kept
 from .widgets import LABEL, Panel, picture_widget, png
 
 PREVIEW_S = 1.5  # seconds between two previews
@@ -48,7 +52,7 @@ class TrainingPanel(Panel):
     def __init__(self, dataset: Dataset, out="runs", budget_s: float | None = None,
                  iterations: int | None = None, resolution: int = 256, backend: str = "auto",
                  config: TrainingConfig | None = None):
-        self.data, self.out, self.settings = dataset, Path(out), config
+        self.data, self.out, self.settings = dataset, mount_drive(out), config
         self.resolution = w.IntSlider(value=resolution, min=self.smallest, max=512, step=32,
                                       description="Resolution", style=LABEL,
                                       layout=w.Layout(width="450px"))
@@ -70,9 +74,15 @@ class TrainingPanel(Panel):
         self._asked = (self.amount.value, self.unit.value)
         self.backend.observe(self._fit_unit, names="value")
         self._fit_unit()
+        given = {"amount": self.amount.value, "unit": self.unit.value, "resolution": resolution,
+                 "backend": backend}
+        Kept(self.out, f"train {self.stage}", given).restore(
+            {"backend": self.backend, "unit": self.unit, "amount": self.amount,
+             "resolution": self.resolution})
 
     def controls(self) -> list:
-        return [self.backend, w.HBox([self.amount, self.unit]), self.resolution]
+        return [self.backend, *gpu_hint(self.stage), w.HBox([self.amount, self.unit]),
+                self.resolution]
 
     def _fit_unit(self, change=None) -> None:
         """Return iterations for a method that knows no clock, others what was asked for."""
@@ -101,6 +111,19 @@ class TrainingPanel(Panel):
             {"iterations": None, "budget_s": float(amount)}
         return replace(self.settings or kind(), resolution=self.resolution.value,
                        **length).checked()
+
+    @property
+    def method(self) -> str:
+        """The chosen method as `compare_methods` takes it, such as "splats:cpu"."""
+        return f"{self.stage}:{self._entry()[0].name}"
+
+    def summary(self) -> Table:
+        """Return the measures on what was held out, and what they took."""
+        m = self.metrics
+        row = {"PSNR, dB": round(m["psnr"], 2), "SSIM": round(m["ssim"], 3),
+               "Gaussians": m.get("num_gaussians"), "iterations": m["iterations"],
+               "seconds": round(m["seconds"])}
+        return Table([{k: v for k, v in row.items() if v is not None}])
 
     def result_key(self) -> object:
         return self.folder

@@ -9,7 +9,7 @@ import numpy as np
 from ..data import samples
 from ..data.clips import index_video, read_frames
 from ..data.contact_sheet import before_after
-from ..data.inputs import open_photo
+from ..data.inputs import mount_drive, open_photo
 from ..data.media import read_image, video_writer
 from ..data.sequence import frame_times
 from ..runtime.files import atomic_write, sha256_bytes, stable_hash
@@ -41,9 +41,9 @@ def swap_clip(video: str, photo, out, backend: str = "auto", consent: str = "",
     video: a path, or "" for three seconds of the bundled head (one with IDF_FAST). photo: as in
     the swap panel. out: folder for the runs.
     """
-    out = Path(out)
+    out = mount_drive(out)
     if video:
-        clip = Path(video)
+        clip = mount_drive(video)
     else:
         n = 26 if fast() else 75
         clip = bundled_clip(out / "clips" / f"{BUNDLED}_{n}.mp4", n)

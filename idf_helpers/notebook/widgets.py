@@ -20,18 +20,19 @@ import numpy as np
 
 from ..catalogue import STAGES
 from ..data.contact_sheet import contact_sheet
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Frame
 from ..data.media import encode_image, read_image
 from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
 from ..exporting.gallery import SHEET_YAWS
 from ..runtime.colab import in_colab
 from ..runtime.tables import Table
-from .bar import RED, TEXT, Signs
+from .bar import RED, TEXT, Bar, Signs
 from .still import WithStill, refresh_stills
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
+NEXT = "Run the cells below to go on with it."
 BELOW = "Pictures below have followed. Tables, videos and downloads are those of the run before: \
 run their cells again."
 
@@ -71,6 +72,7 @@ class Panel(WithStill, Signs):
     """
 
     action = "Run"
+    echo: Bar | None = None
     goes_on = "stopped; the button, or the cell, goes on from there"
 
     def __init__(self):
@@ -186,13 +188,15 @@ class Panel(WithStill, Signs):
         try:
             with self._telling():
                 self.run()
-            if self._followers:
-                self.write(f"{self._text}\n{BELOW}")
+            self.write(f"{self._text}\n{BELOW if self._followers else NEXT}")
         finally:
             self.button.disabled = False
             refresh_stills()
 
     def draw(self, text: str, color: str, fraction: float) -> None:
+        if self.echo is not None:
+            self.echo._fraction = fraction
+            self.echo.write(text, color)
         self.bar.value = float(fraction)
         self.status.value = f'<div style="color:{color};{TEXT}">{html.escape(text)}</div>'
         self.notes.value = "".join(f'<div style="{TEXT}">note: {html.escape(n)}</div>'
@@ -206,19 +210,43 @@ def in_kernel() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def methods_table(stage: str) -> Table:
+class MethodsTable(Table):
+    """Methods of a stage; a notebook shows those that run here, the others when they are unfolded.
+    """
+
+    def _repr_html_(self) -> str:
+        here = [r for r in self.rows if not r["missing"]]
+        lack = [r for r in self.rows if r["missing"]]
+        shown = Table(here, self.columns[:-1])._repr_html_()
+        return shown + (f"<details><summary>{len(lack)} more need something that is not here"
+                        f"</summary>{Table(lack, self.columns)._repr_html_()}</details>"
+                        if lack else "")
+
+
+def methods_table(stage: str) -> MethodsTable:
     """Return the methods of a stage ("swap", "splats" …) and what each of them lacks here."""
-    return Table(map(vars, STAGES[stage].available()), ["name", "summary", "license", "missing"])
+    return MethodsTable(map(vars, STAGES[stage].available()),
+                        ["name", "summary", "license", "missing"])
+
+
+def chosen_frames(data: Dataset) -> list[tuple[str, Frame]]:
+    """Return a row of a dataset's frames with their captions: views from one profile to the other,
+    of a sequence a few spread over time."""
+    if data.train[0].expression is None:
+        return [(f"yaw {yaw:.0f}°", f) for yaw, f in frames_by_yaw(data.frames, SHEET_YAWS)]
+    return [(Path(f.name).name, f) for f in data.train[:: max(1, len(data.train) // 8)][:8]]
+
+
+def frames_row(data: Dataset, cell: int = 130) -> np.ndarray:
+    """Return `chosen_frames` of a dataset as one picture: (H, W, 3) uint8."""
+    chosen = chosen_frames(data)
+    return contact_sheet([f.image() for _, f in chosen], columns=len(chosen), cell=cell,
+                         captions=[caption for caption, _ in chosen])
 
 
 def frames_sheet(data: Dataset, cell: int = 130):
     """Show a row of a dataset's views: from one profile to the other, of a sequence over time."""
-    if data.train[0].expression is None:
-        chosen = [(f"yaw {yaw:.0f}°", f) for yaw, f in frames_by_yaw(data.frames, SHEET_YAWS)]
-    else:
-        chosen = [(Path(f.name).name, f) for f in data.train[:: max(1, len(data.train) // 8)][:8]]
-    return show(contact_sheet([f.image() for _, f in chosen], columns=len(chosen), cell=cell,
-                              captions=[caption for caption, _ in chosen]))
+    return show(frames_row(data, cell))
 
 
 def show(picture):
@@ -226,6 +254,16 @@ def show(picture):
     from IPython.display import Image
 
     return Image(data=png(picture if isinstance(picture, np.ndarray) else read_image(picture)))
+
+
+def follow(panel: Panel, make: Callable) -> None:
+    """Show what `make` returns in this cell, and after each later run of the panel with another
+    result what it returns then, in the same place. make: returns what `show` takes."""
+    from IPython.display import display
+
+    code = getattr(make, "__func__", make).__code__
+    handle = display(show(make()), display_id=True)
+    panel.follow((code.co_filename, code.co_firstlineno), lambda: handle.update(show(make())))
 
 
 def show_video(path, width: int = 480):

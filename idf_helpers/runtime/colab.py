@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,9 @@ REPOSITORY_BRANCH = "main"
 # be imported counts as there whoever brought it: Colab's cv2 comes from three other wheels.
 MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml",
            "scikit-image": "skimage"}
+
+
+COMMAND_OF = "written by a notebook's first cell"
 
 
 def in_colab() -> bool:
@@ -72,9 +76,12 @@ def ensure(*requirements: str) -> list[str]:
 
     Every installed package is held at its version by a constraints file, so pip either finds
     versions that fit or changes nothing. Returns what was installed ([] where all was there, then
-    neither pip nor the network is touched). IdfError where pip finds no fitting set.
+    neither pip nor the network is touched). Without `requirements` the shell gets the command
+    `idf`, too (`add_command`). IdfError where pip finds no fitting set.
     """
     wanted = missing(*requirements)
+    if not requirements:
+        add_command()
     if not wanted:
         return []
     before = _installed()
@@ -100,6 +107,36 @@ def ensure(*requirements: str) -> list[str]:
     for requirement in wanted:
         print(f"added {requirement}")
     return wanted
+
+
+def add_command() -> Path | None:
+    """Make `idf` a command of the shell for a clone that is not installed, without pip.
+
+    A script in the folder of this Python's scripts runs the clone; cells find it by PATH, as the
+    terminal does. Returns its path; None where an installed package has a command, or the folder
+    cannot be written to.
+    """
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("idf_helpers")
+        return None
+    root, folder = Path(__file__).resolve().parents[2], Path(sysconfig.get_path("scripts"))
+    text = f"import sys; sys.path.insert(0, {str(root)!r})  # {COMMAND_OF}\n" \
+           "from idf_helpers.cli.main import main\nsys.exit(main())\n"
+    script = folder / ("idf.py" if os.name == "nt" else "idf")
+    try:
+        if script.exists() and COMMAND_OF not in script.read_text(encoding="utf-8"):
+            return None
+        if os.name == "nt":
+            (folder / "idf.cmd").write_text(f'@"{sys.executable}" "{script}" %*\n')
+        else:
+            text = f"#!{sys.executable}\n{text}"
+        script.write_text(text, encoding="utf-8")
+        script.chmod(0o755)
+    except (OSError, UnicodeDecodeError):
+        return None
+    if str(folder) not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, (str(folder), os.environ.get("PATH"))))
+    return script
 
 
 def _installed() -> dict[str, str]:

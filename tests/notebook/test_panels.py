@@ -81,39 +81,65 @@ def test_errors_reach_the_status_line_and_the_caller(small_head, tmp_path):
     assert not panel.button.disabled
 
 
-def test_upload_comes_before_the_text_field_and_needs_consent(small_head, tmp_path,
-                                                              monkeypatch):
+def upload(panel, monkeypatch, name, content):
+    """Press the upload button of the photo."""
+    monkeypatch.setattr("idf_helpers.notebook.fields.uploaded_files", lambda w: {name: content})
+    panel.photo_field._uploaded(None)
+
+
+def test_an_upload_takes_the_place_of_what_is_typed_and_needs_consent(small_head, tmp_path,
+                                                                      monkeypatch):
     panel = SwapPanel(dataset=str(small_head), out=tmp_path)
     image = media.read_image(samples.photo("C"))
     image[0, 0] ^= 1
     data = media.encode_image(image)
-    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files",
-                        lambda widget: {"me.png": data})
-    assert panel.source == data
+    upload(panel, monkeypatch, "me.png", data)
+    assert panel.source.read_bytes() == data and panel.source.parent.parent == tmp_path / "uploads"
     with pytest.raises(IdfError, match="consent"):
         panel.run()
+    assert "needs a consent statement" in panel.status.value
     panel.consent.value = "A face that I made up."
-    assert panel.run().root.is_dir()
+    assert panel.run().root.is_dir() and "me.png (uploaded)" in panel.status.value
+    again = SwapPanel(dataset=str(small_head), out=tmp_path)  # Run All, or another kernel
+    assert again.source == panel.source and again.consent.value == panel.consent.value
+    assert again.run().root == panel.swapped.root
 
 
 def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,
                                                                     tmp_path, monkeypatch):
     panel = SwapPanel(dataset=str(small_head), out=tmp_path)
-    uploads = {panel.upload: {"me & <b>.png": samples.photo("B").read_bytes()}}
-    monkeypatch.setattr("idf_helpers.notebook.swap_panel.uploaded_files",
-                        lambda widget: uploads.get(widget, {}))
-    panel._show_photo()
+    upload(panel, monkeypatch, "me & <b>.png", samples.photo("B").read_bytes())
     assert panel.caption.value == "me &amp; &lt;b&gt;.png (uploaded)" and panel.source
-    uploads[panel.upload] = {"notes.txt": b"hello"}
-    panel._show_photo()
+    first = panel.photo_field.upload
+    upload(panel, monkeypatch, "notes.txt", b"hello")
     assert "not an image" in panel.status.value and picture_of(panel.preview).shape[:2] == (1, 1)
-    first = panel.upload
-    panel.photo.value = "C"  # typed after the upload
-    assert panel.upload is not first and panel.chooser.children == (panel.upload,)
-    assert panel.source == samples.photo("C") and panel.caption.value == "C"
+    assert panel.photo_field.upload is not first  # it can take the same file again
+    panel.photo.value = "B"  # typed after the upload
+    assert panel.source == samples.photo("B") and panel.caption.value == "B"
     assert "not an image" not in panel.status.value
     panel.photo.value = "/no/such.png"
     assert "does not exist" in panel.status.value and panel.caption.value == ""
+
+
+def test_a_photo_without_a_face_is_named_once(small_head, tmp_path, monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path, consent="Nobody is on it.")
+    upload(panel, monkeypatch, "wall.png", media.encode_image(np.full((90, 90, 3), 120, np.uint8)))
+    with pytest.raises(IdfError) as told:
+        panel.run()
+    assert told.value.what == "There is no face in the source photo wall.png"
+
+
+def test_the_slider_follows_the_panel(small_head, tmp_path):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    panel.run()
+    slider = panel.slider(120)
+    slider.line.value = 0.0
+    before = slider.picture.value
+    panel.run()  # read back: nothing changed
+    assert slider.picture.value == before
+    panel.photo.value = "C"
+    panel.run()
+    assert slider.picture.value != before
 
 
 def test_stop_and_a_bug_are_told_in_the_status_line(tmp_path, monkeypatch):

@@ -3,29 +3,15 @@
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from idf_helpers.errors import IdfError
 from idf_helpers.runtime import colab
+from tests.fixtures.wheels import make_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def make_wheel(folder, name, version, requires=()):
-    """A pure-Python wheel of one module."""
-    info = f"{name}-{version}.dist-info"
-    files = {f"{name}.py": f"VERSION = {version!r}\n",
-             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-             + "".join(f"Requires-Dist: {r}\n" for r in requires),
-             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\n"
-                              "Tag: py3-none-any\n"}
-    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        for path, text in {**files, f"{info}/RECORD": record}.items():
-            wheel.writestr(path, text)
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +97,22 @@ def test_an_installed_package_knows_its_requirements_and_a_part_of_a_clone_does_
     monkeypatch.setattr(colab.importlib.metadata, "requires", nowhere)
     with pytest.raises(IdfError, match="git clone"):
         colab.default_packages()
+
+
+def test_the_shell_gets_the_command_of_a_clone(monkeypatch, tmp_path):
+    def no_distribution(name):
+        raise colab.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(colab.sysconfig, "get_path", lambda kind: str(tmp_path))
+    assert colab.add_command() is None, "an installed package brings its own"
+    monkeypatch.setattr(colab.importlib.metadata, "version", no_distribution)
+    monkeypatch.setenv("PATH", "")
+    script = colab.add_command()
+    assert os.environ["PATH"].split(os.pathsep)[0] == str(tmp_path)
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True,
+                          env=clean, cwd=tmp_path)
+    assert done.returncode == 0 and "download" in done.stdout, done.stderr
+    assert colab.add_command() == script  # again: of another clone it would be written anew
+    script.write_text("# a command of somebody else's")
+    assert colab.add_command() is None and "else's" in script.read_text()
