@@ -37,11 +37,19 @@ def files() -> list[Path]:
             and (ROOT / n).is_file()]
 
 
+def site(ours: str) -> str:
+    """Return where GitHub publishes the pages of "owner/name"."""
+    owner, name = ours.split("/")
+    return f"https://{owner}.github.io/{name}"
+
+
 def named(text: str, name: str) -> set[str]:
     """Return the "owner/name" of each address in a text that is one of a repository `name`: on
-    GitHub, in Colab, and where a badge comes from."""
+    GitHub, its pages, in Colab, and where a badge comes from."""
     places = r"(?:github\.com|colab\.research\.google\.com/github|shields\.io/github/[\w-]+)"
-    return set(re.findall(rf"{places}/([\w.-]+/{re.escape(name)})(?![\w-])", text))
+    pages = re.findall(rf"https://([\w-]+)\.github\.io/{re.escape(name)}(?![\w-])", text)
+    return {f"{owner}/{name}" for owner in pages} | set(
+        re.findall(rf"{places}/([\w.-]+/{re.escape(name)})(?![\w-])", text))
 
 
 def others() -> dict[str, set[str]]:
@@ -78,7 +86,8 @@ def rewrite(new: str) -> list[str]:
     folders = [f"cd {name.split('/')[1]}" for name in (old, new)]  # after a clone
     for path in files():
         text = path.read_text(encoding="utf-8")
-        written = re.sub(rf"(?<=[/\"]){re.escape(old)}(?![\w-])", new, text)
+        written = text.replace(site(old), site(new))
+        written = re.sub(rf"(?<=[/\"]){re.escape(old)}(?![\w-])", new, written)
         written = re.sub(rf"\b{re.escape(folders[0])}(?![\w-])", folders[1], written)
         if written != text:
             path.write_text(written, encoding="utf-8", newline="\n")

@@ -127,7 +127,8 @@ def test_a_new_address_is_written_everywhere_by_one_command(tmp_path, monkeypatc
     for name in changed:
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert "implicit-deepfake/implicit-deepfake" not in text and "someone/heads" in text, name
-    assert "&& cd heads" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "&& cd heads" in readme and "https://someone.github.io/heads/" in readme
     with pytest.raises(SystemExit, match="OWNER/NAME"):
         address.rewrite("https://github.com/only")
 
