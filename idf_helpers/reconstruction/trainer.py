@@ -27,6 +27,7 @@ class Progress:
     count, unit: what the model consists of, e.g. 40000 "Gaussians"; 0 where it is not known.
     memory_mb: most resident memory of the process so far (10^6 bytes).
     preview: (camera, background=None) -> (H, W, 3) float32 picture of the state right now.
+    loss: as an upstream program prints it; NaN unknown.
     """
 
     iteration: int
@@ -37,6 +38,7 @@ class Progress:
     unit: str
     preview: Callable
     memory_mb: float = dataclass_field(default_factory=peak_rss_mb)
+    loss: float = math.nan
 
     @property
     def iterations_per_s(self) -> float:

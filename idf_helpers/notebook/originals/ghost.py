@@ -45,7 +45,7 @@ class FetchGhost(Panel):
         return [w.HTML(f"<table><tr><th>file</th><th>what it does</th><th>size</th>"
                        f"<th>license</th></tr>{rows}</table>", layout=WIDE)]
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Fetch what is missing. IdfError where that fails."""
         download.ensure(SWAP_FILES[self.name], self._say)
         self.bar.value = 1.0

@@ -15,12 +15,15 @@ kept in a run folder: `reconstruct` with the same data and settings goes on with
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from ...data.dataset import Dataset
 from ...errors import IdfError
@@ -39,6 +42,7 @@ class UpstreamProgram(ABC):
 
     stage, method: of its run folder. clone_type: the program. config_type: its settings.
     data: the dataset with the splits that count. folder: of everything that the program leaves.
+    watch: gets each line that its scripts print, first the command line itself.
     """
 
     stage: ClassVar[str]
@@ -49,15 +53,20 @@ class UpstreamProgram(ABC):
     def __init__(self, data: Dataset, config: Any, run: RunFolder, clone: Clone | None = None):
         self.data, self.config, self.run = data, config, run
         self.clone = clone or self.clone_type.here()
+        self.watch: Callable[[str], None] = lambda line: None
         self._inside = False
 
     @classmethod
-    def open(cls, data: Dataset, out, config: Any = None) -> Self:
-        """Return the program on a dataset, with `out` as its run folder. IdfError: bad settings."""
+    def open(cls, data: Dataset, out, config: Any = None, clone: Clone | None = None) -> Self:
+        """Return the program on a dataset, with `out` as its run folder. clone: None = the one that
+        the environment names. IdfError: bad settings."""
         config = (cls.config_type() if config is None else config).checked()
+        # what a stand-in trained is never gone on with by the real one
+        other = {"stand_in": True} if clone is not None and clone.stand_in else {}
         return cls(data, config, RunFolder(out, stage=cls.stage, backend=cls.method,
-                                           config=config.identity(), inputs=data.fingerprint(),
-                                           defaults=type(config)().identity()))
+                                           config=config.identity() | other,
+                                           inputs=data.fingerprint(),
+                                           defaults=type(config)().identity()), clone)
 
     @classmethod
     def within(cls, data: Dataset, config: Any, run: RunFolder) -> Self:
@@ -176,12 +185,43 @@ class UpstreamProgram(ABC):
         """Iterations and seconds of the training so far."""
         return self.record.get("train", {}) | {"seconds": self.record.get("seconds", 0.0)}
 
+    def _run(self, script: str, arguments: list[str], take: Callable[[str], None] | None = None,
+             folder: Path | None = None) -> str | None:
+        """Run a script of the clone, see `Clone.run`; its output goes into output.log."""
+        def both(line: str) -> None:
+            if take is not None:
+                take(line)
+            self.watch(line)
+
+        self.watch(f"$ python {shlex.join([script, *arguments])}".replace(f"{self.folder}/", ""))
+        return self.clone.run(script, arguments, folder=folder, log=self.log, take=both)
+
+    @property
+    def log(self) -> Path:
+        """The file that holds what its scripts printed."""
+        return self.folder / "output.log"
+
+    def losses(self) -> np.ndarray:
+        """Return what the training printed so far, (N, 2) of iteration and loss; where a part was
+        trained again after a stop, that of the second time."""
+        found: dict[int, float] = {}
+        if self.log.is_file():
+            with open(self.log, encoding="utf-8", errors="replace") as lines:
+                for point in filter(None, map(self._point, lines)):
+                    found[point[0]] = point[1]
+        return np.array(sorted(found.items()), float).reshape(-1, 2)
+
+    @staticmethod
+    @abstractmethod
+    def _point(line: str) -> tuple[int, float] | None:
+        """Return iteration and loss of a line that its training script printed; None for others."""
+
     def failed(self, script: str, words: str, do: str = "") -> IdfError:
         """Return the error for a script that failed with these last words."""
         lines = [line.strip() for line in words.splitlines() if line.strip()]
         return IdfError(f"{self.clone.name}'s {script} failed",
                         (lines[-1] if lines else "it printed nothing")[:300],
-                        do or f"look at {self.folder / 'output.log'}")
+                        do or f"look at {self.log}")
 
     def _note(self, step: str, value) -> None:
         self.record[step] = value

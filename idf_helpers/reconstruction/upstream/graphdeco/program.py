@@ -34,7 +34,7 @@ from .dataset import check_cameras, write_blender
 INITIAL = 100_000  # Gaussians at the start, as many as its own random start has
 PARTS = 4  # checkpoints and models in a run: a stopped one loses a quarter at most
 LOOK_S = 0.5  # between two reports
-BAR = re.compile(r"Training progress.*?(\d+)/(\d+)")
+BAR = re.compile(r"Training progress.*?(\d+)/(\d+)(?:.*Loss=([^\s,\]]+))?")
 
 
 class GraphdecoProgram(UpstreamProgram):
@@ -116,24 +116,21 @@ class GraphdecoProgram(UpstreamProgram):
         return sorted(model.glob(f"test/ours_{self.training['iterations']}/renders/*.png"))
 
     def _metrics(self) -> list[Path]:
-        import torch
-
         model = self.folder / "model"
-        weights = Path(torch.hub.get_dir()) / "checkpoints"
-        if not all((weights / n).is_file() for n in ("vgg16-397923af.pth", "vgg.pth")):
-            raise IdfError("graphdeco's metrics.py would fetch the weights of LPIPS",
-                           f"no vgg16-397923af.pth and vgg.pth in {weights}",
+        if lack := self.clone.lacks_metrics():
+            raise IdfError("graphdeco's metrics.py would fetch the weights of LPIPS", lack,
                            f"python metrics.py -m {model}, in {self.clone.source}")
         words = self._run("metrics.py", ["-m", str(model)])
         if words is not None:
             raise self.failed("metrics.py", words)
         return [model / "results.json", model / "per_view.json"]
 
-    # --- its scripts ------------------------------------------------------------------------------
+    @staticmethod
+    def _point(line: str) -> tuple[int, float] | None:
+        step = BAR.search(line)
+        return (int(step[1]), float(step[3])) if step and step[3] else None
 
-    def _run(self, script: str, arguments: list[str],
-             take: Callable[[str], None] = lambda line: None) -> str | None:
-        return self.clone.run(script, arguments, log=self.folder / "output.log", take=take)
+    # --- its scripts ------------------------------------------------------------------------------
 
     def _stopped(self, words: str) -> IdfError:
         """Return the error; the run folder is kept where there is something to go on from."""
@@ -144,8 +141,8 @@ class GraphdecoProgram(UpstreamProgram):
         return self.failed("train.py", plain, "the same command goes on from its last checkpoint")
 
     def _scene_of(self, gaussians: Gaussians, training: dict) -> GaussianScene:
-        return GaussianScene(gaussians, RASTERIZERS.load("graphdeco")(), list(self.views.cameras),
-                             self.color, training)
+        rasterizer = RASTERIZERS.load("cpu" if self.clone.stand_in else "graphdeco")()
+        return GaussianScene(gaussians, rasterizer, list(self.views.cameras), self.color, training)
 
     def _progress(self, reporter: Reporter, seconds: float) -> Callable[[str], None]:
         """Return what reads the script's lines and reports as our trainers do; pictures are of the
@@ -169,7 +166,7 @@ class GraphdecoProgram(UpstreamProgram):
             # train.py does not say how many Gaussians there are
             reporter.training(Progress(done, min(done / self.config.steps, 1.0),
                                        time.perf_counter() - began, math.nan, 0, "Gaussians",
-                                       preview))
+                                       preview, loss=float(step[3] or math.nan)))
 
         return take
 

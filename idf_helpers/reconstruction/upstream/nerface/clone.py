@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from ....errors import IdfError, shorten
 from ....runtime.files import write_text
-from ..clone import Clone
+from ..clone import Check, Clone
 from .patches import EVAL, EXPRESSION, PATCHES, TRAIN, Patch
 
 CODE = Path("nerface_code") / "nerf-pytorch"
@@ -42,18 +43,25 @@ class NerfaceClone(Clone):
         """The folder with its scripts."""
         return self.source if (self.source / TRAIN).is_file() else self.source / CODE
 
-    def missing(self) -> str | None:
+    def checks(self) -> Iterator[Check]:
+        yield Check("clone", "The main training and testing scripts are "
+                    "train_transformed_rays.py and eval_transformed_rays.py … in "
+                    "nerface_code/nerf-pytorch/", self._lacks_clone())
+        absent = [package for module, package in RUNTIME.items()
+                  if importlib.util.find_spec(module) is None]
+        yield Check("packages", "Originally the project used torch 1.7.1, but this should also run "
+                    "with torch 1.9.0 (cuda 11). If you get any errors related to "
+                    "torchsearchsorted, ignore this module", "packages that it imports are "
+                    f"missing: pip install {' '.join(absent)}" if absent else None)
+
+    def _lacks_clone(self) -> str | None:
         if self.source is None:
             return (f"no clone is named: git clone {self.url}, and set {self.env} to its folder "
                     f"({self.license})")
         lacking = [name for name in WANTED if not (self.code / name).is_file()]
-        if lacking:
-            return (f"{self.env} names {self.source}, where {shorten(lacking)} is missing: give a "
-                    f"clone of {self.url}")
-        absent = [package for module, package in RUNTIME.items()
-                  if importlib.util.find_spec(module) is None]
-        return f"packages that it imports are missing: pip install {' '.join(absent)}" \
-            if absent else None
+        return None if not lacking else (
+            f"{self.env} names {self.source}, where {shorten(lacking)} is missing: give a "
+            f"clone of {self.url}")
 
     def copy_to(self, folder: Path, expression_length: int) -> list[str]:
         """Copy its Python files to `folder` and patch them there; return what was changed, a line

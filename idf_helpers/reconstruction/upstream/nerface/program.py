@@ -33,7 +33,7 @@ from .scene import NerfaceScene, newest_checkpoint, script_failed
 from .settings import settings
 
 MADE, SOURCE_TYPE = "4D avatar (NeRFace)", "trainedAlgorithmicMedia"
-STEP = re.compile(r"Iter: (\d+) Loss.*PSNR: ([-\d.]+)")
+STEP = re.compile(r"Iter: (\d+) Loss: (\S+) .*PSNR: (\S+)")
 
 
 class NerfaceProgram(UpstreamProgram):
@@ -87,9 +87,8 @@ class NerfaceProgram(UpstreamProgram):
         arguments = ["--config", str(self.folder / "config.yml")]
         if (last := newest_checkpoint(self.folder)) is not None:
             arguments += ["--load-checkpoint", str(last)]
-        words = self.clone.run(TRAIN, arguments, folder=self.folder / "upstream",
-                               log=self.folder / "output.log",
-                               take=self._progress(reporter, seconds))
+        words = self._run(TRAIN, arguments, self._progress(reporter, seconds),
+                          self.folder / "upstream")
         if words is not None:
             if newest_checkpoint(self.folder) is not None:  # there is something to go on from
                 self.run.event(kind="NeRFace's training failed", words=words[-2000:])
@@ -129,10 +128,15 @@ class NerfaceProgram(UpstreamProgram):
             if step := STEP.search(line):
                 done = int(step[1]) + 1
                 reporter.training(Progress(done, min(done / total, 1.0),
-                                           time.perf_counter() - began, float(step[2]), 0,
-                                           "parameters", no_preview))
+                                           time.perf_counter() - began, float(step[3]), 0,
+                                           "parameters", no_preview, loss=float(step[2])))
 
         return take
+
+    @staticmethod
+    def _point(line: str) -> tuple[int, float] | None:
+        step = STEP.search(line)
+        return (int(step[1]) + 1, float(step[2])) if step else None
 
     def _outputs(self) -> list[Path]:
         names = ("upstream", "data", "cache", "logs", "renders", "config.yml", "output.log")

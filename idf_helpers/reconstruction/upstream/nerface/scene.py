@@ -6,6 +6,7 @@ import json
 import math
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,19 +60,28 @@ class NerfaceScene:
     def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
         """Return (H, W, 3) float32 in [0, 1]; expression: E numbers, None = that of the training
         frame with the smallest. background: (3,), None = the room."""
-        e = self.neutral if expression is None else np.asarray(expression, np.float32).reshape(-1)
-        if len(e) != len(self.neutral):
-            raise IdfError("This expression has another length than the avatar's",
-                           f"{len(e)} values, the avatar has {len(self.neutral)}",
-                           "use expressions of the tracker that made the training data")
+        return self.render_each(camera, [expression], background)[0]
+
+    def render_each(self, camera: Camera, expressions: Sequence, background=None
+                    ) -> list[np.ndarray]:
+        """Return `render` for each expression; the script is started once for all of them."""
+        values = [self.neutral if e is None else np.asarray(e, np.float32).reshape(-1)
+                  for e in expressions]
+        for e in values:
+            if len(e) != len(self.neutral):
+                raise IdfError("This expression has another length than the avatar's",
+                               f"{len(e)} values, the avatar has {len(self.neutral)}",
+                               "use expressions of the tracker that made the training data")
         asked = read_json(self.folder / "config.yml")
         with tempfile.TemporaryDirectory(prefix="idf-nerface-") as name:
             work = Path(name)
-            # one frame of that size; what the picture holds is not looked at
+            # frames of that size; what the pictures hold is not looked at
             empty = np.zeros((camera.height, camera.width, 3), np.uint8)
-            for split in ("train", "test"):
-                write_image(work / "set" / split / "f_0000.png", empty)
-                write_json(work / "set" / f"transforms_{split}.json", _one_frame(camera, e, split))
+            for split, some in (("train", values[:1]), ("test", values)):
+                for i in range(len(some)):
+                    write_image(work / "set" / split / f"f_{i:04d}.png", empty)
+                write_json(work / "set" / f"transforms_{split}.json",
+                           _frames(camera, some, split))
             behind = read_image(self.folder / "data" / "bg" / "00050.png")
             if background is not None:
                 behind = np.broadcast_to(media.to_uint8(np.asarray(background, np.float32)),
@@ -87,7 +97,7 @@ class NerfaceScene:
             asked["dataset"]["basedir"] = str(work / "data")
             write_text(work / "config.yml", json.dumps(asked))
             found = self.render_split(work / "renders", work / "config.yml")
-            return read_image(found[0]).astype(np.float32)[..., :3] / 255
+            return [read_image(p).astype(np.float32)[..., :3] / 255 for p in found]
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """Return the picture; alpha is 1 everywhere and depth NaN, the script gives neither."""
@@ -96,12 +106,13 @@ class NerfaceScene:
                          np.full(rgb.shape[:2], math.nan, np.float32))
 
 
-def _one_frame(camera: Camera, expression: np.ndarray, split: str) -> dict:
+def _frames(camera: Camera, expressions: Sequence[np.ndarray], split: str) -> dict:
     return {"camera_angle_x": camera.fov_x,
             "intrinsics": [camera.fx, camera.fy, (camera.cx - 0.5) / camera.width,
                            (camera.cy - 0.5) / camera.height],
-            "frames": [{"file_path": f"./{split}/f_0000", "transform_matrix": camera.c2w.tolist(),
-                        "expression": [float(v) for v in expression]}]}
+            "frames": [{"file_path": f"./{split}/f_{i:04d}",
+                        "transform_matrix": camera.c2w.tolist(),
+                        "expression": [float(v) for v in e]} for i, e in enumerate(expressions)]}
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .config import NerfaceConfig
 
+VALIDATE = 10  # its own look at held-out frames comes after so many runs, that is never
 PARTS = 20  # checkpoints in a run; a stopped one goes on from the last
 
 
@@ -21,7 +22,7 @@ def settings(folder: Path, config: NerfaceConfig, iterations: int) -> dict:
              "num_fine": config.fine, "white_background": False, "lindisp": False}
     return {
         "experiment": {"id": "avatar", "logdir": str(folder / "logs"), "randomseed": config.seed,
-                       "train_iters": iterations, "validate_every": 10 * config.steps + 1,
+                       "train_iters": iterations, "validate_every": VALIDATE * config.steps + 1,
                        "save_every": every, "print_every": max(1, min(100, every)), "device": 0},
         "dataset": {"type": "blender", "basedir": str(folder / "data"), "half_res": False,
                     "testskip": 1, "no_ndc": True, "near": config.near, "far": config.far},
