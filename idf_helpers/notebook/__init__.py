@@ -24,6 +24,7 @@ _HOMES = {
     "..reconstruction.upstream.nerface.config": ("NerfaceConfig",),
     ".originals.ghost": ("FetchGhost", "GhostPictures"),
     ".default_inputs": ("fetch_face_models", "demo_swap", "swapped_views", "talking_frames"),
+    ".originals.training": ("GraphdecoSteps", "NerfaceSteps"),
     ".figures.pipeline": ("pipeline",),
     ".figures.unwrapped": ("unwrapped_picture",),
     ".figures.swap_variants": ("try_swaps",),

@@ -211,6 +211,13 @@ class UpstreamProgram(ABC):
                     found[point[0]] = point[1]
         return np.array(sorted(found.items()), float).reshape(-1, 2)
 
+    def last_lines(self, count: int) -> list[str]:
+        """Return the last lines that its scripts printed and that are not empty."""
+        if not self.log.is_file():
+            return []
+        text = self.log.read_bytes()[-200 * count:].decode("utf-8", errors="replace")
+        return [line.strip() for line in text.splitlines() if line.strip()][-count:]
+
     @staticmethod
     @abstractmethod
     def _point(line: str) -> tuple[int, float] | None:

@@ -80,6 +80,9 @@ def test_trained_rendered_and_resumed_from_a_clone(data, clone, tmp_path, monkey
     assert light.shape == (24, 24, 3) and np.ptp(light) < 1  # one color, see the stand-in
     assert light.mean() == pytest.approx(np.mean([f.image().mean() / 255 for f in data.train]),
                                          abs=0.08)
+    dark, same = scene.render_each(scene.cameras[0], [np.zeros(10), np.ones(10)])
+    np.testing.assert_array_equal(same, light)
+    np.testing.assert_allclose(dark, light / 2, atol=0.01)
     assert isinstance(load(out), NerfaceScene)
     assert {p: p.read_bytes() for p in clone.rglob("*.py")} == before, "the clone was touched"
 
