@@ -29,6 +29,7 @@ SHADE, STEP, EDGE, FRAME = 0.06, 0.3, 0.01, 0.04
 CONTRAST = 0.3  # of dark rims' difference from the skin: what differs by less is a lid, a wrinkle
 # Levels of lightness, of 100, by which a rim differs from what is around it, and its soft border.
 UNLIKE, BORDER = 9.0, 6.0
+TRACE, BESIDE = 3.0, 0.03  # of a line that filling leaves, and how far beside what was filled
 # Skin from these distances fills a rim, shares of the size; the near counts most.
 FROM = (0.012, 0.03, 0.08)
 # Unlike the cheeks by more than this in lightness, or a or b, a pixel is not skin.
@@ -74,11 +75,19 @@ def without_glasses(image: np.ndarray, face: FaceLandmarks, found: np.ndarray
     rim &= ~own
     away = np.abs(lab - np.median(like, axis=0))
     skin = oval & ~_grown(rim, 0.006 * size) & ~own & ~lost & _within(away, OTHER_SKIN)
-    filled = _filled(lab, _grown(rim, 0.008 * size), skin, size)
-    share = feather(_grown(rim, 0.008 * size) & ~own, 0.016 * size)[..., None]
-    out = image + share * (255 * lab_to_rgb(filled) - image)
+    rim = _grown(rim, 0.008 * size)
+    filled = _filled(lab, rim, skin, size)
+    out = lab + feather(rim & ~own, 0.016 * size)[..., None] * (filled - lab)
+    nose = _ring(face, shape, topology.NOSTRILS, 0.05)
+    traces = _traces(out[..., 0], size) & _grown(rim, BESIDE * size) & oval
+    traces &= ~nose
+    traces = _grown(traces, 0.006 * size) & ~own
+    again = _filled(out, traces, (skin | rim & ~own & ~lost) & ~traces, size)
+    soft = feather(traces, 0.01 * size)[..., None]
+    share = np.maximum(feather(rim & ~own, 0.016 * size)[..., None], soft) > 0
+    out = np.where(share, 255 * lab_to_rgb(out + soft * (again - out)), image)
     # What is neither filled nor like the skin by now (glare) is hidden still.
-    away = np.abs(filled - np.median(like, axis=0))
+    away = np.abs(again - np.median(like, axis=0))
     other = ~_within(away, NOT_SKIN) & ~own & (found > 0.3)
     left = np.maximum(found * _grown(other, 0.008 * size), lost)
     return np.clip(np.rint(out), 0, 255).astype(np.uint8), left.astype(np.float32)
@@ -116,6 +125,13 @@ def _rims(L: np.ndarray, face: FaceLandmarks, near: np.ndarray, own: np.ndarray,
     rim |= frame | _grown(frame, 0.018 * size) & (thick > BORDER)
     rim = cv2.morphologyEx(rim.astype(np.uint8), cv2.MORPH_CLOSE, disc(0.01 * size))
     return _grown(rim > 0, 0.008 * size)
+
+
+def _traces(L: np.ndarray, size: float) -> np.ndarray:
+    """(H, W) bool: thin lines, darker or lighter than both of their sides."""
+    soft, kernel = blur(L, 0.5 * HAIRS * size), disc(0.5 * THIN * size)
+    return np.maximum(cv2.morphologyEx(soft, cv2.MORPH_BLACKHAT, kernel),
+                      cv2.morphologyEx(soft, cv2.MORPH_TOPHAT, kernel)) > TRACE
 
 
 def _through(L: np.ndarray, frame: np.ndarray, skin: float, size: float) -> np.ndarray:

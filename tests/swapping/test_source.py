@@ -237,6 +237,22 @@ def test_glasses_are_taken_off_and_the_eyes_stay(sources):
     assert left.mean() < 0.1 * drawn.mean() + 1e-3
 
 
+def test_no_faint_line_stays_beside_a_rim(sources):
+    """Such as its shadow, or the outline that a JPEG draws around it."""
+    bare = sources["C"]
+    face, picture = bare.landmarks, bare.image.copy()
+    line, shadow = (np.zeros(picture.shape[:2], np.uint8) for _ in "ab")
+    center = face.xy[topology.LEFT_EYE].mean(0) + (0, 0.13 * face.size)  # on the cheek
+    for drawn, away in ((line, 0), (shadow, 0.042 * face.size)):
+        ends = [tuple(np.int32(center + (x * face.size, away))) for x in (-0.09, 0.09)]
+        cv2.line(drawn, *ends, 1, max(2, round(0.01 * face.size)))
+    picture[line > 0] = 25
+    picture[shadow > 0] -= np.minimum(picture[shadow > 0], 16)
+    out, _ = without_glasses(picture, face, line.astype(np.float32))
+    before, after = (np.abs(p.astype(int) - bare.image)[shadow > 0].mean() for p in (picture, out))
+    assert after < 0.5 * before
+
+
 def brows_and_bars(face, shape, width):
     """(H, W) bool brows, and uint8 bars from end to end of each, `width` of the face thick."""
     bars = np.zeros(shape, np.uint8)
