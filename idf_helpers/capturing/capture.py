@@ -34,6 +34,7 @@ from .methods import CAPTURES
 from .neck import Neck
 from .place import ORIGIN, TO_WORLD, UNIT, place
 from .report import Facts, cut_off, doubts, sheet
+from .scan import zoomed
 from .solving import find_cameras
 from .writing import write_dataset
 
@@ -116,7 +117,7 @@ def _report(look: Look, frames: Frames, cameras: Cameras, choice: Choice,
     facts = Facts(look.take[1] - look.take[0], count, look.seconds, look.breaks,
                   len(left.get("blurred", ())) / len(look.numbers),
                   len(left.get("nobody in the picture", ())) / len(look.numbers),
-                  look.people, moved, chin, top)
+                  look.people, moved, chin, top, zoomed(look.found, look.take))
     return {"method": cameras.method, "why": "; ".join(notes), "moves": frames.moves,
             "head_only": choice.head_only,
             "frames": count, "used": int(cameras.registered.sum()), "left_out": left,

@@ -24,7 +24,7 @@ class Facts:
     """What was seen on the way: frames of the take and of all, seconds of the take (None for
     pictures), what broke it, frames that
     are blurred or show nobody, more than one person, the motion, chins and tops of heads that are
-    cut off (shares of the frames)."""
+    cut off (shares of the frames), how many times the lens zooms slowly."""
 
     take: int
     frames: int
@@ -36,6 +36,7 @@ class Facts:
     motion: Motion | None
     chin: float
     top: float
+    zoom: float = 1.0
 
 
 def cut_off(frames: Frames) -> tuple[float, float]:
@@ -54,6 +55,9 @@ def doubts(frames: Frames, cameras: Cameras, facts: Facts, yaw: tuple[float, flo
     if facts.breaks:
         out.append(f"the video is not one take ({'; '.join(facts.breaks[:3])}): the longest part, "
                    f"{facts.take} of {facts.frames} frames, was taken")
+    if facts.zoom > 1:
+        out.append(f"the lens zooms slowly, up to {facts.zoom:.2f} times: the cameras are a degree "
+                   "or two off, and the size of the head changes; film without zoom")
     if yaw is not None and yaw[1] - yaw[0] < NARROW:
         out.append(f"the turn covers only {yaw[1] - yaw[0]:.0f} degrees: what lies beyond will be "
                    "guessed; film from ear to ear at least")

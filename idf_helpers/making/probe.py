@@ -145,7 +145,8 @@ def spread(footage: Source, count: int = FRAMES) -> Iterator[tuple[str, float, n
     w, h = fitted_size(info.width, info.height, min(SIZE, longer))
     step = max(info.duration / count, 0.04)
     choose = f"select='isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4f})'"
-    options = ("-vf", f"{choose},scale={w}:{h}:flags=area", "-fps_mode", "passthrough")
+    filters = (choose, *info.decoding[1:], f"scale={w}:{h}:flags=area")
+    options = ("-vf", ",".join(filters), "-fps_mode", "passthrough")
     for i, data in enumerate(decode(footage.path, w * h * 3, options)):
         if i >= count:  # a header that says nothing of the length
             return

@@ -269,6 +269,7 @@ def some_cameras(n=40, lost=0):
     ("blurred", some_frames(), some_cameras(), {"blurred": 0.5}, (-60, 60)),
     ("chin", some_frames(), some_cameras(), {"chin": 0.5}, (-60, 60)),
     ("top of the head", some_frames(), some_cameras(), {"top": 0.5}, (-60, 60)),
+    ("zooms slowly, up to 1.20 times", some_frames(), some_cameras(), {"zoom": 1.2}, (-60, 60)),
     ("4.0 seconds", some_frames(), some_cameras(), {"seconds": 4.0}, (-60, 60)),
     ("moves by itself", some_frames(), some_cameras(),
      {"motion": Motion(0.1, 5.0, 1.0, 0.5)}, (-60, 60))])
@@ -317,7 +318,7 @@ def test_a_small_head_is_taken_larger():
     photo = media.read_image(samples.photo("B"))[..., :3]
     small = np.full((320, 320, 3), 128, np.uint8)
     small[100:200, 110:210] = cv2.resize(photo, (100, 100), interpolation=cv2.INTER_AREA)
-    found = Scan(*[np.zeros(3)] * 4, (small,), 3840)
+    found = Scan(*[np.zeros(3)] * 5, (small,), 3840)
     assert 1.3 * 800 < size_of(found, 800) <= 1600
     assert size_of(replace(found, longer=900), 800) == 900
     large = cv2.resize(photo, (320, 320), interpolation=cv2.INTER_AREA)

@@ -1,10 +1,13 @@
 """A first look at footage: cuts, zooms, still pictures, and which frames are kept."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
 from idf_helpers.capturing.choose import candidates, facing, spread, yaws
-from idf_helpers.capturing.scan import Scan, is_still, scan, takes
+from idf_helpers.capturing.scan import Scan, is_still, scan, takes, zoomed
 from idf_helpers.data import media
 from idf_helpers.data.footage import Source
 from idf_helpers.face.head_model import FaceModel
@@ -26,8 +29,6 @@ def wall(seed, size=900):
 
 def window(picture, x, zoom=1.0, size=160):
     """A part of a picture, smooth in x and zoom."""
-    import cv2
-
     M = np.array([[zoom, 0, -zoom * x], [0, zoom, -zoom * 200.0]])
     return cv2.warpAffine(picture, M, (size, size), flags=cv2.INTER_AREA)
 
@@ -62,13 +63,44 @@ def test_a_zoom_breaks_a_take(tmp_path):
     assert first == 0 and 16 <= last <= 22
 
 
+def before_a_room(zoom, k):
+    """A head-sized thing that moves before a room, seen by a lens that zooms about the middle."""
+    out = cv2.warpAffine(wall(1), np.array([[zoom, 0, 120 - zoom * 450.0],
+                                            [0, zoom, 120 - zoom * 450.0]]), (240, 240))
+    out[80:180, 80 + k:160 + k] = wall(3)[200:300, 100 + 4 * k:180 + 4 * k]
+    return out
+
+
+@pytest.mark.parametrize("last", [1.0, 1.3])
+def test_a_slow_zoom_of_a_camera_that_stands_is_measured(tmp_path, last):
+    zooms = np.linspace(1, last, 48)
+    found = footage(tmp_path, [before_a_room(z, abs(k % 40 - 20)) for k, z in enumerate(zooms)])
+    assert takes(found, FPS) == ([(0, 48)], [])  # too slow for a break
+    assert zoomed(found, (0, 48)) == pytest.approx(last, rel=0.05)
+    assert zoomed(found, (0, 8)) == 1
+    # a camera that turns aside shows other parts of the room at the same size
+    pan = footage(tmp_path, [window(wall(1), 30 + 9 * k) for k in range(30)])
+    assert zoomed(pan, (0, 30)) == 1
+
+
+def test_a_slow_zoom_is_cut_away_where_most_is_left():
+    found = made(np.ones(100), np.full(100, 0.01))
+    ramp = replace(found, grown=np.interp(np.arange(100), [0, 30, 100], [0, 0.3, 0.3]))
+    parts, why = takes(ramp, FPS)
+    (first, last), = parts
+    assert 24 <= first <= 30 and last == 100 and why == [f"a slow zoom at frames 0 to {first - 1}"]
+    assert zoomed(ramp, parts[0]) == 1
+    whole = replace(found, grown=np.linspace(0, 0.3, 100))
+    assert takes(whole, FPS) == ([(0, 100)], []) and zoomed(whole, (0, 100)) > 1.3
+
+
 def test_a_still_picture_is_told(tmp_path):
     assert is_still(footage(tmp_path, [window(wall(1), 100)] * 12))
 
 
 def made(sharpness, moved):
     n = len(sharpness)
-    return Scan(np.asarray(sharpness, float), np.asarray(moved, float), np.zeros(n), np.zeros(n))
+    return Scan(np.asarray(sharpness, float), np.asarray(moved, float), *np.zeros((3, n)))
 
 
 def test_of_frames_alike_the_sharpest_is_a_candidate():

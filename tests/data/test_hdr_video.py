@@ -9,7 +9,9 @@ import pytest
 
 from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.data.ffmpeg import QUIET, ffmpeg_executable
+from idf_helpers.data.footage import Source
 from idf_helpers.data.media import read_video, video_info
+from idf_helpers.making.probe import spread
 
 SIGNALS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of HLG, in vertical stripes
 
@@ -56,6 +58,12 @@ def test_an_indexed_video_gives_the_same_frames(hlg):
     frames = list(read_frames(hlg, index, 1, 3))
     assert len(index) == 4 and len(frames) == 2
     np.testing.assert_array_equal(frames[0], list(read_video(hlg))[1])
+
+
+def test_the_first_look_at_a_target_sees_the_same_colors(hlg):
+    look = next(iter(spread(Source(hlg))))[2]
+    np.testing.assert_allclose(look[:, 16::32].astype(float), next(read_video(hlg))[:, 16::32],
+                               atol=4)
 
 
 def test_other_videos_are_left_alone(tmp_path):
