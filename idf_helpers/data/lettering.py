@@ -61,3 +61,26 @@ def text_block(text: str, width: int, size: int, ink, paper, pad: int = 4) -> np
     for k, line in enumerate(lines):
         draw.text((pad, pad + k * step), line, font=font(size), fill=tuple(ink))
     return np.array(picture)
+
+
+@lru_cache(512)
+def text_mask(text: str, size: int) -> np.ndarray:
+    """Return a line of text as uint8 (h, w), 255 where it is ink, without empty rows and columns at
+    its rim."""
+    from PIL import Image, ImageDraw
+
+    left, top, right, bottom = font(size).getbbox(text)
+    mask = Image.new("L", (max(1, int(right - left)), max(1, int(bottom - top))))
+    ImageDraw.Draw(mask).text((-left, -top), text, font=font(size), fill=255)
+    out = np.array(mask)
+    out.setflags(write=False)
+    return out
+
+
+def write_on(picture: np.ndarray, text: str, x: int, y: int, size: int, ink) -> None:
+    """Write a line onto a uint8 (H, W, 3) picture, its upper left corner at (x, y); what lies
+    outside the picture is left out."""
+    mask = text_mask(text, size)
+    part = picture[max(0, y):max(0, y + mask.shape[0]), max(0, x):max(0, x + mask.shape[1])]
+    share = mask[max(0, -y):, max(0, -x):][:part.shape[0], :part.shape[1], None] / 255
+    part[:] = part * (1 - share) + np.array(ink) * share + 0.5

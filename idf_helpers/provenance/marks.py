@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.ffmpeg import QUIET, ffmpeg_executable
+from ..data.lettering import SMALLEST, text_mask, write_on
 from ..data.media import to_uint8
 from ..errors import IdfError
 from ..runtime.files import atomic_write, sha256_file, write_bytes, write_json
@@ -34,6 +35,7 @@ SOURCE_TYPES = ("compositeSynthetic", "compositeWithTrainedAlgorithmicMedia",
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOFTWARE = "ImplicitDeepfake (idf_helpers)"
 LABEL = "SYNTHETIC"
+CAPITALS = 0.73  # height of the font's capitals, of its size
 KEY = "idf:provenance"
 GLB_MAGIC, GLB_JSON = 0x46546C67, 0x4E4F534A  # "glTF", "JSON"
 
@@ -268,20 +270,18 @@ def label(image: np.ndarray, text: str = LABEL) -> np.ndarray:
     """Return a copy of a uint8 or float (H, W, 3) picture with the visible label in its upper left
     corner, where no player's controls hide it.
 
-    Light text on a dark plate (contrast above 4.5:1 on any picture), at least 3 % of the height.
+    Light text on a dark plate (contrast above 4.5:1 on any picture), at least 3 % of the height;
+    smaller on a picture that is too narrow for it.
     """
-    import cv2
-
     out = to_uint8(image)[..., :3].copy()
     h, w = out.shape[:2]
     height = max(8, round(0.04 * h))  # of the capitals, pixels
-    scale = height / 22.0  # FONT_HERSHEY_SIMPLEX capitals are 22 px at scale 1
-    thickness = max(1, round(scale * 1.6))
-    (tw, th), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     pad = max(3, round(0.6 * height))
-    x0, y1 = pad, min(h, th + 3 * pad)
-    box = out[max(0, y1 - th - 2 * pad):y1, x0:min(w, x0 + tw + 2 * pad)]
+    size = round(height / CAPITALS)
+    while size > SMALLEST and text_mask(text, size).shape[1] + 3 * pad > w:
+        size -= 1
+    th, tw = text_mask(text, size).shape
+    box = out[pad:pad + th + 2 * pad, pad:pad + tw + 2 * pad]
     box[:] = (box * 0.25 + 12).astype(np.uint8)  # darkest-safe plate: at most 76 of 255
-    cv2.putText(out, text, (x0 + pad, y1 - pad), cv2.FONT_HERSHEY_SIMPLEX, scale,
-                (245, 245, 245), thickness, cv2.LINE_AA)
+    write_on(out, text, 2 * pad, 2 * pad, size, (245, 245, 245))
     return out

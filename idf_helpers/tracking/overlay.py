@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import provenance
 from ..data.contact_sheet import contact_sheet
+from ..data.lettering import write_on
 from ..data.media import read_image, to_uint8, video_writer, write_image
 from ..face.frame_landmarks import picture_name
 from ..face.head_model import FaceModel
@@ -65,11 +66,10 @@ def _draw_bars(picture: np.ndarray, names, weights) -> None:
         y, value = 4 + k * row, float(weights[names.index(name)])
         cv2.rectangle(picture, (4, y), (4 + length, y + row - 3), (60, 60, 60), 1)
         cv2.rectangle(picture, (4, y), (4 + round(length * value), y + row - 3), (80, 255, 160), -1)
-        cv2.putText(picture, name, (8 + length, y + row - 4), cv2.FONT_HERSHEY_SIMPLEX,
-                    0.34 * scale, (255, 255, 255), 1, cv2.LINE_AA)
+        write_on(picture, name, 9 + length, y - 1, max(9, round(11 * scale)), (255, 255, 255))
 
 
 def _caption(picture: np.ndarray, text: str) -> np.ndarray:
     out = np.ascontiguousarray(picture[..., :3]).copy()
-    cv2.putText(out, text, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 90, 70), 2, cv2.LINE_AA)
+    write_on(out, text, 8, 8, 20, (255, 90, 70))
     return out

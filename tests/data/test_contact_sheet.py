@@ -13,7 +13,7 @@ from idf_helpers.data.contact_sheet import (
     contact_sheet,
     titled,
 )
-from idf_helpers.data.lettering import fitted, text_block, text_width
+from idf_helpers.data.lettering import fitted, text_block, text_width, write_on
 
 CAPTIONS = ("r_10, 40.2 dB", "the face of the target, bent toward the source's proportions",
             "Donaudampfschifffahrtsgesellschaft", "error × 4", "Σ α ≤ 1 → °")
@@ -64,6 +64,18 @@ def test_a_label_higher_than_its_row_is_whole_and_transparent_pictures_show_the_
     assert np.array_equal(sheet[:len(block), :-40], block) and len(block) > 8
     assert (sheet[:, -40:] == PAPER).all()
     assert np.allclose(np.array(BACKGROUND) * 255, PAPER)
+
+
+def test_a_line_is_written_where_it_is_asked_for_and_cut_by_nothing_but_the_rim():
+    paper = np.zeros((40, 120, 3), np.uint8)
+    write_on(paper, "driver", 10, 8, 14, (255, 0, 0))
+    ink = np.argwhere(paper[..., 0] > 100)
+    assert np.abs(ink.min(0) - (8, 10)).max() <= 1 and (paper[..., 1:] <= 1).all()
+    for x, y in ((-5, 8), (115, 8), (10, -4), (10, 36), (-90, 8), (10, 80)):
+        write_on(paper.copy(), "driver", x, y, 14, (255, 0, 0))
+    shifted = np.zeros_like(paper)
+    write_on(shifted, "driver", -5, 8, 14, (255, 0, 0))
+    assert np.array_equal(shifted[:, :60], np.roll(paper, -15, 1)[:, :60])
 
 
 def test_titles_stand_above_their_part_of_the_picture():
