@@ -53,7 +53,7 @@ class TrainingPanel(Panel):
                  iterations: int | None = None, resolution: int = 256, backend: str = "auto",
                  config: TrainingConfig | None = None):
         self.data, self.out, self.settings = dataset, mount_drive(out), config
-        self.resolution = w.IntSlider(value=resolution, min=self.smallest, max=512, step=32,
+        self.resolution = w.IntSlider(value=resolution, min=self.smallest, max=512, step=16,
                                       description="Resolution", style=LABEL,
                                       layout=w.Layout(width="450px"))
         self.backend = w.Dropdown(options=["auto", *STAGES[self.stage].names()], value=backend,
