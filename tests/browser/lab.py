@@ -114,8 +114,9 @@ class Notebook:
         self.page.wait_for_function(
             "() => document.querySelector('.jp-RenderedText[data-mime-type*=stderr],"
             " .jp-OutputArea-output[data-mime-type*=error]') ||"
-            " [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
-            ".every(e => /\\[\\d+\\]/.test(e.textContent))", timeout=seconds * 1000)
+            " [...document.querySelectorAll('.jp-CodeCell')].every(c =>"  # a folded one has two
+            " [...c.querySelectorAll('.jp-InputPrompt')].some(e => /\\[\\d+\\]/"
+            ".test(e.textContent)))", timeout=seconds * 1000)
 
     def errors(self) -> list[str]:
         """Error outputs and what went to stderr."""
