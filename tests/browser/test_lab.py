@@ -88,7 +88,7 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
         book.run_all()
         assert book.errors() == []
         panel = book.cell("SplatPanel(")
-        status = panel.locator(".widget-html-content")
+        status = panel.locator(".widget-html-content").first
         preview, plot = (panel.locator("img.widget-image").nth(i) for i in (0, 1))
         text = book.wait_text(status, r"held-out views: \d\d\.\d+ dB.*written to")
         folder = text.strip().split("splats-")[-1]
