@@ -148,4 +148,5 @@ def test_the_page_of_words_has_those_that_the_notebooks_explain():
 
 
 def test_no_notebook_is_a_book(book):
+    assert [c["id"] for c in cells(book)] == [str(k) for k in range(len(cells(book)))]
     assert book.stat().st_size < 40_000 and len(taught(book)) <= 45
