@@ -52,7 +52,7 @@ def expressions_chart(data: Dataset, scene: AvatarScene) -> np.ndarray:
     bases that are made from them: (H, W, 3) uint8."""
     basis = scene.basis
     values = np.stack([f.expression for f in in_time(data.train)])[:LATE]
-    figure, (left, right) = chart(10.5, 2.8, 2)
+    figure, (left, right) = chart(10.5, 3.4, 2)
     chosen = np.argsort(-values.std(0) * basis.moving, kind="stable")[:SHOWN]
     for i, color in zip(chosen, COLORS, strict=False):
         left.plot(values[:, i], color=color, label=basis.names[i])
@@ -62,11 +62,11 @@ def expressions_chart(data: Dataset, scene: AvatarScene) -> np.ndarray:
     left.set(title="expression values $e$ that move most", xlabel="frame")
     right.set(title="weights $w = (e - e_0)\\,W$", xlabel="frame")
     for axes in (left, right):
-        legend(axes, loc="upper right")
+        legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return picture_of(figure)
 
 
-def fewer_bases_picture(scene: AvatarScene, data: Dataset, counts=(0, 1, 2, 4, 24),
+def fewer_bases_picture(scene: AvatarScene, data: Dataset, counts=(0, 2, 4, 8, 24),
                         cell: int = 160) -> np.ndarray:
     """Return the training frame with the strongest expression, and renders of it with only the
     first bases of the avatar: (H, W, 3) uint8. counts: of bases, each its column."""
