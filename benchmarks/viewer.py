@@ -97,8 +97,9 @@ def first_picture(browser, path: Path, **context) -> tuple[float, float]:
         page.ready()
         paint = page.page.evaluate(
             "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
-        ready = page.page.evaluate("() => performance.getEntriesByName('ready')[0].startTime")
-    return paint / 1000, ready / 1000
+        drawn = page.js("({gl}) => { gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE,"
+                        " new Uint8Array(4)); return performance.now(); }")
+    return paint / 1000, drawn / 1000
 
 
 def main() -> None:

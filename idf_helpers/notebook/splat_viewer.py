@@ -93,9 +93,11 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
         return self
 
     def still(self) -> np.ndarray | None:
-        """Return the scene from the front, drawn once by the kernel: uint8 (H, W, 3)."""
+        """Return the scene as the viewer opens, drawn once by the kernel: uint8 (H, W, 3)."""
         if self._still is None and self._frame is not None:
-            camera = orbit_camera(self._frame, self._base, 0.0, 0.0)
+            start = self.page["frame"]
+            camera = orbit_camera(self._frame, self._base, math.radians(start["yaw"]),
+                                  math.radians(start["pitch"]))
             rgb = self._scene.render(camera, None, BEHIND[self.background == "white"])
             self._still = to_uint8(provenance.label(rgb, self._label) if self._label else rgb)
         return self._still
@@ -117,6 +119,20 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
         if len(value) != e or not all(map(math.isfinite, value)):
             raise IdfError("This expression does not fit the avatar", f"{len(value)} numbers",
                            f"give {e} finite ones")
+        return value
+
+    @t.validate("timeline")
+    def _plays(self, proposal):
+        value, e = proposal["value"], 0 if self.basis is None else len(self.basis.neutral)
+        try:
+            ok = set(value) <= {"keys", "loop", "speed", "names"} and all(
+                math.isfinite(key["time"]) and key["time"] >= 0 and len(key["values"]) == e
+                and all(map(math.isfinite, key["values"])) for key in value.get("keys", ()))
+        except (KeyError, TypeError):
+            ok = False
+        if not ok:
+            raise IdfError("This timeline does not fit the avatar", f"{value}"[:120],
+                           f"give keys, each with a time in seconds and {e} finite values")
         return value
 
     # --- for a browser that cannot draw: it asks for pictures -------------------------------------

@@ -2,7 +2,7 @@
 
 import {read, written} from './link.js';
 
-const REST = 400;                      // ms without a change before the address is written
+const PAUSE = 400;                     // ms between two writings; browsers stop who writes often
 
 /** Ties a shell to the end of the address (link.js). */
 export function keepAddress(shell, rig) {
@@ -10,14 +10,14 @@ export function keepAddress(shell, rig) {
   const apply = () => shell.apply(read(location.hash, rig));
   apply();
   shell.onstate = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
+    timer ??= setTimeout(() => {
+      timer = null;
       const fragment = written(shell.state(), rig);
       if (fragment === location.hash.slice(1)) return;
       // In the place of the last entry: the back button still leaves the page.
       try { history.replaceState(null, '', location.href.split('#')[0] + (fragment && `#${fragment}`)); }
       catch { /* a page inside of another document has no address */ }
-    }, REST);
+    }, PAUSE);
   };
   window.addEventListener('hashchange', apply);
 }

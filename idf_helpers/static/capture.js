@@ -4,7 +4,7 @@ import {picture, save, stem} from './snapshot.js';
 import {encoderFor, record} from './video.js';
 
 /** Ties the buttons. shell: with view, orbit, advance; look(): colors and label to draw with; mark():
- *  the page's own; say(text): tells how far it is. Returns {picture, video}, as the keys call them. */
+ *  the page's own; say(text): tells how far it is. Returns what ends a recording. */
 export function captures(find, on, shell, {title, look, mark, say}) {
   let recording = null;
   const told = async work => {
@@ -35,5 +35,5 @@ export function captures(find, on, shell, {title, look, mark, say}) {
   on(find('video'), 'click', actions.video);
   if (shell.view.capture) encoderFor(640, 480).then(found => { find('video').hidden = !found; });
   else find('picture').hidden = true;
-  return {...actions, stop: () => recording?.abort()};
+  return () => recording?.abort();
 }

@@ -15,7 +15,7 @@ async function copy(field) {
 }
 
 /** Ties the dialogs to their buttons. address(): of what is shown now, or null where the page has
- *  none of its own (a notebook's cell). Returns {open(id)}. */
+ *  none of its own (a notebook's cell). */
 export function dialogs(find, on, {title, address}) {
   const open = id => {
     if (id === 'share-dialog') {
@@ -40,6 +40,5 @@ export function dialogs(find, on, {title, address}) {
   find('share').hidden = !address();
   for (const id of ['share-link', 'share-frame'])
     on(find(`${id}-copy`), 'click', async () => { find('share-said').textContent = await copy(find(id)); });
-  return {open};
 }
 

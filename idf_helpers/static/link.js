@@ -1,4 +1,4 @@
-// What is shown, as the end of an address: #view=30,5,1.2&face=0:0.8,12:0.3&page=light&time=…
+// What is shown, as the end of an address: #view=30,5,1.2&face=0:0.8,12:0.3&page=light&time=…&play=1
 //
 // view: yaw and pitch in degrees, distance (1 = at the start), perhaps the center; face: coefficient
 // : value for those that are not at rest; time: loop, speed, then a keyframe each: seconds|face.
@@ -9,8 +9,8 @@ import {LONGEST, MOST} from './timeline.js';
 const DEGREE = Math.PI / 180;
 const TOO_LONG = 20000;                // characters
 
-/** The fragment of a state {view: {yaw, pitch, distance, center}, face, light, time}, without #. */
-export function written({view, face, light, time}, rig) {
+/** The fragment of a state {view: {yaw, pitch, distance, center}, face, light, time, play}, without #. */
+export function written({view, face, light, time, play}, rig) {
   const parts = [];
   if (view) {
     const {yaw, pitch, distance, center} = view;
@@ -20,6 +20,7 @@ export function written({view, face, light, time}, rig) {
   if (light !== undefined) parts.push(`page=${light ? 'light' : 'dark'}`);
   if (time?.keys.length) parts.push(`time=${[+time.loop, time.speed]};`
     + time.keys.map(key => `${short(key.time)}|${expression(key.values, rig)}`).join(';'));
+  if (play) parts.push('play=1');
   return parts.join('&');
 }
 
@@ -49,6 +50,7 @@ export function read(fragment, rig) {
       && times.every(key => key.time >= 0 && key.time <= LONGEST && key.values))
     out.time = {keys: times.map(key => ({...key, values: [...key.values]})), loop: settings[0] === 1,
       speed: settings[1]};
+  if (said.get('play') === '1') out.play = true;
   return out;
 }
 

@@ -45,21 +45,21 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
     apply: said => applyTo(shell, said, lightOn),
     dispose() {
       listeners.abort();
-      capture.stop();
+      stop();
       for (const part of [shell.gaze, shell.timeline, shell.face, orbit, view]) part?.dispose();
     }};
   if (rig) animate(shell, root, stage, rig, {title, press, find, on});
   state.classList.toggle('face', Boolean(rig));
   orbit.ongoal = () => shell.onstate?.();
 
-  const capture = captures(find, on, shell, {title, say,
+  const stop = captures(find, on, shell, {title, say,
     mark: () => document.querySelector('meta[name="idf:provenance"]')?.content ?? page.mark,
     look: () => {
       const style = getComputedStyle(find('view').parentElement);
       return {back: ['--glow', '--page'].map(name => style.getPropertyValue(name)),
         label: find('label')?.textContent ?? ''};
     }});
-  const {open} = dialogs(find, on, {title, address: () => address(shell)});
+  dialogs(find, on, {title, address: () => address(shell)});
   const actions = {
     turn: () => orbit.setTurning(!orbit.turning),
     background: () => { lightOn(!state.classList.contains('light')); orbit.stir(); shell.onstate?.(); },
@@ -69,17 +69,16 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   };
   for (const [id, action] of Object.entries(actions)) on(find(id), 'click', action);
   find('fullscreen').hidden = !document.fullscreenEnabled;
-  const keys = {b: actions.background, c: capture.picture, r: () => find('video').click(),
-    f: () => find('fullscreen').click(), s: () => find('share').click(), '?': () => open('help-dialog'),
-    ...rig ? {p: () => find('play').click(), n: () => find('neutral').click(),
-      l: () => find('look').click(), t: () => find('timeline-play').click(),
-      k: () => { shell.timeline.open(true); shell.timeline.add(); }} : {}};
+  const buttons = {b: 'background', c: 'picture', r: 'video', f: 'fullscreen', s: 'share', '?': 'help-open',
+    ...rig && {p: 'play', n: 'neutral', l: 'look', t: 'timeline-play'}};
   on(stage === document.documentElement ? window : stage, 'keydown', event => {
     if (event.key === 'Tab') state.classList.add('keys');       // show where the focus is from now on
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const {type} = event.composedPath()[0];
     if (type === 'search' || type === 'select-one') return;     // somebody is typing
-    keys[event.key]?.();
+    const button = buttons[event.key] && find(buttons[event.key]);
+    if (button && !button.hidden) button.click();
+    if (event.key === 'k' && rig) { shell.timeline.open(true); shell.timeline.add(); }
   });
   on(canvas, 'webglcontextlost', () => {
     find('message').textContent = 'The graphics card took a break. The picture comes back when it does.';
@@ -88,7 +87,6 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   for (const type of ['pointerdown', 'wheel', 'keydown'])      // who has done it needs no help
     on(canvas, type, () => state.classList.add('used'), {once: true, passive: true});
   view.onframe = () => {
-    if (!find('loading').hidden) performance.mark('ready');
     find('loading').hidden = true;
     state.classList.add('ready');
   };
@@ -108,7 +106,7 @@ function animate(shell, root, stage, rig, {title, press, find, on}) {
     if (on && which !== shell.timeline) shell.timeline.play(false);
     orbit.busy = on;
     orbit.stir();
-    if (!on) tell();
+    tell();
   };
   const tell = () => shell.onstate?.();
   const face = shell.face = new FacePanel(root, rig, {
@@ -145,10 +143,11 @@ function stateOf({orbit, face, timeline, gaze}, state, page) {
       && face.value.some((x, e) => Math.abs(x - face.rig.neutral[e]) > 5e-4)) out.face = face.value;
   if (light !== (page.background === 'white')) out.light = light;
   if (timeline?.line.keys.length) out.time = timeline.line;
+  if (timeline?.playing) out.play = true;
   return out;
 }
 
-function applyTo({orbit, face, timeline}, {view, face: expression, light, time}, lightOn) {
+function applyTo({orbit, face, timeline}, {view, face: expression, light, time, play}, lightOn) {
   if (view) {
     orbit.setTurning(false);
     orbit.setView({...view, distance: view.distance * orbit.start.distance}, {jump: true});
@@ -156,5 +155,6 @@ function applyTo({orbit, face, timeline}, {view, face: expression, light, time},
   if (light !== undefined) lightOn(light);
   if (time) timeline.load(time);
   if (expression) { face.play(false); timeline.play(false); face.set(expression, {quiet: true}); }
+  if (play && !matchMedia('(prefers-reduced-motion: reduce)').matches) timeline.play(true);
   orbit.stir();
 }

@@ -24,7 +24,7 @@ HOSTILE = [
     "face=__proto__:1", "face=0", "face=0.5:1", "page=<img src=x onerror=alert(1)>",
     "time=1,1", "time=;", "time=1,1;-5|;1|", "time=1,1;0|0:9e9;1|x",
     "time=1,1;" + ";".join(f"{i}|" for i in range(200)),
-    "time=1,1;99999|;1|", "%00%ff%", "view", "&&&==", "<script>window.evil = 1</script>",
+    "time=1,1;99999|;1|", "play=1", "%00%ff%", "view", "&&&==", "<script>window.evil = 1</script>",
     "constructor=1&toString=2&__proto__=3", "face=" + ",".join("0:0.5" for _ in range(9000))]
 
 
@@ -74,6 +74,21 @@ def assert_same(found, wanted):
     assert len(found["time"]["keys"]) == 2 and found["time"]["loop"] == wanted["time"]["loop"]
     for a, b in zip(found["time"]["keys"], wanted["time"]["keys"], strict=True):
         assert a["time"] == b["time"] and a["values"] == pytest.approx(b["values"], abs=1e-3)
+
+
+def test_a_link_made_while_the_timeline_plays_plays_it(requires_chromium, path):
+    end = "#time=1,2;0|0:0;1|0:1&play=1"
+    for motion, plays in (("no-preference", True), ("reduce", False)):
+        with opened(requires_chromium, path, reduced_motion=motion) as page:
+            page.ready().page.goto(path.as_uri() + end)
+            page.page.wait_for_function(
+                "() => document.querySelector('canvas').timeline.line.keys.length === 2")
+            playing = "document.querySelector('canvas').timeline.playing"
+            assert page.page.evaluate(playing) is plays
+            if plays:
+                page.page.wait_for_function("() => location.hash.endsWith('play=1')")
+                page.page.keyboard.press("t")
+                page.page.wait_for_function("() => !location.hash.includes('play')")
 
 
 def test_hostile_addresses_change_nothing_that_matters(requires_chromium, path):

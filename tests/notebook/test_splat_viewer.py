@@ -51,6 +51,18 @@ def test_an_avatar_has_sliders_and_an_expression_that_fits():
     assert viewer.expression == pytest.approx([0.05] * len(NAMES))
 
 
+def test_a_timeline_fits_the_avatar_and_the_mark_travels_to_saved_pictures():
+    viewer = view(BallScene(30), soft_edge=False, mark="synthetic, made with a test")
+    assert viewer.timeline == {} and viewer.page["mark"] == "synthetic, made with a test"
+    keys = [{"time": t, "values": [t] * len(NAMES)} for t in (0.0, 0.5)]
+    viewer.timeline = {"keys": keys, "loop": False, "speed": 2}
+    assert viewer.timeline["keys"] == keys
+    for bad in ({"keys": [{"time": 0}]}, {"keys": [{"time": -1.0, "values": [0.0] * len(NAMES)}]},
+                {"keys": [{"time": 0.0, "values": [0.0]}]}, {"frames": []}, {"keys": 3}):
+        with pytest.raises(IdfError, match="does not fit the avatar"):
+            viewer.timeline = bad
+
+
 def test_the_kernel_draws_for_a_browser_that_cannot():
     viewer = view(BallScene(600), soft_edge=False, label="")
     frame = viewer.page["frame"]
