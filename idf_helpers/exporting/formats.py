@@ -67,8 +67,7 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
 def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
     scene = cast(HasGaussians, model.scene)  # see `FORMATS`
     payload = ViewerPayload.of_scene(scene, trained_at=model.trained_at, track=model.track())
-    title = config.title or ("4D avatar" if isinstance(scene, Expressive) else "3D head")
-    write_viewer(payload, path, title=title, note=model.mark.made,
+    write_viewer(payload, path, title=config.title or payload.title, note=model.mark.made,
                  label=model.corner_label if config.label else "")
 
 

@@ -38,9 +38,10 @@ def viewer_html(payload: ViewerPayload, *, title: str, label: str = LABEL, note:
     policy = ("default-src 'none'; script-src " + _digest(script) + "; style-src " + _digest(style)
               + "; img-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'")
     page = json.dumps(payload.page | {"rig": payload.rig}, allow_nan=False)
+    kind = "face " * bool(payload.rig) + "light" * (payload.page["background"] == "white")
     return _filled(_static("viewer.html").replace("{{shell}}", _static("shell.html")), {
-        "csp": policy, "title": html.escape(title), "note": html.escape(note), "style": style,
-        "script": script, "label": _label(label), "poster": payload.poster,
+        "csp": policy, "kind": kind, "title": html.escape(title), "note": html.escape(note),
+        "style": style, "script": script, "label": _label(label), "poster": payload.poster,
         "page": page.replace("<", "\\u003c"),
         "data": base64.b64encode(payload.data).decode("ascii")})
 

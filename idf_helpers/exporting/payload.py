@@ -42,6 +42,11 @@ class ViewerPayload:
     rig: dict | None
     poster: str = ""
 
+    @property
+    def title(self) -> str:
+        """What it is called where nobody gave it a name."""
+        return "4D avatar" if self.rig else "3D head"
+
     @classmethod
     def of_scene(cls, scene: HasGaussians, cameras: Sequence[Camera] | None = None, *,
                  track: Track | None = None, **options) -> ViewerPayload:

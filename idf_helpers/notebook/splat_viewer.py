@@ -59,7 +59,7 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
     picture = t.Bytes().tag(sync=True)
 
     def __init__(self, scene: HasGaussians, cameras: Sequence[Camera] | None = None, *,
-                 title: str = "3D head", note: str = "", label: str = LABEL, mark: str = "",
+                 title: str = "", note: str = "", label: str = LABEL, mark: str = "",
                  height: int = 480, background: str = "dark", turning: bool = False,
                  trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
                  track: Track | None = None):
@@ -69,9 +69,10 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
                                          trained_at=trained_at, soft_edge=soft_edge,
                                          sh_degree=sh_degree, track=track)
         neutral = [] if self.basis is None else np.asarray(self.basis.neutral, float).tolist()
+        shell = cell_html(title or payload.title, note, label, payload.poster)
         super().__init__(data=payload.data, page=payload.page | {"mark": mark}, rig=payload.rig,
-                         height=int(height), html=cell_html(title, note, label, payload.poster),
-                         background=background, turning=turning, expression=neutral)
+                         height=int(height), html=shell, background=background,
+                         turning=turning, expression=neutral)
         self._scene = scene
         self._frame = scene_frame(cameras) if len(cameras) > 1 else None
         self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None

@@ -18,7 +18,7 @@ export async function inflate(bytes, onprogress) {
 
 /** Says why there is no picture; the poster stays. */
 export function fail(root, state, error) {
-  state.classList.remove('ready');
+  state.classList.remove('ready', 'face');
   state.classList.add('failed');
   root.querySelector('#message').textContent = error.message;
 }

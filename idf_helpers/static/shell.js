@@ -49,7 +49,6 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
       for (const part of [shell.gaze, shell.timeline, shell.face, orbit, view]) part?.dispose();
     }};
   if (rig) animate(shell, root, stage, rig, {title, press, find, on});
-  state.classList.toggle('face', Boolean(rig));
   orbit.ongoal = () => shell.onstate?.();
 
   const stop = captures(find, on, shell, {title, say,

@@ -197,7 +197,10 @@ export class TimelineBar {
       place();
       this._place();
     });
-    handle.addEventListener('lostpointercapture', () => this._edited());
+    handle.addEventListener('lostpointercapture', () => {   // also after a click without a move
+      this.go(key.time);
+      this.onchange?.();
+    });
     return handle;
   }
 }

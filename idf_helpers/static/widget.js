@@ -73,7 +73,7 @@ async function render({model, el}) {
   el.append(host);
   const root = host.attachShadow({mode: 'open'});
   const page = document.createElement('div'), style = document.createElement('style');
-  page.className = 'page cell';
+  page.className = `page cell ${model.get('rig') ? 'face' : ''}`;
   page.style.height = `${model.get('height')}px`;
   page.innerHTML = model.get('html');
   style.textContent = STYLE;

@@ -117,6 +117,8 @@ def test_the_poster_is_the_first_view_and_stays_where_nothing_can_be_drawn(requi
     wide = {"width": 900, "height": 500}
     with opened(requires_chromium, path, viewport=wide) as page:
         page.ready().settle()
+        boxes = [page.page.locator(i).bounding_box() for i in ("#poster", "#view")]
+        assert boxes[0] == boxes[1]
         drawn = page.picture(background=None).astype(float)
         poster = page.page.evaluate("""() => { const p = document.querySelector('#poster');
           const c = document.createElement('canvas');
@@ -134,5 +136,6 @@ def test_the_poster_is_the_first_view_and_stays_where_nothing_can_be_drawn(requi
     page.wait_for_selector(".failed")
     poster = page.locator("#poster")
     assert poster.evaluate("e => e.naturalWidth > 0 && +getComputedStyle(e).opacity")
+    assert page.locator("nav").is_hidden()  # its buttons would do nothing
     assert page.locator("#label").is_visible() and "WebGL2" in page.inner_text("#message")
     context.close()

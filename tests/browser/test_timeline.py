@@ -59,6 +59,9 @@ def test_keyframes_are_added_moved_set_and_removed_by_hand(requires_chromium, pa
         page.page.mouse.move(box["x"] + box["width"] * 2 / 4, handle["y"] + 12, steps=4)
         page.page.mouse.up()
         assert page.page.evaluate(TIMES) == [0, 2]
+        page.page.get_by_role("slider", name="Keyframe 1").click()
+        assert page.page.evaluate(JAW) == 0 and button["Set"].is_enabled()
+        assert page.page.evaluate("document.activeElement.ariaLabel") == "Keyframe 1"
         page.page.locator("#time").fill("1")                 # between: what the face does there
         assert page.page.evaluate(JAW) == pytest.approx(0.5)
         assert button["Remove"].is_disabled()
