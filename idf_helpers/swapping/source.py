@@ -29,6 +29,7 @@ RIM = 0.03  # share of the face's size over which a photo fades in at the face's
 # Lightness over that of the face right within below which, and distance of the hue over its chroma
 # above which, a pixel at the rim is not of the face.
 DARKER, OTHER_HUE = 0.5, 0.7
+ISLAND = 0.1  # of the largest part of the face that shows: smaller ones do not count
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +186,17 @@ def _weight(image: np.ndarray, face: FaceLandmarks, skin: np.ndarray) -> np.ndar
     seen = masked_blur(drawn[..., 0], (ids >= 0).astype(np.float32), 0.03 * face.size)
     inside = fill_rings([face.xy[topology.FACE_OVAL]], h, w) > 0.5
     inside &= (skin > 0.5) & ~_beside(image, face, inside)
+    inside &= _largest(inside)
     grazing = np.where(ids >= 0, smoothstep((seen - 0.1) / 0.3), 1)  # eyes and mouth: not drawn
     return (feather(inside, RIM * face.size) * grazing).astype(np.float32)
+
+
+def _largest(inside: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the largest connected part and what is not much smaller. Skin that shows here
+    and there between strands of hair would be blotches on another face."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA] * (np.arange(count) > 0)
+    return (areas >= ISLAND * areas.max())[labels]
 
 
 def _beside(image: np.ndarray, face: FaceLandmarks, inside: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ GLARE = 2.0  # room for what is brighter than skin, in the target's own 95th per
 # Variation of skin: its width; the most of it, in 90th percentiles of the target's; the share of
 # that from which it is held down.
 STAIN, STAIN_MOST, STAIN_FROM = 0.04, 1.0, 0.75
-LIPS = 0.3  # share of the target's tint of lips
+LIPS, LIPS_DARKER = (0.5, 1.0, 1.0), 10.0  # share of the target's lips, Lab; most in lightness
 GRAYER = 0.3  # share of the source's paleness that its skin keeps
 REFITS = 2  # of the field of the source's skin, without what is found to be hair
 BAND, EDGE = 0.10, 0.05  # the band whose detail may be the target's; reach of the border's colors
@@ -107,20 +107,26 @@ def _relit(pair: Aligned, skin, bare, source_stats, target_stats) -> tuple[np.nd
         a, b = (float(np.percentile(np.hypot(*x[some].T), 95)) for x in (own_ab, d_ab))
         share = min(1.0, a / max(b, 0.1))
         d_ab = d_ab * (share + (1 - share) * pair.eyes)[..., None]  # an iris may be of any color
-    d_ab = _not_grayer(d_ab, T_ab[..., 1:], bare) + _lip_tint(pair, d_ab, own_ab)
-    d_ab *= 1 - thin[..., None]
+    d_ab = _not_grayer(d_ab, T_ab[..., 1:], bare) * (1 - thin[..., None])
+    lips = _lips(pair, np.dstack([L - base, d_ab]), np.dstack([t[..., 0] - T[..., 0], own_ab]))
+    L, d_ab = np.clip(L + lips[..., 0], 0, 100), d_ab + lips[..., 1:]
     shade = np.clip(L / np.maximum(T_ab[..., 0], 1), 0, 1.15)[..., None]
     face = np.dstack([L, T_ab[..., 1:] * shade + d_ab + side[..., 1:]]).astype(np.float32)
     return face, grown * (1 - thin)
 
 
-def _lip_tint(pair: Aligned, d_ab, own_ab) -> np.ndarray:
-    """(h, w, 2) that brings the lips' mean tint, against the skin, nearer to the target's: lips
-    that are gray on a dark skin or in a gray photo would look dead on another."""
+def _lips(pair: Aligned, mine, own) -> np.ndarray:
+    """(h, w, 3) that brings the lips' mean lightness and tint, against the skin, to the target's.
+
+    Lips that are gray on a dark skin or in a gray photo would look dead on another, and paler ones
+    than what shows between them when they part would seem to stay closed. mine, own: (h, w, 3),
+    both faces against their skin.
+    """
     sure = (pair.lips > 0.5) & (pair.weight > 0.5)
     if sure.sum() < 8:
-        return np.zeros_like(d_ab)
-    shift = LIPS * (own_ab[sure].mean(0) - d_ab[sure].mean(0))
+        return np.zeros_like(mine)
+    shift = np.float32(LIPS) * (own[sure].mean(0) - mine[sure].mean(0))
+    shift[0] = np.clip(shift[0], -LIPS_DARKER, LIPS_DARKER)
     return blur(pair.lips, 0.008 * pair.size)[..., None] * shift
 
 

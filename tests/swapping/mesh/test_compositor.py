@@ -201,3 +201,14 @@ def test_shade_around_the_eyes_is_no_beard():
     shade, hair = (compose(aligned(source, target, lips=lips, rim=x))[22:38, 32:58, 0].mean()
                    for x in (rim, None))
     assert shade > hair + 2
+
+
+def test_lips_are_about_as_dark_and_red_as_the_targets():
+    """Paler ones would seem closed beside the red that shows between them."""
+    source, target = patch((60, 12, 15), 1.0), patch((60, 12, 15), 1.0, 3)
+    lips = np.zeros((160, 160), np.float32)
+    lips[80:96, 50:110] = 1
+    source[lips > 0] = 62, 15, 14
+    target[lips > 0] = 45, 30, 16
+    out = compose(aligned(source, target, lips=lips))[84:92, 60:100].mean((0, 1))
+    assert 48 < out[0] < 60 and out[1] > 25
