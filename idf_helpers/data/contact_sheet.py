@@ -14,7 +14,7 @@ from .media import over, resize_area, to_uint8
 # show on it, and white text has a contrast of 5:1.
 PAPER = (106, 109, 116)
 INK = (255, 255, 255)
-BACKGROUND = tuple(c / 255 for c in PAPER)
+BACKGROUND = (PAPER[0] / 255, PAPER[1] / 255, PAPER[2] / 255)
 LETTERS = 13  # size of the font, pixels; smaller on small cells
 WIDEST_LABEL = 110  # pixels
 HELD_OUT_ROWS = ("picture", "render")

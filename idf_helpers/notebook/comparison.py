@@ -169,7 +169,7 @@ def difference_picture(results: Sequence[MethodResult], data: Dataset, resolutio
     step = max(1, len(data.test) // views)
     pictures, captions = [], []
     for frame in data.test[::step][:views]:
-        t = Target.of(frame, resolution)
+        t = Target.of(frame, resolution, BACKGROUND)
         pictures.append(t.rgb)
         captions.append(Path(frame.name).name)
         for r in results:
@@ -203,5 +203,6 @@ def cleaned_picture(before: GaussianScene, after: GaussianScene, size: int = 256
         place = frame.center + frame.distance * (front * frame.front + up * frame.up)
         views.append(Camera.look_at(place, frame.center, frame.up, base.fov_x, base.width,
                                     base.height))
-    return before_after([before.render(v) for v in views], [after.render(v) for v in views], size,
+    return before_after([before.render(v, None, BACKGROUND) for v in views],
+                        [after.render(v, None, BACKGROUND) for v in views], size,
                         list(UNSEEN_PLACES), ("as trained", "cleaned up"))

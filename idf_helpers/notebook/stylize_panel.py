@@ -8,7 +8,7 @@ import cv2
 import ipywidgets as w
 import numpy as np
 
-from ..data.contact_sheet import before_after, contact_sheet
+from ..data.contact_sheet import BACKGROUND, before_after, contact_sheet
 from ..data.dataset import Dataset
 from ..data.inputs import mount_drive
 from ..data.media import compose, encode_image, over, read_image, read_video
@@ -184,7 +184,7 @@ def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:
                    | (chosen if len(chosen) <= STRIP else set()))
     pictures = []
     for i in shown:
-        picture = over(frames[i].image())
+        picture = over(frames[i].image(), BACKGROUND)
         picture = cv2.resize(picture, (cell, round(cell * picture.shape[0] / picture.shape[1])),
                              interpolation=cv2.INTER_AREA)
         if i in chosen:

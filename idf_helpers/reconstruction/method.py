@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..data.cameras_file import write_cameras
-from ..data.contact_sheet import HELD_OUT_ROWS, before_after
+from ..data.contact_sheet import BACKGROUND, HELD_OUT_ROWS, before_after
 from ..data.dataset import Dataset, Frame
 from ..errors import IdfError, nearest
 from ..metrics import PictureDistance, SceneMetrics, Target, evaluate_scene
@@ -126,7 +126,7 @@ def held_out_sheet(scene: Scene, frames: Sequence[Frame], metrics: SceneMetrics,
     """Return some held-out pictures above their renders, with their PSNR: (H, W, 3) uint8."""
     views = list(zip(frames, metrics.views, strict=True))
     views = views[::max(1, len(views) // SHEET_VIEWS)][:SHEET_VIEWS]
-    targets = [Target.of(f, resolution) for f, _ in views]
+    targets = [Target.of(f, resolution, BACKGROUND) for f, _ in views]
     renders = [scene.render(t.camera, None, t.background) for t in targets]
     captions = [f"{Path(v.name).name}, {v.psnr:.1f}\u00a0dB" if v.psnr < 1e3 else Path(v.name).name
                 for _, v in views]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...data.cameras import scene_frame
-from ...data.contact_sheet import PAPER, contact_sheet
+from ...data.contact_sheet import BACKGROUND, contact_sheet
 from ...data.dataset import Dataset
 from ...data.media import over, resize_area, to_uint8
 from ...errors import IdfError
@@ -35,13 +35,13 @@ def carried_picture(panel: StylizePanel, cell: int = 160) -> np.ndarray:
     names = views.names
     key = names.index(panel.report["keys"][0])
     target = _aside(views, key)
-    styled = _pictures(panel.styled, views, [key, target])
-    warped = _warped(views, {key: styled[0]}, target)
-    paper = np.array(PAPER) / 255
-    carried = np.where(warped.known[..., None], warped.rgb, paper)
+    shown = [over(_image(panel.styled, views, k), BACKGROUND) for k in (key, target)]
+    warped = _warped(views, {key: _pictures(panel.styled, views, [key])[0]}, target)
+    carried = np.where(warped.known[..., None], warped.rgb, BACKGROUND)
     how = np.where(warped.known, warped.cosine, np.nan)
-    pictures = [styled[0], depth_picture(views[key].depth), views[target].rgb, carried,
-                depth_picture(-how), styled[1]]
+    pictures = [shown[0], depth_picture(views[key].depth),
+                over(_image(panel.dataset, views, target), BACKGROUND), carried,
+                depth_picture(-how), shown[1]]
     captions = ["1. key view, styled", "2. its depth: bright is near", "3. another view",
                 "4. what the key view shows of it", "5. how well: bright = seen head-on",
                 "6. styled from all key views"]
@@ -67,10 +67,11 @@ def fewer_keys_picture(panel: StylizePanel, styled: Dataset, counts: Sequence[in
         head = views[target].mask > 0.5
         seen = made.known & head
         off = psnr(made.rgb[seen], truth[seen] / 255) if seen.any() else 0.0
-        pictures.append(np.where(made.known[..., None], made.rgb, np.array(PAPER) / 255))
+        pictures.append(np.where(made.known[..., None], made.rgb, BACKGROUND))
         captions.append(f"{count} key view{'s' * (count > 1)}: {seen.sum() / head.sum():.0%} "
                         f"of the head, {off:.1f}\u00a0dB there")
-    return contact_sheet([*pictures, truth], len(pictures) + 1, cell,
+    right = over(_image(styled, views, target), BACKGROUND)
+    return contact_sheet([*pictures, right], len(pictures) + 1, cell,
                          [*captions, "styled by itself"])
 
 
@@ -80,15 +81,16 @@ def looks_picture(data: Dataset, looks: Sequence[str], strengths: Sequence[float
     (H, W, 3) uint8. looks: names of presets. IdfError: no such look."""
     views = DatasetViews(data, resolution=2 * cell)
     view = views[choose_keys([f.camera for f in views.frames], 1)[0]]
+    beside = (1 - view.mask[..., None]) * (1 - np.array(BACKGROUND))  # from white to gray
     pictures = []
     for strength in strengths:
-        pictures.append(view.rgb)
+        pictures.append(view.source() - beside)
         for look in looks:
             painter = open_stylist("preset", PresetConfig(preset=look))
             painter.prepare([view])
             made = painter.stylize(view, strength=strength)
             head = view.mask[..., None]
-            pictures.append(made * head + view.source() * (1 - head))
+            pictures.append(made * head + view.source() * (1 - head) - beside)
     return contact_sheet(pictures, len(looks) + 1, cell,
                          ["as it was", *looks, *[""] * (len(pictures) - len(looks) - 1)],
                          rows=[f"strength {s:g}" for s in strengths])
@@ -125,6 +127,11 @@ def _warped(views: DatasetViews, styled: dict[int, np.ndarray], target: int):
 
 def _pictures(styled: Dataset, views: DatasetViews, indices: Sequence[int]) -> list[np.ndarray]:
     """Return frames of a styled dataset at the views' size: (H, W, 3) uint8 over white."""
-    frames = {f.name: f for f in styled.frames}
-    return [to_uint8(over(resize_area(frames[views.frames[i].name].image(), *views[i].size)))
-            for i in indices]
+    return [to_uint8(over(_image(styled, views, i))) for i in indices]
+
+
+def _image(data: Dataset, views: DatasetViews, index: int) -> np.ndarray:
+    """Return the frame of a dataset that view `index` shows, at its size: (H, W, 3|4) uint8."""
+    name = views.frames[index].name
+    frame = next(f for f in data.frames if f.name == name)
+    return resize_area(frame.image(), *views[index].size)

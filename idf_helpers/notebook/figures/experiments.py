@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.contact_sheet import contact_sheet
+from ...data.contact_sheet import BACKGROUND, contact_sheet
 from ...data.dataset import Dataset
 from ...data.training_views import TrainingViews
 from ...errors import IdfError
@@ -55,7 +55,7 @@ def _side_by_side(data, variants, iterations, kind, base, trainer_of, reporter) 
     frames = data.test or data.train
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))
               .round().astype(int)]
-    targets = [Target.of(f, RESOLUTION) for f in chosen]
+    targets = [Target.of(f, RESOLUTION, BACKGROUND) for f in chosen]
     pictures, labels = [t.rgb for t in targets], ["held-out picture"]
     for k, (label, changes) in enumerate(variants.items()):
         settings = {"resolution": RESOLUTION, "iterations": iterations} | base | dict(changes)
