@@ -118,6 +118,7 @@ class UpstreamSteps:
                 self.program.train(max(goal, 1), reporter=figure)
             finally:
                 self.program.watch = lambda line: None
+                figure.points = self.program.losses()  # those between two reports, too
                 figure.draw()
 
     def held_out(self):
@@ -167,8 +168,9 @@ class GraphdecoSteps(UpstreamSteps):
 
     def view(self):
         """Return a widget to turn the newest model in."""
-        label = "stand-in, not graphdeco's" if self.stand_in else "3DGS as published"
-        return view(self.program.folder / "model", note=label)
+        print(f"{STAND_IN if self.stand_in else ''}{self.program.model()}")
+        return view(self.program.folder / "model",
+                    note="stand-in, not graphdeco's" if self.stand_in else "3DGS as published")
 
 
 class NerfaceSteps(UpstreamSteps):
@@ -223,15 +225,14 @@ class _Figure:
         from IPython.display import Image, display
 
         self.steps, self.title, self.bar = steps, title, Bar()
-        self.points = [tuple(p) for p in steps.program.losses()]
+        self.points = steps.program.losses()
         self.lines = steps.program.last_lines(TAIL)
         self._drawn = -np.inf
         self._handle = display(Image(self._picture()), display_id=True)
 
     def training(self, p) -> None:
-        self.points = [q for q in self.points if q[0] < p.iteration]
-        if np.isfinite(p.loss):
-            self.points.append((p.iteration, p.loss))
+        before = self.points[self.points[:, 0] < p.iteration]
+        self.points = np.vstack([before, (p.iteration, p.loss)])
         self.bar.step("training", p.fraction, f"iteration {p.iteration} of {self.steps.total}")
         if time.monotonic() - self._drawn > DRAW_S:
             self.draw()
@@ -264,8 +265,8 @@ class _Figure:
         figure = Figure(figsize=(8.0, 3.4), dpi=100)
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_axes((0.09, 0.42, 0.89, 0.5))
-        if self.points:
-            axes.semilogy(*np.array(self.points).T, color="#3366aa", linewidth=1.2)
+        if len(self.points):
+            axes.semilogy(*self.points.T, color="#3366aa", linewidth=1.2)
         axes.set(xlim=(0, self.steps.total), xlabel="iteration", ylabel="loss", title=self.title)
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             axis(FormatStrFormatter("%g"))

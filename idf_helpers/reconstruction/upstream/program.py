@@ -202,14 +202,16 @@ class UpstreamProgram(ABC):
         return self.folder / "output.log"
 
     def losses(self) -> np.ndarray:
-        """Return what the training printed so far, (N, 2) of iteration and loss; where a part was
-        trained again after a stop, that of the second time."""
+        """Return what the training printed so far, (N, 2) of iteration and loss; of a part that was
+        lost at a stop only what was trained in its place."""
         found: dict[int, float] = {}
         if self.log.is_file():
             with open(self.log, encoding="utf-8", errors="replace") as lines:
-                for point in filter(None, map(self._point, lines)):
-                    found[point[0]] = point[1]
-        return np.array(sorted(found.items()), float).reshape(-1, 2)
+                for n, loss in filter(None, map(self._point, lines)):
+                    if found and n <= next(reversed(found)):
+                        found = {k: v for k, v in found.items() if k < n}
+                    found[n] = loss
+        return np.array(list(found.items()), float).reshape(-1, 2)
 
     def last_lines(self, count: int) -> list[str]:
         """Return the last lines that its scripts printed and that are not empty."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from ....runtime import cuda
 from ..clone import Check, Clone
@@ -25,6 +26,7 @@ class GraphdecoClone(Clone):
     env = "IDF_GRAPHDECO"
     url = "https://github.com/graphdeco-inria/gaussian-splatting"
     license = "Inria and MPII's Gaussian-Splatting license: research and evaluation only"
+    parts: ClassVar[int] = 4  # checkpoints in a run, some 0.3 GB each: a stop loses one at most
 
     def checks(self) -> Iterator[Check]:
         yield Check("GPU", "CUDA-ready GPU with Compute Capability 7.0+; 24 GB VRAM (to train to "

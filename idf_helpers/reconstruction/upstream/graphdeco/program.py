@@ -32,7 +32,6 @@ from .config import GraphdecoConfig
 from .dataset import check_cameras, write_blender
 
 INITIAL = 100_000  # Gaussians at the start, as many as its own random start has
-PARTS = 4  # checkpoints and models in a run: a stopped one loses a quarter at most
 LOOK_S = 0.5  # between two reports
 BAR = re.compile(r"Training progress.*?(\d+)/(\d+)(?:.*Loss=([^\s,\]]+))?")
 
@@ -93,7 +92,7 @@ class GraphdecoProgram(UpstreamProgram):
         for scale in (2,) if halved else (1, 2):  # 2: half the pictures, for a small memory
             words = self._run("train.py", train_arguments(
                 self.folder / "data", self.folder / "model", self.config, self.color, iterations,
-                scale), take)
+                self.clone.parts, scale), take)
             if words is None:
                 break
             if "OutOfMemoryError" not in words and "out of memory" not in words:
@@ -175,12 +174,13 @@ class GraphdecoProgram(UpstreamProgram):
 
 
 def train_arguments(data: Path, model: Path, config: GraphdecoConfig, color, iterations: int,
-                    scale: int = 1) -> list[str]:
+                    parts: int, scale: int = 1) -> list[str]:
     """Return the command line of train.py up to `iterations`. Steps that its defaults count for
-    30 000 go in proportion; -r 1 keeps it from shrinking pictures wider than 1600."""
+    30 000 go in proportion; -r 1 keeps it from shrinking pictures wider than 1600. parts: models
+    and checkpoints in a whole run."""
     total = config.steps
-    quarters = [math.ceil(total * k / PARTS) for k in range(1, PARTS + 1)]
-    saves = [str(n) for n in sorted({n for n in quarters if n < iterations} | {iterations})]
+    places = [math.ceil(total * k / parts) for k in range(1, parts + 1)]
+    saves = [str(n) for n in sorted({n for n in places if n < iterations} | {iterations})]
     arguments = ["-s", str(data), "-m", str(model), "--eval", "-r", str(scale),
                  "--iterations", str(iterations), "--sh_degree", str(config.sh_degree),
                  "--lambda_dssim", str(config.lambda_dssim), "--disable_viewer",
