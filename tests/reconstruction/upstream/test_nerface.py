@@ -131,6 +131,13 @@ def test_the_last_frames_are_held_out(data, clone, tmp_path):
     assert [len(split.train), len(split.test), len(program.data.test)] == [4, 3, 3]
 
 
+def test_of_some_frames_only_those_are_rendered(data, clone, tmp_path):
+    some = replace(data, splits={"train": data.train[:3], "val": (), "test": data.test[:1]})
+    program = NerfaceProgram.open(some, tmp_path / "run", TINY)
+    program.train(iterations=4)
+    assert len(program.render()) == 1 and program.measured().means()["psnr"] > 3
+
+
 def test_without_a_clone_it_says_how_to_get_one(data, tmp_path, monkeypatch):
     monkeypatch.delenv(ENV, raising=False)
     lack = STAGES["avatar"].find("nerface").missing()

@@ -153,7 +153,8 @@ def write_data(folder: Path, data: Dataset, config: NerfaceConfig) -> list[str]:
     of the files in it."""
     root = data.root.resolve()
     target = folder / "data"
-    if config.holdout_last is not None:  # the scripts' own process opens a folder
+    other = _names(data) != _names(Dataset.open(root))  # other splits, or some of the frames
+    if other:  # the scripts' own process opens a folder
         root = target / "split"
         _link_dataset(data, root)
     camera = data.frames[0].camera.fitted(config.resolution)
@@ -167,12 +168,16 @@ def write_data(folder: Path, data: Dataset, config: NerfaceConfig) -> list[str]:
     index[:, 0] = np.arange(len(index))
     index[:len(data.train), 1] = np.arange(len(data.train))
     given = data.root / "index_map.npy"
-    if given.is_file() and config.holdout_last is None:
+    if given.is_file() and not other:
         index = _index_map(given)
     buffer = io.BytesIO()
     np.save(buffer, index)
     write_bytes(target / "index_map.npy", buffer.getvalue())
     return ["source.json", "bg/00050.png", "index_map.npy"]
+
+
+def _names(data: Dataset) -> dict[str, list[str]]:
+    return {split: [f.name for f in frames] for split, frames in data.splits.items() if frames}
 
 
 def _index_map(path: Path) -> np.ndarray:
