@@ -47,6 +47,11 @@ class Card:
     picture: str
     alt: str
 
+    def image(self) -> str:
+        """Return the picture as HTML; nothing where the notebook has none."""
+        return (f'<img src="{self.picture}" alt="{html.escape(self.alt)}" loading="lazy">'
+                if self.picture else "")
+
 
 def execute(notebook: Path, kept: Path) -> nbformat.NotebookNode:
     """Return a notebook with its outputs: as kept from an earlier build, else run now."""
@@ -130,9 +135,8 @@ def write_index(cards: list[Card], out: Path) -> None:
     live = "".join(f'<a class="button" href="{name}">{words}</a>' for name, words in LIVE.values()
                    if (out / name).is_file())
     listed = "".join(
-        f'<a class="card" href="{c.page}"><img src="{c.picture}" alt="{html.escape(c.alt)}" '
-        f'loading="lazy"><b>{html.escape(c.title)}</b><span>{html.escape(c.text)}</span></a>'
-        for c in cards)
+        f'<a class="card" href="{c.page}">{c.image()}<b>{html.escape(c.title)}</b>'
+        f"<span>{html.escape(c.text)}</span></a>" for c in cards)
     body = Template((SITE / "index.html").read_text(encoding="utf-8")).substitute(
         hero=hero, live=live, cards=listed, repository=REPOSITORY)
     (out / "index.html").write_text(wrapped("ImplicitDeepfake, rebuilt", body), encoding="utf-8")

@@ -102,7 +102,8 @@ class NotebookPage:
 
     def _picture(self, content: bytes, kind: str, alt: str, early: bool) -> str:
         address, width = self._file(content, kind)
-        if (width if early else 1) > self._best:
+        above = self.heading == self.title  # the diagram that all notebooks have
+        if not above and (width if early else 1) > self._best:
             self.best_picture, self.best_alt, self._best = address, alt, width if early else 1
         size = f' width="{width}"' if width else ""
         return f'<img src="{address}" alt="{html.escape(alt)}"{size} loading="lazy">'
