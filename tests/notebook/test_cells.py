@@ -1,4 +1,4 @@
-"""What every code cell of the notebooks keeps to: signs of life, the panel's inputs, one training."""
+"""What every code cell of the notebooks keeps to: signs of life, the panel's inputs."""
 
 import ast
 import json
