@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as w
 import numpy as np
 
+from ..data.contact_sheet import BACKGROUND
 from ..data.media import over, resize_area, to_uint8
 from .still import WithStill
 from .widgets import picture_widget, png
@@ -16,9 +17,9 @@ def split(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """Return `before` left of the line at `share` of the width, `after` right of it:
     (H, W, 3) uint8.
 
-    before, after: uint8 (H, W, 3|4) of one size, alpha over white. share: in [0, 1].
+    before, after: uint8 (H, W, 3|4) of one size, alpha over the gray of the sheets. share: in [0, 1].
     """
-    left, right = (to_uint8(over(p)) for p in (before, after))
+    left, right = (to_uint8(over(p, BACKGROUND)) for p in (before, after))
     if left.shape != right.shape:
         raise ValueError(f"{left.shape} before, {right.shape} after; they must be alike")
     x = round(float(np.clip(share, 0, 1)) * left.shape[1])
