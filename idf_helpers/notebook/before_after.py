@@ -17,7 +17,7 @@ def split(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """Return `before` left of the line at `share` of the width, `after` right of it:
     (H, W, 3) uint8.
 
-    before, after: uint8 (H, W, 3|4) of one size, alpha over the gray of the sheets. share: in [0, 1].
+    before, after: uint8 (H, W, 3|4) of one size, alpha over gray. share: in [0, 1].
     """
     left, right = (to_uint8(over(p, BACKGROUND)) for p in (before, after))
     if left.shape != right.shape:
