@@ -69,7 +69,8 @@ def test_what_the_page_on_own_video_names_is_what_make_leaves():
 
 # of other programs: pip, Blender's script, the web UI, the authors' and graphdeco's scripts
 FOREIGN = {"--extra-index-url", "--api", "--eval", "--white_background", "--skip_train", "--help",
-           "--views", "--size", "--recursive", "--file", "--no-build-isolation", "--start_checkpoint"}
+           "--views", "--size", "--recursive", "--file", "--no-build-isolation",
+           "--start_checkpoint"}
 
 
 @pytest.mark.parametrize("page", TEXTS)
