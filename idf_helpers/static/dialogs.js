@@ -15,14 +15,20 @@ async function copy(field) {
 }
 
 /** Ties the dialogs to their buttons. address(): of what is shown now, or null where the page has
- *  none of its own (a notebook's cell). */
-export function dialogs(find, on, {title, address}) {
+ *  none of its own (a notebook's cell). repaint(paper), plate: the element with the page's colors. */
+export function dialogs(find, on, {title, address, repaint, plate}) {
+  const fill = () => {
+    const url = address();
+    find('share-link').value = url;
+    find('share-frame').value = `<iframe src="${escaped(url)}" title="${escaped(title)}" width="640" `
+      + 'height="480" style="border:0" loading="lazy" allow="fullscreen; clipboard-write"></iframe>';
+    return url;
+  };
   const open = id => {
     if (id === 'share-dialog') {
-      const url = address();
-      find('share-link').value = url;
-      find('share-frame').value = `<iframe src="${escaped(url)}" title="${escaped(title)}" width="640" `
-        + 'height="480" style="border:0" loading="lazy" allow="fullscreen; clipboard-write"></iframe>';
+      const url = fill();
+      find('share-color').value = getComputedStyle(plate).getPropertyValue('--page').trim()
+        .replace(/^#(.)(.)(.)$/, '#$1$1$2$2$3$3');
       find('share-note').textContent = url.startsWith('http') ? ''
         : 'This page is a file on your computer. Put it on a web server first, then take its address from there.';
       find('share-said').textContent = '';
@@ -38,6 +44,7 @@ export function dialogs(find, on, {title, address}) {
   on(find('help-open'), 'click', () => open('help-dialog'));
   on(find('share'), 'click', () => open('share-dialog'));
   find('share').hidden = !address();
+  on(find('share-color'), 'input', event => { repaint(event.target.value.slice(1)); fill(); });
   for (const id of ['share-link', 'share-frame'])
     on(find(`${id}-copy`), 'click', async () => { find('share-said').textContent = await copy(find(id)); });
 }

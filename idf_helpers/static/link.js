@@ -1,23 +1,24 @@
 // What is shown, as the end of an address: #view=30,5,1.2&face=0:0.8,12:0.3&page=light&time=…&play=1
 //
 // view: yaw and pitch in degrees, distance (1 = at the start), perhaps the center; face: coefficient
-// : value for those that are not at rest; time: loop, speed, then a keyframe each: seconds|face.
+// : value for those that are not at rest; page: light, dark or a color's six digits; time: loop, speed, then a keyframe each: seconds|face.
 // Whatever else stands there is passed over: numbers are bounded, nothing is ever shown as text.
 
+import {isPaper} from './paper.js';
 import {LONGEST, MOST} from './timeline.js';
 
 const DEGREE = Math.PI / 180;
 const TOO_LONG = 20000;                // characters
 
-/** The fragment of a state {view: {yaw, pitch, distance, center}, face, light, time, play}, without #. */
-export function written({view, face, light, time, play}, rig) {
+/** The fragment of a state {view: {yaw, pitch, distance, center}, face, paper, time, play}, without #. */
+export function written({view, face, paper, time, play}, rig) {
   const parts = [];
   if (view) {
     const {yaw, pitch, distance, center} = view;
     parts.push(`view=${[yaw / DEGREE, pitch / DEGREE, distance, ...center ?? []].map(short)}`);
   }
   if (face) parts.push(`face=${expression(face, rig)}`);
-  if (light !== undefined) parts.push(`page=${light ? 'light' : 'dark'}`);
+  if (paper) parts.push(`page=${paper}`);
   if (time?.keys.length) parts.push(`time=${[+time.loop, time.speed]};`
     + time.keys.map(key => `${short(key.time)}|${expression(key.values, rig)}`).join(';'));
   if (play) parts.push('play=1');
@@ -36,7 +37,7 @@ export function read(fragment, rig) {
     out.view = {yaw: yaw % 360 * DEGREE, pitch: pitch * DEGREE, distance,
       ...center.length ? {center} : {}};
   }
-  if (['light', 'dark'].includes(said.get('page'))) out.light = said.get('page') === 'light';
+  if (isPaper(said.get('page'))) out.paper = said.get('page');
   if (!rig) return out;
   const face = said.has('face') && values(said.get('face'), rig);
   if (face) out.face = face;

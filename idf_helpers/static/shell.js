@@ -13,6 +13,7 @@ import {dialogs} from './dialogs.js';
 import {FacePanel} from './face.js';
 import {Gaze} from './gaze.js';
 import {OrbitControls} from './orbit.js';
+import {paint} from './paper.js';
 import {SplatView} from './splat.js';
 import {TimelineBar} from './timeline_bar.js';
 
@@ -23,14 +24,15 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   const listeners = new AbortController();
   const on = (target, type, handler, options = {}) =>
     target.addEventListener(type, handler, {signal: listeners.signal, ...options});
-  const lightOn = on => {
-    state.classList.toggle('light', on);
-    find('background').setAttribute('aria-pressed', on);
-    document.querySelector('meta[name=color-scheme]')?.setAttribute('content', on ? 'light' : 'dark');
+  const repaint = paper => {
+    shell.paper = paper;
+    paint(state, canvas.parentElement, paper);
+    press('background', state.classList.contains('light'));
+    shell.orbit?.stir();
+    shell.onstate?.();
   };
   const say = text => { find('status').textContent = text; };
   const press = (id, on) => find(id).setAttribute('aria-pressed', on);
-  lightOn(page.background === 'white');
   view ??= new SplatView(canvas, {footprint: page.footprint});
   if (data) view.setSplats(data);
   const orbit = new OrbitControls(view, page.frame, {onchange: on => { press('turn', on);
@@ -41,13 +43,14 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
       shell.face?.advance(seconds);
       shell.timeline?.advance(seconds);
     },
-    state: () => stateOf(shell, state, page),
-    apply: said => applyTo(shell, said, lightOn),
+    state: () => stateOf(shell, paperOf(page)),
+    apply: said => applyTo(shell, said, repaint),
     dispose() {
       listeners.abort();
       stop();
       for (const part of [shell.gaze, shell.timeline, shell.face, orbit, view]) part?.dispose();
     }};
+  repaint(paperOf(page));
   if (rig) animate(shell, root, stage, rig, {title, press, find, on});
   orbit.ongoal = () => shell.onstate?.();
 
@@ -58,10 +61,10 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
       return {back: ['--glow', '--page'].map(name => style.getPropertyValue(name)),
         label: find('label')?.textContent ?? ''};
     }});
-  dialogs(find, on, {title, address: () => address(shell)});
+  dialogs(find, on, {title, address: () => address(shell), repaint, plate: canvas.parentElement});
   const actions = {
     turn: () => orbit.setTurning(!orbit.turning),
-    background: () => { lightOn(!state.classList.contains('light')); orbit.stir(); shell.onstate?.(); },
+    background: () => repaint(state.classList.contains('light') ? 'dark' : 'light'),
     reset: () => { orbit.setTurning(false); orbit.reset(); },
     fullscreen: () => document.fullscreenElement ? document.exitFullscreen()
       : stage.requestFullscreen(),
@@ -129,9 +132,11 @@ function animate(shell, root, stage, rig, {title, press, find, on}) {
   };
 }
 
+const paperOf = page => page.background === 'white' ? 'light' : 'dark';
+
 // Only what differs from the start: an address that says nothing else stays short.
-function stateOf({orbit, face, timeline, gaze}, state, page) {
-  const {goal, start} = orbit, out = {}, light = state.classList.contains('light');
+function stateOf({orbit, face, timeline, gaze, paper}, first) {
+  const {goal, start} = orbit, out = {};
   const moved = ['yaw', 'pitch', 'distance'].some(name => Math.abs(goal[name] - start[name]) > 1e-3);
   const panned = goal.center.some((x, k) => Math.abs(x - start.center[k]) > 1e-3 * start.distance);
   if ((moved || panned) && !orbit.turning && !gaze?.on) {
@@ -140,18 +145,18 @@ function stateOf({orbit, face, timeline, gaze}, state, page) {
   }
   if (face && !face.playing && !timeline.playing
       && face.value.some((x, e) => Math.abs(x - face.rig.neutral[e]) > 5e-4)) out.face = face.value;
-  if (light !== (page.background === 'white')) out.light = light;
+  if (paper !== first) out.paper = paper;
   if (timeline?.line.keys.length) out.time = timeline.line;
   if (timeline?.playing) out.play = true;
   return out;
 }
 
-function applyTo({orbit, face, timeline}, {view, face: expression, light, time, play}, lightOn) {
+function applyTo({orbit, face, timeline}, {view, face: expression, paper, time, play}, repaint) {
   if (view) {
     orbit.setTurning(false);
     orbit.setView({...view, distance: view.distance * orbit.start.distance}, {jump: true});
   }
-  if (light !== undefined) lightOn(light);
+  if (paper) repaint(paper);
   if (time) timeline.load(time);
   if (expression) { face.play(false); timeline.play(false); face.set(expression, {quiet: true}); }
   if (play && !matchMedia('(prefers-reduced-motion: reduce)').matches) timeline.play(true);

@@ -21,8 +21,8 @@ STATE = """() => { const {orbit, face, timeline} = document.querySelector('canva
 HOSTILE = [
     "view=NaN,1,1", "view=1e309,0,1", "view=0,0,0", "view=0,0,-1", "view=1,2", "view=" + "9" * 400,
     "view=1,2,1,Infinity,0,0", "view=0x10,0,1", "face=0:NaN", "face=-1:0.5", "face=999:1",
-    "face=__proto__:1", "face=0", "face=0.5:1", "page=<img src=x onerror=alert(1)>",
-    "time=1,1", "time=;", "time=1,1;-5|;1|", "time=1,1;0|0:9e9;1|x",
+    "face=__proto__:1", "face=0", "face=0.5:1", "page=<img src=x onerror=alert(1)>", "page=ff00f",
+    "page=red;--x:1", "time=1,1", "time=;", "time=1,1;-5|;1|", "time=1,1;0|0:9e9;1|x",
     "time=1,1;" + ";".join(f"{i}|" for i in range(200)),
     "time=1,1;99999|;1|", "play=1", "%00%ff%", "view", "&&&==", "<script>window.evil = 1</script>",
     "constructor=1&toString=2&__proto__=3", "face=" + ",".join("0:0.5" for _ in range(9000))]
@@ -74,6 +74,25 @@ def assert_same(found, wanted):
     assert len(found["time"]["keys"]) == 2 and found["time"]["loop"] == wanted["time"]["loop"]
     for a, b in zip(found["time"]["keys"], wanted["time"]["keys"], strict=True):
         assert a["time"] == b["time"] and a["values"] == pytest.approx(b["values"], abs=1e-3)
+
+
+def test_a_color_of_ones_own_behind_the_head(requires_chromium, path):
+    look = ("() => [document.documentElement.classList.contains('light'),"
+            " getComputedStyle(document.querySelector('.page')).getPropertyValue('--page')]")
+    with opened(requires_chromium, path) as page:
+        page.ready().page.keyboard.press("s")
+        assert page.page.input_value("#share-color") == "#131416"
+        for color, light in (("#fff2cc", True), ("#203050", False)):
+            page.page.locator("#share-color").fill(color)
+            assert page.page.evaluate(look) == [light, color]
+            assert page.page.input_value("#share-link").endswith(f"#page={color[1:]}")
+        page.page.keyboard.press("Escape")
+        page.page.goto(path.as_uri() + "#page=fff2cc")
+        page.page.wait_for_function("() => document.documentElement.classList.contains('light')")
+        assert page.page.evaluate(look) == [True, "#fff2cc"]
+        page.page.keyboard.press("b")
+        assert page.page.evaluate(look) == [False, "#131416"]
+        assert page.complaints == []
 
 
 def test_a_link_made_while_the_timeline_plays_plays_it(requires_chromium, path):

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from idf_helpers import provenance
 from idf_helpers.data import media, samples
 from tests.fixtures.datasets import lacking
 
@@ -113,18 +114,22 @@ def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
 AVATAR = """import numpy as np
 from tests.fixtures.talking_ball import BallScene
 from idf_helpers.notebook import view
-viewer = view(BallScene(), soft_edge=False)
+from idf_helpers.provenance import Mark
+viewer = view(BallScene(), soft_edge=False, title="My own",
+              mark=Mark("0123456789ab", "a test's avatar", consent="c" * 64).text())
 viewer"""
 SECOND = """other = view(BallScene(300), soft_edge=False, background="white")
 other"""
 MOVE = """viewer.show(np.eye(12)[0])
 viewer.camera = {"yaw": 40}"""
-TELL = """print("at", viewer.expression[1:3], viewer.camera["yaw"], viewer.camera["distance"])"""
+TELL = """print("at", viewer.expression[1:3], viewer.camera["yaw"], viewer.camera["distance"],
+      len(viewer.timeline["keys"]))"""
 KERNEL = """from idf_helpers.notebook.orbit_viewer import OrbitViewer
 OrbitViewer(BallScene(), size=96)"""
 
 
-def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chromium, jupyterlab):
+def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chromium, jupyterlab,
+                                                                   tmp_path):
     lab.write_notebook(jupyterlab, "avatar", [AVATAR, SECOND, MOVE, TELL, KERNEL])
     with lab.opened(requires_chromium, jupyterlab, "avatar") as book:
         complaints = []
@@ -138,6 +143,16 @@ def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chro
         neutral = canvas.evaluate(picture)
         widget.get_by_role("slider", name="Mouth smile").fill("0.6")  # hand -> picture, no kernel
         assert canvas.evaluate(picture) != neutral
+        assert widget.locator("#share").is_hidden()                    # it has no address
+        with book.page.expect_download() as download:
+            widget.locator("#picture").click()
+        assert download.value.suggested_filename == "My-own.png"
+        download.value.save_as(tmp_path / "My-own.png")
+        said = provenance.verify(tmp_path / "My-own.png")
+        assert said.fields["made"] == "a picture of a test's avatar" and not said.problems
+        canvas.focus()
+        for _ in range(2):
+            book.page.keyboard.press("k")
         book.run_cell("BallScene(300)")                                # a second one on the page
         second = book.cell("BallScene(300)").locator(".page.ready.light #view")
         second.wait_for(timeout=60_000)
@@ -159,8 +174,8 @@ def test_an_avatars_widget_moves_with_the_hand_and_with_the_kernel(requires_chro
         book.page.wait_for_timeout(300)  # the kernel hears of it when the hand rests
         book.run_cell("print(\"at\"")
         said = book.wait_text(book.cell("print(\"at\"").locator(".jp-OutputArea-output"), r"at \[")
-        smile, yaw, distance = said.split("] ")[0], *map(float, said.split("] ")[1].split())
-        assert smile.strip() == "at [0.6, 0.6" and yaw == 40 and distance > 1.2
+        smile, yaw, distance, keys = said.split("] ")[0], *map(float, said.split("] ")[1].split())
+        assert keys == 2 and smile.strip() == "at [0.6, 0.6" and yaw == 40 and distance > 1.2
 
         canvas.evaluate("c => { window.old = c; }")
         book.run_cell("BallScene()")     # again: the old view goes, its graphics context with it
