@@ -34,6 +34,7 @@ export function dialogs(find, on, {title, address, repaint, plate}) {
       find('share-said').textContent = '';
     }
     find(id).showModal();
+    find(id).querySelector('.close').focus();
   };
   for (const id of ['help-dialog', 'share-dialog']) {
     on(find(id), 'click', event => {                       // beside it, or its button
