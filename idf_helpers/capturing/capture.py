@@ -76,6 +76,7 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
         work = run.path / WORK
         if not run.resumed:
             shutil.rmtree(work, ignore_errors=True)
+            run.event(kind="begun")  # what is in the work folder is worth keeping
         try:
             look = look_at(footage, work, config, reporter)
             solved = find_cameras(look, work, config, person, entry, why, method == "auto",

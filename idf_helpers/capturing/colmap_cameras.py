@@ -35,7 +35,7 @@ POINT_ERROR, TRACK = 2.0, 3  # pixels at most and pictures at least, of the poin
 # work), least contrast. Half the usual contrast, since skin and hair have little: with the room's
 # far features alone the head lies 4 of 800 pixels beside where it should, with its own 2.
 FEATURES = {"features": 4000, "size": 1000, "first_octave": 0, "peak": 0.003}
-CLOSE_SIZE = 640  # pixels of the longer side at which features are looked at closely
+CLOSE = {"features": 1500, "size": 640}  # where they are looked at closely, which takes longer
 ERROR = 2.0  # pixels of 800: of a point that stays. The usual 4 made turns of a head twice as wrong
 MAPPING = {"ba_global_max_refinements": 3, "ba_global_frames_ratio": 1.25,
            "ba_global_points_ratio": 1.25, "min_model_size": 5}
@@ -78,7 +78,7 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
     deadline = time.monotonic() + seconds
     for pairs, close in _rounds(len(frames)):
         left, place = deadline - time.monotonic(), folder / "close" if close else folder
-        job |= {"close": close, "size": CLOSE_SIZE if close else FEATURES["size"]}
+        job |= {"close": close, **(CLOSE if close else {})}
         place.mkdir(exist_ok=True)
         _forget_others(place, frames, job)
         write_json(place / "job.json", {**job, "site": site, "pairs": pairs,

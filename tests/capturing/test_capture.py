@@ -1,6 +1,8 @@
 """From footage of a turn to a dataset, and what is said of footage that is none."""
 
+import errno
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -13,6 +15,7 @@ from idf_helpers.capturing import look as looking
 from idf_helpers.capturing import solving
 from idf_helpers.capturing.cameras import Cameras, Frames
 from idf_helpers.capturing.capture import capture
+from idf_helpers.capturing.colmap_process import run_worker
 from idf_helpers.capturing.config import CaptureConfig
 from idf_helpers.capturing.look import size_of
 from idf_helpers.capturing.methods import CAPTURES
@@ -26,7 +29,7 @@ from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import Camera
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
-from idf_helpers.runtime.files import read_json
+from idf_helpers.runtime.files import read_json, write_json
 from idf_helpers.runtime.progress import Reporter
 from idf_helpers.runtime.registry import Entry
 from tests.fixtures.reporting import Calling, Notes
@@ -98,7 +101,12 @@ def solved(frames, folder, report):
 
 
 def fails(frames, folder, report):
-    raise IdfError("Nothing fits together", "0 frames", "film again")
+    """What becomes of a pycolmap that the system kills in the middle."""
+    worker = folder.parent / "worker.py"
+    worker.write_text("import os\nprint('{\"step\": \"matching frames\"}', flush=True)\n"
+                      "os.kill(os.getpid(), 9)\n")
+    write_json(folder.parent / "job.json", {})
+    run_worker(folder.parent / "job.json", 60.0, report, worker)
 
 
 @pytest.fixture
@@ -117,9 +125,10 @@ def test_where_colmap_fails_landmarks_take_over_and_it_is_said(turn, given, tmp_
     capture(turn.folder, tmp_path / "out", CONFIG, reporter=notes)
     report = read_json(tmp_path / "out" / "capture_report.json")
     assert report["method"] == "landmarks"
-    assert any("colmap failed" in d for d in report["doubts"])
+    assert any("colmap failed" in d and "signal 9, while at: matching frames" in d
+               for d in report["doubts"])
     assert any("colmap failed" in n for n in notes.notes)
-    with pytest.raises(IdfError, match="Nothing fits together"):
+    with pytest.raises(IdfError, match="pycolmap ended unexpectedly"):
         capture(turn.folder, tmp_path / "other", CONFIG, method="colmap")
     assert not (tmp_path / "other").exists()
 
@@ -180,6 +189,31 @@ def test_a_killed_run_goes_on(turn, given, tmp_path, monkeypatch):
     for a, b in zip(data.frames, whole.frames, strict=True):
         assert a.name == b.name and a.path.read_bytes() == b.path.read_bytes()
         np.testing.assert_array_equal(a.camera.c2w, b.camera.c2w)
+
+
+def test_a_full_disk_is_one_error_and_the_next_call_goes_on(turn, given, tmp_path, monkeypatch):
+    room, write = [30], Path.write_bytes
+
+    def full(path, data):
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(IdfError, match="disk is full") as error:
+            capture(turn.folder, tmp_path / "out", CONFIG)  # colmap fails, and is not to blame
+    assert "run the same command again" in error.value.do
+    frames = sorted((tmp_path / "out" / "work" / "frames").iterdir())
+    stamps = [f.stat().st_mtime_ns for f in frames]
+
+    def watch(what, fraction):
+        if what == "writing the pictures":
+            assert [f.stat().st_mtime_ns for f in frames] == stamps
+
+    assert len(capture(turn.folder, tmp_path / "out", CONFIG, method="auto",
+                       reporter=Calling(watch)).frames) > 8
 
 
 # --- bad input ----------------------------------------------------------------------------------
