@@ -8,8 +8,8 @@ import numpy as np
 
 from ... import provenance
 from ...data.contact_sheet import contact_sheet
-from ...data.dataset import Frame
 from ...data.media import over, to_uint8
+from ...data.sequence import frames_by_yaw
 from ...runtime import download
 from ...swapping.job import read_sources
 from ...swapping.metrics import cosine
@@ -17,7 +17,7 @@ from ...swapping.neural.align import five_points
 from ...swapping.neural.ghost_align import CROP, POSES
 from ...swapping.neural.ghost_walk import GhostWalk
 from ...swapping.neural.model_files import SWAP_FILES, lacks_ghost
-from ..widgets import WIDE, Panel, show
+from ..widgets import WIDE, Panel
 
 CELL = 224  # width of a picture, pixels
 # Weights are 4 bytes a number; nobody published the sizes of the files.
@@ -57,68 +57,79 @@ class FetchGhost(Panel):
 
 
 class GhostPictures:
-    """The pictures of a `GhostWalk`, one for each step.
+    """The pictures of a `GhostWalk`, one for each step, (H, W, 3) uint8; they are of what the panel
+    holds when they are asked for.
 
-    photo: path or bytes. frame: the picture that the face is put into. consent: as for
-    `swap_dataset`. name: see `GhostWalk`. IdfError: bad photo, no face, no consent.
+    panel: a `SwapPanel`: its photo, one view of its target, its consent. yaw: degrees, of the view.
+    name: see `GhostWalk`. IdfError: bad photo, no face, no consent.
     """
 
-    def __init__(self, photo, frame: Frame, consent: str = "", name: str = "ghost"):
-        photos, (source, *_) = read_sources(photo, None)
-        provenance.require_consent(consent, photos, [frame.path])
-        self.walk = GhostWalk(source, frame.image(), name)
-        if self.walk.lack:
-            print("GHOST's weights are not here. Until you fetch them, this project's method "
-                  "`mesh` makes the new face; all other steps are GHOST's own.")
+    def __init__(self, panel, yaw: float = 15, name: str = "ghost"):
+        self.panel, self.yaw, self.name = panel, yaw, name
+        self._walk: GhostWalk | None = None
+        self._of: tuple = ()
 
-    def align(self):
-        """Show the target with its five points, the square, and the pose that it was fitted to."""
+    @property
+    def walk(self) -> GhostWalk:
+        """The steps."""
+        lack = lacks_ghost(self.name)
+        asked = (self.panel.source, self.panel.target.root, self.panel.consent.value, lack)
+        if self._walk is None or self._of != asked:
+            (_, frame), = frames_by_yaw(self.panel.target.frames, [self.yaw])
+            photos, (source, *_) = read_sources(self.panel.source, None)
+            provenance.require_consent(self.panel.consent.value, photos, [frame.path])
+            self._walk, self._of = GhostWalk(source, frame.image(), self.name), asked
+        return self._walk
+
+    def align(self) -> np.ndarray:
+        """Return the target with its five points, the square, and the pose that it was fitted to."""
         walk = self.walk
-        return show(contact_sheet(
+        return contact_sheet(
             [_with_square(walk.image, walk.face, walk.aligned.matrix),
              _with_points(walk.aligned.crop, _moved(walk.face, walk.aligned.matrix))], 2, CELL,
-            ["target and its square", "upright, 224 x 224"]))
+            ["target and its square", "upright, 224 x 224"])
 
-    def embed(self):
-        """Show what the recognizer sees and the numbers it gives, for both faces."""
+    def embed(self) -> np.ndarray:
+        """Return what the recognizer sees and the numbers it gives, for both faces."""
         walk = self.walk
         crops = [walk.aligned_photo.crop, walk.aligned.crop]
         if walk.embedding is None or walk.target_embedding is None:
-            print("ArcFace would turn each square into 512 numbers; its weights are not here.")
-            return show(contact_sheet(crops, 2, CELL, ["photo, as ArcFace sees it", "target"]))
+            return contact_sheet(crops, 2, CELL, ["photo, as ArcFace would see it; its weights "
+                                                  "are not here", "target, as ArcFace would see it"])
         both = [walk.embedding, walk.target_embedding]
         scale = max(float(np.abs(e).max()) for e in both)
         tiles = [_tiles(e / scale) for e in both]
-        print(f"cosine between the two faces: {cosine(*both):.2f} (1 = the same face)")
-        return show(contact_sheet([crops[0], tiles[0], crops[1], tiles[1]], 4, CELL,
-                                  ["photo", "its 512 numbers", "target", "its 512 numbers"]))
+        return contact_sheet([crops[0], tiles[0], crops[1], tiles[1]], 4, CELL,
+                             ["photo", "its 512 numbers", "target",
+                              f"its 512 numbers, cosine to the photo's {cosine(*both):.2f}"])
 
-    def generate(self):
-        """Show the square before and after the generator."""
+    def generate(self) -> np.ndarray:
+        """Return the square before and after the generator."""
         walk = self.walk
-        return show(contact_sheet([walk.aligned.crop, walk.generated], 2, CELL,
-                                  ["what goes in", walk.maker]))
+        return contact_sheet([walk.aligned.crop, walk.generated], 2, CELL,
+                             ["what goes in", walk.maker])
 
-    def mask(self):
-        """Show where the new face goes, and the new face cut out by it."""
+    def mask(self) -> np.ndarray:
+        """Return where the new face goes, and the new face cut out by it."""
         walk = self.walk
         gray = np.repeat(walk.mask[..., None], 3, axis=2)
         cut = walk.generated / 255 * gray + 1 - gray
         erosion, sigma, _ = walk.params
-        print(f"the hull of 106 landmarks, {'eroded' if erosion > 0 else 'dilated'} by "
-              f"{abs(erosion)} pixels, then blurred by {sigma}")
-        return show(contact_sheet([gray, cut], 2, CELL, ["the mask", "what it keeps"]))
+        return contact_sheet(
+            [gray, cut], 2, CELL,
+            [f"hull of 106 landmarks, {'shrunk' if erosion > 0 else 'grown'} by {abs(erosion)} "
+             f"pixels, blurred by {sigma}", "what it keeps"])
 
-    def blend(self):
-        """Show the picture before, after, and how much of each pixel is new."""
+    def blend(self) -> np.ndarray:
+        """Return the picture before, after, and how much of each pixel is new."""
         walk = self.walk
         share = np.repeat(walk.share[..., None], 3, axis=2)
+        said = ["target", walk.maker]
         if walk.embedding is not None and walk.result_embedding is not None:
-            before, after = (cosine(walk.embedding, e)
-                             for e in (walk.target_embedding, walk.result_embedding))
-            print(f"cosine to the photo: {before:.2f} before, {after:.2f} after")
-        return show(contact_sheet([walk.image, walk.blend, share], 3, CELL,
-                                  ["target", walk.maker, "share of the new face"]))
+            said = [f"{words}, cosine to the photo {cosine(walk.embedding, e):.2f}" for words, e in
+                    zip(said, (walk.target_embedding, walk.result_embedding), strict=True)]
+        return contact_sheet([walk.image, walk.blend, share], 3, CELL,
+                             [*said, "share of the new face"])
 
 
 def _with_square(image: np.ndarray, face, matrix: np.ndarray) -> np.ndarray:

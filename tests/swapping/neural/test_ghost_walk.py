@@ -1,5 +1,7 @@
 """GHOST step by step in a notebook: with a stand-in for its clone, and without any weights."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -24,17 +26,24 @@ def photo():
 
 
 def of(view, folder, consent="both are rendered heads") -> cells.GhostPictures:
+    """The pictures of a panel that holds photo B and one view."""
     path = folder / "view.png"
     media.write_image(path, view.image)
-    frame = Frame("view", path, view.camera, "train")
-    return cells.GhostPictures(samples.photo("B"), frame, consent)
+    target = SimpleNamespace(root=folder, frames=[Frame("view", path, view.camera, "train")])
+    return cells.GhostPictures(SimpleNamespace(source=samples.photo("B"), target=target,
+                                               consent=SimpleNamespace(value=consent)))
 
 
-def size(picture) -> tuple:
-    return media.read_image(picture.data).shape[:2]
+def captions(monkeypatch, pictures) -> str:
+    """All that stands above the pictures of all steps, which are drawn."""
+    said, sheet = [], cells.contact_sheet
+    monkeypatch.setattr(cells, "contact_sheet", lambda *a: said.extend(a[3]) or sheet(*a))
+    for step in STEPS:
+        assert getattr(pictures, step)().std() > 10
+    return "; ".join(said)
 
 
-def test_a_walk_is_the_backend(clone, monkeypatch, view_at, photo, tmp_path, capsys):
+def test_a_walk_is_the_backend(clone, monkeypatch, view_at, photo, tmp_path):
     """What a student looks at is bit for bit what `idf swap --backend ghost` makes."""
     monkeypatch.setenv("IDF_GHOST", str(clone))
     view = view_at(10)
@@ -48,12 +57,11 @@ def test_a_walk_is_the_backend(clone, monkeypatch, view_at, photo, tmp_path, cap
     np.testing.assert_array_equal(walk.share, whole.mask)
     assert walk.embedding.shape == walk.target_embedding.shape == (512,)
     assert walk.generated is walk.generated, "a step is made once"
-    assert len({size(getattr(pictures, step)()) for step in STEPS}) >= 2
-    said = capsys.readouterr().out
-    assert "cosine between the two faces" in said and "before" in said and "mesh" not in said
+    said = captions(monkeypatch, pictures)
+    assert said.count("cosine to the photo") == 3 and "mesh" not in said
 
 
-def test_without_weights_it_says_what_takes_their_place(monkeypatch, view_at, tmp_path, capsys):
+def test_without_weights_it_says_what_takes_their_place(monkeypatch, view_at, tmp_path):
     monkeypatch.delenv("IDF_GHOST", raising=False)
     view = view_at(10)
     pictures = of(view, tmp_path)
@@ -68,15 +76,17 @@ def test_without_weights_it_says_what_takes_their_place(monkeypatch, view_at, tm
     out, share = ghost_steps.blend(view.image, walk.generated, weights, walk.aligned.matrix)
     np.testing.assert_array_equal(walk.blend, out)
     assert 0.02 < (share > 0).mean() < 0.6 and (out[share == 0] == view.image[share == 0]).all()
-    for step in STEPS:
-        size(getattr(pictures, step)())
-    said = capsys.readouterr().out
-    assert "`mesh` makes the new face" in said and "cosine" not in said
+    said = captions(monkeypatch, pictures)
+    assert said.count("made by mesh, not GHOST") == 2 and "weights are not here" in said
+    assert "cosine" not in said
+    # another photo in the panel: the next picture is of it
+    pictures.panel.source = samples.photo("C")
+    assert pictures.walk is not walk and (pictures.walk.photo.image != walk.photo.image).any()
 
 
 def test_a_swap_needs_consent(view_at, tmp_path):
     with pytest.raises(IdfError, match="onsent|agreed"):
-        of(view_at(10), tmp_path, "")
+        of(view_at(10), tmp_path, "").align()
 
 
 def test_a_picture_without_a_face_is_refused(photo):
