@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import ipywidgets as w
 import numpy as np
 
 from ... import provenance
@@ -17,7 +16,7 @@ from ...swapping.neural.align import five_points
 from ...swapping.neural.ghost_align import CROP, POSES
 from ...swapping.neural.ghost_walk import GhostWalk
 from ...swapping.neural.model_files import SWAP_FILES, lacks_ghost
-from ..widgets import WIDE, Panel
+from ..widgets import Panel
 
 CELL = 224  # width of a picture, pixels
 # Weights are 4 bytes a number; nobody published the sizes of the files.
@@ -39,11 +38,22 @@ class FetchGhost(Panel):
         self.write(f"not here yet: {lack}" if lack else "GHOST is here")
 
     def controls(self) -> list:
+        return []
+
+    def table(self) -> str:
+        """Return files, sizes and licenses as HTML."""
         model = SWAP_FILES[self.name]
-        rows = "".join(f"<tr><td>{m.name}</td><td>{m.purpose}</td><td>{SIZES[m.name]}</td>"
-                       f"<td>{m.license}</td></tr>" for m in (*model.needs, model))
-        return [w.HTML(f"<table><tr><th>file</th><th>what it does</th><th>size</th>"
-                       f"<th>license</th></tr>{rows}</table>", layout=WIDE)]
+        rows = "".join(f"<tr><td>{m.name}</td><td style='text-align:left'>{m.purpose}</td>"
+                       f"<td>{SIZES[m.name]}</td><td style='text-align:left'>{m.license}</td></tr>"
+                       for m in (*model.needs, model))
+        return ("<table><tr><th>file</th><th style='text-align:left'>what it does</th><th>size</th>"
+                f"<th style='text-align:left'>license</th></tr>{rows}</table>")
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import HTML, display
+
+        display(HTML(self.table()))  # no widget: a saved notebook shows it, too
+        super()._ipython_display_()
 
     def work(self) -> None:
         """Fetch what is missing. IdfError where that fails."""
@@ -82,7 +92,7 @@ class GhostPictures:
         return self._walk
 
     def align(self) -> np.ndarray:
-        """Return the target with its five points, the square, and the pose that it was fitted to."""
+        """Return the target with its five points, its square, and the pose that was nearest."""
         walk = self.walk
         return contact_sheet(
             [_with_square(walk.image, walk.face, walk.aligned.matrix),
@@ -94,8 +104,9 @@ class GhostPictures:
         walk = self.walk
         crops = [walk.aligned_photo.crop, walk.aligned.crop]
         if walk.embedding is None or walk.target_embedding is None:
-            return contact_sheet(crops, 2, CELL, ["photo, as ArcFace would see it; its weights "
-                                                  "are not here", "target, as ArcFace would see it"])
+            return contact_sheet(crops, 2, CELL, [
+                "photo, as ArcFace would see it; its weights are not here",
+                "target, as ArcFace would see it"])
         both = [walk.embedding, walk.target_embedding]
         scale = max(float(np.abs(e).max()) for e in both)
         tiles = [_tiles(e / scale) for e in both]

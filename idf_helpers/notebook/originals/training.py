@@ -93,7 +93,8 @@ class UpstreamSteps:
             else "The cells below wait until nothing is missing."
         return HTML(f"<p><b>License</b>: {html.escape(self.named.license)}. <a href='"
                     f"{self.named.url}'>{self.named.url}</a></p><table><tr><th></th>"
-                    f"<th>its README says</th><th>on this machine</th></tr>{rows}</table>"
+                    "<th style='text-align:left'>its README says</th>"
+                    f"<th style='text-align:left'>on this machine</th></tr>{rows}</table>"
                     f"<p>{last}</p>")
 
     def prepare(self):

@@ -99,9 +99,9 @@ def test_sizes_and_licenses_stand_there_before_anything_is_fetched(monkeypatch, 
     monkeypatch.setattr(cells.download, "ensure",
                         lambda model, ask: fetched.append(model.name) or ask(model))
     panel = cells.FetchGhost()
-    table, = panel.controls()
+    table = panel.table()
     for model in (SWAP_FILES["ghost"], *SWAP_FILES["ghost"].needs):
-        assert model.license in table.value and cells.SIZES[model.name] in table.value
+        assert model.license in table and cells.SIZES[model.name] in table
     assert not fetched and "not here yet" in panel.status.value
     panel._clicked(None)
     assert fetched == ["ghost"] and "GHOST is here" in panel.status.value
