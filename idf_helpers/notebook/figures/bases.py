@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...data.cameras import Camera
 from ...data.contact_sheet import BACKGROUND, contact_sheet
 from ...data.dataset import Dataset
 from ...data.sequence import in_time
@@ -27,7 +28,7 @@ def bases_picture(scene: AvatarScene, data: Dataset, cell: int = 170) -> np.ndar
     basis = scene.basis
     weights = frame_weights(basis, data)
     low, high = np.percentile(weights, ENDS, axis=0)
-    camera = scene.front.fitted(2 * cell)
+    camera = _before(scene, cell)
     count = min(SHOWN, int((high - low > 1e-6).sum()))
     faces: list[list[np.ndarray]] = [[], [], []]
     captions = []
@@ -90,7 +91,7 @@ def fewer_bases_picture(scene: AvatarScene, data: Dataset, counts=(0, 2, 4, 8, 2
 def mixed_picture(scene: AvatarScene, *edits: dict[str, float], cell: int = 190) -> np.ndarray:
     """Return the face at rest, with each of some expressions, and with all of them at once:
     (H, W, 3) uint8. edits: named values, such as {"jawOpen": 0.6}."""
-    camera = scene.front.fitted(2 * cell)
+    camera = _before(scene, cell)
     together = {name: value for edit in edits for name, value in edit.items()}
     shown = [("at rest", {}), *((_spelled(e), e) for e in edits), ("all at once", together)]
     box = _face_box(scene, camera)
@@ -124,6 +125,12 @@ def _heat(scene: AvatarScene, camera, share: np.ndarray) -> np.ndarray:
     out = scene.rasterizer.forward(replace(head, sh=sh), camera,
                                    np.asarray(BACKGROUND, np.float32), train=False)
     return np.clip(out.rgb.transpose(1, 2, 0), 0, 1)
+
+
+def _before(scene: AvatarScene, cell: int) -> Camera:
+    """Return the camera before the face; much finer than in training Gaussians would show gaps."""
+    trained = scene.avatar.meta.get("resolution") or 2 * cell
+    return scene.front.fitted(min(2 * cell, 2 * trained))
 
 
 def _face_box(scene: AvatarScene, camera) -> tuple[slice, slice]:
