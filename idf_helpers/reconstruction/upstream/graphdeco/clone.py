@@ -26,6 +26,7 @@ class GraphdecoClone(Clone):
     env = "IDF_GRAPHDECO"
     url = "https://github.com/graphdeco-inria/gaussian-splatting"
     license = "Inria and MPII's Gaussian-Splatting license: research and evaluation only"
+    initial: ClassVar[int] = 100_000  # Gaussians, as many as its own random start has
     parts: ClassVar[int] = 4  # checkpoints in a run, some 0.3 GB each: a stop loses one at most
 
     def checks(self) -> Iterator[Check]:

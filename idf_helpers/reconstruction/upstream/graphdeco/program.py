@@ -31,7 +31,6 @@ from .clone import GraphdecoClone
 from .config import GraphdecoConfig
 from .dataset import check_cameras, write_blender
 
-INITIAL = 100_000  # Gaussians at the start, as many as its own random start has
 LOOK_S = 0.5  # between two reports
 BAR = re.compile(r"Training progress.*?(\d+)/(\d+)(?:.*Loss=([^\s,\]]+))?")
 
@@ -59,9 +58,10 @@ class GraphdecoProgram(UpstreamProgram):
     @cached_property
     def start(self) -> tuple[Gaussians, list[str]]:
         """The Gaussians that it starts from, and notes on them."""
-        points, notes = foreign_start(self.data, self.config, INITIAL)
+        count = self.clone.initial
+        points, notes = foreign_start(self.data, self.config, count)
         rng = np.random.default_rng(self.config.seed)
-        return initial_gaussians(self.views, INITIAL, 0, rng, points), notes
+        return initial_gaussians(self.views, count, 0, rng, points), notes
 
     def scene(self) -> GaussianScene:
         """Return the newest model as a scene."""

@@ -33,7 +33,7 @@ class GraphdecoStandIn(GraphdecoClone):
 
     name = "the stand-in for graphdeco"
     license = f"MIT: it is {TRAINER}, nothing of graphdeco's"
-    stand_in, parts = True, 20
+    stand_in, initial, parts = True, MOST // 3, 20
 
     @classmethod
     def write(cls, folder: Path) -> GraphdecoStandIn:
