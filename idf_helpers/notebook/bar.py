@@ -29,6 +29,7 @@ class Signs(Reporter):
         self._text, self._color, self._fraction = "", "inherit", 0.0
         self._written = self._drawn = 0.0
         self._remaining = Remaining()
+        self._stopping = False
 
     def draw(self, text: str, color: str, fraction: float) -> None:
         """Show the line of text and the bar. fraction: in [0, 1]."""
@@ -39,7 +40,14 @@ class Signs(Reporter):
         self._text, self._color, self._written = text, color, time.monotonic()
         self.draw(text, color, self._fraction)
 
+    def _heed_stop(self) -> None:
+        """Raise KeyboardInterrupt, once, where a Stop was asked for."""
+        if self._stopping:
+            self._stopping = False
+            raise KeyboardInterrupt
+
     def step(self, what: str, fraction: float, details: str = "") -> None:
+        self._heed_stop()
         new = not self._text.startswith(what)
         self._fraction = float(fraction)
         left = self._remaining.words(what, fraction)
@@ -53,6 +61,7 @@ class Signs(Reporter):
         self.step("training", p.fraction, f"{p.iteration} iterations, {p.size}".rstrip(", "))
 
     def stage(self, text: str) -> None:
+        self._heed_stop()
         self.write(text)
 
     def note(self, text: str) -> None:
@@ -72,8 +81,12 @@ class Signs(Reporter):
         finally:
             over.set()
 
+    def beat(self) -> None:
+        """Do what has to be done by the second."""
+
     def _beat(self, over: threading.Event) -> None:
         while not over.wait(BEAT_S):
+            self.beat()
             quiet = time.monotonic() - self._written
             if quiet > QUIET_S and not over.is_set():
                 self.draw(f"{self._text} · {quiet:.0f} s", self._color, self._fraction)

@@ -12,6 +12,7 @@ import html
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from .still import WithStill, refresh_stills
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
+SILENT_S = 3.0  # after a Stop without a report, until the run is interrupted
 NEXT = "Run the cells below to go on with it."
 BELOW = "Pictures below have followed. Tables, videos and downloads are those of the run before: \
 run their cells again."
@@ -77,7 +79,7 @@ class Panel(WithStill, Signs):
 
     def __init__(self):
         super().__init__()
-        self._stopping = False
+        self._drawing, self._stop_since = False, 0.0
         self.button = w.Button(description=self.action, button_style="primary")
         self.stop_button = w.Button(description="Stop", icon="stop",
                                     layout=w.Layout(width="90px", visibility="hidden"))
@@ -165,10 +167,18 @@ class Panel(WithStill, Signs):
             self._thread.start()
 
     def stop(self) -> None:
-        """End the run of the button, as Stop does that of a cell; nothing where none goes on."""
+        """End the run of the button, as Stop does that of a cell; nothing where none goes on. It
+        ends where it reports next; where it reports nothing for a while, `beat` ends it."""
         if self.busy and not self._stopping:
-            self._stopping = True  # once: a second one would hit what keeps the state
             self.write("stopping …")
+            self._stop_since, self._stopping = time.monotonic(), True
+
+    def beat(self) -> None:
+        """Interrupt a run that is to stop and says nothing, but not while it draws: the sockets of
+        the kernel do not take that."""
+        if self._stopping and not self._drawing and self.busy \
+                and time.monotonic() - self._stop_since > SILENT_S:
+            self._stopping = False  # once: a second one would hit what keeps the state
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(self._thread.ident), ctypes.py_object(KeyboardInterrupt))
 
@@ -194,13 +204,17 @@ class Panel(WithStill, Signs):
             refresh_stills()
 
     def draw(self, text: str, color: str, fraction: float) -> None:
-        if self.echo is not None:
-            self.echo._fraction = fraction
-            self.echo.write(text, color)
-        self.bar.value = float(fraction)
-        self.status.value = f'<div style="color:{color};{TEXT}">{html.escape(text)}</div>'
-        self.notes.value = "".join(f'<div style="{TEXT}">note: {html.escape(n)}</div>'
-                                   for n in self.said)
+        self._drawing = True
+        try:
+            if self.echo is not None:
+                self.echo._fraction = fraction
+                self.echo.write(text, color)
+            self.bar.value = float(fraction)
+            self.status.value = f'<div style="color:{color};{TEXT}">{html.escape(text)}</div>'
+            self.notes.value = "".join(f'<div style="{TEXT}">note: {html.escape(n)}</div>'
+                                       for n in self.said)
+        finally:
+            self._drawing = False
 
 
 def in_kernel() -> bool:

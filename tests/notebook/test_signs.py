@@ -7,7 +7,7 @@ import time
 import pytest
 
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.notebook import bar
+from idf_helpers.notebook import bar, widgets
 from idf_helpers.notebook.bar import Bar
 from idf_helpers.notebook.training_panel import SplatPanel
 from idf_helpers.notebook.widgets import Panel
@@ -19,8 +19,9 @@ from tests.fixtures.datasets import make_dataset
 class Waits(Panel):
     """Works until it is told to end."""
 
-    def __init__(self):
+    def __init__(self, reports=False):
         super().__init__()
+        self.reports = reports
         self.begun, self.may_end, self.runs = threading.Event(), threading.Event(), 0
 
     def controls(self):
@@ -30,6 +31,8 @@ class Waits(Panel):
         self.begun.set()
         while not self.may_end.is_set():
             time.sleep(0.005)
+            if self.reports:
+                self.step("waiting", 0.5)
         self.runs += 1
         return self.runs
 
@@ -49,8 +52,11 @@ def test_the_time_that_remains():
     assert left.words("b", 0.75) == "about 6 min left"
 
 
-def test_the_button_leaves_the_kernel_free_and_stop_ends_it_in_one_line():
-    panel = Waits()
+@pytest.mark.parametrize("reports", [True, False])
+def test_the_button_leaves_the_kernel_free_and_stop_ends_it_in_one_line(reports, monkeypatch):
+    monkeypatch.setattr(bar, "BEAT_S", 0.01)
+    monkeypatch.setattr(widgets, "SILENT_S", 1e9 if reports else 0.0)  # who ends it
+    panel = Waits(reports)
     panel.start()
     panel.begun.wait()
     assert panel.busy and panel.button.disabled
