@@ -17,7 +17,7 @@ from .payload import ViewerPayload
 # In the order in which they need each other.
 MODULES = ("loading.js", "unpack.js", "blend.js", "splat.js", "orbit.js", "face.js", "marks.js",
            "snapshot.js", "webm.js", "video.js", "timeline.js", "timeline_bar.js", "gaze.js",
-           "paper.js", "link.js", "dialogs.js", "capture.js", "shell.js")
+           "paper.js", "link.js", "dialogs.js", "capture.js", "spoken.js", "shell.js")
 
 
 def write_viewer(payload: ViewerPayload, path, *, title: str, label: str = LABEL, note: str = ""

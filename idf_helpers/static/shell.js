@@ -15,6 +15,7 @@ import {Gaze} from './gaze.js';
 import {OrbitControls} from './orbit.js';
 import {paint} from './paper.js';
 import {SplatView} from './splat.js';
+import {speak} from './spoken.js';
 import {TimelineBar} from './timeline_bar.js';
 
 export function mount(root, state, {data, page, rig = null, stage = state, view = null,
@@ -53,6 +54,7 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   repaint(paperOf(page));
   if (rig) animate(shell, root, stage, rig, {title, press, find, on});
   orbit.ongoal = () => shell.onstate?.();
+  speak(find('spoken'), orbit, on);
 
   const stop = captures(find, on, shell, {title, say,
     mark: () => document.querySelector('meta[name="idf:provenance"]')?.content ?? page.mark,

@@ -68,6 +68,16 @@ def test_axe_finds_nothing_serious(requires_chromium, paths, name, size):
         assert any("button-name" in found for found in page.page.evaluate(FINDINGS))
 
 
+def test_a_turn_by_keyboard_is_said_in_words(requires_chromium, paths):
+    with opened(requires_chromium, paths["head"], **DESK) as page:
+        page.ready().page.locator("#view").focus()
+        for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown"):
+            page.page.keyboard.press(key)
+        page.page.get_by_text("Seen 14 degrees from its left, 9 degrees from below.").wait_for()
+        page.page.keyboard.press("0")
+        page.page.get_by_text("Seen from the front, 5 degrees from above.").wait_for()
+
+
 def focused(page) -> str:
     return page.page.evaluate("document.activeElement.id || document.activeElement.className ||"
                               " document.activeElement.getAttribute('aria-label')")
