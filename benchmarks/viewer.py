@@ -89,17 +89,19 @@ def still(n: int) -> Gaussians:
     return Gaussians(g.means, g.log_scales, g.quats, g.opacity_logits, sh).checked()
 
 
-def first_picture(browser, path: Path, **context) -> tuple[float, float]:
-    """Seconds from the call until the poster is shown, and until the splats are drawn."""
+def first_picture(browser, path: Path, **context) -> tuple[float, float, float]:
+    """Seconds until the poster is shown, until the splats are drawn, and at full resolution."""
     from tests.browser.pages import opened
 
     with opened(browser, path, **context) as page:
         page.ready()
         paint = page.page.evaluate(
             "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
-        drawn = page.js("({gl}) => { gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE,"
-                        " new Uint8Array(4)); return performance.now(); }")
-    return paint / 1000, drawn / 1000
+        ready = page.page.evaluate("performance.now()")  # drawn, see static/shell.js
+        page.settle()
+        page.page.wait_for_function("() => document.querySelector('canvas').view.idle")
+        sharp = page.page.evaluate("performance.now()")
+    return paint / 1000, ready / 1000, sharp / 1000
 
 
 def main() -> None:
@@ -151,7 +153,8 @@ def main() -> None:
             found = np.median([first_picture(browser, path, **window) for _ in range(a.times)], 0)
             loads.append({"window": name, "Gaussians": a.head,
                           "page, MB": path.stat().st_size / 1e6, "limit": 3.0,
-                          "poster, s": found[0], "first picture, s": found[1]})
+                          "poster, s": found[0], "first picture, s": found[1],
+                          "sharp, s": found[2]})
         browser.close()
     print(Table(rows))
     print(Table(loads))

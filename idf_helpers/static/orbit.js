@@ -11,6 +11,7 @@
 const DEGREE = Math.PI / 180;
 const PITCH_LIMIT = 85 * DEGREE;
 const SOFT = 15 * DEGREE;            // before a limit, where turning gets slower and slower
+const FIRST = 0.3;                 // of the resolution
 const ZOOM = [0.33, 3];            // nearest (outside of the head) and farthest, in start distances
 
 export class OrbitControls {
@@ -36,7 +37,6 @@ export class OrbitControls {
     this.busy = false;                          // something else moves: draw every frame
     this.ongoal = null;                         // called when somebody aims at another view
     this.onstep = null;                         // called with the seconds since the last frame
-    if (this.turning) this.view.quality = 0.5;  // until the speed of the machine is known
     this._pointers = new Map();
     this._listeners = new AbortController();
     this._listen();
@@ -126,10 +126,14 @@ export class OrbitControls {
     const still = left <= 2e-4 && !this.turning;
     const moving = !still || this.busy || now < this._stirred;
     if (still) this.now = this._copy(goal);
-    this._pace(seconds, moving);
+    // A first picture soon, whatever the machine; the next one shows how fast it is.
+    const first = !this._shown;
+    this._shown = true;
+    if (first) this.view.quality = FIRST; else this._pace(seconds, moving);
     this.view.setCamera(this.camera());
     this.view.render();
-    if (moving) this._wake(); else this._then = null;
+    if (first) this.view.quality = 0.5;           // until the speed of the machine is known
+    if (moving || first) this._wake(); else this._then = null;
   }
 
   // A machine without a graphics card draws fewer pixels while the picture moves.

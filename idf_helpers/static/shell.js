@@ -18,6 +18,8 @@ import {SplatView} from './splat.js';
 import {speak} from './spoken.js';
 import {TimelineBar} from './timeline_bar.js';
 
+const SAID = 8000;                     // ms that a message stays
+
 export function mount(root, state, {data, page, rig = null, stage = state, view = null,
   address = () => null}) {
   const find = id => root.querySelector('#' + id);
@@ -32,7 +34,12 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
     shell.orbit?.stir();
     shell.onstate?.();
   };
-  const say = text => { find('status').textContent = text; };
+  let fading = null;
+  const say = text => {
+    find('status').textContent = text;
+    clearTimeout(fading);
+    if (text) fading = setTimeout(() => say(''), SAID);
+  };
   const press = (id, on) => find(id).setAttribute('aria-pressed', on);
   view ??= new SplatView(canvas, {footprint: page.footprint});
   if (data) view.setSplats(data);
@@ -48,6 +55,7 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
     apply: said => applyTo(shell, said, repaint),
     dispose() {
       listeners.abort();
+      clearTimeout(fading);
       stop();
       for (const part of [shell.gaze, shell.timeline, shell.face, orbit, view]) part?.dispose();
     }};
@@ -90,10 +98,13 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   });
   for (const type of ['pointerdown', 'wheel', 'keydown'])      // who has done it needs no help
     on(canvas, type, () => state.classList.add('used'), {once: true, passive: true});
-  view.onframe = () => {
+  // Ready is what has been drawn, not what was asked for: a slow machine keeps the poster until then.
+  const shown = () => {
+    if (!view.idle) { requestAnimationFrame(shown); return; }
     find('loading').hidden = true;
     state.classList.add('ready');
   };
+  view.onframe = () => { if (!state.classList.contains('ready')) shown(); };
   canvas.view = view;                   // for scripts and tests
   canvas.orbit = orbit;
   canvas.face = shell.face;
