@@ -33,6 +33,7 @@ from .still import WithStill, refresh_stills
 
 WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
+WAIT_S = 0.05  # between two looks at whether the button's run has ended
 SILENT_S = 3.0  # after a Stop without a report, until the run is interrupted
 NEXT = "Run the cells below to go on with it."
 BELOW = "Pictures below have followed. Tables, videos and downloads are those of the run before: \
@@ -151,12 +152,14 @@ class Panel(WithStill, Signs):
         return self._thread is not None and self._thread.is_alive()
 
     def _wait_for_the_button(self) -> None:
-        if self.busy and self._thread is not threading.current_thread():
-            try:
-                self._thread.join()
-            except KeyboardInterrupt:
-                self.stop()
-                raise
+        if self._thread is threading.current_thread():
+            return
+        try:
+            while self.busy:  # a `join` that is interrupted takes the thread for ended
+                time.sleep(WAIT_S)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
 
     def start(self) -> None:
         """Run in a thread, as the button does in a notebook."""

@@ -15,6 +15,8 @@ from idf_helpers.runtime.progress import Remaining
 from idf_helpers.runtime.runs import read_manifest
 from tests.fixtures.datasets import make_dataset
 
+pause = time.sleep
+
 
 class Waits(Panel):
     """Works until it is told to end."""
@@ -78,6 +80,22 @@ def test_a_cell_waits_for_the_run_of_the_button():
     panel.begun.wait()
     threading.Timer(0.05, panel.may_end.set).start()
     assert panel.run() == 2  # the button's was the first
+
+
+def test_a_stop_of_the_waiting_cell_stops_the_run_of_the_button(monkeypatch):
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    panel = Waits(reports=True)
+    panel.start()
+    panel.begun.wait()
+    with monkeypatch.context() as patched:
+        patched.setattr(widgets, "WAIT_S", None)
+        patched.setattr(widgets.time, "sleep", lambda s: interrupted(s) if s is None else pause(s))
+        with pytest.raises(KeyboardInterrupt):
+            panel.run()
+    wait_for(lambda: not panel.busy)
+    assert panel.goes_on in panel.status.value and panel.runs == 0
 
 
 def test_in_a_notebook_the_button_takes_a_thread(monkeypatch):
