@@ -10,6 +10,7 @@ from ..face.person_mask import PersonMask
 from ..runtime.progress import Reporter
 from ..runtime.registry import Entry
 from .cameras import Cameras, Frames, Solver
+from .check import CONTRADICTS, disagreement
 from .config import CaptureConfig
 from .fill import filled
 from .look import Choice, Look, choose
@@ -38,6 +39,15 @@ def find_cameras(look: Look, work: Path, config: CaptureConfig, person: PersonMa
         return Solved(choice, entry.load()(choice.frames, work / entry.name, reporter.step), notes)
     solve: Solver = entry.load()
     cameras, error = _tried(solve, choice.frames, work / entry.name, reporter)
+    frames = choice.frames
+    if cameras is not None and \
+            (apart := disagreement(frames, cameras)) > CONTRADICTS[frames.moves]:
+        said = f"its cameras turn {apart:.0f} degrees differently from the face"
+        if auto:
+            cameras = None
+            error = IdfError(f"{entry.name} put the frames together wrongly", said, "")
+        else:
+            notes.append(f"{entry.name} may have put the frames together wrongly: {said}")
     if cameras is None and not auto:
         assert error is not None
         raise error

@@ -147,7 +147,15 @@ def few(frames, folder, report):
     return Cameras("colmap", (*cameras[:4], *(None,) * (len(cameras) - 4)), None, 0.1)
 
 
+def wrong(frames, folder, report):
+    """What pycolmap gave that took a turn for a third of it."""
+    middle = len(TRUTH) // 2
+    return Cameras("colmap", tuple(TRUTH[middle + int(n - middle) // 3] for n in frames.numbers),
+                   None, 0.1)
+
+
 @pytest.mark.parametrize("solver, method, words", [
+    ("wrong", "landmarks", "put the frames together wrongly"),
     ("some", "colmap", "have landmark cameras, brought into its world"),
     ("few", "landmarks", "frames, landmarks for")])
 def test_frames_that_colmap_leaves_out_get_landmark_cameras(turn, given, tmp_path, solver, method,

@@ -1,4 +1,4 @@
-"""Frames that pycolmap left out, from landmark cameras."""
+"""Frames that pycolmap left out, from landmark cameras; cameras that contradict the face."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from idf_helpers.capturing.cameras import Cameras, Frames
+from idf_helpers.capturing.check import CONTRADICTS, disagreement
 from idf_helpers.capturing.fill import filled
 from idf_helpers.capturing.place import Similarity
 from idf_helpers.data.cameras import Camera
@@ -30,8 +31,11 @@ def seen():
     head's, of another lens and with an error that grows slowly."""
     true = [head_camera(y) for y in YAW]
     face, rng = FaceModel.load().rest.astype(np.float64), np.random.default_rng(0)
-    points = np.array([np.concatenate([c.project(face)[0] + rng.normal(0, 1, (len(face), 2)),
-                                       np.zeros((len(face), 1))], 1) for c in true])
+    points = []
+    for camera in true:
+        uv, depth = camera.project(face)
+        points.append(np.column_stack([uv + rng.normal(0, 1, uv.shape), depth * 900 / 60]))
+    points = np.array(points)
     frames = Frames(np.arange(N), (), (), points.astype(np.float32), 800, 800, "head")
     world = Similarity(0.2, Rotation.from_euler("xyz", (0.3, 1.0, -0.4)).as_matrix(),
                        np.array([3.0, -1, 2]))
@@ -74,3 +78,12 @@ def test_too_few_in_common_change_nothing(seen):
     assert filled(frames, few, landmarks) is few
     some = without(colmap, (2, 3))
     assert filled(frames, some, without(landmarks, (2, 3))) is some
+
+
+def test_cameras_that_turn_otherwise_than_the_face_are_told(seen):
+    frames, colmap, _ = seen
+    assert disagreement(frames, colmap) < 4
+    for i, half in enumerate((lambda y: 0.3 * y, lambda y: y if y > -10 else y + 40)):
+        wrong = replace(colmap, cameras=tuple(head_camera(half(y)) for y in YAW))
+        assert disagreement(frames, wrong) > CONTRADICTS["camera"], i
+    assert disagreement(frames, without(colmap, range(3, N))) == 0  # too few to say anything
