@@ -6,7 +6,9 @@ thing, so both count as one measurement, each as far as it faces the camera. Whe
 closed there is nothing to see, and the gaze goes on from the frames about them.
 
 A person's eyeball lies a millimeter higher or lower between the corners of the lids, which nobody
-sees from outside and which makes 5 degrees up or down. That is the same in all frames.
+sees from outside and which makes 5 degrees up or down. That is the same in all frames. Who talks to
+a camera mostly looks at it, so most of how far the clip's usual gaze lies above or below the camera
+is taken for that constant.
 
 Lids come down in a blink and where the eyes look down. Knowing the gaze, the fit tells them apart;
 MediaPipe's blendshape model has an opinion of its own, and a blink is what both see.
@@ -14,7 +16,7 @@ MediaPipe's blendshape model has an opinion of its own, and a blink is what both
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +38,8 @@ FACING = (0.35, 0.75)  # cosine of that with the view from which an eye counts, 
 # Opening over the clip's usual one from which an iris counts, and in full: of both eyes, since who
 # looks down has 0.58 and more and who blinks less; and of each, for a wink.
 OPEN, OPEN_ONE = (0.48, 0.58), (0.3, 0.45)
+CONSTANT = (0.7, 9.0)  # part of the usual gaze's height that is taken for it; degrees, at most
+FEW = 2  # so many frames tell half of that
 LIMIT = (35.0, 25.0)  # degrees to the sides, up and down: further no eye turns in its socket
 SHUT = (0.15, 0.55)  # opening over the usual: all shut, and not
 SURELY = (0.1, 0.3)  # the same, whatever the network says
@@ -102,6 +106,24 @@ def measure(points, iris, poses, neutral, lens, model: FaceModel, numbers=None) 
     calm = steady(resting, numbers, reach=REACH, noise=noise)[:, 0]
     out[seen] = calm[seen]
     return Gaze(out, np.where(seen, trust, 0.0), opening)
+
+
+def without_constant(gaze: Gaze, poses, neutral) -> Gaze:
+    """Return the gaze less what is taken for the constant of these eyes, up and down.
+
+    poses: (N, 4, 4) head to camera. neutral: (468, 3) cm, the face at rest.
+    """
+    seen = gaze.trust > 0
+    if not seen.any():
+        return gaze
+    middle = np.asarray(neutral, np.float64)[[k for pair in CORNERS for k in pair]].mean(0)
+    to = -(poses[seen, :3, :3] @ middle + poses[seen, :3, 3])
+    up = (to[:, None] @ poses[seen, :3, :3])[:, 0, 1] / np.linalg.norm(to, axis=1)
+    usual = float(np.median(gaze.angles[seen, 1] - np.degrees(np.arcsin(up))))
+    constant = np.clip(CONSTANT[0] * usual, -CONSTANT[1], CONSTANT[1]) \
+        * seen.sum() / (seen.sum() + FEW)
+    angles = np.clip(gaze.angles - (0, constant), np.negative(LIMIT), LIMIT)
+    return replace(gaze, angles=angles)
 
 
 def openings(xy) -> np.ndarray:

@@ -140,8 +140,9 @@ def fit_clip(points, width: int, height: int, config: TrackConfig | None = None,
                        f"the limit is {config.max_error:g} %; a wrong --fov is one cause")
     gaze = None
     if iris is not None and np.isfinite(iris).any():
-        gaze = eyes.measure(xy, iris, np.where(used[:, None, None], poses, np.nan), neutral, lens,
-                            model)
+        gaze = eyes.without_constant(eyes.measure(
+            xy, iris, np.where(used[:, None, None], poses, np.nan), neutral, lens, model),
+            poses, neutral)
     brow_sights = {}
     if pictures is not None and config.brows:
         reporter.step("following the brows", 0.0)

@@ -77,6 +77,22 @@ def test_closed_eyes_and_lost_frames_go_on_from_what_was_seen(clip):
     assert (nothing.angles == 0).all() and (nothing.trust == 0).all()
 
 
+def test_most_of_a_constant_height_is_taken_off(clip):
+    """What the eyes' own shape adds to every frame; who looks at the camera keeps doing so."""
+    points, iris, poses, neutral, angles = clip
+    at_camera = eyes.Gaze(np.zeros((60, 2)), np.ones(60), np.ones((60, 2)))
+    to = -(poses[:, :3, :3] @ neutral[[33, 133, 263, 362]].mean(0) + poses[:, :3, 3])
+    at_camera.angles[:, 1] = np.degrees(np.arcsin(
+        np.einsum("nij,ni->nj", poses[:, :3, :3], to)[:, 1] / np.linalg.norm(to, axis=1)))
+    same = eyes.without_constant(at_camera, poses, neutral)
+    assert np.abs(same.angles - at_camera.angles).max() < 2
+    off = eyes.Gaze(at_camera.angles + (0, 6), at_camera.trust, at_camera.opening)
+    left = eyes.without_constant(off, poses, neutral).angles - same.angles
+    assert np.allclose(left[:, 0], 0) and np.ptp(left[:, 1]) < 1e-6 and 1 < left[0, 1] < 3
+    blind = eyes.Gaze(off.angles, np.zeros(60), off.opening)
+    assert eyes.without_constant(blind, poses, neutral) is blind
+
+
 def test_a_fitted_clip_has_the_gaze_among_its_weights(clip, monkeypatch):
     points, iris, poses, neutral, angles = clip
     told = np.full((len(points), 52), 0.1, np.float32)
