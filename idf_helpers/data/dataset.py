@@ -29,6 +29,7 @@ class Dataset:
     notes: what the user should know of how it was read.
     json_files: all files that say where the cameras are, COLMAP's too.
     points_file: COLMAP's points, see `points`.
+    fps: frames a second of the sequence, None where it is not known.
     """
 
     root: Path
@@ -38,6 +39,7 @@ class Dataset:
     background: Path | None = None
     json_files: tuple[Path, ...] = ()
     points_file: Path | None = None
+    fps: float | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Dataset:
@@ -110,9 +112,10 @@ def _open(root: Path) -> Dataset:
     notes: list[str] = []
     splits: dict[str, tuple[Frame, ...]] = {}
     names: tuple[str, ...] = ()
+    fps: float | None = None
     for split, path in sources.items():
-        splits[split], found = read_transforms(root, path, split)
-        names = names or found
+        splits[split], found, rate = read_transforms(root, path, split)
+        names, fps = names or found, fps or rate
     everything = [f for frames in splits.values() for f in frames]
     if not splits.get("train"):
         raise IdfError(f"The dataset {root} has no training frames", f"0 frames in "
@@ -126,7 +129,7 @@ def _open(root: Path) -> Dataset:
     backgrounds = [p for p in sorted((root / "bg").glob("*.png"))
                    if p.resolve().is_relative_to(root.resolve())]
     return Dataset(root, splits, tuple(notes), names, backgrounds[0] if backgrounds else None,
-                   tuple(sources.values()))
+                   tuple(sources.values()), fps=fps)
 
 
 def _open_colmap(root: Path, sparse: Sparse) -> Dataset:

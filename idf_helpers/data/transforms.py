@@ -23,8 +23,9 @@ from .frame import SPLITS, Frame, find_picture, picture_name
 
 
 def read_transforms(root: Path, path: Path, split: str
-                    ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
-    """Return the frames of one JSON file, and the names of its expression values.
+                    ) -> tuple[tuple[Frame, ...], tuple[str, ...], float | None]:
+    """Return the frames of one JSON file, the names of its expression values, and the frames a
+    second (`fps`, ours) where it says.
 
     A frame whose picture is missing has no camera. IdfError names the frame and field at fault.
     """
@@ -44,7 +45,12 @@ def read_transforms(root: Path, path: Path, split: str
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise IdfError(f"`expression_names` of {path.name} is not a list of names",
                        repr(names)[:60], "list one text for each value")
-    return tuple(frames), tuple(names)
+    fps = data.get("fps")
+    if fps is not None and (isinstance(fps, bool) or not isinstance(fps, (int, float))
+                            or not 0 < fps <= 1000):
+        raise IdfError(f"`fps` of {path.name} is not a number of frames a second", repr(fps)[:40],
+                       "give a number above 0, or leave it out")
+    return tuple(frames), tuple(names), None if fps is None else float(fps)
 
 
 def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> Frame:
@@ -179,7 +185,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
 
 
 def write_transforms(root, frames: Iterable[Frame], *,
-                     expression_names: Iterable[str] = ()) -> None:
+                     expression_names: Iterable[str] = (), fps: float | None = None) -> None:
     """Write `transforms_{train,val,test}.json` for frames whose pictures lie (or will lie) at
     `root/<name>.<suffix>`; a split without frames gets an empty list. Frames with expressions
     give NeRFace's `intrinsics`, whole-pixel convention, fx > 0; others Blender's schema with the
@@ -196,6 +202,8 @@ def write_transforms(root, frames: Iterable[Frame], *,
             out["front"] = np.asarray(cameras[0].front).tolist()
         if expression_names:
             out["expression_names"] = list(expression_names)
+        if fps is not None:
+            out["fps"] = round(float(fps), 4)
         out["frames"] = []
         for f, key in zip(part, keys, strict=False):
             entry = {"file_path": f"./{f.name}", **({} if shared else key),

@@ -41,7 +41,7 @@ def rig_of(avatar: BlendAvatar, track: Track | None = None) -> tuple[Gaussians, 
     the avatar holds one."""
     g, still = avatar.gaussians, avatar.still
     if track is None and "talk" in avatar.extra:
-        track = Track(avatar.extra["talk"])
+        track = Track(avatar.extra["talk"], avatar.meta.get("fps") or 25.0)
     presets = avatar.meta.get("presets", {})
     if still is None or not len(still):
         return g, Rig(avatar.basis, avatar.deltas, track, presets)

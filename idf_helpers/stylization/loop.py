@@ -227,7 +227,8 @@ class Loop:
                     camera = f.camera.resized(image.shape[1], image.shape[0])
                     placed.append(replace(f, camera=camera, distortion=None))
                     self.reporter.step(made, (i + 1) / len(frames))
-                write_transforms(run.path, placed, expression_names=data.expression_names)
+                write_transforms(run.path, placed, expression_names=data.expression_names,
+                                 fps=data.fps)
                 copy_consent(data.root, run.path)
                 run.finish({"frames": len(placed)}, consent=mark.consent, made=mark.made,
                            source_type=mark.source_type)

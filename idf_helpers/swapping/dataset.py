@@ -63,7 +63,8 @@ def swap_dataset(data: Dataset, source: str | Path | bytes | Sequence[str | Path
         write_json(run.path / "swap_report.json", job.report(swapper, rows) | {
             "counts": dict(counts), "prepare_seconds": round(prepared, 3), "seconds": seconds,
             "frames": rows})
-        write_transforms(run.path, data.frames, expression_names=data.expression_names)
+        write_transforms(run.path, data.frames, expression_names=data.expression_names,
+                         fps=data.fps)
         run.finish({"frames": len(rows), **counts, "seconds": seconds}, why=job.why,
                    consent=record.digest, source_type=swapper.source_type)
     return Dataset.open(out)

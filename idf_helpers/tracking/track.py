@@ -132,7 +132,8 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
             behind = resize_area(backdrop, width, height)
         write_bytes(run.path / "bg" / "00050.png", encode_image(behind))
         save_track(run.path / "track.npz", fitted, numbers)
-        write_transforms(run.path, frames, expression_names=fitted.names)
+        write_transforms(run.path, frames, expression_names=fitted.names,
+                         fps=clip.fps / config.every)
         report = _report(fitted, numbers, points, take, config, backend, room)
         report["doubts"] = doubts(fitted, found, more, numbers, clip.fps, take, starts, room,
                                   width, height)

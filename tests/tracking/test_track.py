@@ -55,6 +55,7 @@ def test_the_result_is_a_dataset_in_the_samples_world(clip, tracked):
     data, chosen = Dataset.open(tracked), clip[1]
     assert [len(data.splits[s]) for s in ("train", "val", "test")] == [4, 5, 2]
     assert data.expression_names == dataset("head_talking").expression_names
+    assert data.fps == 25  # of a folder of pictures
     moved = []
     for frame in data.frames:
         true = chosen[int(frame.name[-5:])].camera

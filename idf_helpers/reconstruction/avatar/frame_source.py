@@ -24,6 +24,7 @@ class FrameSource:
     frames: N with an expression each. pictures: (N, H, W, 3) uint8. background: (H, W, 3) uint8.
     cameras: N at that size. expressions: (N, E) float32. names: E names. boxes: (N, 4) head box as
     fractions (row0, row1, column0, column1), whole pictures where the dataset has none.
+    fps: frames a second, None where it is not known.
     by_person: whether silhouettes are those of the person that a network sees: the background was
     made of the frames, and the model is there.
     """
@@ -34,7 +35,7 @@ class FrameSource:
         """folder: for the cache; None = a temporary one, removed by `close`."""
         self.frames = list(frames)
         check_expressions(self.frames)
-        self.names = expression_names(dataset)
+        self.names, self.fps = expression_names(dataset), dataset.fps
         self.cameras = [f.camera.fitted(resolution) for f in self.frames]
         width, height = self.cameras[0].width, self.cameras[0].height
         self.background = read_background(dataset, width, height, background)

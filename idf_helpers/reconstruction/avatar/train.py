@@ -332,7 +332,7 @@ class Trainer(ResumableTrainer):
             pose_range=np.stack([self.poses.min(axis=0), self.poses.max(axis=0)]),
             cameras=cameras, background=source.background,
             meta={"resolution": max(source.background.shape[:2]),
-                  "whole_head": self.prior is not None,
+                  "whole_head": self.prior is not None, "fps": source.fps,
                   "presets": find_presets(source.names, source.expressions, neutral)},
             talk=find_talk(source.names, source.expressions))
         report = self.report(num_gaussians=len(avatar.frozen()), moving=int(head.moves.sum()))

@@ -62,6 +62,9 @@ def test_the_page_gets_them_and_old_files_have_none(trained, tmp_path):
     rig = rig_of(again)[1]
     page = rig_json(rig.basis, rig.track, rig.presets)
     assert page["presets"][0][0] == "Smile" and page["track"]["frames"] == 2
+    assert rig.track.fps == 25  # where the clip does not say
+    again.meta["fps"] = 12.5
+    assert rig_of(again)[1].track.fps == 12.5
     for key in ("presets", "whole_head"):
         again.meta.pop(key, None)
     again.extra.pop("talk")
