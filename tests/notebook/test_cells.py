@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 BOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
-# Calls that take seconds: a cell with one of them shows a bar, or a panel that has one runs it.
+# Calls that take seconds: a cell with one of them shows a bar, or a panel that has one runs it. The
+# small trials (`try_splats` and the like) show one themselves.
 LONG = {"evaluate", "compare_swaps", "swap_clip", "write_view", "export", "reenact", "make",
-        "compare_methods", "talking_frames", "fetch_face_models", "growing_picture", "try_splats",
-        "try_fields", "try_swaps", "make_archive", "difference_picture", "bases_picture",
-        "fewer_keys_picture", "stylize", "loop"}
+        "compare_methods", "talking_frames", "fetch_face_models", "make_archive", "bases_picture",
+        "difference_picture", "fewer_keys_picture", "stylize", "loop"}
 
 
 def cells(book: Path) -> list[str]:
