@@ -5,6 +5,8 @@
 // root: where shell.html is; rig: what exporting/avatar_payload.py wrote: sliders, neutral (E), weights (E × K),
 // presets ([title, E values]), perhaps a track. The expression is E numbers, the view takes K weights = (e − neutral) W.
 
+import {decoded} from './loading.js';
+
 export class FacePanel {
   constructor(root, rig, {onchange, onplay = null, onhand = null}) {
     this.rig = rig;
@@ -18,7 +20,7 @@ export class FacePanel {
     this._all = false;
     this._find = id => root.querySelector('#' + id);
     this._listeners = new AbortController();
-    this._track = rig.track && Uint8Array.from(atob(rig.track.codes), c => c.charCodeAt(0));
+    this._track = rig.track && decoded(rig.track.codes);
     const {sliders} = rig;
     const on = (id, type, handler) =>
       this._find(id).addEventListener(type, handler, {signal: this._listeners.signal});

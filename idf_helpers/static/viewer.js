@@ -1,14 +1,13 @@
 // The exported page: everything is in the page itself.
 import {addressOf, keepAddress} from './address.js';
-import {fail, inflate} from './loading.js';
+import {decoded, fail, inflate} from './loading.js';
 import {mount} from './shell.js';
 
 const root = document.documentElement;
 
 async function start() {
   const take = id => document.getElementById(id);
-  const text = atob(take('splats').textContent);
-  const data = await inflate(Uint8Array.from(text, c => c.charCodeAt(0)),
+  const data = await inflate(decoded(take('splats').textContent),
     part => { take('loading').value = part; });
   take('splats').remove();
   const page = JSON.parse(take('page').textContent);
