@@ -22,6 +22,7 @@ from ...reconstruction.upstream.nerface.program import NerfaceProgram
 from ...reconstruction.upstream.nerface.stand_in import NerfaceStandIn
 from ...reconstruction.upstream.program import UpstreamProgram
 from ...runtime.files import stable_hash
+from ...runtime.progress import Reporter
 from ...scene import Scene
 from ..bar import Bar
 from ..viewers import view
@@ -218,7 +219,7 @@ class NerfaceSteps(UpstreamSteps):
         return show(contact_sheet(pictures, 2, 2 * CELL, [f"{mark}at rest", f"{mark}{said}"]))
 
 
-class _Figure:
+class _Figure(Reporter):
     """The curve of the loss and the last lines of the log, drawn while a script runs; it is the
     reporter of the program, and passes on to the bar."""
 
