@@ -59,7 +59,8 @@ def test_what_the_page_on_own_video_names_is_what_make_leaves():
     doubts = OWN_VIDEO[OWN_VIDEO.index("What the doubts mean"):OWN_VIDEO.index("How long, and how")]
     rows = [line.split("|")[1].strip() for line in doubts.splitlines() if line.startswith("| ")][1:]
     assert len(rows) >= 8
-    making = "".join(p.read_text("utf-8") for p in (ROOT / "idf_helpers/making").glob("*.py"))
+    making = "".join(p.read_text("utf-8") for stage in ("making", "capturing", "tracking")
+                     for p in (ROOT / "idf_helpers" / stage).glob("*.py"))
     words = "".join(re.findall(r"[a-z]", re.sub(r"\{[^}]*\}", "", making).lower()))
     for row in rows:
         longest = max(re.split(r"\bN\b|\(.*?\)|°|%|,", row), key=len)
