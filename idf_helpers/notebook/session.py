@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import PurePosixPath
 
 from ..data.inputs import DRIVE, mount_drive
 from ..runtime.colab import in_colab
+from .bar import Bar
 
 ON_DRIVE = f"{DRIVE}/MyDrive"
+HEAVY = "idf_helpers.notebook.training_panel"
 STOPPED = "Stopped. What was finished is kept: run this cell again to go on from there."
 
 
@@ -31,18 +35,28 @@ def begin(runs: str = "runs", keep_on_drive: bool = False) -> str:
         print(f"Results in {runs} go when Colab ends this machine. Tick KEEP_ON_DRIVE above, or "
               "download them at the end.")
     stop_in_one_line()
+    load()
     return runs
+
+
+def load() -> None:
+    """Import in a notebook what its panels need, which can take seconds, while a bar is shown."""
+    if _shell() is not None and HEAVY not in sys.modules:
+        with Bar("loading the library"):
+            importlib.import_module(HEAVY)
 
 
 def stop_in_one_line() -> None:
     """Show a stopped cell of this notebook as one line, not as a traceback."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    shell = get_ipython()
+    shell = _shell()
     if shell is not None:
         shell.set_custom_exc((KeyboardInterrupt,), _one_line)
+
+
+def _shell():
+    """Return the IPython that runs this, None outside of one."""
+    ipython = sys.modules.get("IPython")
+    return None if ipython is None else ipython.get_ipython()
 
 
 def _one_line(shell, kind, error, trace, tb_offset=None) -> list[str]:

@@ -1,5 +1,6 @@
 """Where results go: Drive is mounted before anything is written; Stop is one line."""
 
+import subprocess
 import sys
 import types
 
@@ -99,3 +100,23 @@ def test_a_stopped_cell_ends_in_one_line(monkeypatch):
     assert shown == [[STOPPED]] and isinstance(result.error_in_exec, KeyboardInterrupt)
     shell.run_cell("1 / 0")  # a bug keeps its traceback
     assert any("ZeroDivisionError" in line for line in shown[-1]) and len(shown[-1]) > 1
+
+
+def test_the_first_cells_do_not_wait_for_the_library():
+    """What takes seconds to import is imported by `begin`, behind a bar."""
+    code = ("import sys; from idf_helpers.notebook import begin, pipeline; begin('runs'); "
+            "print([m for m in ('numba', 'torch', 'ipywidgets') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_the_library_is_loaded_behind_a_bar(monkeypatch):
+    said = []
+    monkeypatch.setattr("IPython.get_ipython", InteractiveShell)
+    monkeypatch.setattr(session, "HEAVY", "wave")  # a module of Python's own that nobody imports
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    monkeypatch.setattr(session.Bar, "write", lambda self, text, color="": said.append(text))
+    session.load()
+    assert "wave" in sys.modules and said[0] == "loading the library …"
+    session.load()
+    assert len(said) == 2  # the second time nothing has to be loaded

@@ -9,10 +9,9 @@ import numpy as np
 
 from ...data import samples
 from ...data.lettering import LEADING, fitted, font, text_width
-from ...data.media import over, read_image, resize_area, to_uint8
+from ...data.media import encode_image, over, read_image, resize_area, to_uint8
 from ...data.sequence import frames_by_yaw
 from ...errors import IdfError
-from ..widgets import png
 
 WIDTH, HEIGHT, ZOOM = 960, 300, 2  # of the drawing, and pixels for each of its units
 CARD, LINE, TEXT, DATA = (36, 39, 46), (150, 156, 168), (238, 240, 244), (84, 90, 102)
@@ -65,7 +64,7 @@ def pipeline(here: str):
     """Show the pipeline; the notebook `here` ("01" … "05") stands out. An IPython Image."""
     from IPython.display import Image
 
-    return Image(data=png(pipeline_picture(here)), width=WIDTH)
+    return Image(data=encode_image(pipeline_picture(here), ".png"), width=WIDTH)
 
 
 def pipeline_picture(here: str) -> np.ndarray:
