@@ -33,6 +33,9 @@ class ExpressionBasis:
 
     names: E names, from the dataset, else "e0", "e1", …
     weights: (E, K) float32; w = (expression - neutral) @ weights.
+    details: (D, K) float32, the same for what a picture shows of an expression beyond its names,
+        see `avatar.details`; D numbers behind the E named ones of an expression, 0 where they are
+        not given. D is 0 where the avatar has none.
     mean, low, high: (E,) float32, mean and range of the training expressions.
     neutral: (E,) float32, the face at rest: the training expression of the smallest norm.
     """
@@ -43,9 +46,15 @@ class ExpressionBasis:
     low: np.ndarray
     high: np.ndarray
     neutral: np.ndarray
+    details: np.ndarray | None = None
 
     def __post_init__(self):
         e = len(self.names)
+        if self.details is None:
+            object.__setattr__(self, "details", np.zeros((0, self.rank), np.float32))
+        elif self.details.ndim != 2 or self.details.shape[1] != self.rank:
+            raise IdfError("This expression basis is damaged", f"details {self.details.shape} for "
+                           f"{self.rank} bases", "delete the run folder and train again")
         if self.weights.ndim != 2 or len(self.weights) != e:
             raise IdfError("This expression basis is damaged", f"weights {self.weights.shape} for "
                            f"{e} names", "delete the run folder and train again")
@@ -67,7 +76,7 @@ class ExpressionBasis:
 
     def expression(self, value=None) -> np.ndarray:
         """Return (E,) float32: None = neutral; a dict of names = `edit`; else E finite numbers as
-        given.
+        given, or E + D with details.
 
         IdfError: another number of values, NaN or infinity.
         """
@@ -76,13 +85,14 @@ class ExpressionBasis:
         if isinstance(value, dict):
             return self.edit(value)
         e = np.asarray(value, np.float32).reshape(-1)
-        if len(e) != len(self.names):
+        if len(e) not in (len(self.names), len(self.names) + len(self.details)):
             raise IdfError("This expression has another length than the avatar's",
                            f"{len(e)} values, the avatar has {len(self.names)}",
                            "use expressions of the tracker that made the training data")
         if not np.isfinite(e).all():
             raise IdfError("This expression holds NaN or infinity",
-                           shorten(self.names[i] for i in np.flatnonzero(~np.isfinite(e))),
+                           shorten(self.names[i] if i < len(self.names) else f"value {i}"
+                                   for i in np.flatnonzero(~np.isfinite(e))),
                            "give finite numbers")
         return e
 
@@ -117,13 +127,18 @@ class ExpressionBasis:
                                         if m], 6), "use one of its names")
 
     def clamp(self, expression) -> np.ndarray:
-        """Return the values within the trained range: beyond it nothing was seen."""
-        return np.clip(np.asarray(expression, np.float32), self.low, self.high)
+        """Return the values within the trained range: beyond it nothing was seen. Details stay."""
+        out = np.array(expression, np.float32)
+        out[:len(self.names)] = np.clip(out[:len(self.names)], self.low, self.high)
+        return out
 
     def coefficients(self, expression) -> np.ndarray:
-        """Return the (K,) float32 weights of the basis for an expression (E,)."""
-        return ((np.asarray(expression, np.float32) - self.neutral) @ self.weights).astype(
-            np.float32)
+        """Return the (K,) float32 weights of the basis for an expression (E,) or (E + D,)."""
+        e, n = np.asarray(expression, np.float32), len(self.names)
+        out = (e[:n] - self.neutral) @ self.weights
+        if len(e) > n:
+            out = out + e[n:] @ self.details
+        return out.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,6 +193,8 @@ class BlendAvatar:
         if self.still is not None:
             arrays |= {f"still.{n}": a for n, a in self.still.arrays().items()}
         arrays |= {f"extra.{n}": a for n, a in self.extra.items()}
+        if len(self.basis.details):  # beside the format's: earlier versions read the rest
+            arrays["extra.details"] = self.basis.details
         head = {"format": FORMAT, "kind": "blend avatar", "names": list(self.basis.names),
                 "meta": self.meta}
         arrays["__head__"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
@@ -207,7 +224,8 @@ class BlendAvatar:
             for key, value in arrays.items():
                 part, name = key.split(".", 1)
                 parts.setdefault(part, {})[name] = value
-            basis = ExpressionBasis(tuple(head["names"]), **parts["basis"])
+            basis = ExpressionBasis(tuple(head["names"]), **parts["basis"],
+                                    details=parts["extra"].pop("details", None))
             neutral = Gaussians(**parts["neutral"]).checked()
             deltas = {n: _delta(parts["delta"][n], n, basis.rank, len(neutral)) for n in PARTS}
             still = Gaussians(**parts["still"]).checked() if parts["still"] else None

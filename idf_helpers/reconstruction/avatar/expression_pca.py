@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 STRETCHES = 5  # of time, held out in turn
-MISSED = 0.5  # of the errors in held-out time, above which a prediction orders nothing
+MISSED = 0.6  # of the errors in held-out time, above which a prediction orders nothing
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the mean sum of squares of a frame
 
 
@@ -39,27 +39,20 @@ def visible_weights(expressions: np.ndarray, chosen: np.ndarray, poses: np.ndarr
     explain, the first again with unit variance.
 
     chosen: (F,) frames that were asked, in time. poses: (F, P), whose share is taken off first.
-    errors: (F, M). Where expressions explain less than half of the errors in stretches of time that
-    are held out, these are the principal directions.
+    errors: (F, M). Where expressions explain less than 1 - MISSED of the errors in stretches of
+    time that are held out, these are the principal directions.
     """
     fallback = principal_weights(expressions, rank)
-    centered = (expressions - expressions.mean(axis=0)).astype(np.float64)
-    frames = len(chosen)
-    if not rank or frames < 2 * STRETCHES:
+    tried = _tried(expressions, chosen, poses, errors) if rank else None
+    if tried is None:
         return fallback
-    q, _ = np.linalg.qr(np.concatenate([np.ones((frames, 1)), poses], axis=1))
-    beyond = np.eye(frames) - q @ q.T
-    x = beyond @ centered[chosen]
-    kernel, gram = x @ x.T, beyond @ (errors @ errors.T).astype(np.float64) @ beyond
-    size = np.trace(kernel) / frames
-    if size < 1e-9 or np.trace(gram) < 1e-9:
-        return fallback
-    stretch = np.arange(frames) * STRETCHES // frames
-    missed = [sum(_missed(kernel, gram, stretch == s, r * size) for s in range(STRETCHES))
-              for r in RIDGES]
+    x, gram, size, missed = tried
     best = int(np.argmin(missed))
-    if missed[best] >= MISSED * np.trace(gram):
+    if missed[best] >= MISSED:
         return fallback
+    frames = len(chosen)
+    centered = (expressions - expressions.mean(axis=0)).astype(np.float64)
+    kernel = x @ x.T
     # Coefficients B = xᵀ C y; the singular vectors of x B are the directions, in order.
     c = np.linalg.inv(kernel + RIDGES[best] * size * np.eye(frames))
     outer = x.T @ (c @ gram @ c) @ x  # B Bᵀ
@@ -74,6 +67,33 @@ def visible_weights(expressions: np.ndarray, chosen: np.ndarray, poses: np.ndarr
     out[:, :k] = found
     out[np.ptp(expressions, axis=0) <= 1e-6] = 0
     return out
+
+
+def explained(expressions: np.ndarray, chosen: np.ndarray, poses: np.ndarray,
+              errors: np.ndarray) -> float:
+    """Return the part of the errors, of 1, that expressions explain in stretches of time held out;
+    arguments as for `visible_weights`. 0 where there is nothing to explain."""
+    tried = _tried(expressions, chosen, poses, errors)
+    return 0.0 if tried is None else max(0.0, 1 - float(tried[3].min()))
+
+
+def _tried(expressions, chosen, poses, errors):
+    """Return regressors (F, E) and products (F, F) of the errors, both beyond the pose; mean sum of
+    squares of the former; part of the errors that each of RIDGES misses. None: nothing varies."""
+    frames = len(chosen)
+    if frames < 2 * STRETCHES:
+        return None
+    q, _ = np.linalg.qr(np.concatenate([np.ones((frames, 1)), poses], axis=1))
+    beyond = np.eye(frames) - q @ q.T
+    x = beyond @ (expressions - expressions.mean(axis=0)).astype(np.float64)[chosen]
+    kernel, gram = x @ x.T, beyond @ (errors @ errors.T).astype(np.float64) @ beyond
+    size = np.trace(kernel) / frames
+    if size < 1e-9 or np.trace(gram) < 1e-9:
+        return None
+    stretch = np.arange(frames) * STRETCHES // frames
+    missed = np.array([sum(_missed(kernel, gram, stretch == s, r * size)
+                           for s in range(STRETCHES)) for r in RIDGES])
+    return x, gram, size, missed / np.trace(gram)
 
 
 def _missed(kernel: np.ndarray, gram: np.ndarray, held: np.ndarray, ridge: float) -> float:

@@ -26,6 +26,7 @@ from ..splats.rasterizers import RASTERIZERS
 from ..splats.splat_file import write_splat
 from .basis import FILE, BlendAvatar
 from .config import AvatarConfig
+from .details import Details, measure_details
 from .evaluate import AvatarMetrics, evaluate_avatar
 from .frame_source import FrameSource
 from .pictures import edit_strip, held_out_sheet
@@ -60,14 +61,17 @@ class BlendshapeAvatar(Method):
             data, data.train, cache / "frames", config.resolution, background=config.background,
             progress=lambda n: reporter.step("reading frames", n / max(len(data.train), 1)))
         mattes = build_mattes(source, cache / "mattes").array()[..., 0]
-        poses = {}
+        poses, details = {}, Details.none(len(source))
+        others = [f for f in data.frames if f.split != "train"]
         if head is not None and config.refine_poses and source.by_person:
-            others = [f for f in data.frames if f.split != "train"]
             poses = refined_cameras(source, mattes, others, head, lambda done: reporter.step(
                 "aligning the head", done))
             source.cameras = [poses[f.name].fitted(config.resolution) for f in source.frames]
-        scene = fit(source, mattes, config, head=head, run=run, rasterizer=rasterizer(),
-                    progress=reporter.training)
+        if head is not None and config.skin_motion and config.rank:
+            details = measure_details(source, others, poses, head, cache / "skin_motion.npz",
+                                      lambda done: reporter.step("following the skin", done))
+        scene = fit(source, mattes, config, head=head, details=details.train, run=run,
+                    rasterizer=rasterizer(), progress=reporter.training)
         if config.baseline:  # the same recipe without an expression
             path = run.path / STATIC
             if not (path.is_file() and run.resumed):
@@ -76,6 +80,8 @@ class BlendshapeAvatar(Method):
                             progress=reporter.training)
                 still.avatar.save(path)
             scene.baseline = AvatarScene(BlendAvatar.load(path), rasterizer())
+        if len(scene.basis.details):
+            scene.avatar.meta["details"] = details.beyond(source.expressions, data.test)
         scene.avatar.meta["poses"] = {
             f.name: np.round(poses[f.name].c2w[:3], 7).tolist() for f in data.test if poses}
         source.pictures = None  # unmapped before it is deleted, as Windows wants it
@@ -126,10 +132,17 @@ class BlendshapeAvatar(Method):
 
 
 def posed(scene: AvatarScene, frames: Sequence[Frame]) -> list[Frame]:
-    """Return frames under the poses that the training aligned them with, where it did."""
-    poses = scene.avatar.meta.get("poses", {})
-    return [replace(f, camera=replace(f.camera, c2w=np.array([*poses[f.name], (0, 0, 0, 1)])))
-            if f.name in poses else f for f in frames]
+    """Return frames under the poses that the training aligned them with, and with the details of
+    their expressions that it measured, where it did."""
+    poses, details = (scene.avatar.meta.get(k, {}) for k in ("poses", "details"))
+    out = []
+    for f in frames:
+        if f.name in poses:
+            f = replace(f, camera=replace(f.camera, c2w=np.array([*poses[f.name], (0, 0, 0, 1)])))
+        if f.name in details:
+            f = replace(f, expression=np.concatenate([f.expression, details[f.name]], dtype="f4"))
+        out.append(f)
+    return out
 
 
 def notes_on_input(data: Dataset, config: AvatarConfig) -> tuple[list[str], HeadFrame | None]:

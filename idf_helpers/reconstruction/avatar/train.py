@@ -29,8 +29,9 @@ from .appearance import Appearance
 from .basis import ExpressionBasis
 from .compositing import compose, split_gradient
 from .config import AvatarConfig
+from .details import predicted
 from .dynamic_mask import ErrorTable, moving
-from .expression_pca import neutral_expression, principal_weights, visible_weights
+from .expression_pca import explained, neutral_expression, principal_weights, visible_weights
 from .frame_cache import FrameCache
 from .frame_source import FrameSource
 from .layer import BlendLayer
@@ -53,6 +54,8 @@ FINAL = 0.03
 DELTA_RATE, SHADE_RATE = 1.0, 0.2  # of the changes, and of color by pose, as factors on those
 DECAY = 1e-4  # weight decay of the changes per step
 GROW_UNTIL, RELOCATE_UNTIL = 0.6, 0.8  # parts of the run
+DETAILS_TELL = 0.03  # part of the errors that details must explain beyond the named values
+NAMES_ALONE = 0.3  # part of the steps with those details that the named values let expect
 MORE_WHERE_IT_MOVES = 1.0  # how much more often Gaussians that move are split
 
 
@@ -60,11 +63,12 @@ class Trainer(ResumableTrainer):
     """State of one training. `step()` until `done`; `scene()` at any time.
 
     source: frames, see `FrameSource`. mattes: (N, H, W) uint8 silhouettes. head: where the head
-    lies, None where no face was found: then nothing but the frames says what is a head.
+    lies, None where no face was found: then nothing but the frames says what is a head. details:
+    (N, D) of the frames' expressions beside the named values, see `avatar.details`; None = none.
     """
 
     def __init__(self, source: FrameSource, mattes: np.ndarray, config: AvatarConfig,
-                 rasterizer=None, head: HeadFrame | None = None):
+                 rasterizer=None, head: HeadFrame | None = None, details=None):
         if rasterizer is None:
             from ..splats.rasterizer import CpuRasterizer
 
@@ -74,9 +78,12 @@ class Trainer(ResumableTrainer):
         self.radius = scene_frame(source.cameras).radius
         self.reference = mean_rotation(source.cameras)
         self.poses = np.stack([pose_features(c, self.reference, 9) for c in source.cameras])
-        self.mean = source.expressions.mean(axis=0)
-        self.weights = principal_weights(source.expressions, config.rank)
-        self.varies = np.ptp(source.expressions, axis=0) > 1e-6
+        self.details = np.zeros((len(source), 0), np.float32) if details is None else details
+        self.expressions = np.concatenate([source.expressions, self.details], axis=1)
+        self.said = predicted(source.expressions, self.details)
+        self.mean = self.expressions.mean(axis=0)
+        self.weights = principal_weights(self.expressions, config.rank)
+        self.varies = np.ptp(self.expressions, axis=0) > 1e-6
         self.rng = np.random.default_rng(config.seed)
         self.prior: ShapePrior | None = None
         self.head, torso = self._initial(head)
@@ -144,7 +151,10 @@ class Trainer(ResumableTrainer):
         c = self.config
         i = int(self.order[self.iteration % len(self.source)])
         camera = self.source.cameras[i]
-        e = self.source.expressions[i] - self.mean
+        e = self.expressions[i] - self.mean
+        named = len(self.said)
+        if named < len(e) and self.rng.random() < NAMES_ALONE:
+            e[named:] = e[:named] @ self.said
         if c.expression_noise:
             e = e + np.where(self.varies, self.rng.normal(0, c.expression_noise, len(e)), 0)
         z = (e @ self.weights).astype(np.float32)
@@ -257,9 +267,14 @@ class Trainer(ResumableTrainer):
             shown = render.rgb + (1 - render.alpha) * self._behind
             target = source.frame(i).transpose(2, 0, 1) / np.float32(255)
             table.add(row, self.rasterizer, target - shown)
-        self.weights = visible_weights(source.expressions, chosen, self.poses[chosen, :3],
-                                       table.by_frame(), c.rank)
-        z = ((source.expressions[chosen] - self.mean) @ self.weights).astype(np.float32)
+        pose, errors = self.poses[chosen, :3], table.by_frame()
+        used = self.expressions
+        if self.details.shape[1] and explained(used, chosen, pose, errors) < DETAILS_TELL + \
+                explained(source.expressions, chosen, pose, errors):
+            used = source.expressions
+        self.weights[:] = 0
+        self.weights[:used.shape[1]] = visible_weights(used, chosen, pose, errors, c.rank)
+        z = ((self.expressions[chosen] - self.mean) @ self.weights).astype(np.float32)
         follows = table.follows(z, self.poses[chosen, :3])
         self.head.moves[:] = moving(self.head.gaussians.means, self.head.gaussians.opacities,
                                     follows, c.moving_above)
@@ -319,15 +334,19 @@ class Trainer(ResumableTrainer):
         """Return a copy of the scene trained so far."""
         source = self.source
         neutral = neutral_expression(source.expressions)
-        basis = ExpressionBasis(source.names, self.weights.copy(), self.mean,
-                                source.expressions.min(axis=0), source.expressions.max(axis=0),
-                                neutral)
+        count, details = len(source.names), None
+        weights, mean = self.weights[:count].copy(), self.mean[:count]
+        if self.weights[count:].any():
+            details = self.weights[count:].copy()
+            weights += self.said @ details
+        basis = ExpressionBasis(source.names, weights, mean, source.expressions.min(axis=0),
+                                source.expressions.max(axis=0), neutral, details)
         step = max(1, len(source) // KEPT_CAMERAS)
         reference = int(np.argmin(np.linalg.norm(self.poses[:, :3], axis=1)))
         cameras = [source.cameras[reference], *source.cameras[::step]]
         head = self.head[_visible_ever(self.head)]
         avatar = pack_avatar(
-            basis, (neutral - self.mean) @ self.weights, head, self.torso,
+            basis, (neutral - mean) @ weights, head, self.torso,
             reference=self.reference,
             pose_range=np.stack([self.poses.min(axis=0), self.poses.max(axis=0)]),
             cameras=cameras, background=source.background,
@@ -375,18 +394,18 @@ def build_mattes(source: FrameSource, folder, progress=None) -> FrameCache:
 
 
 def fit(source: FrameSource, mattes: np.ndarray, config: AvatarConfig, *,
-        head: HeadFrame | None = None, run=None, rasterizer=None,
+        head: HeadFrame | None = None, details=None, run=None, rasterizer=None,
         progress: Callable[[Progress], None] | None = None,
         progress_every_s: float = 0.5) -> AvatarScene:
     """Train until the iterations or the budget of `config` are used up.
 
-    head: where the head lies, see `Trainer`.
+    head, details: where the head lies, and what expressions are beyond their names, see `Trainer`.
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
     at an interrupt (KeyboardInterrupt is passed on; the same call again goes on). A run given in
     iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
     progress: called at most every `progress_every_s` seconds, and at the end.
     """
-    trainer = Trainer(source, mattes, config, rasterizer, head)
+    trainer = Trainer(source, mattes, config, rasterizer, head, details)
     train_loop(trainer, run, progress, progress_every_s)
     return trainer.scene()
 
