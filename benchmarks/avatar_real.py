@@ -42,6 +42,8 @@ class Options:
     """Seconds of optimization, for each of the two models."""
     iterations: int | None = None
     """Steps instead of seconds: for a machine that others use, too."""
+    skin_motion: bool = False
+    """Let the avatars follow the skin in the pictures, too."""
     every: int = 2
     """Take every N-th frame."""
 
@@ -49,7 +51,8 @@ class Options:
 def main(options: Options) -> None:
     amount = {"iterations": options.iterations} if options.iterations else \
         {"budget_s": options.budget_s}
-    config = AvatarConfig(resolution=128, baseline=True, **amount)
+    config = AvatarConfig(resolution=128, baseline=True, skin_motion=options.skin_motion,
+                          **amount)
     gains = []
     print(f"{'':30s}{'full':>8s}{'head':>8s}{'moves':>8s}{'over static:':>14s}{'head':>6s}"
           f"{'moves':>8s}{'by names:':>12s}{'head':>6s}{'moves':>8s}   dB")

@@ -49,9 +49,10 @@ class AvatarConfig(SequenceConfig):
     """Align the poses of a tracked video with hair, ears and outline of the whole head, in all
     frames, as a tracker would: those of the face alone are a degree off. Only where the background
     was made of the frames, which is how a tracked video is known."""
-    skin_motion: Annotated[bool, RECIPE] = True
+    skin_motion: Annotated[bool, RECIPE] = False
     """Measure in the pictures how the skin moves, beside the expressions that the dataset names
-    (where the landmark models are available). Where it explains nothing more it is left out."""
+    (where the landmark models are available), unless it explains nothing more. Frames of the clip
+    itself come out nearer to their pictures; what is driven by names alone, less near."""
     rank: Annotated[int, Interval(ge=0, le=64)] = 24
     """Bases of the expression; 0: a head that does not move."""
     shade_rank: Annotated[Literal[0, 3, 9], RECIPE] = 9

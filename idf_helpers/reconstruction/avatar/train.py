@@ -31,7 +31,13 @@ from .compositing import compose, split_gradient
 from .config import AvatarConfig
 from .details import predicted
 from .dynamic_mask import ErrorTable, moving
-from .expression_pca import explained, neutral_expression, principal_weights, visible_weights
+from .expression_pca import (
+    MISSED,
+    explained,
+    neutral_expression,
+    principal_weights,
+    visible_weights,
+)
 from .frame_cache import FrameCache
 from .frame_source import FrameSource
 from .layer import BlendLayer
@@ -54,7 +60,8 @@ FINAL = 0.03
 DELTA_RATE, SHADE_RATE = 1.0, 0.2  # of the changes, and of color by pose, as factors on those
 DECAY = 1e-4  # weight decay of the changes per step
 GROW_UNTIL, RELOCATE_UNTIL = 0.6, 0.8  # parts of the run
-DETAILS_TELL = 0.03  # part of the errors that details must explain beyond the named values
+# Part of the errors that details must explain beyond the named values, and that both may miss.
+DETAILS_TELL, BOTH_MISS = 0.03, 0.6
 NAMES_ALONE = 0.3  # part of the steps with those details that the named values let expect
 MORE_WHERE_IT_MOVES = 1.0  # how much more often Gaussians that move are split
 
@@ -268,12 +275,13 @@ class Trainer(ResumableTrainer):
             target = source.frame(i).transpose(2, 0, 1) / np.float32(255)
             table.add(row, self.rasterizer, target - shown)
         pose, errors = self.poses[chosen, :3], table.by_frame()
-        used = self.expressions
-        if self.details.shape[1] and explained(used, chosen, pose, errors) < DETAILS_TELL + \
-                explained(source.expressions, chosen, pose, errors):
-            used = source.expressions
+        named, both = source.expressions, self.expressions
+        tell = self.details.shape[1] and explained(both, chosen, pose, errors) >= DETAILS_TELL + \
+            explained(named, chosen, pose, errors)
+        used, allowed = (both, BOTH_MISS) if tell else (named, MISSED)
         self.weights[:] = 0
-        self.weights[:used.shape[1]] = visible_weights(used, chosen, pose, errors, c.rank)
+        self.weights[:used.shape[1]] = visible_weights(used, chosen, pose, errors, c.rank,
+                                                       allowed)
         z = ((self.expressions[chosen] - self.mean) @ self.weights).astype(np.float32)
         follows = table.follows(z, self.poses[chosen, :3])
         self.head.moves[:] = moving(self.head.gaussians.means, self.head.gaussians.opacities,
