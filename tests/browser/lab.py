@@ -114,9 +114,8 @@ class Notebook:
         self.page.wait_for_function(
             "() => document.querySelector('.jp-RenderedText[data-mime-type*=stderr],"
             " .jp-OutputArea-output[data-mime-type*=error]') ||"
-            " [...document.querySelectorAll('.jp-CodeCell')].every(c =>"  # a folded one has two
-            " [...c.querySelectorAll('.jp-InputPrompt')].some(e => /\\[\\d+\\]/"
-            ".test(e.textContent)))", timeout=seconds * 1000)
+            " window.jupyterapp.shell.currentWidget.content.widgets.every(c =>"  # folded ones, too
+            " c.model.type !== 'code' || c.model.executionCount)", timeout=seconds * 1000)
 
     def errors(self) -> list[str]:
         """Error outputs and what went to stderr."""
