@@ -10,7 +10,6 @@ import numpy as np
 from ...data import samples
 from ...data.lettering import LEADING, fitted, font, text_width
 from ...data.media import encode_image, over, read_image, resize_area, to_uint8
-from ...data.sequence import frames_by_yaw
 from ...errors import IdfError
 
 WIDTH, HEIGHT, ZOOM = 960, 300, 2  # of the drawing, and pixels for each of its units
@@ -18,7 +17,8 @@ CARD, LINE, TEXT, DATA = (36, 39, 46), (150, 156, 168), (238, 240, 244), (84, 90
 HERE, ON_HERE = (255, 181, 71), (30, 30, 30)
 LETTERS = 13
 FACE, STEP = 54, 20  # size of a small picture, and from one to the next
-YAWS, TALK = (-50, 50, 0), (100, 20)  # of the views that are shown, and numbers of the frames
+# Pictures of the bundled heads, read one by one: opening the datasets would take seconds.
+VIEWS, TALK = ("r_52", "r_11", "r_80"), ("f_0100", "f_0020")
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,9 @@ def _box(draw, box: Box, notebook: bool, here: bool) -> None:
 @lru_cache
 def _faces() -> dict[str, list[np.ndarray]]:
     """Return the bundled inputs as small pictures: (size, size, 3) uint8, by the names of boxes."""
-    views = [f for _, f in frames_by_yaw(samples.dataset("head_multiview").frames, YAWS)]
-    talk = samples.dataset("head_talking").train
-    found = {"photo": [read_image(samples.photo("B"))], "views": [f.image() for f in views],
-             "talk": [talk[i].image() for i in TALK]}
+    found = {"photo": [read_image(samples.photo("B"))]}
+    for box, name, frames in (("views", "head_multiview", VIEWS), ("talk", "head_talking", TALK)):
+        found[box] = [read_image(samples.path(name) / "train" / f"{f}.png") for f in frames]
     size, behind = FACE * ZOOM, np.array(DATA) / 255
     return {name: [to_uint8(over(resize_area(_middle(p), size, size), behind)) for p in pictures]
             for name, pictures in found.items()}
