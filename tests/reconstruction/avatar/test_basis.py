@@ -4,27 +4,8 @@ import numpy as np
 import pytest
 
 from idf_helpers.errors import IdfError
-from idf_helpers.reconstruction.avatar.basis import BlendAvatar, ExpressionBasis
-from idf_helpers.reconstruction.splats.gaussians import Gaussians
-
-NAMES = ("jawOpen", "eyeBlink_L", "eyeBlink_R", "unused")
-
-
-def make_avatar(n=7, k=2, seed=0) -> BlendAvatar:
-    rng = np.random.default_rng(seed)
-
-    def draw(*shape):
-        return rng.standard_normal(shape).astype(np.float32)
-
-    weights = draw(4, k)
-    weights[3] = 0
-    low, high = np.zeros(4, np.float32), np.array([1, 1, 1, 0], np.float32)
-    neutral = np.array([0.1, 0, 0, 0], np.float32)
-    basis = ExpressionBasis(NAMES, weights, 0.5 * high, low, high, neutral)
-    g = Gaussians(draw(n, 3), draw(n, 3), draw(n, 4), draw(n), draw(n, 4, 3))
-    deltas = {"means": draw(k, n, 3), "log_scales": draw(k, n, 3), "quats": draw(k, n, 4),
-              "opacity_logits": draw(k, n), "sh": draw(k, n, 3)}
-    return BlendAvatar(basis, g, deltas, g[:2], {"light": draw(3)}, {"resolution": 64})
+from idf_helpers.reconstruction.avatar.basis import BlendAvatar
+from tests.fixtures.avatars import NAMES, make_avatar
 
 
 def test_neutral_is_exact_and_the_rest_is_linear():

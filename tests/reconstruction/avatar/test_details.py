@@ -14,8 +14,7 @@ from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.method import posed
 from idf_helpers.reconstruction.avatar.scene import AvatarScene
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes
-from tests.fixtures.avatars import SMALL
-from tests.reconstruction.avatar.test_basis import make_avatar
+from tests.fixtures.avatars import SMALL, make_avatar
 
 
 def test_names_predict_what_follows_them():
