@@ -11,6 +11,7 @@ from ..data.contact_sheet import contact_sheet
 from ..data.media import over, read_image, resize_area, to_uint8
 from ..face.topology import CHIN, TRIANGLES
 from .cameras import Cameras, Frames
+from .colmap_cameras import is_installed
 from .motion import Motion
 
 FEW_FACES, FEW_FRAMES = 0.3, 24  # share of the frames with a face, and frames
@@ -63,8 +64,9 @@ def doubts(frames: Frames, cameras: Cameras, facts: Facts, yaw: tuple[float, flo
                    "guessed; film from ear to ear at least")
     if cameras.method == "landmarks" and yaw is not None:
         out.append("landmark cameras know the part of the turn in which a face is seen, from "
-                   f"{yaw[0]:.0f} to {yaw[1]:.0f} degrees: the back of the head will be guessed; "
-                   "with pycolmap (pip install pycolmap) it can be filmed too")
+                   f"{yaw[0]:.0f} to {yaw[1]:.0f} degrees: the back of the head will be guessed"
+                   + ("" if is_installed() else
+                      "; with pycolmap (pip install pycolmap) it can be filmed too"))
     if used < FEW_FRAMES:
         out.append(f"only {used} frames have a camera: film longer, or turn more slowly")
     elif used < 0.9 * len(frames):
