@@ -39,8 +39,10 @@ def colors(canvas) -> int:
 
 
 def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
+    from playwright.sync_api import expect
+
     with lab.opened(requires_chromium, jupyterlab, "01_swap") as book:
-        book.run_all()
+        book.run_all(240)
         assert book.errors() == []
         panel = book.cell("SwapPanel(")
         texts = panel.locator(".widget-html-content")
@@ -62,7 +64,7 @@ def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
         photo[0, 0] ^= 1  # no longer a bundled face
         media.write_image(tmp_path / "me.png", photo)
         with book.page.expect_file_chooser() as chooser:
-            panel.locator(".widget-upload").click()
+            panel.locator(".widget-upload").first.click()
         chooser.value.set_files(tmp_path / "me.png")
         book.wait_text(caption, "me.png .uploaded.")
         book.button("Swap the face").click()
@@ -72,7 +74,7 @@ def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
         book.button("Swap the face").click()
         book.wait_text(status, r"\d+ swapped.*written to")
         assert result.get_attribute("src") != before and pixels(result)[0] > 1000
-        assert book.button("Swap the face").is_enabled()
+        expect(book.button("Swap the face")).to_be_enabled(timeout=60_000)  # pictures followed
 
         book.field("Views (dataset)").fill("/no/such/folder")
         book.button("Swap the face").click()
@@ -86,7 +88,7 @@ def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
 
 def test_splat_notebook_by_hand(requires_chromium, jupyterlab):
     with lab.opened(requires_chromium, jupyterlab, "02_gaussian_splatting") as book:
-        book.run_all()
+        book.run_all(240)
         assert book.errors() == []
         panel = book.cell("SplatPanel(")
         status = panel.locator(".widget-html-content").first
