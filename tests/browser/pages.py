@@ -69,6 +69,9 @@ def psnr(a, b) -> float:
     """dB between two pictures in uint8."""
     mse = np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2)
     return float(10 * np.log10(255**2 / max(mse, 1e-9)))
+# Names of an avatar's inputs for the eyes, as several tests give them to one.
+LOOKS = ("eyeLookOut_L", "eyeLookIn_R", "eyeLookIn_L", "eyeLookOut_R", "eyeLookUp_L", "eyeLookUp_R",
+         "eyeLookDown_L", "eyeLookDown_R")
 FOV = 0.5
 FRAME = SceneFrame(np.zeros(3), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4.0,
                    4.0 * np.tan(FOV / 2))

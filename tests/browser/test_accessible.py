@@ -8,8 +8,7 @@ import pytest
 from idf_helpers.exporting.avatar_payload import Track
 from idf_helpers.exporting.html import write_viewer
 from idf_helpers.exporting.payload import ViewerPayload
-from tests.browser.pages import FRAME
-from tests.browser.test_gaze import LOOKS
+from tests.browser.pages import FRAME, LOOKS
 from tests.fixtures.gaussians import three
 from tests.fixtures.npm import npm_file
 from tests.fixtures.talking_ball import BallScene

@@ -10,11 +10,9 @@ from idf_helpers.exporting.html import write_viewer
 from idf_helpers.exporting.payload import ViewerPayload
 from tests.fixtures.talking_ball import BallScene
 
-from .pages import opened
+from .pages import LOOKS, opened
 
 pytestmark = pytest.mark.browser
-LOOKS = ("eyeLookOut_L", "eyeLookIn_R", "eyeLookIn_L", "eyeLookOut_R", "eyeLookUp_L", "eyeLookUp_R",
-         "eyeLookDown_L", "eyeLookDown_R")
 LEFT, RIGHT, UP, DOWN = ([1, 2], [3, 4], [5, 6], [7, 8])  # of the head
 
 
