@@ -42,7 +42,7 @@ class NotebookPage:
     def __init__(self, book, name: str, out: Path, link: Callable[[str], str],
                  folders: dict[str, str] | None = None):
         self.name, self.out, self.link, self.folders = name, out, link, folders or {}
-        self.count, self.heading = 0, ""
+        self.count, self.heading, self._chart = 0, "", False
         self.best_picture, self.best_alt, self._best = "", "", 0
         texts = ["".join(c.source) for c in book.cells if c.cell_type == "markdown"]
         self.title = heading_of(texts[0]) if texts else name
@@ -64,6 +64,7 @@ class NotebookPage:
         title = (re.match(r"#\s*@title\s*(.*)", source) or [None, "Code"])[1]
         code = (f"<details><summary>{html.escape(title)}</summary>{shown}</details>" if folded
                 else shown)
+        self._chart = "chart" in source
         outputs = "".join(self._output(o, early=i < self._cells / 2) for o in cell.outputs)
         return f'{code}<div class="out">{outputs}</div>' if outputs else code
 
@@ -102,8 +103,9 @@ class NotebookPage:
 
     def _picture(self, content: bytes, kind: str, alt: str, early: bool) -> str:
         address, width = self._file(content, kind)
-        above = self.heading == self.title  # the diagram that all notebooks have
-        if not above and (width if early else 1) > self._best:
+        # not the diagram that all notebooks have, above their sections, and no chart
+        if self.heading != self.title and not self._chart \
+                and (width if early else 1) > self._best:
             self.best_picture, self.best_alt, self._best = address, alt, width if early else 1
         size = f' width="{width}"' if width else ""
         return f'<img src="{address}" alt="{html.escape(alt)}"{size} loading="lazy">'
