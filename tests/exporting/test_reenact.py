@@ -1,6 +1,7 @@
 """Reenactment, single expressions and exports of a trained avatar."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -130,7 +131,10 @@ def test_exports_serve_an_avatar_like_every_scene(trained, tmp_path):
     assert len(list(read_video(tmp_path / "a.mp4"))) == 6
     assert len(read_ply(tmp_path / "a.ply")) == len(scene.avatar.frozen())
     page = (tmp_path / "a.html").read_text()
-    assert "Jaw open" in page and "unused" not in page
+    rig = json.loads(re.search(r'id="page">(.*?)</script>', page, re.S).group(1))["rig"]
+    labels = [slider["label"] for slider in rig["sliders"]]
+    assert "Jaw open" in labels and "unused" in rig["names"]
+    assert not any("unused" in label.lower() for label in labels)
     with pytest.raises(IdfError, match="no export format"):
         export(model, tmp_path / "a.obj")
 
