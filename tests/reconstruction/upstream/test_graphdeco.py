@@ -96,6 +96,14 @@ print("Training complete.")
 '''
 
 
+@pytest.mark.parametrize("after", ["", ", Depth Loss=0.0000000"])
+def test_the_loss_is_read_in_old_and_new_bars(after):
+    """Newer versions of train.py print the loss of the depth behind it, 0 without depths."""
+    bar = f"Training progress:   3%|3 | 1000/30000 [00:10<05:00, 99.9it/s, Loss=0.0311234{after}]"
+    assert program.GraphdecoProgram._point(bar) == (1000, 0.0311234)
+    assert program.GraphdecoProgram._point("Training progress:   0%| | 0/30000 [00:00<?]") is None
+
+
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
     """A clone with stubs as scripts; a GPU and its modules are said to be here."""

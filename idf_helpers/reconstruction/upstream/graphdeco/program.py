@@ -32,7 +32,8 @@ from .config import GraphdecoConfig
 from .dataset import check_cameras, write_blender
 
 LOOK_S = 0.5  # between two reports
-BAR = re.compile(r"Training progress.*?(\d+)/(\d+)(?:.*Loss=([^\s,\]]+))?")
+# The first loss: a `Depth Loss` follows it in newer versions.
+BAR = re.compile(r"Training progress.*?(\d+)/(\d+)(?:.*?Loss=([^\s,\]]+))?")
 
 
 class GraphdecoProgram(UpstreamProgram):
