@@ -5,7 +5,6 @@ Nothing of these programs is fetched, changed or built here.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import subprocess
@@ -107,13 +106,15 @@ class Clone(ABC):
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-            reader.join(LOOK_S)
-            process.stdout.close()
+            reader.join(LOOK_S)  # longer than that lives what the script started and left behind
 
 
 def _pass_on(stream, lines: queue.SimpleQueue) -> None:
-    """Put each line into the queue, None after the last."""
-    with contextlib.suppress(ValueError):  # closed at an interrupt
-        for line in stream:
-            lines.put(line)
-    lines.put(None)
+    """Put each line into the queue, None after the last. Closes the stream itself: to close it from
+    another thread would wait for the line that is being read."""
+    try:
+        with stream:
+            for line in stream:
+                lines.put(line)
+    finally:
+        lines.put(None)

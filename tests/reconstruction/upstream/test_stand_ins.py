@@ -95,6 +95,27 @@ def test_a_stopped_training_goes_on_from_its_last_checkpoint(views, tmp_path):
     assert p.training["iterations"] == 40 and p.losses()[-1, 0] == 40
 
 
+def test_an_interrupt_does_not_wait_for_what_a_script_left_behind(tmp_path):
+    """A data loader's workers keep the script's output open after it was ended."""
+    (tmp_path / "left.py").write_text(
+        "import pathlib, time\n"
+        "for _ in range(600):\n    if pathlib.Path('until').exists(): break\n    time.sleep(0.1)\n"
+        "pathlib.Path('ended').write_text('')\n")
+    (tmp_path / "train.py").write_text(
+        "import subprocess, sys, time\nsubprocess.Popen([sys.executable, 'left.py'])\n"
+        "print('training', flush=True)\ntime.sleep(600)\n")
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            GraphdecoStandIn(tmp_path).run("train.py", [], take=stop)
+        assert not (tmp_path / "ended").exists()
+    finally:
+        (tmp_path / "until").write_text("")
+
+
 def test_the_cells_of_notebook_02(views, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("IDF_FAST", "1")
     monkeypatch.setattr(cells.GraphdecoSteps, "stand_in_iterations", 80)
