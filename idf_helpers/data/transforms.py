@@ -47,7 +47,7 @@ def read_transforms(root: Path, path: Path, split: str
                        repr(names)[:60], "list one text for each value")
     fps = data.get("fps")
     if fps is not None and (isinstance(fps, bool) or not isinstance(fps, (int, float))
-                            or not 0 < fps <= 1000):
+                            or not 0 < fps < math.inf):
         raise IdfError(f"`fps` of {path.name} is not a number of frames a second", repr(fps)[:40],
                        "give a number above 0, or leave it out")
     return tuple(frames), tuple(names), None if fps is None else float(fps)

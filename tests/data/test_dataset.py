@@ -83,14 +83,14 @@ def test_write_then_read_gives_the_same_cameras(tmp_path, nerface):
     frames = [type(f)(f.name, f.path, odd if f.split == "train" else f.camera, f.split,
                       np.array([0.25, 0.5], np.float32) if nerface else None) for f in frames]
     write_transforms(root, frames, expression_names=("a", "b") if nerface else (),
-                     fps=12.5 if nerface else None)
+                     fps=1200.5 if nerface else None)  # so many has a slow motion
     again = Dataset.open(root)
     for a, b in zip(frames, again.frames, strict=True):
         assert a.name == b.name and np.allclose(a.camera.c2w, b.camera.c2w)
         for key in ("fx", "fy", "cx", "cy"):
             assert getattr(a.camera, key) == pytest.approx(getattr(b.camera, key)), key
     assert again.expression_names == (("a", "b") if nerface else ())
-    assert again.fps == (12.5 if nerface else None)
+    assert again.fps == (1200.5 if nerface else None)
 
 
 def test_fingerprint_sees_changed_pictures_and_json(dataset_folder, edit_json):
