@@ -9,7 +9,7 @@ Light is evened out before: this measures motion, never color.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ class SkinMotion:
     that the template is made of; a picture is (H, W, 3) uint8, a camera fits any size.
     """
 
-    def __init__(self, head: HeadFrame, frames: Sequence[tuple[np.ndarray, Camera]]):
+    def __init__(self, head: HeadFrame, frames: Iterable[tuple[np.ndarray, Camera]]):
         self.head = head
         x = np.arange(-REACH[0], REACH[0] + CELL, CELL)
         y = np.arange(REACH[1], -REACH[1] - CELL, -CELL)
@@ -108,7 +108,7 @@ def skin_motion(picture: Callable[[int], np.ndarray], cameras: Sequence[Camera],
     try:
         some = np.unique(np.linspace(0, len(known) - 1, TEMPLATE_FRAMES).round().astype(int))
         chosen = [known[k] for k in some]
-        skin = SkinMotion(head, [(picture(i), cameras[i]) for i in chosen])
+        skin = SkinMotion(head, ((picture(i), cameras[i]) for i in chosen))  # one at a time
         out = []
         for i, camera in enumerate(cameras):
             out.append(skin.measure(picture(i), camera))

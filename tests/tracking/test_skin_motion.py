@@ -1,5 +1,7 @@
 """The skin's motion: it follows the expression, and neither light nor the frames' order."""
 
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -42,6 +44,21 @@ def test_light_does_not_count(sequence):
         plain = skin.measure(pictures[i], cameras[i])
         dark = skin.measure(cv2.convertScaleAbs(pictures[i], alpha=0.7, beta=5), cameras[i])
         assert np.sqrt(((plain - dark) ** 2).mean()) < 0.05 + 0.3 * plain.std()
+
+
+def test_no_more_than_a_few_pictures_are_held(sequence):
+    head, pictures, cameras, _ = sequence
+    given, most = [], 0
+
+    def picture(i):
+        nonlocal most
+        out = pictures[i].copy()
+        given.append(weakref.ref(out))
+        most = max(most, sum(r() is not None for r in given))
+        return out
+
+    skin_motion(picture, cameras[:8], range(8), head)
+    assert len(given) == 16 and most <= 2
 
 
 def test_the_threads_of_opencv_come_back(sequence):
