@@ -115,10 +115,13 @@ class HeadShape:
         solid = hull & (_sections(frame.face, hull, grid) | face) & ~(before > 0)
         soft = ndimage.gaussian_filter(solid.astype(np.float32), SMOOTH / CELL)
         solid = soft > 0.5
-        if inside < OUTLINED or solid.sum() * CELL**3 < LEAST:
+        size = solid.sum() * CELL**3
+        if inside < OUTLINED or size < LEAST:
             raise IdfError(
-                "The outlines of the head miss most of it", f"{100 * inside:.0f} % of the face lie "
-                f"inside them, in the middle one of {len(views.cameras)} frames",
+                "The outlines of the head miss most of it",
+                f"{100 * inside:.0f} % of the face lies inside them, in the middle one of "
+                f"{len(views.cameras)} frames, and all together they leave {size:.0f} of a head's "
+                "4000 cubic cm",
                 "if there is a background picture, it shows the head: give one without the person, "
                 "or track the video again without it")
         distance = (ndimage.distance_transform_edt(~solid) - ndimage.distance_transform_edt(solid))
