@@ -123,10 +123,10 @@ class Model:
             return None
         basis = self.scene.basis
         try:
-            frames = Dataset.open(self.source).train
+            data = Dataset.open(self.source)
         except IdfError:  # the page does not need it
             return None
-        values = [f.expression for f in frames if f.expression is not None]
+        values = [f.expression for f in data.train if f.expression is not None]
         if not values or {len(v) for v in values} != {len(basis.names)}:
             return None
-        return Track(np.clip(values, basis.low, basis.high))
+        return Track(np.clip(values, basis.low, basis.high), data.fps or 25.0)

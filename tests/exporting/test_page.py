@@ -90,6 +90,10 @@ def test_the_recorded_track_is_left_out_where_the_dataset_does_not_fit(tmp_path,
                   talking)
     track = model.track()
     assert track.values.max() == 1.0 and track.values[2, 0] == pytest.approx(0.6)
+    assert track.fps == 25  # it says nothing of its rate
+    file = talking / "transforms_train.json"
+    file.write_text(json.dumps({"fps": 29.97} | json.loads(file.read_text())))
+    assert model.track().fps == 29.97
     assert replace(model, source=tmp_path / "gone").track() is None
     for path in talking.glob("transforms_*.json"):
         path.write_text(path.read_text().replace("0.3, ", ""))
