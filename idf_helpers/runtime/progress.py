@@ -3,6 +3,7 @@ where the output goes to a file."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -82,9 +83,11 @@ class Line(Reporter):
         self._step = ""
 
     def training(self, p: Any) -> None:
-        self.step("training", p.fraction,
-                  f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
-                  f"{p.psnr_train:.1f} dB, {p.size}, {p.memory_mb:.0f} MB")
+        fit = f"{p.psnr_train:.1f} dB" if math.isfinite(p.psnr_train) else \
+            f"loss {p.loss:.4f}" if math.isfinite(p.loss) else ""
+        self.step("training", p.fraction, ", ".join(filter(None, (
+            f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second", fit, p.size,
+            f"{p.memory_mb:.0f} MB"))))
 
     def stage(self, text: str) -> None:
         self.close()

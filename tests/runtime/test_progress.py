@@ -1,6 +1,8 @@
 """The progress line: a line now and then in a file, one that is rewritten on a terminal."""
 
 import io
+import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,6 +36,19 @@ def test_a_file_gets_a_line_now_and_then_and_the_end_once(clock):
     line.step("writing", 1.0)
     line.step("training", 0.0)  # a step of the same name may come again
     assert out.getvalue().splitlines()[-2:] == ["  writing: 100 %", "  training:   0 %"]
+
+
+def test_training_says_what_is_known_and_nothing_else(clock):
+    """graphdeco's trainer tells neither PSNR nor how many Gaussians there are."""
+    out = io.StringIO()
+    for psnr, size, loss in ((21.04, "300 Gaussians", math.nan), (math.nan, "", 0.03112),
+                             (math.nan, "", math.nan)):
+        Line(out).training(SimpleNamespace(
+            iteration=10, fraction=0.5, iterations_per_s=2.0, psnr_train=psnr, loss=loss,
+            size=size, memory_mb=90.0))
+    start = "  training:  50 %  10 iterations, 2.0 a second, "
+    assert out.getvalue().splitlines() == [
+        start + "21.0 dB, 300 Gaussians, 90 MB", start + "loss 0.0311, 90 MB", start + "90 MB"]
 
 
 def test_a_terminal_shows_one_line_and_a_new_one_for_a_new_step(clock):
