@@ -82,6 +82,12 @@ class BlendshapeAvatar(Method):
             scene.baseline = AvatarScene(BlendAvatar.load(path), rasterizer())
         if len(scene.basis.details):
             scene.avatar.meta["details"] = details.beyond(source.expressions, data.test)
+        elif config.skin_motion:
+            why = "where the head lies is not known" if head is None else \
+                "of rank 0 nothing moves" if not config.rank else \
+                "it explains too little beyond the named expressions"
+            notes.append(f"the motion of the skin was not used: {why}")
+            reporter.note(notes[-1])
         scene.avatar.meta["poses"] = {
             f.name: np.round(poses[f.name].c2w[:3], 7).tolist() for f in data.test if poses}
         source.pictures = None  # unmapped before it is deleted, as Windows wants it

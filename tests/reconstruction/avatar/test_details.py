@@ -7,6 +7,7 @@ import pytest
 
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
+from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.avatar.basis import BlendAvatar
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.details import Details, predicted
@@ -93,3 +94,10 @@ def test_details_that_tell_nothing_are_left_out(mute):
     noise = np.random.default_rng(0).normal(0, 0.3, mouth.shape).astype(np.float32)
     scene = _trained(source, mattes, noise, 300)
     assert scene.basis.details.shape == (0, 24)
+
+
+def test_a_run_says_where_the_motion_was_not_used(talking, tmp_path):
+    config = AvatarConfig(**(SMALL | {"iterations": 2, "rank": 0, "skin_motion": True}))
+    scene = reconstruct(talking, tmp_path / "run", "avatar", config)  # no face: a ball
+    assert "the motion of the skin was not used: where the head lies is not known" in \
+        scene.training["notes"]
