@@ -78,7 +78,7 @@ def moving_picture(head: Path, avatar: Path) -> None:
     mark = mark_of_model(head)
     with provenance.marked(HERE / "hero.webp", mark) as temporary:
         frames[0].save(temporary, "WEBP", save_all=True, append_images=frames[1:], loop=0,
-                       duration=MILLISECONDS, quality=72, method=6, xmp=mark.xmp().encode())
+                       duration=MILLISECONDS, quality=88, method=6, xmp=mark.xmp().encode())
 
 
 def strips(folder: Path) -> None:
