@@ -261,10 +261,6 @@ def frames_row(data: Dataset, cell: int = 130) -> np.ndarray:
                          captions=[caption for caption, _ in chosen])
 
 
-def frames_sheet(data: Dataset, cell: int = 130):
-    """Show a row of a dataset's views: from one profile to the other, of a sequence over time."""
-    return show(frames_row(data, cell))
-
 
 def show(picture):
     """Show a picture: an array, or the path of a file."""

@@ -10,8 +10,7 @@ from idf_helpers import IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import orbit
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.notebook import default_inputs as stages
-from idf_helpers.notebook import widgets
+from idf_helpers.notebook import InputPanel, widgets
 from idf_helpers.notebook.before_after import BeforeAfter, split
 from idf_helpers.notebook.comparison import (
     cleaned_picture,
@@ -183,8 +182,9 @@ def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
 
 
 def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_folder):
-    assert stages.swapped_views("", swapped_panel.out).root.parent == swapped_panel.out
-    assert stages.swapped_views(str(dataset_folder), tmp_path).root == dataset_folder
+    assert InputPanel("views", swapped_panel.out).run().root.parent == swapped_panel.out
+    panel = InputPanel("views", tmp_path, str(dataset_folder))
+    assert panel.run().root == dataset_folder
 
 
 def test_the_swap_at_a_glance(swapped_panel):

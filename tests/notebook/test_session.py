@@ -11,7 +11,7 @@ from idf_helpers import IdfError
 from idf_helpers.data import inputs, samples
 from idf_helpers.notebook import session
 from idf_helpers.notebook.comparison import compare_methods
-from idf_helpers.notebook.default_inputs import swapped_views, talking_frames
+from idf_helpers.notebook.default_inputs import talking_frames
 from idf_helpers.notebook.input_panel import InputPanel
 from idf_helpers.notebook.session import STOPPED, begin
 from idf_helpers.notebook.stylize_panel import StylizePanel
@@ -61,10 +61,10 @@ def test_without_drive_a_warning_says_what_becomes_of_the_results(colab, capsys)
     lambda out: SplatPanel(samples.dataset("head_turntable"), out=out),
     lambda out: StylizePanel(samples.dataset("head_turntable"), out),
     lambda out: SwapPanel(out=out), lambda out: InputPanel("views", out),
-    lambda out: swapped_views("head_multiview", out), lambda out: talking_frames(runs=out),
+    lambda out: talking_frames(runs=out),
     lambda out: compare_methods(samples.dataset("head_turntable"), out, ["splats:none"], None),
     lambda out: swap_clip("none.mp4", "B", out)],
-    ids=["train", "stylize", "swap", "input", "views", "talking", "compare", "video"])
+    ids=["train", "stylize", "swap", "input", "talking", "compare", "video"])
 def test_whatever_writes_mounts_drive_by_itself(colab, use):
     place, mounts = colab
     try:
