@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import html
+import math
 import os
 import sys
 import threading
@@ -35,6 +36,7 @@ WIDE = w.Layout(width="640px")
 LABEL = {"description_width": "130px"}
 WAIT_S = 0.05  # between two looks at whether the button's run has ended
 SILENT_S = 3.0  # after a Stop without a report, until the run is interrupted
+AGAIN_S = 30.0  # after a Stop, until another one counts: until then the run keeps its state
 NEXT = "Run the cells below to go on with it."
 BELOW = "Pictures below have followed. Tables, videos and downloads are those of the run before: \
 run their cells again."
@@ -80,7 +82,8 @@ class Panel(WithStill, Signs):
 
     def __init__(self):
         super().__init__()
-        self._drawing, self._stop_since = False, 0.0
+        self._drawing, self._stop_since = False, -math.inf
+        self._alone = threading.RLock()  # kernels with subshells hear the button during a cell
         self.button = w.Button(description=self.action, button_style="primary")
         self.stop_button = w.Button(description="Stop", icon="stop",
                                     layout=w.Layout(width="90px", visibility="hidden"))
@@ -109,15 +112,18 @@ class Panel(WithStill, Signs):
         """Do the work; a run of the button that still goes on is waited for. Stop keeps what is
         there, and a later run goes on from it."""
         self._wait_for_the_button()
-        self.said.clear()
-        self._fraction = 0.0
-        self.write("starting …")
-        with self._telling(), self.working():
-            result = self.work()
-            self._fraction = 1.0
-            self.draw(self._text, self._color, 1.0)
-            self._follow()
-        return result
+        with self._alone:
+            if threading.current_thread() is not self._thread:
+                self._stopping = False  # of a run of the button that ended all the same
+            self.said.clear()
+            self._fraction = 0.0
+            self.write("starting …")
+            with self._telling(), self.working():
+                result = self.work()
+                self._fraction = 1.0
+                self.draw(self._text, self._color, 1.0)
+                self._follow()
+            return result
 
     @contextlib.contextmanager
     def _telling(self):
@@ -164,24 +170,26 @@ class Panel(WithStill, Signs):
     def start(self) -> None:
         """Run in a thread, as the button does in a notebook."""
         if not self.busy:
-            self._stopping = False
+            self._stopping, self._stop_since = False, -math.inf
             self._thread = threading.Thread(target=self._in_thread, name="idf-run", daemon=True)
             self.stop_button.layout.visibility = "visible"
             self._thread.start()
 
     def stop(self) -> None:
         """End the run of the button, as Stop does that of a cell; nothing where none goes on. It
-        ends where it reports next; where it reports nothing for a while, `beat` ends it."""
-        if self.busy and not self._stopping:
+        ends where it reports next; where it reports nothing for a while, `beat` ends it. A second
+        press soon after is passed over: it would hit what keeps the state."""
+        now = time.monotonic()
+        if self.busy and not self._stopping and now - self._stop_since > AGAIN_S:
             self.write("stopping …")
-            self._stop_since, self._stopping = time.monotonic(), True
+            self._stop_since, self._stopping = now, True
 
     def beat(self) -> None:
         """Interrupt a run that is to stop and says nothing, but not while it draws: the sockets of
         the kernel do not take that."""
         if self._stopping and not self._drawing and self.busy \
                 and time.monotonic() - self._stop_since > SILENT_S:
-            self._stopping = False  # once: a second one would hit what keeps the state
+            self._stopping = False  # once, see `stop`
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(self._thread.ident), ctypes.py_object(KeyboardInterrupt))
 
@@ -203,8 +211,11 @@ class Panel(WithStill, Signs):
                 self.run()
             self.write(f"{self._text}\n{BELOW if self._followers else NEXT}")
         finally:
-            self.button.disabled = False
-            refresh_stills()
+            try:
+                with self._telling():
+                    refresh_stills()
+            finally:
+                self.button.disabled = False
 
     def draw(self, text: str, color: str, fraction: float) -> None:
         self._drawing = True

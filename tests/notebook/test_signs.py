@@ -82,6 +82,80 @@ def test_a_cell_waits_for_the_run_of_the_button():
     assert panel.run() == 2  # the button's was the first
 
 
+def test_a_button_that_is_heard_while_a_cell_runs_comes_after_it():
+    """A kernel with subshells answers a click while a cell runs."""
+    panel, inside = Waits(), []
+    work = panel.work
+
+    def counted():
+        inside.append("in")
+        try:
+            return work()
+        finally:
+            inside.append("out")
+
+    panel.work = counted
+    cell = threading.Thread(target=panel.run)
+    cell.start()
+    panel.begun.wait()
+    panel.start()
+    wait_for(lambda: panel.button.disabled)
+    pause(0.05)  # time to do it wrongly
+    panel.may_end.set()
+    cell.join()
+    wait_for(lambda: not panel.busy)
+    assert panel.runs == 2 and inside == ["in", "out", "in", "out"]
+
+
+def test_a_second_stop_leaves_alone_what_keeps_the_state():
+    panel, kept = Waits(reports=True), []
+    work, ending = panel.work, threading.Event()
+
+    def keeps():
+        try:
+            work()
+        except KeyboardInterrupt:
+            ending.set()
+            panel.may_end.wait()
+            panel.stage("keeping the state")
+            kept.append(True)
+            raise
+
+    panel.work = keeps
+    panel.start()
+    panel.begun.wait()
+    panel.stop()
+    ending.wait()
+    panel.stop()
+    panel.may_end.set()
+    wait_for(lambda: not panel.busy)
+    assert kept and panel.goes_on in panel.status.value
+
+
+def test_a_stop_that_came_too_late_does_not_end_the_next_cell():
+    panel = Waits()
+    panel.start()
+    panel.begun.wait()
+    panel.stop()
+    panel.may_end.set()
+    wait_for(lambda: not panel.busy)
+    assert panel.runs == 1
+    panel.work = lambda: panel.step("reading back", 0.5) or "done"
+    assert panel.run() == "done"
+
+
+def test_an_error_after_the_run_is_told(monkeypatch):
+    def broken():
+        raise OSError("no picture")
+
+    monkeypatch.setattr(widgets, "refresh_stills", broken)
+    panel = Waits()
+    panel.may_end.set()
+    panel.start()
+    wait_for(lambda: not panel.busy)
+    assert "no picture" in panel.status.value and not panel.button.disabled
+
+
 def test_a_stop_of_the_waiting_cell_stops_the_run_of_the_button(monkeypatch):
     def interrupted(seconds):
         raise KeyboardInterrupt
