@@ -167,7 +167,10 @@ class InputPanel(Panel):
 
     def work(self) -> Dataset:
         """Return the chosen dataset; a video is captured or tracked, a photo's face is put in."""
-        choice, doubts, overlay = self.choice.value, (), None
+        # once: the fields can change while this goes on
+        choice, who, doubts, overlay = self.choice.value, self._who(), (), None
+        photo, called = self.photo.value if self.takes_a_face else "", self.photo.name
+        consent = self.consent.value
         if choice == VIDEO:
             if not self.video.value:
                 raise IdfError("No video is chosen", "an empty field",
@@ -179,15 +182,14 @@ class InputPanel(Panel):
             data = demo_swap(self.out, reporter=self)
         elif choice == PLACE:
             self.write("opening …")
-            data = self._right(open_dataset(self.place.value, self.out / "downloads"))
+            data = self._right(open_dataset(self.place.value, self.place.downloads))
         else:
             data = self._at_hand()
-        data, who = thinned(data, self.frames), self._who()
-        if self.takes_a_face and self.photo.value:
+        data = thinned(data, self.frames)
+        if photo:
             prefix = "swap-own" if choice == VIDEO else f"swap-{self.kind}"
-            data = put_in(data, open_photo(self.photo.value), self.out, self.consent.value, prefix,
-                          self)
-            who, overlay = f"{who}, with the face of {self.photo.name}", None
+            data = put_in(data, open_photo(photo), self.out, consent, prefix, self)
+            who, overlay = f"{who}, with the face of {called}", None
         elif choice == PLACE and (data.root / "run.json").is_file():
             run = describe_run(data.root)
             who = run.label if run is not None else who

@@ -3,15 +3,17 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from idf_helpers.data import samples
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.errors import IdfError
+from idf_helpers.notebook import input_panel
 from idf_helpers.notebook.found_runs import TALKING, VIEWS, found_runs
 from idf_helpers.notebook.input_panel import DEMO, PLACE, VIDEO, InputPanel
-from idf_helpers.notebook.own_video import put_in
+from idf_helpers.notebook.own_video import Filmed, put_in
 from idf_helpers.notebook.widgets import BLANK
 from idf_helpers.runtime.files import sha256_file, write_json
 from idf_helpers.runtime.progress import Reporter
@@ -175,6 +177,33 @@ def test_an_uploaded_photo_goes_into_the_frames_and_needs_consent(tmp_path, monk
     data = panel.run()
     assert len(data.train) <= 4 and "me.png" in panel.caption.value
     assert found_runs(tmp_path, TALKING)[0].face == "face of me.png"
+
+
+def test_fields_that_change_later_do_not_change_a_run(tmp_path, monkeypatch):
+    panel, given = InputPanel("talking", tmp_path, video="/a/talk.mp4", photo="B"), []
+
+    def slowly(*args):
+        panel.choice.value, panel.photo.text.value = "head_talking", ""  # a hand, meanwhile
+        return Filmed(samples.dataset("head_talking"), (), None)
+
+    monkeypatch.setattr(input_panel, "dataset_of_video", slowly)
+    monkeypatch.setattr(input_panel, "put_in",
+                        lambda data, photo, *rest: (given.append((photo, rest[2])), data)[1])
+    panel.run()
+    assert given == [(samples.photo("B"), "swap-own")]
+    assert f"{VIDEO}, with the face of B" in panel.status.value
+
+
+def test_two_uploads_of_one_name_are_two_datasets(runs, tmp_path, monkeypatch):
+    panel, roots = InputPanel("views", tmp_path), set()
+    panel.choice.value = PLACE
+    for name in ("swap-mine", "swap-old"):
+        made = Path(shutil.make_archive(str(tmp_path / "made" / name), "zip", runs / name))
+        monkeypatch.setattr("idf_helpers.notebook.fields.uploaded_files",
+                            lambda upload, made=made: {"views.zip": made.read_bytes()})
+        panel.place._uploaded(None)
+        roots.add(panel.run().root)
+    assert len(roots) == 2
 
 
 def test_a_turn_is_captured_and_its_doubts_are_shown(talk, tmp_path, monkeypatch):
