@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from pathlib import Path
 
 import ipywidgets as w
 import numpy as np
@@ -62,6 +63,7 @@ class SwapPanel(Panel):
         self.result = picture_widget(1000)
         self.target: Dataset | None = None
         self.swapped: Dataset | None = None
+        self._swapped_in: bytes | Path | None = None
         self.report: dict = {}
         super().__init__()
         self.box.children = [*self.box.children, self.result]
@@ -103,23 +105,24 @@ class SwapPanel(Panel):
     def work(self) -> Dataset:
         """Swap (or read back what is finished) and show views before and after."""
         self.result.value = BLANK
-        source = self.source
-        self.target = open_dataset(self.dataset_field.value, self.out / "downloads")
+        # once: the fields can change while this goes on
+        source, consent = self.source, self.consent.value
+        names = f"{self.photo_field.name} on {self.dataset_field.name}"
         config = SwapConfig(self.backend.value)
-        key = stable_hash([self.target.fingerprint(), sha256_bytes(photo_bytes(source)),
-                           str(config), self.consent.value])[:8]
+        target = open_dataset(self.dataset_field.value, self.dataset_field.downloads)
+        key = stable_hash([target.fingerprint(), sha256_bytes(photo_bytes(source)),
+                           str(config), consent])[:8]
         out = self.out / f"swap-{key}"
-        self.swapped = swap_dataset(self.target, source, out, config,
-                                    consent=self.consent.value, reporter=self)
+        swapped = swap_dataset(target, source, out, config, consent=consent, reporter=self)
+        self.target, self.swapped, self._swapped_in = target, swapped, source
         os.utime(out / "run.json")  # what was used last is the newest for the other notebooks
         self.report = read_json(out / "swap_report.json", "report")
         self.result.value = png(self.sheet())
         counts = sorted(self.report["counts"].items(), key=lambda c: -c[1])
         counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts)
         note = f"{self.report['note']}\n" if self.report.get("note") else ""
-        self.write(f"{self.photo_field.name} on {self.dataset_field.name}: {counts}\n"
-                   f"{self.report['why']}\n{note}written to {out}")
-        return self.swapped
+        self.write(f"{names}: {counts}\n{self.report['why']}\n{note}written to {out}")
+        return swapped
 
     def result_key(self) -> object:
         return self.swapped and str(self.swapped.root)
@@ -135,8 +138,8 @@ class SwapPanel(Panel):
         pictures, captions = [], []
         for k, (yaw, frame) in enumerate(frames_by_yaw(self.target.frames, GLANCE_YAWS)):
             if k % 2 == 0:
-                pictures.append(read_image(self.source) if k == 0 else np.zeros((1, 1, 4),
-                                                                                np.uint8))
+                pictures.append(read_image(self._swapped_in) if k == 0
+                                else np.zeros((1, 1, 4), np.uint8))
                 captions.append("the photo" if k == 0 else "")
             pictures += [frame.image(), swapped[frame.name].image()]
             captions += [f"yaw {yaw:.0f}°, before", "after"]

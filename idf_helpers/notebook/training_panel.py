@@ -25,7 +25,7 @@ from ..scene import Scene
 from .comparison import HeldOutCurve, plot, run_folder
 from .gpu import gpu_hint
 from .kept import Kept
-from .widgets import LABEL, Panel, picture_widget, png
+from .widgets import BLANK, LABEL, Panel, picture_widget, png
 
 PREVIEW_S = 1.5  # seconds between two previews
 PREVIEW_SIZE = 256
@@ -135,7 +135,10 @@ class TrainingPanel(Panel):
     def work(self) -> Scene:
         """Train (or read back what is finished); Stop keeps what is there for the next call."""
         (entry, why), config = self._entry(), self.config
-        self.folder = run_folder(self.out, self.data, self.stage, entry.name, config)
+        folder = run_folder(self.out, self.data, self.stage, entry.name, config)
+        if folder != self.folder:  # a run that is read back draws no curve over the one before
+            self.curve, self.preview.value, self.plot.value = np.zeros((0, 2)), BLANK, BLANK
+        self.folder = folder
         self._view, self._points, self._shown = self.view(), [], -math.inf
         self.write(f"{why}\nreading pictures, compiling (once a machine, a few seconds) …")
         self.scene = reconstruct(self.data, self.folder, f"{self.stage}:{entry.name}", config,

@@ -10,7 +10,7 @@ from idf_helpers import IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.data.cameras import orbit
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.notebook import InputPanel, widgets
+from idf_helpers.notebook import InputPanel, swap_panel, widgets
 from idf_helpers.notebook.before_after import BeforeAfter, split
 from idf_helpers.notebook.comparison import (
     cleaned_picture,
@@ -21,6 +21,7 @@ from idf_helpers.notebook.comparison import (
 from idf_helpers.notebook.swap_panel import SwapPanel
 from idf_helpers.notebook.training_panel import AvatarPanel, SplatPanel
 from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
+from idf_helpers.notebook.widgets import BLANK
 from tests.fixtures.datasets import make_dataset
 
 
@@ -185,6 +186,43 @@ def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_fold
     assert InputPanel("views", swapped_panel.out).run().root.parent == swapped_panel.out
     panel = InputPanel("views", tmp_path, str(dataset_folder))
     assert panel.run().root == dataset_folder
+
+
+def test_fields_that_change_later_do_not_rename_a_result(small_head, tmp_path, monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    swap = swap_panel.swap_dataset
+
+    def slowly(*args, **kwargs):
+        panel.photo.value = "C"  # a hand, while it goes on
+        return swap(*args, **kwargs)
+
+    monkeypatch.setattr(swap_panel, "swap_dataset", slowly)
+    first = panel.run()
+    assert panel.status.value.split(">")[1].startswith("B on ")
+    assert panel.glance(96).any()
+    shown, seen = swap_panel.read_image, []
+    monkeypatch.setattr(swap_panel, "read_image", lambda p: (seen.append(p), shown(p))[1])
+    panel.glance(96)
+    assert seen == [samples.photo("B")]
+    panel.dataset.value = "head_turntable"
+    monkeypatch.setattr(swap_panel, "swap_dataset", lambda *a, **k: 1 / 0)
+    target = panel.target
+    with pytest.raises(ZeroDivisionError):
+        panel.run()
+    assert panel.target is target and panel.swapped is first  # still a pair
+
+
+def test_a_training_that_is_read_back_does_not_show_the_curve_of_another(tmp_path):
+    data = Dataset.open(make_dataset(tmp_path / "data", size=(32, 32)))
+    panel = SplatPanel(data, out=tmp_path / "runs", iterations=2, resolution=64)
+    panel.run()
+    panel.run()  # the same one: its curve stays
+    assert len(panel.curve) and panel.plot.value != BLANK
+    panel.amount.value = 3
+    panel.run()
+    panel.amount.value = 2
+    panel.run()
+    assert len(panel.curve) == 0 and panel.plot.value == BLANK
 
 
 def test_the_swap_at_a_glance(swapped_panel):
