@@ -39,7 +39,7 @@ def try_swaps(data: Dataset, photo, variants: Mapping[str, Mapping[str, Any]], c
         if unknown := [name for name in changes if name not in SETTINGS]:
             raise IdfError(f"The variant `{label}` has an unknown setting", ", ".join(unknown),
                            f"use {' or '.join(SETTINGS)}")
-    views = [frame for _, frame in frames_by_yaw(data.frames, YAWS)]
+    yaws, views = zip(*frames_by_yaw(data.frames, YAWS), strict=True)
     read = {given: read_sources(open_photo(given), None)
             for given in {v.get("photo", photo) for v in variants.values()}}
     provenance.require_consent(consent, [b for data, _ in read.values() for b in data],
@@ -59,4 +59,4 @@ def try_swaps(data: Dataset, photo, variants: Mapping[str, Mapping[str, Any]], c
             reporter.step("swapping", len(pictures) / (len(views) * (len(variants) + 1)))
     captions = ["before", *variants, *[""] * (len(pictures) - len(variants) - 1)]
     return contact_sheet(pictures, len(variants) + 1, cell, captions,
-                         rows=[f"yaw {yaw}°" for yaw in YAWS[:len(views)]])
+                         rows=[f"yaw {yaw:.0f}°" for yaw in yaws])
