@@ -85,7 +85,7 @@ class OrbitViewer(WithStill):
         camera = camera.fitted(max(1, round(max(camera.width, camera.height) * scale)))
         rgb = self.scene.render(camera)
         picture = provenance.label(rgb, self.label) if self.label else rgb
-        self.image.value = encode_image(picture, ".jpg", quality=90)
+        self.image.value = live_jpeg(picture)
         self.status.value = ""
         return picture
 
@@ -103,6 +103,12 @@ def orbit_camera(frame: SceneFrame, base: Camera, yaw: float, pitch: float,
     back = math.cos(pitch) * flat + math.sin(pitch) * frame.up
     position = center + (frame.distance if distance is None else distance) * back
     return replace(base, c2w=look_at_matrix(position, center, frame.up))
+
+
+def live_jpeg(picture: np.ndarray) -> bytes:
+    """Return a picture of a viewer as the bytes of a JPEG with the mark: a page can save it."""
+    return provenance.mark_picture_bytes(encode_image(picture, ".jpg", quality=90), ".jpg",
+                                         provenance.Mark("notebook", "picture of a viewer"))
 
 
 class LivePicture:

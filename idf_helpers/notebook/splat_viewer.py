@@ -16,17 +16,18 @@ import traitlets as t
 
 from .. import provenance
 from ..data.cameras import Camera, scene_frame
-from ..data.media import encode_image, to_uint8
+from ..data.media import to_uint8
 from ..errors import IdfError
 from ..exporting.avatar_payload import Track
 from ..exporting.html import cell_html, cell_module
 from ..exporting.payload import ViewerPayload
 from ..provenance.marks import LABEL
 from ..scene import Expressive, HasGaussians
-from .orbit_viewer import LivePicture, orbit_camera
+from .orbit_viewer import LivePicture, live_jpeg, orbit_camera
 from .still import WithStill
 
 PICTURE_SIZE = 360  # longer side of what the kernel renders for a browser that cannot, pixels
+KEYS, SECONDS, LARGEST = 64, 600, 1000  # of a timeline, as in static/timeline.js
 BEHIND = {False: (0.14, 0.15, 0.16), True: (1.0, 1.0, 1.0)}  # those pictures: dark or light page
 
 
@@ -126,14 +127,16 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
     def _plays(self, proposal):
         value, e = proposal["value"], 0 if self.basis is None else len(self.basis.neutral)
         try:
-            ok = set(value) <= {"keys", "loop", "speed", "names"} and all(
-                math.isfinite(key["time"]) and key["time"] >= 0 and len(key["values"]) == e
-                and all(map(math.isfinite, key["values"])) for key in value.get("keys", ()))
+            keys = value.get("keys", ())
+            ok = set(value) <= {"keys", "loop", "speed", "names"} and len(keys) <= KEYS and all(
+                0 <= key["time"] <= SECONDS and len(key["values"]) == e
+                and all(abs(v) <= LARGEST for v in key["values"]) for key in keys)
         except (KeyError, TypeError):
             ok = False
         if not ok:
             raise IdfError("This timeline does not fit the avatar", f"{value}"[:120],
-                           f"give keys, each with a time in seconds and {e} finite values")
+                           f"give at most {KEYS} keys, each with a time of at most {SECONDS} "
+                           f"seconds and {e} values within ±{LARGEST}")
         return value
 
     # --- for a browser that cannot draw: it asks for pictures -------------------------------------
@@ -153,4 +156,4 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
         camera = camera.fitted(round(scale * PICTURE_SIZE))
         expression = None if w.get("expression") is None else np.array(w["expression"], np.float32)
         rgb = self._scene.render(camera, expression, BEHIND[bool(w.get("light"))])
-        self.picture = encode_image(rgb, ".jpg", quality=90)
+        self.picture = live_jpeg(rgb)

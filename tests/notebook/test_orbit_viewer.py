@@ -39,6 +39,7 @@ def test_sliders_name_the_camera_and_the_picture_follows():
     scene = Recorder()
     viewer = OrbitViewer(scene, CAMERAS, size=80, label="")
     first = picture_of(viewer)
+    assert b"compositeSynthetic" in bytes(viewer.image.value)  # a page can save it
     assert first.shape == (60, 80, 3) and scene.asked[-1][1] is None
     viewer.yaw.value, viewer.pitch.value = 90, 0
     assert len(scene.asked) == 3  # outside of a kernel every change draws

@@ -58,7 +58,11 @@ def test_a_timeline_fits_the_avatar_and_the_mark_travels_to_saved_pictures():
     viewer.timeline = {"keys": keys, "loop": False, "speed": 2}
     assert viewer.timeline["keys"] == keys
     for bad in ({"keys": [{"time": 0}]}, {"keys": [{"time": -1.0, "values": [0.0] * len(NAMES)}]},
-                {"keys": [{"time": 0.0, "values": [0.0]}]}, {"frames": []}, {"keys": 3}):
+                {"keys": [{"time": 0.0, "values": [0.0]}]}, {"frames": []}, {"keys": 3},
+                {"keys": [{"time": 601, "values": [0.0] * len(NAMES)}]},
+                {"keys": [{"time": float("nan"), "values": [0.0] * len(NAMES)}]},
+                {"keys": [{"time": 0, "values": [1e30] * len(NAMES)}]},
+                {"keys": [{"time": i, "values": [0.0] * len(NAMES)} for i in range(65)]}):
         with pytest.raises(IdfError, match="does not fit the avatar"):
             viewer.timeline = bad
 
@@ -75,6 +79,7 @@ def test_the_kernel_draws_for_a_browser_that_cannot():
         pictures.append(np.array(Image.open(io.BytesIO(viewer.picture))).astype(float))
     assert pictures[0].shape == (360, 360, 3) and pictures[0].std() > 20
     assert np.abs(pictures[1] - pictures[0]).max() > 60
+    assert b"compositeSynthetic" in viewer.picture  # a page can save it
 
 
 def test_other_scenes_are_drawn_by_the_kernel():
