@@ -85,7 +85,7 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
     ...rig && {p: 'play', n: 'neutral', l: 'look', t: 'timeline-play'}};
   on(stage === document.documentElement ? window : stage, 'keydown', event => {
     if (event.key === 'Tab') state.classList.add('keys');       // show where the focus is from now on
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;   // held: once
     const {type} = event.composedPath()[0];
     if (type === 'search' || type === 'select-one') return;     // somebody is typing
     const button = buttons[event.key] && find(buttons[event.key]);

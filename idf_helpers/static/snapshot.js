@@ -26,7 +26,7 @@ function stamp(pen, width, height, label) {
   let size = Math.max(12, 0.045 * height);
   const face = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
   const measure = () => { pen.font = `${size}px ${face}`; return pen.measureText(label).width; };
-  size *= Math.min(1, (width - 3 * size) / measure());
+  size *= Math.min(1, width / (measure() + 3 * size));
   const wide = measure(), pad = 0.5 * size, edge = 0.6 * size, tall = 1.9 * size;
   pen.fillStyle = '#101214e0';
   pen.beginPath();

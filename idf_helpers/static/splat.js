@@ -229,6 +229,8 @@ export class SplatView {
   /** Draws now at a size of its own and returns the canvas; it holds this picture until the browser
    *  goes on, so it has to be copied at once. */
   capture(width, height) {
+    if (!this._ready || this.gl.isContextLost())
+      throw new Error('Nothing was saved: the graphics card takes a break. Try again in a moment.');
     this._size = [width, height];
     this.render();
     this._size = null;
@@ -387,7 +389,7 @@ export class SplatView {
   _sort(row) {
     if (this._sorted) return;
     const now = performance.now();
-    if (this._drawn && this.splats.count > MANY && now - this._sortedAt < 100) {
+    if (!this._size && this._drawn && this.splats.count > MANY && now - this._sortedAt < 100) {
       this.requestRender();    // too many for every frame: this one keeps the last order
       return;
     }

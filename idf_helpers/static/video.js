@@ -23,7 +23,8 @@ export async function encoderFor(width, height) {
 export async function record({view, orbit, look, mark, advance, onprogress, signal,
   seconds = SECONDS, fps = FPS}) {
   const [width, height] = sizeOf(view.canvas, LONGEST);
-  const {config, name} = await encoderFor(width, height);
+  const {config, name} = await encoderFor(width, height) ?? {};
+  if (!config) throw new Error('This browser writes no video of this size. Make the window smaller.');
   const frames = [], canvas = document.createElement('canvas');
   let broken = null;
   const encoder = new VideoEncoder({error: error => { broken = error; }, output(chunk) {
