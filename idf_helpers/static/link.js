@@ -8,7 +8,7 @@ import {isPaper} from './paper.js';
 import {LONGEST, MOST} from './timeline.js';
 
 const DEGREE = Math.PI / 180;
-const TOO_LONG = 20000;                // characters
+const TOO_LONG = 100000;               // characters; a full timeline of 100 coefficients has less
 
 /** The fragment of a state {view: {yaw, pitch, distance, center}, face, paper, time, play}, without #. */
 export function written({view, face, paper, time, play}, rig) {
@@ -66,7 +66,9 @@ function values(text, rig) {
   const out = Float32Array.from(rig.neutral);
   const ranges = new Map(rig.sliders.flatMap(({members, low, high}) =>
     members.map((member, j) => [member, [low[j], high[j]]])));
-  for (const pair of text ? text.split(',') : []) {
+  const pairs = text ? text.split(',') : [];
+  if (pairs.length > rig.neutral.length) return null;
+  for (const pair of pairs) {
     const [at, value] = numbers(pair, ':') ?? [], range = ranges.get(at);
     if (!range || value === undefined) return null;
     out[at] = Math.max(range[0], Math.min(range[1], value));

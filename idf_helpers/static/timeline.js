@@ -8,6 +8,7 @@
 
 export const MOST = 64;                // keyframes
 export const LONGEST = 600;            // seconds
+const LARGEST = 1000;                  // of a value: beyond that nothing is a face
 export const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const CLOSING = 0.6;                   // seconds from the last keyframe to the first one in a loop
 
@@ -65,11 +66,12 @@ export class Timeline {
   }
 
   /** Takes what `toJSON` wrote; an Error with a sentence for anything else, and nothing changed. */
-  load({keys, loop = true, speed = 1} = {}) {
+  load(value) {
+    const {keys, loop = true, speed = 1} = value ?? {};
     const good = Array.isArray(keys) && keys.length <= MOST && keys.every(key =>
       Number.isFinite(key?.time) && key.time >= 0 && key.time <= LONGEST
       && Array.isArray(key.values) && key.values.length === this.length
-      && key.values.every(Number.isFinite));
+      && key.values.every(x => Number.isFinite(x) && Math.abs(x) <= LARGEST));
     if (!good) throw new Error('This is not a timeline of this face: it holds other numbers.');
     this.keys = [];
     for (const {time, values} of keys) this.add(time, values);

@@ -129,7 +129,8 @@ function tie(model, shell) {
   if (face) {
     states.expression = {get: () => [...face.value].map(short),
       set: value => { face.play(false); face.set(value, {quiet: true}); }};
-    states.timeline = {get: () => timeline.value, set: value => timeline.load(value)};
+    states.timeline = {get: () => timeline.value,
+      set: value => timeline.load(Object.keys(value).length ? value : {keys: []})};
   }
   const send = () => {
     timer = null;

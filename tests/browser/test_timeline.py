@@ -145,7 +145,8 @@ def test_the_file_is_read_back_and_others_are_refused(requires_chromium, path, t
         page.page.get_by_text("2 keyframes, 3.0 s").wait_for()
         assert page.page.input_value("#speed") == "0.5"
         for bad in ("no json", '{"keys": [{"time": 0, "values": [1]}]}',
-                    json.dumps({"keys": [{"time": -1, "values": [0] * len(NAMES)}]}), "[]"):
+                    json.dumps({"keys": [{"time": -1, "values": [0] * len(NAMES)}]}), "[]", "null",
+                    json.dumps({"keys": [{"time": 0, "values": [1e300] * len(NAMES)}]})):
             file.write_text(bad)
             page.page.set_input_files("#timeline-file", file)
             page.page.locator("#timeline-note", has_text="This").wait_for()
