@@ -183,6 +183,11 @@ class InputPanel(Panel):
         elif choice == PLACE:
             self.write("opening …")
             data = self._right(open_dataset(self.place.value, self.place.downloads))
+            run = describe_run(data.root) if (data.root / "run.json").is_file() else None
+            who = run.label if run is not None else who
+            if photo and run is not None and run.made == "swap":
+                self.note(f"these frames have a face put in already; that of {called} is left out")
+                photo = ""
         else:
             data = self._at_hand()
         data = thinned(data, self.frames)
@@ -190,9 +195,6 @@ class InputPanel(Panel):
             prefix = "swap-own" if choice == VIDEO else f"swap-{self.kind}"
             data = put_in(data, open_photo(photo), self.out, consent, prefix, self)
             who, overlay = f"{who}, with the face of {called}", None
-        elif choice == PLACE and (data.root / "run.json").is_file():
-            run = describe_run(data.root)
-            who = run.label if run is not None else who
         self.data = data
         self._picture(data, who)
         if overlay is not None:

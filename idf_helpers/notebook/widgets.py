@@ -196,6 +196,7 @@ class Panel(WithStill, Signs):
     def _in_thread(self) -> None:
         with contextlib.suppress(Exception, KeyboardInterrupt):  # the status line has it
             self._answer()
+        self._stopping = False  # a Stop after the last report is no longer for anything
         self.stop_button.layout.visibility = "hidden"
 
     def _clicked(self, _button) -> None:

@@ -194,6 +194,13 @@ def test_fields_that_change_later_do_not_change_a_run(tmp_path, monkeypatch):
     assert f"{VIDEO}, with the face of B" in panel.status.value
 
 
+def test_a_swapped_talking_head_by_its_path_gets_no_second_face(runs, tmp_path, monkeypatch):
+    panel = InputPanel("talking", tmp_path / "out", str(runs / "swap-talking-1"), photo="B")
+    monkeypatch.setattr(input_panel, "put_in", lambda *a: 1 / 0)
+    assert panel.run().root == runs / "swap-talking-1"
+    assert "face C (bundled)" in panel.caption.value and "left out" in panel.notes.value
+
+
 def test_two_uploads_of_one_name_are_two_datasets(runs, tmp_path, monkeypatch):
     panel, roots = InputPanel("views", tmp_path), set()
     panel.choice.value = PLACE
