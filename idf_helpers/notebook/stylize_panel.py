@@ -74,6 +74,7 @@ class StylizePanel(Panel):
         self.folder: Path | None = None
         super().__init__()
         self.box.children = [*self.box.children, self.result]
+        self.upload.observe(lambda _: setattr(self.exemplar, "value", ""), names="value")
         self.ready.observe(self._take_ready, names="value")
         self.stylist.observe(self._fit_controls, names="value")
         self.keys.observe(self._show_strip, names="value")
@@ -124,7 +125,7 @@ class StylizePanel(Panel):
 
     def _exemplar(self) -> Path | None:
         files = uploaded_files(self.upload)
-        if not files:
+        if self.exemplar.value or not files:  # an upload empties the field: what came last counts
             return Path(self.exemplar.value) if self.exemplar.value else None
         name, data = next(iter(files.items()))
         kept = self.out / "exemplars" / sha256_bytes(data)[:8] / \

@@ -75,6 +75,8 @@ def test_an_uploaded_painting(turntable, tmp_path):
     config = panel.config()
     assert config.exemplar.name == name
     np.testing.assert_array_equal(read_image(config.exemplar), read_image(file))
+    panel.exemplar.value = str(file)  # typed after the upload
+    assert panel.config().exemplar == file
     with pytest.raises(IdfError, match="no restyled views"):
         panel.sheet()
 
