@@ -42,7 +42,9 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
   };
   const press = (id, on) => find(id).setAttribute('aria-pressed', on);
   view ??= new SplatView(canvas, {footprint: page.footprint});
-  if (data) view.setSplats(data);
+  try {
+    if (data) view.setSplats(data);
+  } catch (error) { view.dispose(); throw error; }      // browsers have few contexts
   const orbit = new OrbitControls(view, page.frame, {onchange: on => { press('turn', on);
     shell.onturn?.(on); }});
   press('turn', orbit.turning);

@@ -244,6 +244,9 @@ def test_window_sizes_and_a_lost_context(requires_chromium, tmp_path):
                 " lost.loseContext(); }")
         page.page.wait_for_function("() => !document.documentElement.matches('.ready')")
         assert page.page.locator("#message").is_visible()
+        page.page.keyboard.press("c")                          # no picture without the head
+        page.page.wait_for_function(
+            "() => document.querySelector('#status').textContent.startsWith('Nothing was saved')")
         page.page.wait_for_timeout(100)
         page.js("() => lost.restoreContext()")
         page.ready().settle()
