@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import IdfError
 from ..runtime.colab import in_colab
-from ..runtime.files import atomic_write, sha256_bytes
+from ..runtime.files import atomic_write, sha256_bytes, sha256_file
 from ..runtime.https import NotFetched, save
 from ..runtime.progress import Reporter
 from . import samples
@@ -56,7 +56,8 @@ def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") ->
         return Dataset.open(dataset_root(fetch(text, downloads)))
     path = mount_drive(text)
     if path.is_file() and zipfile.is_zipfile(path):
-        return Dataset.open(dataset_root(unpack(path, downloads / path.stem)))
+        folder = downloads / f"{path.stem}-{sha256_file(path)[:8]}"  # another .zip, another place
+        return Dataset.open(dataset_root(unpack(path, folder)))
     return Dataset.open(path)
 
 

@@ -48,12 +48,6 @@ class FileField:
         return self.text.value.strip()
 
     @property
-    def downloads(self) -> Path:
-        """Where an archive is unpacked: of uploads with one name each has its own place."""
-        uploaded = self.value and uploaded_name(self.runs, self.value)
-        return self.runs / "downloads" / (Path(self.value).parent.name if uploaded else "")
-
-    @property
     def name(self) -> str:
         """What to call it: "me.png (uploaded)", a file's name, a bundled name."""
         uploaded = uploaded_name(self.runs, self.value) if self.value else None

@@ -182,7 +182,7 @@ class InputPanel(Panel):
             data = demo_swap(self.out, reporter=self)
         elif choice == PLACE:
             self.write("opening …")
-            data = self._right(open_dataset(self.place.value, self.place.downloads))
+            data = self._right(open_dataset(self.place.value, self.out / "downloads"))
             run = describe_run(data.root) if (data.root / "run.json").is_file() else None
             who = run.label if run is not None else who
             if photo and run is not None and run.made == "swap":

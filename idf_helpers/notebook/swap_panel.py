@@ -109,7 +109,7 @@ class SwapPanel(Panel):
         source, consent = self.source, self.consent.value
         names = f"{self.photo_field.name} on {self.dataset_field.name}"
         config = SwapConfig(self.backend.value)
-        target = open_dataset(self.dataset_field.value, self.dataset_field.downloads)
+        target = open_dataset(self.dataset_field.value, self.out / "downloads")
         key = stable_hash([target.fingerprint(), sha256_bytes(photo_bytes(source)),
                            str(config), consent])[:8]
         out = self.out / f"swap-{key}"

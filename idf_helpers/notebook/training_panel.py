@@ -19,6 +19,7 @@ from ..reconstruction import reconstruct
 from ..reconstruction.config import CountedConfig, TrainingConfig
 from ..reconstruction.trainer import Progress
 from ..runtime.files import read_json
+from ..runtime.progress import training_text
 from ..runtime.registry import Entry
 from ..runtime.tables import Table
 from ..scene import Scene
@@ -154,17 +155,16 @@ class TrainingPanel(Panel):
 
     def training(self, progress: Progress) -> None:
         p = progress
-        self._points.append((p.seconds, p.psnr_train))
+        by_loss = math.isnan(p.psnr_train)  # of a program that tells no more
+        self._points.append((p.seconds, p.loss if by_loss else p.psnr_train))
         self.step("training", p.fraction,
-                  f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second, "
-                  f"{p.psnr_train:.1f} dB on training {self.pictures}, {p.size}, "
-                  f"{p.memory_mb:.0f} MB")
+                  training_text(p, f" on training {self.pictures}"))
         if time.monotonic() - self._shown > PREVIEW_S or p.fraction >= 1:
             self.preview.value = png(p.preview(self._view[0]))
             self.look(p)
             self.curve = np.array(self._points)
-            self.plot.value = png(plot({"": self.curve}, f"PSNR on training {self.pictures}, dB",
-                                       (4.0, 2.6), 100))
+            label = "loss" if by_loss else f"PSNR on training {self.pictures}, dB"
+            self.plot.value = png(plot({"": self.curve}, label, (4.0, 2.6), 100))
             self._shown = time.monotonic()
 
     def look(self, progress: Progress) -> None:

@@ -48,6 +48,15 @@ class Remaining:
         return f"about {left:.0f} s left" if left < 100 else f"about {left / 60:.0f} min left"
 
 
+def training_text(p: Any, of: str = "") -> str:
+    """Return what is known of a training as one line; p: `Progress` of the trainer. of: " on …",
+    the pictures that its PSNR is of. A program that tells no PSNR tells its loss."""
+    fit = f"{p.psnr_train:.1f} dB{of}" if math.isfinite(p.psnr_train) else \
+        f"loss {p.loss:.4f}" if math.isfinite(p.loss) else ""
+    return ", ".join(filter(None, (f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second",
+                                   fit, p.size, f"{p.memory_mb:.0f} MB")))
+
+
 class Line(Reporter):
     """Shows `step: 42 %  details` on stderr, notes on stdout."""
 
@@ -83,11 +92,7 @@ class Line(Reporter):
         self._step = ""
 
     def training(self, p: Any) -> None:
-        fit = f"{p.psnr_train:.1f} dB" if math.isfinite(p.psnr_train) else \
-            f"loss {p.loss:.4f}" if math.isfinite(p.loss) else ""
-        self.step("training", p.fraction, ", ".join(filter(None, (
-            f"{p.iteration} iterations, {p.iterations_per_s:.1f} a second", fit, p.size,
-            f"{p.memory_mb:.0f} MB"))))
+        self.step("training", p.fraction, training_text(p))
 
     def stage(self, text: str) -> None:
         self.close()

@@ -32,9 +32,11 @@ def test_dataset_by_name_folder_and_archive(tmp_path, dataset_folder):
     assert len(inputs.open_dataset(str(dataset_folder)).frames) == 9
     archive = zipped(dataset_folder, tmp_path / "d.zip", "some/folder/")
     got = inputs.open_dataset(archive, tmp_path / "downloads")
-    assert len(got.frames) == 9 and got.root == tmp_path / "downloads/d/some/folder"
-    archive.write_bytes(b"PK\x05\x06" + b"\0" * 18)  # an empty archive now: not unpacked again
-    assert len(inputs.open_dataset(archive, tmp_path / "downloads").frames) == 9
+    kept, = (tmp_path / "downloads").iterdir()
+    assert len(got.frames) == 9 and got.root == kept / "some/folder" and kept.name[:2] == "d-"
+    assert inputs.open_dataset(archive, tmp_path / "downloads").root == got.root
+    archive = zipped(dataset_folder, tmp_path / "d.zip", "elsewhere/")  # of the same name
+    assert inputs.open_dataset(archive, tmp_path / "downloads").root.name == "elsewhere"
     with pytest.raises(IdfError, match="No dataset"):
         inputs.open_dataset("")
 

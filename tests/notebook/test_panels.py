@@ -22,6 +22,7 @@ from idf_helpers.notebook.swap_panel import SwapPanel
 from idf_helpers.notebook.training_panel import AvatarPanel, SplatPanel
 from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
 from idf_helpers.notebook.widgets import BLANK
+from idf_helpers.reconstruction.trainer import Progress
 from tests.fixtures.datasets import make_dataset
 
 
@@ -180,6 +181,15 @@ def test_splat_panel_trains_with_a_preview_and_reads_back(tmp_path):
     assert [p.name for p in tmp_path.glob("splats-*")] == [folder.name]
     panel.unit.value, panel.amount.value = "seconds", 1
     assert panel.config.budget_s == 1.0 and panel.config.iterations is None
+
+
+def test_a_program_that_tells_no_psnr_has_a_curve_of_its_loss(tmp_path):
+    panel = SplatPanel(samples.dataset("head_turntable"), out=tmp_path, iterations=30)
+    panel._view, panel._points, panel._shown = panel.view(), [], -np.inf
+    panel.training(Progress(10, 1.0, 2.0, np.nan, 0, "", lambda camera: np.zeros((64, 64, 3)),
+                            memory_mb=90, loss=0.05))
+    assert panel.curve.tolist() == [[2, 0.05]]
+    assert "5.0 a second, loss 0.0500, 90 MB" in panel.status.value
 
 
 def test_notebook_02_finds_the_newest_swap(swapped_panel, tmp_path, dataset_folder):
