@@ -50,7 +50,7 @@ def test_swap_notebook_by_hand(requires_chromium, jupyterlab, tmp_path):
         preview, result = (panel.locator("img.widget-image").nth(i) for i in (0, 1))
         for label in ("Source photo", "Views (dataset)", "Consent"):
             assert book.field(label).is_visible()
-        book.wait_text(status, r"111 swapped, 19 no face")
+        book.wait_text(status, r"110 swapped, 20 no face")
         before = result.get_attribute("src")
         assert pixels(preview)[0] == 160 and pixels(result)[0] > 1000
         assert result.bounding_box()["width"] <= panel.bounding_box()["width"]
