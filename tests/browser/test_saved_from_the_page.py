@@ -47,8 +47,10 @@ def says_what_it_is(path, kind):
 
 def plate(picture) -> float:
     """Share of light pixels in the dark plate in the lower left corner; 0 where there is none."""
-    h = len(picture)
-    corner = picture[round(0.89 * h):round(0.96 * h), round(0.04 * h):round(0.3 * h)].max(axis=2)
+    h, w = picture.shape[:2]
+    size = max(12, 0.045 * h)  # of the words, where they fit
+    top, bottom = round(h - 2.5 * size) + 1, round(h - 0.6 * size) - 1
+    corner = picture[top:bottom, round(1.1 * size):round(0.3 * w)].max(axis=2)
     dark = (corner < 60).mean() > 0.5 and corner[:2].mean() < 60
     return float((corner > 200).mean()) if dark else 0.0
 
