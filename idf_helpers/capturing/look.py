@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from ..data.footage import Source
 from ..data.media import read_image, write_image
@@ -31,6 +32,7 @@ PERSONS = "masks"  # folder of the persons' masks, in the work folder
 LONGEST = 800  # pixels of the longer side, where no size is asked for
 PERSON = 0.4  # of the largest face: smaller ones are of no account
 SMALL = 0.6  # of the usual height of the largest face: another person's
+APART = 1.2  # heights of a face between two that are not one person's, nor linked by others
 BUST = 1.7  # heights of a face, from its middle to where head and shoulders end
 PAIRS = 8  # of frames, by which it is told what moves
 SOMEBODY = 0.02  # share of the picture that a person fills at least
@@ -91,7 +93,7 @@ def look_at(footage: Source, work: Path, config: CaptureConfig, reporter: Report
     numbers, points = read_landmarks(work / "landmarks.f32")
     several = read_more(work / "more.f32", len(numbers)).others > 0
     pictures = tuple(work / f"{picture_name(int(n))}.png" for n in numbers)
-    points = of_one_person(points)
+    points = of_one_person(points, several)
     if not np.isfinite(points[:, 0, 0]).any():
         raise IdfError(f"No face was found in {footage.path}", f"{len(numbers)} frames looked at",
                        "film the face too, upright and larger than about 64 pixels")
@@ -112,13 +114,25 @@ class LargestFace(FrameDetector):
         return faces[0].points if faces else None
 
 
-def of_one_person(points: np.ndarray) -> np.ndarray:
-    """Return landmarks (C, 468, 3) without faces much smaller than the large ones: of somebody in
-    the back, seen while the person is turned away."""
+def of_one_person(points: np.ndarray, several: np.ndarray) -> np.ndarray:
+    """Return landmarks (C, 468, 3) without those of others: faces much smaller than the large ones,
+    of somebody in the back, seen while the person is turned away; and, where some candidates show
+    several people (several: (C,) bool), faces at another place than most are."""
     height = np.ptp(points[..., 1], axis=1)
     seen = np.isfinite(height)
     usual = np.quantile(height[seen], 0.8) if seen.any() else 1.0
-    return np.where((height > SMALL * usual)[:, None, None], points, np.nan)
+    same = height > SMALL * usual
+    if several.any() and same.any():
+        same[same] = _at_one_place(points[same, :, :2].mean(1), APART * usual)
+    return np.where(same[:, None, None], points, np.nan)
+
+
+def _at_one_place(centers: np.ndarray, reach: float) -> np.ndarray:
+    """Return which of the centers (N, 2) belong to the most that steps of `reach` connect: one
+    person moves through the picture by small steps, another one sits elsewhere."""
+    near = np.linalg.norm(centers[:, None] - centers[None], axis=2) < reach
+    _, groups = connected_components(near)
+    return groups == np.bincount(groups).argmax()
 
 
 def size_of(found: Scan, wanted: int) -> int:
@@ -157,9 +171,8 @@ def choose(look: Look, work: Path, config: CaptureConfig, person: PersonMask, fa
             if i not in kept:
                 kept[i] = work / PERSONS / f"{look.pictures[i].stem}.png"
                 if not kept[i].is_file():
-                    x, y = look.points[i, :, :2].mean(0)
                     write_mask(kept[i], person.alpha(read_image(look.pictures[i])[..., :3],
-                                                      at=(x, y) if seen[i] else None))
+                                                      at=_place(look, seen, i)))
             nobody[i] = (read_image(kept[i])[..., 0] > 128).mean() < SOMEBODY
             reporter.step("cutting the person out", (k + 1) / len(rows))
         if not (nobody & chosen).any():
@@ -193,6 +206,16 @@ def above_necks(frames: Frames, neck: Neck, folder: str) -> Frames:
         masks.append(old.parents[1] / folder / old.name)
         write_mask(masks[-1], alpha * neck.above(i, frames.width, frames.height))
     return replace(frames, masks=tuple(masks))
+
+
+def _place(look: Look, seen: np.ndarray, i: int) -> tuple[float, float] | None:
+    """Return where the person is in a frame, x and y in pixels: at the face, or among several
+    people where the nearest frame has it. None: the largest person is the one."""
+    if not seen[i] and not look.people:
+        return None
+    rows = np.flatnonzero(seen)
+    x, y = look.points[rows[np.abs(rows - i).argmin()], :, :2].mean(0)
+    return float(x), float(y)
 
 
 def _pairs(seen: np.ndarray) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from idf_helpers.capturing.choose import candidates, facing, spread, yaws
+from idf_helpers.capturing.look import of_one_person
 from idf_helpers.capturing.scan import Scan, is_still, scan, takes, zoomed
 from idf_helpers.data import media
 from idf_helpers.data.footage import Source
@@ -152,3 +153,18 @@ def test_what_may_not_be_kept_is_not():
     usable[::5] = True
     kept = spread(turned_faces(np.linspace(-30, 30, 40)), np.linspace(0, 1, 40), usable, 30)
     assert kept.sum() == 8 and usable[kept].all()
+
+
+def test_a_face_elsewhere_is_somebody_elses_where_several_people_are_seen():
+    rng = np.random.default_rng(0)
+    face = rng.uniform(-50, 50, (468, 3)).astype(np.float32)
+    places = [(100 + 40 * k, 200) for k in range(8)] + [(600, 200)] * 3  # one walks, one sits
+    points = np.stack([face + (*p, 0) for p in places])
+    several = np.zeros(11, bool)
+    assert np.isfinite(of_one_person(points, several)).all()  # the same face, moved while unseen
+    several[4] = True
+    seen = np.isfinite(of_one_person(points, several)[:, 0, 0])
+    assert seen.tolist() == [True] * 8 + [False] * 3
+    small = np.concatenate([points[:8], 0.4 * face[None] + (120, 200, 0)])
+    assert np.isfinite(of_one_person(small, np.zeros(9, bool))[:, 0, 0]).tolist() == \
+        [True] * 8 + [False]
