@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,9 @@ class Frame:
     expression: (E,) float32, or None where the dataset has none.
     bbox:       (4,) float32 NeRFace head box as fractions [row0, row1, column0, column1], or None.
     distortion: OpenCV's k1, k2, p1, p2, or None.
+    time:       the instant of a moving head (`time`, `timestep_index`), None where nobody tells.
+    camera_id:  which of several cameras took it, None where nobody tells.
+    mask:       picture whose gray levels become the alpha, None where there is none.
     """
 
     name: str
@@ -35,6 +39,9 @@ class Frame:
     expression: np.ndarray | None = None
     bbox: np.ndarray | None = None
     distortion: tuple[float, ...] | None = None
+    time: float | None = None
+    camera_id: str | None = None
+    mask: Path | None = None
 
     def image(self) -> np.ndarray:
         """Return the picture: uint8 (H, W, 3) RGB or (H, W, 4) RGBA, alpha not premultiplied."""
@@ -43,6 +50,8 @@ class Frame:
             raise IdfError(f"The frame {self.path} changed its size while the dataset was in use",
                            f"{image.shape[1]}x{image.shape[0]}",
                            f"expected {self.camera.width}x{self.camera.height}")
+        if self.mask is not None:
+            image = masked(image, self.mask)
         if self.distortion:
             import cv2
 
@@ -50,6 +59,20 @@ class Frame:
             K[:2, 2] -= 0.5  # OpenCV puts pixel centers at whole numbers
             image = cv2.undistort(image, K, np.array(self.distortion))
         return image
+
+
+def masked(image: np.ndarray, path: Path) -> np.ndarray:
+    """Return a picture (H, W, 3 or 4) uint8 as RGBA, its alpha times the gray levels of a mask."""
+    mask = media.read_image(path, "mask")
+    if mask.shape[:2] != image.shape[:2]:
+        raise IdfError(f"The mask {path} has another size than its picture",
+                       f"{mask.shape[1]}x{mask.shape[0]}, the picture {image.shape[1]}x"
+                       f"{image.shape[0]}", "give masks of the pictures' size")
+    gray = mask[..., :3].max(axis=2)
+    if image.shape[2] == 3:
+        return np.dstack([image, gray])
+    alpha = np.rint(image[..., 3] * (gray / np.float32(255))).astype(np.uint8)
+    return np.dstack([image[..., :3], alpha])
 
 
 def picture_name(file_path: str) -> str:
@@ -66,8 +89,11 @@ def find_picture(root: Path, file_path: str, where: str) -> Path | None:
     parts = re.split(r"[\\/]+", file_path)
     if (file_path[:1] in "/\\" or re.match(r"^[A-Za-z]:", file_path) or ".." in parts
             or "\0" in file_path):
+        up = sum(1 for _ in itertools.takewhile("..".__eq__, parts))
         raise IdfError(f"{where} points outside the dataset folder", file_path,
-                       "use paths relative to the folder of the transforms file")
+                       "use paths relative to the folder of the transforms file" if not up else
+                       "name the folder that holds both after the dataset's: "
+                       f"DATASET#root={'/'.join(['..'] * up)}")
     base = root.joinpath(*parts)
     candidates = [base] if media.is_image(base) else []
     candidates += [base.with_name(base.name + s) for s in media.IMAGE_SUFFIXES]

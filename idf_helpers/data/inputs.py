@@ -8,20 +8,23 @@ import stat
 import urllib.parse
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ..errors import IdfError
+from ..errors import IdfError, shorten
 from ..runtime.colab import in_colab
 from ..runtime.files import atomic_write, sha256_bytes, sha256_file
 from ..runtime.https import NotFetched, save
 from ..runtime.progress import Reporter
 from . import samples
-from .dataset import Dataset
+from .address import Address
+from .dataset import Dataset, is_dataset
 
 MAX_DOWNLOAD = 4 * 2**30  # bytes of an archive
 MAX_UNPACKED = 8 * 2**30
 MAX_RATIO = 200  # unpacked over packed: pictures hardly compress, a bomb's zeros do 1000-fold
 MAX_FILES = 100_000
+MAX_FOLDERS = 2000  # looked into, on the way to a dataset
 DRIVE = "/content/drive"
 
 
@@ -42,10 +45,14 @@ def open_photo(where: bytes | str | Path) -> bytes | Path:
 def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") -> Dataset:
     """Open a dataset by bundled name ("head_multiview"), folder, path of a .zip, or its https URL.
 
+    The dataset may lie up to two folders below. `#root=..` and `#time=12` may follow, see
+    `address.Address`.
+
     downloads: folder that keeps what was fetched and unpacked; the second time nothing is fetched.
     IdfError: no such place, no dataset in it, an archive that is unsafe or too large.
     """
-    text = str(where).strip()
+    address = Address.parse(where)
+    text = address.place
     if text in samples.DATASETS and not Path(text).exists():
         return samples.dataset(text)
     if not text:
@@ -53,12 +60,21 @@ def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") ->
                        f"name a folder, a URL, or one of: {', '.join(samples.DATASETS)}")
     downloads = Path(downloads)
     if urllib.parse.urlsplit(text).scheme in ("http", "https"):
-        return Dataset.open(dataset_root(fetch(text, downloads)))
+        return _open_below(fetch(text, downloads), address)
     path = mount_drive(text)
     if path.is_file() and zipfile.is_zipfile(path):
         folder = downloads / f"{path.stem}-{sha256_file(path)[:8]}"  # another .zip, another place
-        return Dataset.open(dataset_root(unpack(path, folder)))
-    return Dataset.open(path)
+        return _open_below(unpack(path, folder), address)
+    return _open_below(path, address)
+
+
+def _open_below(folder: Path, address: Address) -> Dataset:
+    """Open the dataset in a folder that was named: pictures may lie anywhere in it."""
+    found = dataset_root(folder)
+    root = address.root
+    if root is None and found != folder:
+        root = os.path.relpath(folder.resolve(), found.resolve())
+    return Dataset.open(str(replace(address, place=str(found), root=root)))
 
 
 def as_dataset(data: Dataset | str | Path, reporter: Reporter | None = None) -> Dataset:
@@ -151,11 +167,24 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def dataset_root(folder: Path) -> Path:
-    """Return the folder with the transforms files, or COLMAP's `sparse/`, at or up to two levels
-    below `folder`."""
-    for depth in ("", "*/", "*/*/"):
-        found = sorted(folder.glob(depth + "transforms*.json")) \
-            or [p for p in sorted(folder.glob(depth + "sparse")) if p.is_dir()]
-        if found:
-            return found[0].parent
+    """Return the folder with the dataset, at or up to two levels below `folder`; `folder` itself
+    where there is none. IdfError where there are several beside each other."""
+    if not folder.is_dir():
+        return folder
+    level = [folder]
+    try:
+        for _ in range(3):
+            found = [f for f in level if is_dataset(f)]
+            if len(found) > 1:
+                names = [f.relative_to(folder).as_posix() for f in found]
+                raise IdfError(f"The folder {folder} holds {len(found)} datasets",
+                               shorten(names, 6), f"name one of them: {folder / names[0]} (followed "
+                               f"by #root={os.path.relpath(folder, found[0])} where its pictures "
+                               "lie in others)")
+            if found:
+                return found[0]
+            level = sorted(f for parent in level for f in parent.iterdir()
+                           if f.is_dir() and f.name[:1] not in "._")[:MAX_FOLDERS]
+    except OSError:  # no right to look into one: whoever opens it says so
+        pass
     return folder

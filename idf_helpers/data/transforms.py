@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,27 +20,42 @@ from ..runtime.files import read_json, write_json
 from . import media
 from .cameras import Camera
 from .frame import SPLITS, Frame, find_picture, picture_name
+from .layouts import tracked
 
 
-def read_transforms(root: Path, path: Path, split: str
-                    ) -> tuple[tuple[Frame, ...], tuple[str, ...], float | None]:
-    """Return the frames of one JSON file, the names of its expression values, and the frames a
-    second (`fps`, ours) where it says.
+@dataclass(frozen=True)
+class Transforms:
+    """What one JSON file holds. expression_names: of its expression values. fps: frames a second
+    (ours), None where it does not say. layout: the tracker that wrote it, "" where none did."""
 
-    A frame whose picture is missing has no camera. IdfError names the frame and field at fault.
+    frames: tuple[Frame, ...]
+    expression_names: tuple[str, ...]
+    fps: float | None
+    layout: str
+
+
+def read_transforms(root: Path, path: Path, split: str, within: Path | None = None) -> Transforms:
+    """Return what one JSON file holds.
+
+    within: the named root, above `root`, that paths may reach into; frames then have their names
+    from there. A frame whose picture is missing has no camera. IdfError names the frame and field
+    at fault.
     """
     data = read_json(path, "camera file")
     if not isinstance(data, dict) or not isinstance(data.get("frames"), list):
         raise IdfError(f"The camera file {path} has no list `frames`",
                        type(data).__name__ if not isinstance(data, dict) else
                        shorten(data.keys(), 6), "write it again with the program that made it")
+    if within is not None and tracked.leaves(data):
+        data, root = tracked.under_root(data, root, within), within
     frames = []
     for i, entry in enumerate(data["frames"]):
         where = f"frame {i} of {path.name}"
         if not isinstance(entry, dict):
             raise IdfError(f"{where} is not an object", type(entry).__name__,
                            "write it again with the program that made it")
-        frames.append(_read_frame(root, data, entry, split, where))
+        frames.append(_read_frame(root, data, tracked.renamed(entry), split, where))
+    frames, tracked_names = tracked.complete(root, data, frames, path.name)
     names = data.get("expression_names", ())
     if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
         raise IdfError(f"`expression_names` of {path.name} is not a list of names",
@@ -50,7 +65,8 @@ def read_transforms(root: Path, path: Path, split: str
                             or not 0 < fps < math.inf):
         raise IdfError(f"`fps` of {path.name} is not a number of frames a second", repr(fps)[:40],
                        "give a number above 0, or leave it out")
-    return tuple(frames), tuple(names), None if fps is None else float(fps)
+    return Transforms(tuple(frames), tuple(names) or tracked_names,
+                      None if fps is None else float(fps), tracked.layout_of(data))
 
 
 def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> Frame:
@@ -63,15 +79,18 @@ def _read_frame(root: Path, data: dict, entry: dict, split: str, where: str) -> 
     camera, distortion = _intrinsics(data, entry, matrix, image, where) if image else (None, None)
     expression = entry.get("expression")
     if expression is not None:
-        expression = _numbers(expression, "expression", where).astype(np.float32)
+        expression = numbers(expression, "expression", where).astype(np.float32)
     bbox = entry.get("bbox")
     if bbox is not None:
-        bbox = _numbers(bbox, "bbox", where, 4).astype(np.float32)
+        bbox = numbers(bbox, "bbox", where, 4).astype(np.float32)
+    mask = entry.get("mask_path") and find_picture(root, entry["mask_path"], f"the mask of {where}")
     return Frame(picture_name(file_path), image or root / file_path, camera, split, expression,
-                 bbox, distortion)
+                 bbox, distortion, mask=mask or None)
 
 
-def _numbers(value, name: str, where: str, length: int | None = None) -> np.ndarray:
+def numbers(value, name: str, where: str, length: int | None = None) -> np.ndarray:
+    """Return a list of numbers, (N,) float64, checked to be finite and of that length. name, where:
+    for messages."""
     try:
         a = np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -128,7 +147,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
 
     front = data.get("front")
     if front is not None:
-        front = _numbers(front, "front", where, 3)
+        front = numbers(front, "front", where, 3)
         if not 1e-6 < np.linalg.norm(front):
             raise IdfError(f"`front` of {where} is no direction", f"{front.tolist()}",
                            "give the direction that the face looks in, or leave it out")
@@ -150,7 +169,7 @@ def _intrinsics(data: dict, entry: dict, matrix: np.ndarray, image: Path, where:
         sx, sy = w / jw, h / jh
         camera = Camera(matrix, fx * sx, fy * sy, cx * sx, cy * sy, w, h)
     elif intrinsics is not None:
-        fx, fy, cx, cy = _numbers(intrinsics, "intrinsics", where, 4)
+        fx, fy, cx, cy = numbers(intrinsics, "intrinsics", where, 4)
         if fx == 0 or fy <= 0:
             raise IdfError(f"The intrinsics of {where} have no focal length", f"{intrinsics}",
                            "give [fx, fy, cx, cy], focal lengths in pixels")

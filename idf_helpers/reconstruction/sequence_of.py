@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, is_dataset
 from ..data.footage import Source
 from ..data.inputs import as_dataset
 from ..data.media import is_image, is_video
@@ -49,5 +49,4 @@ def is_footage(path: Path) -> bool:
     """Whether a path is a video, or a folder of pictures without cameras."""
     if path.is_file():
         return is_video(path)
-    return path.is_dir() and not any(path.glob("transforms*.json")) \
-        and not (path / "sparse").is_dir() and any(map(is_image, path.iterdir()))
+    return path.is_dir() and not is_dataset(path) and any(map(is_image, path.iterdir()))

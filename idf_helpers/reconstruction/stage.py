@@ -7,6 +7,7 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..data.media import write_image
+from ..data.moments import check_still
 from ..errors import IdfError, nearest
 from ..provenance import Mark, marked
 from ..provenance.lineage import copy_consent, mark_of, mark_of_run
@@ -55,6 +56,7 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
                            resume=resume, reporter=reporter)
     else:
         data = as_dataset(data, reporter)
+        check_still(data)
     reporter = reporter or Reporter()
     with RunFolder(out, stage=chosen.stage, backend=chosen.name, config=config.identity(),
                    inputs=data.fingerprint(), resume=resume,
