@@ -333,7 +333,7 @@ def video_info(path) -> VideoInfo:
     if turned and round(float(turned[1])) % 180 == 90:
         width, height = height, width
     fps = re.search(r"([\d.]+) fps", said)
-    comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M)
+    comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M | re.I)  # Matroska's: COMMENT
     length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
     seconds = sum(float(n) * u for n, u in zip(length.groups(), (3600, 60, 1), strict=True)) \
         if length else 0.0

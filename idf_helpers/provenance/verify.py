@@ -5,28 +5,25 @@ from __future__ import annotations
 import contextlib
 import html
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.media import video_info
 from ..errors import IdfError
 from ..runtime.files import read_json, sha256_file
 from .consent import Consent
-from .marks import IPTC, parse
-
-HEAD_BYTES = 4 * 2**20  # marks stand in the first part of every format but MP4
+from .marks import BESIDE, parse
+from .reading import SYNTHETIC_TYPES, read_marks, source_type_of
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What was found.
 
-    synthetic: whether the file says that it is synthetic. source_type: IPTC name or "".
-    layers: where a mark was found ("XMP", "text", "MP4 comment", "PLY comment", "GLB asset",
-    "HTML meta", "sidecar"). problems: contradictions, e.g. a sidecar of another content. consent:
-    the record beside the file whose digest the mark names, or None. fields: the mark's own
-    fields.
+    synthetic: whether the file says that it is synthetic. source_type: IPTC name or "", which may
+    be a camera's. layers: where a mark was found ("XMP", "text", "MP4 comment", "PLY comment",
+    "GLB asset", "HTML meta", "ZIP comment", "hidden splats", "sidecar"). problems:
+    contradictions, e.g. a sidecar of another content. consent: the record beside the file whose
+    digest the mark names, or None. fields: the mark's own fields.
     """
 
     path: str
@@ -39,8 +36,9 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [f"{self.path}: " + ("synthetic" if self.synthetic else "no mark found")]
-        if self.synthetic:
+        if self.source_type:
             lines.append(f"  digital source type: {self.source_type}")
+        if self.synthetic:
             lines.append(f"  marks read:          {', '.join(self.layers)}")
             for key in ("made", "software", "run_id"):
                 if self.fields.get(key):
@@ -70,59 +68,35 @@ def verify(path: str | Path) -> Verdict:
     problems: list[str] = []
     fields: dict[str, str] = {}
     source_type = ""
-    found = _layers(path)
+    sidecar = path.with_name(path.name + BESIDE)
+    found, told = read_marks(path), None
+    if sidecar.is_file():
+        told = read_json(sidecar, "sidecar")
+        found.insert(0, ("sidecar", json.dumps(told, ensure_ascii=False)[:2**16]))
     for layer, text in found:
-        said = parse(text)
-        kind = re.search(re.escape(IPTC) + r"(\w+)", html.unescape(text))
-        if said is None and kind is None:
+        said, name = parse(text) or {}, source_type_of(html.unescape(text))
+        name = name or said.get("source_type", "")
+        if not name:
             continue
-        said = said or {}
         layers.append(layer)
         fields = fields or said
-        name = kind[1] if kind else said["source_type"]
         if source_type and name != source_type:
             problems.append(f"{layer} says {name}, another mark {source_type}")
-        source_type = source_type or name
-        if said and fields and said["run_id"] != fields["run_id"]:
+        if not source_type or source_type not in SYNTHETIC_TYPES and name in SYNTHETIC_TYPES:
+            source_type = name
+        if said and said["run_id"] != fields["run_id"]:
             problems.append(f"{layer} names run {said['run_id']}, another mark {fields['run_id']}")
-    sidecar = path.with_name(path.name + ".provenance.json")
-    if sidecar.is_file() and read_json(sidecar, "sidecar").get("sha256") != sha256_file(path):
-        problems.append("the sidecar belongs to another content: the file was changed")
-    return Verdict(str(path), bool(layers), source_type, tuple(layers), fields,
-                   _consent_of(path, fields.get("consent", "")), tuple(problems))
-
-
-def _layers(path: Path) -> list[tuple[str, str]]:
-    """Return (layer, text) of every place where a mark may stand."""
-    suffix = path.suffix.lower()
-    sidecar = path.with_name(path.name + ".provenance.json")
-    out = []
     if sidecar.is_file():
-        out.append(("sidecar", json.dumps(read_json(sidecar, "sidecar"))))
-    if suffix == ".mp4":
-        return [*out, ("MP4 comment", video_info(path).comment)]
-    with open(path, "rb") as f:
-        head = f.read(HEAD_BYTES)
-    if suffix == ".ply":
-        lines = head[:max(0, head.find(b"end_header"))].decode("ascii", "replace")
-        return [*out, ("PLY comment", lines)]
-    if suffix == ".glb":
-        asset = re.search(r'"asset":\{.*?\}\}', head.decode("utf-8", "replace"))
-        return [*out, ("GLB asset", asset[0] if asset else "")]
-    if suffix == ".html":
-        text = head.decode("utf-8", "replace")
-        metas = "\n".join(re.findall(r"<meta [^>]*>", text))
-        return [*out, ("HTML meta", metas)]
-    text = head.decode("utf-8", "replace")
-    packet = re.search(r"<x:xmpmeta.*?</x:xmpmeta>", text, re.S)
-    if packet:
-        out.append(("XMP", packet[0]))
-    if suffix == ".png" and "idf:provenance" in text:
-        out.append(("text", text[text.index("idf:provenance"):][:1000]))
-    return out
+        if not isinstance(told, dict) or "sha256" not in told:
+            problems.append("the sidecar is damaged: it does not say which content it belongs to")
+        elif told["sha256"] != sha256_file(path):
+            problems.append("the sidecar belongs to another content: the file was changed")
+    synthetic = bool(fields) or source_type in SYNTHETIC_TYPES
+    return Verdict(str(path), synthetic, source_type, tuple(dict.fromkeys(layers)), fields,
+                   consent_beside(path, fields.get("consent", "")), tuple(problems))
 
 
-def _consent_of(path: Path, digest: str) -> Consent | None:
+def consent_beside(path: Path, digest: str) -> Consent | None:
     """Return the record of that digest in the file's folder or one of the three above it."""
     if not digest:
         return None

@@ -2,7 +2,8 @@
 
 Record (little endian): position 3 x float32, scale 3 x float32 (standard deviations, not their
 logarithms), color RGB and opacity 4 x uint8, rotation w, x, y, z 4 x uint8 as round(128 q + 128).
-No header, no view-dependent color, no place for a mark of origin.
+No header, no view-dependent color. A mark of origin stands in rows at the end that nobody sees
+(`provenance.hidden_splats`); they are no Gaussians of the scene.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import IdfError
+from ...provenance.hidden_splats import hidden_rows
 from ...runtime.files import atomic_write, readable
 from .gaussians import SH_C0, Gaussians
 from .ply import check_values
@@ -52,6 +54,7 @@ def read_splat(path) -> Gaussians:
             raise IdfError(f"{path} is not a .splat file, or it is truncated", f"{size} bytes",
                            f"its size must be a multiple of {RECORD.itemsize}")
         data = np.fromfile(path, RECORD)
+        data = data[:len(data) - hidden_rows(data)]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_scales = np.log(data["scale"])
     rgba = data["rgba"].astype(np.float32)
