@@ -178,9 +178,9 @@ def dataset_root(folder: Path) -> Path:
             if len(found) > 1:
                 names = [f.relative_to(folder).as_posix() for f in found]
                 raise IdfError(f"The folder {folder} holds {len(found)} datasets",
-                               shorten(names, 6), f"name one of them: {folder / names[0]} (followed "
-                               f"by #root={os.path.relpath(folder, found[0])} where its pictures "
-                               "lie in others)")
+                               shorten(names, 6), f"name one of them: {folder / names[0]} "
+                               f"(followed by #root={os.path.relpath(folder, found[0])} where its "
+                               "pictures lie in others)")
             if found:
                 return found[0]
             level = sorted(f for parent in level for f in parent.iterdir()

@@ -20,11 +20,15 @@ def check_still(data: Dataset) -> None:
         return
     views = Counter(f.time for f in data.frames)
     time, most = max(views.items(), key=lambda item: (item[1], -item[0]))
-    talks = data.train[0].expression is not None
-    avatar = "train an avatar, which moves: idf avatar" if talks else \
-        "an avatar moves, but these frames have no expressions (`idf track` finds them in a video)"
-    named = replace(Address.parse(data.address or str(data.root)), time=time)
-    one = f"; or name one instant, with its {most} views: \"{named}\"" if most >= ENOUGH else "; each instant has " \
-        f"{'one view' if most == 1 else f'{most} views'} only, too few for a still head"
+    if data.train[0].expression is None:
+        do = "an avatar moves, but these frames have no expressions: `idf track` finds them in a " \
+             "video"
+    else:
+        do = "train an avatar, which moves: idf avatar"
+    if most >= ENOUGH:
+        named = replace(Address.parse(data.address or str(data.root)), time=time)
+        do += f"; or name one instant, of {most} views: \"{named}\""
+    else:
+        do += "; one instant has too few views for a still head"
     raise IdfError(f"The frames of {data.root} show {len(times)} instants of something that moves",
-                   f"time {times[0]:g} to {times[-1]:g}", avatar + one)
+                   f"time {times[0]:g} to {times[-1]:g}, at most {most} views of one", do)

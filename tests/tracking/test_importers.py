@@ -11,6 +11,7 @@ import pytest
 from idf_helpers.cli.main import main
 from idf_helpers.data.cameras import GL_TO_CV, look_at_matrix
 from idf_helpers.data.dataset import Dataset
+from idf_helpers.data.layouts.flame import ROOT
 from idf_helpers.data.media import write_image
 from idf_helpers.errors import IdfError
 from idf_helpers.face.pose import rigid_inverse, rotation
@@ -59,15 +60,17 @@ def vhap(tmp_path):
     for split, yaws in YAWS.items():
         frames = []
         for yaw in yaws:
-            # the head moves so that the camera stands at camera(yaw) of its frame
+            # the head moves so that the camera stands at camera(yaw) of its frame; FLAME turns it
+            # about its root joint
             head = still @ rigid_inverse(camera(yaw))
             vector = np.array([0, np.arctan2(head[0, 2], head[2, 2]), 0])
             np.testing.assert_allclose(rotation(vector), head[:3, :3], atol=1e-9)
             name = f"{yaw + 100:05d}_00"
             picture(root, f"images/{name}.png")
             np.savez(root / "flame_param" / f"{name}.npz", rotation=vector[None],
-                     translation=head[None, :3, 3], expr=np.full((1, 6), 0.5),
-                     jaw_pose=np.array([[0.2, 0, 0]]), shape=np.zeros(300))
+                     translation=(head[:3, 3] - ROOT + head[:3, :3] @ ROOT)[None],
+                     expr=np.full((1, 6), 0.5), shape=np.zeros(300),
+                     jaw_pose=np.array([[0.2, 0, 0]]))
             frames.append({"file_path": f"images/{name}.png", "fl_x": 30.0, "fl_y": 31.0,
                            "cx": 6.0, "cy": 8.0, "w": 12, "h": 16,
                            "flame_param_path": f"flame_param/{name}.npz",
