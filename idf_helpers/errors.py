@@ -41,6 +41,11 @@ def shorten(items: Iterable, limit: int = 3) -> str:
     return head if len(words) <= limit else f"{head} and {len(words) - limit} more"
 
 
+def counted(n: int, what: str = "frame") -> str:
+    """Return "1 frame", "2 frames"."""
+    return f"{n} {what}" + "s" * (n != 1)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean `x`?" for the known name that is nearest, "" where none is near."""
     close = difflib.get_close_matches(name, list(known), 1)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..data.cameras import Camera
+from ..errors import counted
 from ..face.head_model import CENTER
 from .cameras import Cameras, Frames
 from .place import Similarity, triangulate, undistorted
@@ -35,7 +36,7 @@ def filled(frames: Frames, cameras: Cameras, others: Cameras) -> Cameras:
     wanted = np.flatnonzero(others.registered & frames.seen & ~cameras.registered)
     if len(common) < FEWEST or not len(wanted):
         return cameras
-    fits, lens = _Fit.of(frames, cameras, own), cameras.cameras[own[0]]
+    fits, lens = Fit.of(frames, cameras, own), cameras.cameras[own[0]]
     moved = {i: _through(others.cameras[i], lens) for i in (*common, *wanted)}
     looks = {i: _unit(c.position - CENTER) for i, c in moved.items()}
     out, new = list(cameras.cameras), 0
@@ -48,9 +49,10 @@ def filled(frames: Frames, cameras: Cameras, others: Cameras) -> Cameras:
             out[i], new = camera, new + 1
     if not new:
         return cameras
+    theirs = f"{others.method[:-1]} cameras" if new > 1 else f"a {others.method[:-1]} camera"
     return replace(cameras, cameras=tuple(out), notes=(*cameras.notes, (
-        f"{new} frames that {cameras.method} left out have {others.method[:-1]} cameras, brought "
-        "into its world: they are less exact")))
+        f"{counted(new)} without a camera by {cameras.method} {'have' if new > 1 else 'has'} "
+        f"{theirs}, brought into its world: {'they are' if new > 1 else 'it is'} less exact")))
 
 
 def _through(camera: Camera, lens: Camera) -> Camera:
@@ -77,14 +79,14 @@ def _between(theirs: list[Camera], ours: list[Camera], weights: np.ndarray) -> S
     return Similarity(scale, rotation, w @ (q - scale * p))
 
 
-class _Fit:
+class Fit:
     """How far off the face's points are in the pictures."""
 
     def __init__(self, points: np.ndarray, limit: float, distortion):
         self.points, self.limit, self.distortion = points, limit, distortion
 
     @classmethod
-    def of(cls, frames: Frames, cameras: Cameras, rows: np.ndarray) -> _Fit:
+    def of(cls, frames: Frames, cameras: Cameras, rows: np.ndarray) -> Fit:
         """Triangulate the face; the limit is what its own frames are off."""
         placed = [cameras.cameras[i] for i in rows]
         xy = np.array([undistorted(frames.points[i, :, :2], c, cameras.distortion)

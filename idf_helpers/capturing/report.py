@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.contact_sheet import contact_sheet
 from ..data.media import over, read_image, resize_area, to_uint8
+from ..errors import counted
 from ..face.topology import CHIN, TRIANGLES
 from .cameras import Cameras, Frames
 from .colmap_cameras import is_installed
@@ -68,7 +69,8 @@ def doubts(frames: Frames, cameras: Cameras, facts: Facts, yaw: tuple[float, flo
                    + ("" if is_installed() else
                       "; with pycolmap (pip install pycolmap) it can be filmed too"))
     if used < FEW_FRAMES:
-        out.append(f"only {used} frames have a camera: film longer, or turn more slowly")
+        out.append(f"only {counted(used)} {'have' if used != 1 else 'has'} a camera: film longer, "
+                   "or turn more slowly")
     elif used < 0.9 * len(frames):
         out.append(f"{len(frames) - used} of {len(frames)} chosen frames got no camera")
     if faces < FEW_FACES:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import IdfError
+import numpy as np
+
+from ..errors import IdfError, counted, shorten
 from ..face.person_mask import PersonMask
 from ..runtime.progress import Reporter
 from ..runtime.registry import Entry
 from .cameras import Cameras, Frames, Solver
-from .check import CONTRADICTS, disagreement
+from .check import agreement, without
 from .config import CaptureConfig
 from .fill import filled
 from .look import Choice, Look, choose
 from .methods import LANDMARKS
 
 ENOUGH = 0.9  # share of frames with a camera below which something else is tried
+NAMED = 12  # frames that a sentence names at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,38 +33,61 @@ class Solved:
 
 def find_cameras(look: Look, work: Path, config: CaptureConfig, person: PersonMask, entry: Entry,
                  why: str, auto: bool, reporter: Reporter) -> Solved:
-    """Choose frames and find their cameras.
+    """Choose frames and find their cameras; those that contradict the face in their frame go.
 
     entry: the solver, and why it; auto: another one may help or take over. IdfError: none found.
     """
-    choice, notes = choose(look, work, config, person, entry is LANDMARKS, reporter), [why]
-    if entry.name == LANDMARKS.name:
-        return Solved(choice, entry.load()(choice.frames, work / entry.name, reporter.step), notes)
-    solve: Solver = entry.load()
-    cameras, error = _tried(solve, choice.frames, work / entry.name, reporter)
-    frames = choice.frames
-    if cameras is not None and \
-            (apart := disagreement(frames, cameras)) > CONTRADICTS[frames.moves]:
-        said = f"its cameras turn {apart:.0f} degrees differently from the face"
-        if auto:
-            cameras = None
-            error = IdfError(f"{entry.name} put the frames together wrongly", said, "")
-        else:
-            notes.append(f"{entry.name} may have put the frames together wrongly: {said}")
-    if cameras is None and not auto:
-        assert error is not None
+    alone = entry.name == LANDMARKS.name
+    choice, notes = choose(look, work, config, person, alone, reporter), [why]
+    frames, solve = choice.frames, entry.load()
+    cameras, error = _tried(solve, frames, work / entry.name, reporter)
+    found = None if cameras is None else agreement(frames, cameras)
+    helps = auto and not alone
+    if helps and found is not None and (said := found.contradiction(frames.moves)):
+        error = IdfError(f"{entry.name} put the frames together wrongly", said, "")
+    if error is not None and not helps:
         raise error
-    if cameras is None:
-        assert error is not None
+    if error is not None:
         notes.append(f"{entry.name} failed ({error.what}: {error.found}): landmark cameras in its "
                      "place")
         reporter.note(notes[-1])
-        choice = choose(look, work, config, person, True, reporter)
-        cameras = LANDMARKS.load()(choice.frames, work / LANDMARKS.name, reporter.step)
-    elif auto and not _enough(cameras, choice.frames):
-        cameras, said = _helped(cameras, choice.frames, work, reporter)
-        notes += said
-    return Solved(choice, cameras, notes)
+        choice, helps = choose(look, work, config, person, True, reporter), False
+        frames = choice.frames
+        cameras, second = _tried(LANDMARKS.load(), frames, work / LANDMARKS.name, reporter)
+        if second is not None:
+            raise _neither(entry.name, error, second) from second
+        found = None
+    assert cameras is not None
+    found = found or agreement(frames, cameras)
+    if said := found.contradiction(frames.moves):  # and so no frame is judged by the others
+        notes.append(f"{cameras.method} may have put the frames together wrongly: {said}")
+        return Solved(choice, cameras, notes)
+    kept = without(cameras, found.wrong)
+    if helps and (found.wrong.any() or not _enough(kept, frames)):
+        kept, others = _helped(kept, frames, work, reporter)
+        notes += others
+    return Solved(choice, kept, [*notes, *_dropped(frames, cameras, kept, found.wrong)])
+
+
+def _dropped(frames: Frames, cameras: Cameras, kept: Cameras, wrong: np.ndarray) -> list[str]:
+    """Return what to say of the frames whose camera was dropped, by what became of them."""
+    there = kept.registered
+    out = []
+    for rows, end in ((wrong & there, "landmark cameras are there in its place"),
+                      (wrong & ~there, "left out; film that side again if the overlay lacks it")):
+        if rows.any():
+            out.append(f"what {cameras.method} found for frame{'s' * int(rows.sum() > 1)} "
+                       f"{shorten(frames.numbers[rows], NAMED)} contradicts the face: {end}")
+    return out
+
+
+def _neither(name: str, first: IdfError, second: IdfError) -> IdfError:
+    """Return what to say where no solver came to an end that holds."""
+    return IdfError(
+        f"Neither {name} nor the landmarks found cameras that hold",
+        f"{name}: {first.what} ({first.found}); landmarks: {second.what} ({second.found})",
+        "film again: the face large and sharp, a slow turn from ear to ear without zoom, the face "
+        f"seen in most of it; or look at {name}'s cameras as they are (--method {name})")
 
 
 def _helped(cameras: Cameras, frames: Frames, work: Path, reporter: Reporter
@@ -71,10 +97,14 @@ def _helped(cameras: Cameras, frames: Frames, work: Path, reporter: Reporter
     others, _ = _tried(LANDMARKS.load(), frames, work / LANDMARKS.name, reporter)
     if others is None:
         return cameras, []
+    found = agreement(frames, others)
+    if found.contradiction(frames.moves):
+        return cameras, []
+    others = without(others, found.wrong)
     both = filled(frames, cameras, others)
     if _count(others) > _count(both):
-        return others, [f"{cameras.method} found cameras for {_count(cameras)} of {len(frames)} "
-                        f"frames, landmarks for {_count(others)}: those are taken"]
+        return others, [f"{cameras.method} found cameras for {_count(cameras)} of "
+                        f"{counted(len(frames))}, landmarks for {_count(others)}: those are taken"]
     return both, []
 
 

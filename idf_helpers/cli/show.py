@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import counted
 from ..runtime.files import read_record
 
 
@@ -44,7 +45,7 @@ def track(dataset, arguments: dict) -> None:
               f"{report['error_percent']:.1f} % of the face's width")
         for name in ("without_face", "not_fitting"):
             if report[name]:
-                print(f"  left out, {name.replace('_', ' ')}: {len(report[name])} frames")
+                print(f"  left out, {name.replace('_', ' ')}: {counted(len(report[name]))}")
     print(dataset.describe())
 
 
@@ -57,7 +58,7 @@ def capture(dataset, arguments: dict) -> None:
           f"{report['yaw'][0]:.0f} to {report['yaw'][1]:.0f} degrees about the face; points lie "
           f"{report['reprojection_px']:.2f} pixels off")
     for reason, numbers in report["left_out"].items():
-        print(f"  left out, {reason}: {len(numbers)} frames")
+        print(f"  left out, {reason}: {counted(len(numbers))}")
     print(dataset.describe())
     print(f"Look at:  {arguments['out'] / 'overlay.jpg'}")
 

@@ -50,8 +50,8 @@ class ReenactConfig(Settings):
 
     resolution: Annotated[int | None, Interval(ge=16, le=MAX_RESOLUTION)] = None
     """Longer side of the avatar's picture in pixels; None: as it was trained."""
-    fps: Annotated[float, Interval(ge=0.1, le=240)] = 25.0
-    """Frames of the video a second."""
+    fps: Annotated[float | None, Interval(ge=0.1, le=240)] = None
+    """Frames of the video a second; None: as many as the driver has, 25 where that is unknown."""
     strength: Annotated[float, Interval(ge=0, le=3)] = 1.0
     """Factor on the driver's changes of expression."""
     follow_pose: bool = True

@@ -35,6 +35,7 @@ from .expression import load_avatar
 from .formats import labeled
 
 VIDEO = "reenactment.mp4"
+USUAL_FPS = 25.0
 
 
 class Transfer:
@@ -146,9 +147,10 @@ def reenact(run: str | Path, driver: Dataset | str | Path, out: str | Path,
         if folder.finished and path.is_file():
             return path
         mark = replace(mark, run_id=folder.run_id, made="reenacted 4D avatar")
+        fps = config.fps or driver.fps or USUAL_FPS
         base = transfer.base.fitted(config.resolution or scene.avatar.meta.get("resolution"))
         with marked(path, mark) as temporary, \
-                video_writer(temporary, config.fps, comment=mark.text()) as video:
+                video_writer(temporary, fps, comment=mark.text()) as video:
             for i, frame in enumerate(frames, 1):
                 camera = transfer.camera(frame.camera) if config.follow_pose else transfer.base
                 picture = scene.render(camera.resized(base.width, base.height),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.sequence import frame_number
+from ..errors import counted
 from ..runtime.files import read_json
 from .moments import spans
 from .probe import Look
@@ -91,10 +92,10 @@ def _of_track(out: Path, stage: str, clip: Clip) -> Iterator[Doubt]:
     said = " ".join(report.get("doubts", ()))
     if (lost := report.get("without_face")) and "no face" not in said.lower():
         yield Doubt(stage, f"No face was found in {len(lost)} of {report['frames']} frames "
-                    f"({clip.when(lost)}); they are left out.", overlay)
+                    f"({clip.when(lost)}): left out.", overlay)
     if unfit := report.get("not_fitting"):
-        yield Doubt(stage, f"{len(unfit)} frames do not fit the face model "
-                    f"({clip.when(unfit)}); they are left out.", overlay)
+        yield Doubt(stage, f"The face model does not fit {counted(len(unfit))} "
+                    f"({clip.when(unfit)}): left out.", overlay)
     if report.get("error_percent", 0) > FITS_BADLY:
         yield Doubt(stage, f"The mesh lies {report['error_percent']:.1f} % of the face's width off "
                     "(usual: 1 to 2): the head may sway in the result.", overlay)

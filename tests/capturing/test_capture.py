@@ -37,6 +37,7 @@ from tests.fixtures.turning import SIZE, before, make_room
 
 CONFIG = CaptureConfig(frames=16)
 TRUTH: list[Camera] = []
+BENT = (2, 3)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,18 @@ def wrong(frames, folder, report):
                    None, 0.1)
 
 
+def bent(frames, folder, report):
+    """What pycolmap gave that is wrong on one side alone."""
+    cameras = list(solved(frames, folder, report).cameras)
+    tilt = np.eye(4)
+    tilt[:3, :3] = Rotation.from_euler("z", 25, degrees=True).as_matrix()
+    for i in BENT:
+        cameras[i] = replace(cameras[i], c2w=tilt @ cameras[i].c2w)
+    return Cameras("colmap", tuple(cameras), None, 0.1)
+
+
 @pytest.mark.parametrize("solver, method, words", [
+    ("bent", "colmap", "contradicts the face: landmark cameras are there in its place"),
     ("wrong", "landmarks", "put the frames together wrongly"),
     ("some", "colmap", "have landmark cameras, brought into its world"),
     ("few", "landmarks", "frames, landmarks for")])
@@ -169,6 +181,25 @@ def test_frames_that_colmap_leaves_out_get_landmark_cameras(turn, given, tmp_pat
         true = turn.cameras[int(f.name[-5:])]
         turned = Rotation.from_matrix(true.c2w[:3, :3].T @ f.camera.c2w[:3, :3])
         assert np.degrees(turned.magnitude()) < 8
+
+
+def test_single_wrong_frames_are_named_and_dropped(turn, given, tmp_path):
+    CAPTURES.entries["colmap"] = Entry("colmap", "tests.capturing.test_capture:bent", "", 9)
+    data = capture(turn.folder, tmp_path / "out", CONFIG, method="colmap")
+    report = read_json(tmp_path / "out" / "capture_report.json")
+    assert report["registered"] == report["chosen"] - len(BENT) == len(data.frames)
+    a, b = report["without_camera"]
+    assert f"for frames {a}, {b} contradicts the face: left out" in report["doubts"][0]
+
+
+def test_where_landmarks_fail_too_both_are_named(turn, given, tmp_path, monkeypatch):
+    entry = Entry("landmarks", "tests.capturing.test_capture:fails", "fails", 5)
+    monkeypatch.setattr(solving, "LANDMARKS", entry)
+    CAPTURES.entries["colmap"] = Entry("colmap", "tests.capturing.test_capture:wrong", "", 9)
+    with pytest.raises(IdfError, match="Neither colmap nor the landmarks") as error:
+        capture(turn.folder, tmp_path / "out", CONFIG)
+    assert "turn" in error.value.found and "signal 9" in error.value.found
+    assert "film again" in error.value.do and "--method colmap" in error.value.do
 
 
 def test_a_killed_run_goes_on(turn, given, tmp_path, monkeypatch):
@@ -346,6 +377,26 @@ def test_what_moves_is_told_from_the_room(turn, detector, tmp_path):
 
         found = motion([(0, 1), (1, 2), (2, 3)], files, Neck.of(points, SIZE, SIZE), alpha)
         assert found.moves == name
+
+
+def test_a_plain_wall_does_not_move(turn, detector, tmp_path):
+    """Before an even wall, what a codec leaves of it is nothing that moves by itself."""
+    files = []
+    faint = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (SIZE, SIZE, 1)), None, 2)
+    faint = faint[..., None] / faint.std()  # gray levels
+    for k in range(8, 12):
+        files.append(tmp_path / f"{k}.png")
+        left, right = (np.roll(faint, step * k, 0)[:, :SIZE // 2] for step in (4, -4))
+        wall = (150 + np.repeat(np.concatenate([left, right], 1), 3, 2)).round().astype(np.uint8)
+        media.write_image(files[-1], before(turn.images[k], wall), effort=1)
+    points = np.array([detector.detect(turn.images[k])[0].points for k in range(8, 12)])
+    rows = iter([8, 9, 9, 10, 10, 11])
+
+    def alpha(picture):
+        return cv2.resize(turn.images[next(rows)][..., 3] / 255.0, picture.shape[1::-1])
+
+    found = motion([(0, 1), (1, 2), (2, 3)], files, Neck.of(points, SIZE, SIZE), alpha)
+    assert found.moves == "head" and np.isnan(found.busy)
 
 
 def test_shoulders_that_turn_with_the_head_are_kept():

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from idf_helpers.capturing.cameras import Cameras, Frames
-from idf_helpers.capturing.check import CONTRADICTS, disagreement
+from idf_helpers.capturing.check import agreement
 from idf_helpers.capturing.fill import filled
 from idf_helpers.capturing.place import Similarity
 from idf_helpers.data.cameras import Camera
@@ -53,7 +53,8 @@ def without(cameras, rows):
 def test_frames_left_out_come_into_the_first_ones_world(seen, rows):
     frames, colmap, landmarks = seen
     out = filled(frames, without(colmap, rows), landmarks)
-    assert out.registered.all() and f"{len(rows)} frames that colmap left out" in out.notes[0]
+    assert out.registered.all()
+    assert f"{len(rows)} frames without a camera by colmap have landmark cameras" in out.notes[0]
     for i, camera in enumerate(out.cameras):
         if i not in rows:
             assert camera is colmap.cameras[i]
@@ -82,8 +83,29 @@ def test_too_few_in_common_change_nothing(seen):
 
 def test_cameras_that_turn_otherwise_than_the_face_are_told(seen):
     frames, colmap, _ = seen
-    assert disagreement(frames, colmap) < 4
+    assert agreement(frames, colmap).whole < 4
     for i, half in enumerate((lambda y: 0.3 * y, lambda y: y if y > -10 else y + 40)):
         wrong = replace(colmap, cameras=tuple(head_camera(half(y)) for y in YAW))
-        assert disagreement(frames, wrong) > CONTRADICTS["camera"], i
-    assert disagreement(frames, without(colmap, range(3, N))) == 0  # too few to say anything
+        assert agreement(frames, wrong).contradiction("camera"), i
+    assert agreement(frames, without(colmap, range(3, N))).whole == 0  # too few to say anything
+
+
+@pytest.mark.parametrize("turn, roll", [(30, 0), (0, 16), (-25, 10)])
+def test_single_frames_that_contradict_the_face_are_found(seen, turn, roll):
+    """Some of one side lie wrongly in a model that is right as a whole, and so does a frame
+    between them that shows no face."""
+    frames, colmap, _ = seen
+    assert not agreement(frames, colmap).wrong.any()
+    bent = list(colmap.cameras)
+    for i in (20, 21, 22, 23):
+        c = head_camera(YAW[i] + turn)
+        world = Similarity(0.2, Rotation.from_euler("xyz", (0.3, 1.0, -0.4)).as_matrix(),
+                           np.array([3.0, -1, 2]))
+        c2w = c.c2w.copy()
+        c2w[:3, :3] = c2w[:3, :3] @ Rotation.from_euler("z", roll, degrees=True).as_matrix()
+        bent[i] = world.camera(replace(c, c2w=c2w))
+    points = frames.points.copy()
+    points[[3, 21]] = np.nan
+    found = agreement(replace(frames, points=points), replace(colmap, cameras=tuple(bent)))
+    assert found.contradiction("head") == ""
+    assert np.flatnonzero(found.wrong).tolist() == [20, 21, 22, 23]

@@ -8,7 +8,7 @@ import pytest
 
 from idf_helpers.cli.main import main
 from idf_helpers.data.dataset import Dataset
-from idf_helpers.data.media import read_image, read_video
+from idf_helpers.data.media import read_image, read_video, video_info
 from idf_helpers.errors import IdfError
 from idf_helpers.exporting import Model, export
 from idf_helpers.exporting.config import ExportConfig, ReenactConfig
@@ -102,6 +102,18 @@ def test_video_side_by_side_from_the_shell(trained, driver, tmp_path, capsys):
         main(["reenact", str(tmp_path / "none"), "--driver", str(driver), "--out",
               str(tmp_path / "w")])
     assert e.value.code == 2 and "Traceback" not in capsys.readouterr().err
+
+
+def test_the_video_runs_at_the_drivers_rate(trained, tmp_path):
+    out, _ = trained
+    root = write_talking(tmp_path / "driver", train=4, test=1, size=32)
+    for rate, config, expected in ((None, ReenactConfig(), 25.0), (12.5, ReenactConfig(), 12.5),
+                                   (12.5, ReenactConfig(fps=10.0), 10.0)):
+        if rate:
+            listing = json.loads((root / "transforms_train.json").read_text())
+            (root / "transforms_train.json").write_text(json.dumps({**listing, "fps": rate}))
+        video = reenact(out, Dataset.open(root), tmp_path / f"{rate}{expected}", config)
+        assert video_info(video).fps == pytest.approx(expected)
 
 
 def test_one_expression_as_picture_and_model(trained, tmp_path, capsys):
