@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fixtures.avatars import talking, trained  # noqa: F401
 from tests.fixtures.datasets import make_dataset
@@ -16,6 +18,13 @@ from tests.fixtures.heads import (  # noqa: F401  (fixtures of the whole session
     small_head,
     view_at,
 )
+
+# IDF_FUZZ=long: many random examples, new ones at each run; else few, and always the same.
+settings.register_profile("ci", max_examples=40, derandomize=True, deadline=None, database=None,
+                          suppress_health_check=list(HealthCheck))
+settings.register_profile("long", max_examples=5000, deadline=None, print_blob=True,
+                          suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("IDF_FUZZ", "ci"))
 
 # A shell starts background jobs with Ctrl-C ignored; what tests say about Ctrl-C holds there too.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -81,7 +81,7 @@ def _message(line: bytes) -> dict:
     """Return what a line says; nothing where it is not ours (libraries print, too)."""
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -47,6 +48,9 @@ class VideoIndex(ArrayRecord):
     checks: np.ndarray
     sound: bool
 
+    schema: ClassVar = {"width": "iu", "height": "iu", "times": "f! N", "checks": "u4 N",
+                        "sound": "b"}
+
     def __len__(self) -> int:
         return len(self.times)
 
@@ -67,6 +71,11 @@ class VideoIndex(ArrayRecord):
     def load(cls, path) -> VideoIndex:
         """Return what `save` wrote; IdfError where the file holds something else."""
         out = super().load(path)
+        if not (0 < out.width <= MAX_PIXELS and 0 < out.height <= MAX_PIXELS and len(out)
+                and out.width * out.height <= MAX_PIXELS and (np.diff(out.times) >= 0).all()):
+            raise IdfError(f"{path} is no list of a video's frames",
+                           f"{out.width} x {out.height}, {len(out)} frames",
+                           "delete it and run that stage again")
         return cls(int(out.width), int(out.height), out.times, out.checks, bool(out.sound))
 
 

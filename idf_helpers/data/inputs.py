@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
 import stat
 import urllib.parse
 import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import IdfError, shorten
+from ..runtime.archives import is_zip, open_zip
 from ..runtime.colab import in_colab
-from ..runtime.files import atomic_write, sha256_bytes, sha256_file
+from ..runtime.files import atomic_write, sha256_bytes, sha256_file, write_error
 from ..runtime.https import NotFetched, save
 from ..runtime.progress import Reporter
 from . import samples
@@ -23,7 +25,6 @@ from .dataset import Dataset, is_dataset
 MAX_DOWNLOAD = 4 * 2**30  # bytes of an archive
 MAX_UNPACKED = 8 * 2**30
 MAX_RATIO = 200  # unpacked over packed: pictures hardly compress, a bomb's zeros do 1000-fold
-MAX_FILES = 100_000
 MAX_FOLDERS = 2000  # looked into, on the way to a dataset
 DRIVE = "/content/drive"
 
@@ -62,7 +63,7 @@ def open_dataset(where: str | Path, downloads: str | Path = "runs/downloads") ->
     if urllib.parse.urlsplit(text).scheme in ("http", "https"):
         return _open_below(fetch(text, downloads), address)
     path = mount_drive(text)
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and is_zip(path):
         folder = downloads / f"{path.stem}-{sha256_file(path)[:8]}"  # another .zip, another place
         return _open_below(unpack(path, folder), address)
     return _open_below(path, address)
@@ -131,13 +132,12 @@ def unpack(archive: Path, folder: Path) -> Path:
     """Unpack a .zip into `folder` (which appears when all is there) after checking every entry."""
     if folder.is_dir():
         return folder
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
-        with zipfile.ZipFile(archive) as z:
+        with open_zip(archive) as z:
             entries = z.infolist()
             total = sum(e.file_size for e in entries)
-            if len(entries) > MAX_FILES or total > MAX_UNPACKED:
+            if total > MAX_UNPACKED:
                 raise IdfError(f"The archive {archive.name} is too large",
                                f"{len(entries)} files, {total / 1e9:.1f} GB unpacked",
                                "unpack it by hand, and give the folder")
@@ -155,14 +155,19 @@ def unpack(archive: Path, folder: Path) -> Path:
             partial.mkdir(parents=True)
             # "./" stands for the folder itself; Python 3.12.1 fails on it
             z.extractall(partial, [e for e in entries if PurePosixPath(e.filename).parts])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        partial.rename(folder)
+    except (ValueError, zipfile.LargeZipFile) as error:
         raise IdfError(f"{archive.name} is not a .zip file that can be unpacked",
                        str(error)[:120], "fetch or pack it again") from None
-    except BaseException:
+    except OSError as error:
+        if folder.is_dir():  # another process was faster
+            return folder
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise write_error(folder, error) from error
+        raise IdfError(f"{archive.name} cannot be unpacked here", str(error)[:160],
+                       "unpack it by hand, and give the folder") from None
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    partial.rename(folder)
     return folder
 
 

@@ -159,14 +159,12 @@ def _bundled() -> FaceModel:
 
 def _read(path: Path) -> FaceModel:
     try:
-        data = read_arrays(path)
+        data = read_arrays(path, {"expression_names": "U E"}, "face model",
+                           "give a file made by assets/face/make_face_model.py")
         names = tuple(str(n) for n in data.pop("expression_names"))
         model = FaceModel(expression_names=names,
                           **{k: np.asarray(v, np.float32) for k, v in data.items()})
-    except FileNotFoundError:
-        raise IdfError(f"The face model {path} does not exist", "no such file",
-                       "give a file made by assets/face/make_face_model.py") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError) as error:
         raise IdfError(f"{path} is not a face model", str(error)[:160] or type(error).__name__,
                        "give a file made by assets/face/make_face_model.py") from None
     e, i = len(names), model.identity.shape[0] if model.identity.ndim else 0

@@ -9,7 +9,6 @@ about 45 degrees on, distances say less.
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 from ..data.media import over_gray
 from ..errors import IdfError
 from ..runtime import download
+from ..runtime.safe_json import parse
 from .downloads import IDENTITY
 
 SAME_PERSON = 0.6  # dlib's rule
@@ -159,7 +159,7 @@ def read_weights(folder: Path | str) -> dict[str, np.ndarray]:
     out, at = {}, 0
     try:
         buffer = data.read_bytes()
-        for group in json.loads(manifest.read_text("utf-8")):
+        for group in parse(manifest.read_bytes(), f"The manifest {manifest}"):
             for entry in group["weights"]:
                 quantized = entry.get("quantization")
                 kind = np.dtype({"uint8": "u1", "uint16": "<u2"}[quantized["dtype"]]

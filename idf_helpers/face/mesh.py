@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from ..runtime.npz import ArrayRecord
-from .topology import FACE_LEFT, FACE_RIGHT, LEFT_EYE, RIGHT_EYE, TRIANGLES
+from .topology import FACE_LEFT, FACE_RIGHT, LEFT_EYE, POINTS, RIGHT_EYE, TRIANGLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,14 @@ class FaceMesh(ArrayRecord):
     inliers: np.ndarray
     residuals: np.ndarray
     triangles: np.ndarray = field(default_factory=lambda: TRIANGLES)
+
+    schema: ClassVar = {"vertices": f"f! {POINTS} 3", "normals": f"f! {POINTS} 3",
+                        "inliers": "b N", "residuals": "f N", "triangles": "iu T 3"}
+
+    def __post_init__(self):
+        if len(self.triangles) and not (0 <= self.triangles.min()
+                                        and self.triangles.max() < len(self.vertices)):
+            raise ValueError("`triangles` name points that are not there")
 
     @property
     def width(self) -> float:

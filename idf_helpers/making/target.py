@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import urllib.parse
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from ..data.footage import Source
 from ..data.inputs import as_dataset
 from ..data.media import is_image, is_video, read_image
 from ..errors import IdfError, shorten
+from ..runtime.archives import is_zip
 from ..runtime.files import sha256_file
 from ..runtime.progress import Reporter
 
@@ -67,7 +67,7 @@ def open_target(target: Dataset | str | Path, reporter: Reporter) -> Target:
     if path.is_file() and is_image(path):
         read_image(path, "target picture")
         return Target("picture", path)
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and is_zip(path):
         return Target("dataset", path, _not_empty(as_dataset(path, reporter)))
     raise IdfError(f"{path} is no target" if path.exists() else f"{path} does not exist",
                    "neither a video, a picture nor a dataset" if path.exists() else "no such file",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ..data import samples
 from ..errors import IdfError
-from ..runtime.files import sha256_file
+from ..runtime.files import read_json, read_record, sha256_file
 from ..runtime.runs import read_manifest
 
 VIEWS = "views"  # a head that keeps still, from many sides
@@ -79,8 +78,8 @@ def face_of(folder: Path, manifest: dict) -> str:
         with contextlib.suppress(IdfError):
             if sha256_file(samples.photo(name)) == source:
                 return f"face {name} (bundled)"
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        names = json.loads((folder / "swap_report.json").read_text(encoding="utf-8"))
+    with contextlib.suppress(IdfError):
+        names = read_record(folder / "swap_report.json")
         if names.get("photos"):
             return f"face of {', '.join(map(str, names['photos']))}"
     return f"face of a photo of yours ({str(source)[:6]})"
@@ -90,8 +89,8 @@ def _entries(folder: Path) -> list[dict]:
     """Return the frames of a dataset's splits."""
     found: list[dict] = []
     for path in sorted(folder.glob("transforms*.json")):
-        with contextlib.suppress(OSError, ValueError):
-            content = json.loads(path.read_text(encoding="utf-8"))
+        with contextlib.suppress(IdfError):
+            content = read_json(path)
             frames = content.get("frames") if isinstance(content, dict) else None
             found += [f for f in frames or () if isinstance(f, dict)]
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..runtime.files import sha256_bytes, stable_hash, write_bytes, write_json
+from ..errors import IdfError
+from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes, write_json
 
 FILE = "entered.json"
 
@@ -57,8 +57,8 @@ class Kept:
         return float(entry.get("at", {}).get(key, 0)) if isinstance(entry, dict) else 0.0
 
     def _read(self) -> dict:
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+        with contextlib.suppress(IdfError):
+            found = read_json(self.path)
             return found if isinstance(found, dict) else {}
         return {}
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..errors import IdfError
 from ..runtime.machine import peak_rss_mb
+from ..runtime.npz import fit, like
 
 MAX_ROLLBACKS = 3
 
@@ -66,8 +67,12 @@ class ResumableTrainer:
     where the state is good, and calls `_roll_back` where it is not.
 
     remedy: what its users can do about it, for the message. unit: what the model consists of.
-    rate_factor: halved at each rollback.
+    rate_factor: halved at each rollback. growing: how the names of a state's arrays begin whose
+    length may change -> a letter for it, see `npz.like`. finite: of arrays that hold no NaN.
     """
+
+    growing: ClassVar[Mapping[str, str]] = {}
+    finite: ClassVar[tuple[str, ...]] = ()
 
     remedy = "lower the setting `rate`"
     unit = "Gaussians"
@@ -111,6 +116,34 @@ class ResumableTrainer:
                 "mse": None if self.mse is None else float(self.mse),
                 "rate_factor": self.rate_factor, "rollbacks": self.rollbacks,
                 "rng": self.rng.bit_generator.state}
+
+    def schema(self, state: State) -> dict[str, str]:
+        """Return the declaration of a state's arrays, see `npz.fit`."""
+        return like(self._saved.arrays, self.growing, self.finite)
+
+    def check(self, state: State) -> None:
+        """Raise ValueError unless `restore` can go to the state: kernels do not look at bounds."""
+        meta = state.meta
+        for name, kind, low, high in (("iteration", int, 0, 2**53), ("rollbacks", int, 0, 2**31),
+                                      ("seconds", (int, float), 0, 1e12),
+                                      ("rate_factor", (int, float), 0, 1),
+                                      ("mse", (int, float, type(None)), 0, 1e30)):
+            value = meta.get(name, "")
+            if not isinstance(value, kind) or isinstance(value, bool) \
+                    or value is not None and not low <= value <= high:
+                raise ValueError(f"`{name}` is {value!r}"[:80])
+        try:
+            np.random.default_rng().bit_generator.state = meta.get("rng")
+        except (KeyError, TypeError, OverflowError, AttributeError) as error:
+            raise ValueError(f"the random state: {error}") from None
+        schema = self.schema(state)
+        known = {name.removesuffix("?") for name in schema}
+        if unknown := [name for name in state.arrays if name not in known]:
+            raise ValueError(f"`{unknown[0]}` is not of this training")
+        fit(state.arrays, schema)
+        if "order" in state.arrays and (np.sort(state.arrays["order"])
+                                        != np.arange(len(state.arrays["order"]))).any():
+            raise ValueError("`order` is no order of the views")
 
     def set_counters(self, state: State) -> None:
         """Restore what `counters` returned; `state` is the last good one from now on."""
@@ -162,7 +195,8 @@ def train_loop(trainer: ResumableTrainer, run=None,
     progress: called at most every `progress_every_s` seconds, and at the end.
     """
     trainer.warm_up()
-    checkpoint = run.latest_checkpoint() if run is not None else None
+    checkpoint = None if run is None else run.latest_checkpoint(
+        lambda arrays, meta: trainer.check(State(arrays, meta)))
     if checkpoint is not None:
         trainer.restore(State(*checkpoint))
     reported, written = -math.inf, trainer.saved_state

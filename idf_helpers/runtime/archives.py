@@ -1,9 +1,15 @@
-"""One file out of an archive (zip, wheel, .tar.gz), read as a stream; nothing else is unpacked."""
+"""Archives that may come from anywhere: zips, opened after a look at their directory, and one file
+out of a zip, wheel or .tar.gz, read as a stream.
+
+Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT (4.3.12 to 4.3.16)
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import io
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,6 +20,9 @@ from ..errors import IdfError
 GZIP = b"\x1f\x8b"
 MOST_UNPACKED = 2 << 30  # bytes; what lies further behind in a .tar.gz is not looked for
 MOST_FILES = 100_000  # in a .tar.gz: headers of empty files pack a thousandfold
+MOST_DIRECTORY = 16 << 20  # bytes of a zip's directory: Python takes some 10 times that to read it
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound
+_END = struct.Struct("<4s4H2IH")
 
 
 def is_archive(file: Path) -> bool:
@@ -21,7 +30,60 @@ def is_archive(file: Path) -> bool:
     end."""
     with open(file, "rb") as stream:
         head = stream.read(2)
-    return head == GZIP or head == b"PK" and zipfile.is_zipfile(file)
+    return head == GZIP or head == b"PK" and is_zip(file)
+
+
+def is_zip(file) -> bool:
+    """Whether a path or stream ends as a zip does; False for what cannot be read."""
+    try:
+        return zipfile.is_zipfile(file)
+    except (OSError, ValueError, struct.error):
+        return False
+
+
+@contextlib.contextmanager
+def open_zip(file, most: int = MOST_FILES):
+    """Yield a `zipfile.ZipFile` of a path or a stream, whose directory fits memory.
+
+    ValueError, here and out of whatever is read of it inside the block: damaged, more than `most`
+    entries, encrypted, packed in another way than PACKINGS. OSError: it cannot be opened, or what
+    the block itself does with other files. An IdfError of the block passes.
+    """
+    with open(file, "rb") if not hasattr(file, "read") else contextlib.nullcontext(file) as stream:
+        _check_directory(stream)
+        try:
+            opened = zipfile.ZipFile(stream)
+        except Exception as error:  # struct.error, IndexError, UnicodeDecodeError, many more
+            raise ValueError(f"{type(error).__name__}: {error}"[:160]) from None
+        try:
+            with opened:
+                entries = opened.infolist()
+                if len(entries) > most:
+                    raise ValueError(f"{len(entries)} files in it")
+                for entry in entries:
+                    if entry.flag_bits & 1 or entry.compress_type not in PACKINGS:
+                        raise ValueError(f"{entry.filename[:60]!r} is encrypted, or packed in a "
+                                         "way that is not read here")
+                yield opened
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError,
+                struct.error) as error:
+            raise ValueError(f"{type(error).__name__}: {error}"[:160]) from error
+
+
+def _check_directory(stream) -> None:
+    """ValueError where the directory is larger than MOST_DIRECTORY, before it is read."""
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, end - _END.size - 65535))
+    tail = stream.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) - at < _END.size:
+        raise ValueError("no zip, or its end is missing")
+    size, wide = _END.unpack_from(tail, at)[5], at - 76  # zip64: its end, then where that lies
+    if wide >= 0 and tail[wide:wide + 4] == b"PK\6\6":
+        size = struct.unpack_from("<Q", tail, wide + 40)[0]
+    if size > MOST_DIRECTORY:
+        raise ValueError(f"a list of files of {size / 1e6:.0f} MB")
+    stream.seek(0)
 
 
 @contextlib.contextmanager
@@ -37,14 +99,14 @@ def open_archived(archive: Path, names: tuple[str, ...]):
     try:
         with inside(archive, names) as stream:
             yield stream
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (ValueError, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise IdfError(f"{archive} is damaged", str(error) or type(error).__name__,
                        "fetch it again") from error
 
 
 @contextlib.contextmanager
 def _in_zip(archive, names):
-    with zipfile.ZipFile(archive) as opened:
+    with open_zip(archive) as opened:
         present = set(opened.namelist())
         name = next((n for n in names if n in present), None)
         outer, inner = next(((o, i) for n in names for o, _, i in [n.rpartition("/")]

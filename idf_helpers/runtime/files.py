@@ -12,8 +12,7 @@ import shutil
 from pathlib import Path
 
 from ..errors import IdfError
-
-MAX_JSON_BYTES = 64 * 2**20
+from .safe_json import MAX_BYTES, parse
 
 
 @contextlib.contextmanager
@@ -101,32 +100,15 @@ def readable(path, what: str):
 
 
 def read_json(path, what: str = "JSON file"):
-    """Return the parsed file; IdfError: missing, too large, not UTF-8, malformed (line and column),
-    NaN or infinity, nested too deeply."""
+    """Return the parsed file; IdfError: missing, or what `safe_json.parse` refuses."""
     path = Path(path)
     with readable(path, what):
         size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
+        if size > MAX_BYTES:
             raise IdfError(f"The {what} {path} is too large", f"{size / 1e6:.0f} MB",
-                           f"the limit is {MAX_JSON_BYTES / 1e6:.0f} MB")
-        text = path.read_bytes().decode("utf-8-sig")
-
-    def reject(constant):
-        raise IdfError(f"The {what} {path} holds a value that is not a number", constant,
-                       "replace NaN and Infinity by finite numbers")
-
-    try:
-        return json.loads(text, parse_constant=reject)
-    except json.JSONDecodeError as error:
-        raise IdfError(f"The {what} {path} is not valid JSON",
-                       f"{error.msg} at line {error.lineno}, column {error.colno}",
-                       "correct it there, or write the file again") from None
-    except RecursionError:
-        raise IdfError(f"The {what} {path} is nested too deeply", "too many levels",
-                       "write the file again") from None
-    except ValueError as error:  # e.g. an integer of thousands of digits
-        raise IdfError(f"The {what} {path} is not valid JSON", str(error)[:120],
-                       "write the file again") from None
+                           f"the limit is {MAX_BYTES / 1e6:.0f} MB")
+        data = path.read_bytes()
+    return parse(data, f"The {what} {path}")
 
 
 def read_record(path, keys=(), what: str = "JSON file") -> dict:

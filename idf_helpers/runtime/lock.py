@@ -19,6 +19,7 @@ import psutil
 
 from ..errors import IdfError
 from .files import write_error
+from .safe_json import parse_record
 
 BEAT_S = 20.0  # between two refreshes
 STALE_S = 600.0  # without a refresh, of another machine (it died, and the folder lies on Drive)
@@ -108,10 +109,9 @@ def _place(lock: Path, text: str) -> None:
 
 def _read(lock: Path) -> dict | None:
     try:
-        owner = json.loads(lock.read_text())
-        plain = isinstance(owner["pid"], int) and 0 < owner["pid"] < 2**31
-        return owner if plain and isinstance(owner["host"], str) else None
-    except (OSError, ValueError, TypeError, KeyError):
+        owner = parse_record(lock.read_bytes(), {"pid": int, "host": str}, "The lock")
+        return owner if 0 < owner["pid"] < 2**31 else None
+    except (OSError, IdfError):
         return None
 
 

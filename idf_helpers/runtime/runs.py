@@ -17,6 +17,7 @@ import secrets
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from .files import read_json, sha256_file, stable_hash, write_bytes, write_error
 from .lock import FolderLock
 from .machine import machine, peak_rss_mb
 from .npz import read_arrays
+from .safe_json import parse
 
 FORMAT = 2  # 1: the stage "stylize" was spelled "stylise"
 CHECKPOINT_EVERY_S = 60.0  # a killed run may lose two minutes: one interval and the time to write
@@ -241,8 +243,8 @@ class RunFolder:
             return []
         out = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError, RecursionError):
-                event = json.loads(line)
+            with contextlib.suppress(IdfError):
+                event = parse(line, "the event")
                 if isinstance(event, dict):
                     out.append(event)
         return out
@@ -276,14 +278,26 @@ class RunFolder:
         self._last_checkpoint = time.monotonic()
         self._save()
 
-    def latest_checkpoint(self) -> tuple[dict[str, np.ndarray], dict] | None:
-        """Return (arrays, state) of the newest readable checkpoint, or None."""
+    def latest_checkpoint(self, check: Callable[[dict[str, np.ndarray], dict], None] | None = None
+                          ) -> tuple[dict[str, np.ndarray], dict] | None:
+        """Return (arrays, state) of the newest checkpoint that can be read, or None.
+
+        check: raises ValueError where they are not what its caller can go on from; such a
+        checkpoint is passed over like a damaged one.
+        """
         for path in sorted((self.path / "checkpoints").glob("step_*.npz"), reverse=True):
             try:
-                arrays = read_arrays(path)
-                return arrays, json.loads(arrays.pop("__state__").tobytes())
-            except (OSError, ValueError, KeyError, RecursionError):
-                self.event(kind="unreadable checkpoint skipped", file=path.name)
+                arrays = read_arrays(path, {"__state__": "u1 S"}, "checkpoint")
+                state = parse(arrays.pop("__state__").tobytes(), f"The state in {path.name}",
+                              bits=128)  # of the random generator
+                if not isinstance(state, dict):
+                    raise ValueError(f"a {type(state).__name__} as state")
+                if check is not None:
+                    check(arrays, state)
+                return arrays, state
+            except (IdfError, ValueError) as error:
+                self.event(kind="unreadable checkpoint skipped", file=path.name,
+                           why=str(error)[:200])
         return None
 
 

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -97,6 +98,10 @@ class Found(ArrayRecord):
     score: np.ndarray
     before: np.ndarray
 
+    schema: ClassVar = {"frame": "i F", "points": f"f F {POINTS} 3",
+                        "iris": f"f F {IRIS_POINTS} 3", "presence": "f F", "score": "f F",
+                        "before": f"u1 F {BYTES}"}
+
 
 @dataclass(frozen=True, eq=False)
 class VideoFaces(ArrayRecord):
@@ -113,6 +118,9 @@ class VideoFaces(ArrayRecord):
     times: np.ndarray
     iris: np.ndarray
     before: np.ndarray
+
+    schema: ClassVar = {"points": f"f N {POINTS} 3", "seen": "b N", "times": "iu N",
+                        "iris": f"f N {IRIS_POINTS} 3", "before": f"u1 N {BYTES}"}
 
     def face(self, frame: int) -> FaceLandmarks | None:
         points = self.points[frame]

@@ -7,7 +7,6 @@ The file is a zip of Google's models (Apache-2.0; not bundled, a download of its
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ..face.frame_landmarks import FrameDetector, read_landmarks
 from ..face.head_model import FaceModel
 from ..face.pose import rigid_inverse
 from ..face.topology import POINTS
+from ..runtime.archives import open_zip
 from ..runtime.files import sha256_file
 from .config import TrackConfig
 from .fit import Track, fit_clip
@@ -46,12 +46,12 @@ class TaskLandmarker(FrameDetector):
     def __init__(self, path):
         self.path = Path(path)
         try:
-            with zipfile.ZipFile(self.path) as z:
+            with open_zip(self.path) as z:
                 lacking = [m for m in MEMBERS if m not in z.namelist()]
         except FileNotFoundError:
             raise IdfError(f"The task file {path} does not exist", "no such file",
                            "give Google's face_landmarker.task, or leave --task out") from None
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError) as error:
             raise IdfError(f"{path} is not a MediaPipe task file", str(error)[:120],
                            "give Google's face_landmarker.task, or leave --task out") from None
         if lacking:

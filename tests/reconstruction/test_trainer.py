@@ -54,7 +54,7 @@ class Run:
     def __init__(self):
         self.kept = {}
 
-    def latest_checkpoint(self):
+    def latest_checkpoint(self, check):
         return self.kept[max(self.kept)] if self.kept else None
 
     def checkpoint_due(self):

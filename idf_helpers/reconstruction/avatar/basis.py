@@ -19,6 +19,7 @@ from ...data.cameras import Camera
 from ...errors import IdfError, shorten
 from ...runtime.files import write_bytes
 from ...runtime.npz import read_arrays
+from ...runtime.safe_json import parse_record
 from ..splats.gaussians import Gaussians
 
 FORMAT = 1
@@ -212,10 +213,15 @@ class BlendAvatar:
             raise IdfError(f"{path} does not exist", "no avatar there",
                            "give the folder named with --out when `idf avatar` ran")
         try:
-            arrays = read_arrays(path)
-            head = json.loads(arrays.pop("__head__").tobytes())
-            if head.get("kind") != "blend avatar":
+            arrays = read_arrays(path, {"__head__": "u1 H"}, "avatar",
+                                 "delete the run folder and train again")
+            head = parse_record(arrays.pop("__head__").tobytes(),
+                                {"kind": str, "format": int, "names": list, "meta": dict},
+                                f"The head of the avatar {path}")
+            if head["kind"] != "blend avatar":
                 raise ValueError("another kind of file")
+            if not all(isinstance(n, str) for n in head["names"]):
+                raise ValueError("names that are no text")
             if head["format"] > FORMAT:
                 raise IdfError(f"The avatar {path} was written by a newer version",
                                f"format {head['format']}, this one reads {FORMAT}",

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...data.dataset import Frame
+from ...errors import IdfError
 from ...face.head_shape import HeadFrame
 from ...runtime.npz import read_arrays, save_arrays
 from ...tracking.skin_motion import skin_motion
@@ -81,7 +82,10 @@ def measure_details(source: FrameSource, others: Sequence[Frame], cameras, head:
 def _cached(path: Path, names: list[str]) -> np.ndarray | None:
     if not path.is_file():
         return None
-    arrays = read_arrays(path)
+    try:
+        arrays = read_arrays(path, {"motion": "f! N M", "names": "U N"})
+    except IdfError:  # damaged: it is made again
+        return None
     return arrays["motion"] if list(arrays["names"]) == names else None
 
 

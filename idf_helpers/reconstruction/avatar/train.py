@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 
@@ -312,6 +313,15 @@ class Trainer(ResumableTrainer):
         if self.torso is not None:
             arrays |= self.torso.arrays("torso.")
         return State(arrays, self.counters() | {"released": self.released})
+
+    growing: ClassVar = {"head.": "N", "torso.": "M"}
+    finite = ("head.gaussians.", "torso.gaussians.", "weights", "appearance")
+
+    def check(self, state: State) -> None:
+        """Raise ValueError unless `restore` can go to the state."""
+        if not isinstance(state.meta.get("released"), bool):
+            raise ValueError("`released` is neither true nor false")
+        super().check(state)
 
     def restore(self, state: State) -> None:
         """Go to a state of the same source and config; what follows does not change `state`."""

@@ -14,11 +14,12 @@ import numpy as np
 
 from ...errors import IdfError
 from ...runtime.files import write_bytes
-from ...runtime.npz import read_arrays
-from .grid import VoxelGrid
+from ...runtime.npz import fit, read_arrays
+from .grid import MAX_VERTICES, VoxelGrid, check_vertices
 
 VERSION = 2  # 1 called the colors "colour"
-MAX_VERTICES = 1024**3
+SCHEMA = {"version": "iu", "shape": "iu 3", "vertices": "iu V", "density": "f! V",
+          "color?": "f! V 3 K", "origin": "f! 3", "voxel": "f!"}
 RAW_LIMIT = 60.0  # beyond it a step is opaque or empty in any precision
 
 
@@ -42,14 +43,14 @@ def read_field(path) -> VoxelGrid:
     if not path.is_file():
         raise IdfError(f"The field {path} does not exist", "no such file",
                        "give the folder named with --out when `idf nerf` ran")
-    names = ("version", "shape", "vertices", "density", "color", "origin", "voxel")
+    do = "delete its folder and run `idf nerf` again"
+    a = read_arrays(path, SCHEMA, "field", do)
+    if "color" not in a and "colour" in a:
+        a["color"] = a.pop("colour")
     try:
-        data = read_arrays(path)
-        first = {"color": "colour"} if "colour" in data else {}
-        a = {name: data[first.get(name, name)] for name in names}
-    except (OSError, ValueError, KeyError) as error:
-        raise IdfError(f"The field {path} is damaged", str(error)[:120],
-                       "delete its folder and run `idf nerf` again") from None
+        fit(a, SCHEMA | {"color": "f! V 3 K"})
+    except ValueError as error:
+        raise IdfError(f"The field {path} is damaged", str(error)[:120], do) from None
     if int(a["version"]) not in (1, VERSION):
         raise IdfError(f"The field {path} is of a newer version", f"{int(a['version'])}",
                        f"this program reads versions up to {VERSION}: update it")
@@ -69,22 +70,19 @@ def _check(path: Path, a: dict[str, np.ndarray]) -> None:
     """Everything that the kernels rely on: they do not look at bounds."""
     shape, vertices, color = a["shape"], a["vertices"], a["color"]
     wrong = None
-    if shape.shape != (3,) or shape.min() < 4 or np.prod(shape.astype(float)) > MAX_VERTICES:
+    if shape.min() < 4 or np.prod(shape.astype(float)) > MAX_VERTICES:
         wrong = f"shape {shape.tolist()}"
-    elif vertices.ndim != 1 or not len(vertices) or vertices.dtype.kind not in "iu" \
-            or vertices[0] < 0 or vertices[-1] >= np.prod(shape) or (np.diff(vertices) <= 0).any():
+    elif (vertices[1:] <= vertices[:-1]).any():
         wrong = "the list of vertices"
-    elif color.shape not in [(len(vertices), 3, n) for n in (1, 4, 9)] \
-            or a["density"].shape != vertices.shape:
-        wrong = f"colors {color.shape} and densities {a['density'].shape}"
-    elif not (np.isfinite(a["density"]).all() and np.isfinite(color).all()
-              and np.isfinite(a["origin"]).all() and a["origin"].shape == (3,)
-              and 0 < float(a["voxel"]) < 1e30):
+    elif color.shape[2] not in (1, 4, 9):
+        wrong = f"colors {color.shape}"
+    elif not (0 < float(a["voxel"]) < 1e30 and np.abs(a["origin"]).max() < 1e30):
         wrong = "numbers that are not finite"
     else:
-        at = np.stack(np.unravel_index(vertices, tuple(shape)), axis=1)
-        if (at == 0).any() or (at == shape - 1).any():
-            wrong = "vertices in the outermost layer"
+        try:
+            check_vertices(vertices, tuple(int(n) for n in shape))
+        except ValueError as error:
+            wrong = str(error)
     if wrong:
         raise IdfError(f"The field {path} is damaged", wrong,
                        "delete its folder and run `idf nerf` again")

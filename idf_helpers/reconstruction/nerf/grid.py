@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,19 @@ from .vertex_simd import empty_rows, gather, wide
 START_RAW = -3.0  # of a new vertex: a voxel takes 5 % of the light
 EMPTY_RAW = -4.6  # below it a voxel takes less than 1 % of the light: such cells are skipped
 NO_ROW = -1
+MAX_VERTICES = 150_000_000  # a cube of the finest setting and its margins
+
+
+def check_vertices(vertices: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless they are different vertices of a grid (nx, ny, nz), none of them in
+    its outermost layer, where kernels look for neighbors."""
+    if not len(vertices) or vertices.min() < 0 or vertices.max() >= math.prod(shape):
+        raise ValueError("vertices outside the grid")
+    at = np.stack(np.unravel_index(vertices, shape), axis=1)
+    if (at == 0).any() or (at == np.array(shape) - 1).any():
+        raise ValueError("vertices in the outermost layer")
+    if len(np.unique(vertices)) < len(vertices):
+        raise ValueError("a vertex twice")
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ..splats.train import COLORS, background_mode
 from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .bounds import MARGIN, Bounds, carve, find_bounds
 from .config import VoxelConfig
-from .grid import VoxelGrid
+from .grid import MAX_VERTICES, VoxelGrid, check_vertices
 from .march import POSE, RAYS, RECORD, SLAB, add_gradients, mark_hits, order_samples, trace
 from .optimize import adam_step, add_variation
 from .scene import VoxelScene
@@ -248,13 +249,43 @@ class Trainer(ResumableTrainer):
             "level": self.level, "level_steps": self.level_steps, "voxel": g.voxel,
             "hull_shape": list(self.hull.shape)})
 
+    growing: ClassVar = {"params": "V", "first": "V", "second": "V", "vertices": "V", "hull": "H"}
+    finite = ("params", "origin")
+
+    def schema(self, state: State) -> dict[str, str]:
+        """Return the declaration of a state's arrays: the grid becomes finer."""
+        return super().schema(state) | {"skip": "u1 X Y Z"}
+
+    def check(self, state: State) -> None:
+        """Raise ValueError unless `restore` can go to the state."""
+        super().check(state)
+        a, meta = state.arrays, state.meta
+        for name, high in (("level", len(self.config.levels)), ("level_steps", 2**53)):
+            if not isinstance(meta.get(name), int) or not 0 <= meta[name] <= high:
+                raise ValueError(f"`{name}` is {meta.get(name)!r}"[:80])
+        if not isinstance(meta.get("voxel"), (int, float)) or not 0 < meta["voxel"] < 1e30:
+            raise ValueError(f"`voxel` is {meta.get('voxel')!r}"[:80])
+        shape = tuple(int(n) for n in a["shape"])
+        if min(shape) < 4 or math.prod(shape) > MAX_VERTICES or a["skip"].shape != shape \
+                or meta.get("hull_shape") != list(shape) \
+                or len(a["hull"]) != -(-math.prod(shape) // 8):
+            raise ValueError(f"a grid of {shape}, a hull of {meta.get('hull_shape')}"[:120])
+        check_vertices(a["vertices"], shape)
+        grid = self._grid_of(state)
+        if len(grid) == 0 or ((a["skip"] == 0) & ~grid.whole_cells).any():
+            raise ValueError("cells to be rendered that are not whole")
+
+    def _grid_of(self, state: State) -> VoxelGrid:
+        a = state.arrays
+        slots = np.full(tuple(int(n) for n in a["shape"]), -1, np.int32)
+        slots.reshape(-1)[a["vertices"]] = np.arange(len(a["vertices"]), dtype=np.int32)
+        return VoxelGrid(a["origin"].copy(), state.meta["voxel"], slots, a["vertices"].copy(),
+                         a["params"].copy(), self.config.sh_degree)
+
     def restore(self, state: State) -> None:
         """Go to a state of the same views and config; what follows does not change `state`."""
         a, meta = state.arrays, state.meta
-        slots = np.full(tuple(int(n) for n in a["shape"]), -1, np.int32)
-        slots.reshape(-1)[a["vertices"]] = np.arange(len(a["vertices"]), dtype=np.int32)
-        self.grid = VoxelGrid(a["origin"].copy(), meta["voxel"], slots, a["vertices"].copy(),
-                              a["params"].copy(), self.config.sh_degree)
+        self.grid = self._grid_of(state)
         shape = tuple(meta["hull_shape"])
         self.hull = np.unpackbits(a["hull"])[:math.prod(shape)].reshape(shape).astype(bool)
         self._new_rows()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -240,6 +241,37 @@ class GsplatTrainer(ResumableTrainer):
         return State(arrays, self.counters() | {
             "total": self.total, "warm": self._warm, "cap": self.cap, "packed": self.packed,
             "halved": self.halved, "adam_steps": steps})
+
+    growing: ClassVar = {"param.": "N"}
+    finite = ("param.",)
+
+    def schema(self, state: State) -> dict[str, str]:
+        """Return the declaration of a state's arrays: moments come with the first step."""
+        own = {k: v for k, v in super().schema(state).items() if not k.startswith("adam.")}
+        for name in self.params:
+            own |= {f"adam.{name}.{k}?": own[f"param.{name}"].replace("!", "")
+                    for k in ("exp_avg", "exp_avg_sq")}
+        for name in self.strategy_state:
+            shape = "f N" if name != "binoms" else own.pop("strategy.binoms", "f A B")
+            own.pop(f"strategy.{name}", None)
+            own[f"strategy.{name}?"] = "f" if name == "scene_scale" else shape
+        own.pop("rng.cuda", None)
+        return own | {"rng.cuda?": "u1 C"}
+
+    def check(self, state: State) -> None:
+        """Raise ValueError unless `restore` can go to the state."""
+        meta = state.meta
+        for name, kind in (("total", (int, type(None))), ("warm", (int, float)), ("cap", int),
+                           ("packed", bool), ("halved", bool), ("adam_steps", dict)):
+            if not isinstance(meta.get(name, ""), kind) or kind is int and meta[name] < 1:
+                raise ValueError(f"`{name}` is {meta.get(name)!r}"[:80])
+        if not all(isinstance(meta["adam_steps"].get(k), (int, float)) for k in self.params):
+            raise ValueError("`adam_steps` lacks a tensor")
+        super().check(state)
+        try:
+            torch.Generator().set_state(torch.as_tensor(state.arrays["rng.cpu"]))
+        except RuntimeError as error:
+            raise ValueError(f"the random state: {error}"[:160]) from None
 
     def restore(self, state: State) -> None:
         """Go to a state of the same views and settings; `state` stays as it is."""

@@ -156,6 +156,9 @@ class Trainer(ResumableTrainer):
         arrays |= {f"second.{k}": a for k, a in self.adam.second.items()}
         return State({k: a.copy() for k, a in arrays.items()}, self.counters())
 
+    growing = dict.fromkeys(("gaussians.", "first.", "second.", "screen."), "N")
+    finite = ("gaussians.",)
+
     def restore(self, state: State) -> None:
         """Go to a state of the same views and config; what follows does not change `state`."""
         def part(prefix):

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ...errors import IdfError
 from ...runtime.files import write_text
 from ...runtime.npz import read_arrays, save_arrays
+from ...runtime.safe_json import parse
 from ..trainer import ResumableTrainer, State
 
 TRAINER = "this project's own trainer"
@@ -37,9 +39,15 @@ def save_state(path: Path, trainer: ResumableTrainer) -> None:
 
 def load_state(path: Path, trainer: ResumableTrainer) -> None:
     """Go on from a checkpoint."""
-    arrays = read_arrays(path)
-    meta = json.loads(str(arrays.pop(META)))
-    trainer.restore(State(arrays, meta))
+    arrays = read_arrays(path, {META: "U"}, "checkpoint")
+    meta = parse(str(arrays.pop(META)), f"The state in the checkpoint {path}", bits=128)
+    state = State(arrays, meta)
+    try:
+        trainer.check(state)
+    except ValueError as error:
+        raise IdfError(f"The checkpoint {path} does not fit this training", str(error)[:200],
+                       "start without it") from None
+    trainer.restore(state)
 
 
 def say(text: str) -> None:

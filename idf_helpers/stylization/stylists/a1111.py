@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 
 import numpy as np
 
 from ...data import media
 from ...errors import IdfError, shorten
+from ...runtime.safe_json import parse
 from ..config import ServerConfig
 from ..stylist import View, as_float, checked_picture
 from .controls import control_picture
@@ -180,8 +180,8 @@ class A1111Stylist(ServerStylist):
 def _used(info) -> dict:
     """Return how an answer was made, by its info string; {} where that is unreadable."""
     try:
-        fields = json.loads(info)
-    except (TypeError, ValueError):
+        fields = parse(str(info), "its info")
+    except IdfError:
         return {}
     keys = ("seed", "sampler_name", "sd_model_name", "sd_model_hash", "version")
     return {k: fields[k] for k in keys if k in fields} if isinstance(fields, dict) else {}

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from ...errors import IdfError
+from ...runtime.safe_json import parse
 from ..config import ServerConfig
 
 QUICK_S = 20.0  # for an answer that takes no computing: lists, uploads, the state of the work
@@ -195,10 +196,10 @@ class Server:
 
     def _parsed(self, data: bytes, path: str):
         try:
-            return json.loads(data)
-        except (ValueError, RecursionError):
-            raise IdfError(f"The answer of {self.url}{path} is not JSON",
-                           repr(data[:60].decode(errors='replace')),
+            return parse(data, "The answer")
+        except IdfError as error:
+            raise IdfError(f"The answer of {self.url}{path} is not JSON that can be used",
+                           f"{error.found}: {data[:60].decode(errors='replace')!r}",
                            f"check that {self.program} runs at that address") from None
 
 
@@ -259,8 +260,8 @@ def _words(body: bytes) -> str:
     `errors`, ComfyUI's `error.message`, or the text of a page."""
     text = body.decode(errors="replace")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse(text, "it")
+    except IdfError:
         return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())[:300]
     found: list[str] = []
 

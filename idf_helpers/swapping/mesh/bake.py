@@ -7,6 +7,7 @@ and light there, once for all views: that is what makes the swap agree between v
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -85,6 +86,9 @@ class FaceTexture(ArrayRecord):
     shown: np.ndarray
     iris: np.ndarray
     in_front: np.ndarray = field(default_factory=lambda: np.zeros(0, "U1"))
+
+    schema: ClassVar = {"uv": "f! 468 2", "rgba": "u1 H W 4", "target": "u1 H W 4",
+                        "shown": "u1 H W 2", "iris": "f! I 3", "in_front?": "U N"}
 
     @property
     def gaze(self) -> Gaze | None:

@@ -13,11 +13,11 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from ...data.sequence import frame_times
-from ...errors import IdfError
 from ...face.mesh import FaceMesh, vertex_normals
 from ...face.smooth import WINDOW, noise_level, steady
 from ...face.topology import (
@@ -56,14 +56,13 @@ class Tracks(ArrayRecord):
     c2w: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 4)))
     gaze: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
 
-    @classmethod
-    def load(cls, path) -> Tracks:
-        """Return what `save` wrote; IdfError where the file holds something else."""
-        out = super().load(path)
-        if out.vertices.shape != (len(out.names), len(MIRROR), 3):
-            raise IdfError(f"{path} holds no face tracks", f"shape {out.vertices.shape}",
-                           "delete it and run the swap again")
-        return out
+    schema: ClassVar = {"names": "U N", "vertices": f"f N {len(MIRROR)} 3", "c2w?": "f C 4 4",
+                        "gaze?": "f G 2 2"}
+
+    def __post_init__(self):
+        if not {len(self.c2w), len(self.gaze)} <= {0, len(self.names)}:
+            raise ValueError(f"{len(self.names)} names, {len(self.c2w)} cameras, "
+                             f"{len(self.gaze)} gazes")
 
     def camera(self, name: str) -> np.ndarray | None:
         """Return (4, 4) camera-to-world of the frame of that name, where the tracks know it."""

@@ -6,14 +6,11 @@ which nerf-pytorch ignores: rays ("center"), near, far.
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from pathlib import Path
-
 import torch
 
 from ....errors import IdfError, shorten
 from ....runtime.files import atomic_write
+from ....runtime.weights import load_torch
 from .network import Field
 
 OURS = "idf"
@@ -30,18 +27,12 @@ def save(path, field: Field, optimizer, step: int, more: dict) -> None:
 def read(path) -> dict:
     """Return the checkpoint's content on the CPU. IdfError: missing, damaged, holding more than
     tensors and plain values (which could run code), or no checkpoint of a NeRF."""
-    path = Path(path)
-    if not path.is_file():
-        raise IdfError(f"The checkpoint {path} does not exist", "no such file",
-                       "name a .tar that nerf-pytorch or `idf nerf --backend vanilla` wrote")
-    try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,
-            zipfile.BadZipFile, AttributeError, TypeError) as error:
-        raise IdfError(f"The checkpoint {path} cannot be read", str(error).split("\n")[0][:160],
-                       "give a .tar that nerf-pytorch wrote") from None
+    data = load_torch(path, "checkpoint", "give a .tar that nerf-pytorch wrote")
     lacking = [k for k in ("global_step", "network_fn_state_dict", "network_fine_state_dict")
                if not isinstance(data, dict) or k not in data]
+    lacking += [k for k, kind in (("global_step", int), ("network_fn_state_dict", dict),
+                                  ("network_fine_state_dict", dict))
+                if not lacking and not isinstance(data[k], kind)]
     if lacking:
         raise IdfError(f"{path} is not a nerf-pytorch checkpoint", f"no {', '.join(lacking)}",
                        "give a .tar that nerf-pytorch wrote")

@@ -99,8 +99,17 @@ class VanillaTrainer(ResumableTrainer):
             self.offset = checkpoint.ray_offset(data)
         optimizer = data.get("optimizer_state_dict")
         if isinstance(optimizer, dict):
-            with contextlib.suppress(ValueError, KeyError):  # of networks without a fine one, say
-                self.optimizer.load_state_dict(optimizer)
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                self._take_moments(optimizer)  # not where they are of other networks
+
+    def _take_moments(self, there: dict) -> None:
+        """Load the optimizer's state; ValueError where its moments are of other shapes."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for k, moments in there["state"].items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                if moments[name].shape != parameters[k].shape:
+                    raise ValueError(f"{name} of parameter {k} has another shape")
+        self.optimizer.load_state_dict(there)
 
     def _load_rays(self) -> None:
         """Cameras as tensors, and all pictures flat, 8 bits, over the background."""
@@ -201,6 +210,28 @@ class VanillaTrainer(ResumableTrainer):
             arrays |= {f"sampler.{k}": v for k, v in self.sampler.arrays().items()}
         arrays["generator"] = self.generator.get_state().numpy().copy()
         return State(arrays, self.counters() | {"lr": self.optimizer.param_groups[0]["lr"]})
+
+    def schema(self, state: State) -> dict[str, str]:
+        """Return the declaration of a state's arrays: moments come with the first step."""
+        own = {k: v for k, v in super().schema(state).items() if not k.startswith("adam.")}
+        for k, p in enumerate(self.optimizer.param_groups[0]["params"]):
+            shape = " ".join(map(str, p.shape))
+            own |= {f"adam.{k}.step?": "f", f"adam.{k}.exp_avg?": f"f {shape}",
+                    f"adam.{k}.exp_avg_sq?": f"f {shape}"}
+        return own
+
+    def check(self, state: State) -> None:
+        """Raise ValueError unless `restore` can go to the state."""
+        if not isinstance(state.meta.get("lr"), (int, float)):
+            raise ValueError(f"`lr` is {state.meta.get('lr')!r}"[:80])
+        super().check(state)
+        moments = [k for k in state.arrays if k.startswith("adam.")]
+        if moments and len(moments) != 3 * len(self.optimizer.param_groups[0]["params"]):
+            raise ValueError("the optimizer's moments of a part of the network")
+        try:
+            torch.Generator().set_state(torch.from_numpy(state.arrays["generator"].copy()))
+        except RuntimeError as error:
+            raise ValueError(f"the random state: {error}"[:160]) from None
 
     def restore(self, state: State) -> None:
         """Go to a state of the same views and settings."""

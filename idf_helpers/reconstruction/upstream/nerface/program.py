@@ -182,11 +182,7 @@ def _names(data: Dataset) -> dict[str, list[str]]:
 
 def _index_map(path: Path) -> np.ndarray:
     """Return a dataset's own map of frames to latent codes. IdfError where it is damaged."""
-    try:
-        return read_arrays(path)[""]
-    except (OSError, ValueError, KeyError) as error:
-        raise IdfError(f"The index map {path} cannot be read", str(error)[:160],
-                       "delete it; it is then made anew") from None
+    return read_arrays(path, {"": "iu N 2"}, "index map", "delete it; it is then made anew")[""]
 
 
 def _link_dataset(data: Dataset, root: Path) -> None:
