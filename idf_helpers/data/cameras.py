@@ -201,6 +201,17 @@ def scene_frame(cameras: Iterable[Camera]) -> SceneFrame:
     return SceneFrame(center, up, front, distance, distance * math.tan(0.5 * fov))
 
 
+def looking_away(cameras: Iterable[Camera]) -> bool:
+    """Return whether the point that the optical axes meet in lies behind nearly all cameras."""
+    cameras = list(cameras)
+    if len(cameras) < 3:
+        return False
+    center = scene_frame(cameras).center
+    to = center - np.array([c.position for c in cameras])
+    ahead = np.einsum("nj,nj->n", to, np.array([c.forward for c in cameras]))
+    return bool((ahead < -0.9 * np.linalg.norm(to, axis=1)).mean() > 0.9)
+
+
 def orbit(cameras: Iterable[Camera], frames: int = 120, elevation: float = 6.0, turns: float = 1.0,
           resolution: int | None = None, start: float = 0.0) -> list[Camera]:
     """Return a path around the head that `cameras` look at, starting in front of it.

@@ -120,7 +120,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
         write_json(run.path / REPORT, report)
         # as the frames are written: PNG, at the views' size, lens distortion undone
         write_transforms(run.path, [replace(f, camera=f.camera.fitted(views.resolution),
-                                            distortion=None) for f in data.frames],
+                                            lens=None, mask=None) for f in data.frames],
                          expression_names=data.expression_names, fps=data.fps)
         copy_consent(data.root, run.path)
         run.finish({"frames": len(frames), "keys": len(keys), "seconds": report["seconds"],

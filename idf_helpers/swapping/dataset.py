@@ -99,7 +99,7 @@ def _swap_frame(frame: Frame, swapper: Swapper, out: Path, mark: provenance.Mark
     if result.status == "swapped":
         data = provenance.mark_picture_bytes(encode_image(result.image), ".png", mark)
         suffix = ".png"
-    elif frame.distortion:  # the cameras written beside it have no lens distortion any more
+    elif not frame.is_as_on_disk:  # the cameras written beside it have no lens distortion any more
         data, suffix = encode_image(image), ".png"
     else:  # byte-identical, not decoded and encoded again
         data, suffix = frame.path.read_bytes(), frame.path.suffix

@@ -41,7 +41,7 @@ def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
             return Dataset.open(out)
         for f in frames:
             write_bytes(run.path / f"{f.name}.png", f.path.read_bytes()
-                        if f.path.suffix.lower() == ".png" and f.mask is None
+                        if f.path.suffix.lower() == ".png" and f.is_as_on_disk
                         else encode_image(f.image()))
         write_transforms(run.path, frames, expression_names=data.expression_names, fps=data.fps)
         copy_consent(data.root, run.path)

@@ -109,7 +109,8 @@ def first(change):
     return lambda data: change(data["frames"][0])
 
 
-SCALED = np.diag([2.0, 2, 2, 1]).tolist()
+STRETCHED = np.diag([2.0, 2, 1, 1]).tolist()
+SHEARED = [[1.0, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 MIRRORED = np.diag([-1.0, 1, 1, 1]).tolist()
 BAD = {
     "no frames list": (lambda d: d.pop("frames"), "no list `frames`"),
@@ -117,8 +118,9 @@ BAD = {
     "no matrix": (first(lambda f: f.pop("transform_matrix")), "not a 4x4 matrix"),
     "3x3 matrix": (first(lambda f: f.update(transform_matrix=np.eye(3).tolist())), "4x4"),
     "text in matrix": (first(lambda f: f.update(transform_matrix="x")), "4x4"),
-    "scaled matrix": (first(lambda f: f.update(transform_matrix=SCALED)), "rigid"),
-    "mirrored matrix": (first(lambda f: f.update(transform_matrix=MIRRORED)), "rigid"),
+    "stretched matrix": (first(lambda f: f.update(transform_matrix=STRETCHED)), "stretched"),
+    "sheared matrix": (first(lambda f: f.update(transform_matrix=SHEARED)), "sheared"),
+    "mirrored matrix": (first(lambda f: f.update(transform_matrix=MIRRORED)), "left-handed"),
     "no intrinsics": (lambda d: d.pop("camera_angle_x"), "no intrinsics"),
     "angle of zero": (lambda d: d.update(camera_angle_x=0), "camera_angle_x"),
     "angle beyond pi": (lambda d: d.update(camera_angle_x=3.2), "camera_angle_x"),

@@ -21,6 +21,7 @@ from ...runtime.files import read_json
 from .. import media
 from ..cameras import Camera
 from ..frame import Frame, find_picture, picture_name
+from ..masks import Mask
 from .flame import expression_of, head_pose
 from .reading import Reading
 
@@ -97,7 +98,7 @@ def _frame(root: Path, folder: Path, data: dict, entry, split: str, number: int,
         c2w = mirror @ c2w @ mirror
     camera = Camera(c2w, abs(fx) * w, fy * h, cx * w + 0.5, cy * h + 0.5, w, h)
     mask = find_picture(root, inside.replace("image", "mask"), where)
-    return replace(frame, camera=camera, mask=mask if mask != picture else None,
+    return replace(frame, camera=camera, mask=None if mask in (None, picture) else Mask(mask),
                    bbox=_box(entry.get("bbox"), where)), names
 
 
@@ -110,12 +111,12 @@ def _box(value, where: str) -> np.ndarray | None:
 
 
 def _rigid(value, where: str) -> np.ndarray:
-    from ..transforms import rigid_matrix  # which reads trackers' files with this package
+    from ..matrices import rigid_matrix
 
     return rigid_matrix(value, where)
 
 
 def _numbers(value, name: str, where: str, length: int | None = None) -> np.ndarray:
-    from ..transforms import numbers
+    from ..numbers import numbers
 
     return numbers(value, name, where, length)

@@ -20,6 +20,7 @@ from ...runtime.files import read_json
 from .. import media
 from ..cameras import GL_TO_CV, Camera
 from ..frame import Frame
+from ..masks import Mask
 from .reading import Reading
 
 FULL = (2200, 3208)  # width, height of the pictures that the cameras were calibrated for
@@ -59,7 +60,8 @@ def read(root: Path, within: Path | None) -> Reading:
                      if m.is_file()), None)
         frames.append(Frame(f"images/{path.stem}", path, Camera(
             cameras[serial], K[0, 0] * sx, K[1, 1] * sy, K[0, 2] * sx, K[1, 2] * sy, w, h),
-            "train", time=float(step), camera_id=serial, mask=mask))
+            "train", time=float(step), camera_id=serial,
+            mask=None if mask is None else Mask(mask)))
     if not frames:
         raise IdfError(f"No picture of {root} belongs to a camera of {calibration.name}",
                        shorten(sorted(unknown)), "take the calibration of the same person")
@@ -93,7 +95,7 @@ def _calibration(root: Path, within: Path | None) -> Path:
 
 def _parsed(data, path: Path):
     """Return {serial: OpenGL camera-to-world}, K and the size that K is for."""
-    from ..transforms import rigid_matrix  # which reads trackers' files with this package
+    from ..matrices import rigid_matrix
 
     try:
         K = np.array(data["intrinsics"], np.float64)

@@ -70,13 +70,6 @@ def under_root(data: dict, folder: Path, within: Path) -> dict:
     return {**paths(data), "frames": [paths(e) for e in data["frames"]]}
 
 
-def renamed(entry: dict) -> dict:
-    """Return an entry with VHAP's name of the mask as nerfstudio calls it."""
-    if "fg_mask_path" in entry and "mask_path" not in entry:
-        return {**entry, "mask_path": entry["fg_mask_path"]}
-    return entry
-
-
 def layout_of(data: dict) -> str:
     """Return the name of the tracker that wrote a transforms file, "" for an ordinary one."""
     entry = next((e for e in data["frames"] if isinstance(e, dict)), {})

@@ -1,0 +1,126 @@
+"""Masks beside pictures: what they hide becomes transparent.
+
+Known are `mask_path` of nerfstudio (anything but black is kept), COLMAP's `masks/NAME.jpg.png`,
+folders `masks` with the pictures' names, and instant-ngp's `dynamic_mask_NAME.png` (anything but
+black is hidden) and `NAME.jpg.alpha.jpg` beside the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import IdfError
+from . import media
+from .pictures import Finder
+
+MASK_KEYS = ("mask_path", "mask_file_path", "fg_mask_path", "alpha_path")
+MASK_FOLDERS = ("masks", "mask")
+LABELS = 32  # gray values below: numbers of segments, 0 for none, not shades
+
+
+@dataclass(frozen=True)
+class Mask:
+    """path: its file. hides: whether what is set is taken away, instead of kept."""
+
+    path: Path
+    hides: bool = False
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Return the picture (H, W, 3 or 4) uint8 as RGBA, its alpha cut by the mask."""
+        alpha = self.alpha(image.shape[1], image.shape[0])
+        if image.shape[2] == 4:
+            alpha = np.minimum(alpha, image[..., 3])
+        return np.dstack([image[..., :3], alpha])
+
+    def alpha(self, width: int, height: int) -> np.ndarray:
+        """Return (height, width) uint8, 255 where the picture counts. IdfError where the mask has
+        another shape."""
+        mask = media.read_image(self.path, "mask")
+        gray = mask[..., :3].max(axis=2)
+        if mask.shape[2] == 4:  # the mask is in the alpha of one color, or both count
+            flat = gray.min() == gray.max()
+            gray = mask[..., 3] if flat else np.minimum(gray, mask[..., 3])
+        if self.hides:
+            gray = np.where(gray > 0, 0, 255).astype(np.uint8)
+        elif gray.max() < LABELS:
+            gray = np.where(gray > 0, 255, 0).astype(np.uint8)
+        if gray.shape != (height, width):
+            _check_shape(self.path, gray.shape[1], gray.shape[0], width, height)
+            gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_LINEAR)
+        return gray
+
+
+def listed_mask(finder: Finder, entry: dict, picture: Path, where: str) -> Mask | None:
+    """Return the mask that a frame's entry names, or that lies beside its picture as instant-ngp
+    looks for it. IdfError: a mask that is named and missing, or of another shape."""
+    for key in MASK_KEYS:
+        value = entry.get(key)
+        if value is None or value == "":
+            continue
+        if not isinstance(value, str):
+            raise IdfError(f"`{key}` of {where} is not a path", repr(value)[:60],
+                           "name the mask's file, or leave it out")
+        path = finder.find(value, f"the mask of {where}", "mask")
+        if path is None:
+            raise IdfError(f"The mask of {where} is missing", value,
+                           f"complete the folder, or take `{key}` out of the camera file")
+        return checked(Mask(path), picture)
+    dynamic = finder.named(picture.parent, f"dynamic_mask_{picture.stem}.png")
+    if dynamic:
+        return checked(Mask(picture.parent / dynamic[0], hides=True), picture)
+    beside = finder.named(picture.parent, f"{picture.name}.alpha{picture.suffix}")
+    return checked(Mask(picture.parent / beside[0]), picture) if beside else None
+
+
+class MaskFolder:
+    """Finds masks in a folder of their own, for pictures without one of `listed_mask`."""
+
+    def __init__(self, finder: Finder, folder: Path):
+        """folder: of the pictures, or one above it, inside the finder's root."""
+        self.finder, self.base = finder, folder
+        beside = {folder, finder.root}
+        self.folders = [root / there for root in sorted(beside, key=lambda p: -len(p.parts))
+                        for name in MASK_FOLDERS for there in finder.named(root, name)
+                        if (root / there).is_dir()]
+        self.used: dict[Path, Path] = {}
+
+    def find(self, picture: Path) -> Mask | None:
+        """Return the picture's mask. IdfError where it is another picture's too."""
+        for folder in self.folders:
+            for rest in self._ways(picture):
+                for name in (f"{rest.name}.png", *(rest.stem + s for s in media.IMAGE_SUFFIXES)):
+                    for there in self.finder.named(folder / rest.parent, name):
+                        path = folder / rest.parent / there
+                        if not path.resolve().is_relative_to(self.finder.inside):
+                            continue
+                        if self.used.setdefault(path, picture) != picture:
+                            raise IdfError(
+                                f"The mask {path} fits two pictures",
+                                f"{self.used[path]} and {picture}",
+                                "put masks into folders of the pictures' names, or take the "
+                                f"folder {folder.name} away")
+                        return checked(Mask(path), picture)
+        return None
+
+    def _ways(self, picture: Path) -> list[Path]:
+        """Return the picture's path from the root, then with fewer and fewer folders before it."""
+        parts = picture.relative_to(self.finder.root).parts
+        return [Path(*parts[k:]) for k in range(len(parts))]
+
+
+def checked(mask: Mask, picture: Path) -> Mask:
+    """Return the mask; IdfError where its header gives another shape than the picture's."""
+    _check_shape(mask.path, *media.image_size(mask.path, "mask"),
+                 *media.image_size(picture, "picture"))
+    return mask
+
+
+def _check_shape(path: Path, w: int, h: int, width: int, height: int) -> None:
+    if abs(w / h - width / height) > 0.02 * width / height:
+        raise IdfError(f"The mask {path} has another shape than its picture",
+                       f"{w}x{h} pixels, the picture {width}x{height}",
+                       "give a mask of the picture's size")
