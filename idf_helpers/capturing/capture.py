@@ -22,6 +22,7 @@ from ..errors import IdfError
 from ..face.downloads import FACE_LANDMARKS, PERSON_MASK
 from ..face.head_model import FaceModel
 from ..face.person_mask import PersonMask
+from ..provenance.lineage import copy_consent, origin_of
 from ..runtime import download
 from ..runtime.files import write_json
 from ..runtime.progress import Reporter
@@ -92,21 +93,27 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
                                    None if choice.head_only else BUST_CM)
             if not alike:
                 notes.append(UNLIKE)
-            yaw = write_dataset(run.path, frames, placed, config, reporter)
+            origin = origin_of(footage.pictures or [footage.path])
+            yaw = write_dataset(run.path, frames, placed, config, reporter,
+                                origin.mark(run.run_id, "views"))
         except IdfError as error:
             if not isinstance(error.__cause__, OSError):  # a full disk is no fault of the footage
                 run.discard()
             raise
         report = _report(look, frames, placed, choice, yaw, notes)
         write_json(run.path / "capture_report.json", report)
-        mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
+        drawn = "face mesh drawn over a video"
+        mark = origin.mark(run.run_id, drawn) or provenance.Mark(run.run_id, drawn)
         mesh = FaceModel.load().rest @ TO_WORLD.T * UNIT + ORIGIN
         axes = np.concatenate([np.zeros((1, 3)), np.eye(3)])
         with provenance.marked(run.path / "overlay.jpg", mark) as temporary:
             write_image(temporary, sheet(frames, placed, mesh, axes))
         for sentence in report["doubts"]:
             reporter.note(sentence)
-        run.finish({k: report[k] for k in ("frames", "used", "registered", "reprojection_px")})
+        if origin.consent:
+            copy_consent(footage.path.parent, run.path, origin.consent)
+        run.finish({k: report[k] for k in ("frames", "used", "registered", "reprojection_px")},
+                   **origin.fields)
         shutil.rmtree(work, ignore_errors=True)
     return Dataset.open(out)
 

@@ -10,9 +10,11 @@ import numpy as np
 
 from ..data.cameras import Camera
 from ..data.frame import Frame
-from ..data.media import read_image, write_image
+from ..data.media import encode_image, read_image
 from ..data.transforms import write_transforms
 from ..face.person_mask import cut_out
+from ..provenance import Mark, mark_picture_bytes
+from ..runtime.files import write_bytes
 from ..runtime.progress import Reporter
 from .cameras import Cameras, Frames
 from .config import CaptureConfig
@@ -21,9 +23,10 @@ MARGIN = 0.04  # of the cropped picture, beside the person
 
 
 def write_dataset(root: Path, frames: Frames, cameras: Cameras, config: CaptureConfig,
-                  reporter: Reporter) -> tuple[float, float]:
+                  reporter: Reporter, mark: Mark | None = None) -> tuple[float, float]:
     """Write the pictures and transforms files. Returns the least and greatest yaw, degrees, of the
-    cameras about the head: 0 before the face, positive to its own left."""
+    cameras about the head: 0 before the face, positive to its own left. mark: of the pictures of
+    a video that is marked."""
     rows = np.flatnonzero(cameras.registered)
     window = _window(frames, cameras, rows)
     written = []
@@ -36,7 +39,8 @@ def write_dataset(root: Path, frames: Frames, cameras: Cameras, config: CaptureC
         x, y, w, h = window
         picture = cut_out(rgb, alpha.astype(np.float32) / 255)[y:y + h, x:x + w]
         name = f"images/f_{frames.numbers[i]:05d}"
-        write_image(root / f"{name}.png", picture)
+        data = encode_image(picture)
+        write_bytes(root / f"{name}.png", mark_picture_bytes(data, ".png", mark) if mark else data)
         split = "test" if k % config.test_every == config.test_every // 2 else \
             "val" if k % (3 * config.test_every) == 0 else "train"
         written.append(Frame(name, root / f"{name}.png", replace(

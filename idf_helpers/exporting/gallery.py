@@ -88,7 +88,7 @@ def write_swap_sheet(before: Dataset, after: Dataset, path: Path, run_id: str) -
 
 
 def _write_sheet(picture: np.ndarray, after: Dataset, path: Path, run_id: str) -> None:
-    with marked(path, mark_of(after.root, run_id, "face swap, before and after")) as temporary:
+    with marked(path, mark_of(after, run_id, "face swap, before and after")) as temporary:
         write_image(temporary, picture)
     copy_consent(after.root, path.parent)
 

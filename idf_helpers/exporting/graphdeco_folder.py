@@ -26,6 +26,7 @@ from ..data.media import to_uint8, write_image
 from ..data.training_views import TrainingViews
 from ..errors import IdfError
 from ..metrics import Target, psnr, ssim
+from ..provenance.lineage import origin_of
 from ..reconstruction.splats.gaussians import SH_C0, Gaussians
 from ..reconstruction.splats.initialize import initial_gaussians
 from ..reconstruction.splats.ply import write_ply, write_points
@@ -69,7 +70,9 @@ def _write(part: Path, out: Path, model: Model, data: Dataset | None) -> None:
     file = part / f"point_cloud/iteration_{model.iterations}/point_cloud.ply"
     write_ply(scene.gaussians, file)  # degree 3: their load_ply insists on 62 properties
     provenance.mark(file, model.mark)
-    write_points(part / "input.ply", _start(model, data))
+    points = part / "input.ply"
+    write_points(points, _start(model, data))
+    provenance.mark(points, replace(model.mark, made="first points of a training"))
     frames = [*data.test, *data.train] if data else [
         Frame(f"{i:05d}", Path(f"{i:05d}"), c, "train") for i, c in enumerate(scene.cameras)]
     write_cameras(part / "cameras.json", frames)
@@ -104,7 +107,6 @@ def _write_test_views(part: Path, model: Model, data: Dataset,
                       progress: Callable[[float], None]) -> None:
     method, scene = f"ours_{model.iterations}", model.scene
     per_view: dict[str, dict[str, float]] = {"SSIM": {}, "PSNR": {}}
-    ours = (data.root / "run.json").is_file()  # made by us, not photographs: marked too
     for i, frame in enumerate(data.test):
         target = Target.of(frame, model.trained_at, scene.background)
         pictures = {"renders": scene.render(target.camera, None, target.background),
@@ -112,9 +114,10 @@ def _write_test_views(part: Path, model: Model, data: Dataset,
         for name, picture in pictures.items():
             path = part / "test" / method / name / f"{i:05d}.png"
             write_image(path, picture)
-            if name == "renders" or ours:
-                provenance.mark(path, model.mark if name == "renders" else
-                                replace(model.mark, made="test view of the dataset"))
+            of = model.mark if name == "renders" else \
+                origin_of([frame.path]).mark(model.mark.run_id, "test view")
+            if of is not None:  # photographs stay what they are
+                provenance.mark(path, of)
         a, b = (to_uint8(p).astype(np.float32) / 255 for p in pictures.values())
         per_view["SSIM"][path.name] = ssim(a, b)
         per_view["PSNR"][path.name] = min(psnr(a, b), 100.0)  # equal pictures: JSON knows no ∞

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..data.cameras import fitted_size
 from ..data.footage import Source
-from ..data.media import over_gray, resize_area, write_image
+from ..data.media import encode_image, over_gray, resize_area
 from ..errors import IdfError
-from ..runtime.files import write_error
+from ..provenance import Mark, mark_picture_bytes
+from ..runtime.files import write_bytes, write_error
 from ..runtime.progress import Reporter
 from .detector import LandmarkDetector
 from .topology import IRIS_POINTS, POINTS
@@ -72,14 +73,14 @@ def read_more(path, count: int) -> MoreSeen:
 def extract(source: Source, folder: Path, *, size: int | None = None, every: int = 1,
             limit: int | None = None, only: Collection[int] | None = None,
             detector: FrameDetector | None = None, effort: int = 6,
-            reporter: Reporter | None = None) -> tuple[int, int]:
+            mark: Mark | None = None, reporter: Reporter | None = None) -> tuple[int, int]:
     """Write frames as PNG under `folder`, their landmarks to `folder/landmarks.f32`, and what else
     was seen (`MoreSeen`) to `folder/more.f32`.
 
     size: longer side, pixels; None, or one that is not smaller, keeps the frames'. every, limit:
     see `Source.frames`. only: numbers of the frames that are taken, None = all.
     detector: is given the frames in their order; None = the embedded landmark model.
-    effort: see `encode_image`.
+    effort: see `encode_image`. mark: of the frames of a video that is marked.
 
     Goes on after what a killed call left: a frame counts once its record is complete, which is
     after its picture. One frame is in memory at a time.
@@ -123,7 +124,9 @@ def extract(source: Source, folder: Path, *, size: int | None = None, every: int
                                        "run again with --no-resume")
                     find.follow(points[count])
                     continue
-                write_image(folder / f"{picture_name(number)}.png", rgb, effort=effort)
+                data = encode_image(rgb, effort=effort)
+                write_bytes(folder / f"{picture_name(number)}.png",
+                            mark_picture_bytes(data, ".png", mark) if mark else data)
                 if change > CUT:
                     find.cut()
                 found = find(rgb)

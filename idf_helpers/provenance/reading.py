@@ -12,6 +12,7 @@ the `udta` text of QuickTime, glTF 2.0 binary, the end record of ZIP (APPNOTE 4.
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 import struct
@@ -40,14 +41,17 @@ SYNTHETIC_TYPES = frozenset((
     "algorithmicMedia", "dataDrivenMedia", "virtualRecording", "trainedAlgorithmicData"))
 
 
-def read_marks(path: str | Path) -> list[tuple[str, str]]:
-    """Return (layer, text) of every place in a file where a mark may stand and something does.
+def read_marks(path: str | Path | bytes) -> list[tuple[str, str]]:
+    """Return (layer, text) of every place in a file (or its bytes) where a mark may stand and
+    something does.
 
     Layers: "XMP", "text", "MP4 comment", "video comment", "PLY comment", "GLB asset", "HTML meta",
     "ZIP comment", "hidden splats". IdfError where the file cannot be read.
     """
-    path = Path(path)
-    with readable(path, "file"), open(path, "rb") as f:
+    content = path if isinstance(path, bytes) else None
+    path = Path("bytes" if isinstance(path, bytes) else path)
+    with readable(path, "file"), io.BytesIO(content) if content is not None \
+            else open(path, "rb") as f:
         start = f.read(16)
         try:
             found = list(_reader(start, path)(f, path))

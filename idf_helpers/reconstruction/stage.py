@@ -67,9 +67,9 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
         scene = chosen.fit(data, config, run, reporter)
         reporter.step("measuring on held-out views", 0.0)
         metrics = chosen.measure(scene, data, config)
-        mark = mark_of(data.root, run.run_id, chosen.made, chosen.source_type)
+        mark = mark_of(data, run.run_id, chosen.made, chosen.source_type)
         chosen.save(scene, run, mark)
-        copy_consent(data.root, run.path)
+        copy_consent(data.root, run.path, mark.consent)
         write_json(run.path / "per_view.json", metrics.rows())
         reporter.step("drawing what was held out", 0.0)
         for name, picture in chosen.sheets(scene, data, config, metrics).items():

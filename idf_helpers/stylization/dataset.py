@@ -94,7 +94,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
             scene, depth_from = _scene(data, depth, run.path, reporter)
         all_views = DatasetViews(data, scene, views.resolution, views.background, bare=pointwise)
         offset = all_views.settle_depth()
-        mark = replace(mark_of(data.root, run.run_id, f"restyled views ({stylist})"),
+        mark = replace(mark_of(data, run.run_id, f"restyled views ({stylist})"),
                        source_type=_source_type(data, painter))
         job = _Job(run, all_views, painter, views, mark, reporter)
         try:
@@ -122,7 +122,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
         write_transforms(run.path, [replace(f, camera=f.camera.fitted(views.resolution),
                                             lens=None, mask=None) for f in data.frames],
                          expression_names=data.expression_names, fps=data.fps)
-        copy_consent(data.root, run.path)
+        copy_consent(data.root, run.path, mark.consent)
         run.finish({"frames": len(frames), "keys": len(keys), "seconds": report["seconds"],
                     **{k: v for k, v in report["measures"].items() if not isinstance(v, str)}},
                    why=why, consent=mark.consent, made=mark.made, source_type=mark.source_type)
@@ -159,7 +159,7 @@ def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, fol
 def _source_type(data: Dataset, painter: Stylist) -> str:
     """Return the stylist's digital source type; a composite with trained media where the views or
     the stylist's pictures are such, since the outlines and what is carried are of the views."""
-    before = mark_of(data.root, "", "").source_type
+    before = mark_of(data, "", "").source_type
     return COMPOSITE if {before, painter.source_type} & set(TRAINED) else painter.source_type
 
 

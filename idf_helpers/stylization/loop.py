@@ -144,7 +144,7 @@ class Loop:
             if start == 0:
                 self.reporter.note(f"iter0.mp4 is made from the {len(data.frames)} pictures")
                 self._write_video(self.out / "iter0.mp4", mark_of(
-                    data.root, "first views", "turn of the views to restyle"), (
+                    data, "first views", "turn of the views to restyle"), (
                         over(resize_area(f.image(), c.width, c.height), self.background)
                         for f in in_order(data.frames)
                         for c in [f.camera.fitted(self.views.resolution)]), len(data.frames))
@@ -218,7 +218,7 @@ class Loop:
         with RunFolder(folder, stage="views", backend=made, config={},
                        inputs=data.fingerprint() | inputs) as run:
             if not run.finished:
-                mark = replace(mark or mark_of(data.root, "", made), run_id=run.run_id, made=made)
+                mark = replace(mark or mark_of(data, "", made), run_id=run.run_id, made=made)
                 placed = []
                 for i, f in enumerate(frames):
                     image = picture(f)
@@ -229,7 +229,7 @@ class Loop:
                     self.reporter.step(made, (i + 1) / len(frames))
                 write_transforms(run.path, placed, expression_names=data.expression_names,
                                  fps=data.fps)
-                copy_consent(data.root, run.path)
+                copy_consent(data.root, run.path, mark.consent)
                 run.finish({"frames": len(placed)}, consent=mark.consent, made=mark.made,
                            source_type=mark.source_type)
         return Dataset.open(folder)

@@ -66,7 +66,7 @@ def swap_dataset(data: Dataset, source: str | Path | bytes | Sequence[str | Path
         write_transforms(run.path, data.frames, expression_names=data.expression_names,
                          fps=data.fps)
         run.finish({"frames": len(rows), **counts, "seconds": seconds}, why=job.why,
-                   consent=record.digest, source_type=swapper.source_type)
+                   consent=record.digest, source_type=job.origin.joined(swapper.source_type))
     return Dataset.open(out)
 
 

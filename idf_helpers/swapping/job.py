@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import provenance
 from ..data.media import is_image, read_image
 from ..errors import IdfError, shorten
+from ..provenance.lineage import Origin, origin_of
 from ..runtime.files import sha256_bytes, stable_hash
 from ..runtime.registry import Entry
 from ..runtime.runs import RunFolder
@@ -30,6 +31,7 @@ class SwapJob:
     """A swap that may begin: settings and photos are checked, consent is given.
 
     why: one line saying why the method was chosen. inputs: what identifies target and sources.
+    origin: what their marks say.
     """
 
     config: SwapConfig
@@ -39,6 +41,7 @@ class SwapJob:
     sources: tuple[SourceFace, ...]
     consent: provenance.Consent
     inputs: dict
+    origin: Origin
 
     @classmethod
     def of(cls, source, config: SwapConfig | None, consent: str, pictures: Iterable[Path],
@@ -49,9 +52,11 @@ class SwapJob:
         config = (config or SwapConfig()).checked()
         photos, faces = read_sources(source, config.face)
         entry, why = choose_swapper(config, offers)
-        record = provenance.require_consent(consent, photos, list(pictures))
+        pictures = list(pictures)
+        record = provenance.require_consent(consent, photos, pictures)
         return cls(config, entry, why, entry.load(), faces, record,
-                   inputs | {"consent": record.statement} | identity(photos, config))
+                   inputs | {"consent": record.statement} | identity(photos, config),
+                   origin_of([*photos, *pictures]))
 
     def run_folder(self, out, stage: str, resume: bool, **settings) -> RunFolder:
         """Return the run folder, identified by what is read. settings: further ones."""
@@ -71,7 +76,7 @@ class SwapJob:
              of: str = "") -> provenance.Mark:
         """Return the mark of what is made. of: the kind of target, in words."""
         return provenance.Mark(run.run_id, f"face swap{of} ({self.entry.name})",
-                               swapper.source_type, record.digest)
+                               self.origin.joined(swapper.source_type), record.digest)
 
     def report(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
         """Return the head of a report. rows: each with its `sources`."""

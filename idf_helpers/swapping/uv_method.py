@@ -13,6 +13,8 @@ from ..errors import IdfError
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
 from ..face.mesh import FaceMesh
+from ..provenance import marked
+from ..provenance.lineage import mark_within
 from ..runtime.progress import Reporter
 from .clip_look import ClipLook
 from .config import SwapConfig
@@ -78,8 +80,10 @@ class Fitted:
         """Return itself, written to `folder`; workers are then sent the tracks' path, not them."""
         if folder is None:
             return self
-        self.mesh.save(folder / MESH_FILE)
-        self.texture.save(folder / TEXTURE_FILE)
+        for part, name in ((self.mesh, MESH_FILE), (self.texture, TEXTURE_FILE)):
+            of = mark_within(folder, f"{Path(name).stem.replace('_', ' ')} of a face swap")
+            with marked(folder / name, of) as temporary:
+                part.save(temporary)
         if self.tracks is None:
             return self
         self.tracks.save(folder / TRACKS_FILE)

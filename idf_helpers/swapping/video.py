@@ -103,7 +103,7 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
             "fps": round(index.fps, 3), "padded": [index.width % 2, index.height % 2],
             "labeled": options.label, "seconds": seconds, "frames": _runs(rows)})
         run.finish({"frames": len(rows), **counts, "seconds": seconds}, why=job.why,
-                   consent=record.digest, source_type=swapper.source_type)
+                   consent=record.digest, source_type=job.origin.joined(swapper.source_type))
         shutil.rmtree(work, ignore_errors=True)
     return result
 

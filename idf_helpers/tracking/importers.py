@@ -16,7 +16,8 @@ from ..data.dataset import Dataset, Frame
 from ..data.media import encode_image
 from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
-from ..provenance.lineage import copy_consent
+from ..provenance import mark_picture_bytes
+from ..provenance.lineage import copy_consent, origin_of
 from ..runtime.files import read_json, write_bytes
 from ..runtime.runs import RunFolder
 from .world import DISTANCE, EXPRESSIONS_LONG, TO_WORLD
@@ -39,13 +40,16 @@ def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
                    inputs=data.fingerprint(), resume=resume) as run:
         if run.finished:
             return Dataset.open(out)
+        origin = origin_of(f.path for f in frames)
+        mark = origin.mark(run.run_id, "frames")
         for f in frames:
-            write_bytes(run.path / f"{f.name}.png", f.path.read_bytes()
-                        if f.path.suffix.lower() == ".png" and f.is_as_on_disk
-                        else encode_image(f.image()))
+            png = f.path.read_bytes() if f.path.suffix.lower() == ".png" and f.is_as_on_disk \
+                else encode_image(f.image())
+            write_bytes(run.path / f"{f.name}.png",
+                        mark_picture_bytes(png, ".png", mark) if mark else png)
         write_transforms(run.path, frames, expression_names=data.expression_names, fps=data.fps)
-        copy_consent(data.root, run.path)
-        run.finish({"frames": len(frames)})
+        copy_consent(data.root, run.path, origin.consent)
+        run.finish({"frames": len(frames)}, **origin.fields)
     return Dataset.open(out)
 
 

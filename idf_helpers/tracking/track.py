@@ -18,13 +18,14 @@ from .. import provenance
 from ..data.cameras import Camera
 from ..data.dataset import Dataset, Frame
 from ..data.footage import Source
-from ..data.media import encode_image, read_image, resize_area
+from ..data.media import read_image, resize_area, write_image
 from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
 from ..face.frame_landmarks import extract, picture_name, read_landmarks, read_more
 from ..face.head_model import CENTER, FaceModel
 from ..face.pose import rigid_inverse
-from ..runtime.files import write_bytes, write_json
+from ..provenance.lineage import copy_consent, origin_of
+from ..runtime.files import write_json
 from ..runtime.npz import save_arrays
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder
@@ -98,12 +99,13 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
         if not run.resumed:
             for name in ("landmarks.f32", "more.f32", "scores.f32"):
                 (run.path / name).unlink(missing_ok=True)
+        origin = origin_of(clip.pictures or [clip.path])  # of a swapped face, for example
         if landmarker:
             landmarker.open(run.path)
         try:
             width, height = extract(
                 clip, run.path, size=config.size, every=config.every, limit=config.limit,
-                detector=landmarker, reporter=reporter)
+                detector=landmarker, mark=origin.mark(run.run_id, "frames"), reporter=reporter)
             numbers, found = read_landmarks(run.path / "landmarks.f32")
             more = read_more(run.path / "more.f32", len(numbers))
 
@@ -130,7 +132,9 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
             behind = room.picture
         else:
             behind = resize_area(backdrop, width, height)
-        write_bytes(run.path / "bg" / "00050.png", encode_image(behind))
+        with provenance.marked(run.path / "bg" / "00050.png", provenance.Mark(
+                run.run_id, "room behind a head, put together from a video")) as temporary:
+            write_image(temporary, behind)
         save_track(run.path / "track.npz", fitted, numbers)
         write_transforms(run.path, frames, expression_names=fitted.names,
                          fps=clip.fps / config.every)
@@ -141,10 +145,14 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
             reporter.note(text)
         write_json(run.path / "track_report.json", report)
         if config.overlay:
-            mark = provenance.Mark(run.run_id, "face mesh drawn over a video")
+            drawn = "face mesh drawn over a video"
+            mark = origin.mark(run.run_id, drawn) or provenance.Mark(run.run_id, drawn)
             overlay_video(run.path, fitted, numbers, found, take, mark, clip.fps / config.every,
                           model, reporter)
-        run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")})
+        if origin.consent:
+            copy_consent(clip.path.parent, run.path, origin.consent)
+        run.finish({k: report[k] for k in ("frames", "used", "fov", "error_percent")},
+                   **origin.fields)
     return Dataset.open(out)
 
 

@@ -16,6 +16,7 @@ from ...face.head_shape import HeadFrame
 from ...lpips_weights import LPIPS
 from ...perceptual import Lpips, large_enough
 from ...provenance import Mark, marked
+from ...provenance.lineage import mark_of
 from ...runtime import download
 from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
@@ -78,7 +79,8 @@ class BlendshapeAvatar(Method):
                 still = fit(source, mattes, replace(config, rank=0), head=head,
                             rasterizer=rasterizer(),
                             progress=reporter.training)
-                still.avatar.save(path)
+                with marked(path, mark_of(data, run.run_id, "head that cannot move")) as temporary:
+                    still.avatar.save(temporary)
             scene.baseline = AvatarScene(BlendAvatar.load(path), rasterizer())
         if len(scene.basis.details):
             scene.avatar.meta["details"] = details.beyond(source.expressions, data.test)

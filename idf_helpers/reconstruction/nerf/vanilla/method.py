@@ -75,7 +75,7 @@ class VanillaNerf(RadianceFieldMethod):
         super().finish(scene, data, run)
         trainer, o = self._trainer, self._trainer.options
         step, resolution = trainer.global_step, resolution_of(data, trainer.config)
-        mark = mark_of(data.root, run.run_id, self.made)
+        mark = mark_of(data, run.run_id, self.made)
         cameras = [f.camera.fitted(resolution) for f in self.test_frames(data, trainer.config)]
         write_test_set(scene, cameras, run.path / f"testset_{step:06d}", o.render_factor, mark)
         frames = trainer.config.video_frames

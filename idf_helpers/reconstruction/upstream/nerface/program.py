@@ -97,7 +97,7 @@ class NerfaceProgram(UpstreamProgram):
 
     def _render(self) -> list[Path]:
         found = self.scene().render_split(self.folder / "renders")
-        made_of = mark_of(self.data.root, self.run.run_id, MADE, SOURCE_TYPE)
+        made_of = mark_of(self.data, self.run.run_id, MADE, SOURCE_TYPE)
         for path in found:
             mark(path, made_of)
         return found
