@@ -240,7 +240,7 @@ def _check(fx: float, fy: float, lens: Lens, where: str) -> None:
 
 def checked_panorama(lens: Lens, where: str) -> Lens:
     if abs(lens.width / lens.height - 2) > 0.02:
-        raise IdfError(f"The panorama of {where} does not show all around",
+        raise IdfError(f"The {lens.model.lower()} panorama of {where} does not show all around",
                        f"{lens.width}x{lens.height} pixels, not twice as wide as high",
                        "give whole panoramas, or cut them into perspective views")
     return lens
@@ -272,7 +272,7 @@ def _model(e: _Entry) -> str:
     if not name:
         return "PINHOLE"
     if name not in MODELS:
-        raise IdfError(f"The camera model of {e.where} cannot be used", f"{said or name}",
+        raise IdfError(f"The `camera_model` of {e.where} cannot be used", f"{said or name}",
                        "export perspective pictures (COLMAP: image_undistorter), or one of "
                        f"{shorten(MODELS, 20)}")
     return name

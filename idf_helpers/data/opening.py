@@ -158,8 +158,8 @@ class _Opening:
         missing = [f.name for f in frames if f.camera is None]
         if split != "train" and frames and len(missing) == len(frames):
             self.unpictured += len(frames)
-            self.remarks.say(f"the {len(frames)} {split} poses have no pictures ({shorten(missing)}"
-                             "): they are not used")
+            self.remarks.say(f"{len(frames)} {split} poses without pictures are not used "
+                             f"({shorten(missing)})")
             return []
         if missing:
             raise IdfError(f"{len(missing)} of {len(frames)} {split} pictures of {self.root} are "
