@@ -24,13 +24,22 @@ import numpy as np
 from ..errors import IdfError
 from ..runtime.files import atomic_write
 from ..runtime.npz import ArrayRecord
-from .ffmpeg import QUIET, Feed, decode, even_sized, ffmpeg_executable, raw_input
+from .ffmpeg import (
+    BT709,
+    BT709_OPTIONS,
+    EXACT,
+    QUIET,
+    Feed,
+    decode,
+    even_sized,
+    ffmpeg_executable,
+    raw_input,
+)
 from .media import MAX_PIXELS, VideoInfo, to_uint8, video_info
 
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
-# Players guess these by the picture's size, and ffmpeg writes none by itself.
-_COLOR = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
-           "-color_range", "tv")
+# Where and with what it was filmed, and by whom, stays in the original.
+PRIVATE = ("-map_metadata", "-1", "-map_chapters", "-1")
 _ALL = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux")
 
 
@@ -200,16 +209,18 @@ def _decode(path, index: VideoIndex, start: float | None) -> Iterator[bytes]:
     return decode(path, index.width * index.height * 3, options, seek)
 
 
-def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int = 18) -> int:
+def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int = 18,
+               exact: bool = False) -> int:
     """Encode a piece of a video as H.264, atomically; return its size in bytes.
 
     frames: uint8 (H, W, 3) of one size; odd sizes are padded by a repeated row or column, since
     4:2:0 needs even ones. times: (n,) seconds, of each frame. crf: 0 (lossless) to 51. One thread
     and no B-frames: the same bytes on every machine, and parts that can be strung together.
+    exact: each pixel as it is, at any size, and without times (a Matroska file, see `read_parts`).
     """
     ticks = np.round(np.asarray(times, np.float64) * TICKS).astype(np.int64)
-    options = ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
-               f"settb=1/{TICKS},setpts={_clock(ticks)}", *_COLOR,
+    options = list(EXACT) if exact else [
+               "-vf", f"{BT709},settb=1/{TICKS},setpts={_clock(ticks)}", *BT709_OPTIONS,
                "-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}",
                "-c:v", "libx264", "-preset", "veryfast", "-bf", "0", "-threads", "1",
                "-crf", str(crf), "-f", "mpegts",
@@ -217,7 +228,8 @@ def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int =
     with atomic_write(path) as temporary, contextlib.ExitStack() as stack:
         feed, count = None, 0
         for frame in frames:
-            frame = even_sized(to_uint8(frame)[..., :3])
+            frame = to_uint8(frame)[..., :3]
+            frame = np.ascontiguousarray(frame) if exact else even_sized(frame)
             feed = feed or stack.enter_context(
                 Feed([*raw_input(frame, 25), *options, str(temporary)]))
             if not feed.write(frame.tobytes()):
@@ -229,6 +241,13 @@ def write_part(path, frames: Iterable[np.ndarray], times: np.ndarray, crf: int =
                            words or f"{count} of {len(ticks)} frames",
                            "check the free disk space")
         return temporary.stat().st_size
+
+
+def read_parts(parts: Iterable[Path], width: int, height: int) -> Iterator[np.ndarray]:
+    """Yield the (H, W, 3) uint8 frames of parts that were written `exact`."""
+    for part in parts:
+        for data in decode(part, width * height * 3, ("-fps_mode", "passthrough")):
+            yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
 def _clock(ticks: np.ndarray) -> str:
@@ -266,8 +285,8 @@ def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> st
         sound = ["-i", str(sound_from), "-map", "0:v:0", "-map", "1:a:0"] if codec else \
             ["-map", "0:v:0"]
         with Feed(["-itsoffset", f"{index.times[0]:.6f}", "-f", "mpegts", "-i", "pipe:0", *sound,
-                   "-c:v", "copy", "-bsf:v", length, *codec, "-movflags", "+faststart", "-f", "mp4",
-                   str(path)]) as feed:
+                   "-c:v", "copy", "-bsf:v", length, *codec, *PRIVATE, "-movflags", "+faststart",
+                   "-f", "mp4", str(path)]) as feed:
             all(feed.write(without_names(part.read_bytes())) for part in parts)
             code, words = feed.finish()
         if code == 0:

@@ -12,10 +12,26 @@ import numpy as np
 from ..errors import IdfError
 
 QUIET = ("-hide_banner", "-loglevel", "error")
-# High dynamic range (HLG, PQ) to what pictures are: diffuse white, 203 nits, stays white, and only
-# what is brighter than two thirds of it is compressed.
-TO_SDR = ("-vf", "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
-          "tonemap=mobius:param=0.65:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p")
+# Of every H.264 file written here: players guess what is not said by the picture's size. Frames
+# carry it through the filters, since ffmpeg 7 the options alone are not enough.
+BT709 = ("scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setparams=range=tv:"
+         "color_primaries=bt709:color_trc=bt709:colorspace=bt709")
+BT709_OPTIONS = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709",
+                 "-color_range", "tv")
+EXACT = ("-c:v", "ffv1", "-pix_fmt", "gbrp", "-threads", "1", "-f", "matroska")  # each pixel as is
+
+
+def to_sdr(transfer: str, primaries: str = "", matrix: str = "") -> str:
+    """Return the filters from stored colors to those of pictures (BT.709).
+
+    Of a high dynamic range (HLG, PQ) diffuse white, 203 nits (ITU-R BT.2408), stays white, and only
+    what is brighter than two thirds of it is compressed. What the header does not say is BT.2020.
+    """
+    bright = transfer in ("arib-std-b67", "smpte2084")
+    told = [f"tin={transfer}"] + ["pin=bt2020"] * (not primaries) + ["min=2020_ncl"] * (not matrix)
+    tone = "tonemap=mobius:param=0.65:desat=0," if bright else ""
+    return (f"zscale={':'.join(told)}:t=linear{':npl=203' * bright},format=gbrpf32le,"
+            f"zscale=p=bt709,{tone}zscale=t=bt709:m=bt709:r=tv,format=yuv420p")
 
 
 def ffmpeg_executable() -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import IdfError
 from ..runtime.files import sha256_file, stable_hash
+from .animations import is_animation
 from .media import is_image, is_video, read_image, read_video, video_info
 from .sequence import natural_key
+from .video_header import READ
 
 
 class Source:
@@ -31,12 +32,12 @@ class Source:
                 raise IdfError(f"The folder {path} holds no pictures",
                                "nothing that ends in .png, .jpg …",
                                "give a video, or the folder in which its frames lie")
-        elif is_video(self.path):
+        elif is_video(self.path) or is_animation(self.path):
             video_info(self.path)  # says what is wrong with it
         else:
             raise IdfError(f"{path} is neither a video nor a folder of pictures",
                            "a file of another kind" if self.path.exists() else "no such file",
-                           "give a video (.mp4, .mov, .webm …) or a folder of pictures")
+                           f"give a video ({READ}) or a folder of pictures")
 
     def fingerprint(self) -> dict:
         """Return what identifies it in a manifest."""
@@ -47,6 +48,11 @@ class Source:
         return {"folder": str(self.path.resolve()), "video_sha256": sha256_file(self.path)}
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the frames of a video on reading, in words."""
+        return () if self.pictures else video_info(self.path).notes
+
+    @property
     def fps(self) -> float:
         """Frames a second; 25 for pictures."""
         return 25.0 if self.pictures else video_info(self.path).fps
@@ -55,9 +61,8 @@ class Source:
         """Return how many frames `frames` gives; of a video by its header, so roughly."""
         count = len(self.pictures)
         if not count:
-            video = cv2.VideoCapture(str(self.path))
-            count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-            video.release()
+            info = video_info(self.path)
+            count = round(info.duration * info.fps)
         count = -(-max(count, 1) // every)
         return min(count, limit) if limit else count
 

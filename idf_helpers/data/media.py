@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import re
-import struct
-import subprocess
-import warnings
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import IdfError
 from ..runtime.files import atomic_write
-from .ffmpeg import TO_SDR, Feed, decode, even_sized, ffmpeg_executable, raw_input
+from .animations import read_animation
+from .color_profile import Stored, profile_name
+from .ffmpeg import BT709, BT709_OPTIONS, Feed, decode, even_sized, raw_input
+from .kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is_video
+from .picture_file import FORMATS, MAX_PIXELS, as_array, opened
+from .video_header import VideoInfo, video_info
 
-MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-# What Pillow may open: its other readers start programs (EPS: Ghostscript) or are seldom looked at.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-
+__all__ = [
+    "FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "VideoInfo", "VideoWriter",
+    "compose", "encode_image", "image_size", "is_image", "is_video", "over", "over_gray",
+    "read_image", "read_stored", "read_video", "resize_area", "to_uint8", "video_info",
+    "video_writer", "write_image"]
 
 # --- images ---------------------------------------------------------------------------------------
 
@@ -38,119 +34,44 @@ def read_image(path_or_bytes, what: str = "picture") -> np.ndarray:
     """Return uint8 (H, W, 3) RGB, or (H, W, 4) where the file has transparency (alpha not
     premultiplied).
 
-    EXIF rotation is applied; palette, gray, CMYK and 16-bit pictures are converted, and RGB of
-    another color space (Display P3 of phones, Adobe RGB) to sRGB; of an animation the first frame
-    is taken. IdfError: missing, empty, not an image, truncated, or more
+    EXIF rotation is applied; palette, gray, CMYK and 16-bit pictures are converted, and colors of
+    another space (Display P3 of phones, Adobe RGB, CMYK by its profile) to sRGB; of an animation
+    the first frame is taken. IdfError: missing, empty, not an image, truncated, or more
     than MAX_PIXELS (told from the header, before anything is decoded).
     """
+    return read_stored(path_or_bytes, what)[0]
+
+
+def read_stored(source, what: str = "picture") -> tuple[np.ndarray, Stored | None]:
+    """Return what `read_image` does, and the file's own colors where they are RGB by a profile
+    other than sRGB's, so that the picture can be written in these again."""
     from PIL import ImageOps
 
-    with _picture(path_or_bytes, what) as image:
+    with opened(source, what) as image:
         image.load()
-        return _to_uint8(ImageOps.exif_transpose(image))
-
-
-# What Pillow's readers raise for damaged files (struct.error and IndexError out of EXIF and TIFF).
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error,
-           IndexError, KeyError, TypeError, AttributeError, OverflowError, ZeroDivisionError,
-           RuntimeError)
-
-
-@contextlib.contextmanager
-def _picture(source: Any, what: str) -> Iterator[Any]:
-    """Yield the picture behind a path or bytes, its header read and its size checked. Without
-    Pillow's warnings: about its size, where ours is the stricter limit, and about odd EXIF
-    entries, which nobody here reads. IdfError for what goes wrong, also while it is used."""
-    from PIL import Image, UnidentifiedImageError
-
-    name, stream = _open_source(source, what)
-    smaller = f"make it smaller than {MAX_PIXELS // 10**6} megapixels"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with stream, Image.open(stream, formats=FORMATS) as image:
-                w, h = image.size
-                if w * h > MAX_PIXELS:
-                    raise IdfError(f"The {what} {name} is too large",
-                                   f"{w}x{h} = {w * h / 1e6:.0f} megapixels", smaller)
-                yield image
-    except UnidentifiedImageError:
-        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
-                       "give a PNG, JPEG or WebP file") from None
-    except Image.DecompressionBombError as error:
-        raise IdfError(f"The {what} {name} is too large", str(error)[:120], smaller) from None
-    except DAMAGED as error:
-        raise IdfError(f"The {what} {name} is damaged or truncated", str(error)[:120] or
-                       type(error).__name__, "save or download it again") from None
-
-
-def _open_source(source, what):
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        if len(source) == 0:
-            raise IdfError(f"The {what} is empty", "0 bytes", "choose the file again")
-        return "(upload)", io.BytesIO(bytes(source))
-    path = Path(source)
-    try:
-        if not path.exists():
-            raise IdfError(f"The {what} {path} does not exist", "no such file",
-                           "check the path for typing errors")
-        if path.is_dir():
-            raise IdfError(f"The {what} {path} is a folder", "a folder", "name one file in it")
-        if not path.is_file():  # a pipe or a device would be waited for without end
-            raise IdfError(f"The {what} {path} is not a file", "a pipe or a device",
-                           "name a picture file")
-        if path.stat().st_size == 0:
-            raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
-        return str(path), open(path, "rb")
-    except (OSError, ValueError) as error:
-        raise IdfError(f"The {what} {path} cannot be read", str(error),
-                       "check the path and the file's permissions") from None
-
-
-def _to_uint8(image) -> np.ndarray:
-    if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit gray
-        a = np.asarray(image, np.float64)
-        top = 65535.0 if a.max(initial=0) > 255 else 255.0
-        gray = np.clip(a * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
-    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
-    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
-    out = np.array(image.convert("RGBA" if transparent else "RGB"))
-    if profile:
-        out[..., :3] = _to_srgb(out[..., :3], profile)
-    return out
-
-
-def _to_srgb(rgb: np.ndarray, profile: bytes) -> np.ndarray:
-    """Return (H, W, 3) uint8 in sRGB. A profile that is sRGB, or cannot be read, changes nothing.
-    """
-    from PIL import Image, ImageCms
-
-    try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(space).lower():
-            return rgb
-        done = ImageCms.profileToProfile(Image.fromarray(np.ascontiguousarray(rgb)), space,
-                                         ImageCms.createProfile("sRGB"))
-        return rgb if done is None else np.asarray(done)
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return rgb
+        upright = ImageOps.exif_transpose(image)
+        seen, name = as_array(upright), profile_name(upright)
+        if not name or upright.mode not in ("RGB", "RGBA"):
+            return seen, None
+        return seen, Stored(upright.info["icc_profile"], name,
+                            np.array(upright.convert("RGB")), seen[..., :3])
 
 
 def image_size(path, what: str = "picture") -> tuple[int, int]:
     """Return (width, height) from the header alone, EXIF rotation considered."""
-    with _picture(path, what) as image:
+    with opened(path, what) as image:
         w, h = image.size
         return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
 
 
 def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = None,
                  text: dict[str, str] | None = None, quality: int = 92,
-                 effort: int = 6) -> bytes:
+                 effort: int = 6, profile: bytes = b"") -> bytes:
     """Return encoded PNG, JPEG or WebP bytes of a uint8 (H, W, 3|4) or float [0, 1] picture.
 
     xmp: an XMP packet; text: PNG text chunks (for JPEG and WebP only the XMP travels).
-    effort: of PNG's compression, 1 (four times as fast, a tenth larger) to 9.
+    effort: of PNG's compression, 1 (four times as fast, a tenth larger) to 9. profile: the ICC
+    profile of the picture's colors, nothing for sRGB.
     """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
@@ -158,18 +79,19 @@ def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = N
     picture = Image.fromarray(np.ascontiguousarray(to_uint8(image)))
     out = io.BytesIO()
     suffix = suffix.lower()
+    extra: dict = {"icc_profile": profile} if profile else {}
     if suffix == ".png":
         info = PngInfo()
         for key, value in (text or {}).items():
             info.add_itxt(key, value)
         if xmp:
             info.add_itxt("XML:com.adobe.xmp", xmp)
-        picture.save(out, "PNG", pnginfo=info, compress_level=effort)
+        picture.save(out, "PNG", pnginfo=info, compress_level=effort, **extra)
     elif suffix in (".jpg", ".jpeg"):
-        extra = {"xmp": xmp.encode()} if xmp else {}
+        extra |= {"xmp": xmp.encode()} if xmp else {}
         picture.convert("RGB").save(out, "JPEG", quality=quality, **extra)
     elif suffix == ".webp":
-        extra = {"xmp": xmp.encode()} if xmp else {}
+        extra |= {"xmp": xmp.encode()} if xmp else {}
         picture.save(out, "WEBP", quality=quality, **extra)
     else:
         raise IdfError(f"Pictures are not written as `{suffix}`", suffix, "use .png, .jpg or .webp")
@@ -241,8 +163,8 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: float, comment: str, crf: int):
         self.path, self.fps, self.count, self.size = path, fps, 0, None
-        self._options = ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-pix_fmt",
-                         "yuv420p", "-movflags", "+faststart"]
+        self._options = ["-vf", BT709, *BT709_OPTIONS, "-c:v", "libx264", "-preset", "veryfast",
+                         "-crf", str(crf), "-movflags", "+faststart"]
         self._options += ["-metadata", f"comment={comment}"] if comment else []
         self._stack = contextlib.ExitStack()
         self._feed: Feed | None = None
@@ -294,66 +216,13 @@ def video_writer(path, fps: float = 30.0, comment: str = "", crf: int = 20):
             writer.finish()
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """width, height: pixels as shown, after the rotation that the header asks for; fps: frames a
-    second; comment: the file's comment tag; duration: seconds by the header, 0 = it does not say;
-    sound: whether there is a sound track; hdr: whether it has a high dynamic range (HLG, PQ), which
-    `decoding` brings into that of pictures."""
-
-    width: int
-    height: int
-    fps: float
-    comment: str
-    duration: float = 0.0
-    sound: bool = False
-    hdr: bool = False
-
-    @property
-    def decoding(self) -> tuple[str, ...]:
-        """ffmpeg's options for frames as they are meant to look."""
-        return TO_SDR if self.hdr else ()
-
-
-def video_info(path) -> VideoInfo:
-    """Return what the header of a video file says. IdfError: missing, or no video stream."""
-    if not Path(path).is_file():
-        raise IdfError(f"The video {path} does not exist", "no such file",
-                       "check the path for typing errors")
-    said = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
-                          stdin=subprocess.DEVNULL, capture_output=True).stderr.decode(
-                              errors="replace")
-    stream = re.search(r"Stream #.*?Video:.*?(\d{2,5})x(\d{2,5})", said)
-    if not stream:
-        raise IdfError(f"{path} holds no video that can be read", said.strip()[-160:],
-                       "give an MP4, MOV, MKV, WebM or AVI file")
-    width, height = int(stream[1]), int(stream[2])
-    # ffmpeg turns the frames of a video that was filmed upright; the header has them lying
-    turned = re.search(r"rotation of (-?[\d.]+) degrees", said)
-    if turned and round(float(turned[1])) % 180 == 90:
-        width, height = height, width
-    fps = re.search(r"([\d.]+) fps", said)
-    comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M | re.I)  # Matroska's: COMMENT
-    length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
-    seconds = sum(float(n) * u for n, u in zip(length.groups(), (3600, 60, 1), strict=True)) \
-        if length else 0.0
-    return VideoInfo(width, height, float(fps[1]) if fps else 25.0,
-                     comment[1].strip() if comment else "", seconds,
-                     bool(re.search(r"Stream #.*?Audio:", said)),
-                     bool(re.search(r"Stream #.*?Video:.*?(arib-std-b67|smpte2084)", said)))
-
-
 def read_video(path) -> Iterator[np.ndarray]:
     """Yield uint8 (H, W, 3) frames one at a time; constant memory."""
     info = video_info(path)
+    if info.animation:
+        yield from (over_gray(frame) for frame in read_animation(path))
+        return
     options = ("-fps_mode", "passthrough", *info.decoding)
     for data in decode(path, info.width * info.height * 3, options):
         yield np.frombuffer(data, np.uint8).reshape(info.height, info.width, 3)
 
-
-def is_image(path) -> bool:
-    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
-
-
-def is_video(path) -> bool:
-    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES

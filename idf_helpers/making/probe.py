@@ -144,8 +144,12 @@ def spread(footage: Source, count: int = FRAMES) -> Iterator[tuple[str, float, n
     longer = max(info.width, info.height)
     w, h = fitted_size(info.width, info.height, min(SIZE, longer))
     step = max(info.duration / count, 0.04)
+    if info.animation:
+        for number, rgb in footage.frames(max(1, footage.count() // count), count):
+            yield clock(number / info.fps), number / info.fps, resize_area(rgb, w, h)
+        return
     choose = f"select='isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4f})'"
-    filters = (choose, *info.decoding[1:], f"scale={w}:{h}:flags=area")
+    filters = (choose, *info.filters, f"scale={w}:{h}:flags=area")
     options = ("-vf", ",".join(filters), "-fps_mode", "passthrough")
     for i, data in enumerate(decode(footage.path, w * h * 3, options)):
         if i >= count:  # a header that says nothing of the length

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..data import samples
+from ..data.animations import is_animation
 from ..data.dataset import Dataset
 from ..data.footage import Source
 from ..data.inputs import as_dataset
@@ -62,7 +63,7 @@ def open_target(target: Dataset | str | Path, reporter: Reporter) -> Target:
         return Target("dataset", None, _not_empty(as_dataset(text, reporter)))
     if path.is_dir():
         return _of_folder(path, reporter)
-    if path.is_file() and is_video(path):
+    if path.is_file() and (is_video(path) or is_animation(path)):
         return Target("footage", path, footage=Source(path))
     if path.is_file() and is_image(path):
         read_image(path, "target picture")

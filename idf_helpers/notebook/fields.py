@@ -7,8 +7,13 @@ from pathlib import Path
 
 import ipywidgets as w
 
+from ..data.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .kept import keep_upload, uploaded_name
 from .widgets import LABEL, WIDE, uploaded_files
+
+# What the buttons offer to choose: browsers know the kinds of few suffixes.
+IMAGE_FILES = ",".join(("image/*", *IMAGE_SUFFIXES))
+VIDEO_FILES = ",".join(("video/*", ".gif", ".webp", *VIDEO_SUFFIXES))
 
 
 class FileField:

@@ -14,7 +14,7 @@ from ..data.inputs import mount_drive, open_dataset, open_photo
 from ..data.media import read_image, resize_area
 from ..errors import IdfError
 from .default_inputs import DEMO_PHOTO, demo_swap, thinned
-from .fields import FileField
+from .fields import IMAGE_FILES, VIDEO_FILES, FileField
 from .found_runs import TALKING, VIEWS, FoundRun, describe_run, found_runs
 from .kept import Kept
 from .own_video import dataset_of_video, put_in
@@ -61,9 +61,9 @@ class InputPanel(Panel):
         self.place = FileField(self.out, "Place", "" if listed else dataset, zips, ".zip",
                                "Upload a .zip", "a folder, a .zip (that of notebook 01, too) or "
                                "an https URL")
-        self.video = FileField(self.out, "Video", video, [], "video/*", "Upload a video",
+        self.video = FileField(self.out, "Video", video, [], VIDEO_FILES, "Upload a video",
                                "a path, on Drive too; an upload is for about 10 MB")
-        self.photo = FileField(self.out, "Face to put in", photo, ["B", "C"], "image/*",
+        self.photo = FileField(self.out, "Face to put in", photo, ["B", "C"], IMAGE_FILES,
                                "Upload a photo", "none; or B, C, a path")
         self.consent = w.Textarea(value=consent, description="Consent", style=LABEL, layout=WIDE,
                                   placeholder="With a photo or a video of a person: whose faces "

@@ -25,6 +25,7 @@ from ..stylization.methods import PROPAGATORS, STYLISTS
 from ..stylization.stylists.preset import PRESETS
 from ..stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
 from ..stylization.views import DatasetViews, in_order
+from .fields import IMAGE_FILES
 from .widgets import BLANK, LABEL, WIDE, Panel, picture_widget, png, uploaded_files
 
 STRIP = 12  # views in a strip
@@ -56,7 +57,7 @@ class StylizePanel(Panel):
                                 style=LABEL)
         self.prompt = w.Text(value=ready(prompt), description="Prompt", style=LABEL, layout=WIDE)
         self.negative = w.Text(value=NEGATIVE, description="Not", style=LABEL, layout=WIDE)
-        self.upload = w.FileUpload(accept="image/*", multiple=False,
+        self.upload = w.FileUpload(accept=IMAGE_FILES, multiple=False,
                                    description="Upload a painted view",
                                    layout=w.Layout(width="240px"))
         self.exemplar = w.Text(value=str(exemplar), description="or its path", style=LABEL,

@@ -24,7 +24,7 @@ from ..swapping.job import photo_bytes
 from ..swapping.methods import SWAPPERS
 from .before_after import BeforeAfter
 from .default_inputs import DEMO_PHOTO
-from .fields import FileField
+from .fields import IMAGE_FILES, FileField
 from .found_runs import VIEWS, found_runs
 from .kept import Kept
 from .widgets import BLANK, LABEL, RED, WIDE, Panel, picture_widget, png
@@ -47,7 +47,7 @@ class SwapPanel(Panel):
                  backend: str = "auto", consent: str = ""):
         self.out = mount_drive(out)
         self.photo_field = FileField(self.out, "Source photo", str(photo), samples.PHOTOS,
-                                     "image/*", "Upload a photo", "B, C, or a path")
+                                     IMAGE_FILES, "Upload a photo", "B, C, or a path")
         found = [str(r.folder) for r in found_runs(self.out, VIEWS, ("own video",))]
         self.dataset_field = FileField(
             self.out, "Views (dataset)", str(dataset), [*samples.DATASETS, *found], ".zip",

@@ -112,6 +112,18 @@ def _segment(kind: bytes, body: bytes) -> bytes:
     return b"\xff" + kind + struct.pack(">H", len(body) + 2) + body
 
 
+def _gif_with(data: bytes, what: Mark) -> bytes:
+    """Mark a GIF with XMP (XMP part 3, 1.1.2): an application extension right after the header and
+    its color table, the packet as it is, and a trailer in which every reader of blocks ends."""
+    if data[:3] != b"GIF" or len(data) < 14:
+        raise ValueError("not a GIF")
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    head, rest, trailer = b"\x21\xff\x0bXMP DataXMP", data[at:], bytes(range(255, -1, -1)) + b"\0"
+    if rest.startswith(head):
+        rest = rest[rest.index(trailer) + len(trailer):]
+    return data[:at] + head + what.xmp().encode() + b"\1" + trailer + rest
+
+
 def _glb_with(data: bytes, what: Mark) -> bytes:
     """Mark glTF 2.0 binary in `asset.copyright` and `asset.extras` of the JSON chunk, which is
     the first."""
@@ -206,7 +218,7 @@ def _mark_splat(path: Path, what: Mark) -> None:
 
 _IN_BYTES: dict[str, tuple[str, Callable[[bytes, Mark], bytes]]] = {
     ".png": ("PNG", _png_with), ".jpg": ("JPEG", _jpeg_with), ".jpeg": ("JPEG", _jpeg_with),
-    ".glb": ("GLB", _glb_with), ".html": ("HTML", _html_with)}
+    ".glb": ("GLB", _glb_with), ".html": ("HTML", _html_with), ".gif": ("GIF", _gif_with)}
 _IN_FILES: dict[str, Callable[[Path, Mark], None]] = {
     ".webp": _mark_webp, ".mp4": _mark_mp4, ".ply": _mark_ply, ".npz": _mark_npz,
     ".splat": _mark_splat}

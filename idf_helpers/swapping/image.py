@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from .. import provenance
-from ..data.media import encode_image, read_image
+from ..data.color_profile import Stored
+from ..data.media import encode_image, read_stored
 from ..errors import IdfError
 from ..runtime.files import sha256_file, write_bytes
 from ..runtime.progress import Reporter
@@ -15,13 +19,18 @@ from .job import SwapJob
 
 def swap_image(picture, source, out, config: SwapConfig | None = None, *, consent: str = "",
                resume: bool = True, reporter: Reporter | None = None) -> Path:
-    """Swap the face of `source` into one picture (a path); return `out/<name>.png`.
+    """Swap the face of `source` into one picture (a path); return `out/<name>.png`, in
+    the picture's own colors where it has an RGB profile (Display P3). Nothing else of its metadata
+    is copied: no place, no camera, no names.
 
     IdfError as for `swap_dataset`, and where the picture shows no face.
     """
     picture = Path(picture)
-    image = read_image(picture)
+    image, stored = read_stored(picture, "target picture")
     job = SwapJob.of(source, config, consent, [picture], {"picture_sha256": sha256_file(picture)})
+    if stored:  # written in the colors it came in
+        job = replace(job, media=tuple(
+            note.replace("are converted to sRGB", "are kept") for note in job.media))
     with job.run_folder(out, "swap-image", resume) as run:
         path = run.path / f"{picture.stem}.png"
         if run.finished and path.is_file():
@@ -37,7 +46,13 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
                            "use a picture with one clear face, at least 64 pixels wide")
         record = job.keep_consent(run)
         write_bytes(path, provenance.mark_picture_bytes(
-            encode_image(result.image), ".png", job.mark(run, swapper, record)))
+            _encoded(result.image, stored), ".png", job.mark(run, swapper, record)))
         run.finish({"status": result.status}, why=job.why, consent=record.digest,
                    **job.notes(swapper, [row]))
     return path
+
+
+def _encoded(image: np.ndarray, stored: Stored | None) -> bytes:
+    if stored is None:
+        return encode_image(image)
+    return encode_image(stored.back(image), profile=stored.profile)

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .. import provenance
-from ..data.media import is_image, read_image
+from ..data.animations import is_animation
+from ..data.media import is_image, is_video, read_image, video_info
+from ..data.picture_file import picture_notes
 from ..errors import IdfError, shorten
 from ..provenance.lineage import Origin, origin_of
 from ..runtime.files import sha256_bytes, stable_hash
@@ -23,6 +25,7 @@ from .source import SourceFace, load_source
 from .source_notes import source_notes
 from .swapper import SwapMethod, Swapper
 
+LOOKED_AT = 32  # pictures of a target whose headers are read
 PROFILE = 57.0  # degrees as `FaceLandmarks.yaw` gives them, from which a photo shows half a face
 
 
@@ -32,6 +35,7 @@ class SwapJob:
 
     why: one line saying why the method was chosen. inputs: what identifies target and sources.
     origin: what their marks say.
+    media: what is done to the target's files on reading.
     """
 
     config: SwapConfig
@@ -42,6 +46,7 @@ class SwapJob:
     consent: provenance.Consent
     inputs: dict
     origin: Origin
+    media: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, source, config: SwapConfig | None, consent: str, pictures: Iterable[Path],
@@ -49,14 +54,14 @@ class SwapJob:
         """Check everything. pictures: files of the target. inputs: what identifies it. offers: see
         `choose_swapper`. IdfError: bad photo or settings, no consent, a method that lacks
         something."""
-        config = (config or SwapConfig()).checked()
+        config, pictures = (config or SwapConfig()).checked(), list(pictures)
         photos, faces = read_sources(source, config.face)
         entry, why = choose_swapper(config, offers)
-        pictures = list(pictures)
         record = provenance.require_consent(consent, photos, pictures)
         return cls(config, entry, why, entry.load(), faces, record,
                    inputs | {"consent": record.statement} | identity(photos, config),
-                   origin_of([*photos, *pictures]))
+                   origin_of([*photos, *pictures]),
+                   (*_of_sources(source, faces), *media_notes(pictures)))
 
     def run_folder(self, out, stage: str, resume: bool, **settings) -> RunFolder:
         """Return the run folder, identified by what is read. settings: further ones."""
@@ -88,7 +93,7 @@ class SwapJob:
         """Return the note of the method, what is to be told of the photos, which of them went to
         no face, how much of the faces is guessed, and what stands before them."""
         notes, count = [swapper.note] if swapper.note else [], len(self.sources)
-        notes += source_notes(self.sources)
+        notes += [*self.media, *source_notes(self.sources)]
         if count > 1 and swapper.merges:
             notes.append(f"{count} photos merged into one texture")
         elif count > 1 and (left := unmatched(rows, count)):
@@ -117,6 +122,29 @@ class SwapJob:
         return IdfError(f"No frame of {where} could be swapped",
                         shorten(f"{n} {s}" for s, n in counts.items()),
                         "check that it shows a face, larger than about 64 pixels")
+
+
+def media_notes(pictures: Sequence[Path]) -> list[str]:
+    """Return what is done on reading to the files of a target, in words: to some of them, evenly
+    spread, where there are many."""
+    found: Counter[str] = Counter()
+    chosen = pictures[::-(-len(pictures) // LOOKED_AT)] if pictures else []
+    for path in chosen:
+        if is_video(path) or is_animation(path):
+            found.update(video_info(path).notes)
+        else:
+            found.update(picture_notes(path, "target picture").values())
+    if len(pictures) == 1:
+        return list(found)
+    return [f"of the pictures, {n} of {len(chosen)} looked at: {note}"
+            for note, n in found.items()]
+
+
+def _of_sources(source, faces: Sequence[SourceFace]) -> list[str]:
+    given = source if isinstance(source, (list, tuple)) else [source]
+    return [f"the source {face.name}: {note}" for one, face in zip(given, faces, strict=True)
+            for about, note in picture_notes(one, "source photo").items()
+            if about in ("count", "cmyk")]
 
 
 def check_swap(source, consent: str, footage: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.animations import is_animation
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
 from ..data.media import is_image, is_video
@@ -41,7 +42,7 @@ def swap(target: Dataset | str | Path, source: str | Path | bytes | Sequence[str
     """
     reporter = reporter or Reporter()
     path = None if isinstance(target, Dataset) else Path(target)
-    if path is not None and is_video(path) and not path.is_dir():
+    if path is not None and (is_video(path) or is_animation(path)) and not path.is_dir():
         return swap_video(path, source, out, config, video, consent=consent, engine=engine,
                           workers=workers, resume=resume, reporter=reporter)
     if video is not None and video.changed():

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from .. import provenance
-from ..data.clips import VideoIndex, index_video, join_parts, read_frames, write_part
+from ..data.clips import VideoIndex, index_video, join_parts, read_frames, read_parts, write_part
 from ..data.media import video_info
 from ..errors import IdfError
 from ..runtime.files import sha256_file, write_json
@@ -27,6 +27,7 @@ from ..runtime.runs import RunFolder
 from .config import SwapConfig, VideoConfig
 from .job import SwapJob
 from .methods import VIEWS
+from .moving import Moving
 from .swapper import Swapper
 from .uv_method import PREPARED
 from .video_faces import (
@@ -53,8 +54,10 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
     """Swap the face of `source` into every frame of `video`; the result is `out/<name>.mp4`.
 
     video: a file that ffmpeg reads. Its sound is copied, its frames keep their times (also at a
-    variable rate); an odd width or height gets one more row or column. source: photo (path or
-    bytes), or a list. out: run folder, with run.json, swap_report.json and consent.json besides.
+    variable rate); an odd width or height gets one more row or column. An animation (GIF, APNG,
+    WebP; AVIF as WebP) comes out as one, with its alpha and the time of each frame.
+    source: photo (path or bytes), or a list. out: run folder, with run.json,
+    swap_report.json and consent.json besides.
     engine, workers: see `parallel.pmap`; the output is the same for each.
 
     Every frame of the result carries the visible label, the file its mark. IdfError: as
@@ -69,8 +72,12 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
     followed = job.config.one_head
     if followed and job.method.by_followed_faces:
         _refuse_unread(job)
+    moving = Moving.of(video)
+    if moving and "crf" in options.changed():
+        raise IdfError("--video.crf is of H.264, and an animation is written as it came",
+                       f"{video}, --video.crf {options.crf}", "leave it out")
     with job.run_folder(out, "swap-video", resume, video=asdict(options)) as run:
-        result = run.path / f"{video.stem}.mp4"
+        result = run.path / (video.stem + (moving.suffix if moving else ".mp4"))
         if run.finished and result.is_file():
             reporter.step("already done", 1.0)
             return result
@@ -80,22 +87,30 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
             shutil.rmtree(work, ignore_errors=True)
             for name in PREPARED:
                 (run.path / name).unlink(missing_ok=True)
-        index = _index(video, work, reporter)
+        film = moving.unpack(work) if moving else video
+        index = _index(film, work, reporter)
         parts = make_parts(len(index), options.part)
-        known = _faces(run, video, index, parts, options, engine, workers, reporter)
-        clip = Clip(video, index, work / FACES, known)
+        known = _faces(run, video, film, index, parts, options, engine, workers, reporter)
+        clip = Clip(film, index, work / FACES, known)
         if followed:
             swapper = job.method.prepare_video(clip, job.sources, run.path, reporter, job.config)
         else:
             swapper = job.method.prepare([], job.sources, None, reporter, job.config)
-        rows = _swap_parts(run, clip, parts, swapper, options, engine, workers, reporter)
+        rows = _swap_parts(run, clip, parts, swapper, options, bool(moving), engine, workers,
+                           reporter)
         counts = Counter(row["status"] for row in rows)
         if not counts["swapped"]:
             run.discard()
             raise job.nothing_swapped(video, rows)
         reporter.step("joining", 0.0)
-        with provenance.marked(result, job.mark(run, swapper, record, " of a video")) as temporary:
-            sound = join_parts(temporary, [run.path / _file(p) for p in parts], index, video)
+        mark, files = job.mark(run, swapper, record, " of a video"), [run.path / _file(p)
+                                                                     for p in parts]
+        with provenance.marked(result, mark) as temporary:
+            if moving:
+                sound = moving.pack(temporary, read_parts(files, index.width, index.height),
+                                    options.label, mark.xmp())
+            else:
+                sound = join_parts(temporary, files, index, video)
         reporter.step("joining", 1.0)
         seconds = round(time.perf_counter() - started, 3)
         write_json(run.path / "swap_report.json", job.report(swapper, rows) | {
@@ -126,8 +141,8 @@ def _index(video: Path, work: Path, reporter: Reporter) -> VideoIndex:
     return index
 
 
-def _faces(run: RunFolder, video: Path, index: VideoIndex, parts: list[Part], options: VideoConfig,
-           engine, workers, reporter: Reporter) -> VideoFaces:
+def _faces(run: RunFolder, video: Path, film: Path, index: VideoIndex, parts: list[Part],
+           options: VideoConfig, engine, workers, reporter: Reporter) -> VideoFaces:
     """Return the path of one face through the video, from disk where an earlier try wrote it."""
     work = run.path / WORK
     if known := VideoFaces.load_if_whole(work / FACES):
@@ -135,7 +150,7 @@ def _faces(run: RunFolder, video: Path, index: VideoIndex, parts: list[Part], op
     kept = {p.number: Found.load_if_whole(work / f"faces_{p.name}.npz") for p in parts}
     found = {number: faces for number, faces in kept.items() if faces is not None}
     todo = [p for p in parts if p.number not in found]
-    look = partial(find_in_part, video=video, index=work / INDEX, folder=work)
+    look = partial(find_in_part, video=film, index=work / INDEX, folder=work)
     for part, path in zip(todo, pmap(look, todo, engine, workers), strict=True):
         found[part.number] = Found.load(path)
         reporter.step("finding faces", len(found) / len(parts))
@@ -157,12 +172,13 @@ def _file(part: Part) -> str:
 
 
 def _swap_parts(run: RunFolder, clip: Clip, parts: list[Part], swapper: Swapper,
-                options: VideoConfig, engine, workers, reporter: Reporter) -> list[dict]:
+                options: VideoConfig, exact: bool, engine, workers,
+                reporter: Reporter) -> list[dict]:
     """Status, reason and sources of every frame; parts finished by an earlier try are kept."""
     done = run.files("part")
     todo = [p for p in parts if p.name not in done]
     work = partial(_swap_part, video=clip.video, index=run.path / WORK / INDEX, swapper=swapper,
-                   folder=run.path, options=options)
+                   folder=run.path, options=options, exact=exact)
     for row in pmap(work, todo, engine, workers):
         run.event(kind="part", **row)
         done[row["name"]] = row
@@ -171,7 +187,7 @@ def _swap_parts(run: RunFolder, clip: Clip, parts: list[Part], swapper: Swapper,
 
 
 def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: Path,
-               options: VideoConfig) -> dict:
+               options: VideoConfig, exact: bool) -> dict:
     """One part, in any process: read, swap, label, encode, and its row for the journal."""
     whole = load_index(index)
     rows: list[dict] = []
@@ -186,7 +202,8 @@ def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: P
             yield provenance.label(result.image) if options.label else result.image
 
     path = folder / _file(part)
-    size = write_part(path, frames(), whole.times[part.start:part.stop], options.crf)
+    size = write_part(path, frames(), whole.times[part.start:part.stop], options.crf,
+                      exact)
     return {"name": part.name, "frames": rows, "file": _file(part), "bytes": size,
             "sha256": sha256_file(path)}
 

@@ -12,6 +12,7 @@ from PIL import Image
 from idf_helpers import IdfError
 from idf_helpers.data import media
 from idf_helpers.data.ffmpeg import ffmpeg_executable
+from tests.fixtures.icc import P3, SRGB, icc_profile
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (12, 16, 3), np.uint8)
@@ -177,32 +178,6 @@ def test_flipped_bytes_give_a_picture_or_one_clear_error(tmp_path, suffix):
         for read in (media.read_image, media.image_size):
             with contextlib.suppress(IdfError):
                 read(data.tobytes())
-
-
-def icc_profile(primaries, gamma: float, name: bytes) -> bytes:
-    """A matrix profile of version 2; primaries: (3, 3) XYZ (D50) of red, green and blue."""
-    def xyz(v):
-        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(c * 65536) for c in v))
-
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    text = b"desc" + bytes(4) + struct.pack(">I", len(name) + 1) + name + bytes(80)
-    tags = [(b"desc", text + bytes(-len(text) % 4)), (b"wtpt", xyz((0.9642, 1.0, 0.8249))),
-            (b"cprt", b"text" + bytes(4) + b"none" + bytes(4))]
-    tags += [(b"%cXYZ" % c, xyz(v)) for c, v in zip(b"rgb", primaries, strict=True)]
-    tags += [(b"%cTRC" % c, curve) for c in b"rgb"]
-    at, table, body = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
-    for tag, data in tags:
-        table += tag + struct.pack(">II", at + len(body), len(data))
-        body += data
-    head = struct.pack(">I4sI4s4s4s12x4s", at + len(body), b"lcms", 0x02400000, b"mntr", b"RGB ",
-                       b"XYZ ", b"acsp")
-    head += bytes(68 - len(head)) + struct.pack(">3i", 63190, 65536, 54061)
-    return head + bytes(128 - len(head)) + table + body
-
-
-# red, green and blue of Display P3 and of sRGB, adapted to D50
-P3 = np.array([[0.5151, 0.2412, -0.0011], [0.2920, 0.6922, 0.0419], [0.1571, 0.0666, 0.7841]])
-SRGB = np.array([[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7139]])
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

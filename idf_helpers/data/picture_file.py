@@ -1,0 +1,161 @@
+"""Picture files, opened: which formats, how large, and what is to be told of them.
+
+Pillow decodes; HEIC, as iPhones write it, needs the package pi-heif (the extra `heic`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import IdfError
+from .color_profile import in_srgb, profile_name, says_adobe
+from .kinds import HEAD
+
+MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
+# What Pillow may open: its other readers start programs (EPS: Ghostscript) or are seldom looked at.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+# What Pillow's readers raise for damaged files (struct.error and IndexError out of EXIF and TIFF).
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error,
+           IndexError, KeyError, TypeError, AttributeError, OverflowError, ZeroDivisionError,
+           RuntimeError)
+TO_JPEG = "convert it to JPEG or PNG (iPhone: Settings > Camera > Formats > Most Compatible)"
+# Of a JPEG or HEIC whose bright parts lie in a second picture: Ultra HDR 1.1 (Adobe's hdrgm), ISO
+# 21496-1, Apple.
+_GAIN_MAPS = (b"hdrgm:Version", b"urn:iso:std:iso:ts:21496:-1", b"aux:hdrgainmap",
+              b"hdr-gain-map")
+
+
+@contextlib.contextmanager
+def opened(source: Any, what: str) -> Iterator[Any]:
+    """Yield the picture behind a path or bytes, its header read and its size checked. Without
+    Pillow's warnings: about its size, where ours is the stricter limit, and about odd EXIF
+    entries, which nobody here reads. IdfError for what goes wrong, also while it is used."""
+    from PIL import Image, UnidentifiedImageError
+
+    name, stream = _stream(source, what)
+    smaller = f"make it smaller than {MAX_PIXELS // 10**6} megapixels"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with stream:
+                formats = _formats(stream, name, what)
+                with Image.open(stream, formats=formats) as image:
+                    w, h = image.size
+                    if w * h > MAX_PIXELS:
+                        raise IdfError(f"The {what} {name} is too large",
+                                       f"{w}x{h} = {w * h / 1e6:.0f} megapixels", smaller)
+                    yield image
+    except UnidentifiedImageError:
+        raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
+                       "give a PNG, JPEG or WebP file") from None
+    except Image.DecompressionBombError as error:
+        raise IdfError(f"The {what} {name} is too large", str(error)[:120], smaller) from None
+    except DAMAGED as error:
+        raise IdfError(f"The {what} {name} is damaged or truncated", str(error)[:120] or
+                       type(error).__name__, "save or download it again") from None
+
+
+def _formats(stream, name: str, what: str) -> tuple[str, ...]:
+    """Return what Pillow may take the file for. IdfError for HEIC and AVIF without their reader."""
+    from PIL import features
+
+    head = stream.read(12)
+    stream.seek(0)
+    if head[4:8] != b"ftyp":
+        return FORMATS
+    if head[8:12] in (b"avif", b"avis"):
+        if not features.check("avif"):
+            raise IdfError(f"The {what} {name} is an AVIF file, which this Pillow cannot read",
+                           "Pillow without AVIF", "pip install 'pillow>=11.3', or convert it to "
+                           "JPEG or PNG")
+        return FORMATS
+    if head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"mif2", b"msf1"):
+        try:
+            import pi_heif
+        except ImportError:
+            raise IdfError(f"The {what} {name} is a HEIC file, which is not read here without the "
+                           "package pi-heif", "HEIC", f"pip install pi-heif, or {TO_JPEG}"
+                           ) from None
+        pi_heif.register_heif_opener(thumbnails=False)
+        return ("HEIF", *FORMATS)
+    raise IdfError(f"The {what} {name} is not a picture", "a video, by its first bytes",
+                   "give a PNG, JPEG or WebP file; a video is taken as a target")
+
+
+def _stream(source, what):
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        if len(source) == 0:
+            raise IdfError(f"The {what} is empty", "0 bytes", "choose the file again")
+        return "(upload)", io.BytesIO(bytes(source))
+    path = Path(source)
+    try:
+        if not path.exists():
+            raise IdfError(f"The {what} {path} does not exist", "no such file",
+                           "check the path for typing errors")
+        if path.is_dir():
+            raise IdfError(f"The {what} {path} is a folder", "a folder", "name one file in it")
+        if not path.is_file():  # a pipe or a device would be waited for without end
+            raise IdfError(f"The {what} {path} is not a file", "a pipe or a device",
+                           "name a picture file")
+        if path.stat().st_size == 0:
+            raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
+        return str(path), open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise IdfError(f"The {what} {path} cannot be read", str(error),
+                       "check the path and the file's permissions") from None
+
+
+def as_array(image) -> np.ndarray:
+    """Return a loaded Pillow picture as uint8 (H, W, 3) sRGB, or (H, W, 4) where it has alpha."""
+    if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit gray
+        a = np.asarray(image, np.float64)
+        top = 65535.0 if a.max(initial=0) > 255 else 255.0
+        gray = np.clip(np.nan_to_num(a) * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
+    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
+    return np.array(in_srgb(image).convert("RGBA" if transparent else "RGB"))
+
+
+def picture_notes(source, what: str = "picture") -> dict[str, str]:
+    """Return what is done to a picture on reading beyond showing it upright, in words, by what it
+    is about: profile, cmyk, depth, gain, count. From the header. IdfError as `media.read_image`."""
+    out = {}
+    with opened(source, what) as image:
+        if name := profile_name(image):
+            out["profile"] = f"its colors ({name}) are converted to sRGB"
+        elif says_adobe(image):
+            out["profile"] = "its colors (Adobe RGB, by its EXIF) are converted to sRGB"
+        elif image.mode == "CMYK":
+            out["cmyk"] = "it is CMYK without a profile: its colors are a guess"
+        if image.mode.startswith("I;16") or any(
+                "16" in str(part) for tile in getattr(image, "tile", ()) for part in tile[3:]):
+            out["depth"] = "its 16 bits a channel are brought to 8"
+        count = getattr(image, "n_frames", 1)
+        if _has_gain_map(image):
+            out["gain"] = "it is HDR by a gain map: its base picture, of the standard range, is " \
+                          "used"
+        elif count > 1:
+            out["count"] = f"it holds {count} pictures: the first is used"
+    return out
+
+
+def _has_gain_map(image) -> bool:
+    if image.format not in ("JPEG", "MPO", "HEIF", "AVIF"):
+        return False
+    stream = image.fp
+    if stream is None:
+        return False
+    at = stream.tell()
+    stream.seek(0)
+    head = stream.read(64 * HEAD)
+    stream.seek(at)
+    return any(name in head for name in _GAIN_MAPS)
