@@ -7,8 +7,10 @@ import numpy as np
 
 from idf_helpers.data.cameras import GL_TO_CV
 
-MODELS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "RADIAL": 3, "OPENCV": 4,
-          "OPENCV_FISHEYE": 5}
+MODELS = {name: number for number, name in enumerate((
+    "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE",
+    "FULL_OPENCV", "FOV", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE",
+    "RAD_TAN_THIN_PRISM_FISHEYE"))}
 
 
 @dataclass
