@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
 
 from ..errors import IdfError, nearest
+from ..runtime.signals import stopping
 from .commands import COMMANDS
 
 MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSPC,
@@ -14,13 +16,15 @@ MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, er
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command. Exit codes: 0 done, 2 bad input (one IdfError on stderr), 130 stopped."""
+    """Run one command. Exit codes: 0 done, 2 bad input (one IdfError on stderr), 130 stopped by
+    Ctrl-C, 143 and 129 by SIGTERM and SIGHUP."""
     argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):  # a redirected one on Windows may not know all letters
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        _run(argv)
+        with stopping():
+            _run(argv)
     except IdfError as error:
         print(f"idf: {error}", file=sys.stderr)
         sys.exit(2)
@@ -34,9 +38,10 @@ def main(argv: list[str] | None = None) -> None:
                                error.strerror or str(error),
                                "check the permissions, the name and the disk"), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nidf: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print("\nidf: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(128 + getattr(error, "number", 2))
 
 
 def _run(argv: list[str]) -> None:

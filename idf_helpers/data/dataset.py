@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError, shorten
-from ..runtime.files import sha256_file, stable_hash
+from ..runtime.files import content_hash, sha256_file, stable_hash
 from .address import Address
 from .cameras import Camera
 from .frame import SPLITS, Frame
@@ -126,12 +126,14 @@ class Dataset:
         return None if self.points_file is None else read_points(self.points_file)
 
     def fingerprint(self) -> dict:
-        """Return what identifies these inputs in a manifest: hash of the JSON files, and of every
-        picture's path, size and modification time (decoding 6500 frames would take minutes)."""
+        """Return what identifies these inputs in a manifest: `content`, a hash of the pictures'
+        names and bytes, and hashes of the JSON files. `files`, of times, tells runs of earlier
+        versions from others."""
         stats = [(f.name, s.st_size, s.st_mtime_ns) for f in self.frames for s in [f.path.stat()]]
         found = {"folder": self.address or str(self.root.resolve()),
                  "json": {p.name: sha256_file(p) for p in self.json_files},
-                 "files": stable_hash(stats), "frames": len(stats)}
+                 "files": stable_hash(stats), "frames": len(stats),
+                 "content": stable_hash([(f.name, content_hash(f.path)) for f in self.frames])}
         if self.times:  # expressions may lie in files of their own
             found["expressions"] = stable_hash([
                 None if f.expression is None else f.expression.tolist() for f in self.frames])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import IdfError
-from ..runtime.files import sha256_file, stable_hash
+from ..runtime.files import content_hash, sha256_file, stable_hash
 from .animations import is_animation
 from .media import is_image, is_video, read_image, read_video, video_info
 from .sequence import natural_key
@@ -44,7 +44,8 @@ class Source:
         if self.pictures:
             stats = [(p.name, s.st_size, s.st_mtime_ns) for p in self.pictures for s in [p.stat()]]
             return {"folder": str(self.path.resolve()), "files": stable_hash(stats),
-                    "frames": len(stats)}
+                    "frames": len(stats), "content": stable_hash(
+                        [(p.name, content_hash(p)) for p in self.pictures])}
         return {"folder": str(self.path.resolve()), "video_sha256": sha256_file(self.path)}
 
     @property

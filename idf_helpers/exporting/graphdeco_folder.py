@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from argparse import Namespace
 from collections.abc import Callable
@@ -30,7 +28,7 @@ from ..provenance.lineage import origin_of
 from ..reconstruction.splats.gaussians import SH_C0, Gaussians
 from ..reconstruction.splats.initialize import initial_gaussians
 from ..reconstruction.splats.ply import write_ply, write_points
-from ..runtime.files import write_error, write_json, write_text
+from ..runtime.files import temporary_beside, write_error, write_json, write_text
 from ..scene import WHITE
 from .config import ExportConfig
 from .model import Model
@@ -49,7 +47,7 @@ def write_graphdeco(model: Model, out, config: ExportConfig | None = None,
         raise IdfError(f"{out} is not an empty folder", "something is there",
                        "choose another --out, or remove it first")
     data = Dataset.open(model.source) if model.has_dataset else None
-    part = out.with_name(f".{out.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    part = temporary_beside(out)
     try:
         part.mkdir(parents=True)
         _write(part, out, model, data)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..data.media import write_image
 from ..errors import IdfError, shorten
-from ..runtime.files import read_json, write_bytes, write_json
+from ..runtime.files import read_json, read_record, write_bytes, write_json
+from ..runtime.runs import same_inputs
 from .doubts import Clip, Doubt, doubts, notes
 from .probe import Look
 from .target import NAMES
@@ -52,9 +53,10 @@ class Report:
                 raise IdfError(f"The output folder {out} is in use", shorten(foreign),
                                "choose a new or empty folder with --out")
             return cls(out, asked, photo, target, None)
-        earlier = read_json(out / JSON, "report of make")
-        there = earlier.get("asked", {})
-        changed = [words for key, words in DIFFERENT.items() if there.get(key) != asked[key]]
+        earlier = read_record(out / JSON, ("asked",), "report of make")
+        there = earlier["asked"] if isinstance(earlier["asked"], dict) else {}
+        changed = [words for key, words in DIFFERENT.items()
+                   if not same_inputs(there.get(key), asked[key])]
         if told not in ("auto", earlier.get("kind")):
             changed.append(f"--as {earlier.get('kind')}")
         if changed:

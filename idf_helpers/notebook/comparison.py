@@ -22,6 +22,7 @@ from ..reconstruction.splats.scene import GaussianScene
 from ..reconstruction.trainer import Progress
 from ..runtime.files import read_json, stable_hash, write_json
 from ..runtime.progress import Reporter
+from ..runtime.runs import by_content
 from ..runtime.tables import Table
 from ..scene import HasNormals, Scene
 from .figures.charts import COLORS, picture_of
@@ -37,7 +38,7 @@ UNSEEN_PLACES = {"from below": (0.7, -0.75), "from above": (0.7, 0.75), "from af
 
 def run_folder(out, data: Dataset, stage: str, method: str, config: TrainingConfig) -> Path:
     """Return the run folder under `out` for one choice of data, method and settings."""
-    key = stable_hash([data.fingerprint(), str(config), method])[:8]
+    key = stable_hash([by_content(data.fingerprint()), str(config), method])[:8]
     return Path(out) / f"{stage}-{key}"
 
 

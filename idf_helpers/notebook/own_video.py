@@ -15,6 +15,7 @@ from ..making.probe import look_at
 from ..reconstruction.sequence_of import as_sequence
 from ..runtime.files import read_json, sha256_bytes, stable_hash
 from ..runtime.progress import Reporter
+from ..runtime.runs import by_content
 from ..swapping.config import SwapConfig
 from ..swapping.dataset import swap_dataset
 from ..swapping.job import photo_bytes
@@ -43,7 +44,7 @@ def dataset_of_video(video: Path, kind: str, out: Path, resolution: int | None,
     """
     fetch_face_models()
     stage = STAGES[kind]
-    key = stable_hash([Source(video).fingerprint(), resolution])[:8]
+    key = stable_hash([by_content(Source(video).fingerprint()), resolution])[:8]
     folder = out / f"{stage}-{key}"
     look, _ = look_at(Source(video), "turn" if kind == VIEWS else "talk", reporter)
     data = capture(video, folder, reporter=reporter) if kind == VIEWS else \
@@ -59,7 +60,8 @@ def put_in(data: Dataset, photo: bytes | Path, out: Path, consent: str, prefix: 
     """Swap the face of a photo into a dataset, in a folder `out`/`prefix`-… of these inputs."""
     fetch_face_models()
     config = SwapConfig()
-    key = stable_hash([data.fingerprint(), sha256_bytes(photo_bytes(photo)), str(config),
+    key = stable_hash([by_content(data.fingerprint()),
+                       sha256_bytes(photo_bytes(photo)), str(config),
                        consent])[:8]
     return swap_dataset(data, photo, out / f"{prefix}-{key}", config, consent=consent,
                         reporter=reporter)

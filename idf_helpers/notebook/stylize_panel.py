@@ -15,6 +15,7 @@ from ..data.media import compose, encode_image, over, read_image, read_video
 from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
 from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
+from ..runtime.runs import by_content
 from ..runtime.tables import Table
 from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
 from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize
@@ -143,7 +144,7 @@ class StylizePanel(Panel):
         """Restyle (or read back what is finished) and show views before and after."""
         self.result.value = BLANK
         config, name = self.config(), self.stylist.value
-        key = stable_hash([self.dataset.fingerprint(), name, config.identity(),
+        key = stable_hash([by_content(self.dataset.fingerprint()), name, config.identity(),
                            vars(self.views()), self.propagator.value])[:8]
         self.folder = self.out / f"stylize-{name}-{key}"
         self.styled = stylize(self.dataset, self.folder, name, config, views=self.views(),

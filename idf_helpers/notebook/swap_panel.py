@@ -18,6 +18,7 @@ from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
 from ..exporting.gallery import swap_sheet
 from ..runtime.files import read_json, sha256_bytes, stable_hash
+from ..runtime.runs import by_content
 from ..swapping.config import SwapConfig
 from ..swapping.dataset import swap_dataset
 from ..swapping.job import photo_bytes
@@ -110,7 +111,7 @@ class SwapPanel(Panel):
         names = f"{self.photo_field.name} on {self.dataset_field.name}"
         config = SwapConfig(self.backend.value)
         target = open_dataset(self.dataset_field.value, self.out / "downloads")
-        key = stable_hash([target.fingerprint(), sha256_bytes(photo_bytes(source)),
+        key = stable_hash([by_content(target.fingerprint()), sha256_bytes(photo_bytes(source)),
                            str(config), consent])[:8]
         out = self.out / f"swap-{key}"
         swapped = swap_dataset(target, source, out, config, consent=consent, reporter=self)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
+
+import psutil
 
 from ..errors import IdfError
 from .safe_json import MAX_BYTES, parse
@@ -24,8 +28,7 @@ def atomic_write(path):
     becomes an IdfError. Parent folders are made, and removed again where nothing came into them.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.{secrets.token_hex(4)}"
-                               f".part{path.suffix}")
+    temporary = temporary_beside(path)
     made: list[Path] = []
     try:
         made = [p for p in path.parents if not p.exists()]
@@ -44,10 +47,48 @@ def atomic_write(path):
                 folder.rmdir()
 
 
+_OURS = re.compile(r"\.(.{0,80})\.(\d+)\.[0-9a-f]{8}\.part(\.[^.]*)?", re.DOTALL)
+_DRAFT_OF_LOCK = re.compile(r"\.lock\.[0-9a-f]{8}\.part")
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return where a file or folder is to be written before it takes the place of `path`."""
+    return path.with_name(f".{path.stem[:80]}.{os.getpid()}.{secrets.token_hex(4)}"
+                          f".part{path.suffix}")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half written at or below a folder: what bears a name of
+    `temporary_beside`, or of a lock's draft, and nothing else. What a living process of this
+    machine may be writing stays."""
+    for path in folder.rglob(".*.part*"):
+        ours, stat = _OURS.fullmatch(path.name), path.lstat()
+        with contextlib.suppress(OSError):
+            if ours and not _is_written(int(ours[2]), stat.st_mtime):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            elif _DRAFT_OF_LOCK.fullmatch(path.name) and path.is_file():
+                path.unlink()
+
+
+def _is_written(pid: int, changed: float) -> bool:
+    """Whether the process lives that made it: not a later one of the same number."""
+    try:
+        return pid < 2**31 and psutil.Process(pid).create_time() < changed + 1
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # somebody else's
+        return True
+
+
 def write_error(path, error: OSError) -> IdfError:
     """Return the IdfError for a failed write: full disk, missing rights, or what the system
     said."""
     path = Path(path)
+    if ours := _OURS.fullmatch(path.name):  # what a user knows it by
+        path = path.with_name(ours[1] + (ours[3] or ""))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         parent = next(p for p in path.absolute().parents if p.is_dir())
         free = shutil.disk_usage(parent).free
@@ -128,6 +169,17 @@ def sha256_bytes(data: bytes) -> str:
 def sha256_file(path) -> str:
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def content_hash(path) -> str:
+    """Return `sha256_file`; a file that did not change since is not read again by this process."""
+    stat = os.stat(path)
+    return _content_hash(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _content_hash(path: str, *stat: int) -> str:
+    return sha256_file(path)
 
 
 def stable_hash(value) -> str:

@@ -44,6 +44,10 @@ class FolderLock:
                                  name="idf-lock", daemon=True).start()
                 return
             except FileExistsError:
+                if self.path.is_dir():
+                    raise IdfError(f"The lock of {self.folder} cannot be taken",
+                                   f"{self.path} is a folder", "rename it, or choose another --out"
+                                   ) from None
                 owner = _read(self.path)
                 if owner is None:  # removed or being written this moment
                     time.sleep(0.05)

@@ -25,11 +25,20 @@ import numpy as np
 
 from .. import __version__
 from ..errors import IdfError, shorten
-from .files import read_json, sha256_file, stable_hash, write_bytes, write_error, write_json
+from .files import (
+    read_json,
+    remove_leftovers,
+    sha256_file,
+    stable_hash,
+    write_bytes,
+    write_error,
+    write_json,
+)
 from .lock import FolderLock
 from .machine import machine, peak_rss_mb
 from .npz import read_arrays
 from .safe_json import parse
+from .signals import stopping
 
 FORMAT = 2  # 1: the stage "stylize" was spelled "stylise"
 CHECKPOINT_EVERY_S = 60.0  # a killed run may lose two minutes: one interval and the time to write
@@ -82,10 +91,11 @@ class RunFolder:
         self._started = time.monotonic()
         earlier = self._read_earlier()
         self._make_folder()
+        self._signals = stopping()
+        self._signals.__enter__()
         try:
             self._lock.acquire()
-            for half in self.path.rglob(".*.part*"):  # of a killed process: nobody writes now
-                half.unlink(missing_ok=True)
+            remove_leftovers(self.path)
             earlier = self._read_earlier()  # another process may have finished it meanwhile
             if earlier and self._resume:
                 self.manifest, self.resumed = earlier, True
@@ -102,6 +112,7 @@ class RunFolder:
         except BaseException:
             self._lock.release()
             self._remove_made()
+            self._signals.__exit__(None, None, None)
             raise
         return self
 
@@ -122,6 +133,7 @@ class RunFolder:
                     self._save(status=status, error=str(error)[:500] if error else None)
         finally:
             self._lock.release()
+            self._signals.__exit__(None, None, None)
         return False
 
     def finish(self, metrics: dict | None = None, **extra) -> None:
@@ -186,7 +198,11 @@ class RunFolder:
         if _format(earlier) == FORMAT:
             config = _completed(earlier["config"], self._asked["config"], self._defaults)
             then, older = earlier | {"config": config}, ""
-        if _identity(self._asked) in (earlier.get("identity"), not older and _identity(then)):
+        asked = (_identity(self._asked), _identity_by_times(self._asked))
+        of_then = not older and (_identity(then), _identity_by_times(then)
+                                 if then["inputs"] == _without_content(then["inputs"]) else "")
+        if earlier.get("identity") in asked or of_then and (
+                of_then[0] == asked[0] or of_then[1] == asked[1]):
             return earlier
         raise IdfError(
             f"The output folder {self.path} holds another run",
@@ -362,10 +378,38 @@ def _now() -> str:
 
 
 def _identity(asked: dict) -> str:
-    """Hash of what was asked. Where the inputs lie does not count: folders may be moved."""
-    inputs = {k: v for k, v in asked["inputs"].items() if k != "folder"}
+    """Hash of what was asked. Where the inputs lie does not count, nor when they were written:
+    folders may be moved and copied."""
+    return stable_hash({k: asked.get(k) for k in ("stage", "backend", "config")}
+                       | {"inputs": by_content(asked["inputs"])})
+
+
+def by_content(inputs: dict) -> dict:
+    """Return what identifies inputs wherever they lie: without their folders, and without the
+    times of files where a hash of their content is told."""
+    gone = ("folder", "files") if "content" in inputs else ("folder",)
+    return {k: by_content(v) if isinstance(v, dict) else v for k, v in inputs.items()
+            if k not in gone}
+
+
+def same_inputs(then, now) -> bool:
+    """Whether an earlier record of inputs means those of now; it may be of a version that told
+    pictures by their times."""
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return then == now
+    return by_content(then) == by_content(now) or then == _without_content(now)
+
+
+def _identity_by_times(asked: dict) -> str:
+    """Hash as before pictures counted by their content: by their times."""
+    inputs = {k: v for k, v in _without_content(asked["inputs"]).items() if k != "folder"}
     return stable_hash({k: asked.get(k) for k in ("stage", "backend", "config")}
                        | {"inputs": inputs})
+
+
+def _without_content(inputs: dict) -> dict:
+    return {k: _without_content(v) if isinstance(v, dict) else v for k, v in inputs.items()
+            if k != "content" or "files" not in inputs}
 
 
 def _completed(then: dict, now: dict, defaults: dict) -> dict:
@@ -392,6 +436,8 @@ def _difference(earlier: dict, asked: dict) -> str:
             out.append(f"{part} {earlier.get(part)!r}, now {asked[part]!r}")
     for part in ("config", "inputs"):
         a, b = earlier[part], asked[part]
+        if "content" in a and "content" in b:
+            a, b = by_content(a), by_content(b)
         keys = [k for k in {**a, **b} if a.get(k) != b.get(k) and k != "folder"]
         out += [f"{k} {str(a.get(k))[:60]!r}, now {str(b.get(k))[:60]!r}" for k in keys]
     names = [k for k in {**earlier["config"]} if k not in asked["config"]]

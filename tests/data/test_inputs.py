@@ -139,7 +139,7 @@ def test_a_connection_that_breaks_is_no_full_disk(tmp_path, monkeypatch, error):
         def __exit__(self, *args):
             pass
 
-        def read(self, size):
+        def read1(self, size):
             raise error
 
     monkeypatch.setattr(https, "open_https", lambda url: Answer())

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import ipaddress
 import json
 import os
 import shutil
@@ -382,6 +383,40 @@ def test_only_https(monkeypatch):
         handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/one.bin")
     moved = handler.redirect_request(request, None, 302, "Found", {}, "https://cdn.example.org/1")
     assert moved.full_url == "https://cdn.example.org/1"
+
+
+def test_a_redirect_does_not_lead_into_the_own_network():
+    public, inside = map(ipaddress.ip_address, ("203.0.114.7", "192.168.1.9"))
+    for first, then, allowed in ((public, inside, False), (public, public, True),
+                                 (inside, inside, True)):  # a place that the user named
+        request = urllib.request.Request("https://example.org/one.bin")
+        assert https._public(request, first) == ""
+        moved = https._HttpsOnly().redirect_request(request, None, 302, "", {},
+                                                    "https://cdn.example.org/1")
+        assert (https._public(moved, then) == "") is allowed
+
+
+def test_a_transfer_that_only_drips_in_is_given_up(tmp_path, monkeypatch):
+    class Drip(io.BytesIO):
+        headers = {"Content-Length": "100000"}
+
+        def read1(self, size):
+            clock[0] += 30  # seconds; less than the time limit of one read
+            return super().read1(1)
+
+    clock = [0.0]
+    monkeypatch.setattr(https.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(https, "open_https", lambda url: Drip(bytes(100_000)))
+    with pytest.raises(https.NotFetched, match="only 3 bytes in 90 s"):
+        https.save("https://example.org/x", tmp_path / "x", 10**6)
+
+
+def test_fewer_bytes_than_announced_are_no_file(tmp_path, monkeypatch):
+    answer = io.BytesIO(b"half")
+    answer.headers = {"Content-Length": "8"}
+    monkeypatch.setattr(https, "open_https", lambda url: answer)
+    with pytest.raises(https.NotFetched, match="4 of 8"):
+        https.save("https://example.org/x", tmp_path / "x", 10)
 
 
 def test_clear(tmp_path, cache):

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -242,12 +243,74 @@ def test_damaged_manifest_is_one_clear_error(tmp_path):
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_half_written_files_of_a_killed_process_are_removed(tmp_path):
+def test_half_written_files_of_a_killed_process_are_removed_and_no_others(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    gone = [f".frame.{dead}.0123abcd.part.png", f"a/.gd.{dead}.0123abcd.part",
+            ".lock.0123abcd.part"]
+    stay = [".my.notes.part2.txt", ".frame.123.abcd.part.png", "a/.notes.part.txt", "a/b.part",
+            f".x.{os.getpid()}.0123abcd.part.png"]
     with run(tmp_path / "r") as r:
         r.event(name="a")
-        (tmp_path / "r/.frame.123.abcd.part.png").write_bytes(b"half")
+        for name in gone + stay:
+            path = tmp_path / "r" / name
+            path.parent.mkdir(exist_ok=True)
+            if name.endswith(".part") and name.startswith("a/."):
+                (path / "inner").mkdir(parents=True)
+            else:
+                path.write_bytes(b"half")
     with run(tmp_path / "r"):
-        assert not list((tmp_path / "r").rglob("*.part*"))
+        assert not [n for n in gone if (tmp_path / "r" / n).exists()]
+        assert not [n for n in stay if not (tmp_path / "r" / n).exists()]
+
+
+def test_a_folder_in_place_of_the_lock_is_left_where_it_is(tmp_path):
+    (tmp_path / "r/lock/mine").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(IdfError, match="is a folder"), run(tmp_path / "r"):
+            pass
+    assert (tmp_path / "r/lock/mine").is_dir()
+
+
+@pytest.mark.parametrize("text", ['{"pid": "999999", "host": "%s"}', '{"pid": 1e999, "host": "%s"}',
+                                  '{"pid": true, "host": "%s"}', "[" * 10_000, "null", "5", '"x"'])
+def test_a_lock_of_another_kind_is_a_dead_one(tmp_path, text):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/lock").write_text(text.replace("%s", socket.gethostname()))
+    with run(tmp_path / "r") as r:
+        assert r.manifest["status"] == "running"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_an_end_from_outside_is_an_interrupt(tmp_path, name):
+    if not hasattr(signal, name):
+        pytest.skip(f"no {name} on this system")
+    with pytest.raises(KeyboardInterrupt), run(tmp_path / "r") as r:
+        r.event(name="a")
+        signal.raise_signal(getattr(signal, name))
+    manifest = json.loads((tmp_path / "r/run.json").read_text())
+    assert manifest["status"] == "interrupted" and not (tmp_path / "r/lock").exists()
+    assert signal.getsignal(getattr(signal, name)) is signal.SIG_DFL
+
+
+def test_inputs_count_by_their_content(tmp_path):
+    """A copy with new times elsewhere is the same; another picture of the same time is not; what
+    an earlier version made, which knew times alone, is still recognised."""
+    then = {"folder": "/a", "files": "by times", "frames": 2}
+    now = then | {"content": "by bytes"}
+    with run(tmp_path / "r", inputs=now) as r:
+        r.finish({})
+    with run(tmp_path / "r", inputs=now | {"folder": "/b", "files": "other times"}) as r:
+        assert r.finished
+    with pytest.raises(IdfError, match="content 'by bytes', now 'x'"), \
+            run(tmp_path / "r", inputs=now | {"content": "x"}):
+        pass
+    with run(tmp_path / "old", inputs=then) as r:
+        r.finish({})
+    with run(tmp_path / "old", inputs=now | {"folder": "/b"}) as r:
+        assert r.finished
+    with pytest.raises(IdfError), run(tmp_path / "old", inputs=now | {"files": "other times"}):
+        pass
 
 
 def test_latest_run_of_a_stage(tmp_path):
@@ -278,12 +341,6 @@ def test_a_lock_that_names_no_process_does_not_hold(tmp_path, pid):
     with run(tmp_path) as r:
         r.finish()
     assert not (tmp_path / "lock").exists()
-
-
-def test_a_lock_that_is_a_folder(tmp_path):
-    (tmp_path / "lock").mkdir()
-    with pytest.raises(IdfError, match="cannot be written"), run(tmp_path):
-        pass
 
 
 def test_a_lock_is_never_seen_without_its_owner(tmp_path):

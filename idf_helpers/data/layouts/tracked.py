@@ -188,7 +188,8 @@ def _with_texts(root: Path, frame: Frame, entry: dict, where: str):
 def _with_flame(root: Path, frame: Frame, entry: dict, where: str):
     path = _inside(root, entry["flame_param_path"], where, "flame_param_path")
     try:
-        found = {k: np.asarray(v, np.float64).ravel() for k, v in read_arrays(path).items()
+        found = {k: np.asarray(v, np.float64).ravel() for k, v in
+                 read_arrays(path, None, "file of FLAME parameters", "export it again").items()
                  if k == "expr" or k in LENGTHS}
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(path, where, str(error)) from None

@@ -23,6 +23,7 @@ from ...reconstruction.upstream.nerface.stand_in import NerfaceStandIn
 from ...reconstruction.upstream.program import UpstreamProgram
 from ...runtime.files import stable_hash
 from ...runtime.progress import Reporter
+from ...runtime.runs import by_content
 from ...scene import Scene
 from ..bar import Bar
 from ..viewers import view
@@ -64,7 +65,7 @@ class UpstreamSteps:
             iterations = iterations or self.stand_in_iterations // (4 if fast() else 1)
             resolution = min(resolution or max(data.size), self.most_resolution)
         config = kind.config_type(iterations=iterations or None, resolution=resolution, **settings)
-        key = stable_hash([data.fingerprint(), str(config), str(self.clone.source)])[:8]
+        key = stable_hash([by_content(data.fingerprint()), str(config), str(self.clone.source)])[:8]
         name = f"{kind.method}-{'stand-in-' if self.stand_in else ''}{key}"
         self.program = kind.open(data, Path(runs) / name, config, self.clone)
 

@@ -12,7 +12,7 @@ from ...data import media
 from ...data.dataset import Dataset
 from ...face.downloads import PERSON_MASK
 from ...runtime import download
-from ...runtime.files import stable_hash
+from ...runtime.files import content_hash, stable_hash
 from .frame_cache import FrameCache
 from .room import is_made_of_frames, read_background
 from .sequence import check_expressions, expression_names
@@ -46,8 +46,9 @@ class FrameSource:
         self.boxes = np.stack([whole if f.bbox is None else f.bbox for f in self.frames])
         self._temporary = folder is None
         folder = Path(tempfile.mkdtemp(prefix="idf-frames-")) if folder is None else Path(folder)
-        stats = [(f.name, s.st_size, s.st_mtime_ns) for f in self.frames for s in [f.path.stat()]]
-        key = stable_hash([stats, width, height, stable_hash(self.background[::7, ::7].tolist())])
+        contents = [(f.name, content_hash(f.path)) for f in self.frames]
+        key = stable_hash([contents, width, height,
+                           stable_hash(self.background[::7, ::7].tolist())])
         self.cache = FrameCache(folder, len(self.frames), (height, width, 3), key)
         self.cache.build(self._decode, progress)
         self.pictures = self.cache.array()

@@ -11,26 +11,26 @@ import base64
 import contextlib
 import html
 import http.client
-import ipaddress
 import json
 import os
 import re
 import secrets
-import ssl
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit
 
 from ...errors import IdfError
+from ...runtime import dial
 from ...runtime.safe_json import parse
 from ..config import ServerConfig
 
 QUICK_S = 20.0  # for an answer that takes no computing: lists, uploads, the state of the work
 MAX_BYTES = 256 * 2**20  # of one answer
 BLOCK = 1 << 16
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
+_PATH = re.compile(r"[A-Za-z0-9._~/+@:,;=%-]*", re.ASCII)
 AUTH = "IDF_SERVER_AUTH"  # environment variable: user:password
 
 
@@ -55,9 +55,7 @@ class Server:
                            f"export {AUTH}=user:password")
         if auth:
             self._headers["Authorization"] = "Basic " + base64.b64encode(auth.encode()).decode()
-        handlers: list = [_NoRedirect]
-        if self.url.startswith("https"):
-            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+        handlers: list = [_NoRedirect, *dial.handlers(_only_local if local else _no_link_local)]
         if local:  # a proxy has no business between two programs on this machine
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
@@ -135,24 +133,38 @@ class Server:
              lacking: str) -> bytes:
         request = urllib.request.Request(self.url + path, data=data,
                                          headers={**self._headers, **headers})
-        end = time.monotonic() + timeout
+        with dial.Deadline(timeout) as deadline:
+            request.deadline = deadline  # type: ignore[attr-defined]
+            try:
+                return self._answer(request, path, timeout, lacking)
+            except IdfError:
+                if deadline.passed:  # what was cut off may look like anything
+                    raise self._late(path, timeout) from None
+                raise
+
+    def _answer(self, request, path: str, timeout: float, lacking: str) -> bytes:
         try:
             with self._opener.open(request, timeout=timeout) as reply:
-                return self._read(reply, path, end)
+                data = self._read(reply, path)
+            if request.deadline.passed:
+                raise TimeoutError
+            return data
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refused(error, path, lacking) from None
         except TimeoutError:
             raise self._late(path, timeout) from None
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, TimeoutError):
                 raise self._late(path, timeout) from None
+            if isinstance(reason, dial.Refused):
+                raise IdfError(f"Nothing is sent to {self.url}", str(reason),
+                               "give the address of a picture server by number") from None
             raise IdfError(f"{self.program} does not answer at {self.url}",
                            str(reason)[:200] or type(reason).__name__, self.start) from None
 
-    def _read(self, reply, path: str, end: float) -> bytes:
-        """Read all of it; bytes that come one by one do not stretch the time limit."""
+    def _read(self, reply, path: str) -> bytes:
         blocks, size = [], 0
         while block := reply.read1(BLOCK):
             size += len(block)
@@ -160,8 +172,6 @@ class Server:
                 raise IdfError(f"The answer of {self.program} is too large",
                                f"more than {MAX_BYTES / 1e6:.0f} MB from {path}",
                                "check what runs at that address")
-            if time.monotonic() > end:
-                raise TimeoutError
             blocks.append(block)
         return b"".join(blocks)
 
@@ -228,31 +238,39 @@ def check_url(url: str, program: str, allow_remote: bool) -> tuple[str, bool]:
                        f"export {AUTH}=user:password and leave it out of --server")
     if parts.query or parts.fragment:
         raise IdfError("The address of a server ends with its path", url, do)
+    # urllib decodes %2e in a host: what is checked here would not be what is connected to
+    if not _PLACE.fullmatch(parts.netloc) or not _PATH.fullmatch(parts.path):
+        raise IdfError(f"This is not a server address: {url!r}",
+                       "signs that have no place in a host, a port or a path", do)
     local = is_local(host)
     if not local and not allow_remote:
         raise IdfError(f"{host} is not this machine, and pictures would be sent to it", url,
                        "add --allow-remote if that is what you want")
     if _is_link_local(host):  # where clouds keep their machines' passwords
         raise IdfError("No picture server runs at a link-local address", url, do)
-    return url.rstrip("/"), local
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/"), local
 
 
 def is_local(host: str) -> bool:
     """Return whether a host name or address means this machine, without asking the network."""
     with contextlib.suppress(ValueError):
-        return _address(host).is_loopback
+        return dial.meant(host).is_loopback
     return host.lower().rstrip(".") == "localhost"
 
 
 def _is_link_local(host: str) -> bool:
     with contextlib.suppress(ValueError):
-        return _address(host).is_link_local
+        return dial.meant(host).is_link_local
     return False
 
 
-def _address(host: str):
-    address = ipaddress.ip_address(host.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+def _only_local(request, address) -> str:
+    return "" if address.is_loopback else "not this machine"
+
+
+def _no_link_local(request, address) -> str:
+    return "no picture server runs there" if address.is_link_local or address.is_multicast \
+        or address.is_unspecified else ""
 
 
 def _words(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import _thread
 import base64
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 
 from idf_helpers.data.media import encode_image
 from idf_helpers.errors import IdfError
+from idf_helpers.stylization.config import ServerConfig
 from idf_helpers.stylization.methods import STYLISTS, open_stylist
 from idf_helpers.stylization.stylist import Reference, View
 from idf_helpers.stylization.stylists.a1111 import A1111Stylist
@@ -66,7 +68,14 @@ def refused(action, *words):
     ("http://127.0.0.1:99999", "address"), ("http://[::1", "address"),
     ("http://u:secret@127.0.0.1:7860", "password"), ("http://127.0.0.1:7860/?x=1", "path"),
     ("http://example.org:7860", "allow-remote"), ("http://192.168.1.9:7860", "allow-remote"),
-    ("http://0x7f000001:7860", "allow-remote"), ("http://localhost.example.org", "allow-remote")])
+    ("http://0x7f000001:7860", "allow-remote"), ("http://localhost.example.org", "allow-remote"),
+    ("http://127.0.0.1%2eevil.example:7860", "no place"),
+    ("http://127.0.0.1%00.evil.com", "no place"),
+    ("http://[::1%25.evil.example]", "address"), ("http://[::1%2fevil]", "address"),
+    ("http://[::1%25lo]:80", "address"), ("http://localhost\\@evil.example", "password"),
+    ("http://127.0.0.1:80\\.evil.example", "address"),
+    ("http://127.0.0.1 .evil.example", "no place"),
+    ("http://127。0。0。1", "no place"), ("http://127.0.0.1\t.evil.example", "allow-remote")])
 def test_addresses_that_are_refused(url, word):
     error = refused(lambda: check_url(url, "It", False), word)
     assert "secret" not in str(error)
@@ -137,11 +146,13 @@ def test_hanging_server(serve, monkeypatch):
     refused(made(A1111Stylist, stub).ready, "in time")
 
 
-def test_answer_that_drips_or_is_too_large(monkeypatch):
-    """A byte at a time would never run into the time limit of one read."""
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+                                  b"HTTP/1.1 200 OK\r\nX-Slow: "])
+def test_answer_that_drips_or_is_too_large(monkeypatch, head):
+    """A byte at a time would never run into the time limit of one read; of headers, too."""
     def drip(connection):
         connection.recv(4096)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        connection.sendall(head)
         try:
             for _ in range(40):
                 connection.sendall(b"[")
@@ -154,20 +165,51 @@ def test_answer_that_drips_or_is_too_large(monkeypatch):
     stopped, listener = threading.Event(), socket.create_server(("127.0.0.1", 0))
 
     def loop():
-        for _ in range(2):
-            drip(listener.accept()[0])
+        with contextlib.suppress(OSError):  # closed by the end of the test
+            for _ in range(2):
+                drip(listener.accept()[0])
 
     threading.Thread(target=loop, daemon=True).start()
     server = Server(f"http://127.0.0.1:{listener.getsockname()[1]}", "It", "start it")
     try:
         monkeypatch.setattr("idf_helpers.stylization.stylists.server.QUICK_S", 0.3)
         refused(lambda: server.get_json("/x"), "in time")
+        if b"Slow" in head:
+            return
         monkeypatch.setattr("idf_helpers.stylization.stylists.server.QUICK_S", 5)
         monkeypatch.setattr("idf_helpers.stylization.stylists.server.MAX_BYTES", 3)
         refused(lambda: server.get_json("/x"), "too large")
     finally:
         stopped.set()
         listener.close()
+
+
+def test_what_is_checked_is_what_is_connected_to(monkeypatch):
+    """A name is asked for once, and no address of it is connected to that is not allowed."""
+    asked, tried = [], []
+
+    def resolve(host, port, **_):
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (found, port)) for found in answers]
+
+    def connect(self, where):
+        tried.append(where)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    for name, remote, answers, allowed in [
+            ("localhost", False, ["203.0.113.7"], False), ("localhost", False, ["127.0.0.1"], True),
+            ("localhost", False, ["127.0.0.1", "203.0.113.7"], False),
+            ("2852039166", True, ["169.254.169.254"], False),  # as libc reads a number
+            ("gpu.example.org", True, ["64:ff9b::a9fe:a9fe"], False),
+            ("gpu.example.org", True, ["0.0.0.0"], False),
+            ("gpu.example.org", True, ["203.0.113.7"], True)]:
+        asked.clear()
+        tried.clear()
+        server = Server(f"http://{name}:7860", "It", "start it", ServerConfig(allow_remote=remote))
+        refused(lambda server=server: server.get("/x"), "does not answer" if allowed else "Nothing")
+        assert asked == [name] and tried == [(a, 7860) for a in answers] * allowed
 
 
 def test_proxies_are_not_used_for_this_machine(serve, monkeypatch):
