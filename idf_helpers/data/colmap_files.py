@@ -190,7 +190,7 @@ def rows(path: Path, words: int | None = None, skip_next: bool = False):
                 continue
             yield number, row.split(None, words - 1) if words else row.split()
             if skip_next:
-                points = f.readline(MAX_TEXT_LINE)
+                points = f.readline(MAX_TEXT_LINE).strip()
                 number += 1
                 if not _is_points(points):  # some programs leave the lines of 2D points out
                     yield number, points.split(None, words - 1) if words else points.split()

@@ -76,26 +76,26 @@ def listed_mask(finder: Finder, entry: dict, picture: Path, where: str) -> Mask 
     return checked(Mask(picture.parent / beside[0]), picture) if beside else None
 
 
-class MaskFolder:
-    """Finds masks in a folder of their own, for pictures without one of `listed_mask`."""
+class MaskFolders:
+    """Finds masks in folders of their own, for pictures without one of `listed_mask`."""
 
-    def __init__(self, finder: Finder, folder: Path):
-        """folder: of the pictures, or one above it, inside the finder's root."""
-        self.finder, self.base = finder, folder
-        beside = {folder, finder.root}
-        self.folders = [root / there for root in sorted(beside, key=lambda p: -len(p.parts))
-                        for name in MASK_FOLDERS for there in finder.named(root, name)
-                        if (root / there).is_dir()]
+    def __init__(self, finder: Finder):
+        self.finder = finder
         self.used: dict[Path, Path] = {}
+        self._there: dict[Path, list[Path]] = {}
 
     def find(self, picture: Path) -> Mask | None:
-        """Return the picture's mask. IdfError where it is another picture's too."""
-        for folder in self.folders:
-            for rest in self._ways(picture):
+        """Return the picture's mask: of a folder `masks` beside it, beside its folder, and so on up
+        to the finder's root. IdfError where it is another picture's too."""
+        parts = picture.relative_to(self.finder.root).parts
+        for folder in (f for k in range(len(parts) - 1, -1, -1)
+                       for f in self._folders(self.finder.root.joinpath(*parts[:k]))):
+            for k in range(len(parts)):  # its whole path, then with fewer folders before it
+                rest = Path(*parts[k:])
                 for name in (f"{rest.name}.png", *(rest.stem + s for s in media.IMAGE_SUFFIXES)):
                     for there in self.finder.named(folder / rest.parent, name):
                         path = folder / rest.parent / there
-                        if not path.resolve().is_relative_to(self.finder.inside):
+                        if path == picture or not path.resolve().is_relative_to(self.finder.inside):
                             continue
                         if self.used.setdefault(path, picture) != picture:
                             raise IdfError(
@@ -106,10 +106,12 @@ class MaskFolder:
                         return checked(Mask(path), picture)
         return None
 
-    def _ways(self, picture: Path) -> list[Path]:
-        """Return the picture's path from the root, then with fewer and fewer folders before it."""
-        parts = picture.relative_to(self.finder.root).parts
-        return [Path(*parts[k:]) for k in range(len(parts))]
+    def _folders(self, beside: Path) -> list[Path]:
+        if beside not in self._there:
+            self._there[beside] = [beside / there for name in MASK_FOLDERS
+                                   for there in self.finder.named(beside, name)
+                                   if (beside / there).is_dir()]
+        return self._there[beside]
 
 
 def checked(mask: Mask, picture: Path) -> Mask:

@@ -14,7 +14,7 @@ from .colmap import Sparse, find_sparse, read_frames
 from .frame import SPLITS, Frame
 from .layouts import others, tracked
 from .layouts.reading import Reading
-from .masks import MaskFolder
+from .masks import MaskFolders
 from .panoramas import perspective
 from .pictures import Finder
 from .points import count_points
@@ -78,7 +78,7 @@ class _Opening:
             raise IdfError(f"The dataset {self.root} has no training frames", f"0 frames in "
                            f"{shorten(p.name for p in sources.values())}",
                            "list at least one frame")
-        whole = self._finished([f for frames in splits.values() for f in frames], self.root)
+        whole = self._finished([f for frames in splits.values() for f in frames])
         splits, source = self._splits(whole, files)
         backgrounds = [p for p in sorted((self.root / "bg").glob("*.png"))
                        if p.resolve().is_relative_to(self.root.resolve())]
@@ -112,7 +112,7 @@ class _Opening:
             self.remarks.say(f"of several reconstructions that with most pictures is taken, "
                              f"{place} with {len(frames)}; left: " + shorten(
                                  (f"{p} with {n}" for p, n in sparse.others), 6))
-        frames = self._finished(self._with_pictures(tuple(frames), "train"), folder)
+        frames = self._finished(self._with_pictures(tuple(frames), "train"))
         lists, source = find_lists([self.root, sparse.place, sparse.base])
         splits = by_lists(frames, lists, source, self.remarks) if lists else None
         if not splits or not splits["train"] or not splits["test"]:
@@ -167,9 +167,9 @@ class _Opening:
                            "complete the folder, or take them out of the camera files")
         return list(frames)
 
-    def _finished(self, frames: list[Frame], folder: Path) -> list[Frame]:
+    def _finished(self, frames: list[Frame]) -> list[Frame]:
         """Return frames with masks, one name each, panoramas cut; what was done is noted."""
-        frames = self._masked(_told_apart(self.root, frames), folder)
+        frames = self._masked(_told_apart(self.root, frames))
         frames = perspective(frames, self.remarks)
         self._note_lenses(frames)
         sizes = Counter((f.camera.width, f.camera.height) for f in frames)
@@ -182,11 +182,11 @@ class _Opening:
                              "sign of the second and third column")
         return frames
 
-    def _masked(self, frames: list[Frame], folder: Path) -> list[Frame]:
-        masks = MaskFolder(self.finder, folder)
+    def _masked(self, frames: list[Frame]) -> list[Frame]:
+        masks = MaskFolders(self.finder)
         listed = sum(f.mask is not None for f in frames)
-        if masks.folders:
-            frames = [f if f.mask else replace(f, mask=masks.find(f.path)) for f in frames]
+        frames = [f if f.mask or not (mask := masks.find(f.path)) else replace(f, mask=mask)
+                  for f in frames]
         found = [f for f in frames if f.mask]
         if found:
             folders = sorted({f.mask.path.parent.relative_to(self.finder.root).as_posix()

@@ -44,13 +44,15 @@ class Finder:
     def find(self, file_path: str, where: str, what: str = "picture") -> Path | None:
         """Return the path of what a camera file names; see `find_picture`."""
         parts = re.split(r"[\\/]+", file_path)
-        if (file_path[:1] in "/\\" or re.match(r"^[A-Za-z]:", file_path) or ".." in parts
+        if (file_path[:1] in ("/", "\\") or re.match(r"^[A-Za-z]:", file_path) or ".." in parts
                 or "\0" in file_path):
             up = sum(1 for _ in itertools.takewhile("..".__eq__, parts))
             raise IdfError(f"{where} points outside the dataset folder", file_path,
                            "use paths relative to the folder of the transforms file" if not up else
                            "name the folder that holds both after the dataset's: "
                            f"DATASET#root={'/'.join(['..'] * up)}")
+        if parts[-1] in ("", "."):
+            return None
         base = self.root.joinpath(*parts)
         candidates = [base] if media.is_image(base) else []
         candidates += [base.with_name(base.name + s) for s in media.IMAGE_SUFFIXES]

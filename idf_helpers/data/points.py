@@ -149,7 +149,8 @@ class _Ply:
                 if len(table) < self.count:
                     raise IdfError(f"{self.path} is damaged or truncated", f"{len(table)} of "
                                    f"{self.count} points", "copy it again, or export it again")
-                columns = {n: table[n].astype(np.float64) for n in names}
+                with np.errstate(invalid="ignore"):  # NaN stays NaN, and is counted later
+                    columns = {n: table[n].astype(np.float64) for n in names}
         out = np.full((self.count, 6), 0.5)
         out[:, :3] = np.stack([columns[n] for n in "xyz"], axis=1)
         found = next((c for c in COLORS if set(c) <= set(names)), None)

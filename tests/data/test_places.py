@@ -1,0 +1,123 @@
+"""Where COLMAP and other programs leave reconstructions and pictures, and under which names."""
+
+import shutil
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from idf_helpers import Dataset, IdfError
+from idf_helpers.data import media
+from idf_helpers.data.inputs import dataset_root
+from idf_helpers.data.pictures import Finder
+
+from .colmap_files import Model
+from .test_colmap import SIZE, make, poses
+
+
+@pytest.mark.parametrize(("sparse", "images"), [
+    ("sparse/0", "images"), ("sparse", "images"), ("colmap/sparse/0", "images"),
+    ("colmap/sparse/0", "colmap/images"), ("dense/0/sparse", "dense/0/images"),
+    ("dense/0", "images"), ("dense/sparse", "dense/images"), ("undistorted/sparse",
+                                                             "undistorted/images"),
+    ("distorted/sparse/0", "input"), (".", "images"), (".", "."), ("0", "images"),
+    ("sparse/0", "images_4"), ("sparse/1", "images")])
+@pytest.mark.parametrize("text", [False, True])
+def test_places(tmp_path, sparse, images, text):
+    make(tmp_path / "made", text)
+    shutil.copytree(tmp_path / "made/images", tmp_path / "data" / images)
+    shutil.copytree(tmp_path / "made/sparse/0", tmp_path / "data" / sparse, dirs_exist_ok=True)
+    d = Dataset.open(tmp_path / "data")
+    assert len(d.frames) == 17 and d.points().shape == (120, 6)
+    assert (f"pictures are those of {images}" in " ".join(d.notes)) == (
+        images.rpartition("/")[2] != "images")
+    assert dataset_root(tmp_path / "data") == tmp_path / "data"
+
+
+def part(model, which):
+    return Model(model.lenses, [model.poses[i] for i in which], model.points)
+
+
+def test_the_largest_of_several_reconstructions_is_taken_and_told(tmp_path):
+    model = make(tmp_path)
+    shutil.rmtree(tmp_path / "sparse")
+    for number, count in enumerate((3, 9, 5)):
+        part(model, range(count)).write(tmp_path / f"sparse/{number}", text=number == 1)
+    d = Dataset.open(tmp_path)
+    assert len(d.frames) == 9
+    note = next(n for n in d.notes if "several" in n)
+    assert "sparse/1 with 9" in note and "sparse/0 with 3" in note and "sparse/2 with 5" in note
+    part(model, range(9)).write(tmp_path / "sparse/10", text=False)
+    assert len(Dataset.open(tmp_path).frames) == 9  # of two equal ones the first
+
+
+def test_images_of_a_text_model_without_lines_of_points(tmp_path):
+    make(tmp_path, text=True)
+    path = tmp_path / "sparse/0/images.txt"
+    rows = [r for r in path.read_text().splitlines() if r.endswith(".png") or r[:1] == "#"]
+    path.write_text("\n".join(rows))
+    assert len(Dataset.open(tmp_path).frames) == 17
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+def renamed(root, change):
+    for p in sorted((root / "images/shots").iterdir()):
+        p.rename(p.with_name(change(p.name)))
+    return Dataset.open(root)
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda n: n.replace(".png", ".PNG"),
+                                    lambda n: n.replace(".png", ".webp"), str.title])
+def test_pictures_under_another_name(tmp_path, change):
+    make(tmp_path)
+    d = renamed(tmp_path, change)
+    assert len(d.frames) == 17 and d.train[0].name == "shots/p 01"
+    assert any("17 pictures have another name" in n and "p 00.png" in n for n in d.notes)
+
+
+def test_accents_in_two_spellings(tmp_path):
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        root = tmp_path / form
+        media.write_image(root / unicodedata.normalize(form, "é/ü.png"),
+                          np.zeros((4, 4, 3), np.uint8))
+        assert Finder(root).find(unicodedata.normalize(other, "é/ü.png"), "x") is not None
+
+
+def test_a_name_that_could_be_any_of_several_is_refused(tmp_path):
+    make(tmp_path)
+    for suffix in ("PNG", "Png"):
+        shutil.copy(tmp_path / "images/shots/p 03.png", tmp_path / f"images/shots/p 03.{suffix}")
+    assert len(Dataset.open(tmp_path).frames) == 17  # the exact one is there
+    (tmp_path / "images/shots/p 03.png").unlink()
+    with pytest.raises(IdfError, match="could be any of 2 files") as error:
+        Dataset.open(tmp_path)
+    assert "p 03.PNG" in error.value.found
+
+
+def test_pictures_that_differ_by_suffix_alone_are_two(tmp_path):
+    for name in ("a.jpg", "a.png", "b.png"):
+        media.write_image(tmp_path / "images" / name, np.full((*SIZE[::-1], 3), ord(name[-1]),
+                                                              np.uint8))
+    Model({1: ("PINHOLE", *SIZE, (40.0, 41.0, 15.0, 12.5))},
+          [(n, m, 1) for n, m in zip(("a.jpg", "a.png", "b.png"), poses(3), strict=True)],
+          np.zeros((0, 6))).write(tmp_path / "sparse/0", False)
+    d = Dataset.open(tmp_path)
+    assert sorted(f.name for f in d.frames) == ["a_jpg", "a_png", "b"]
+    assert len({f.path for f in d.frames}) == 3
+
+
+@given(name=st.text(alphabet="aA./\\\u0301e\0:é_~ -", max_size=12))
+def test_any_name_is_found_inside_or_not_at_all(tmp_path_factory, name):
+    root = tmp_path_factory.getbasetemp() / "finder"
+    if not root.is_dir():
+        media.write_image(root / "a/A.png", np.zeros((4, 4, 3), np.uint8))
+        media.write_image(root / "é.png", np.zeros((4, 4, 3), np.uint8))
+    try:
+        found = Finder(root).find(name, "a frame")
+    except IdfError as error:
+        assert error.what and error.found
+    else:
+        assert found is None or found.resolve().is_relative_to(root.resolve())
