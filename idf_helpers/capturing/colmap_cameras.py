@@ -97,8 +97,9 @@ def solve(frames: Frames, folder: Path, report: Callable[[str, float], None],
 
 
 def _size(models: list[dict]) -> int:
-    """Return how many frames the largest model has."""
-    return len(models[0]["poses"]) if models else 0
+    """Return how many frames the largest model has. One without a point in space, which a camera
+    that only pans leaves, has none: its poses hold nowhere."""
+    return len(models[0]["poses"]) if models and models[0]["points"] else 0
 
 
 def _mapping(frames: Frames) -> dict[str, float | bool]:

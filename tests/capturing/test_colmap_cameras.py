@@ -107,6 +107,14 @@ def test_the_largest_model_becomes_cameras(frames, stub, tmp_path):
     np.testing.assert_allclose(camera.c2w, np.linalg.inv(w2c) @ GL_TO_CV, atol=1e-12)
 
 
+def test_poses_without_a_point_in_space_are_none(frames, stub, tmp_path):
+    """What pycolmap leaves of a camera that only pans."""
+    pan = GOOD.replace("[point, [9, 9, 9, 0, 0, 0, 5.0, 4], [8, 8, 8, 0, 0, 0, 0.3, 2]]", "[]")
+    assert pan != GOOD
+    with pytest.raises(IdfError, match="too little that fits together"):
+        colmap_cameras.solve(frames, tmp_path / "work", silent, worker=stub(pan))
+
+
 def test_the_room_counts_only_where_the_camera_moves(frames, stub, tmp_path):
     colmap_cameras.solve(frames, tmp_path / "a", silent, worker=stub(GOOD))
     job = json.loads((tmp_path / "a" / "job.json").read_text())
