@@ -46,13 +46,14 @@ def write_expression(run, out, values: dict[str, float], resolution: int | None 
     check_range("resolution", resolution, 16, MAX_RESOLUTION)
     scene = load_avatar(run)
     expression = scene.basis.edit(values)
-    with marked(out, mark_of_model(run)) as temporary:
+    mark = mark_of_model(run)
+    with marked(out, mark) as temporary:
         if suffix == ".ply":
             write_ply(scene.avatar.frozen(expression), temporary)
         else:
             size = resolution or scene.avatar.meta.get("resolution")
             picture = scene.render(scene.front.fitted(size), expression)
-            write_image(temporary, label(picture))
+            write_image(temporary, mark.watermarked(label(picture)))
     copy_consent(run, out.parent)
     return out
 

@@ -47,7 +47,7 @@ class Format:
 
 def _picture(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
     camera = turn(model.scene.cameras, 1, config.elevation, resolution=config.resolution)[0]
-    write_image(path, labeled(model.scene.render(camera), config))
+    write_image(path, model.mark.watermarked(labeled(model.scene.render(camera), config)))
 
 
 def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
@@ -60,7 +60,8 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
                                       config.resolution))
     with video_writer(path, config.fps, comment=model.mark.text()) as video:
         for i, (camera, expression) in enumerate(views, 1):
-            video.append(labeled(scene.render(camera, expression), config))
+            video.append(model.mark.watermarked(
+                labeled(scene.render(camera, expression), config)))
             progress(i / config.frames)
 
 
@@ -168,7 +169,8 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
     cameras = turn(model.scene.cameras, views, config.elevation, resolution=resolution)
     for i, camera in enumerate(cameras):
         with marked(out / f"view_{i:02d}.png", model.mark) as temporary:
-            write_image(temporary, labeled(model.scene.render(camera), config))
+            write_image(temporary, model.mark.watermarked(
+                labeled(model.scene.render(camera), config)))
     copy_consent(model.folder, out)
     return out
 

@@ -88,8 +88,9 @@ def write_swap_sheet(before: Dataset, after: Dataset, path: Path, run_id: str) -
 
 
 def _write_sheet(picture: np.ndarray, after: Dataset, path: Path, run_id: str) -> None:
-    with marked(path, mark_of(after, run_id, "face swap, before and after")) as temporary:
-        write_image(temporary, picture)
+    mark = mark_of(after, run_id, "face swap, before and after")
+    with marked(path, mark) as temporary:
+        write_image(temporary, mark.watermarked(picture))
     copy_consent(after.root, path.parent)
 
 

@@ -156,7 +156,7 @@ def reenact(run: str | Path, driver: Dataset | str | Path, out: str | Path,
                 picture = scene.render(camera.resized(base.width, base.height),
                                        transfer.expression(frame.expression))
                 pair = beside(over(frame.image()), labeled(picture, config))
-                video.append(titled(pair, ("driver", "avatar")))
+                video.append(mark.watermarked(titled(pair, ("driver", "avatar"))))
                 reporter.step("reenacting", i / len(frames))
         copy_consent(driver.root, folder.path)
         copy_consent(run, folder.path)  # of the face that is shown

@@ -153,7 +153,7 @@ class _Job:
             pictures = [read_image(target.path), read_image(path)]
             mark = mark_of_run(self.out / "swap", "face swap, before and after")
             with marked(sheet, mark) as temporary:
-                write_image(temporary, contact_sheet(pictures, 2, cell=512))
+                write_image(temporary, mark.watermarked(contact_sheet(pictures, 2, cell=512)))
             copy_consent(self.out / "swap", self.out)
         return self._done({path.name: path, sheet.name: sheet}, {})
 

@@ -13,6 +13,7 @@ from .consent import Consent
 from .marks import Mark, parse
 from .reading import SYNTHETIC_TYPES, read_marks, source_type_of
 from .verify import consent_beside
+from .watermark import payload_of
 
 # Of the IPTC's digital source types: put together by a program, and by one that was trained.
 COMPOSITE, TRAINED_COMPOSITE = "compositeSynthetic", "compositeWithTrainedAlgorithmicMedia"
@@ -95,7 +96,8 @@ def mark_of_run(folder, made: str) -> Mark:
     """Return the mark of what is exported from a finished run. made: where the run does not say."""
     manifest = read_manifest(folder)
     return Mark(manifest["run_id"], manifest.get("made", made),
-                manifest.get("source_type", COMPOSITE), manifest.get("consent", ""))
+                manifest.get("source_type", COMPOSITE), manifest.get("consent", ""),
+                payload_of(manifest.get("identity", manifest["run_id"])))
 
 
 def mark_within(folder, made: str, source_type: str = COMPOSITE) -> Mark:

@@ -21,6 +21,7 @@ from ..data.media import to_uint8
 from ..errors import IdfError
 from ..runtime.files import atomic_write, sha256_file, write_json
 from .inside import IPTC, SOFTWARE, marked_bytes, put_inside
+from .watermark import embed, payload_of, payload_text
 
 # IPTC NewsCodes, http://cv.iptc.org/newscodes/digitalsourcetype/
 SOURCE_TYPES = ("compositeSynthetic", "compositeWithTrainedAlgorithmicMedia",
@@ -37,18 +38,34 @@ class Mark:
     run_id: of the run folder the file came from. source_type: one of SOURCE_TYPES; a classical
     swap is "compositeSynthetic", one by a trained generator "compositeWithTrainedAlgorithmicMedia".
     consent: digest of the consent record ("" where nothing was swapped). made: what the file is.
+    payload: of the imperceptible watermark, 32 bits; 0 = follows from run and consent. A run that
+    others can repeat takes it from its identity (what was done to what), so that the same work
+    leaves the same pixels.
     """
 
     run_id: str
     made: str
     source_type: str = "compositeSynthetic"
     consent: str = ""
+    payload: int = 0
+
+    def __post_init__(self):
+        if not self.payload:
+            object.__setattr__(self, "payload", payload_of(self.run_id, self.consent))
 
     def text(self) -> str:
         """Return one readable line that `parse` reads back."""
         consent = re.sub(r"\W", "", self.consent)[:64]
         return (f"synthetic, made with {SOFTWARE}: {_plain(self.made)}; run {_plain(self.run_id)}; "
-                f"digitalSourceType {self.source_type}; consent {consent or 'none'}")
+                f"digitalSourceType {self.source_type}; consent {consent or 'none'}; "
+                f"watermark {payload_text(self.payload)}")
+
+    def watermarked(self, picture: np.ndarray) -> np.ndarray:
+        """Return a uint8 copy of a picture, uint8 or float in [0, 1], (H, W, 3 or 4), that carries
+        the imperceptible watermark of this run and consent. The last step before encoding."""
+        out = to_uint8(picture)
+        rgb = embed(np.ascontiguousarray(out[..., :3]), self.payload)
+        return np.concatenate([rgb, out[..., 3:]], -1)
 
     def xmp(self) -> str:
         made, line = html.escape(_plain(self.made)), html.escape(self.text())
@@ -74,7 +91,7 @@ def _plain(text: str) -> str:
 # Every part has a bound: an unbounded one takes quadratic time on a text of many beginnings.
 _LINE = re.compile(r"synthetic, made with (?P<software>[^:;]{1,80}): (?P<made>[^;]{0,200}); "
                    r"run (?P<run_id>[^;]{0,200}); digitalSourceType (?P<source_type>\w{1,64}); "
-                   r"consent (?P<consent>\w{1,64})")
+                   r"consent (?P<consent>\w{1,64})(?:; watermark (?P<watermark>[0-9a-f]{8}))?")
 
 
 def parse(text: str) -> dict[str, str] | None:
@@ -82,7 +99,7 @@ def parse(text: str) -> dict[str, str] | None:
     found = _LINE.search(html.unescape(text))
     if not found:
         return None
-    out = found.groupdict()
+    out = {key: value or "" for key, value in found.groupdict().items()}
     out["consent"] = "" if out["consent"] == "none" else out["consent"]
     return out
 

@@ -74,7 +74,7 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
         reporter.step("drawing what was held out", 0.0)
         for name, picture in chosen.sheets(scene, data, config, metrics).items():
             with marked(run.path / name, mark) as temporary:
-                write_image(temporary, picture)
+                write_image(temporary, mark.watermarked(picture))
         chosen.finish(scene, data, run)
         training = dict(scene.training)
         notes = training.pop("notes", [])

@@ -247,7 +247,7 @@ class Loop:
                      ) -> None:
         with video_writer(path, self.plan.fps, comment=mark.text()) as video:
             for i, picture in enumerate(pictures):
-                video.append(picture)
+                video.append(mark.watermarked(picture))
                 self.reporter.step(f"writing {path.name}", (i + 1) / count)
 
 

@@ -45,8 +45,9 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
             raise IdfError(f"{picture} was not swapped", f"{result.status}: {result.reason}",
                            "use a picture with one clear face, at least 64 pixels wide")
         record = job.keep_consent(run)
+        mark = job.mark(run, swapper, record)
         write_bytes(path, provenance.mark_picture_bytes(
-            _encoded(result.image, stored), ".png", job.mark(run, swapper, record)))
+            _encoded(mark.watermarked(result.image), stored), ".png", mark))
         run.finish({"status": result.status}, why=job.why, consent=record.digest,
                    **job.notes(swapper, [row]))
     return path

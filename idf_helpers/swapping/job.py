@@ -14,6 +14,7 @@ from ..data.media import is_image, is_video, read_image, video_info
 from ..data.picture_file import picture_notes
 from ..errors import IdfError, shorten
 from ..provenance.lineage import Origin, origin_of
+from ..provenance.watermark import payload_of
 from ..runtime.files import sha256_bytes, stable_hash
 from ..runtime.registry import Entry
 from ..runtime.runs import RunFolder
@@ -81,7 +82,8 @@ class SwapJob:
              of: str = "") -> provenance.Mark:
         """Return the mark of what is made. of: the kind of target, in words."""
         return provenance.Mark(run.run_id, f"face swap{of} ({self.entry.name})",
-                               self.origin.joined(swapper.source_type), record.digest)
+                               self.origin.joined(swapper.source_type), record.digest,
+                               payload_of(run.manifest["identity"]))
 
     def report(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
         """Return the head of a report. rows: each with its `sources`."""

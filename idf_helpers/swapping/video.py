@@ -96,15 +96,15 @@ def swap_video(video, source, out, config: SwapConfig | None = None,
             swapper = job.method.prepare_video(clip, job.sources, run.path, reporter, job.config)
         else:
             swapper = job.method.prepare([], job.sources, None, reporter, job.config)
-        rows = _swap_parts(run, clip, parts, swapper, options, bool(moving), engine, workers,
+        mark = job.mark(run, swapper, record, " of a video")
+        rows = _swap_parts(run, clip, parts, swapper, options, mark, bool(moving), engine, workers,
                            reporter)
         counts = Counter(row["status"] for row in rows)
         if not counts["swapped"]:
             run.discard()
             raise job.nothing_swapped(video, rows)
         reporter.step("joining", 0.0)
-        mark, files = job.mark(run, swapper, record, " of a video"), [run.path / _file(p)
-                                                                     for p in parts]
+        files = [run.path / _file(p) for p in parts]
         with provenance.marked(result, mark) as temporary:
             if moving:
                 sound = moving.pack(temporary, read_parts(files, index.width, index.height),
@@ -172,13 +172,13 @@ def _file(part: Part) -> str:
 
 
 def _swap_parts(run: RunFolder, clip: Clip, parts: list[Part], swapper: Swapper,
-                options: VideoConfig, exact: bool, engine, workers,
+                options: VideoConfig, mark: provenance.Mark, exact: bool, engine, workers,
                 reporter: Reporter) -> list[dict]:
     """Status, reason and sources of every frame; parts finished by an earlier try are kept."""
     done = run.files("part")
     todo = [p for p in parts if p.name not in done]
     work = partial(_swap_part, video=clip.video, index=run.path / WORK / INDEX, swapper=swapper,
-                   folder=run.path, options=options, exact=exact)
+                   folder=run.path, options=options, mark=mark, exact=exact)
     for row in pmap(work, todo, engine, workers):
         run.event(kind="part", **row)
         done[row["name"]] = row
@@ -187,7 +187,7 @@ def _swap_parts(run: RunFolder, clip: Clip, parts: list[Part], swapper: Swapper,
 
 
 def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: Path,
-               options: VideoConfig, exact: bool) -> dict:
+               options: VideoConfig, mark: provenance.Mark, exact: bool) -> dict:
     """One part, in any process: read, swap, label, encode, and its row for the journal."""
     whole = load_index(index)
     rows: list[dict] = []
@@ -199,7 +199,8 @@ def _swap_part(part: Part, video: Path, index: Path, swapper: Swapper, folder: P
             rows.append({"status": result.status, "reason": result.reason,
                          "sources": list(result.sources),
                          "in_front": list(result.in_front), **result.guess})
-            yield provenance.label(result.image) if options.label else result.image
+            picture = provenance.label(result.image) if options.label else result.image
+            yield mark.watermarked(picture)
 
     path = folder / _file(part)
     size = write_part(path, frames(), whole.times[part.start:part.stop], options.crf,

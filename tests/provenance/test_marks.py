@@ -18,6 +18,7 @@ from idf_helpers.data import media
 from idf_helpers.data.ffmpeg import QUIET, ffmpeg_executable
 from idf_helpers.provenance import Consent, Mark, mark, verify
 from idf_helpers.provenance.marks import IPTC, LABEL, mark_picture_bytes, parse
+from idf_helpers.provenance.watermark import payload_text
 from idf_helpers.reconstruction.splats import splat_file
 from tests.fixtures.gaussians import cloud
 
@@ -141,7 +142,8 @@ def test_wrong_content_and_source_type_are_refused(tmp_path):
 def test_line_round_trip():
     assert parse(WHAT.text()) == {"software": "ImplicitDeepfake (idf_helpers)",
                                   "made": 'face swap <uv> & "more" x', "run_id": "abc123",
-                                  "source_type": "compositeSynthetic", "consent": CONSENT.digest}
+                                  "source_type": "compositeSynthetic", "consent": CONSENT.digest,
+                                  "watermark": payload_text(WHAT.payload)}
     assert parse("made by hand") is None
     with pytest.raises(IdfError):
         mark_picture_bytes(b"", ".gif", WHAT)

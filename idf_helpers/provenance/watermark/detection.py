@@ -17,11 +17,10 @@ SCALES = (0.4, 1.65)  # of the size at which the mark was written
 LARGEST = 768  # pixels of the shorter side: a larger picture is reduced first
 SMALLEST = 64
 PILOT = 5.5  # standard deviations: below it no place is tried
+JOINS = 4.5  # standard deviations from which on a frame is heard beside a clearer one
 TRIED = 4  # scales at most
 BANDS, LEAST_WEIGHT = 6, 0.1
 CERTAIN = 1e-6  # probability by chance from which on nothing more is searched
-
-Place = tuple[float, float, tuple[int, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,16 @@ class Found:
     scale: float
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the pattern may lie: z, by how many standard deviations its pilot stands out there, at
+    a scale; read: (2K,) what all carriers say there."""
+
+    z: float
+    scale: float
+    read: np.ndarray
+
+
 def detect(rgb: np.ndarray) -> Found | None:
     """Read the watermark of a picture, or return None where there is none.
 
@@ -48,16 +57,29 @@ def detect(rgb: np.ndarray) -> Found | None:
 
 
 def detect_frames(frames: Iterable[np.ndarray]) -> Found | None:
-    """Read the watermark that all frames of one video carry, from their sum.
+    """Read the watermark that frames of one video carry, from what all of them say together.
 
-    frames: (H, W, 3) uint8, all of the same size; frames of other sizes are left out.
+    frames: (H, W, 3) uint8, all of one size; frames of other sizes are left out. Twelve of a video
+    are plenty. Each frame is synchronized for itself: a codec carries the mark along with what
+    moves.
     """
-    details = None
+    p = pattern()
+    seen: list[np.ndarray] = []
     for frame in frames:
         one = _details(frame)
-        if one is not None and (details is None or details.shape == one.shape):
-            details = one if details is None else details + one
-    return None if details is None else _search(details)
+        if one is not None and (not seen or seen[0].shape == one.shape):
+            seen.append(one)
+    if not seen:
+        return None
+    grid = scales(max(seen[0].shape))
+    likely = [1.0, 0.5, LARGEST / SHORT_SIDE]
+    best = _read([_place(d, s, p) for d in seen for s in likely], p, len(likely) * len(seen))
+    if best is not None and best.probability < CERTAIN:
+        return best
+    # The scale is one for all: it is searched in one frame, and tried in the others.
+    searched = sorted((_place(seen[0], s, p) for s in grid), key=lambda x: -x.z)[:TRIED]
+    more = [_place(d, place.scale, p) for place in searched for d in seen[1:]]
+    return _read(searched + more, p, len(grid) * len(seen)) or best
 
 
 def _details(rgb: object) -> np.ndarray | None:
@@ -78,38 +100,33 @@ def _details(rgb: object) -> np.ndarray | None:
     return flattened(gray)[0]
 
 
-def _search(details: np.ndarray) -> Found | None:
-    p = pattern()
-    grid = scales(max(details.shape))
-    first = [1.0, 0.5, LARGEST / SHORT_SIDE]
-    best: Found | None = None
-    places: list[Place] = []
-    for scale in [*first, *grid]:
-        values, rms = evened(_coefficients(details, scale, p), p)
-        z, place = _pilot(values, p)
-        if z < PILOT:
-            continue
-        places.append((z, scale, place, values))
-        if len(places) <= len(first) and scale in first:
-            best = _read(places[-1:], p, len(grid))
-            if best is not None and best.probability < CERTAIN:
-                return best
-    places.sort(key=lambda x: -x[0])
-    return _read(places[:TRIED], p, len(grid)) or best
+def _place(details: np.ndarray, scale: float, p: Pattern) -> Place:
+    values = evened(_coefficients(details, scale, p), p)[0]
+    z, (y, x) = _pilot(values, p)
+    turned = values * np.exp(2j * np.pi / TILE * (p.ky * y + p.kx * x))
+    return Place(z, float(scale), carriers(turned, p))
 
 
 def _read(places: list[Place], p: Pattern, tried: int) -> Found | None:
-    """Return what the first of some places says whose check passes.
+    """Return what the places of one scale say together, or None where no check passes.
 
-    places: (z, scale, (row, column), values) each. tried: how many scales were searched.
+    tried: how many places were looked at. Scales are tried in the order of their clearest pilot.
     """
-    for z, scale, (y, x), values in places:
-        turned = values * np.exp(2j * np.pi / TILE * (p.ky * y + p.kx * x))
-        read = carriers(turned, p)
-        payload = decode(soft_bits(read, p))
-        if payload is not None:
-            chance = min(1.0, tried * TILE * TILE * 0.5 * erfc(z / np.sqrt(2)))
-            return Found(payload, chance * len(places) * 2.0**-CHECK_BITS, float(scale))
+    by_scale: dict[float, list[Place]] = {}
+    for place in sorted(places, key=lambda x: -x.z):
+        by_scale.setdefault(place.scale, []).append(place)
+    attempts = 0
+    for scale, group in list(by_scale.items())[:TRIED]:
+        z = group[0].z
+        if z < PILOT:
+            break
+        heard = [place.z * soft_bits(place.read, p) for place in group if place.z > JOINS]
+        for count in sorted({1, sum(place.z >= PILOT for place in group), len(heard)}):
+            attempts += 1
+            payload = decode(np.sum(heard[:count], 0))
+            if payload is not None:
+                chance = min(1.0, tried * TILE * TILE * 0.5 * erfc(z / np.sqrt(2)))
+                return Found(payload, chance * attempts * 2.0**-CHECK_BITS, scale)
     return None
 
 

@@ -52,7 +52,8 @@ def mark_of_file(path) -> Mark:
     path = Path(path)
     fields = verify(find_model(path)).fields
     if fields:
-        return Mark(fields["run_id"], fields["made"], fields["source_type"], fields["consent"])
+        return Mark(fields["run_id"], fields["made"], fields["source_type"], fields["consent"],
+                    int(fields["watermark"] or "0", 16))
     return Mark("unknown", f"Gaussian splats of {path.name}")
 
 

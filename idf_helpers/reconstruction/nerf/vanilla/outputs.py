@@ -22,7 +22,7 @@ def write_test_set(scene: Scene, cameras: Iterable[Camera], folder: Path, factor
     for i, camera in enumerate(cameras):
         picture = scene.render(_scaled(camera, factor))
         with marked(folder / f"{i:03d}.png", mark) as temporary:
-            write_image(temporary, picture)
+            write_image(temporary, mark.watermarked(picture))
 
 
 def write_spiral(scene: Scene, stem: Path, frames: int, resolution: int | None, factor: int,
@@ -39,7 +39,7 @@ def write_spiral(scene: Scene, stem: Path, frames: int, resolution: int | None, 
         with marked(target, mark) as temporary, \
                 video_writer(temporary, FPS, comment=mark.text()) as video:
             for picture in pictures:
-                video.append(picture)
+                video.append(mark.watermarked(picture))
 
 
 def _scaled(camera: Camera, factor: int) -> Camera:
