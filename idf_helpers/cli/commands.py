@@ -50,6 +50,13 @@ def _make(argv: list[str]) -> list[str]:
                     else a for a in argv])
 
 
+def _up(argv: list[str]) -> list[str]:
+    """Take `--up -y`: an axis that begins like a flag."""
+    return [f"{a}={argv[i + 1]}" if a == "--up" and argv[i + 1:i + 2] in (["-x"], ["-y"], ["-z"])
+            else a for i, a in enumerate(argv) if not (
+                i and argv[i - 1] == "--up" and a in ("-x", "-y", "-z"))]
+
+
 def _original(argv: list[str]) -> list[str]:
     """Take the flags of the original's loop script."""
     from .stylize import original_flags
@@ -93,9 +100,9 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.cli.stylize:loop", ("main_folder",), rewrite=_original,
             methods=_STYLISTS, choice="stylist"),
     Command("render", "pictures of a scene from all around, or one turn as a video",
-            "idf_helpers.exporting:render", ("model",), "written"),
+            "idf_helpers.exporting:render", ("model",), "written", rewrite=_up),
     Command("export", "write a scene as model, page, video or picture",
-            "idf_helpers.cli.results:export", ("model",), "written"),
+            "idf_helpers.cli.results:export", ("model",), "written", rewrite=_up),
     Command("eval", "measure swaps side by side, or scenes on their test views",
             "idf_helpers.evaluation:evaluate", ("runs",), "text"),
     Command("verify", "what an exported file says about its origin",

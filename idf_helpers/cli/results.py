@@ -11,16 +11,16 @@ from ..exporting import Model, formats
 from ..exporting.config import ExportConfig
 from ..exporting.expression import parse_values, write_expression
 
-TRIMMING = ("clean", "crop")  # before the writing, of every format
+BEFORE = ("clean", "crop", "up")  # of every format
 
 
 @functools.wraps(formats.export)
 def export(model, out, format=None, config=None, reporter=None) -> Path:
-    config, opened = config.checked(), Model.open(model)
+    config, opened = config.checked(), Model.open(model, config.up)
     chosen, name = formats.find_format(opened, Path(out), format)
     for field in fields(ExportConfig):
         value = getattr(config, field.name)
-        if value != field.default and field.name not in (*TRIMMING, *chosen.reads):
+        if value != field.default and field.name not in (*BEFORE, *chosen.reads):
             flag = field.name if value is not False else f"no-{field.name}"
             raise IdfError(f"The format `{name}` does not read --{flag}", f"{value!r}",
                            "leave it out")

@@ -24,6 +24,9 @@ class ExportConfig(Settings):
     """Degrees above the middle of the head that pictures and video are seen from."""
     label: bool = True
     """The visible word in the corner of pictures and page."""
+    up: str = "auto"
+    """The axis of a splat file that points up: x, -x, y, -y, z or -z. auto: as the file or its
+    cameras.json say, else as faces in it stand, else -y."""
     title: str = ""
     """Of the page; nothing: what it shows."""
     clean: bool = False

@@ -97,10 +97,11 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
     A consent record goes beside it. Formats: png (the front view), mp4 (one turn), html (the
     offline page), graphdeco (what its train.py, render.py and metrics.py leave; test views and
     metrics where the dataset is still there), and the model formats of the method: ply (graphdeco's
-    layout) and splat (32 bytes a Gaussian) of splats and avatars, ply and glb (a mesh) of fields.
+    layout), compressed.ply, splat, spz, sog and glb (KHR_gaussian_splatting) of splats and avatars,
+    ply and glb (a mesh) of fields.
 
     Args:
-        model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file.
+        model: run folder of a scene or of graphdeco's train.py, or a splat file of any format.
         out: file to write; with the format graphdeco a new folder.
         format: default: as the suffix of `out` says.
         config: settings; a format takes those that concern it.
@@ -111,13 +112,13 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
     """
     config, reporter = (config or ExportConfig()).checked(), reporter or Reporter()
     out = Path(out)
-    opened = model if isinstance(model, Model) else Model.open(model)
+    opened = model if isinstance(model, Model) else Model.open(model, config.up)
     chosen, name = find_format(opened, out, format)
     if opened is not model:
         opened = opened.trimmed(config)
         for line in opened.report:
             reporter.note(line)
-    if not chosen.folder and out.suffix.lower() != f".{name}":
+    if not chosen.folder and not out.name.lower().endswith(f".{name}"):
         out = out.with_name(f"{out.name}.{name}")
     step = f"writing {out.name}"
 
@@ -136,7 +137,10 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
 
 def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]:
     """Return the format of that name, or of the suffix of `out`, and its name."""
-    name, formats = name or out.suffix.lower().lstrip("."), formats_of(model)
+    formats = formats_of(model)
+    if name is None:  # the longest: `x.compressed.ply` is no .ply
+        ends = [n for n in formats if out.name.lower().endswith(f".{n}")]
+        name = max(ends, key=len, default=out.suffix.lower().lstrip("."))
     if name not in formats:
         raise IdfError(f"There is no export format `{name}` for {model.name}",
                        f"{out}{nearest(name, formats)}", f"one of: {', '.join(sorted(formats))}")
@@ -144,24 +148,30 @@ def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]
 
 
 def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bool = False,
-           frames: int = 120, resolution: int = 400, label: bool = True,
+           frames: int = 120, resolution: int = 400, label: bool = True, up: str = "auto",
            reporter: Reporter | None = None) -> Path:
     """Write pictures of a trained scene from all around, or one turn as a video, marked.
 
     Args:
-        model: run folder of a scene or of graphdeco's train.py, or a .ply or .splat file.
+        model: run folder of a scene or of graphdeco's train.py, or a splat file of any format.
         out: folder for the pictures view_00.png and so on; with `orbit` the video or its folder.
         views: pictures, evenly spaced.
         orbit: write a video.
         frames: of the video, for one turn.
         resolution: longer side in pixels.
         label: the visible word in the corner.
+        up: the axis of a splat file that points up (x, -x, y, -y, z or -z). auto: as the file or
+            its cameras.json say, else as faces in it stand, else -y.
         reporter: takes word of the progress.
 
     Returns the folder, or the video.
     """
     config = ExportConfig(frames=frames, resolution=resolution, label=label).checked()
-    model, out = model if isinstance(model, Model) else Model.open(model), Path(out)
+    out = Path(out)
+    if not isinstance(model, Model):
+        model = Model.open(model, up)
+        for line in model.report:
+            (reporter or Reporter()).note(line)
     if orbit:
         return export(model, out if out.suffix.lower() == ".mp4" else out / "orbit.mp4", "mp4",
                       config, reporter)

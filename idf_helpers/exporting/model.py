@@ -34,7 +34,7 @@ class Model:
     trained_at: longer side of the training pictures in pixels; None where it is not known.
     source: folder of the dataset it was trained on; None where it is not known; it may be gone.
     iterations: of its training; 0 where they are not known. settings: those of its run, if any.
-    report: lines about what `trimmed` removed.
+    report: lines about what was left out of a foreign file, and what `trimmed` removed.
     """
 
     scene: Scene
@@ -49,20 +49,22 @@ class Model:
     report: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: str | Path) -> Model:
+    def open(cls, path: str | Path, up: str = "auto") -> Model:
         """Return the model of a run folder with a scene, of a folder of graphdeco's train.py, or
-        of a `.ply` or `.splat` file. IdfError where it is none of them."""
+        of a splat file of any format. up: as of `reconstruction.load`. IdfError where it is none
+        of them."""
         path = Path(path)
         folder = path if path.is_dir() else path.parent
         name = path.name if path.is_dir() else path.stem
-        scene, mark = load(path), mark_of_model(path)
+        scene, mark = load(path, up), mark_of_model(path)
         Consent.read(folder)  # a damaged record stops it before anything is written
         run = None if is_model(path) else run_folder_of(path)
         if run is None:
             exporters = SPLATS.find("cpu").load_unchecked().exporters
             graphdeco = GraphdecoFolder.find(path) if path.is_dir() else None
             if graphdeco is None:
-                return cls(scene, mark, folder, name, exporters)
+                return cls(scene, mark, folder, name, exporters,
+                           report=tuple(getattr(scene, "notes", ())))
             camera = scene.cameras[0]
             return cls(scene, mark, folder, name, exporters,
                        graphdeco.resolution(camera.width, camera.height), graphdeco.source,
@@ -102,7 +104,7 @@ class Model:
             raise IdfError("Only splats can be cropped and cleaned", f"{self.name} is none",
                            "leave --clean and --crop out")
         data = self.dataset("A clean-up") if config.clean or self.has_dataset else None
-        scene, lines = self.scene, []
+        scene, lines = self.scene, list(self.report)
         if config.clean and data is not None:
             scene, removed = clean_scene(scene, data.train)
             lines.append(f"clean-up: {removed}")

@@ -58,6 +58,11 @@ class ViewerPayload:
         cameras = scene.cameras if cameras is None else cameras
         gaussians, rig = rig_of(scene.avatar, track) if isinstance(scene, Expressive) else (
             scene.gaussians, None)
+        made_up = getattr(scene, "frame", None) if cameras is scene.cameras else None
+        if made_up is not None:  # a file without cameras: there is no edge of pictures to fade at
+            orbit = getattr(scene, "orbit", None)
+            tilt = orbit and (math.degrees(orbit.low), math.degrees(orbit.high))
+            return cls.of(gaussians, made_up, soft_edge=False, tilt=tilt, **options)
         several = len(cameras) > 1
         if not several:
             return cls.of(gaussians, rig=rig, **options)

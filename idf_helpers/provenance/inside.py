@@ -2,7 +2,7 @@
 
 What a format has a place for: XMP and a text chunk in PNG, XMP and a comment in JPEG, the comment
 and description of an MP4, comment lines of a PLY, the asset of a GLB, meta tags of a page, the
-comment of an .npz (a ZIP archive); a .splat gets rows that nobody sees (`hidden_splats`).
+comment of an .npz or .sog (ZIP archives), a record of a .spz; a .splat gets rows that nobody sees (`hidden_splats`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ from ..data.ffmpeg import QUIET, ffmpeg_executable
 from ..errors import IdfError
 from ..runtime.files import atomic_write, write_bytes
 from .hidden_splats import ROW, hidden_rows, rows_of
-from .reading import KEY, MAX_HEAD, XMP_KEYWORD, XMP_NAMESPACE
+from .reading import (
+    KEY,
+    MAX_HEAD,
+    SPZ_HAS_RECORDS,
+    SPZ_MARK,
+    XMP_KEYWORD,
+    XMP_NAMESPACE,
+    spz_records,
+)
 
 if TYPE_CHECKING:
     from .marks import Mark
@@ -46,7 +54,8 @@ def put_inside(path: Path, what: Mark) -> bool:
     elif suffix in _IN_FILES:
         try:
             _IN_FILES[suffix](path, what)
-        except (ValueError, struct.error, zipfile.BadZipFile, NotImplementedError):
+        except (ValueError, KeyError, TypeError, RecursionError, struct.error, zipfile.BadZipFile,
+                NotImplementedError):
             raise _other_content(path, suffix[1:].upper()) from None
     return suffix in _IN_BYTES or suffix in _IN_FILES
 
@@ -124,21 +133,24 @@ def _gif_with(data: bytes, what: Mark) -> bytes:
     return data[:at] + head + what.xmp().encode() + b"\1" + trailer + rest
 
 
-def _glb_with(data: bytes, what: Mark) -> bytes:
+def _mark_glb(path: Path, what: Mark) -> None:
     """Mark glTF 2.0 binary in `asset.copyright` and `asset.extras` of the JSON chunk, which is
-    the first."""
-    magic, version, _, size, kind = struct.unpack_from("<5I", data)
-    if (magic, version, kind) != (GLB_MAGIC, 2, GLB_JSON):
-        raise ValueError("not a GLB")
-    scene = json.loads(data[20:20 + size])
-    asset = scene["asset"]
-    asset |= {"generator": SOFTWARE, "copyright": what.text(),
-              "extras": {KEY: what.text(), "digitalSourceType": f"{IPTC}{what.source_type}"}}
-    text = json.dumps(scene, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    rest = data[20 + size:]
-    return struct.pack("<5I", GLB_MAGIC, 2, 20 + len(text) + len(rest), len(text),
-                       GLB_JSON) + text + rest
+    the first; the rest is copied, not held in memory."""
+    with open(path, "rb") as f:
+        magic, version, _, size, kind = struct.unpack("<5I", f.read(20))
+        if (magic, version, kind) != (GLB_MAGIC, 2, GLB_JSON) or size > path.stat().st_size:
+            raise ValueError("not a GLB")
+        scene = json.loads(f.read(size))
+        asset = scene["asset"]
+        extras = asset.get("extras") if isinstance(asset.get("extras"), dict) else {}
+        asset |= {"generator": SOFTWARE, "copyright": what.text(), "extras": extras | {
+            KEY: what.text(), "digitalSourceType": f"{IPTC}{what.source_type}"}}
+        text = json.dumps(scene, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 4)
+        total = 20 + len(text) + path.stat().st_size - 20 - size
+        with atomic_write(path) as temporary, open(temporary, "wb") as out:
+            out.write(struct.pack("<5I", GLB_MAGIC, 2, total, len(text), GLB_JSON) + text)
+            shutil.copyfileobj(f, out, 2**20)
 
 
 def _html_with(data: bytes, what: Mark) -> bytes:
@@ -216,9 +228,26 @@ def _mark_splat(path: Path, what: Mark) -> None:
             f.write(rows_of(what.text(), mean))
 
 
+def _mark_spz(path: Path, what: Mark) -> None:
+    """Write a record between header and table of a `.spz` of version 4 (nianticlabs/spz,
+    extensions/README.md); readers skip types that they do not know."""
+    data = path.read_bytes()
+    magic, version, flags, toc = *struct.unpack_from("<4sI6xB", data), *struct.unpack_from(
+        "<I", data, 16)
+    if magic != b"NGSP" or version != 4 or not 32 <= toc <= len(data):
+        raise ValueError("not a .spz of version 4")
+    records = data[32:toc] if flags & SPZ_HAS_RECORDS else b""
+    kept = b"".join(struct.pack("<II", kind, len(body)) + body
+                    for kind, body in spz_records(records) if kind != SPZ_MARK)
+    text = what.text().encode()
+    kept += struct.pack("<II", SPZ_MARK, len(text)) + text
+    write_bytes(path, data[:14] + bytes([flags | SPZ_HAS_RECORDS]) + data[15:16]
+                + struct.pack("<I", 32 + len(kept)) + data[20:32] + kept + data[toc:])
+
+
 _IN_BYTES: dict[str, tuple[str, Callable[[bytes, Mark], bytes]]] = {
     ".png": ("PNG", _png_with), ".jpg": ("JPEG", _jpeg_with), ".jpeg": ("JPEG", _jpeg_with),
-    ".glb": ("GLB", _glb_with), ".html": ("HTML", _html_with), ".gif": ("GIF", _gif_with)}
+    ".html": ("HTML", _html_with), ".gif": ("GIF", _gif_with)}
 _IN_FILES: dict[str, Callable[[Path, Mark], None]] = {
     ".webp": _mark_webp, ".mp4": _mark_mp4, ".ply": _mark_ply, ".npz": _mark_npz,
-    ".splat": _mark_splat}
+    ".splat": _mark_splat, ".glb": _mark_glb, ".sog": _mark_npz, ".spz": _mark_spz}

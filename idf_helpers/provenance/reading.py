@@ -31,6 +31,8 @@ MAX_TEXT = 2**18  # bytes of one text that is looked at
 MAX_HEAD = 4 * 2**20  # bytes in which a text is looked for where a file has no structure for it
 MAX_PARTS = 100_000  # chunks, segments or boxes that are walked
 SPLAT_ROW = 32
+SPZ_HAS_RECORDS = 2  # of the flags in the header of a .spz
+SPZ_MARK = 0x1DFA0001  # type of the record: vendor in the upper half, number in the lower
 
 _SOURCE_TYPE = re.compile(r"(?:cv\.iptc\.org/newscodes|c2pa\.org)/digitalsourcetype/(\w{1,64})",
                           re.IGNORECASE)
@@ -46,7 +48,7 @@ def read_marks(path: str | Path | bytes) -> list[tuple[str, str]]:
     something does.
 
     Layers: "XMP", "text", "MP4 comment", "video comment", "PLY comment", "GLB asset", "HTML meta",
-    "ZIP comment", "hidden splats". IdfError where the file cannot be read.
+    "ZIP comment", "SPZ record", "hidden splats". IdfError where the file cannot be read.
     """
     content = path if isinstance(path, bytes) else None
     path = Path("bytes" if isinstance(path, bytes) else path)
@@ -79,6 +81,8 @@ def _reader(start: bytes, path: Path):
         return _ply
     if start[:4] == b"glTF":
         return _glb
+    if start[:4] == b"NGSP":
+        return _spz
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return _zip
     if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
@@ -233,6 +237,27 @@ def _zip(f: BinaryIO, path: Path) -> Iterator[tuple[str, str]]:
     at = tail.rfind(b"PK\x05\x06")
     if at >= 0 and len(tail) >= at + 22:
         yield "ZIP comment", _text(tail[at + 22:])
+
+
+def _spz(f: BinaryIO, path: Path) -> Iterator[tuple[str, str]]:
+    f.seek(0)
+    head = f.read(32)
+    toc, = struct.unpack_from("<I", head, 16)
+    if head[14] & SPZ_HAS_RECORDS and 32 < toc <= MAX_HEAD:
+        for kind, body in spz_records(f.read(toc - 32)):
+            if kind == SPZ_MARK:
+                yield "SPZ record", _text(body)
+
+
+def spz_records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, payload) of the records of a `.spz`; struct.error where one is cut off."""
+    at = 0
+    while at < len(data):
+        kind, length = struct.unpack_from("<II", data, at)
+        if length > len(data) - at - 8:
+            raise struct.error("cut off")
+        yield kind, data[at + 8:at + 8 + length]
+        at += 8 + length
 
 
 def _splat(f: BinaryIO, path: Path) -> Iterator[tuple[str, str]]:

@@ -101,19 +101,23 @@ def method_of(manifest: dict, folder: Path) -> Method:
     stage = manifest.get("stage")
     if stage not in METHODS:
         raise IdfError(f"{folder} holds no scene", f"a run folder of the stage `{stage}`",
-                       f"give one of the stages {', '.join(METHODS)}, a .ply or a .splat file")
+                       f"give one of the stages {', '.join(METHODS)}, or a splat file")
     return METHODS[stage].find(str(manifest.get("backend"))).load_unchecked()
 
 
-def load(path: str | Path) -> Scene:
+def load(path: str | Path, up: str = "auto") -> Scene:
     """Return the scene of a run folder, or of a model made elsewhere.
 
-    path: run folder, folder that graphdeco's trainer left, .ply or .splat file. IdfError where it
-    is none of them.
+    path: run folder, folder that graphdeco's trainer left, splat file of any format. up: the axis
+    of a splat file that points up (x, -x, y, ...); "auto": as it says, else as faces in it stand.
+    IdfError where it is none of them.
     """
     folder = run_folder_of(path)
     if folder is None or model_file.is_model(path):
-        return model_file.load_scene(path)
+        return model_file.load_scene(path, up=up)
+    if up != "auto":
+        raise IdfError("Only a splat file is told which axis is up", f"{path} is a run folder",
+                       "leave --up out")
     manifest = read_manifest(folder)
     return method_of(manifest, folder).load(folder, manifest)
 

@@ -22,9 +22,8 @@ from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
 from ...tracking.pose_check import check_poses
 from ..method import Method
-from ..splats.ply import write_ply
+from ..splats.formats.registry import exporters
 from ..splats.rasterizers import RASTERIZERS
-from ..splats.splat_file import write_splat
 from .basis import FILE, BlendAvatar
 from .config import AvatarConfig
 from .details import Details, measure_details
@@ -44,8 +43,7 @@ class BlendshapeAvatar(Method):
 
     stage, made = "avatar", "4D avatar"
     config_type = AvatarConfig
-    exporters = {"ply": lambda scene, path: write_ply(scene.gaussians, path),
-                 "splat": lambda scene, path: write_splat(scene.gaussians, path)}
+    exporters = exporters()
 
     def __init__(self, name: str):
         self.name = name

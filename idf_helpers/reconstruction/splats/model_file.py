@@ -1,49 +1,62 @@
-"""Scenes of model files: any 3DGS `.ply`, a `.splat`, or a folder of graphdeco's trainer."""
+"""Scenes of model files: splats of any format, or a folder of graphdeco's trainer."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ...data.cameras import Camera, SceneFrame, look_at_matrix
+from ...data.cameras import Camera, SceneFrame
 from ...data.cameras_file import find_cameras
 from ...provenance import Mark, verify
 from ...scene import WHITE
+from .formats.axes import BLENDER
+from .formats.registry import read
 from .gaussians import Gaussians
 from .graphdeco_folder import GraphdecoFolder
 from .model_path import find_model, is_model
-from .ply import read_ply
 from .scene import GaussianScene
-from .splat_file import read_splat
 
 __all__ = ["find_model", "is_model", "load_scene", "read_model"]
 
 DEFAULT_FOV = math.radians(29)
-READERS = {".ply": read_ply, ".splat": read_splat}  # by suffix
+AROUND = 4  # cameras of a model that came without: their axes meet in its middle
 
 
 def read_model(path) -> Gaussians:
     """Return the Gaussians of a run folder, graphdeco's folder or a model file. IdfError: none."""
-    file = find_model(path)
-    return READERS[file.suffix.lower()](file)
+    return read(find_model(path)).gaussians
 
 
-def load_scene(path, background: tuple[float, float, float] | None = None, rasterizer=None
-               ) -> GaussianScene:
+def load_scene(path, background: tuple[float, float, float] | None = None, rasterizer=None,
+               up: str = "auto") -> GaussianScene:
     """Return the scene of a model file or folder, with cameras for its orbit.
 
-    background: None = what graphdeco's folder says, else white. rasterizer: None = the CPU's.
+    background: None = what graphdeco's folder says, else white. rasterizer: None = the CPU's. up:
+    the axis of a file that points up (`formats.axes.NAMES`); "auto": as the cameras beside it say,
+    else the file or its format, else where faces are found in renders, else +y down.
+    The scene's `notes` say what was left out of the file, and what was taken for up. IdfError where
+    it cannot be read, or `up` is no axis.
     """
     path = Path(path)
     if background is None:
         tree = GraphdecoFolder.find(path) if path.is_dir() else None
         background = tree.background if tree else WHITE
     file = find_model(path)
-    gaussians = READERS[file.suffix.lower()](file)
-    return GaussianScene(gaussians, rasterizer, find_cameras(file) or [default_camera(gaussians)],
-                         tuple(background))
+    model = read(file)
+    scene = GaussianScene(model.gaussians, rasterizer, [], tuple(background), notes=model.notes)
+    scene.cameras = find_cameras(file) if up == "auto" else []
+    if not scene.cameras:
+        from .upright import find_axes  # finds faces: not for a run with cameras
+
+        axes, words = find_axes(scene, model, up)
+        scene.notes = [*model.notes, *words]
+        scene.frame = guess_frame(model.gaussians, axes.up, axes.front)
+        scene.cameras = default_cameras(scene.frame)
+        scene.orbit = model.orbit
+    return scene
 
 
 def mark_of_file(path) -> Mark:
@@ -57,14 +70,16 @@ def mark_of_file(path) -> Mark:
     return Mark("unknown", f"Gaussian splats of {path.name}")
 
 
-def default_camera(gaussians: Gaussians, size: int = 512) -> Camera:
-    """Return a camera for a model that comes without any: +z up, seen from -y, as in Blender."""
-    frame = guess_frame(gaussians)
-    matrix = look_at_matrix(frame.center + frame.distance * frame.front, frame.center, frame.up)
-    return Camera.from_fov(matrix, 2 * math.atan(frame.radius / frame.distance), size, size)
+def default_cameras(frame: SceneFrame, size: int = 512) -> list[Camera]:
+    """Return cameras around a model that came without any, the first one in front."""
+    side, fov = np.cross(frame.up, frame.front), 2 * math.atan(frame.radius / frame.distance)
+    angles = 2 * math.pi * np.arange(AROUND) / AROUND
+    return [replace(Camera.look_at(
+        frame.center + frame.distance * (math.cos(a) * frame.front + math.sin(a) * side),
+        frame.center, frame.up, fov, size, size), front=frame.front) for a in angles]
 
 
-def guess_frame(gaussians: Gaussians, up=(0.0, 0.0, 1.0), front=(0.0, -1.0, 0.0),
+def guess_frame(gaussians: Gaussians, up=BLENDER.up, front=BLENDER.front,
                 fov: float = DEFAULT_FOV) -> SceneFrame:
     """Return a frame around the bulk of the Gaussians, for files that came without cameras.
 

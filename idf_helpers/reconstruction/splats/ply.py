@@ -104,7 +104,7 @@ def read_ply(path) -> Gaussians:
     """
     path = Path(path)
     header = read_header(path)
-    data = _read_vertices(path, header)
+    data = read_vertices(path, header)
     names = data.dtype.names
     missing = [n for n in REQUIRED if n not in names]
     if missing:
@@ -205,7 +205,7 @@ def _with_property(element: Element, words: list[str]) -> Element:
     return Element(element.name, element.count, (*element.properties, (name, kind)), element.lists)
 
 
-def _read_vertices(path: Path, header: Header) -> np.ndarray:
+def read_vertices(path: Path, header: Header) -> np.ndarray:
     """Return the `vertex` element as a structured array; IdfError where the file is too short."""
     offset = header.length
     for element in header.elements:

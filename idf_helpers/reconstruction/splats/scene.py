@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...data.cameras import Camera
+from ...data.cameras import Camera, SceneFrame
 from ...scene import WHITE, Rendering, StillScene
 from .gaussians import Gaussians
 
@@ -18,6 +18,9 @@ class GaussianScene(StillScene):
     cameras: those it was trained on (for orbits); may be empty.
     background: (3,) in [0, 1], behind the picture where a caller names none.
     training: iterations, seconds (of optimization), num_gaussians, rollbacks; empty where loaded.
+    frame: where the head is, of a file that came without cameras; `cameras` are then made up.
+    orbit: limits for a viewer that such a file brought (`formats.splat_model.Orbit`).
+    notes: what the user should know of a file that was read.
     """
 
     gaussians: Gaussians
@@ -25,6 +28,9 @@ class GaussianScene(StillScene):
     cameras: list[Camera] = field(default_factory=list)
     background: tuple[float, float, float] = WHITE
     training: dict = field(default_factory=dict)
+    frame: SceneFrame | None = None
+    orbit: object | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self):
         if self.rasterizer is None:

@@ -47,14 +47,7 @@ def read_splat(path) -> Gaussians:
     Raises IdfError for a missing or empty file, one whose size is no multiple of 32 bytes, NaN,
     infinity, scales that are not positive, and rotations of length zero.
     """
-    path = Path(path)
-    with readable(path, "splat file"):
-        size = path.stat().st_size
-        if size == 0 or size % RECORD.itemsize:
-            raise IdfError(f"{path} is not a .splat file, or it is truncated", f"{size} bytes",
-                           f"its size must be a multiple of {RECORD.itemsize}")
-        data = np.fromfile(path, RECORD)
-        data = data[:len(data) - hidden_rows(data)]
+    data = read_records(path)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_scales = np.log(data["scale"])
     rgba = data["rgba"].astype(np.float32)
@@ -62,3 +55,15 @@ def read_splat(path) -> Gaussians:
     g = Gaussians(data["mean"], log_scales, (data["quat"].astype(np.float32) - 128) / 128,
                   np.log(alpha / (1 - alpha)), ((rgba[:, :3] / 255 - 0.5) / SH_C0)[:, None, :])
     return check_values(g, path)
+
+
+def read_records(path) -> np.ndarray:
+    """Return the records of a `.splat`, without those that hold a mark. IdfError: missing, empty, no multiple of 32 bytes."""
+    path = Path(path)
+    with readable(path, "splat file"):
+        size = path.stat().st_size
+        if size == 0 or size % RECORD.itemsize:
+            raise IdfError(f"{path} is not a .splat file, or it is truncated", f"{size} bytes",
+                           f"its size must be a multiple of {RECORD.itemsize}")
+        data = np.fromfile(path, RECORD)
+    return data[:len(data) - hidden_rows(data)]

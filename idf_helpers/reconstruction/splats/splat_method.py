@@ -14,12 +14,12 @@ from .. import load
 from ..method import Method, background_of
 from ..surface import surface_points
 from .config import GaussianConfig
+from .formats.registry import exporters
 from .gaussians import SH_C0
 from .model_file import load_scene, read_model
 from .model_path import MODEL
 from .ply import write_ply
 from .scene import GaussianScene
-from .splat_file import write_splat
 
 AS_POINTS = "started from the places and colors of an earlier model"
 
@@ -28,8 +28,7 @@ class SplatMethod(Method):
     """A trainer of Gaussian splats."""
 
     stage, made = "splats", "Gaussian splats"
-    exporters = {"ply": lambda scene, path: write_ply(scene.gaussians, path),
-                 "splat": lambda scene, path: write_splat(scene.gaussians, path)}
+    exporters = exporters()
 
     def __init__(self, name: str):
         self.name = name
