@@ -13,8 +13,8 @@ import numpy as np
 from ..data.cameras import Camera, SceneFrame, scene_frame, seen_yaws, yaw_pitch
 from ..data.media import encode_image, to_uint8
 from ..errors import IdfError
+from ..reconstruction.splats.framing import guess_frame
 from ..reconstruction.splats.gaussians import Gaussians
-from ..reconstruction.splats.model_file import guess_frame
 from ..reconstruction.splats.scene import GaussianScene
 from ..scene import Expressive, HasGaussians
 from .avatar_payload import Rig, Track, largest_weights, rig_json, rig_of

@@ -2,7 +2,8 @@
 
 What a format has a place for: XMP and a text chunk in PNG, XMP and a comment in JPEG, the comment
 and description of an MP4, comment lines of a PLY, the asset of a GLB, meta tags of a page, the
-comment of an .npz or .sog (ZIP archives), a record of a .spz; a .splat gets rows that nobody sees (`hidden_splats`).
+comment of an .npz or .sog (ZIP archives), a record of a .spz; a .splat gets rows that nobody sees
+(`hidden_splats`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from idf_helpers.errors import IdfError
 from idf_helpers.exporting.html import MODULES, module_text, viewer_html, write_viewer
 from idf_helpers.exporting.pack import pack
 from idf_helpers.exporting.payload import ViewerPayload, fade_below
-from idf_helpers.reconstruction.splats.model_file import guess_frame
+from idf_helpers.reconstruction.splats.framing import guess_frame
 from tests.fixtures.gaussians import visible
 
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from ...data.cameras import Camera, SceneFrame
 from ...data.cameras_file import find_cameras
 from ...provenance import Mark, verify
 from ...scene import WHITE
-from .formats.axes import BLENDER
 from .formats.registry import read
+from .framing import default_cameras, guess_frame
 from .gaussians import Gaussians
 from .graphdeco_folder import GraphdecoFolder
 from .model_path import find_model, is_model
 from .scene import GaussianScene
 
 __all__ = ["find_model", "is_model", "load_scene", "read_model"]
-
-DEFAULT_FOV = math.radians(29)
-AROUND = 4  # cameras of a model that came without: their axes meet in its middle
 
 
 def read_model(path) -> Gaussians:
@@ -68,28 +60,3 @@ def mark_of_file(path) -> Mark:
         return Mark(fields["run_id"], fields["made"], fields["source_type"], fields["consent"],
                     int(fields["watermark"] or "0", 16))
     return Mark("unknown", f"Gaussian splats of {path.name}")
-
-
-def default_cameras(frame: SceneFrame, size: int = 512) -> list[Camera]:
-    """Return cameras around a model that came without any, the first one in front."""
-    side, fov = np.cross(frame.up, frame.front), 2 * math.atan(frame.radius / frame.distance)
-    angles = 2 * math.pi * np.arange(AROUND) / AROUND
-    return [replace(Camera.look_at(
-        frame.center + frame.distance * (math.cos(a) * frame.front + math.sin(a) * side),
-        frame.center, frame.up, fov, size, size), front=frame.front) for a in angles]
-
-
-def guess_frame(gaussians: Gaussians, up=BLENDER.up, front=BLENDER.front,
-                fov: float = DEFAULT_FOV) -> SceneFrame:
-    """Return a frame around the bulk of the Gaussians, for files that came without cameras.
-
-    The center is the opacity-weighted median; the radius holds 98 % of them, plus a margin.
-    """
-    means, weights = gaussians.means.astype(np.float64), gaussians.opacities
-    keep = weights > 0.1 if (weights > 0.1).any() else np.ones(len(means), bool)
-    lo, hi = np.percentile(means[keep], [2, 98], axis=0)
-    center = 0.5 * (lo + hi)
-    off = np.linalg.norm(means[keep] - center, axis=1)
-    radius = max(1.1 * float(np.percentile(off, 98)), 1e-6)
-    return SceneFrame(center, np.asarray(up, np.float64), np.asarray(front, np.float64),
-                      radius / math.tan(0.5 * fov), radius)

@@ -58,7 +58,8 @@ def read_splat(path) -> Gaussians:
 
 
 def read_records(path) -> np.ndarray:
-    """Return the records of a `.splat`, without those that hold a mark. IdfError: missing, empty, no multiple of 32 bytes."""
+    """Return the records of a `.splat`, without those that hold a mark. IdfError: missing, empty,
+    no multiple of 32 bytes."""
     path = Path(path)
     with readable(path, "splat file"):
         size = path.stat().st_size

@@ -10,6 +10,8 @@ from ...data.cameras import Camera
 from ...errors import IdfError, nearest
 from .formats.axes import COLMAP, NAMES, Axes, axis_name, usual_front
 from .formats.splat_model import SplatModel
+from .framing import guess_frame
+from .scene import GaussianScene
 
 SIZE = 224  # side of the renders that faces are looked for in, pixels
 BETTER = 0.05  # detector score by which another view must beat an earlier one
@@ -34,8 +36,8 @@ def find_axes(scene, model: SplatModel, up: str = "auto") -> tuple[Axes, list[st
     found = _by_faces(scene, known)
     if found:
         return found, [] if up != "auto" else [
-            f"a face was found in it: {axis_name(found.up)} is up and it looks to "
-            f"{axis_name(found.front)}; --up sets another axis"]
+            f"a face was found in it: {_words(found.up)} is up and it looks to "
+            f"{_words(found.front)}; --up sets another axis"]
     if known is not None:
         return Axes(known, usual_front(known)), []
     normal = _plane(scene.gaussians)
@@ -56,7 +58,6 @@ def _by_faces(scene, up) -> Axes | None:
     faces at any roll, and the roll says which side is up.
     """
     from ...face.detector import LandmarkDetector
-    from .model_file import guess_frame
 
     g = scene.gaussians
     if len(g) > MOST_GAUSSIANS:
@@ -100,14 +101,19 @@ def _plain(degrees: float) -> float:
     return whole if abs(degrees - whole) < OWN_TILT else degrees
 
 
+def _words(vector) -> str:
+    """Return the name of an axis, or three numbers."""
+    name = axis_name(vector)
+    return name if np.dot(NAMES[name], vector) > 0.9999 else "({:.2f}, {:.2f}, {:.2f})".format(
+        *vector)
+
+
 def usual_up(front) -> tuple[float, float, float]:
     """Return an axis at right angles to a front, for a first look."""
     return (0.0, -1.0, 0.0) if abs(front[1]) < 0.5 else (0.0, 0.0, 1.0)
 
 
 def _draw(scene, g, camera: Camera) -> np.ndarray:
-    from .scene import GaussianScene
-
     return GaussianScene(g, scene.rasterizer, [], (0.5, 0.5, 0.5)).render(camera)
 
 

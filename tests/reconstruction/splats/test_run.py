@@ -57,9 +57,9 @@ def test_cameras_that_are_none(tmp_path):
 def test_a_model_without_cameras_is_seen_from_the_front(opaque, tmp_path):
     (tmp_path / "a.ply").write_bytes((opaque[1] / MODEL).read_bytes())
     scene = load(tmp_path / "a.ply")
-    camera, = scene.cameras
+    camera = scene.cameras[0]
     assert camera.position[1] < scene.gaussians.means[:, 1].min()
-    with pytest.raises(IdfError, match="neither a run folder nor a .ply"):
+    with pytest.raises(IdfError, match="neither a run folder nor a splat file"):
         find_model(tmp_path / "a.obj")
 
 

@@ -1,40 +1,33 @@
-"""Zstandard: the standard library's module, on Python below 3.14 its backport (`backports.zstd`,
-PSF license, 0.5 MB)."""
+"""Zstandard streams of `.spz`, never unpacked beyond the size that is expected."""
 
 from __future__ import annotations
 
-import sys
+import io
 from pathlib import Path
+
+import zstandard
 
 from .splat_model import damaged
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 LEVEL = 9
-WINDOW_LOG = 27  # no stream makes the decoder keep more than 128 MB behind
+MOST_WINDOW = 1 << 27  # bytes that a stream may make the decoder keep behind
 
 
 def packed(array) -> bytes:
     """Return the bytes of an array, compressed."""
-    return zstd.compress(memoryview(array).cast("B"), LEVEL)
+    return zstandard.ZstdCompressor(LEVEL).compress(memoryview(array).cast("B"))
 
 
 def unpacked(data: bytes, size: int, path: Path) -> bytes:
     """Return exactly `size` bytes; never unpacks more. IdfError where there are more or fewer."""
-    options = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG}
-    decoder = zstd.ZstdDecompressor(options=options)
+    decoder = zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW)
     try:
-        out = decoder.decompress(data, max_length=size)
-        while len(out) < size and not decoder.eof:
-            more = decoder.decompress(b"", max_length=size - len(out))
-            if not more:
-                break
-            out += more
-    except zstd.ZstdError as error:
+        with decoder.stream_reader(io.BytesIO(data)) as stream:
+            out = stream.read(size)
+            more = stream.read(1)
+    except zstandard.ZstdError as error:
         raise damaged(path, ".spz", str(error)) from None
-    if len(out) != size:
-        raise damaged(path, ".spz", f"a stream of {len(out)} bytes, {size} expected")
+    if len(out) != size or more:
+        raise damaged(path, ".spz", f"a stream of {'more' if more else len(out)} bytes, {size} "
+                                    "expected")
     return out
