@@ -22,7 +22,7 @@ from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
 from ...tracking.pose_check import check_poses
 from ..method import Method
-from ..splats.formats.registry import exporters
+from ..splats.formats.writing import exporters
 from ..splats.rasterizers import RASTERIZERS
 from .basis import FILE, BlendAvatar
 from .config import AvatarConfig

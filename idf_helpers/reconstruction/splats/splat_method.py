@@ -14,7 +14,7 @@ from .. import load
 from ..method import Method, background_of
 from ..surface import surface_points
 from .config import GaussianConfig
-from .formats.registry import exporters
+from .formats.writing import exporters
 from .gaussians import SH_C0
 from .model_file import load_scene, read_model
 from .model_path import MODEL

@@ -1,5 +1,5 @@
 """Splat files of other tools, each format in a file of its own.
 
 `registry.identify` tells by the content what a file is, `registry.read` reads any of them, and
-`registry.exporters` writes them.
+`writing.exporters` writes them.
 """

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import IdfError
+from ....runtime import safe_json
 from ....runtime.files import readable
 from ..gaussians import SH_C0, Gaussians
 from .axes import GLTF
@@ -74,12 +75,8 @@ def _chunks(path: Path) -> tuple[dict, int, int]:
             raise too_short(path, f"{max(total, length + 20)} bytes", size)
         text = f.read(length)
         rest = f.read(8)
-    try:
-        scene = json.loads(text.decode("utf-8"))
-        if not isinstance(scene, dict) or not isinstance(scene.get("asset"), dict):
-            raise ValueError("no asset")
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, ".glb", str(error)[:120]) from None
+    scene = safe_json.parse_record(text, {"asset": dict}, f"The JSON of {path}",
+                                   "export it again from its source")
     body, kind = struct.unpack("<2I", rest) if len(rest) == 8 else (0, BIN_CHUNK)
     start = 20 + length + 8
     if kind != BIN_CHUNK or body > max(size - start, 0):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ....errors import IdfError
+from ....runtime.archives import open_zip
 from ....runtime.files import readable
-from ....scene import HasGaussians
 from .axes import COLMAP, GLTF, Axes
 from .splat_model import SplatModel
 
@@ -80,9 +78,9 @@ def identify(path) -> SplatFormat | None:
 
 def _holds_meta(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as opened:
+        with open_zip(path) as opened:
             return "meta.json" in opened.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+    except (ValueError, OSError):
         return False
 
 
@@ -97,14 +95,3 @@ def read(path) -> SplatModel:
                            f"give a {NAMES} file")
         found = FORMATS[suffix]  # its reader says what is wrong
     return function(found.reader)(path)
-
-
-def exporters() -> dict[str, Callable]:
-    """Return functions (scene, path) for scenes that consist of Gaussians, by name of format."""
-    return {suffix[1:]: partial(_export, suffix) for suffix, f in FORMATS.items() if f.writer}
-
-
-def _export(suffix: str, scene: HasGaussians, path: Path) -> None:
-    from .writing import write_scene
-
-    write_scene(scene, path, FORMATS[suffix])

@@ -13,8 +13,8 @@ Version 1 (no field `version`) has bounds in place of codebooks. Axes as in a .p
 
 from __future__ import annotations
 
+import contextlib
 import io
-import json
 import math
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -23,11 +23,14 @@ import numpy as np
 from PIL import Image
 
 from ....errors import IdfError
+from ....runtime import safe_json
+from ....runtime.archives import open_zip
 from ....runtime.files import readable
 from .axes import COLMAP
 from .splat_model import OURS, Orbit, SplatModel, damaged, logits, usable
 
 META, MAX_META = "meta.json", 8 << 20
+MOST_FILES = 64  # in the zip: it holds 8
 MAX_POINTS = 1 << 27
 PER_BYTE = 64  # Gaussians that one byte of a file may stand for at most: real ones have 0.1
 COEFFICIENTS = (0, 3, 8, 15)
@@ -46,10 +49,9 @@ def is_meta(path: Path) -> bool:
 class _Source:
     """The files of a SOG, in a zip, or beside a meta.json; sizes are checked before each read."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.zip = None if path.name == META else zipfile.ZipFile(path)
-        self.size = path.stat().st_size if self.zip else sum(
+    def __init__(self, path: Path, opened: zipfile.ZipFile | None):
+        self.path, self.zip = path, opened
+        self.size = path.stat().st_size if opened else sum(
             p.stat().st_size for p in path.parent.iterdir() if p.is_file())
 
     def read(self, name: str, most: int) -> bytes:
@@ -85,10 +87,11 @@ def read_sog(path: Path) -> SplatModel:
     number of Gaussians asks for (checked before they are unpacked).
     """
     path = path / META if path.is_dir() else path
-    with readable(path, "splat file"):
+    with readable(path, "splat file"), contextlib.ExitStack() as stack:
         try:
-            source = _Source(path)
-            meta = json.loads(source.read(META, MAX_META))
+            opened = None if path.name == META else stack.enter_context(open_zip(path, MOST_FILES))
+            source = _Source(path, opened)
+            meta = safe_json.parse(source.read(META, MAX_META), f"The {META} of {path}")
             version = meta.get("version", 1)
             if version not in (1, 2):
                 raise IdfError(f"{path} is a SOG of version {str(version)[:20]}",
@@ -96,9 +99,8 @@ def read_sog(path: Path) -> SplatModel:
             return _model(path, source, meta, version)
         except KeyError as error:
             raise damaged(path, "SOG", f"no {str(error)[:80]}") from None
-        except (zipfile.BadZipFile, ValueError, TypeError, AttributeError, IndexError,
-                RecursionError, SyntaxError, NotImplementedError, EOFError,
-                Image.DecompressionBombError) as error:
+        except (ValueError, TypeError, AttributeError, IndexError, SyntaxError, EOFError,
+                zipfile.BadZipFile, Image.DecompressionBombError) as error:
             raise damaged(path, "SOG", f"{type(error).__name__}: {error}"[:160]) from None
         except FileNotFoundError as error:
             raise damaged(path, "SOG", f"no file {Path(str(error.filename)).name}") from None

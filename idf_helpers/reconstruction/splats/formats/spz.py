@@ -39,7 +39,7 @@ ORBIT, AXES = 0xADBE0002, 0xADBE0003  # record types of Adobe
 COLOR_SCALE = 0.15
 COEFFICIENTS = (0, 3, 8, 15, 24)  # a color channel, by degree
 MAX_POINTS = 1 << 28
-SH_BITS = (6, 5)  # of degree 1, of higher ones; the library's default is 5 and 4
+SH_BITS = (5, 4)  # of degree 1, of higher ones; the library's default is 5 and 4
 RUB = 4  # of the sixteen systems that a record can name: (bits x, y, z) + 1, then Z-up ones
 AXES_RECORD = struct.pack("<III", AXES, 4, RUB)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from ....data.cameras import scene_frame, yaw_pitch
 from ....scene import HasGaussians
 from .axes import Axes
-from .registry import SplatFormat, function
+from .registry import FORMATS, SplatFormat, function
 from .splat_model import Orbit
 from .turn import turned
 
@@ -41,3 +43,12 @@ def write_scene(scene: HasGaussians, path: Path, chosen: SplatFormat) -> None:
              else orbit_of(scene.cameras)}
     write(g, path, **{name: value() for name, value in known.items()
                       if name in inspect.signature(write).parameters})
+
+
+def exporters() -> dict[str, Callable]:
+    """Return functions (scene, path) for scenes that consist of Gaussians, by name of format."""
+    return {suffix[1:]: partial(_export, suffix) for suffix, f in FORMATS.items() if f.writer}
+
+
+def _export(suffix: str, scene: HasGaussians, path: Path) -> None:
+    write_scene(scene, path, FORMATS[suffix])
