@@ -11,6 +11,7 @@ The verbs, in the order of the data flow. Each is imported on first use, so that
     load        a run folder or model file -> its scene
     export      a scene -> a model, page, video or picture
     evaluate    runs -> a table of measures
+    inspect     an input of any kind -> what was understood of it
     verify      a file -> what it says about its origin
     view        a scene -> a widget to turn it in
     make        a photo and a target -> all of these that the target needs
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .evaluation import evaluate
     from .exporting import export
     from .exporting.config import ExportConfig
+    from .inspecting.look import inspect
     from .making.make import make
     from .notebook import view
     from .provenance import verify
@@ -55,7 +57,8 @@ _HOMES = {
     "capture": ".capturing.capture", "CaptureConfig": ".capturing.config",
     "track": ".tracking.track", "swap": ".swapping.swap", "reconstruct": ".reconstruction",
     "stylize": ".stylization.dataset", "load": ".reconstruction", "export": ".exporting",
-    "evaluate": ".evaluation", "verify": ".provenance", "view": ".notebook", "make": ".making.make",
+    "evaluate": ".evaluation", "inspect": ".inspecting.look", "verify": ".provenance",
+    "view": ".notebook", "make": ".making.make",
     "open_dataset": ".data.inputs", "Dataset": ".data.dataset", "Camera": ".data.cameras",
     "orbit": ".data.cameras", "Scene": ".scene", "Rendering": ".scene",
     "RunFolder": ".runtime.runs", "Reporter": ".runtime.progress", "IdfError": ".errors",

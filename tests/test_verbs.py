@@ -10,7 +10,7 @@ import pytest
 import idf_helpers
 
 VERBS = ("capture", "track", "swap", "reconstruct", "stylize", "load", "export", "evaluate",
-         "verify", "view", "make")
+         "inspect", "verify", "view", "make")
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -105,6 +105,8 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.cli.results:export", ("model",), "written", rewrite=_up),
     Command("eval", "measure swaps side by side, or scenes on their test views",
             "idf_helpers.evaluation:evaluate", ("runs",), "text"),
+    Command("inspect", "what was understood of a dataset, model, video or picture",
+            "idf_helpers.inspecting.look:inspect", ("data",), "inspection"),
     Command("verify", "what an exported file says about its origin",
             "idf_helpers.provenance:verify", ("path",), "text"),
 )}

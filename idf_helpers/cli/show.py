@@ -35,6 +35,14 @@ def text(result, arguments: dict) -> None:
     print(result)
 
 
+def inspection(result, arguments: dict) -> None:
+    """Print what was understood, and where the pictures are."""
+    print(result)
+    if arguments["out"] is not None:
+        print("look at:", ", ".join(str(Path(arguments["out"]) / name) for name in (
+            *result.pictures, "inspection.json")))
+
+
 def track(dataset, arguments: dict) -> None:
     """Print how well the face was fitted, and what was left out."""
     if arguments["format"] == "video":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.address import Address
 from ..data.cameras import scene_frame
 from ..data.dataset import Dataset
 from ..errors import IdfError
@@ -85,7 +86,7 @@ class Model:
     @property
     def has_dataset(self) -> bool:
         """Whether the dataset that it was trained on is still there."""
-        return self.source is not None and self.source.is_dir()
+        return self.source is not None and Path(Address.parse(self.source).place).is_dir()
 
     def dataset(self, why: str) -> Dataset:
         """Return the dataset it was trained on. why: what needs it. IdfError where it is gone."""

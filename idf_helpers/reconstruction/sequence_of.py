@@ -9,6 +9,7 @@ from ..data.dataset import Dataset, is_dataset
 from ..data.footage import Source
 from ..data.inputs import as_dataset
 from ..data.media import is_image, is_video
+from ..data.moments import told_apart
 from ..runtime.progress import Reporter
 from ..tracking.config import TrackConfig
 from ..tracking.track import track
@@ -30,7 +31,7 @@ def as_sequence(data: Dataset | str | Path, folder: Path, resolution: int | None
     IdfError: as of `track`, or no dataset.
     """
     if isinstance(data, Dataset) or not is_footage(Path(data)):
-        return as_dataset(data, reporter)
+        return told_apart(as_dataset(data, reporter))
     footage = Source(data)
     every = max(1, round(footage.fps / ENOUGH_FPS), -(-footage.count() // MOST_FRAMES))
     config = TrackConfig(size=max(SIZE, 2 * resolution) if resolution else None, every=every,
