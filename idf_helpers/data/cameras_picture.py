@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .cameras import Camera, SceneFrame, scene_frame
+from .cameras import SceneFrame, scene_frame
 from .contact_sheet import BACKGROUND, INK, PAPER
 from .frame import SPLITS, Frame
 from .lettering import text_width, write_on
@@ -191,13 +191,3 @@ def _legend(picture: np.ndarray, frames: Sequence[Frame], shown: int) -> None:
             x += 40 + text_width(words, LETTERS)
     if shown < len(frames):
         write_on(picture, f"{shown} of them are drawn", 12, 36, LETTERS, INK)
-
-
-def look_away(cameras: Sequence[Camera]) -> int:
-    """Return how many cameras have the point that is nearest to all their axes behind them: most
-    of them, where the matrices have the axes of OpenCV."""
-    cameras = list(cameras)
-    if len(cameras) < 3:
-        return 0
-    center = scene_frame(cameras).center
-    return sum(float((center - c.position) @ c.forward) < 0 for c in cameras)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..data.cameras import scene_frame, seen_yaws, yaw_pitch
-from ..data.cameras_picture import cameras_picture, look_away
+from ..data.cameras_picture import cameras_picture
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
-from ..data.frame import SPLITS, Frame
+from ..data.frame import Frame
+from ..data.understood import understand
 from .hull import COVERED, hull_share
 from .inspection import Inspection
 
@@ -52,23 +52,18 @@ def caption(frame: Frame, direction: tuple[float, float]) -> str:
 
 def _read_as(data: Dataset, pictures: list[np.ndarray]) -> list[tuple[str, str]]:
     frames = data.frames
-    sizes = Counter((f.camera.width, f.camera.height) for f in frames)
     alpha = sum(p.shape[2] == 4 for p in pictures)
-    count = 0 if data.points_file is None else len(data.points())  # type: ignore[arg-type]
-    rows = [("layout", data.layout or ("COLMAP" if data.json_files and data.json_files[0].suffix in
-                                       (".bin", ".txt") else "transforms")),
-            ("files", ", ".join(p.name for p in data.json_files)),
-            ("splits", ", ".join(f"{len(data.splits[s])} {s}" for s in SPLITS)),
-            ("pictures", ", ".join(f"{n} of {w}x{h}" for (w, h), n in sizes.items())),
+    fov = sorted(float(np.degrees(f.camera.fov_x)) for f in frames)
+    span = f"{fov[0]:.1f}" if fov[-1] - fov[0] < 0.1 else f"{fov[0]:.1f} to {fov[-1]:.1f}"
+    rows = [*understand(data).rows(),
+            ("field of view", f"{span}° wide"),
             ("alpha", "none: the background is part of the pictures" if not alpha else
              "in every picture" if alpha == len(pictures) else
-             f"in {alpha} of {len(pictures)} pictures looked at"),
-            ("masks", f"{sum(f.mask is not None for f in frames)} from files of their own"),
-            ("lens", _lens(frames)),
-            ("points", f"{count} in {data.points_file.name}" if data.points_file else "none")]
+             f"in {alpha} of {len(pictures)} pictures looked at")]
     if data.times:
-        rows.append(("instants", f"{len(data.times)}, {data.times[0]:g} to {data.times[-1]:g}; a "
-                     "still model needs one of them: #time=NUMBER"))
+        rows.append(("instants", f"{len(data.times)}, {data.times[0]:g} to {data.times[-1]:g}"
+                     + ("; a still model needs one of them: #time=NUMBER" if len(data.times) > 1
+                        else "")))
     ids = {f.camera_id for f in frames if f.camera_id is not None}
     if ids:
         rows.append(("rig", f"{len(ids)} cameras"))
@@ -79,14 +74,7 @@ def _read_as(data: Dataset, pictures: list[np.ndarray]) -> list[tuple[str, str]]
                      + (" …)" if len(data.expression_names) > 4 else ")")))
     if data.fps:
         rows.append(("frames a second", f"{data.fps:g}"))
-    return [row for row in rows if row != ("masks", "0 from files of their own")]
-
-
-def _lens(frames: Sequence[Frame]) -> str:
-    fov = sorted(np.degrees(f.camera.fov_x) for f in frames)
-    bent = sum(bool(f.distortion) for f in frames)
-    span = f"{fov[0]:.1f}" if fov[-1] - fov[0] < 0.1 else f"{fov[0]:.1f} to {fov[-1]:.1f}"
-    return f"{span}° wide" + (f", {bent} straightened" if bent else ", straight")
+    return rows
 
 
 def _placed(data: Dataset) -> list[tuple[str, str]]:
@@ -113,11 +101,6 @@ def _doubts(data: Dataset, seen: list[Frame], pictures: list[np.ndarray]) -> lis
     cameras = [f.camera for f in data.frames]
     scene = scene_frame(cameras)
     doubts = []
-    away = look_away(cameras)
-    if away > 0.5 * len(cameras):
-        doubts.append(f"{away} of {len(cameras)} cameras look away from the point that is nearest "
-                      "to all of their axes: their matrices may have OpenCV's axes (y down, "
-                      "looking along +z), or they film a room from within")
     o = np.array([c.position for c in cameras])
     if len(o) > 1 and np.ptp(o, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(o).max())):
         doubts.append("all cameras stand in one place: without a distance between them there is no "

@@ -124,7 +124,8 @@ def _kind(target: Target, told: str, report: Report, reporter: Reporter) -> str:
         return look.kind
     if target.form == "picture":
         return "picture"
-    moves = target.dataset.train[0].expression is not None  # type: ignore[union-attr]
+    data = target.dataset
+    moves = data is not None and (data.train[0].expression is not None or len(data.times) > 1)
     found = told if told != "auto" else "talk" if moves else "views"
     reporter.note(f"{target.name}: {NAMES[found]}")
     return found

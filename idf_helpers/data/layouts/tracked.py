@@ -191,6 +191,8 @@ def _with_flame(root: Path, frame: Frame, entry: dict, where: str):
         found = {k: np.asarray(v, np.float64).ravel() for k, v in
                  read_arrays(path, None, "file of FLAME parameters", "export it again").items()
                  if k == "expr" or k in LENGTHS}
+    except IdfError as error:
+        raise _damaged(path, where, error.found) from None
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(path, where, str(error)) from None
     lacking = [k for k in ("rotation", "translation", "expr") if k not in found]
