@@ -16,7 +16,8 @@ from .choose import yaws
 from .fill import Fit
 
 FRONTAL = 40.0  # degrees up to which a face's pose is good to three
-FEWEST = 5  # such frames
+FEWEST = 5  # such frames; where there are fewer, all that show a face are asked
+TURNED = 2.0  # so many times as far may the cameras then be from the faces
 # Degrees that a quarter of them exceed, by what moves: 1 to 4.7 of nine captures that came out
 # right; 7 of one of a head whose few frames, 13 degrees apart, were put together wrongly, although
 # its points fitted to 0.3 pixels. A room behind the head hardly lets that happen.
@@ -32,7 +33,8 @@ class Agreement:
     """How well the cameras of N frames go with their faces.
 
     whole: degrees by which the cameras turn differently from the faces, the upper quartile of the
-    frames that see a face from the front; 0 where these are few. wrong: (N,) bool, frames whose
+    frames that see a face from the front, or half of that of all where these are few; 0 where no
+    more than four show a face. wrong: (N,) bool, frames whose
     camera contradicts their own face, or that lie without a face between two such.
     """
 
@@ -61,13 +63,15 @@ def agreement(frames: Frames, cameras: Cameras) -> Agreement:
         rows.append(i)
         heads.append(camera.c2w[:3, :3] @ pose[:3, :3])  # the head in the cameras' world
     index = np.array(rows, int)
-    frontal = np.abs(yaws(frames.points)[index]) < FRONTAL
-    if frontal.sum() < FEWEST:
+    if len(index) < FEWEST:
         return Agreement(0.0, wrong)
+    asked, exact = np.abs(yaws(frames.points)[index]) < FRONTAL, 1.0
+    if asked.sum() < FEWEST:
+        asked, exact = np.ones(len(index), bool), TURNED
     turns = Rotation.from_matrix(np.array(heads))
-    middle = _middle(turns[frontal])
+    middle = _middle(turns[asked])
     apart = np.degrees((middle.inv() * turns).magnitude())
-    whole = float(np.quantile(apart[frontal], 0.75))
+    whole = float(np.quantile(apart[asked], 0.75)) / exact
     good = index[apart <= ALONE]
     if len(good) >= FEWEST:
         fit = Fit.of(frames, cameras, good)

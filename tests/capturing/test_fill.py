@@ -87,6 +87,10 @@ def test_cameras_that_turn_otherwise_than_the_face_are_told(seen):
     for i, half in enumerate((lambda y: 0.3 * y, lambda y: y if y > -10 else y + 40)):
         wrong = replace(colmap, cameras=tuple(head_camera(half(y)) for y in YAW))
         assert agreement(frames, wrong).contradiction("camera"), i
+    turned = without(colmap, np.flatnonzero(np.abs(YAW) < 30))
+    assert not agreement(frames, turned).contradiction("camera")
+    still = replace(turned, cameras=tuple(c and head_camera(0) for c in turned.cameras))
+    assert agreement(frames, still).contradiction("camera")  # of a pan, say
     assert agreement(frames, without(colmap, range(3, N))).whole == 0  # too few to say anything
 
 
