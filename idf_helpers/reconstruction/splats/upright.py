@@ -13,6 +13,8 @@ from .formats.splat_model import SplatModel
 from .framing import guess_frame
 from .scene import GaussianScene
 
+# Views along the axes, the usual ones first: splats of one photo show a face from behind as well.
+FRONTS = ("-z", "-y", "z", "y", "x", "-x")
 SIZE = 224  # side of the renders that faces are looked for in, pixels
 BETTER = 0.05  # detector score by which another view must beat an earlier one
 OWN_TILT = 15.0  # degrees by which a head may be tilted or turned though its file is upright
@@ -65,7 +67,7 @@ def _by_faces(scene, up) -> Axes | None:
     frame, best = guess_frame(g), (0.0, None)
     try:
         detector = LandmarkDetector()
-        for front in NAMES.values():
+        for front in map(NAMES.__getitem__, FRONTS):
             if up is not None and abs(np.dot(front, up)) > 0.5:
                 continue
             above = np.array(up if up is not None else usual_up(front))

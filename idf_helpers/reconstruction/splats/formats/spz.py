@@ -117,12 +117,12 @@ def _legacy(path: Path, f) -> tuple[list[bytes], tuple, bytes]:
             if sum(sizes) > 1032 * path.stat().st_size:
                 raise too_short(path, f"{sum(sizes)} bytes", path.stat().st_size)
             arrays = [stream.read(s) for s in sizes]
-            records = stream.read(1 << 16) if header[5] & HAS_RECORDS else b""
+            records = stream.read(1 << 16)  # at the end of the stream its checksum is compared
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise damaged(path, ".spz", str(error)) from None
     if any(len(a) != s for a, s in zip(arrays, sizes, strict=True)):
         raise too_short(path, f"{sum(sizes)} bytes", sum(map(len, arrays)))
-    return arrays, header, records
+    return arrays, header, records if header[5] & HAS_RECORDS else b""
 
 
 def _sizes(path: Path, header: tuple, versions: set[int]) -> list[int]:
