@@ -14,6 +14,7 @@ import numpy as np
 from .data import media
 from .data.cameras import Camera
 from .data.dataset import Frame
+from .data.training_views import partly
 from .errors import IdfError
 from .scene import WHITE, Scene
 
@@ -119,12 +120,14 @@ class Target:
     rgb: (H, W, 3) float32, an RGBA picture over the background. mask: (H, W) bool, alpha above one
     half, empty where the picture has no alpha. camera: at the picture's size.
     background: what to render over, None = the scene's own where there is no alpha.
+    unseen: (H, W) bool, pixels that the picture's lens did not see, None where it saw all.
     """
 
     rgb: np.ndarray
     mask: np.ndarray
     camera: Camera
     background: tuple[float, float, float] | None
+    unseen: np.ndarray | None = None
 
     @classmethod
     def of(cls, frame: Frame, resolution: int | None,
@@ -132,10 +135,16 @@ class Target:
         """resolution: longer side, pixels; None = as the picture is. background: (3,) behind
         pictures with alpha."""
         camera = frame.camera.fitted(resolution)
-        image = media.resize_area(frame.image(), camera.width, camera.height)
+        image, seen = frame.seen_picture() if isinstance(frame, Frame) else (frame.image(), None)
+        image = media.resize_area(image, camera.width, camera.height)
         alpha = image.shape[2] == 4
         mask = image[..., 3] > 127 if alpha else np.zeros(image.shape[:2], bool)
-        return cls(media.over(image, background), mask, camera, background if alpha else None)
+        return cls(media.over(image, background), mask, camera, background if alpha else None,
+                   None if seen is None else partly(~seen, camera.width, camera.height))
+
+    def known(self, render: np.ndarray) -> np.ndarray:
+        """Return a render with the picture's own pixels where the lens saw nothing."""
+        return render if self.unseen is None else np.where(self.unseen[..., None], self.rgb, render)
 
 
 def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None = None,
@@ -148,8 +157,9 @@ def evaluate_scene(scene: Scene, frames: Iterable[Frame], resolution: int | None
     rows = []
     for i, frame in enumerate(frames):
         t = Target.of(frame, resolution, background)
-        picture = scene.render(t.camera, frame.expression, t.background)
-        rows.append(ViewMetrics(frame.name, psnr(picture, t.rgb), ssim(picture, t.rgb),
+        picture = t.known(scene.render(t.camera, frame.expression, t.background))
+        seen = None if t.unseen is None else ~t.unseen
+        rows.append(ViewMetrics(frame.name, psnr(picture, t.rgb, seen), ssim(picture, t.rgb),
                                 psnr(picture, t.rgb, t.mask),
                                 lpips(np.clip(picture, 0, 1), t.rgb) if lpips else None))
         if progress:

@@ -73,6 +73,14 @@ class Frame:
             image = self.mask.apply(image)
         return image if self.lens is None else self.lens.straighten(image, self.camera)
 
+    def seen_picture(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return `image()` and `seen()`; RGB where nothing but the lens's border is transparent,
+        which is not empty but unknown."""
+        image, seen = self.image(), self.seen()
+        if seen is not None and image.shape[2] == 4 and (image[..., 3][seen] == 255).all():
+            image = image[..., :3]
+        return image, seen
+
     def seen(self) -> np.ndarray | None:
         """Return (H, W) bool, the pixels that the lens saw; None where it saw all."""
         if self.lens is None:

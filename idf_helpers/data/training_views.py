@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from ..kernels.compile import kernel
 from ..kernels.threads import first_item, next_item, run_on_threads
 from ..runtime.machine import memory_gb
 from .cameras import Camera, SceneFrame, fitted_size, scene_frame
+from .frame import Frame
 
 STRIP = 16  # rows that a thread takes at a time
 BYTES_PER_PIXEL = 250  # of the picture in work: loss, gradients and their windows, measured
@@ -21,10 +22,13 @@ BYTES_PER_PIXEL = 250  # of the picture in work: loss, gradients and their windo
 class TrainingViews:
     """cameras: V of them, at the size of their picture.
     pixels: V arrays (4, H, W) uint8 with premultiplied alpha, or (3, H, W) without any alpha.
+    unseen: view -> (H, W) bool, pixels that its lens did not see: nothing is known of them. Views
+        that show all are not in it.
     """
 
     cameras: list[Camera]
     pixels: list[np.ndarray]
+    unseen: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -48,11 +52,14 @@ class TrainingViews:
         frames = list(frames)
         _check_baseline([f.camera for f in frames])
         _check_memory([f.camera for f in frames], resolution)
-        cameras, pixels = [], []
-        for frame in frames:
-            image = frame.image()
+        cameras, pixels, unseen = [], [], {}
+        for k, frame in enumerate(frames):
+            image, seen = frame.seen_picture() if isinstance(frame, Frame) else \
+                (frame.image(), None)
             height, width = image.shape[:2]
             width, height = fitted_size(width, height, resolution)
+            if seen is not None:
+                unseen[k] = partly(~seen, width, height)
             cameras.append(frame.camera.resized(width, height))
             pixels.append(np.ascontiguousarray(
                 premultiplied(image, width, height).transpose(2, 0, 1)))
@@ -62,7 +69,20 @@ class TrainingViews:
         if len({p.shape[0] for p in pixels}) > 1:  # some with alpha: the others are opaque
             pixels = [p if len(p) == 4 else np.concatenate([p, np.full_like(p[:1], 255)])
                       for p in pixels]
-        return cls(cameras, pixels)
+        return cls(cameras, pixels, unseen)
+
+    def silhouette(self, index: int) -> np.ndarray:
+        """Return a view's alpha, (H, W) uint8; 255 where nothing is known, which cuts nothing
+        off. For views with alpha."""
+        alpha = self.pixels[index][3]
+        return np.where(self.unseen[index], 255, alpha).astype(np.uint8) \
+            if index in self.unseen else alpha
+
+    def leave_out(self, index: int, target: np.ndarray, render: np.ndarray) -> None:
+        """Put a render (3, H, W) into the target where nothing is known, so that it counts as
+        right there."""
+        if index in self.unseen:
+            np.copyto(target, render, where=self.unseen[index])
 
     def target(self, index: int, background: np.ndarray) -> np.ndarray:
         """Return (3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has
@@ -101,6 +121,15 @@ def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
         raise IdfError(f"{len(cameras)} pictures of {sizes[0].width}x{sizes[0].height} take more "
                        "memory than is free", f"{needed:.1f} GB needed, {free:.1f} GB free",
                        "train at a lower resolution (--resolution), or on fewer pictures")
+
+
+def partly(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a bool (H, W) mask at another size: pixels that it covers, however little."""
+    if mask.shape == (height, width):
+        return mask
+    return cv2.resize(mask.astype(np.float32), (width, height),
+                      interpolation=cv2.INTER_AREA if width <= mask.shape[1] else
+                      cv2.INTER_LINEAR) > 1e-3
 
 
 def premultiplied(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -102,11 +102,11 @@ def carve(views: TrainingViews, origin, voxel: float, shape, where=None,
     center = np.asarray(origin) + voxel * (np.array(shape) - 1) / 2
     masks, offsets, table = [], [], np.empty((len(views), 18), np.float64)
     at = 0
-    for row, camera, pixels in zip(table, views.cameras, views.pixels, strict=True):
+    for k, (row, camera) in enumerate(zip(table, views.cameras, strict=True)):
         distance = max(float(camera.project(center[None])[1][0]), 1e-6)
         # pixels that half a cell's diagonal covers
         reach = max(1, round(0.87 * voxel * camera.fx / distance))
-        solid = (pixels[3] >= 255 * SOLID).astype(np.uint8)
+        solid = (views.silhouette(k) >= 255 * SOLID).astype(np.uint8)
         masks.append(cv2.dilate(solid, np.ones((2 * reach + 1,) * 2, np.uint8)).ravel())
         offsets.append(at)
         at += solid.size

@@ -45,7 +45,10 @@ class Pixels:
         sizes = [p[0].size for p in views.pixels]
         self.offsets = np.cumsum([0, *sizes])
         self.widths = np.array([p.shape[2] for p in views.pixels])
-        self.chosen = np.arange(len(self.colors))
+        self.known = np.concatenate([
+            ~views.unseen[k].ravel() if k in views.unseen else np.ones(n, bool)
+            for k, n in enumerate(sizes)])
+        self.chosen = np.flatnonzero(self.known)
 
     def choose(self, grid: VoxelGrid, skip: np.ndarray, views: TrainingViews) -> None:
         """Leave out the pixels that see nothing but background, whatever the field becomes."""
@@ -56,7 +59,7 @@ class Pixels:
             run_on_threads(mark_hits, skip, poses, v, camera.width, camera.height, np.float32(0),
                            seen)
             hits.append(seen.ravel())
-        self.chosen = np.flatnonzero(np.concatenate(hits))
+        self.chosen = np.flatnonzero(np.concatenate(hits).astype(bool) & self.known)
 
     def draw(self, rng: np.random.Generator, count: int):
         """Return (views, columns, rows) int32 and colors (count, 4) uint8 of random pixels."""

@@ -92,10 +92,11 @@ def outside_hull(g: Gaussians, views: TrainingViews) -> np.ndarray:
         return np.zeros(len(g), bool)
     scene = views.scene
     held, out = np.zeros((2, len(g)), np.int32)
-    for camera, pixels in zip(views.cameras, views.pixels, strict=True):
+    for k, camera in enumerate(views.cameras):
         reach = HULL_MARGIN * scene.radius * camera.fx / scene.distance
         size = 2 * int(np.ceil(reach)) + 1
-        alpha = cv2.dilate(pixels[3], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        alpha = cv2.dilate(views.silhouette(k),
+                           cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
         i, j, holds = _pixel_of(camera, g.means)
         held += holds
         out += holds & (alpha[i, j] < 0.1 * 255)

@@ -29,7 +29,7 @@ from .gsplat_config import GsplatConfig
 from .gsplat_rasterizer import GsplatRasterizer, camera_tensors, rasterize
 from .initialize import WIDTH, initial_gaussians
 from .scene import GaussianScene
-from .torch_loss import PictureLoss
+from .torch_loss import PictureLoss, over
 from .train import COLORS, background_mode
 
 # gsplat's strategies ask for these names; ours beside them
@@ -68,6 +68,7 @@ class GsplatTrainer(ResumableTrainer):
         self.rng = np.random.default_rng(config.seed)
         torch.manual_seed(config.seed)  # the strategies draw from it
         self.pixels = [torch.as_tensor(p, device=self.device) for p in views.pixels]
+        self.unseen = {k: torch.as_tensor(m, device=self.device) for k, m in views.unseen.items()}
         self.cameras = [camera_tensors(c, self.device) for c in views.cameras]
         self._loss = PictureLoss(config.lambda_dssim, self.device, (p.shape for p in self.pixels))
         centers = np.array([c.position for c in views.cameras])
@@ -165,7 +166,10 @@ class GsplatTrainer(ResumableTrainer):
             absgrad=self.config.absgrad)
         self.strategy.step_pre_backward(self.params, self.adams, self.strategy_state,
                                         self.iteration, info)
-        loss, mse = self._loss(picture[0].permute(2, 0, 1), self.pixels[index], background)
+        rgb = picture[0].permute(2, 0, 1)
+        if index in self.unseen:  # what the lens did not see counts as right
+            rgb = torch.where(self.unseen[index], over(self.pixels[index], background), rgb)
+        loss, mse = self._loss(rgb, self.pixels[index], background)
         of_opacity, of_scale = self.config.regularizers()
         if of_opacity:
             loss = loss + of_opacity * self.params["opacities"].sigmoid().mean()

@@ -96,9 +96,12 @@ def _carve(points: np.ndarray, views: TrainingViews, enough: int):
     """Of points (N, 3): those inside every silhouette, and their mean premultiplied color."""
     seen = np.zeros(len(points), np.int32)
     color = np.zeros((len(points), 3), np.float32)
-    for camera, pixels in zip(views.cameras, views.pixels, strict=True):
+    for k, (camera, pixels) in enumerate(zip(views.cameras, views.pixels, strict=True)):
         uv, z = camera.project(points)
         inside = (z > 0) & (uv >= 0).all(1) & (uv[:, 0] < camera.width) & (uv[:, 1] < camera.height)
+        if k in views.unseen:  # which says nothing of these points
+            j, i = uv[inside].astype(np.int32).T
+            inside[inside] = ~views.unseen[k][i, j]
         j, i = uv[inside].astype(np.int32).T
         alpha = pixels[3, i, j]
         color[inside] += pixels[:3, i, j].T / np.maximum(alpha, 1)[:, None]

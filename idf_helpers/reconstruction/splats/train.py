@@ -94,6 +94,7 @@ class Trainer(ResumableTrainer):
         degree = self.active_sh_degree
         render = self.rasterizer.forward(self.gaussians, self.views.cameras[index], background,
                                          sh_degree=degree, train=True)
+        self.views.leave_out(index, target, render.rgb)
         loss = self._loss(target.shape[1:])(render.rgb, target)
         if not math.isfinite(loss.loss):
             self._roll_back("the loss")

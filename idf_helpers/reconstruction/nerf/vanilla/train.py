@@ -193,6 +193,9 @@ class VanillaTrainer(ResumableTrainer):
         return tuple(torch.cat(p) for p in zip(*parts, strict=True))
 
     def _rays_at(self, v: int, i, j):
+        if v in self.views.unseen:  # rays that the lens did not see have no color
+            known = ~self.views.unseen[v][i, j]
+            i, j = (i[known], j[known]) if known.any() else (i, j)
         origin, directions = self.matrices[v]
         d = torch.from_numpy(directions[i, j])
         return torch.from_numpy(origin).expand(len(d), 3), d, self.targets[v][i, j]

@@ -115,8 +115,12 @@ def _raw_entries(dataset: Dataset) -> dict[str, dict]:
         data = read_json(path, "camera file")
         for entry in data["frames"]:
             name = picture_name(entry["file_path"])
+            if name not in cameras:  # of no split, or without a picture
+                continue
             c = cameras[name]
             given = entry.get("intrinsics", data.get("intrinsics"))
+            if np.shape(given) != (4,) or given[2] > 2:  # not as NeRFace writes them
+                given = None
             out[name] = {"transform_matrix": np.array(entry["transform_matrix"], np.float64)
                          if given else c.c2w,
                          "intrinsics": given or [c.fx, c.fy, (c.cx - 0.5) / c.width,

@@ -186,9 +186,13 @@ def _index_map(path: Path) -> np.ndarray:
 
 
 def _link_dataset(data: Dataset, root: Path) -> None:
-    """Write the same frames with their new splits; pictures are copied unchanged."""
+    """Write the same frames with their new splits; pictures are copied unchanged, but for those
+    with a mask or a bent lens."""
     for f in data.frames:
-        write_bytes(root / f"{f.name}{f.path.suffix}", f.path.read_bytes())
+        if f.is_as_on_disk:
+            write_bytes(root / f"{f.name}{f.path.suffix}", f.path.read_bytes())
+        else:
+            write_image(root / f"{f.name}.png", f.image())
     write_transforms(root, data.frames, expression_names=data.expression_names)
     if data.background is not None:
         # NeRFace reads three channels, also of a background that marks what is guessed
