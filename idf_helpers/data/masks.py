@@ -18,7 +18,7 @@ from . import media
 from .pictures import Finder
 
 MASK_KEYS = ("mask_path", "mask_file_path", "fg_mask_path", "alpha_path")
-MASK_FOLDERS = ("masks", "mask")
+MASK_FOLDERS = ("masks", "mask", "masks_2", "masks_4", "masks_8")
 LABELS = 32  # gray values below: numbers of segments, 0 for none, not shades
 
 

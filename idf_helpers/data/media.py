@@ -19,7 +19,7 @@ from .animations import read_animation
 from .color_profile import Stored, profile_name
 from .ffmpeg import BT709, BT709_OPTIONS, Feed, decode, even_sized, raw_input
 from .kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is_video
-from .picture_file import FORMATS, MAX_PIXELS, as_array, opened
+from .picture_file import FORMATS, MAX_PIXELS, as_array, lies_on_its_side, opened
 from .video_header import VideoInfo, video_info
 
 __all__ = [
@@ -61,7 +61,7 @@ def image_size(path, what: str = "picture") -> tuple[int, int]:
     """Return (width, height) from the header alone, EXIF rotation considered."""
     with opened(path, what) as image:
         w, h = image.size
-        return (h, w) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (w, h)
+        return (h, w) if lies_on_its_side(image) else (w, h)
 
 
 def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = None,

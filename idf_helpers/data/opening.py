@@ -60,6 +60,11 @@ class _Opening:
     def transforms(self) -> dict[str, Any]:
         """Read `transforms*.json`."""
         sources = _json_files(self.root)
+        unread = sorted(p.name for p in self.root.glob("transforms*.json")
+                        if p not in sources.values())
+        if unread:
+            self.remarks.say(f"{shorten(unread)} beside {shorten(p.name for p in sources.values())}"
+                             f" {'is' if len(unread) == 1 else 'are'} not read")
         outer = None if self.within is None else Finder(self.within)
         files = {split: read_transforms(self.finder, path, split, self.remarks, outer)
                  for split, path in sources.items()}

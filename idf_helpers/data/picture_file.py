@@ -64,6 +64,37 @@ def opened(source: Any, what: str) -> Iterator[Any]:
                        type(error).__name__, "save or download it again") from None
 
 
+def lies_on_its_side(image: Any) -> bool:
+    """Whether EXIF (or XMP, as Pillow reads it) turns an opened picture by a quarter.
+
+    Pillow decodes a whole PNG for this, since such a chunk may follow the pixels: its chunks are
+    walked through first."""
+    if image.format == "PNG" and "exif" not in image.info and not _png_may_turn(image.fp):
+        return False
+    return image.getexif().get(0x0112) in (5, 6, 7, 8)
+
+
+def _png_may_turn(stream) -> bool:
+    """Whether a PNG has a chunk that may hold an orientation; the stream stays where it is."""
+    here = stream.tell()
+    try:
+        stream.seek(8)
+        while len(head := stream.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return True
+            if kind in (b"tEXt", b"zTXt", b"iTXt"):
+                text = stream.read(min(length, 2**20))
+                if text.startswith(b"Raw profile") or b"rientation" in text or (
+                        text.startswith(b"XML:com.adobe.xmp\0\1")):  # a compressed packet
+                    return True
+                length -= len(text)
+            stream.seek(length + 4, 1)
+        return False
+    finally:
+        stream.seek(here)
+
+
 def _formats(stream, name: str, what: str) -> tuple[str, ...]:
     """Return what Pillow may take the file for. IdfError for HEIC and AVIF without their reader."""
     from PIL import features

@@ -9,6 +9,7 @@ direction in the world that the face looks in.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,6 +96,9 @@ def read_transforms(finder: Finder, path: Path, split: str, remarks: Remarks,
                             or not 0 < fps < math.inf):
         raise IdfError(f"`fps` of {path.name} is not a number of frames a second", repr(fps)[:40],
                        "give a number above 0, or leave it out")
+    for key in ("white_transparent", "black_transparent"):
+        if data.get(key):
+            remarks.say(f"`{key}` is not used: give masks, or pictures with alpha")
     points = data.get("ply_file_path")
     if not isinstance(points, str) or not points or "\0" in points:
         points = None
@@ -135,12 +139,23 @@ def _read_frame(finder: Finder, data: dict, entry: dict, split: str, where: str,
     if not isinstance(file_path, str) or not file_path.strip():
         raise IdfError(f"{where} has no `file_path`", repr(file_path)[:60],
                        "name its picture, relative to the folder")
-    image = finder.find(file_path, where)
+    image, smaller = finder.find(file_path, where), False
+    if image is None:
+        image = _smaller(finder, file_path, where)
+        smaller = image is not None
     matrix = rigid_matrix(_matrix(entry, remarks), f"{where} ({file_path})", remarks)
     frame, found = Frame(picture_name(file_path), finder.root / file_path, None, split), None
     if image is not None:
         frame, found = _with_camera(replace(frame, path=image), data, entry, matrix, where,
                                     remarks)
+        if smaller:
+            if found.for_any == "size":
+                raise IdfError(f"The picture of {where} is there in another size only, and "
+                               "its camera does not say for which size it is",
+                               image.relative_to(finder.root).as_posix(),
+                               "give `w` and `h` beside fl_x, or the pictures of full size")
+            remarks.add("pictures are missing in full size: those of "
+                        f"{image.parent.relative_to(finder.root).as_posix()} are taken")
         frame = replace(frame, mask=listed_mask(finder, entry, image, where))
     expression = entry.get("expression")
     if expression is not None:
@@ -149,6 +164,16 @@ def _read_frame(finder: Finder, data: dict, entry: dict, split: str, where: str,
     if bbox is not None:
         bbox = numbers(bbox, "bbox", where, 4).astype(np.float32)
     return replace(frame, expression=expression, bbox=bbox), found
+
+
+def _smaller(finder: Finder, file_path: str, where: str) -> Path | None:
+    """Return the picture in nerfstudio's folders of smaller ones: images_2, images_4, images_8."""
+    parts = re.split(r"[\\/]+", file_path)
+    if "images" not in parts[:-1]:
+        return None
+    at = parts.index("images")
+    return next((found for n in (2, 4, 8) if (found := finder.find("/".join(
+        [*parts[:at], f"images_{n}", *parts[at + 1:]]), where))), None)
 
 
 def _matrix(entry: dict, remarks: Remarks):

@@ -142,6 +142,30 @@ def test_one_camera_for_pictures_of_several_sizes(tmp_path, top, sizes, works):
     assert "cx" in error.value.do
 
 
+def test_smaller_pictures_in_nerfstudios_folders(tmp_path):
+    write(tmp_path, {"fl_x": 100, "w": 80, "h": 60}, change=lambda i, e: e | {
+        "file_path": f"images/{i}.png"})
+    (tmp_path / "images_2").mkdir()
+    for i in range(3):
+        (tmp_path / f"{i}.png").rename(tmp_path / f"images_2/{i}.png")
+    data = Dataset.open(tmp_path)
+    assert data.train[0].camera.fx == 50 and data.train[0].name == "images/1"
+    assert any("images_2" in n for n in data.notes)
+    table = json.loads((tmp_path / "transforms.json").read_text())
+    (tmp_path / "transforms.json").write_text(json.dumps({k: v for k, v in table.items()
+                                                          if k not in ("w", "h")}))
+    with pytest.raises(IdfError, match="another size only"):
+        Dataset.open(tmp_path)
+
+
+def test_camera_files_that_are_not_read_are_told(tmp_path):
+    write(tmp_path, {"fl_x": 50, "white_transparent": True})
+    (tmp_path / "transforms_old.json").write_text("{}")
+    notes = " ".join(Dataset.open(tmp_path).notes)
+    assert "transforms_old.json beside transforms.json is not read" in notes
+    assert "white_transparent" in notes
+
+
 # --- matrices -------------------------------------------------------------------------------------
 
 RIGID = look_at_matrix([3.0, 1, 2], [0, 0, 0], [0, 1, 0.1])

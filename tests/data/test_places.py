@@ -1,12 +1,16 @@
 """Where COLMAP and other programs leave reconstructions and pictures, and under which names."""
 
 import shutil
+import struct
 import unicodedata
+import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
@@ -121,3 +125,24 @@ def test_any_name_is_found_inside_or_not_at_all(tmp_path_factory, name):
         assert error.what and error.found
     else:
         assert found is None or found.resolve().is_relative_to(root.resolve())
+
+
+@pytest.mark.parametrize("place", ["before", "after", "xmp", "none"])
+def test_the_size_of_a_png_heeds_its_orientation_without_decoding_it(tmp_path, place, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    made = Image.new("RGB", (8, 4))
+    info = PngInfo()
+    if place == "xmp":
+        info.add_itxt("XML:com.adobe.xmp", '<x:xmpmeta tiff:Orientation="6"></x:xmpmeta>')
+    made.save(tmp_path / "a.png", pnginfo=info, **({"exif": exif} if place == "before" else {}))
+    if place == "after":
+        data, chunk = (tmp_path / "a.png").read_bytes(), b"eXIf" + exif.tobytes()[6:]
+        (tmp_path / "a.png").write_bytes(
+            data[:-12] + struct.pack(">I", len(chunk) - 4) + chunk
+            + struct.pack(">I", zlib.crc32(chunk)) + data[-12:])
+    turned = media.read_image(tmp_path / "a.png").shape[:2] == (8, 4)
+    assert turned == (place != "none")
+    if place == "none":
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)  # whoever decodes fails
+    assert media.image_size(tmp_path / "a.png") == ((4, 8) if turned else (8, 4))
