@@ -31,7 +31,8 @@ class Dataset:
 
     notes: what the user should know of how it was read.
     json_files: all files that say where the cameras are, COLMAP's too.
-    points_file: see `points`.
+    points_file: see `points`. points_pose: (4, 4), from the world of that file to the cameras'
+        world; None where they are the same.
     fps: frames a second of the sequence, None where it is not known.
     layout: the program whose layout it is, "" for an ordinary one.
     address: how it was named: its folder, with options where there were such.
@@ -52,6 +53,7 @@ class Dataset:
     split_source: str = ""
     mask_source: str = ""
     unpictured: int = 0
+    points_pose: np.ndarray | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> Dataset:
@@ -123,7 +125,12 @@ class Dataset:
     def points(self) -> np.ndarray | None:
         """Read the surface points to start a training from: (N, 6) float32, positions in world
         units and RGB in [0, 1]; None where the dataset has none."""
-        return None if self.points_file is None else read_points(self.points_file)
+        if self.points_file is None:
+            return None
+        points = read_points(self.points_file)
+        if self.points_pose is not None:
+            points[:, :3] = points[:, :3] @ self.points_pose[:3, :3].T + self.points_pose[:3, 3]
+        return points
 
     def fingerprint(self) -> dict:
         """Return what identifies these inputs in a manifest: `content`, a hash of the pictures'

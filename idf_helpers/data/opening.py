@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import IdfError, shorten
 from .address import Address
 from .cameras import looking_away
@@ -17,12 +19,10 @@ from .layouts.reading import Reading
 from .masks import MaskFolders
 from .panoramas import perspective
 from .pictures import Finder
-from .points import count_points
+from .point_sources import enough, listed_points, points_beside
 from .remarks import Remarks
 from .split_lists import HOLD_OUT_EVERY, Splits, by_lists, find_lists, hold_out
 from .transforms import CameraFile, read_transforms
-
-MIN_POINTS = 100  # fewer cannot start a training
 
 
 def is_dataset(folder: Path) -> bool:
@@ -56,6 +56,7 @@ class _Opening:
         self.root, self.address, self.within = root, address, address.within(root)
         self.finder, self.remarks = Finder(root), Remarks()
         self.unpictured, self.mask_source = 0, ""
+        self.points_pose: np.ndarray | None = None
 
     def transforms(self) -> dict[str, Any]:
         """Read `transforms*.json`."""
@@ -87,9 +88,17 @@ class _Opening:
         splits, source = self._splits(whole, files)
         backgrounds = [p for p in sorted((self.root / "bg").glob("*.png"))
                        if p.resolve().is_relative_to(self.root.resolve())]
-        return self._fields(splits, source, tuple(sources.values()), self._listed_points(files),
+        return self._fields(splits, source, tuple(sources.values()), self._points(files, whole),
                             layout=layout, expression_names=names, fps=fps,
                             background=backgrounds[0] if backgrounds else None)
+
+    def _points(self, files: dict[str, CameraFile], frames: list[Frame]) -> Path | None:
+        named = next((f.points for f in files.values() if f.points), None)
+        if named is not None:
+            mirrored = any(f.mirrored for f in files.values())
+            return listed_points(named, self.finder.inside, mirrored, self.remarks)
+        path, self.points_pose = points_beside(self.root, frames, self.remarks)
+        return path
 
     def foreign(self, found: Reading) -> dict[str, Any]:
         """Take over what a reader of another program's layout found."""
@@ -129,9 +138,7 @@ class _Opening:
         if folder.name != "images":
             self.remarks.say("the pictures are those of "
                              f"{folder.relative_to(self.root).as_posix()}")
-        points = self._enough(sparse.points, "in the reconstruction")
-        if sparse.points is None:
-            points = self._enough(None, "in the reconstruction")
+        points = enough(sparse.points, "in the reconstruction", self.remarks)
         files = (sparse.cameras, sparse.images, *((sparse.points,) if sparse.points else ()))
         return self._fields(splits, source, files, points)
 
@@ -143,7 +150,7 @@ class _Opening:
         return {"root": self.root, "splits": splits, "json_files": files, "points_file": points,
                 "notes": (*self.remarks.notes(len(frames)), *((note,) if note else ())),
                 "split_source": source, "mask_source": self.mask_source,
-                "unpictured": self.unpictured,
+                "unpictured": self.unpictured, "points_pose": self.points_pose,
                 "address": self._named([*files, *(f.path for f in frames)]), **more}
 
     def _named(self, files: list[Path]) -> str:
@@ -235,34 +242,6 @@ class _Opening:
         self.remarks.say(f"no test split: every {HOLD_OUT_EVERY}th training frame "
                          f"({len(splits['test'])} of {total}) is held out for testing")
         return splits, f"every {HOLD_OUT_EVERY}th held out"
-
-    # --- points -----------------------------------------------------------------------------------
-
-    def _listed_points(self, files: dict[str, CameraFile]) -> Path | None:
-        """Return the file of `ply_file_path`, where it can start a training."""
-        path = next((f.points for f in files.values() if f.points), None)
-        if path is None:
-            return None
-        name, inside = path.name, self.finder.inside
-        if any(f.mirrored for f in files.values()):
-            self.remarks.say(f"the points of {name} are not used: the cameras' world is mirrored")
-        elif not path.resolve().is_relative_to(inside):
-            raise IdfError("`ply_file_path` points outside the dataset folder", str(path),
-                           "copy the points into the dataset folder")
-        elif not path.is_file():
-            self.remarks.say(f"`ply_file_path` names {name}, which is missing: a training begins "
-                             "without points")
-        else:
-            return self._enough(path, f"of {name}")
-        return None
-
-    def _enough(self, path: Path | None, where: str) -> Path | None:
-        count = 0 if path is None else count_points(path)
-        if count >= MIN_POINTS:
-            return path
-        self.remarks.say(f"{count} points {where}: too few to start a training from, "
-                         "which will begin as if there were none")
-        return None
 
 
 def _json_files(root: Path) -> dict[str, Path]:

@@ -128,3 +128,32 @@ def test_points_of_another_kind_beside_binary_cameras(tmp_path, suffix):
         (tmp_path / "other/points3D.txt").rename(tmp_path / "sparse/0/points3D.txt")
         expected = model.points[:, :3]
     assert np.allclose(Dataset.open(tmp_path).points()[:, :3], expected, atol=1e-5)
+
+
+def beside(root, model, change):
+    """A transforms.json whose cameras are those of the reconstruction in colmap/, changed."""
+    make_colmap(root, images="images", sparse="colmap/sparse/0")
+    frames = [{"file_path": f"images/{n}", "transform_matrix": change(m).tolist()}
+              for n, m, _ in model.poses]
+    (root / "transforms.json").write_text(json.dumps(
+        {"fl_x": 40, "fl_y": 41, "cx": 15, "cy": 12.5, "w": 32, "h": 24, "frames": frames}))
+    return Dataset.open(root)
+
+
+def test_points_of_the_reconstruction_beside_the_camera_file(tmp_path):
+    """As nerfstudio writes it: its `applied_transform` swaps x and y and turns z."""
+    model = make_colmap(tmp_path / "model")
+    world = np.array([[0, 1, 0, 0.2], [1, 0, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1.0]])
+
+    def turned(m):
+        out = world @ m
+        out[:3, 3] *= 2.5
+        return out
+
+    d = beside(tmp_path / "d", model, turned)
+    expected = 2.5 * (model.points[:, :3] @ world[:3, :3].T + world[:3, 3])
+    assert np.allclose(d.points()[:, :3], expected, atol=1e-4)
+    assert any("brought into" in n for n in d.notes)
+    d = beside(tmp_path / "e", model,
+               lambda m: m + np.outer([0, 0, 1, 0], [0, 0, 0, m[0, 3] ** 2]))
+    assert d.points() is None and any("not those of the camera file" in n for n in d.notes)
