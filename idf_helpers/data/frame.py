@@ -34,6 +34,8 @@ class Frame:
     camera_id:  which of several cameras took it, None where nobody tells.
     mask:       what cuts the picture's alpha, or None.
     model:      the camera model's name in the dataset's files.
+    border:     whether its transparent pixels are those that a lens did not see: unknown, not
+                empty. Of pictures that were written straightened.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Frame:
     camera_id: str | None = None
     mask: Mask | None = None
     model: str = "PINHOLE"
+    border: bool = False
 
     @property
     def distortion(self) -> tuple[float, ...] | None:
@@ -73,10 +76,19 @@ class Frame:
             image = self.mask.apply(image)
         return image if self.lens is None else self.lens.straighten(image, self.camera)
 
+    def leaves_a_border(self) -> bool:
+        """Whether `image()` is transparent where the lens did not see, and nowhere else; told from
+        the file's header."""
+        if self.lens is None or self.mask is not None:
+            return self.border
+        return self.seen() is not None and not media.has_alpha(self.path)
+
     def seen_picture(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return `image()` and `seen()`; RGB where nothing but the lens's border is transparent,
         which is not empty but unknown."""
         image, seen = self.image(), self.seen()
+        if self.border and seen is None and image.shape[2] == 4:
+            seen = image[..., 3] == 255
         if seen is not None and image.shape[2] == 4 and (image[..., 3][seen] == 255).all():
             image = image[..., :3]
         return image, seen

@@ -24,9 +24,9 @@ from .video_header import VideoInfo, video_info
 
 __all__ = [
     "FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "VideoInfo", "VideoWriter",
-    "compose", "encode_image", "image_size", "is_image", "is_video", "over", "over_gray",
-    "read_image", "read_stored", "read_video", "resize_area", "to_uint8", "video_info",
-    "video_writer", "write_image"]
+    "compose", "encode_image", "has_alpha", "image_size", "is_image", "is_video", "over",
+    "over_gray", "read_image", "read_stored", "read_video", "resize_area", "to_uint8",
+    "video_info", "video_writer", "write_image"]
 
 # --- images ---------------------------------------------------------------------------------------
 
@@ -62,6 +62,12 @@ def image_size(path, what: str = "picture") -> tuple[int, int]:
     with opened(path, what) as image:
         w, h = image.size
         return (h, w) if lies_on_its_side(image) else (w, h)
+
+
+def has_alpha(path, what: str = "picture") -> bool:
+    """Return whether a picture may have transparency, from its header alone."""
+    with opened(path, what) as image:
+        return image.has_transparency_data
 
 
 def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = None,

@@ -3,7 +3,8 @@
 Read: Blender / NeRF-synthetic, nerfstudio, instant-ngp and NeRFace; how they spell cameras stands
 in `intrinsics.py`, what is done with their matrices in `matrices.py`. Written: Blender's schema,
 and NeRFace's where frames carry expressions. A key of our own is `front`: three numbers, the
-direction in the world that the face looks in.
+direction in the world that the face looks in; another, `transparent` of a frame: "unseen" where
+its transparent pixels are those that a lens did not see.
 """
 
 from __future__ import annotations
@@ -157,6 +158,7 @@ def _read_frame(finder: Finder, data: dict, entry: dict, split: str, where: str,
             remarks.add("pictures are missing in full size: those of "
                         f"{image.parent.relative_to(finder.root).as_posix()} are taken")
         frame = replace(frame, mask=listed_mask(finder, entry, image, where))
+    frame = replace(frame, border=entry.get("transparent") == "unseen")
     expression = entry.get("expression")
     if expression is not None:
         expression = numbers(expression, "expression", where).astype(np.float32)
@@ -236,6 +238,8 @@ def write_transforms(root, frames: Iterable[Frame], *,
         for f, key in zip(part, keys, strict=False):
             entry = {"file_path": f"./{f.name}", **({} if shared else key),
                      "transform_matrix": f.camera.c2w.tolist()}
+            if f.leaves_a_border():
+                entry["transparent"] = "unseen"
             if f.bbox is not None:
                 entry["bbox"] = [round(float(b), 6) for b in f.bbox]
             if f.expression is not None:

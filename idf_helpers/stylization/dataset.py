@@ -119,8 +119,8 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
             "measures": job.measures(keys)}
         write_json(run.path / REPORT, report)
         # as the frames are written: PNG, at the views' size, lens distortion undone
-        write_transforms(run.path, [replace(f, camera=f.camera.fitted(views.resolution),
-                                            lens=None, mask=None) for f in data.frames],
+        write_transforms(run.path, [replace(f, camera=f.camera.fitted(views.resolution))
+                                    for f in data.frames],
                          expression_names=data.expression_names, fps=data.fps)
         copy_consent(data.root, run.path, mark.consent)
         run.finish({"frames": len(frames), "keys": len(keys), "seconds": report["seconds"],

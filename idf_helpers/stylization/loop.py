@@ -225,7 +225,7 @@ class Loop:
                     write_bytes(run.path / f"{f.name}.png", provenance.mark_picture_bytes(
                         encode_image(image), ".png", mark))
                     camera = f.camera.resized(image.shape[1], image.shape[0])
-                    placed.append(replace(f, camera=camera, lens=None, mask=None))
+                    placed.append(replace(f, camera=camera))
                     self.reporter.step(made, (i + 1) / len(frames))
                 write_transforms(run.path, placed, expression_names=data.expression_names,
                                  fps=data.fps)

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from idf_helpers import Dataset
 from idf_helpers.data import media
 from idf_helpers.data.cameras import Camera, look_at_matrix
 from idf_helpers.data.frame import Frame
 from idf_helpers.data.lens import Lens
 from idf_helpers.data.training_views import TrainingViews, partly
+from idf_helpers.data.transforms import write_transforms
 from idf_helpers.metrics import evaluate_scene
 from idf_helpers.reconstruction.nerf.train import Pixels
 from idf_helpers.reconstruction.splats.config import SplatConfig
@@ -72,3 +74,20 @@ def test_no_measure_counts_them(tmp_path):
 
     metrics = evaluate_scene(Same(), made)
     assert metrics.psnr > 50 and metrics.ssim > 0.999
+
+
+def test_a_dataset_that_was_written_straightened_still_knows_its_border(tmp_path):
+    for channels, name in ((3, "opaque"), (4, "cut out")):
+        made = frames(tmp_path / "in", channels)
+        root = tmp_path / name
+        for f in made:  # as a swap or a style leaves them
+            media.write_image(root / f"{f.name}.png", f.image())
+        write_transforms(root, made)
+        (root / "transforms_test.json").unlink()
+        again = Dataset.open(root)
+        views = TrainingViews.load(again.frames, None)
+        assert views.has_alpha == (channels == 4)
+        assert len(views.unseen) == (4 if channels == 3 else 0)
+        write_transforms(tmp_path / "twice", again.frames)  # handed on
+        assert ("unseen" in (tmp_path / "twice/transforms_train.json").read_text()) == \
+            (channels == 3)
