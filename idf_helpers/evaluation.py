@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .data.dataset import Dataset
+from .data.inputs import as_dataset
 from .errors import IdfError
 from .exporting.config import MAX_RESOLUTION
 from .lpips_weights import LPIPS
@@ -104,7 +105,7 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
     if folder is None:
         raise IdfError(f"{run} does not name the dataset to compare it with", "no run folder",
                        "name it with --dataset")
-    data = folder if isinstance(folder, Dataset) else Dataset.open(folder)
+    data = as_dataset(folder)
     if manifest.get("stage") == "swap":
         return [swaps.evaluate(run, data, source=source, arcface=arcface)]
     lpips = None if missing(LPIPS) else large_enough(Lpips().open())

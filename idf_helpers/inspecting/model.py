@@ -9,7 +9,9 @@ import numpy as np
 from ..data.cameras import orbit, scene_frame
 from ..data.contact_sheet import contact_sheet
 from ..exporting.model import Model
+from ..reconstruction.splats.formats.registry import identify
 from ..reconstruction.splats.model_path import find_model, is_model
+from ..reconstruction.splats.scene import GaussianScene
 from ..scene import Expressive, HasGaussians
 from .inspection import Inspection
 
@@ -21,10 +23,14 @@ def inspect_model(path: Path) -> Inspection:
     """Return what a scene is made of, with views of it from all around."""
     model = Model.open(path)
     scene = model.scene
-    rows, notes, doubts = [("made", model.mark.made)], [], []
+    rows: list[tuple[str, str]] = [("made", model.mark.made)]
+    notes: list[str] = []
+    doubts: list[str] = []
     if path.is_file() or is_model(path):
         file = find_model(path)
-        rows.append(("file", f"{file.name}, {file.stat().st_size / 1e6:.1f} MB"))
+        format = identify(file)
+        rows.append(("file", f"{file.stat().st_size / 1e6:.1f} MB, "
+                     + (f"{format.suffix} ({format.what})" if format else file.name)))
     if isinstance(scene, HasGaussians):
         g = scene.gaussians
         rows += [("Gaussians", f"{len(g)}, spherical harmonics of degree {g.sh_degree}"),
@@ -38,6 +44,8 @@ def inspect_model(path: Path) -> Inspection:
             doubts.append(f"{len(g)} Gaussians are few for a head")
     if isinstance(scene, Expressive):
         rows.append(("expressions", f"{len(scene.basis.names)} sliders"))
+    if isinstance(scene, GaussianScene):
+        notes += scene.notes
     frame = scene_frame(scene.cameras)
     rows.append(("up", "(" + ", ".join(f"{x:.3g}" for x in np.round(frame.up, 3) + 0.0) + ")"))
     if model.source is not None:
@@ -45,8 +53,6 @@ def inspect_model(path: Path) -> Inspection:
                                                         " (no longer there)")))
     if model.iterations:
         rows.append(("iterations", str(model.iterations)))
-    if len(scene.cameras) < 2:
-        notes.append("the file brings no cameras: up and front are guessed")
 
     def sheet() -> np.ndarray:
         cameras = orbit(scene.cameras, VIEWS, resolution=2 * CELL)

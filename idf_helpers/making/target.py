@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from ..data import samples
+from ..data.address import Address
 from ..data.animations import is_animation
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, is_dataset
 from ..data.footage import Source
-from ..data.inputs import as_dataset
+from ..data.inputs import as_dataset, dataset_root
 from ..data.media import is_image, is_video, read_image
 from ..errors import IdfError, shorten
 from ..runtime.archives import is_zip
@@ -57,12 +58,12 @@ def open_target(target: Dataset | str | Path, reporter: Reporter) -> Target:
     if isinstance(target, Dataset):
         return Target("dataset", target.root, _not_empty(target))
     text = str(target).strip()
-    path = Path(text).expanduser()
+    path = Path(Address.parse(text).place).expanduser()
     if not text or text in samples.DATASETS and not path.exists() \
             or urllib.parse.urlsplit(text).scheme in ("http", "https"):
         return Target("dataset", None, _not_empty(as_dataset(text, reporter)))
     if path.is_dir():
-        return _of_folder(path, reporter)
+        return _of_folder(path, text, reporter)
     if path.is_file() and (is_video(path) or is_animation(path)):
         return Target("footage", path, footage=Source(path))
     if path.is_file() and is_image(path):
@@ -75,12 +76,14 @@ def open_target(target: Dataset | str | Path, reporter: Reporter) -> Target:
                    "give a video (.mp4, .mov …), a folder of photos, a picture, or a dataset")
 
 
-def _of_folder(path: Path, reporter: Reporter) -> Target:
-    if any(path.glob("transforms*.json")) or (path / "sparse").is_dir():
-        return Target("dataset", path, _not_empty(as_dataset(path, reporter)))
+def _of_folder(path: Path, text: str, reporter: Reporter) -> Target:
+    if is_dataset(path):
+        return Target("dataset", path, _not_empty(as_dataset(text, reporter)))
     inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     if any(p.is_file() and is_image(p) for p in inside):
         return Target("footage", path, footage=Source(path))
+    if is_dataset(dataset_root(path)):
+        return Target("dataset", path, _not_empty(as_dataset(text, reporter)))
     found = shorten([p.name for p in inside]) if inside else "an empty folder"
     videos = [p for p in inside if is_video(p)]
     raise IdfError(f"The folder {path} holds neither pictures nor a dataset", found,

@@ -9,10 +9,14 @@ import ipywidgets as w
 import numpy as np
 
 from ..data import samples
+from ..data.address import Address
+from ..data.cameras_picture import cameras_picture
 from ..data.dataset import Dataset
 from ..data.inputs import mount_drive, open_dataset, open_photo
 from ..data.media import read_image, resize_area
+from ..data.moments import told_apart
 from ..errors import IdfError
+from ..inspecting.dataset import inspect_dataset
 from .default_inputs import DEMO_PHOTO, demo_swap, thinned
 from .fields import IMAGE_FILES, VIDEO_FILES, FileField
 from .found_runs import TALKING, VIEWS, FoundRun, describe_run, found_runs
@@ -140,13 +144,15 @@ class InputPanel(Panel):
             return Dataset.open(run.folder)
         if choice in BUNDLED[self.kind]:
             return samples.dataset(choice)
-        if choice == PLACE and Path(self.place.value).is_dir() and self.place.value:
+        if choice == PLACE and self.place.value and Path(
+                Address.parse(self.place.value).place).is_dir():
             return self._right(open_dataset(self.place.value))
         return None
 
     def _right(self, data: Dataset) -> Dataset:
         """Return a dataset of the kind that is asked for. IdfError for the other one."""
-        talks = data.train[0].expression is not None
+        data = told_apart(data) if self.kind == TALKING else data
+        talks = data.train[0].expression is not None and len(data.times) != 1
         if talks == (self.kind == TALKING):
             return data
         raise IdfError(f"{data.root} is of the other kind",
@@ -162,8 +168,14 @@ class InputPanel(Panel):
         return run.label
 
     def _picture(self, data: Dataset, who: str) -> None:
-        self.result.value = png(frames_row(data, 120))
-        self.caption.value = f"<b>{html.escape(who)}</b><br>{html.escape(data.describe())}"
+        found, row = inspect_dataset(data), frames_row(data, 120)
+        cameras = cameras_picture(data.frames, size=row.shape[1] // 2)
+        self.result.value = png(np.concatenate([row[:, :cameras.shape[1]], cameras]))
+        said = html.escape(str(found).partition("\n")[2])
+        self.caption.value = (
+            f"<b>{html.escape(who)}</b><br>{html.escape(data.describe())}"
+            + "".join(f"<br>doubt: {html.escape(d)}" for d in found.doubts)
+            + f"<details><summary>what was understood</summary><pre>{said}</pre></details>")
 
     def work(self) -> Dataset:
         """Return the chosen dataset; a video is captured or tracked, a photo's face is put in."""
