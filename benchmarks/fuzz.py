@@ -4,7 +4,7 @@
 
 Each reader of `tests/fixtures/fuzzing/table.py` (a row a format) gets small whole files of its
 format, damaged case by case: flipped bits, cut ends, other numbers in headers, other shapes, names,
-kinds and nesting. It runs in a process of its own; a case that takes longer than --seconds, or more
+kinds and nesting. A process of its own reads them; a case that takes longer than --seconds, or more
 memory than --memory-mb, ends it and counts as a death, like a crash. Case K of a reader is the same
 for the same seed, whatever runs beside it. Prints a table; exit code 1 where anything came out but
 a value or an IdfError with its three parts.
@@ -31,8 +31,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
-
-BATCH = 2000  # cases of one process: what one case leaves behind does not pile up
 
 
 @dataclass
@@ -67,11 +65,14 @@ def one_case(reader, place: Path, whole: Path, seed: int, number: int):
 
     rng = random.Random(f"{seed} {reader.name} {number}")
     files = sorted(p for p in whole.glob(reader.files) if p.is_file())
-    chosen = rng.choice(files)
+    chosen = rng.choice(files or [whole / "new"])
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(whole, place, symlinks=True)
     target = place / chosen.relative_to(whole)
-    if len(files) > 1 and rng.random() < 0.03:
+    if not files:
+        data = rng.randbytes(99)
+        target.write_bytes(data)
+    elif len(files) > 1 and rng.random() < 0.03:
         target.unlink()
         data = b"(removed)"
     else:
@@ -79,7 +80,7 @@ def one_case(reader, place: Path, whole: Path, seed: int, number: int):
         target.write_bytes(data)
     start = time.perf_counter()
     try:
-        reader.read(place / one_case.read_from)
+        reader.read(Path(f"{place}{one_case.read_from}"))
         outcome, words = "accepted", ""
     except IdfError as error:
         parts = all(isinstance(p, str) for p in (error.what, error.found, error.do))
@@ -98,68 +99,88 @@ def prepare(reader, folder: Path) -> tuple[Path, Path]:
     """Write the whole example; -> where it is, and where cases are put."""
     whole = folder / "whole"
     whole.mkdir()
-    made = Path(reader.make(whole))
-    one_case.read_from = made.relative_to(whole)
+    made = str(reader.make(whole))  # an address may go on behind the folder's name: "#time=1"
+    assert made.startswith(str(whole))
+    one_case.read_from = made.removeprefix(str(whole))
     return folder / "case", whole
 
 
-def child(connection, name: str, seed: int, first: int, last: int, keep: str | None) -> None:
-    """Run the cases [first, last) of a reader; send ("begin", number) and ("end", …) for each."""
+def child(connection, seed: int, keep: str | None) -> None:
+    """Run the cases [first, last) of readers as asked; send ("begin", number) and ("end", …) for
+    each, and ("done",) at the end."""
     from idf_helpers.errors import IdfError
+    from tests.fixtures.fuzzing.table import READERS
 
     sys.stdout = sys.stderr = open(os.devnull, "w")
-    reader = READERS[name]
-    with tempfile.TemporaryDirectory(prefix="idf-fuzz-") as folder:
-        place, whole = prepare(reader, Path(folder))
-        with contextlib.suppress(IdfError):  # of layouts that are refused by name
-            reader.read(whole / one_case.read_from)  # compiles, and must not fail
-        shutil.rmtree(whole)
-        place, whole = prepare(reader, Path(folder))
-        for number in range(first, last):
-            connection.send(("begin", number))
-            outcome, words, seconds, file, data = one_case(reader, place, whole, seed, number)
-            if outcome == "odd" and keep:
-                target = Path(keep) / f"{name.replace('/', '_')}-{number}-{file.name}"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
-            connection.send(("end", number, outcome, words, seconds, resource.getrusage(
-                resource.RUSAGE_SELF).ru_maxrss / 1024))
-    connection.send(("done",))
+    while True:
+        name, first, last = connection.recv()
+        reader = READERS[name]
+        with tempfile.TemporaryDirectory(prefix="idf-fuzz-") as folder:
+            place, whole = prepare(reader, Path(folder))
+            with contextlib.suppress(IdfError):  # of layouts that are refused by name
+                reader.read(Path(f"{whole}{one_case.read_from}"))  # compiles, and must not fail
+            shutil.rmtree(whole)
+            place, whole = prepare(reader, Path(folder))
+            forget_peak()
+            for number in range(first, last):
+                connection.send(("begin", number))
+                outcome, words, seconds, file, data = one_case(reader, place, whole, seed, number)
+                if outcome == "odd" and keep:
+                    target = Path(keep) / f"{name.replace('/', '_')}-{number}-{file.name}"
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(data)
+                connection.send(("end", number, outcome, words, seconds, peak_mb()))
+        connection.send(("done",))
+
+
+def forget_peak() -> None:
+    """Let the kernel count the most resident memory anew."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb() -> float:
+    """Return the most resident memory of this process since `forget_peak`."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    except OSError:  # not Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 # --- in the parent --------------------------------------------------------------------------------
 
-def run_reader(name: str, options, cases: int) -> Count:
-    """Run all cases of one reader, in one process after the other."""
-    count, at = Count(), 0
-    context = multiprocessing.get_context("spawn")
-    while at < cases:
-        here, there = context.Pipe(False)
-        stop = min(cases, at + BATCH)
-        process = context.Process(target=child, args=(there, name, options.seed, at, stop,
-                                                      options.keep))
-        process.start()
-        there.close()
-        at = _follow(process, here, count, at, options)
-        process.join()
-    return count
+class Worker:
+    """A process for cases; another one after a death."""
 
+    def __init__(self, options):
+        self.options, self.process = options, None
 
-def _follow(process, connection, count: Count, at: int, options) -> int:
-    """Take what a child says until it ends; -> the next case."""
-    import psutil
+    def run(self, name: str, cases: int) -> Count:
+        """Run all cases of one reader."""
+        count, at = Count(), 0
+        while at < cases:
+            if self.process is None:
+                context = multiprocessing.get_context("spawn")
+                self.connection, there = context.Pipe()
+                self.process = context.Process(
+                    target=child, args=(there, self.options.seed, self.options.keep), daemon=True)
+                self.process.start()
+                there.close()
+            self.connection.send((name, at, cases))
+            at = self._follow(count, at)
+        return count
 
-    running, began = None, time.monotonic()
-    while True:
-        limit = options.seconds if running is not None else 300
-        why = ""
-        if connection.poll(0.5):
+    def _follow(self, count: Count, at: int) -> int:
+        """Take what the child says until it is done or dead; -> the next case."""
+        options, running, began = self.options, None, time.monotonic()
+        while True:
+            why = ""
             try:
-                said = connection.recv()
-            except EOFError:
-                process.join()
-                why = f"died: exit code {process.exitcode}"
-                said = ("dead",)
+                said = self.connection.recv() if self.connection.poll(0.5) else ("nothing",)
+            except (EOFError, ConnectionError):
+                self.process.join()
+                said, why = ("nothing",), f"died: exit code {self.process.exitcode}"
             if said[0] == "begin":
                 running, began = said[1], time.monotonic()
             elif said[0] == "end":
@@ -171,24 +192,30 @@ def _follow(process, connection, count: Count, at: int, options) -> int:
                     why, running = f"took {peak:.0f} MB", number
             elif said[0] == "done":
                 return at
-        elif time.monotonic() - began > limit:
-            why = f"took longer than {limit:g} s"
-        else:
-            try:
-                now = psutil.Process(process.pid).memory_info().rss / 2**20
-                if now > options.memory_mb:
-                    why = f"took {now:.0f} MB"
-            except psutil.Error:
-                continue
-        if why:
-            process.kill()
-            if running is None:
-                raise SystemExit(f"{count} the process of a reader {why} outside of its cases")
-            count.deaths += 1
-            count.faults.append((running, why))
-            if running >= at:
-                count.cases += 1
-            return max(at, running + 1)
+            elif not why and time.monotonic() - began > (300 if running is None
+                                                         else options.seconds):
+                why = f"took longer than {options.seconds:g} s"
+            elif not why:
+                why = self._too_large()
+            if why:
+                self.process.kill()
+                self.process.join()
+                self.process = None
+                if running is None:
+                    raise SystemExit(f"the process of a reader {why} outside of its cases")
+                count.deaths += 1
+                count.faults.append((running, why))
+                count.cases += running >= at
+                return max(at, running + 1)
+
+    def _too_large(self) -> str:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            now = psutil.Process(self.process.pid).memory_info().rss / 2**20
+            if now > self.options.memory_mb:
+                return f"took {now:.0f} MB"
+        return ""
 
 
 def shares(readers, cases: int) -> dict[str, int]:
@@ -214,8 +241,9 @@ def main() -> int:
     print(f"seed {options.seed}, {options.cases} cases, {len(readers)} readers\n", flush=True)
     print(f"{'reader':58} {'cases':>7} {'IdfError':>8} {'value':>7} {'other':>6} {'deaths':>6} "
           f"{'slowest s':>9} {'peak MB':>8}")
+    worker = Worker(options)
     for name, cases in shares(readers, options.cases).items():
-        found = run_reader(name, options, cases)
+        found = worker.run(name, cases)
         print(_line(name, found), flush=True)
         seen: dict[str, int] = {}
         for number, words in found.faults:

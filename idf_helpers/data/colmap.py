@@ -64,7 +64,7 @@ def _with_camera(frame: Frame, pose: Pose, entry: Entry, where: str) -> Frame:
                        "--input_path sparse/0 --output_path undistorted")
     if not (0 < entry.width < 10**6 and 0 < entry.height < 10**6):
         raise IdfError(f"The camera of {where} makes no sense", "size "
-                       f"{entry.width:.3g}x{entry.height:.3g} pixels", "run COLMAP again")
+                       f"{entry.width!s:.12}x{entry.height!s:.12} pixels", "run COLMAP again")
     lens = lens_of(entry)
     if MODELS[entry.model].focal and not (
             1e-3 < lens.fx / lens.width < 1e6 and 1e-3 < lens.fy / lens.height < 1e6

@@ -74,8 +74,8 @@ class Model:
         source = (manifest.get("inputs") or {}).get("folder")
         settings = manifest.get("config") or {}
         return cls(scene, mark, folder, name, method_of(manifest, run).exporters,
-                   settings.get("resolution"), Path(source) if source else None,
-                   int((manifest.get("metrics") or {}).get("iterations", 0)), settings)
+                   _whole(settings.get("resolution")), Path(source) if source else None,
+                   _whole((manifest.get("metrics") or {}).get("iterations")) or 0, settings)
 
     @property
     def corner_label(self) -> str:
@@ -133,3 +133,8 @@ class Model:
         if not values or {len(v) for v in values} != {len(basis.names)}:
             return None
         return Track(np.clip(values, basis.low, basis.high), data.fps or 25.0)
+
+
+def _whole(value) -> int | None:
+    """Return a count as a manifest tells it; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

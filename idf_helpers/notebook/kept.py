@@ -30,8 +30,9 @@ class Kept:
         """Set the widgets to what was entered, from then on keep what is; return which were set. A
         value that a widget no longer takes is left."""
         entry = self._read().get(self.name, {})
-        values = entry.get("values", {}) if isinstance(entry, dict) \
-            and entry.get("given") == self.given else {}
+        values = entry.get("values") if isinstance(entry, dict) \
+            and entry.get("given") == self.given else None
+        values = values if isinstance(values, dict) else {}
         restored = []
         for key, widget in widgets.items():
             if key in values and values[key] != widget.value:
@@ -45,7 +46,8 @@ class Kept:
     def _keep(self, key: str, value: Any) -> None:
         everything = self._read()
         entry = everything.get(self.name)
-        if not isinstance(entry, dict) or entry.get("given") != self.given:
+        if not isinstance(entry, dict) or entry.get("given") != self.given \
+                or not all(isinstance(entry.get(k), dict) for k in ("values", "at")):
             entry = {"given": self.given, "values": {}}
         entry["values"][key] = value
         entry.setdefault("at", {})[key] = time.time()
@@ -54,7 +56,9 @@ class Kept:
     def at(self, key: str) -> float:
         """Return when a value was entered, seconds since 1970; 0 where none was."""
         entry = self._read().get(self.name, {})
-        return float(entry.get("at", {}).get(key, 0)) if isinstance(entry, dict) else 0.0
+        times = entry.get("at") if isinstance(entry, dict) else None
+        time_ = times.get(key, 0) if isinstance(times, dict) else 0
+        return float(time_) if isinstance(time_, (int, float)) else 0.0
 
     def _read(self) -> dict:
         with contextlib.suppress(IdfError):

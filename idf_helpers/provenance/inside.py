@@ -76,7 +76,7 @@ def _other_content(name, kind: str) -> IdfError:
 
 
 def _png_with(data: bytes, what: Mark) -> bytes:
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+    if data[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
         raise ValueError("not a PNG")
     chunks = [data[:8]]
     at = 8

@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..errors import IdfError
 from .archives import is_archive, open_archived
 from .files import atomic_write, read_json, sha256_file, write_error, write_json
 from .https import NotFetched, open_https
+from .lock import FolderLock
 from .pins import NOT_PINNED, ModelFile
 from .sources import MOST_UNPINNED, Pin, Release
 
@@ -208,7 +210,10 @@ def _lock() -> dict:
     if not file.is_file():
         return {}
     value = read_json(file, "record of downloads")
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        raise IdfError(f"The record of downloads {file} is damaged", type(value).__name__,
+                       "delete it, then download again what is not pinned")
+    return value
 
 
 def _locked(model: ModelFile, pin: Pin) -> Pin:
@@ -216,14 +221,33 @@ def _locked(model: ModelFile, pin: Pin) -> Pin:
     if pin.sha256:
         return pin
     record = _lock().get(f"{model.name}/{pin.file}")
-    if not isinstance(record, dict):
+    if record is None:
         return pin
-    return replace(pin, sha256=str(record.get("sha256", "")), size=int(record.get("size", 0)))
+    sha256, size = (record.get(k) for k in ("sha256", "size")) if isinstance(record, dict) \
+        else (None, None)
+    if not isinstance(sha256, str) or len(sha256) != 64 or not isinstance(size, int) or size <= 0:
+        raise IdfError(f"The record of downloads {cache_dir() / 'lock.json'} is damaged",
+                       f"{model.name}/{pin.file}: {record!r}"[:120],
+                       f"delete it and {_folder(model)}, then: idf download {model.name}")
+    return replace(pin, sha256=sha256, size=size)
 
 
 def _write_lock(model: ModelFile, seen: dict[str, dict]) -> None:
-    write_json(cache_dir() / "lock.json",
-               _lock() | {f"{model.name}/{file}": record for file, record in seen.items()})
+    """Add records, one process at a time: what another one writes meanwhile must not be lost."""
+    lock = FolderLock(cache_dir())
+    for attempt in range(100):
+        try:
+            lock.acquire()
+            break
+        except IdfError:
+            if attempt == 99:
+                raise
+            time.sleep(0.1)
+    try:
+        write_json(cache_dir() / "lock.json",
+                   _lock() | {f"{model.name}/{file}": record for file, record in seen.items()})
+    finally:
+        lock.release()
 
 
 def _mb(n: int) -> str:
@@ -245,6 +269,8 @@ def _faults(folder: Path, model: ModelFile) -> list[str]:
         file = located(folder, pin)
         if not os.access(file, os.R_OK):
             faults.append(f"{file} is not there, or may not be read")
+        elif not pin.sha256 and folder == _folder(model):
+            faults.append(f"{file} has no record of its first download")
         elif pin.size and file.stat().st_size != pin.size:
             faults.append(f"{file} has {file.stat().st_size} bytes, not {pin.size}")
         elif pin.sha256 and pin.size <= HASH_ON_LOOK and sha256_file(file) != pin.sha256:

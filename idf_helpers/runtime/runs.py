@@ -327,10 +327,14 @@ def read_manifest(folder) -> dict:
                        "give the folder named with --out when the stage ran")
     manifest = read_json(path, "run manifest")
     wanted = {"run_id": str, "config": dict, "inputs": dict}
-    maybe = {"made": str, "source_type": str, "consent": str, "seconds_wall": (int, float)}
+    maybe = {**dict.fromkeys(("made", "source_type", "consent", "stage", "backend", "status",
+                              "updated", "identity"), str), "seconds_wall": (int, float),
+             "metrics": dict, "versions": dict}
     wrong = [type(manifest).__name__] if not isinstance(manifest, dict) else \
         [k for k, kind in (wanted | maybe).items()
          if not isinstance(manifest.get(k), kind) and (k in wanted or k in manifest)]
+    if not wrong and not isinstance(manifest["inputs"].get("folder", ""), str):
+        wrong = ["inputs.folder"]
     if wrong:
         raise IdfError(f"The run manifest {path} is damaged, or another program's",
                        f"{', '.join(wrong)} missing or of another kind",

@@ -284,7 +284,7 @@ def _words(body: bytes) -> str:
     found: list[str] = []
 
     def collect(part):
-        if isinstance(part, dict) and part.get("loc") and "msg" in part:
+        if isinstance(part, dict) and isinstance(part.get("loc"), list) and "msg" in part:
             found.append(f"{'.'.join(map(str, part['loc']))}: {part['msg']}")
         elif isinstance(part, dict):
             for key in ("detail", "errors", "error", "message", "details"):
