@@ -16,6 +16,7 @@ from .choose import yaws
 from .fill import Fit
 
 FRONTAL = 40.0  # degrees up to which a face's pose is good to three
+PROFILE = 70.0  # degrees from which landmarks turn with the face, but lie beside it
 FEWEST = 5  # such frames; where there are fewer, all that show a face are asked
 TURNED = 2.0  # so many times as far may the cameras then be from the faces
 # Degrees that a quarter of them exceed, by what moves: 1 to 4.7 of nine captures that came out
@@ -34,8 +35,8 @@ class Agreement:
 
     whole: degrees by which the cameras turn differently from the faces, the upper quartile of the
     frames that see a face from the front, or half of that of all where these are few; 0 where no
-    more than four show a face. wrong: (N,) bool, frames whose
-    camera contradicts their own face, or that lie without a face between two such.
+    more than four show a face. wrong: (N,) bool, frames whose camera contradicts their own face, or
+    that lie without a face between two such.
     """
 
     whole: float
@@ -65,7 +66,8 @@ def agreement(frames: Frames, cameras: Cameras) -> Agreement:
     index = np.array(rows, int)
     if len(index) < FEWEST:
         return Agreement(0.0, wrong)
-    asked, exact = np.abs(yaws(frames.points)[index]) < FRONTAL, 1.0
+    yaw = np.abs(yaws(frames.points)[index])
+    asked, exact = yaw < FRONTAL, 1.0
     if asked.sum() < FEWEST:
         asked, exact = np.ones(len(index), bool), TURNED
     turns = Rotation.from_matrix(np.array(heads))
@@ -76,7 +78,8 @@ def agreement(frames: Frames, cameras: Cameras) -> Agreement:
     if len(good) >= FEWEST:
         fit = Fit.of(frames, cameras, good)
         off = np.array([fit.off(cameras.cameras[i], frames.points[i, :, :2]) for i in index])
-        wrong[index] = (apart > ALONE) | (off > fit.limit)
+        drawn = yaw < PROFILE
+        wrong[index] = (apart > ALONE) | ((off > fit.limit) & drawn)
         wrong |= _between(wrong, index, cameras.registered)
     return Agreement(whole, wrong)
 

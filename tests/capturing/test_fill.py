@@ -113,3 +113,17 @@ def test_single_frames_that_contradict_the_face_are_found(seen, turn, roll):
     found = agreement(replace(frames, points=points), replace(colmap, cameras=tuple(bent)))
     assert found.contradiction("head") == ""
     assert np.flatnonzero(found.wrong).tolist() == [20, 21, 22, 23]
+
+
+def test_a_profile_that_is_badly_drawn_keeps_its_camera(seen):
+    frames, colmap, _ = seen
+    true = [head_camera(y) for y in YAW * 1.3]
+    face = FaceModel.load().rest.astype(np.float64)
+    points = []
+    for camera in true:
+        uv, depth = camera.project(face)
+        points.append(np.column_stack([uv, depth * 900 / 60]))
+    points = np.array(points, np.float32)
+    points[[0, 20], :, 0] += 40 * np.sin(np.arange(468))  # of a profile, and of a turned face
+    found = agreement(replace(frames, points=points), replace(colmap, cameras=tuple(true)))
+    assert np.flatnonzero(found.wrong).tolist() == [20]
