@@ -8,8 +8,8 @@ and take memory as a header asks for it.
     positions (24-bit fixed point), alphas, colors, scales (log, sixteenths above -10), rotations
     (smallest three of x, y, z, w: 2 + 3 x 10 bits) and harmonics. Versions 2 and 3: a header of 16
     bytes and the same arrays in one gzip stream; version 2 holds x, y, z of a rotation in 8 bits.
-Axes are RUB (+y up, +z to the viewer) unless a record says otherwise. splat-transform and
-SuperSplat write theirs unturned from a .ply, which no field tells: only a record makes the axes
+Axes are RUB (+y up, +z to the viewer) unless a record says otherwise. splat-transform from its
+version 3 on writes them unturned from a .ply, which no field tells: only a record makes the axes
 certain.
 """
 
