@@ -58,7 +58,7 @@ def rigid_matrix(value, where: str, remarks: Remarks | None = None) -> np.ndarra
     if remarks is None:
         raise _refused(where, m, f"it is scaled by {scale:.4g}",
                        "export cameras without scale or shear")
-    remarks.add(f"matrices are scaled by {scale:.4g}: the scale was divided out, positions stay")
+    remarks.add("matrices are scaled by {}: the scale was divided out, positions stay", scale)
     m = m.copy()
     m[:3, :3] = R / scale
     return m

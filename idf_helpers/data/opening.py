@@ -227,6 +227,9 @@ class _Opening:
     def _splits(self, frames: list[Frame], files: dict[str, CameraFile]) -> tuple[Splits, str]:
         splits: Splits = {s: tuple(f for f in frames if f.split == s) for s in SPLITS}
         if splits["test"]:
+            if any(f.lists for f in files.values()):
+                self.remarks.say("lists of file names are not read where there is a camera file "
+                                 "for testing")
             return splits, "the camera files"
         lists = next((f.lists for f in files.values() if f.lists), {})
         source = "the camera file"
@@ -255,6 +258,10 @@ def _json_files(root: Path) -> dict[str, Path]:
     if "train" not in found:
         others.refuse(root)
         there = sorted(p.name for p in root.iterdir())[:6] or ["nothing"]
+        if any(n.endswith(".db") for n in there):
+            raise IdfError(f"The folder {root} holds COLMAP's features, but no reconstruction",
+                           shorten(there, 5), "run COLMAP's mapper: colmap mapper --database_path "
+                           "database.db --image_path images --output_path sparse")
         raise IdfError(f"The folder {root} is not a dataset: it has no transforms_train.json, "
                        "transforms.json or transforms_train_main.json",
                        shorten(there, 5), "give the folder that holds the transforms file, "

@@ -19,7 +19,8 @@ from . import media
 def picture_name(file_path: str) -> str:
     """Return a frame's name: its file path with forward slashes, without the picture's suffix."""
     name = PurePosixPath(file_path.replace("\\", "/")).as_posix()
-    return re.sub(r"\.(png|jpe?g|webp|bmp|tiff?)$", "", name, flags=re.I)
+    stem, dot, suffix = name.rpartition(".")
+    return stem if _is_suffix(dot + suffix) and stem[-1:] not in ("", "/") else name
 
 
 def find_picture(root: Path, file_path: str, where: str) -> Path | None:
@@ -92,7 +93,8 @@ class Finder:
             folder = folder / (part if part in same else same[0])
         last = parts[-1]
         stem = picture_name(last)
-        for keys in ([last] if media.is_image(last) else [last + s for s in media.IMAGE_SUFFIXES],
+        for keys in ([last] if _is_suffix(Path(last).suffix) else
+                     [last + s for s in media.IMAGE_SUFFIXES],
                      [stem + s for s in media.IMAGE_SUFFIXES]):
             there = [n for key in keys for n in self.named(folder, key)
                      if _is_file(folder / n, where)]
@@ -109,6 +111,10 @@ class Finder:
         written, found = self.renamed[0]
         return (f"{len(self.renamed)} pictures have another name than the camera files say: "
                 f"{found} for {written}")
+
+
+def _is_suffix(suffix: str) -> bool:
+    return suffix.lower() in media.IMAGE_SUFFIXES
 
 
 def _key(name: str) -> str:

@@ -11,10 +11,15 @@ class Remarks:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._total: set[str] = set()
+        self._ranges: dict[str, tuple[float, float]] = {}
 
-    def add(self, text: str) -> None:
-        """Note something about one frame."""
+    def add(self, text: str, value: float | None = None) -> None:
+        """Note something about one frame. value: stands for {} in the text; of many frames its
+        range does."""
         self._counts[text] += 1
+        if value is not None:
+            low, high = self._ranges.get(text, (value, value))
+            self._ranges[text] = min(low, value), max(high, value)
 
     def say(self, text: str) -> None:
         """Note something about the whole dataset."""
@@ -23,5 +28,12 @@ class Remarks:
 
     def notes(self, frames: int) -> tuple[str, ...]:
         """Return all texts in the order they came. frames: how many there are in all."""
-        return tuple(t if t in self._total or n >= frames else f"{t} ({n} of {frames} frames)"
+        return tuple(self._filled(t) + ("" if t in self._total or n >= frames else
+                                        f" ({n} of {frames} frames)")
                      for t, n in self._counts.items())
+
+    def _filled(self, text: str) -> str:
+        if text not in self._ranges:
+            return text
+        low, high = (f"{v:.4g}" for v in self._ranges[text])
+        return text.replace("{}", low if low == high else f"{low} to {high}")

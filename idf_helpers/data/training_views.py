@@ -51,7 +51,7 @@ class TrainingViews:
         """
         frames = list(frames)
         _check_baseline([f.camera for f in frames])
-        _check_memory([f.camera for f in frames], resolution)
+        _check_memory(frames, resolution)
         cameras, pixels, unseen = [], [], {}
         for k, frame in enumerate(frames):
             image, seen = frame.seen_picture() if isinstance(frame, Frame) else \
@@ -108,15 +108,17 @@ def _check_baseline(cameras: list[Camera]) -> None:
                        "belong to the pictures")
 
 
-def _check_memory(cameras: list[Camera], resolution: int | None) -> None:
+def _check_memory(frames: list, resolution: int | None) -> None:
+    cameras: list[Camera] = [f.camera for f in frames]
     if not cameras:
         return
     _, free = memory_gb()
+    files = [getattr(f, "lens", None) or f.camera for f in frames]
     # All pictures stay in memory; one of them is decoded; loss and rasterizer work on one.
     sizes = [c.fitted(resolution) for c in cameras]
     working = max(c.width * c.height for c in sizes)
     needed = (sum(4 * c.width * c.height for c in sizes) + BYTES_PER_PIXEL * working
-              + 24 * max(c.width * c.height for c in cameras)) / 1e9
+              + 24 * max(c.width * c.height for c in files)) / 1e9
     if needed > free:
         raise IdfError(f"{len(cameras)} pictures of {sizes[0].width}x{sizes[0].height} take more "
                        "memory than is free", f"{needed:.1f} GB needed, {free:.1f} GB free",

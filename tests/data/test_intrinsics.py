@@ -182,6 +182,14 @@ def test_matrices_that_can_be_mended(written):
                           and not np.array_equal(written, 2 * RIGID))
 
 
+def test_scales_of_many_frames_are_one_note():
+    remarks = Remarks()
+    for scale in (1.3, 0.7, 2.0):
+        rigid_matrix((RIGID @ np.diag([scale, scale, scale, 1])).tolist(), "f", remarks)
+    assert remarks.notes(4) == ("matrices are scaled by 0.7 to 2: the scale was divided out, "
+                                "positions stay (3 of 4 frames)",)
+
+
 def test_matrices_that_cannot_be_mended_are_told_apart():
     for change, word in ((np.diag([-1.0, 1, 1, 1]), "left-handed"),
                          (np.diag([-2.0, 2, 2, 1]), "left-handed"),

@@ -65,6 +65,15 @@ def test_images_of_a_text_model_without_lines_of_points(tmp_path):
     assert len(Dataset.open(tmp_path).frames) == 17
 
 
+def test_features_without_a_reconstruction_are_told(tmp_path):
+    make(tmp_path)
+    shutil.rmtree(tmp_path / "sparse")
+    (tmp_path / "database.db").write_bytes(b"SQLite format 3")
+    with pytest.raises(IdfError, match="no reconstruction") as error:
+        Dataset.open(tmp_path)
+    assert "colmap mapper" in error.value.do
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 def renamed(root, change):
@@ -74,7 +83,8 @@ def renamed(root, change):
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda n: n.replace(".png", ".PNG"),
-                                    lambda n: n.replace(".png", ".webp"), str.title])
+                                    lambda n: n.replace(".png", ".webp"), str.title,
+                                    lambda n: n.replace(".png", ".AVIF")])
 def test_pictures_under_another_name(tmp_path, change):
     make(tmp_path)
     d = renamed(tmp_path, change)
