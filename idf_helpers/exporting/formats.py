@@ -69,7 +69,7 @@ def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) ->
     scene = cast(HasGaussians, model.scene)  # see `FORMATS`
     payload = ViewerPayload.of_scene(scene, trained_at=model.trained_at, track=model.track())
     write_viewer(payload, path, title=config.title or payload.title, note=model.mark.made,
-                 label=model.corner_label if config.label else "")
+                 label=model.corner_label if config.label else "", watermark=model.mark.payload)
 
 
 VIEW = ("resolution", "elevation", "label")

@@ -11,33 +11,39 @@ from importlib import resources
 from pathlib import Path
 
 from ..provenance.marks import LABEL
+from ..provenance.watermark import carriers_text
 from ..runtime.files import write_text
 from .payload import ViewerPayload
 
 # In the order in which they need each other.
-MODULES = ("loading.js", "unpack.js", "blend.js", "splat.js", "orbit.js", "face.js", "marks.js",
-           "snapshot.js", "webm.js", "video.js", "timeline.js", "timeline_bar.js", "gaze.js",
-           "paper.js", "link.js", "dialogs.js", "capture.js", "spoken.js", "shell.js")
+MODULES = ("loading.js", "unpack.js", "blend.js", "watermark.js", "splat.js", "orbit.js", "face.js",
+           "marks.js", "snapshot.js", "webm.js", "video.js", "timeline.js", "timeline_bar.js",
+           "gaze.js", "paper.js", "link.js", "dialogs.js", "capture.js", "spoken.js", "shell.js")
 
 
-def write_viewer(payload: ViewerPayload, path, *, title: str, label: str = LABEL, note: str = ""
-                 ) -> Path:
+def write_viewer(payload: ViewerPayload, path, *, title: str, label: str = LABEL, note: str = "",
+                 watermark: int = 0) -> Path:
     """Write the page (one HTML file of about 60 bytes a Gaussian) and return its path.
 
     label: the visible mark in the corner, which no button hides; "" leaves it out.
-    note: a line of small print under the title.
+    note: a line of small print under the title. watermark: payload that all pictures of the page
+    carry imperceptibly, also in screenshots; 0 = none.
     Raises IdfError where the file cannot be written.
     """
-    write_text(Path(path), viewer_html(payload, title=title, label=label, note=note))
+    write_text(Path(path), viewer_html(payload, title=title, label=label, note=note,
+                                      watermark=watermark))
     return Path(path)
 
 
-def viewer_html(payload: ViewerPayload, *, title: str, label: str = LABEL, note: str = "") -> str:
+def viewer_html(payload: ViewerPayload, *, title: str, label: str = LABEL, note: str = "",
+                watermark: int = 0) -> str:
     """Return the page of `write_viewer` as text."""
     script, style = module_text(*MODULES, "address.js", "viewer.js"), _static("viewer.css")
     policy = ("default-src 'none'; script-src " + _digest(script) + "; style-src " + _digest(style)
               + "; img-src data:; connect-src 'none'; base-uri 'none'; form-action 'none'")
-    page = json.dumps(payload.page | {"rig": payload.rig}, allow_nan=False)
+    page = json.dumps(payload.page | {
+        "rig": payload.rig, "watermark": carriers_text(watermark) if watermark else ""},
+        allow_nan=False)
     kind = "face " * bool(payload.rig) + "light" * (payload.page["background"] == "white")
     return _filled(_static("viewer.html").replace("{{shell}}", _static("shell.html")), {
         "csp": policy, "kind": kind, "title": html.escape(title), "note": html.escape(note),

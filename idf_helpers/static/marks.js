@@ -3,15 +3,15 @@
 
 const SOFTWARE = 'ImplicitDeepfake (idf_helpers)';
 const IPTC = 'http://cv.iptc.org/newscodes/digitalsourcetype/';
-const LINE = /^synthetic, made with [^:;]+: ([^;]*); run ([^;]*); digitalSourceType (\w+); consent (\w+)$/;
+const LINE = /^synthetic, made with [^:;]+: ([^;]*); run ([^;]*); digitalSourceType (\w+); consent (\w+)(?:; watermark ([0-9a-f]{8}))?$/;
 
 /** The mark of what is made from a page with the mark `text`. made: what it is. */
 export function derived(text, made) {
-  const [, of, run, type, consent] = LINE.exec(text ?? '')
+  const [, of, run, type, consent, hidden] = LINE.exec(text ?? '')
     ?? ['', 'a scene', 'unknown', 'compositeSynthetic', 'none'];
   const what = `${made} of ${of}`.slice(0, 120);
   return {made: what, type, text: `synthetic, made with ${SOFTWARE}: ${what}; run ${run}; `
-    + `digitalSourceType ${type}; consent ${consent}`};
+    + `digitalSourceType ${type}; consent ${consent}${hidden ? `; watermark ${hidden}` : ''}`};
 }
 
 /** The XMP packet of a mark, with the IPTC digital source type. */

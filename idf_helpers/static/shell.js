@@ -41,7 +41,7 @@ export function mount(root, state, {data, page, rig = null, stage = state, view 
     if (text) fading = setTimeout(() => say(''), SAID);
   };
   const press = (id, on) => find(id).setAttribute('aria-pressed', on);
-  view ??= new SplatView(canvas, {footprint: page.footprint});
+  view ??= new SplatView(canvas, {footprint: page.footprint, watermark: page.watermark});
   try {
     if (data) view.setSplats(data);
   } catch (error) { view.dispose(); throw error; }      // browsers have few contexts

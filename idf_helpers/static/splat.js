@@ -15,6 +15,7 @@
 
 import {Blend} from './blend.js';
 import {unpack} from './unpack.js';
+import {tileOf, Watermark} from './watermark.js';
 
 const CUTOFF = 255;            // a Gaussian ends where its alpha falls below 1 / CUTOFF
 const BASE_TEXELS = 4;         // mean + opacity, quaternion, scales, color
@@ -154,7 +155,7 @@ void main() {
 
 /** Draws splats into a canvas. Options: background [r, g, b] in 0…1, or null for a transparent
  *  canvas; maxPixelRatio (2); footprint, the width of a training pixel at the middle of the scene
- *  (0: unknown). Throws an Error with a sentence for the user where WebGL2 is missing. */
+ *  (0: unknown); watermark: the carriers of the one to lay over each picture ('': none). Throws an Error with a sentence for the user where WebGL2 is missing. */
 export class SplatView {
   constructor(canvas, options = {}) {
     this.canvas = canvas;
@@ -162,6 +163,7 @@ export class SplatView {
     this.maxPixelRatio = options.maxPixelRatio ?? 2;
     this.footprint = options.footprint ?? 0;
     this.near = options.near ?? 1e-3;
+    this._tile = options.watermark ? tileOf(options.watermark) : null;
     this.quality = 1;          // fraction of the resolution; lowered while a slow machine moves
     this.onframe = null;       // called after each drawn frame
     this.gl = canvas.getContext('webgl2', {alpha: true, antialias: false, depth: false,
@@ -272,11 +274,19 @@ export class SplatView {
     const magnified = this.footprint * fx / (camera.distance || Infinity);
     gl.uniform1f(at.dilation, 0.3 * Math.max(1, magnified ** 2));
     const b = this.background;
-    gl.clearColor(b?.[0] ?? 0, b?.[1] ?? 0, b?.[2] ?? 0, b ? 1 : 0);
+    const mark = this._watermark;    // needs to know what is drawn: alpha is 0 behind it at first
+    gl.clearColor(b?.[0] ?? 0, b?.[1] ?? 0, b?.[2] ?? 0, b && !mark ? 1 : 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.uniform1i(at.drawn, this._drawn);
     gl.drawElementsInstanced(gl.TRIANGLES, 6 * BATCH, gl.UNSIGNED_SHORT, 0,
       Math.ceil(this._drawn / BATCH));
+    mark?.draw(gl, w, h);
+    if (mark && b) {
+      gl.colorMask(false, false, false, true);
+      gl.clearColor(0, 0, 0, 1);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      gl.colorMask(true, true, true, true);
+    }
     if (this._fence) gl.deleteSync(this._fence);
     this._fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
     gl.flush();
@@ -308,6 +318,7 @@ export class SplatView {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     this._textures = [0, 1, 2].map(() => gl.createTexture());
+    this._watermark = this._tile && new Watermark(gl, link, this._tile);
     this._fence = null;
     this._ready = true;
     if (this.splats) this.upload();

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from .payload import CODED
+from .payload import CODED, encode
 
 TILE = 128  # pixels after which the pattern repeats, at scale 1
 SHORT_SIDE = 512  # pixels: in a picture whose shorter side is longer, the pattern grows with it
@@ -62,3 +62,15 @@ def pattern() -> Pattern:
     owner[pilot] = -1
     signs = random.choice(np.array([-1, 1], np.float32), len(owner))
     return Pattern(ky, kx, np.round(radius / 2).astype(np.int64), signs, owner)
+
+
+def carriers_text(payload: int) -> str:
+    """Return the carriers of a payload as digits, for a page that draws the pattern by itself.
+
+    3 (re + 1) + im + 1 of each frequency, in rows of -21 … 21 turns down, columns of 0 … 21 across.
+    """
+    p = pattern()
+    weights = np.where(p.owner < 0, 1, encode(payload)[p.owner]) * p.signs
+    grid = np.zeros((2 * HIGHEST + 1, HIGHEST + 1, 2), np.int64)
+    grid[p.ky + HIGHEST, p.kx] = weights.reshape(2, -1).T
+    return "".join(str(3 * (re + 1) + im + 1) for re, im in grid.reshape(-1, 2).tolist())
