@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 
 from .. import provenance
+from ..data.camera_path import CameraPath, read_camera_path, write_camera_path
 from ..data.cameras import orbit as turn
 from ..data.cameras import round_trip
 from ..data.media import video_writer, write_image
@@ -19,14 +20,17 @@ from ..provenance.lineage import copy_consent
 from ..reconstruction.avatar.pictures import tour
 from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.splats.scene import GaussianScene
+from ..runtime.files import atomic_write
 from ..runtime.progress import Reporter
 from ..runtime.settings import check_range
 from ..scene import Expressive, HasGaussians, Scene
 from .config import ExportConfig, ReenactConfig
+from .face_mesh import write_face_mesh
 from .graphdeco_folder import write_graphdeco
 from .html import write_viewer
 from .model import Exporter, Model
 from .payload import ViewerPayload
+from .sequence import write_sequence, write_zip
 
 Progress = Callable[[float], None]  # takes the part that is done, in [0, 1]
 
@@ -36,13 +40,15 @@ class Format:
     """One way to write a scene.
 
     write: (model, path, config, progress). needs: what the scene must be able to do.
-    reads: the settings that have an effect. folder: whether it is a folder, not a file.
+    reads: the settings that have an effect. folder: whether it is a folder, not a file. shows:
+    whether it shows or holds what was made, and so gets a mark.
     """
 
     write: Callable[[Model, Path, ExportConfig, Progress], object]
     needs: type = Scene
     reads: tuple[str, ...] = ()
     folder: bool = False
+    shows: bool = True
 
 
 def _picture(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
@@ -72,13 +78,25 @@ def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) ->
                  label=model.corner_label if config.label else "", watermark=model.mark.payload)
 
 
+def _path(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
+    """Write the way that the video of a still scene goes, for nerfstudio and SuperSplat."""
+    write_camera_path(path, CameraPath(round_trip(model.scene.cameras, config.frames,
+                                                  config.elevation, config.resolution),
+                                       config.fps))
+
+
 VIEW = ("resolution", "elevation", "label")
 # What scenes can be written as beside the model formats of their own method (`Method.exporters`).
 FORMATS = {
     "png": Format(_picture, reads=VIEW),
     "mp4": Format(_video, reads=(*VIEW, "frames", "fps")),
     "html": Format(_page, HasGaussians, ("label", "title")),
+    "path.json": Format(_path, reads=("resolution", "elevation", "frames", "fps"),
+                        shows=False),
     "graphdeco": Format(write_graphdeco, GaussianScene, folder=True),
+    "frames": Format(write_sequence, AvatarScene, ("frames",), folder=True),
+    "zip": Format(write_zip, AvatarScene, ("frames",)),
+    "face.glb": Format(write_face_mesh, AvatarScene, ("frames",)),
 }
 
 
@@ -95,14 +113,16 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
     """Write a trained scene as one file, or as the folder of graphdeco's trainer, marked.
 
     A consent record goes beside it. Formats: png (the front view), mp4 (one turn), html (the
-    offline page), graphdeco (what its train.py, render.py and metrics.py leave; test views and
-    metrics where the dataset is still there), and the model formats of the method: ply (graphdeco's
-    layout), compressed.ply, splat, spz, sog and glb (KHR_gaussian_splatting) of splats and avatars,
-    ply and glb (a mesh) of fields.
+    offline page), path.json (the way of the video's camera, for nerfstudio and SuperSplat),
+    graphdeco (what its train.py, render.py and metrics.py leave; test views and metrics where the
+    dataset is still there), of an avatar also frames (numbered .ply files in a folder), zip (the
+    same in one file) and face.glb (a mesh with blendshapes), and the model formats of the method:
+    ply (graphdeco's layout), compressed.ply, splat, spz, sog and glb (KHR_gaussian_splatting) of
+    splats and avatars, ply and glb (a mesh) of fields.
 
     Args:
         model: run folder of a scene or of graphdeco's train.py, or a splat file of any format.
-        out: file to write; with the format graphdeco a new folder.
+        out: file to write; with the formats graphdeco and frames a new folder.
         format: default: as the suffix of `out` says.
         config: settings; a format takes those that concern it.
         reporter: takes word of the progress.
@@ -129,6 +149,10 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
         chosen.write(opened, out, config, progress)
         copy_consent(opened.folder, out)
         return out
+    if not chosen.shows:
+        with atomic_write(out) as temporary:
+            chosen.write(opened, temporary, config, progress)
+        return out
     with marked(out, opened.mark) as temporary:
         chosen.write(opened, temporary, config, progress)
     copy_consent(opened.folder, out.parent)
@@ -149,8 +173,9 @@ def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]
 
 def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bool = False,
            frames: int = 120, resolution: int = 400, label: bool = True, up: str = "auto",
-           reporter: Reporter | None = None) -> Path:
-    """Write pictures of a trained scene from all around, or one turn as a video, marked.
+           path: str | Path | None = None, reporter: Reporter | None = None) -> Path:
+    """Write pictures of a trained scene from all around, or one turn or another way as a video,
+    marked.
 
     Args:
         model: run folder of a scene or of graphdeco's train.py, or a splat file of any format.
@@ -162,6 +187,8 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
         label: the visible word in the corner.
         up: the axis of a splat file that points up (x, -x, y, -y, z or -z). auto: as the file or
             its cameras.json say, else as faces in it stand, else -y.
+        path: write a video along this camera path: JSON of nerfstudio's or SuperSplat's viewer, or
+            the format `path.json` of `idf export`.
         reporter: takes word of the progress.
 
     Returns the folder, or the video.
@@ -172,6 +199,10 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
         model = Model.open(model, up)
         for line in model.report:
             (reporter or Reporter()).note(line)
+    if path is not None:
+        return _along(model, read_camera_path(path, resolution, resolution).fitted(resolution),
+                      out if out.suffix.lower() == ".mp4" else out / "path.mp4", config,
+                      reporter or Reporter())
     if orbit:
         return export(model, out if out.suffix.lower() == ".mp4" else out / "orbit.mp4", "mp4",
                       config, reporter)
@@ -182,6 +213,17 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
             write_image(temporary, model.mark.watermarked(
                 labeled(model.scene.render(camera), config)))
     copy_consent(model.folder, out)
+    return out
+
+
+def _along(model: Model, track: CameraPath, out: Path, config: ExportConfig, reporter: Reporter
+           ) -> Path:
+    with marked(out, model.mark) as temporary, \
+            video_writer(temporary, track.fps, comment=model.mark.text()) as video:
+        for i, camera in enumerate(track.cameras, 1):
+            video.append(model.mark.watermarked(labeled(model.scene.render(camera), config)))
+            reporter.step(f"writing {out.name}", i / len(track.cameras))
+    copy_consent(model.folder, out.parent)
     return out
 
 

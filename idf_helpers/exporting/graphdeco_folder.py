@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,13 +21,13 @@ from ..data.cameras_file import write_cameras
 from ..data.dataset import Dataset, Frame
 from ..data.media import to_uint8, write_image
 from ..data.training_views import TrainingViews
-from ..errors import IdfError
 from ..metrics import Target, psnr, ssim
 from ..provenance.lineage import origin_of
 from ..reconstruction.splats.gaussians import SH_C0, Gaussians
 from ..reconstruction.splats.initialize import initial_gaussians
 from ..reconstruction.splats.ply import write_ply, write_points
-from ..runtime.files import temporary_beside, write_error, write_json, write_text
+from ..runtime.files import write_json, write_text
+from ..runtime.whole_folder import whole_folder
 from ..scene import WHITE
 from .config import ExportConfig
 from .model import Model
@@ -43,23 +42,11 @@ def write_graphdeco(model: Model, out, config: ExportConfig | None = None,
     measured). config: without effect. IdfError: `out` is not empty.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise IdfError(f"{out} is not an empty folder", "something is there",
-                       "choose another --out, or remove it first")
     data = Dataset.open(model.source) if model.has_dataset else None
-    part = temporary_beside(out)
-    try:
-        part.mkdir(parents=True)
+    with whole_folder(out) as part:
         _write(part, out, model, data)
         if data is not None:
             _write_test_views(part, model, data, progress)
-        if out.is_dir():
-            out.rmdir()
-        part.rename(out)
-    except OSError as error:
-        raise write_error(out, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out
 
 

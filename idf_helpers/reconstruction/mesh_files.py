@@ -6,18 +6,12 @@ KHR_materials_unlit. PLY: the layout that MeshLab and Blender write, sRGB bytes.
 
 from __future__ import annotations
 
-import json
-import struct
-
 import numpy as np
 
 from ..data.cameras import SceneFrame
 from ..runtime.files import write_bytes
+from .gltf import ARRAY, Buffer
 from .mesh import Mesh
-
-GLB_MAGIC, JSON_CHUNK, BINARY_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
-FLOAT, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5123, 5125  # glTF's component types
-ARRAY, ELEMENTS = 34962, 34963  # its buffer targets
 
 
 def write_mesh_ply(mesh: Mesh, path) -> None:
@@ -49,35 +43,18 @@ def write_glb(mesh: Mesh, path, frame: SceneFrame | None = None) -> None:
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)  # sRGB -> linear
     colors = np.full((len(c), 4), 65535, np.uint16)
     colors[:, :3] = np.rint(65535 * linear)
-    parts = [(vertices.astype("<f4"), "VEC3", FLOAT, ARRAY), (normals.astype("<f4"), "VEC3", FLOAT,
-             ARRAY), (colors, "VEC4", UNSIGNED_SHORT, ARRAY),
-             (mesh.triangles.astype("<u4").reshape(-1), "SCALAR", UNSIGNED_INT, ELEMENTS)]
-    binary, views, accessors = b"", [], []
-    for values, kind, component, target in parts:
-        views.append({"buffer": 0, "byteOffset": len(binary), "byteLength": values.nbytes,
-                      "target": target})
-        accessors.append({"bufferView": len(views) - 1, "componentType": component,
-                          "count": len(values), "type": kind})
-        binary += values.tobytes() + b"\0" * (-values.nbytes % 4)
-    accessors[0] |= {"min": parts[0][0].min(0).tolist(), "max": parts[0][0].max(0).tolist()}
-    accessors[2]["normalized"] = True
+    buffer = Buffer()
+    attributes = {"POSITION": buffer.add(vertices, "VEC3", target=ARRAY, bounds=True),
+                  "NORMAL": buffer.add(normals, "VEC3", target=ARRAY),
+                  "COLOR_0": buffer.add(colors, "VEC4", target=ARRAY, normalized=True)}
     scene = {
         "asset": {"version": "2.0", "generator": "idf_helpers"},
         "extensionsUsed": ["KHR_materials_unlit"], "scene": 0, "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "head"}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2},
-                                    "indices": 3, "material": 0}]}],
+        "meshes": [{"primitives": [{"attributes": attributes, "material": 0,
+                                    "indices": buffer.indices(mesh.triangles)}]}],
         "materials": [{"extensions": {"KHR_materials_unlit": {}},
                        "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 1}}],
-        "accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": len(binary)}],
     }
-    write_bytes(path, pack_glb(scene, binary))
+    write_bytes(path, buffer.pack(scene))
 
-
-def pack_glb(scene: dict, binary: bytes) -> bytes:
-    """Return the two chunks of a .glb file; `binary` a multiple of four bytes."""
-    text = json.dumps(scene, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    size = 12 + 8 + len(text) + 8 + len(binary)
-    return (struct.pack("<III", GLB_MAGIC, 2, size) + struct.pack("<II", len(text), JSON_CHUNK)
-            + text + struct.pack("<II", len(binary), BINARY_CHUNK) + binary)
