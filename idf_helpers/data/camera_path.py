@@ -171,7 +171,7 @@ def _spline(times: Sequence[float], keys: np.ndarray, at: np.ndarray, length: fl
             smoothness: float, fps: float, width: int, height: int) -> CameraPath:
     """Hermite pieces with the tangents (p[i+1] - p[i-1]) / (t[i+1] - t[i-1]) times smoothness, the
     keys repeated before and behind, so that the path closes."""
-    t = np.array(times, np.float64)
+    t, keys = np.array(times, np.float64), np.asarray(keys, np.float64)  # files hold integers too
     if keys.shape != (len(t), 7) or not np.isfinite(keys).all() or not np.isfinite(t).all() \
             or (np.diff(t) <= 0).any() or not length > t[-1] - t[0]:
         raise ValueError("times and poses do not fit each other")

@@ -127,11 +127,14 @@ def test_what_is_no_path_is_refused(tmp_path, data):
         read_camera_path(written(tmp_path, data))
 
 
-@given(st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size=5), lambda x: st.lists(
-    x, max_size=4) | st.dictionaries(st.sampled_from([
-        "camera_path", "animTracks", "poseSets", "poses", "position", "target", "fov", "keyframes",
-        "times", "values", "duration", "frameRate", "camera_to_world", "timeline", "frames"]), x,
-        max_size=5), max_leaves=12))
+KEYS = ["camera_path", "animTracks", "poseSets", "poses", "position", "target", "fov", "keyframes",
+        "times", "values", "duration", "frameRate", "camera_to_world", "timeline", "frames"]
+
+
+@given(st.recursive(
+    st.none() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda x: st.lists(x, max_size=4) | st.dictionaries(st.sampled_from(KEYS), x, max_size=5),
+    max_leaves=12))
 def test_any_json_gives_a_path_or_an_error(tmp_path_factory, data):
     path = written(tmp_path_factory.mktemp("any"), data)
     try:

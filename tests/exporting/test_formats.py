@@ -40,13 +40,14 @@ def model_of(scene, tmp_path, **exporters):
 
 def test_formats_follow_from_what_a_scene_can_do(tmp_path):
     splats = GaussianScene(visible(50), cameras=CAMERAS)
-    assert set(formats_of(model_of(splats, tmp_path))) == set(FORMATS)
-    assert set(formats_of(model_of(BallScene(30), tmp_path))) == {"png", "mp4", "html"}
+    of_avatars = {"frames", "zip", "face.glb"}
+    assert set(formats_of(model_of(splats, tmp_path))) == set(FORMATS) - of_avatars
+    assert set(formats_of(model_of(BallScene(30), tmp_path))) == {"png", "mp4", "html", "path.json"}
     field = model_of(Field(), tmp_path, glb=lambda scene, path: path.write_bytes(b"glTF"))
-    assert set(formats_of(field)) == {"png", "mp4", "glb"}
+    assert set(formats_of(field)) == {"png", "mp4", "path.json", "glb"}
     with pytest.raises(IdfError, match="no export format `html`") as error:
         export(field, tmp_path / "a.html")
-    assert "glb, mp4, png" in error.value.do
+    assert "glb, mp4, path.json, png" in error.value.do
     with pytest.raises(IdfError, match="did you mean `png`"):
         export(field, tmp_path / "a", "pgn")
 

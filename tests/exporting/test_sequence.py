@@ -148,6 +148,7 @@ def test_a_camera_path_goes_out_and_comes_back(trained, tmp_path, capsys):
     info = video_info(video)
     assert video.name == "path.mp4" and (info.width, info.height) == (64, 64)
     assert verify(video).synthetic
-    assert main(["render", str(run), "--out", str(tmp_path / "b.mp4"), "--path",
-                 str(tmp_path / "none.json")]) == 2
-    assert "none.json" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["render", str(run), "--out", str(tmp_path / "b.mp4"), "--path",
+              str(tmp_path / "none.json")])
+    assert "none.json does not exist" in capsys.readouterr().err
