@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from ..errors import IdfError
@@ -324,4 +323,6 @@ def _map(lens: Lens, fx: float, fy: float, cx: float, cy: float, width: int, hei
 
 
 def _remap(image: np.ndarray, places: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    import cv2
+
     return cv2.remap(image, places, parts, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import IdfError
@@ -50,6 +49,8 @@ class Mask:
             gray = np.where(gray > 0, 255, 0).astype(np.uint8)
         if gray.shape != (height, width):
             _check_shape(self.path, gray.shape[1], gray.shape[0], width, height)
+            import cv2
+
             gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_LINEAR)
         return gray
 
