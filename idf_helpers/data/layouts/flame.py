@@ -10,7 +10,6 @@ taken up where an avatar aligns its poses.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 # meters in FLAME's frame (y up, the face looks to +z), as viewers of such avatars list the bones
@@ -33,6 +32,8 @@ def head_pose(turn, neck=None, translation=(0.0, 0.0, 0.0), scale: float = 1.0) 
 
 def _about(joint: np.ndarray, vector) -> np.ndarray:
     """Return (4, 4): a rotation by a vector about a point."""
+    import cv2
+
     out = np.eye(4)
     out[:3, :3] = cv2.Rodrigues(np.asarray(vector, np.float64).reshape(3, 1))[0]
     out[:3, 3] = joint - out[:3, :3] @ joint
