@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +21,11 @@ from tests.fixtures.heads import (  # noqa: F401  (fixtures of the whole session
     small_head,
     view_at,
 )
+
+# The key that signs is made at first use: not in the home of whoever runs the tests.
+KEYS = tempfile.mkdtemp(prefix="idf-keys-")
+atexit.register(shutil.rmtree, KEYS, ignore_errors=True)
+os.environ["IDF_KEYS"] = os.path.join(KEYS, "keys")
 
 # IDF_FUZZ=long: many random examples, new ones at each run; else few, and always the same.
 settings.register_profile("ci", max_examples=40, derandomize=True, deadline=None, database=None,

@@ -107,6 +107,6 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.evaluation:evaluate", ("runs",), "text"),
     Command("inspect", "what was understood of a dataset, model, video or picture",
             "idf_helpers.inspecting.look:inspect", ("data",), "inspection"),
-    Command("verify", "what an exported file says about its origin",
-            "idf_helpers.provenance:verify", ("path",), "text"),
+    Command("verify", "what files, and all files in folders, say about their origin",
+            "idf_helpers.cli.verify:verify", ("paths",)),
 )}

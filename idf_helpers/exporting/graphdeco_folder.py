@@ -102,7 +102,7 @@ def _write_test_views(part: Path, model: Model, data: Dataset,
             of = model.mark if name == "renders" else \
                 origin_of([frame.path]).mark(model.mark.run_id, "test view")
             if of is not None:  # photographs stay what they are
-                provenance.mark(path, of)
+                provenance.mark(path, of, sign=False)  # as the frames of any dataset
         a, b = (to_uint8(p).astype(np.float32) / 255 for p in pictures.values())
         per_view["SSIM"][path.name] = ssim(a, b)
         per_view["PSNR"][path.name] = min(psnr(a, b), 100.0)  # equal pictures: JSON knows no ∞

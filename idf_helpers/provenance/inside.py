@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SOFTWARE = "ImplicitDeepfake (idf_helpers)"
+SCRIPT, SCRIPT_END = b'<script type="application/c2pa">', b"</script>"  # C2PA 2.4, A.7
 GLB_MAGIC, GLB_JSON = 0x46546C67, 0x4E4F534A  # "glTF", "JSON"
 
 
@@ -83,7 +84,8 @@ def _png_with(data: bytes, what: Mark) -> bytes:
     while at + 12 <= len(data):
         size, kind = struct.unpack(">I4s", data[at:at + 8])
         keyword = data[at + 8:at + 8 + min(size, 80)].split(b"\0", 1)[0]
-        if not (kind == b"iTXt" and keyword in (XMP_KEYWORD.encode(), KEY.encode())):
+        ours = kind == b"iTXt" and keyword in (XMP_KEYWORD.encode(), KEY.encode())
+        if not ours and kind != b"caBX":  # credentials do not outlive a change
             chunks.append(data[at:at + 12 + size])
         at += 12 + size
         if kind == b"IHDR":
@@ -111,7 +113,8 @@ def _jpeg_with(data: bytes, what: Mark) -> bytes:
             out.append(mine)
             placed = True
         ours = data[at + 1] == 0xE1 and segment[4:].startswith(XMP_NAMESPACE) \
-            or data[at + 1] == 0xFE and segment[4:].startswith(key)
+            or data[at + 1] == 0xFE and segment[4:].startswith(key) \
+            or data[at + 1] == 0xEB and b"c2pa" in segment[:64]  # no credentials outlive a change
         if not ours:
             out.append(segment)
         at += 2 + max(size, 2)
@@ -154,7 +157,17 @@ def _mark_glb(path: Path, what: Mark) -> None:
             shutil.copyfileobj(f, out, 2**20)
 
 
+def script_of(page: bytes) -> tuple[int, int] | None:
+    """Return start and end of the credentials in a page; None where there are none, or more than
+    one, which the C2PA specification takes for none."""
+    start = page.find(SCRIPT)
+    end = page.find(SCRIPT_END, start) if start >= 0 else -1
+    return None if end < 0 or page.find(SCRIPT, end) >= 0 else (start, end + len(SCRIPT_END))
+
+
 def _html_with(data: bytes, what: Mark) -> bytes:
+    if found := script_of(data):  # no credentials outlive a change
+        data = data[:found[0]] + data[found[1]:]
     text = re.sub(r'<meta name="(?:idf:provenance|digitalSourceType|generator)"[^>]{0,2000}>\n?',
                   "", data.decode("utf-8"))
     tags = (f'<meta name="generator" content="{html.escape(SOFTWARE)}">\n'

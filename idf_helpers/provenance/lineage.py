@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.dataset import Dataset
+from ..runtime.files import stable_hash
 from ..runtime.runs import read_manifest
 from .consent import Consent
 from .marks import Mark, parse
@@ -97,7 +98,16 @@ def mark_of_run(folder, made: str) -> Mark:
     manifest = read_manifest(folder)
     return Mark(manifest["run_id"], manifest.get("made", made),
                 manifest.get("source_type", COMPOSITE), manifest.get("consent", ""),
-                payload_of(manifest.get("identity", manifest["run_id"])))
+                payload_of(manifest.get("identity", manifest["run_id"])),
+                inputs_of(manifest, Consent.read(folder)))
+
+
+def inputs_of(manifest: dict, record: Consent | None) -> tuple[tuple[str, str], ...]:
+    """Return (name, SHA-256) of what a run read: its inputs as its manifest tells them, and the
+    source photo of a swap before it."""
+    inputs = manifest.get("inputs") or {}
+    out = [("inputs of the run", stable_hash(inputs))] if inputs else []
+    return (*out, *([("source photo", record.source_sha256)] if record else []))
 
 
 def mark_within(folder, made: str, source_type: str = COMPOSITE) -> Mark:

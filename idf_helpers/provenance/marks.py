@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import html
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,8 @@ import numpy as np
 from ..data.lettering import SMALLEST, text_mask, write_on
 from ..data.media import to_uint8
 from ..errors import IdfError
-from ..runtime.files import atomic_write, sha256_file, write_json
+from ..runtime.files import atomic_write, sha256_file, write_bytes, write_json
+from . import credentials
 from .inside import IPTC, SOFTWARE, marked_bytes, put_inside
 from .watermark import embed, payload_of, payload_text
 
@@ -41,6 +42,7 @@ class Mark:
     payload: of the imperceptible watermark, 32 bits; 0 = follows from run and consent. A run that
     others can repeat takes it from its identity (what was done to what), so that the same work
     leaves the same pixels.
+    inputs: (name, SHA-256) of what it was made of, for its credentials.
     """
 
     run_id: str
@@ -48,6 +50,7 @@ class Mark:
     source_type: str = "compositeSynthetic"
     consent: str = ""
     payload: int = 0
+    inputs: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     def __post_init__(self):
         if not self.payload:
@@ -106,17 +109,17 @@ def parse(text: str) -> dict[str, str] | None:
 
 # --- files ----------------------------------------------------------------------------------------
 
-def mark(path, what: Mark) -> Path:
+def mark(path, what: Mark, sign: bool = True) -> Path:
     """Write the mark into the file at `path`, or beside it where it has no place for one.
 
-    Returns the path. IdfError: unknown source type, or a file that is not what its suffix says.
+    sign: with signed credentials; frames of a dataset, which are many, go without. Returns the
+    path. IdfError: unknown source type, or a file that is not what its suffix says.
     """
     path = Path(path)
     _check(what)
     if not path.is_file():
         raise IdfError(f"{path} does not exist", "no such file", "write it before it is marked")
-    if not put_inside(path, what):
-        _write_beside(path, path, what)
+    _put(path, path, what, sign)
     return path
 
 
@@ -126,18 +129,19 @@ def marked(path, what: Mark):
     that no file is seen without its mark. What lies beside it is there before it is."""
     path = Path(path)
     _check(what)
-    beside: list[Path] = []
     try:
         with atomic_write(path) as temporary:
             yield temporary
-            if not put_inside(temporary, what):
-                beside.append(_write_beside(path, temporary, what))
-        if not beside:  # of an earlier file of this name
-            path.with_name(path.name + BESIDE).unlink(missing_ok=True)
+            beside = _put(path, temporary, what, True)
+        for suffix in (BESIDE, credentials.BESIDE):  # of an earlier file of this name
+            old = path.with_name(path.name + suffix)
+            if old not in beside:
+                old.unlink(missing_ok=True)
     except BaseException:
         if not path.exists():  # nothing to tell about
-            for file in beside:
-                file.unlink(missing_ok=True)
+            for suffix in (BESIDE, credentials.BESIDE):
+                with contextlib.suppress(OSError):  # such as a name that is too long
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
         raise
 
 
@@ -147,10 +151,17 @@ def _check(what: Mark) -> None:
                        f"one of: {', '.join(SOURCE_TYPES)}")
 
 
-def _write_beside(path: Path, content: Path, what: Mark) -> Path:
-    file = path.with_name(path.name + BESIDE)
-    write_json(file, {"text": what.text(), "sha256": sha256_file(content), **asdict(what)})
-    return file
+def _put(path: Path, content: Path, what: Mark, sign: bool) -> list[Path]:
+    """Mark and sign `content`, which is to stand at `path`; return what was written beside it."""
+    beside = []
+    if not put_inside(content, what):
+        beside.append(path.with_name(path.name + BESIDE))
+        write_json(beside[0], {"text": what.text(), "sha256": sha256_file(content),
+                               **asdict(what)})
+    if sign and (manifest := credentials.sign(path, content, what)):
+        beside.append(path.with_name(path.name + credentials.BESIDE))
+        write_bytes(beside[-1], manifest)
+    return beside
 
 
 def mark_picture_bytes(data: bytes, suffix: str, what: Mark) -> bytes:

@@ -1,29 +1,40 @@
-"""Read marks back: what a file says about its origin."""
+"""Read marks back: what files say about their origin, and whether it holds together."""
 
 from __future__ import annotations
 
 import contextlib
 import html
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from ..data.media import is_image, is_video, read_image, read_video
 from ..errors import IdfError
 from ..runtime.files import read_json, sha256_file
+from . import credentials
 from .consent import Consent
+from .credentials import Credential
 from .marks import BESIDE, parse
 from .reading import SYNTHETIC_TYPES, read_marks, source_type_of
+from .watermark import Found, detect, detect_frames, payload_text
+
+VIDEO_FRAMES = 24  # of the beginning of a video, whose watermark is looked for
+# What a made picture may be in: looked at where a folder is given
+MODELS = (".html", ".ply", ".splat", ".spz", ".sog", ".ksplat", ".glb", ".npz", ".tar")
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What was found.
 
-    synthetic: whether the file says that it is synthetic. source_type: IPTC name or "", which may
+    synthetic: whether anything says that it is synthetic. source_type: IPTC name or "", which may
     be a camera's. layers: where a mark was found ("XMP", "text", "MP4 comment", "PLY comment",
-    "GLB asset", "HTML meta", "ZIP comment", "hidden splats", "sidecar"). problems:
-    contradictions, e.g. a sidecar of another content. consent: the record beside the file whose
-    digest the mark names, or None. fields: the mark's own fields.
+    "GLB asset", "HTML meta", "ZIP comment", "hidden splats", "sidecar", "C2PA", "watermark").
+    problems: what disagrees. consent: the record beside the file whose digest the mark names, or
+    None. fields: the mark's own fields. signature: its signed credentials, or None. watermark:
+    what the pixels carry, or None.
     """
 
     path: str
@@ -33,18 +44,47 @@ class Verdict:
     fields: dict
     consent: Consent | None
     problems: tuple[str, ...]
+    signature: Credential | None = None
+    watermark: Found | None = None
+
+    @property
+    def signature_words(self) -> str:
+        """The signature in a few words."""
+        if self.signature is None:
+            return "none"
+        return {"own": "valid, made here", "valid": "valid, by an unknown signer",
+                "invalid": "does NOT hold"}[self.signature.state]
+
+    @property
+    def consent_words(self) -> str:
+        """The consent in a few words."""
+        if self.consent is None:
+            return "record not here" if self.fields.get("consent") else "none named"
+        kind = "drawn heads" if self.consent.basis == "synthetic" else "stated"
+        by = f" by {self.consent.by}" if self.consent.by else ""
+        return f"{kind}{by}, {self.consent.state}"
 
     def __str__(self) -> str:
         lines = [f"{self.path}: " + ("synthetic" if self.synthetic else "no mark found")]
         if self.source_type:
             lines.append(f"  digital source type: {self.source_type}")
-        if self.synthetic:
+        if self.layers:
             lines.append(f"  marks read:          {', '.join(self.layers)}")
+        if self.synthetic:
             for key in ("made", "software", "run_id"):
                 if self.fields.get(key):
                     lines.append(f"  {key.replace('_', ' ') + ':':<20} {self.fields[key]}")
+        if self.signature:
+            lines.append(f"  signature:           {self.signature_words}"
+                         + (f" ({self.signature.signer})" if self.signature.signer else ""))
+            lines += [f"  made of:             {name}" for name in self.signature.ingredients]
+        if self.watermark:
+            lines.append(f"  watermark:           {payload_text(self.watermark.payload)} (by "
+                         f"chance in an unmarked picture: {self.watermark.probability:.0e})")
         if self.consent:
-            lines.append(f"  consent ({self.consent.basis}):  {self.consent.statement}")
+            by = f", by {self.consent.by}" if self.consent.by else ""
+            lines.append(f"  consent ({self.consent.basis}):  {self.consent.statement} "
+                         f"({self.consent.date[:10]}{by}, {self.consent.state})")
         elif self.fields.get("consent"):
             lines.append(f"  consent:             digest {self.fields['consent'][:16]}…, record "
                          f"not found beside the file")
@@ -63,16 +103,50 @@ def verify(path: str | Path) -> Verdict:
     path = Path(path)
     if not path.is_file():
         raise IdfError(f"There is no file {path}", "a folder" if path.is_dir() else "no such file",
-                       "name one exported file")
-    layers: list[str] = []
-    problems: list[str] = []
-    fields: dict[str, str] = {}
-    source_type = ""
+                       "name an exported file")
+    found, told, problems = read_marks(path), None, []
     sidecar = path.with_name(path.name + BESIDE)
-    found, told = read_marks(path), None
     if sidecar.is_file():
         told = read_json(sidecar, "sidecar")
         found.insert(0, ("sidecar", json.dumps(told, ensure_ascii=False)[:2**16]))
+    signature = credentials.read(path)
+    if signature is not None:
+        found.append(("C2PA", signature.text or " ".join(
+            f"c2pa.org/digitalsourcetype/{t}" for t in signature.source_types[:1])))
+        if signature.state == "invalid":
+            problems.append("the signature does not hold: " + (
+                "; ".join(signature.failures) or "no reason given")
+                + ". The file was changed after it was signed")
+    layers, fields, source_type = _compared(found, problems)
+    if signature is not None and "C2PA" not in layers:
+        layers.append("C2PA")
+    watermark = _watermark(path)
+    if watermark is not None:
+        layers.append("watermark")
+        named = fields.get("watermark", "")
+        if named and payload_text(watermark.payload) != named:
+            problems.append(f"the watermark is {payload_text(watermark.payload)}, the marks name "
+                            f"{named}")
+    if sidecar.is_file():
+        if not isinstance(told, dict) or "sha256" not in told:
+            problems.append("the sidecar is damaged: it does not say which content it belongs to")
+        elif told["sha256"] != sha256_file(path):
+            problems.append("the sidecar belongs to another content: the file was changed")
+    record = consent_beside(path, fields.get("consent", ""))
+    if record is not None and record.state == "changed":
+        problems.append("the consent record was changed after it was signed")
+    synthetic = bool(fields) or source_type in SYNTHETIC_TYPES or watermark is not None
+    return Verdict(str(path), synthetic, source_type, tuple(dict.fromkeys(layers)), fields, record,
+                   tuple(problems), signature, watermark)
+
+
+def _compared(found: list[tuple[str, str]], problems: list[str]
+              ) -> tuple[list[str], dict[str, str], str]:
+    """Return the layers that say something, the fields of the first, and the source type; what
+    disagrees goes to `problems`."""
+    layers: list[str] = []
+    fields: dict[str, str] = {}
+    source_type = ""
     for layer, text in found:
         said, name = parse(text) or {}, source_type_of(html.unescape(text))
         name = name or said.get("source_type", "")
@@ -84,16 +158,20 @@ def verify(path: str | Path) -> Verdict:
             problems.append(f"{layer} says {name}, another mark {source_type}")
         if not source_type or source_type not in SYNTHETIC_TYPES and name in SYNTHETIC_TYPES:
             source_type = name
-        if said and said["run_id"] != fields["run_id"]:
-            problems.append(f"{layer} names run {said['run_id']}, another mark {fields['run_id']}")
-    if sidecar.is_file():
-        if not isinstance(told, dict) or "sha256" not in told:
-            problems.append("the sidecar is damaged: it does not say which content it belongs to")
-        elif told["sha256"] != sha256_file(path):
-            problems.append("the sidecar belongs to another content: the file was changed")
-    synthetic = bool(fields) or source_type in SYNTHETIC_TYPES
-    return Verdict(str(path), synthetic, source_type, tuple(dict.fromkeys(layers)), fields,
-                   consent_beside(path, fields.get("consent", "")), tuple(problems))
+        for key, words in (("run_id", "names run"), ("consent", "names consent")):
+            if said and said[key] != fields[key]:
+                problems.append(f"{layer} {words} {said[key][:16] or 'none'}, another mark "
+                                f"{fields[key][:16] or 'none'}")
+    return layers, fields, source_type
+
+
+def _watermark(path: Path) -> Found | None:
+    with contextlib.suppress(IdfError):  # no picture that can be decoded
+        if is_image(path):
+            return detect(read_image(path)[..., :3])
+        if is_video(path):
+            return detect_frames(islice(read_video(path), VIDEO_FRAMES))
+    return None
 
 
 def consent_beside(path: Path, digest: str) -> Consent | None:
@@ -107,3 +185,76 @@ def consent_beside(path: Path, digest: str) -> Consent | None:
             if record is not None:
                 return record
     return None
+
+
+# --- several files --------------------------------------------------------------------------------
+
+def files_in(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the files to look at: those named, and of folders all that may show something made.
+
+    Work files of unfinished runs and hidden files are left out. IdfError: nothing there.
+    """
+    out: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            out.append(path)
+            continue
+        found = [p for p in sorted(path.rglob("*")) if p.is_file() and (
+            is_image(p) or is_video(p) or p.suffix.lower() in MODELS)]
+        out += [p for p in found if not any(
+            part.startswith(".") or part in ("checkpoints", "cache", "work")
+            for part in p.relative_to(path).parts)]
+    if not out:
+        raise IdfError("There is nothing to verify", "no picture, video, page or model in "
+                       + ", ".join(map(str, paths)), "name files, or a folder that holds some")
+    return list(dict.fromkeys(out))
+
+
+def verify_all(paths: Iterable[str | Path]) -> list[Verdict]:
+    """Verify files, and all files in folders. A file that cannot be read is a problem of its own,
+    unless it alone was named."""
+    files = files_in(paths)
+    if len(files) == 1:
+        return [verify(files[0])]
+    out = []
+    for file in files:
+        try:
+            out.append(verify(file))
+        except IdfError as error:
+            out.append(Verdict(str(file), False, "", (), {}, None, (error.what,)))
+    return out
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return 0 where every file is marked and nothing disagrees, 1 where a file has no mark, 3
+    where something disagrees: a changed file, a broken signature, marks of two origins."""
+    if any(v.problems for v in verdicts):
+        return 3
+    return 0 if all(v.synthetic for v in verdicts) else 1
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Return one line a file: what it says, signature, watermark, metadata, consent; below, what
+    disagrees."""
+    head = ("file", "says", "signature", "watermark", "metadata", "consent")
+    rows = [(_short(v.path, verdicts), "synthetic" if v.synthetic else
+             v.source_type or "nothing", v.signature_words,
+             payload_text(v.watermark.payload) if v.watermark else "none",
+             ", ".join(n for n in v.layers if n not in ("C2PA", "watermark")) or "none",
+             v.consent_words) for v in verdicts]
+    wide = [max(len(r[i]) for r in (head, *rows)) for i in range(len(head))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, wide, strict=True)).rstrip()
+             for r in (head, tuple("-" * w for w in wide), *rows)]
+    marked, wrong = sum(v.synthetic for v in verdicts), [v for v in verdicts if v.problems]
+    lines += ["", f"{marked} of {len(verdicts)} marked as synthetic; "
+              + (f"something disagrees in {len(wrong)}:" if wrong else "nothing disagrees")]
+    lines += [f"  {_short(v.path, verdicts)}: {p}" for v in wrong for p in v.problems]
+    return "\n".join(lines)
+
+
+def _short(path: str, verdicts: Sequence[Verdict]) -> str:
+    """Return a path without the folder that all of them lie in."""
+    parents = [Path(v.path).parent for v in verdicts]
+    common = next((p for p in (parents[0], *parents[0].parents)
+                   if all(q == p or p in q.parents for q in parents)), Path())
+    return str(Path(path).relative_to(common)) if len(verdicts) > 1 else path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..data.dataset import Dataset
@@ -9,8 +10,8 @@ from ..data.inputs import as_dataset
 from ..data.media import write_image
 from ..data.moments import check_still
 from ..errors import IdfError, nearest
-from ..provenance import Mark, marked
-from ..provenance.lineage import copy_consent, mark_of, mark_of_run
+from ..provenance import Consent, Mark, marked
+from ..provenance.lineage import copy_consent, inputs_of, mark_of, mark_of_run
 from ..runtime.files import write_json
 from ..runtime.machine import peak_rss_mb
 from ..runtime.progress import Reporter
@@ -68,6 +69,7 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
         reporter.step("measuring on held-out views", 0.0)
         metrics = chosen.measure(scene, data, config)
         mark = mark_of(data, run.run_id, chosen.made, chosen.source_type)
+        mark = replace(mark, inputs=inputs_of(run.manifest, Consent.read(data.root)))
         chosen.save(scene, run, mark)
         copy_consent(data.root, run.path, mark.consent)
         write_json(run.path / "per_view.json", metrics.rows())

@@ -25,8 +25,8 @@ REPOSITORY_BRANCH = "main"
 
 # Import names that are not the package's name with "-" turned into "_". A package whose module can
 # be imported counts as there whoever brought it: Colab's cv2 comes from three other wheels.
-MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml",
-           "scikit-image": "skimage"}
+MODULES = {"c2pa-python": "c2pa", "opencv-python-headless": "cv2", "pillow": "PIL",
+           "pyyaml": "yaml", "scikit-image": "skimage"}
 
 
 COMMAND_OF = "written by a notebook's first cell"

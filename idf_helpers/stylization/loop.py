@@ -245,7 +245,8 @@ class Loop:
 
     def _write_video(self, path: Path, mark: Mark, pictures: Iterable[np.ndarray], count: int
                      ) -> None:
-        with video_writer(path, self.plan.fps, comment=mark.text()) as video:
+        with provenance.marked(path, mark) as temporary, \
+                video_writer(temporary, self.plan.fps, comment=mark.text()) as video:
             for i, picture in enumerate(pictures):
                 video.append(mark.watermarked(picture))
                 self.reporter.step(f"writing {path.name}", (i + 1) / count)

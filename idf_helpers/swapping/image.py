@@ -11,7 +11,7 @@ from .. import provenance
 from ..data.color_profile import Stored
 from ..data.media import encode_image, read_stored
 from ..errors import IdfError
-from ..runtime.files import sha256_file, write_bytes
+from ..runtime.files import sha256_file
 from ..runtime.progress import Reporter
 from .config import SwapConfig
 from .job import SwapJob
@@ -46,9 +46,10 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
                            "use a picture with one clear face, at least 64 pixels wide")
         record = job.keep_consent(run)
         mark = job.mark(run, swapper, record)
-        write_bytes(path, provenance.mark_picture_bytes(
-            _encoded(mark.watermarked(result.image), stored), ".png", mark))
+        with provenance.marked(path, mark) as temporary:
+            temporary.write_bytes(_encoded(mark.watermarked(result.image), stored))
         run.finish({"status": result.status}, why=job.why, consent=record.digest,
+                   source_type=mark.source_type,
                    **job.notes(swapper, [row]))
     return path
 

@@ -83,7 +83,9 @@ class SwapJob:
         """Return the mark of what is made. of: the kind of target, in words."""
         return provenance.Mark(run.run_id, f"face swap{of} ({self.entry.name})",
                                self.origin.joined(swapper.source_type), record.digest,
-                               payload_of(run.manifest["identity"]))
+                               payload_of(run.manifest["identity"]),
+                               (("source photo", record.source_sha256),
+                                ("target", record.target_sha256)))
 
     def report(self, swapper: Swapper, rows: Sequence[dict]) -> dict:
         """Return the head of a report. rows: each with its `sources`."""

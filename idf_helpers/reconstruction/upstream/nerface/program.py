@@ -99,7 +99,7 @@ class NerfaceProgram(UpstreamProgram):
         found = self.scene().render_split(self.folder / "renders")
         made_of = mark_of(self.data, self.run.run_id, MADE, SOURCE_TYPE)
         for path in found:
-            mark(path, made_of)
+            mark(path, made_of, sign=False)  # as the frames of any dataset
         return found
 
     def _metrics(self) -> list[Path]:
