@@ -44,7 +44,7 @@ def test_three_files_name_the_same_packages():
 def test_lower_bounds_only_so_that_nothing_installed_is_moved():
     capped = {"numba"}  # whose private parts kernels/numba_private.py uses
     for requirement in PROJECT["project"]["dependencies"]:
-        name, _, cap = re.fullmatch(r"([a-z-]+)>=[\d.]+((,<[\d.]+)?)", requirement).groups()
+        name, _, cap = re.fullmatch(r"([a-z0-9-]+)>=[\d.]+((,<[\d.]+)?)", requirement).groups()
         assert bool(cap) == (name in capped), requirement
 
 
