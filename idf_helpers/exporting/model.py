@@ -135,6 +135,6 @@ class Model:
         return Track(np.clip(values, basis.low, basis.high), data.fps or 25.0)
 
 
-def _whole(value) -> int | None:
+def _whole(value: object) -> int | None:
     """Return a count as a manifest tells it; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
