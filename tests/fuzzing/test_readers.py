@@ -16,6 +16,7 @@ from benchmarks import fuzz
 from idf_helpers.data.kinds import VIDEO_SUFFIXES
 from idf_helpers.data.picture_file import FORMATS
 from idf_helpers.errors import IdfError
+from idf_helpers.reconstruction.splats.formats.registry import FORMATS as SPLATS
 from idf_helpers.runtime.npz import ArrayRecord
 from tests.fixtures.fuzzing.table import READERS
 from tests.fixtures.layouts.table import ROWS
@@ -70,6 +71,7 @@ def test_every_format_has_a_row():
     names = " ".join(READERS)
     lacking = [f for f in FORMATS if f"picture: {f}".lower() not in names.lower()]
     lacking += [s for s in VIDEO_SUFFIXES if f"video: {s}" not in names]
+    lacking += [s for s in SPLATS if f"splats: {s}" not in READERS]
     lacking += [r.name for r in ROWS if f"layout: {r.name}" not in READERS]
     read = {getattr(reader.read, "__self__", None) for reader in READERS.values()}
     lacking += [c.__name__ for c in ArrayRecord.__subclasses__() if c not in read]

@@ -20,6 +20,7 @@ from ...runtime.files import atomic_write, readable
 from .gaussians import Gaussians
 
 MAX_HEADER_BYTES = 256 * 1024
+PART = 1 << 16  # Gaussians that are read or written at once
 SCALAR_TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2",
                 "int16": "i2", "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4",
                 "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4", "double": "f8",
@@ -53,19 +54,23 @@ def write_ply(gaussians: Gaussians, path, *, sh_degree: int | None = 3, comments
     if degree not in (0, 1, 2, 3):
         raise IdfError("Spherical harmonics of this degree cannot be written", f"{degree}",
                        "use 0, 1, 2 or 3")
-    sh = g.with_bases((degree + 1) ** 2).sh
-    table = np.concatenate([
-        g.means, np.zeros_like(g.means), sh[:, 0],
-        sh[:, 1:].transpose(0, 2, 1).reshape(len(g), -1),  # (N, K, rgb) -> channel-major
-        g.opacity_logits[:, None], g.log_scales, g.quats], axis=1)
     header = ["ply", "format binary_little_endian 1.0", *map(_comment_line, comments),
               f"element vertex {len(g)}", *(f"property float {p}" for p in property_names(degree)),
               "end_header", ""]
     path = Path(path)
     with atomic_write(path) as temporary, open(temporary, "wb") as f:
         f.write("\n".join(header).encode("ascii"))
-        f.write(np.ascontiguousarray(table, "<f4").data)
+        for at in range(0, len(g), PART):  # a whole table would be as large as the model
+            f.write(np.ascontiguousarray(_rows(g[at:at + PART], degree), "<f4").data)
     return path
+
+
+def _rows(g: Gaussians, degree: int) -> np.ndarray:
+    sh = g.with_bases((degree + 1) ** 2).sh
+    return np.concatenate([
+        g.means, np.zeros_like(g.means), sh[:, 0],
+        sh[:, 1:].transpose(0, 2, 1).reshape(len(g), -1),  # (N, K, rgb) -> channel-major
+        g.opacity_logits[:, None], g.log_scales, g.quats], axis=1)
 
 
 def _comment_line(text: str) -> str:
@@ -105,7 +110,7 @@ def read_ply(path) -> Gaussians:
     path = Path(path)
     header = read_header(path)
     data = read_vertices(path, header)
-    names = data.dtype.names
+    names = data.names
     missing = [n for n in REQUIRED if n not in names]
     if missing:
         raise IdfError(f"{path} is not a 3DGS splat file", "no property "
@@ -114,19 +119,10 @@ def read_ply(path) -> Gaussians:
     if rest not in (0, 9, 24, 45) or any(f"f_rest_{i}" not in names for i in range(rest)):
         raise IdfError(f"{path} has an odd set of color coefficients", f"{rest} f_rest properties",
                        "3DGS files hold f_rest_0 to f_rest_8, _23 or _44, or none")
-
-    def columns(*wanted) -> np.ndarray:
-        with np.errstate(over="ignore"):  # doubles beyond float32 become infinite: counted below
-            return np.stack([data[n].astype(np.float32) for n in wanted], axis=-1)
-
-    n = len(data)
-    dc = columns("f_dc_0", "f_dc_1", "f_dc_2")
-    sh = dc[:, None, :]
-    if rest:
-        f_rest = columns(*(f"f_rest_{i}" for i in range(rest)))
-        sh = np.concatenate([sh, f_rest.reshape(n, 3, rest // 3).transpose(0, 2, 1)], axis=1)
+    columns = data.columns
     g = Gaussians(columns("x", "y", "z"), columns("scale_0", "scale_1", "scale_2"),
-                  columns("rot_0", "rot_1", "rot_2", "rot_3"), columns("opacity")[:, 0], sh)
+                  columns("rot_0", "rot_1", "rot_2", "rot_3"), columns("opacity")[:, 0],
+                  data.harmonics(rest))
     return check_values(g, path)
 
 
@@ -205,8 +201,53 @@ def _with_property(element: Element, words: list[str]) -> Element:
     return Element(element.name, element.count, (*element.properties, (name, kind)), element.lists)
 
 
-def read_vertices(path: Path, header: Header) -> np.ndarray:
-    """Return the `vertex` element as a structured array; IdfError where the file is too short."""
+class Vertices:
+    """The `vertex` element of a file, read part by part: a whole table beside what is made of it
+    would double the memory. names: of its properties. rows: structured, for text; else None."""
+
+    def __init__(self, path: Path, dtype: np.dtype, count: int, offset: int,
+                 rows: np.ndarray | None = None):
+        self.path, self.dtype, self.count, self.offset, self.rows = path, dtype, count, offset, rows
+        self.names = dtype.names or ()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def parts(self):
+        """Yield slices and structured arrays of the vertices there."""
+        for at in range(0, self.count, PART):
+            n = min(PART, self.count - at)
+            yield slice(at, at + n), np.fromfile(
+                self.path, self.dtype, n, offset=self.offset + at * self.dtype.itemsize) \
+                if self.rows is None else self.rows[at:at + n]
+
+    def columns(self, *wanted: str) -> np.ndarray:
+        """Return (N, len(wanted)) float32; doubles beyond it become infinite."""
+        out = np.empty((self.count, len(wanted)), np.float32)
+        with np.errstate(over="ignore"):
+            for where, part in self.parts():
+                for k, name in enumerate(wanted):
+                    out[where, k] = part[name]
+        return out
+
+    def harmonics(self, rest: int, first: np.ndarray | None = None) -> np.ndarray:
+        """Return (N, 1 + rest / 3, 3) float32 from f_dc and `rest` f_rest, channel-major.
+
+        first: (N, 3) in place of f_dc.
+        """
+        out = np.empty((self.count, 1 + rest // 3, 3), np.float32)
+        with np.errstate(over="ignore"):
+            for where, part in self.parts():
+                for channel in range(3):
+                    out[where, 0, channel] = part[f"f_dc_{channel}"] if first is None \
+                        else first[where, channel]
+                    for k in range(rest // 3):
+                        out[where, 1 + k, channel] = part[f"f_rest_{channel * (rest // 3) + k}"]
+        return out
+
+
+def read_vertices(path: Path, header: Header) -> Vertices:
+    """Return the `vertex` element; IdfError where the file is too short."""
     offset = header.length
     for element in header.elements:
         dtype = np.dtype([(n, header.byte_order + t) for n, t in element.properties])
@@ -235,8 +276,9 @@ def read_vertices(path: Path, header: Header) -> np.ndarray:
                        f"{max(there, 0)} bytes there",
                        "the file is truncated or damaged: copy or export it again")
     if header.byte_order:
-        return np.fromfile(path, dtype, element.count, offset=offset)
-    return _read_text(path, element, offset)
+        return Vertices(path, dtype, element.count, offset)
+    rows = _read_text(path, element, offset)
+    return Vertices(path, rows.dtype, len(rows), 0, rows)
 
 
 def _read_text(path: Path, element: Element, offset: int) -> np.ndarray:

@@ -59,12 +59,7 @@ def axes_of(header: Header) -> Axes | None:
 
 def _read_plain(path: Path, header: Header) -> SplatModel:
     data = read_vertices(path, header)
-    names, notes = set(data.dtype.names), []
-
-    def columns(*wanted) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            return np.stack([data[n].astype(np.float32) for n in wanted], axis=-1)
-
+    names, notes, columns = set(data.names), [], data.columns
     plain_color = {"red", "green", "blue"} <= names and "f_dc_0" not in names
     surfels = {"scale_0", "scale_1"} <= names and "scale_2" not in names
     lacking = [n for n in REQUIRED if n not in names and not (n.startswith("f_dc_") and plain_color)
@@ -79,17 +74,13 @@ def _read_plain(path: Path, header: Header) -> SplatModel:
         rgb = columns("red", "green", "blue")
         if data.dtype["red"].kind in "iu" or np.nanmax(rgb) > 1.5:
             rgb = rgb / np.float32(255)
-        sh = ((rgb - np.float32(0.5)) / np.float32(SH_C0))[:, None]
+        rgb = (rgb - np.float32(0.5)) / np.float32(SH_C0)
         notes.append("its colors are plain red, green and blue: they do not change with the view")
-    else:
-        sh = columns("f_dc_0", "f_dc_1", "f_dc_2")[:, None]
     rest = sum(n.startswith("f_rest_") for n in names)
     if rest not in (0, 9, 24, 45) or any(f"f_rest_{i}" not in names for i in range(rest)):
         raise IdfError(f"{path} has an odd set of color coefficients", f"{rest} f_rest properties",
                        "3DGS files hold f_rest_0 to f_rest_8, _23 or _44, or none")
-    if rest:
-        f_rest = columns(*(f"f_rest_{i}" for i in range(rest)))
-        sh = np.concatenate([sh, f_rest.reshape(len(data), 3, -1).transpose(0, 2, 1)], axis=1)
+    sh = data.harmonics(rest, rgb if plain_color else None)
     scales = columns(*(f"scale_{i}" for i in range(2 if surfels else 3)))
     if surfels:
         scales = np.concatenate([scales, scales.min(axis=1, keepdims=True) - FLATTENED], axis=1)

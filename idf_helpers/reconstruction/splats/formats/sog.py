@@ -17,6 +17,7 @@ import contextlib
 import io
 import math
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -100,7 +101,7 @@ def read_sog(path: Path) -> SplatModel:
         except KeyError as error:
             raise damaged(path, "SOG", f"no {str(error)[:80]}") from None
         except (ValueError, TypeError, AttributeError, IndexError, SyntaxError, EOFError,
-                zipfile.BadZipFile, Image.DecompressionBombError) as error:
+                zlib.error, zipfile.BadZipFile, Image.DecompressionBombError) as error:
             raise damaged(path, "SOG", f"{type(error).__name__}: {error}"[:160]) from None
         except FileNotFoundError as error:
             raise damaged(path, "SOG", f"no file {Path(str(error.filename)).name}") from None
