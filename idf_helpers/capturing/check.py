@@ -16,7 +16,7 @@ from .choose import yaws
 from .fill import Fit
 
 FRONTAL = 40.0  # degrees up to which a face's pose is good to three
-PROFILE = 70.0  # degrees from which landmarks turn with the face, but lie beside it
+PROFILE = 60.0  # degrees from which landmarks turn with the face, but lie beside it
 FEWEST = 5  # such frames; where there are fewer, all that show a face are asked
 TURNED = 2.0  # so many times as far may the cameras then be from the faces
 # Degrees that a quarter of them exceed, by what moves: 1 to 4.7 of nine captures that came out
