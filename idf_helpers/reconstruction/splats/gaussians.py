@@ -44,6 +44,12 @@ class Gaussians:
         """(N,) in (0, 1)."""
         return 1.0 / (1.0 + np.exp(-self.opacity_logits))
 
+    def blocks(self, order: np.ndarray | None = None, size: int = 1 << 16):
+        """Yield (slice, Gaussians) of a part at a time, in the order of these indices."""
+        for i in range(0, len(self), size):
+            part = slice(i, i + size)
+            yield part, self[part if order is None else order[part]]
+
     def __getitem__(self, index) -> Gaussians:
         """Return the Gaussians at a mask, slice or index array."""
         return Gaussians(**{f.name: getattr(self, f.name)[index] for f in fields(self)})

@@ -113,11 +113,10 @@ def _unpacked_quats(word: np.ndarray) -> np.ndarray:
 
 def write_packed(g: Gaussians, path: Path) -> None:
     """Write Gaussians, whose axes are `COLMAP` (+y down), as a compressed `.ply`."""
-    g = g[morton_order(g.means)]
-    n = len(g)
-    rgb = np.float32(SH_C0) * g.sh[:, 0] + np.float32(0.5)
+    order, n = morton_order(g.means), len(g)
+    rgb = np.float32(SH_C0) * g.sh[order, 0] + np.float32(0.5)
     bounds, units = [], []
-    for values in (g.means, np.clip(g.log_scales, FLAT, -FLAT), rgb):
+    for values in (g.means[order], np.clip(g.log_scales[order], FLAT, -FLAT), rgb):
         # the last Gaussian fills the last chunk up
         full = np.concatenate([values, np.repeat(values[-1:], -n % CHUNK, axis=0)])
         full = full.reshape(-1, CHUNK, 3)
@@ -128,8 +127,8 @@ def write_packed(g: Gaussians, path: Path) -> None:
     vertex = np.empty((n, 4), "<u4")
     for column, unit in ((0, units[0]), (2, units[1])):
         vertex[:, column] = _word(unit, (21, 11, 0), (11, 10, 11))
-    vertex[:, 1] = _packed_quats(g.quats)
-    rgba = np.concatenate([units[2], g.opacities[:, None]], axis=1)
+    vertex[:, 1] = _packed_quats(g.quats[order])
+    rgba = np.concatenate([units[2], g.opacities[order, None]], axis=1)
     vertex[:, 3] = _word(rgba, (24, 16, 8, 0), (8, 8, 8, 8))
     names = "\n".join(f"property float {b}" for b in BOUNDS)
     rest = 3 * (g.sh.shape[1] - 1)
@@ -142,9 +141,9 @@ def write_packed(g: Gaussians, path: Path) -> None:
         f.write("\n".join([*header, "end_header", ""]).encode("ascii", "backslashreplace"))
         f.write(np.concatenate(bounds, axis=1).astype("<f4").tobytes())
         f.write(vertex.tobytes())
-        if rest:
-            f.write(np.clip(np.floor((g.sh[:, 1:] / 8 + np.float32(0.5)) * 256), 0, 255).astype(
-                np.uint8).transpose(0, 2, 1).tobytes())
+        for _, some in g.blocks(order) if rest else ():
+            byte = np.clip(np.floor((some.sh[:, 1:] / 8 + np.float32(0.5)) * 256), 0, 255)
+            f.write(byte.astype(np.uint8).transpose(0, 2, 1).tobytes())
 
 
 def _word(unit: np.ndarray, shifts, bits) -> np.ndarray:

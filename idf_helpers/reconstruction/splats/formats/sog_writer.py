@@ -26,8 +26,7 @@ FEWEST, MOST = 1024, 16384  # palette rows
 
 def write_sog(g: Gaussians, path: Path, orbit: Orbit | None = None) -> None:
     """Write Gaussians, whose axes are `COLMAP` (+y down), as version 2 in a zip."""
-    g = g[morton_order(g.means)]
-    n = len(g)
+    order, n = morton_order(g.means), len(g)
     width = -(-int(np.ceil(np.sqrt(n))) // 4) * 4
     height = -(-n // width // 4) * 4 or 4
     jobs: dict[str, np.ndarray] = {}
@@ -41,7 +40,8 @@ def write_sog(g: Gaussians, path: Path, orbit: Orbit | None = None) -> None:
 
     meta: dict = {"version": 2, "asset": {"generator": OURS},
                   "count": n}
-    logs = np.sign(g.means) * np.log1p(np.abs(g.means))
+    means, color = g.means[order], np.ascontiguousarray(g.sh[order, 0])
+    logs = np.sign(means) * np.log1p(np.abs(means))
     low, high = logs.min(axis=0), logs.max(axis=0)
     word = np.rint((logs - low) / np.where(high > low, high - low, 1) * 65535).astype(np.uint16)
     texture("means_l.webp", (word & 255).astype(np.uint8))
@@ -49,19 +49,20 @@ def write_sog(g: Gaussians, path: Path, orbit: Orbit | None = None) -> None:
     meta["means"] = {"mins": low.tolist(), "maxs": high.tolist(),
                      "files": ["means_l.webp", "means_u.webp"]}
     book = numbers(g.log_scales)
-    texture("scales.webp", nearest_numbers(g.log_scales, book))
+    texture("scales.webp", nearest_numbers(g.log_scales[order], book))
     meta["scales"] = {"codebook": book.tolist(), "files": ["scales.webp"]}
-    texture("quats.webp", _quats(g.quats))
+    texture("quats.webp", _quats(g.quats[order]))
     meta["quats"] = {"files": ["quats.webp"]}
-    book = numbers(g.sh[:, 0])
-    alpha = np.rint(255 * g.opacities).astype(np.uint8)
-    texture("sh0.webp", np.concatenate([nearest_numbers(g.sh[:, 0], book), alpha[:, None]], axis=1))
+    book = numbers(color)
+    alpha = np.rint(255 * g.opacities[order]).astype(np.uint8)
+    texture("sh0.webp", np.concatenate([nearest_numbers(color, book), alpha[:, None]], axis=1))
     meta["sh0"] = {"codebook": book.tolist(), "files": ["sh0.webp"]}
     with ThreadPoolExecutor(max(1, cpu_count())) as pool:  # encoding frees the interpreter
         done = {name: pool.submit(_webp, jobs.pop(name)) for name in list(jobs)}
         if g.sh_degree:
-            rest = g.sh[:, 1:].reshape(n, -1)
+            rest = g.sh.reshape(n, -1)[:, 3:]  # a view: no copy of what is largest
             palette, labels = rows(rest, int(np.clip(n // SHARE, FEWEST, MOST)))
+            labels = labels[order]
             book, count = numbers(palette), COEFFICIENTS[g.sh_degree]
             table = np.full((-(-len(palette) // WIDTH) * WIDTH, count, 4), 255, np.uint8)
             table[..., :3] = 0

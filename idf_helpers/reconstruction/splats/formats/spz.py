@@ -183,27 +183,26 @@ def write_spz(g: Gaussians, path: Path, orbit: Orbit | None = None) -> None:
     Positions keep as many fraction bits as the farthest Gaussian leaves, at most what a hundredth
     of the middle Gaussian's size needs.
     """
-    g = g[morton_order(g.means)]
-    n = len(g)
+    order, n = morton_order(g.means), len(g)
     far = float(np.abs(g.means).max())
     fine = np.exp(float(np.median(g.log_scales))) / 100
     room = np.floor(np.log2(8388607 / max(far, 1e-9)))
     fraction = int(np.clip(min(np.ceil(-np.log2(fine)), room), 0, 22))
-    fixed = np.clip(np.rint(g.means * np.float32(2.0**fraction)), -8388608, 8388607)
-    bytes_ = np.ascontiguousarray(fixed.astype("<i4").view(np.uint8).reshape(n, 3, 4)[..., :3])
-    rotations = np.empty(n, "<u4")
-    for part in range(0, n, 1 << 18):
-        rotations[part:part + (1 << 18)] = _packed_quats(g.quats[part:part + (1 << 18)])
-    streams = [bytes_, _bytes(255 * g.opacities),
-               _bytes(255 * (COLOR_SCALE * g.sh[:, 0] + np.float32(0.5))),
-               _bytes(16 * (g.log_scales + 10)), rotations]
-    if g.sh_degree:
-        rest = np.empty(g.sh[:, 1:].shape, np.uint8)
+    bytes_, alphas, colors, scales = (np.empty((n, k), np.uint8) for k in (9, 1, 3, 3))
+    rotations, rest = np.empty(n, "<u4"), np.empty((n, g.sh.shape[1] - 1, 3), np.uint8)
+    for part, some in g.blocks(order):
+        fixed = np.clip(np.rint(some.means * np.float32(2.0**fraction)), -8388608, 8388607)
+        cells = fixed.astype("<i4").view(np.uint8).reshape(len(some), 3, 4)
+        bytes_[part] = cells[..., :3].reshape(-1, 9)
+        alphas[part, 0] = _bytes(255 * some.opacities)
+        colors[part] = _bytes(255 * (COLOR_SCALE * some.sh[:, 0] + np.float32(0.5)))
+        scales[part] = _bytes(16 * (some.log_scales + 10))
+        rotations[part] = _packed_quats(some.quats)
         for first, last, bits in ((0, 3, SH_BITS[0]), (3, 15, SH_BITS[1])):
             step = 1 << (8 - bits)  # 0 stays the middle of a step
-            values = np.rint(g.sh[:, 1 + first:1 + last] * np.float32(128 / step)) * step + 128
-            rest[:, first:last] = np.clip(values, 0, 255)
-        streams.append(rest)
+            values = np.rint(some.sh[:, 1 + first:1 + last] * np.float32(128 / step)) * step + 128
+            rest[part, first:last] = np.clip(values, 0, 255)
+    streams = [bytes_, alphas, colors, scales, rotations, *([rest] if g.sh_degree else [])]
     records = AXES_RECORD
     if orbit:
         records += struct.pack("<II3f", ORBIT, 12, orbit.low, orbit.high, orbit.nearest)

@@ -61,9 +61,11 @@ def turned(g: Gaussians, R: np.ndarray, scale: float = 1.0, shift=(0.0, 0.0, 0.0
     R, shift = np.asarray(R, np.float64), np.asarray(shift, np.float64)
     if np.allclose(R, np.eye(3), atol=1e-9) and scale == 1 and not shift.any():
         return g
-    sh = g.sh.copy()
-    for l, D in enumerate(sh_rotation(R, g.sh_degree), 1):
-        sh[:, l * l:(l + 1) ** 2] = D.astype(np.float32) @ sh[:, l * l:(l + 1) ** 2]
+    sh, rotations = g.sh.copy(), sh_rotation(R, g.sh_degree)
+    for part, _ in g.blocks():
+        for l, D in enumerate(rotations, 1):
+            degree = sh[part, l * l:(l + 1) ** 2]
+            degree[...] = D.astype(np.float32) @ degree
     means = (g.means @ (scale * R.T).astype(np.float32) + shift.astype(np.float32))
     return Gaussians(means, g.log_scales + np.float32(np.log(scale)),
                      multiplied(matrix_quat(R).astype(np.float32), g.quats),
