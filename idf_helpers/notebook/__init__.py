@@ -40,6 +40,7 @@ _HOMES = {
     ".viewers": ("view",),
     ".widgets": ("follow", "methods_table", "offer", "show", "show_video"),
     "..data.sequence": ("frames_by_yaw",),
+    "..provenance.verify": ("origins",),
     "..runtime.progress": ("Line",),
     "..runtime.tables": ("Table",),
     "..exporting.model": ("Model",),

@@ -264,4 +264,5 @@ _IN_BYTES: dict[str, tuple[str, Callable[[bytes, Mark], bytes]]] = {
     ".html": ("HTML", _html_with), ".gif": ("GIF", _gif_with)}
 _IN_FILES: dict[str, Callable[[Path, Mark], None]] = {
     ".webp": _mark_webp, ".mp4": _mark_mp4, ".ply": _mark_ply, ".npz": _mark_npz,
+    ".zip": _mark_npz,
     ".splat": _mark_splat, ".glb": _mark_glb, ".sog": _mark_npz, ".spz": _mark_spz}

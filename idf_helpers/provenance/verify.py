@@ -13,6 +13,7 @@ from pathlib import Path
 from ..data.media import is_image, is_video, read_image, read_video
 from ..errors import IdfError
 from ..runtime.files import read_json, sha256_file
+from ..runtime.tables import Table
 from . import credentials
 from .consent import Consent
 from .credentials import Credential
@@ -22,7 +23,7 @@ from .watermark import Found, detect, detect_frames, payload_text
 
 VIDEO_FRAMES = 24  # of the beginning of a video, whose watermark is looked for
 # What a made picture may be in: looked at where a folder is given
-MODELS = (".html", ".ply", ".splat", ".spz", ".sog", ".ksplat", ".glb", ".npz", ".tar")
+MODELS = (".html", ".ply", ".splat", ".spz", ".sog", ".ksplat", ".glb", ".npz", ".zip", ".tar")
 
 
 @dataclass(frozen=True)
@@ -233,23 +234,25 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
     return 0 if all(v.synthetic for v in verdicts) else 1
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
-    """Return one line a file: what it says, signature, watermark, metadata, consent; below, what
+def table(verdicts: Sequence[Verdict]) -> Table:
+    """Return one row a file: what it says, signature, watermark, metadata, consent; below, what
     disagrees."""
-    head = ("file", "says", "signature", "watermark", "metadata", "consent")
-    rows = [(_short(v.path, verdicts), "synthetic" if v.synthetic else
-             v.source_type or "nothing", v.signature_words,
-             payload_text(v.watermark.payload) if v.watermark else "none",
-             ", ".join(n for n in v.layers if n not in ("C2PA", "watermark")) or "none",
-             v.consent_words) for v in verdicts]
-    wide = [max(len(r[i]) for r in (head, *rows)) for i in range(len(head))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(r, wide, strict=True)).rstrip()
-             for r in (head, tuple("-" * w for w in wide), *rows)]
+    rows = [{"file": _short(v.path, verdicts),
+             "says": "synthetic" if v.synthetic else v.source_type or "nothing",
+             "signature": v.signature_words,
+             "watermark": payload_text(v.watermark.payload) if v.watermark else "none",
+             "metadata": ", ".join(n for n in v.layers if n not in ("C2PA", "watermark"))
+             or "none", "consent": v.consent_words} for v in verdicts]
     marked, wrong = sum(v.synthetic for v in verdicts), [v for v in verdicts if v.problems]
-    lines += ["", f"{marked} of {len(verdicts)} marked as synthetic; "
-              + (f"something disagrees in {len(wrong)}:" if wrong else "nothing disagrees")]
-    lines += [f"  {_short(v.path, verdicts)}: {p}" for v in wrong for p in v.problems]
-    return "\n".join(lines)
+    return Table(rows, notes=[
+        f"{marked} of {len(verdicts)} marked as synthetic; "
+        + (f"something disagrees in {len(wrong)}:" if wrong else "nothing disagrees"),
+        *(f"{_short(v.path, verdicts)}: {p}" for v in wrong for p in v.problems)])
+
+
+def origins(paths: Iterable[str | Path] | str | Path) -> Table:
+    """Return the table of `table` of files, and of all files in folders."""
+    return table(verify_all([paths] if isinstance(paths, (str, Path)) else paths))
 
 
 def _short(path: str, verdicts: Sequence[Verdict]) -> str:
@@ -257,4 +260,4 @@ def _short(path: str, verdicts: Sequence[Verdict]) -> str:
     parents = [Path(v.path).parent for v in verdicts]
     common = next((p for p in (parents[0], *parents[0].parents)
                    if all(q == p or p in q.parents for q in parents)), Path())
-    return str(Path(path).relative_to(common)) if len(verdicts) > 1 else path
+    return str(Path(path).relative_to(common))

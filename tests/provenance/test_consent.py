@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from idf_helpers import IdfError
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import Consent, require_consent
+from idf_helpers.runtime.files import read_json, stable_hash
 
 
 @pytest.fixture
@@ -18,7 +21,8 @@ def test_bundled_faces_need_no_statement():
     assert record.basis == "synthetic"
 
 
-@pytest.mark.parametrize("statement", ["", "   ", "yes", "I agree"])
+@pytest.mark.parametrize("statement", ["", "   ", "yes", "I agree", ". . .", "a b c", "x x x x x",
+                                       "1 2 3 4 5 6 7 8 9", "zzzz zzzz zzzz", "--- --- ---"])
 def test_other_faces_need_one(foreign, statement):
     bundled = samples.photo("B")
     for source, target, words in ((foreign, bundled, "the source photo"),
@@ -48,3 +52,47 @@ def test_record_is_stored_and_read_back(tmp_path, foreign):
     (tmp_path / "consent.json").write_text("{}")
     with pytest.raises(IdfError, match="incomplete"):
         Consent.read(tmp_path)
+
+
+@pytest.mark.parametrize("statement", [
+    "Both pictures show me.", "Ich bin beide und stimme zu.", "两张照片都是我本人同意",
+    "両方の写真は私のものです", "Обе фотографии мои, согласен."])
+def test_a_sentence_in_any_script_is_a_statement(foreign, statement):
+    assert require_consent(statement, foreign.read_bytes(), [foreign]).statement == statement
+
+
+def test_who_states_it_is_kept(foreign, monkeypatch):
+    def by(statement):
+        return require_consent(statement, foreign.read_bytes(), [foreign]).by
+
+    assert by("Both show me, I agree. -- Anna K., who is shown") == "Anna K., who is shown"
+    assert by("Both show me, I agree \u2014 the photographer") == "the photographer"
+    assert by("A well-known face--mine, and I agree to it") == ""
+    monkeypatch.setenv("IDF_CONSENT_BY", "  studio,\n Berlin ")
+    assert by("Both show me, and I agree.") == "studio, Berlin"
+    assert by("Both show me, I agree. -- Anna") == "Anna"
+
+
+def test_a_record_is_signed_and_a_changed_one_is_told(tmp_path, foreign):
+    record = require_consent("Both show me, I agree. -- Anna", foreign.read_bytes(), [foreign])
+    path = record.write(tmp_path)
+    there = Consent.read(tmp_path)
+    assert there.state == "signed" and there.digest == record.digest and there.by == "Anna"
+    for key, value in (("statement", "Somebody else agrees to it."), ("by", "Berta"),
+                       ("target_sha256", "0" * 64), ("signature", "AAAA"), ("signature", "\u00e9"),
+                       ("certificate", "no certificate")):
+        data = read_json(path)
+        data[key] = value
+        path.write_text(json.dumps(data))
+        assert Consent.read(tmp_path).state == "changed", key
+        path.unlink()
+        record.write(tmp_path)
+
+
+def test_a_record_of_an_earlier_version_is_read_with_its_digest(tmp_path):
+    old = {"statement": "Both agreed to this.", "basis": "statement", "source_sha256": "a" * 64,
+           "target_sha256": "b" * 64, "date": "2026-01-01"}
+    digest = stable_hash(old)
+    (tmp_path / "consent.json").write_text(json.dumps(old | {"digest": digest}))
+    record = Consent.read(tmp_path, digest)
+    assert record.digest == digest and record.state == "unsigned" and record.by == ""
