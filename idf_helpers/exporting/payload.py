@@ -58,11 +58,13 @@ class ViewerPayload:
         cameras = scene.cameras if cameras is None else cameras
         gaussians, rig = rig_of(scene.avatar, track) if isinstance(scene, Expressive) else (
             scene.gaussians, None)
-        made_up = getattr(scene, "frame", None) if cameras is scene.cameras else None
-        if made_up is not None:  # a file without cameras: there is no edge of pictures to fade at
-            orbit = getattr(scene, "orbit", None)
+        made_up = getattr(scene, "frame", None)
+        if made_up is not None and all(a is b for a, b in zip(cameras, scene.cameras,
+                                                              strict=False)):
+            orbit = getattr(scene, "orbit", None)  # of a file without cameras
             tilt = orbit and (math.degrees(orbit.low), math.degrees(orbit.high))
-            return cls.of(gaussians, made_up, soft_edge=False, tilt=tilt, **options)
+            # there is no edge of pictures to fade at
+            return cls.of(gaussians, made_up, tilt=tilt, **options | {"soft_edge": False})
         several = len(cameras) > 1
         if not several:
             return cls.of(gaussians, rig=rig, **options)

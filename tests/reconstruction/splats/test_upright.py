@@ -10,6 +10,7 @@ from idf_helpers.cli.commands import COMMANDS
 from idf_helpers.errors import IdfError
 from idf_helpers.exporting import render
 from idf_helpers.exporting.payload import ViewerPayload
+from idf_helpers.notebook.viewers import view
 from idf_helpers.reconstruction.splats import upright
 from idf_helpers.reconstruction.splats.formats.axes import BLENDER, COLMAP, GLTF, Axes
 from idf_helpers.reconstruction.splats.formats.turn import turned
@@ -62,6 +63,9 @@ def test_the_viewer_and_the_pictures_have_the_same_up(tmp_path, monkeypatch):
     scene = load_scene(write_ply(ball(), tmp_path / "a.ply"))
     frame = ViewerPayload.of_scene(scene).page["frame"]
     assert frame["up"] == [0, -1, 0] and frame["front"] == [0, 0, -1]
+    assert frame["turn"] is None  # all around: made-up cameras limit nothing
+    widget = view(tmp_path / "a.ply")
+    assert widget.page["frame"]["up"] == [0, -1, 0]
     render(tmp_path / "a.ply", tmp_path / "out", views=2, resolution=32)
     assert len(list((tmp_path / "out").glob("view_*.png"))) == 2
 
