@@ -28,7 +28,9 @@ TEXTS = PAGES | {p.name: markdown_of(p) for p in sorted((ROOT / "notebooks").glo
 COMMAND = re.compile(r"(?:^|`|\b)idf ([a-z]+)\b([^`\n]*)", re.MULTILINE)
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w.-]*")
 # spellings that the command line rewrites: of people, and of the original's script
-SPELLINGS = {"--budget": "--budget-s", "--main_folder": "main-folder", "--sides": "--mode"}
+SPELLINGS = {"--budget": "--budget-s", "--main_folder": "main-folder", "--sides": "--mode",
+             "--video_path": "main-folder", "--target_folder": "--out",
+             "--border_frames": "--batch-size"}
 
 
 @pytest.fixture(scope="module")

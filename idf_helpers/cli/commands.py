@@ -57,11 +57,17 @@ def _up(argv: list[str]) -> list[str]:
                 i and argv[i - 1] == "--up" and a in ("-x", "-y", "-z"))]
 
 
-def _original(argv: list[str]) -> list[str]:
-    """Take the flags of the original's loop script."""
-    from .stylize import original_flags
+def _loop(argv: list[str]) -> list[str]:
+    """Take the flags of the original's scripts."""
+    from .original_scripts import loop_flags
 
-    return original_flags(argv)
+    return loop_flags(argv)
+
+
+def _stylize(argv: list[str]) -> list[str]:
+    from .original_scripts import stylize_flags
+
+    return stylize_flags(argv)
 
 
 def _training(name: str, summary: str, table: str, show: str, function: str = _TRAIN) -> Command:
@@ -95,9 +101,9 @@ COMMANDS = {command.name: command for command in (
     Command("express", "a picture or model of an avatar at one expression",
             "idf_helpers.cli.results:express", ("run",), "written", renamed={"values": "set"}),
     Command("stylize", "restyle the views of a dataset", "idf_helpers.cli.stylize:stylize",
-            ("data",), methods=_STYLISTS, choice="stylist"),
+            ("data",), methods=_STYLISTS, choice="stylist", rewrite=_stylize),
     Command("loop", "restyle, fit splats, render the turn, and again",
-            "idf_helpers.cli.stylize:loop", ("main_folder",), rewrite=_original,
+            "idf_helpers.cli.stylize:loop", ("main_folder",), rewrite=_loop,
             methods=_STYLISTS, choice="stylist"),
     Command("render", "pictures of a scene from all around, or one turn as a video",
             "idf_helpers.exporting:render", ("model",), "written", rewrite=_up),

@@ -1,4 +1,4 @@
-"""`idf stylize` and `idf loop`: the flags of the original's scripts, and what is printed."""
+"""`idf stylize` and `idf loop`: their flags, and what is printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from ..data.dataset import Dataset
-from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
 from ..runtime.files import read_record
 from ..runtime.progress import Reporter
@@ -118,32 +117,3 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
         print(f"iteration {n}, strength {report['strength']:g}: "
               f"{'; '.join(in_words(report['measures']))}")
     print(f"written: {video}")
-
-
-def original_flags(argv: list[str]) -> list[str]:
-    """Return a command line of `idf loop` with the original's forms brought to one.
-
-    `--main_folder X` becomes the argument X (its script has a flag, its README an argument), a
-    second argument `--prompt`, `--resolution` the stylist's `--size`, `--sides 4` `--mode 4x4`.
-    `--border_frames` is said to have no effect: it is TemporalKit's overlap of batches, and here
-    every view is made from the keys on both sides of it.
-    """
-    rest, folder, words = [], [], iter(argv)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name in ("--main_folder", "--main-folder"):
-            folder = [value if equals else next(words, "")]
-        elif name in ("--border_frames", "--border-frames"):
-            frames = value if equals else next(words, "")
-            print(f"  note: --border_frames {frames} has no effect: batches need no overlap here")
-        elif name == "--sides":
-            sides = value if equals else next(words, "")
-            rest += ["--mode", f"{sides}x{sides}"]
-        else:
-            rest.append("--size" + equals + value if name == "--resolution" else word)
-    argv = [*folder, *rest]
-    if len(argv) > 1 and not argv[0].startswith("-") and not argv[1].startswith("-"):
-        if any(word == "--prompt" or word.startswith("--prompt=") for word in argv):
-            raise IdfError("The prompt is given twice", f"{argv[1]!r} and --prompt", "give it once")
-        argv[1:1] = ["--prompt"]
-    return argv

@@ -78,6 +78,8 @@ class Moving:
         for given, frame in zip(read_animation(self.path), frames, strict=True):
             rgb, alpha = given[..., :3].copy(), given[..., 3].copy()
             changed = (over_gray(given) != frame).any(-1)
-            rgb[changed] = frame[changed]
-            alpha[plate] = 255
+            seen = changed & (alpha > 0)
+            a = alpha[seen][:, None] / 255.0
+            rgb[seen] = np.clip((frame[seen] - 128 * (1 - a)) / a + 0.5, 0, 255)
+            rgb[plate], alpha[plate] = frame[plate], 255
             yield np.dstack([rgb, alpha])

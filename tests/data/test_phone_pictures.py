@@ -24,6 +24,7 @@ from idf_helpers.data.animations import (
 from idf_helpers.data.footage import Source
 from idf_helpers.data.kinds import kind_of
 from idf_helpers.data.picture_file import picture_notes
+from tests.fixtures.heic import write_heic
 from tests.fixtures.icc import ADOBE, P3, SRGB, icc_profile
 
 RNG = np.random.default_rng(3)
@@ -141,10 +142,21 @@ def test_heic_is_read_or_one_line_says_how(tmp_path, monkeypatch):
     assert "\n" not in caught.value.do
 
 
-def test_heic_with_its_reader():
+@pytest.mark.parametrize("turns", [0, 1])
+def test_heic_with_its_reader(tmp_path, turns):
     pytest.importorskip("pi_heif", reason="the extra heic is not installed")
-    with pytest.raises(IdfError, match="damaged"):
-        media.read_image(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(400))
+    picture = np.repeat(np.repeat(RNG.integers(60, 190, (6, 8, 3), np.uint8), 16, 0), 16, 1)
+    write_heic(tmp_path / "a.heic", picture, turns, icc_profile(P3, 2.2, b"Display P3"))
+    assert media.is_image(tmp_path / "a.heic")
+    meant = np.rot90(srgb_of(picture, P3, 2.2), turns)
+    out = media.read_image(tmp_path / "a.heic")
+    assert out.shape == meant.shape and media.image_size(tmp_path / "a.heic") == out.shape[1::-1]
+    assert np.median(np.abs(out - meant)) < 4
+    assert "Display P3" in picture_notes(tmp_path / "a.heic")["profile"]
+    data = (tmp_path / "a.heic").read_bytes()
+    for cut in (300, len(data) - 40):
+        with pytest.raises(IdfError):
+            media.read_image(data[:cut])
 
 
 def test_avif(tmp_path, monkeypatch):

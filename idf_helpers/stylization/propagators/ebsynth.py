@@ -3,8 +3,8 @@ the command line, or the one with windows through the folders that it reads and 
 
 The first is called once for each frame and neighboring key (EBSYNTH_BIN, or `ebsynth` on the
 PATH). For the second, `ebsynth:FOLDER`, keys/ and frames/ are written to the folder; what comes
-back in out_<key>/ is cross-faded. Nothing blocks meanwhile: the stage stops with `Waiting`, and
-goes on when it is called again.
+back in out_<key>/ is cross-faded. More than 20 keys go to several folders in it, 0/, 1/ … Nothing
+blocks meanwhile: the stage stops with `Waiting`, and goes on when it is called again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from .ebsynth_program import lacks_program, program
 from .propagator import Propagator, StyledFrame
 
 TIMEOUT_S = 900.0  # for one frame
+# What fits into one project of the window program: TemporalKit, which prepares folders for it,
+# splits at 20 (scripts/sd-TemporalKit-UI.py), since it takes no more in.
+MOST_KEYS = 20
 
 
 class Waiting(IdfError):
@@ -93,21 +96,35 @@ class EbsynthPropagator(Propagator):
 
     def _hand_over(self) -> None:
         """Write frames/ and keys/; a closed turn goes on to its first key again."""
-        count = len(self.views) + (self.index[0] + 1 if self.closed else 0)
-        for number in range(count):
-            i = number % len(self.views)
-            file = self.folder / "frames" / f"frames{number:05d}.png"
-            if not file.is_file():
-                write_image(file, to_uint8(self.views[i].source()))
-            if i in self.keys:
-                file = self.folder / "keys" / f"keys{number:05d}.png"
+        for folder, numbers in self._projects():
+            for number in numbers:
+                i = number % len(self.views)
+                file = folder / "frames" / f"frames{number:05d}.png"
                 if not file.is_file():
-                    write_image(file, to_uint8(self.keys[i]))
+                    write_image(file, to_uint8(self.views[i].source()))
+                if i in self.keys:
+                    file = folder / "keys" / f"keys{number:05d}.png"
+                    if not file.is_file():
+                        write_image(file, to_uint8(self.keys[i]))
+
+    def _projects(self) -> list[tuple[Path, range]]:
+        """Return the folders and the numbers of their frames: one, or where there are more than
+        MOST_KEYS keys 0, 1 …, which share a key with the one before, so that the two keys of every
+        frame between lie in one."""
+        count = len(self.views) + (self.index[0] + 1 if self.closed else 0)
+        keys = [n for n in range(count) if n % len(self.views) in self.keys]
+        if len(keys) <= MOST_KEYS or (self.folder / "keys").is_dir():  # begun as one
+            return [(self.folder, range(count))]
+        starts = range(0, len(keys) - 1, MOST_KEYS - 1)
+        return [(self.folder / str(k), range(
+            keys[a] if k else 0,
+            keys[a + MOST_KEYS - 1] + 1 if k + 1 < len(starts) else count))
+            for k, a in enumerate(starts)]
 
     def _collect(self) -> dict[tuple[int, int], Path]:
         """Return (key, index) -> file; Waiting where some are missing. IdfError: another size."""
         count, found = len(self.views), {}
-        for folder in sorted(self.folder.glob("out_*")):
+        for folder in sorted((*self.folder.glob("out_*"), *self.folder.glob("[0-9]*/out_*"))):
             key = frame_number(folder.name)
             for file in sorted(folder.glob("*.png")):
                 number = frame_number(file.stem)
@@ -124,8 +141,8 @@ class EbsynthPropagator(Propagator):
                 f"Waiting for EbSynth in {self.folder}",
                 f"{len(wanted) - len(lacking)} of {len(wanted)} frames there; missing e.g. "
                 + shorten(f"frame {i} of out_{k:05d}" for k, i in lacking),
-                "in EbSynth choose keys/ and frames/ of that folder, Run All, then give the same "
-                "command again")
+                f"in EbSynth choose keys/ and frames/ of {self._which()}, Run All, then give the "
+                "same command again")
         size = self.views[0].size
         wrong = [f for f in (found[w] for w in sorted(wanted)) if
                  read_image(f, "EbSynth frame").shape[1::-1] != size]
@@ -133,4 +150,9 @@ class EbsynthPropagator(Propagator):
             raise IdfError(f"{len(wrong)} frames of EbSynth have another size than the views",
                            str(wrong[0]), f"expected {size[0]}x{size[1]}")
         return {w: found[w] for w in wanted}
+
+    def _which(self) -> str:
+        count = len(self._projects())
+        return "that folder" if count == 1 else \
+            f"its folders 0 to {count - 1}, one after the other ({MOST_KEYS} keys fit into one)"
 

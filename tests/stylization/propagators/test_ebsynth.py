@@ -71,3 +71,39 @@ def test_the_folders_of_the_program_with_windows(head, keys, tmp_path):
         by_folder(head.views, keys)
     assert read_image(tmp_path / "eb" / "keys" / "keys00012.png").shape == (96, 96, 3)
 
+
+
+def test_more_keys_than_the_program_takes_are_split(head, tmp_path):
+    by_folder = STAGES["propagate"].find(f"ebsynth:{tmp_path / 'eb'}").load()
+    keys = {i: head.styled[i] for i in range(len(head.views)) if i != 2 and i != 20}
+    assert len(keys) + 1 == 23  # the turn closes: its first key once more
+    with pytest.raises(Waiting) as waiting:
+        by_folder(head.views, keys)
+    assert "folders 0 to 1" in waiting.value.do and "20 keys" in waiting.value.do
+
+    def numbers(project, kind):
+        return sorted(int(p.stem[-5:]) for p in (tmp_path / "eb" / project / kind).iterdir())
+
+    first, second = numbers("0", "keys"), numbers("1", "keys")
+    assert (len(first), len(second)) == (20, 4) and first[-1] == second[0] == 21
+    assert not (tmp_path / "eb" / "keys").exists()
+    assert numbers("0", "frames") == list(range(22)) and numbers("1", "frames") == [21, 22, 23, 24]
+    for project, key, number in (("0", 1, 2), ("0", 3, 2), ("0", 19, 20)):
+        write_image(tmp_path / "eb" / project / f"out_{key:05d}" / f"{number:05d}.png",
+                    np.full((96, 96, 3), 10 * key, np.uint8))
+    with pytest.raises(Waiting, match="3 of 4"):
+        by_folder(head.views, keys)
+    write_image(tmp_path / "eb" / "1" / "out_00021" / "00020.png",
+                np.full((96, 96, 3), 210, np.uint8))
+    made = by_folder(head.views, keys)
+    assert made.frame(2).rgb.mean() * 255 == pytest.approx((10 + 30) / 2, abs=0.6)
+    assert made.frame(20).rgb.mean() * 255 == pytest.approx((190 + 210) / 2, abs=0.6)
+
+
+def test_a_folder_that_was_begun_with_all_keys_is_gone_on_with(head, tmp_path):
+    (tmp_path / "eb" / "keys").mkdir(parents=True)
+    by_folder = STAGES["propagate"].find(f"ebsynth:{tmp_path / 'eb'}").load()
+    with pytest.raises(Waiting):
+        by_folder(head.views, {i: head.styled[i] for i in range(len(head.views)) if i != 2})
+    assert not (tmp_path / "eb" / "0").exists()
+    assert len(list((tmp_path / "eb" / "keys").iterdir())) == 24
