@@ -24,6 +24,7 @@ OPTIONAL = {"distributed", "gsplat", "nerfacc", "diff_gaussian_rasterization",  
             "diffusers", "transformers", "safetensors", "huggingface_hub",
             "onnx", "onnxruntime",  # `onnx`
             "pycolmap",  # `capture`
+            "pi_heif",  # `heic`
             "mediapipe"}  # a task file that a user brings
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"),

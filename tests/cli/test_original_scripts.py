@@ -72,7 +72,7 @@ def test_what_has_no_effect_is_said(capsys):
     said = capsys.readouterr().out
     assert all(w in said for w in ("--border_frames 2", "--max_frames_to_save 5", "M/iter1"))
     assert loop_flags(["--target_folder=M/iter4", "--max_frames_to_save", "5", "--end", "6"]) == \
-        ["M", "--max_frames", "5", "--end", "6", "--start", "3"]
+        ["M", "--end", "6", "--max_frames", "5", "--start", "3"]
 
 
 @pytest.mark.parametrize("argv, do", [
