@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from .. import provenance
-from ..data.color_profile import Stored
 from ..data.media import encode_image, read_stored
 from ..errors import IdfError
 from ..runtime.files import sha256_file
@@ -46,15 +43,11 @@ def swap_image(picture, source, out, config: SwapConfig | None = None, *, consen
                            "use a picture with one clear face, at least 64 pixels wide")
         record = job.keep_consent(run)
         mark = job.mark(run, swapper, record)
+        made = stored.back(result.image) if stored else result.image
         with provenance.marked(path, mark) as temporary:
-            temporary.write_bytes(_encoded(mark.watermarked(result.image), stored))
+            temporary.write_bytes(encode_image(mark.watermarked(made),
+                                               profile=stored.profile if stored else b""))
         run.finish({"status": result.status}, why=job.why, consent=record.digest,
                    source_type=mark.source_type,
                    **job.notes(swapper, [row]))
     return path
-
-
-def _encoded(image: np.ndarray, stored: Stored | None) -> bytes:
-    if stored is None:
-        return encode_image(image)
-    return encode_image(stored.back(image), profile=stored.profile)

@@ -47,7 +47,8 @@ def test_an_animation_stays_one(talk, tmp_path, kind, suffix):
     moved = np.abs(after - before)[..., :3].max(-1)
     outside = ~corner & (before[0, ..., 3] > 0)
     outside[:, w // 4:3 * w // 4] = False
-    assert (moved[:, outside] > (40 if kind == "GIF" else 0)).mean() < 0.01  # 256 colors a frame
+    # 256 colors a frame; elsewhere the watermark, of a few levels
+    assert (moved[:, outside] > (40 if kind == "GIF" else 8)).mean() < 0.01
     face = moved[:, h // 4:3 * h // 4, w // 3:2 * w // 3]
     assert (face > 8).mean(axis=(1, 2)).min() > 0.05
     assert moved[:, :h // 6, :w // 8].max() > 30  # the label
