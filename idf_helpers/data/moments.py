@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,14 @@ from .frame import Frame
 
 TIMES_A_FUNCTION, MOST_FUNCTIONS = 4, 12  # of time, where it stands in for expressions
 ENOUGH = 3  # views of one instant from which it is worth naming
+
+
+def moves(frames: Iterable[Frame]) -> bool:
+    """Whether frames show something that moves: several instants, or, where nobody tells the
+    instants, expressions."""
+    frames = list(frames)
+    times = {f.time for f in frames if f.time is not None}
+    return len(times) > 1 if times else any(f.expression is not None for f in frames)
 
 
 def check_still(data: Dataset) -> None:

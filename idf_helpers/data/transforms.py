@@ -242,6 +242,10 @@ def write_transforms(root, frames: Iterable[Frame], *,
                 entry["transparent"] = "unseen"
             if f.bbox is not None:
                 entry["bbox"] = [round(float(b), 6) for b in f.bbox]
+            if f.time is not None:
+                entry["time"] = f.time
+            if f.camera_id is not None:
+                entry["camera_id"] = f.camera_id
             if f.expression is not None:
                 entry["expression"] = [round(float(e), 6) for e in f.expression]
             out["frames"].append(entry)

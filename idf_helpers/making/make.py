@@ -13,6 +13,7 @@ from ..capturing.capture import capture
 from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.media import read_image, write_image
+from ..data.moments import moves
 from ..errors import IdfError
 from ..exporting.config import ExportConfig
 from ..exporting.gallery import write_avatar_view, write_view
@@ -124,9 +125,8 @@ def _kind(target: Target, told: str, report: Report, reporter: Reporter) -> str:
         return look.kind
     if target.form == "picture":
         return "picture"
-    data = target.dataset
-    moves = data is not None and (data.train[0].expression is not None or len(data.times) > 1)
-    found = told if told != "auto" else "talk" if moves else "views"
+    talks = target.dataset is not None and moves(target.dataset.frames)
+    found = told if told != "auto" else "talk" if talks else "views"
     reporter.note(f"{target.name}: {NAMES[found]}")
     return found
 

@@ -14,7 +14,7 @@ from ..data.cameras_picture import cameras_picture
 from ..data.dataset import Dataset
 from ..data.inputs import mount_drive, open_dataset, open_photo
 from ..data.media import read_image, resize_area
-from ..data.moments import told_apart
+from ..data.moments import moves, told_apart
 from ..errors import IdfError
 from ..inspecting.dataset import inspect_dataset
 from .default_inputs import DEMO_PHOTO, demo_swap, thinned
@@ -152,7 +152,7 @@ class InputPanel(Panel):
     def _right(self, data: Dataset) -> Dataset:
         """Return a dataset of the kind that is asked for. IdfError for the other one."""
         data = told_apart(data) if self.kind == TALKING else data
-        talks = data.train[0].expression is not None and len(data.times) != 1
+        talks = moves(data.frames)
         if talks == (self.kind == TALKING):
             return data
         raise IdfError(f"{data.root} is of the other kind",

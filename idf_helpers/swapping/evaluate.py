@@ -16,6 +16,7 @@ from ..data import samples
 from ..data.clips import index_video, read_frames
 from ..data.dataset import Dataset, Frame
 from ..data.media import read_image
+from ..data.moments import moves
 from ..errors import IdfError, shorten
 from ..face.frame_fitter import Lens
 from ..face.mesh import FaceMesh, vertex_normals
@@ -197,13 +198,13 @@ def _outside(rows: list[dict], notes: dict) -> int | None:
 
 def _consistency(pairs, mesh, data: Dataset, notes: dict, run: Path) -> dict:
     names = ("color_spread_original", "color_spread_swapped")
-    moves, shapes = any(f.expression is not None for f in data.frames), None
-    if moves and mesh is not None and (run / TRACKS_FILE).is_file():  # along its way, then
+    moving, shapes = moves(data.frames), None
+    if moving and mesh is not None and (run / TRACKS_FILE).is_file():  # along its way, then
         tracks = Tracks.load(run / TRACKS_FILE)
         meshes = [tracks.mesh(mesh, a.name) for a, _ in pairs]
         shapes = [m and m.vertices for m in meshes]
     why = "no face mesh fits its views" if mesh is None else \
-        "the face moves" if moves and shapes is None else ""
+        "the face moves" if moving and shapes is None else ""
     if not why:
         values = evaluate_swap(*map(list, zip(*pairs, strict=True)), mesh.vertices, mesh.triangles,
                                shapes=shapes)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.dataset import Frame
+from ..data.moments import moves
 from ..errors import IdfError
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
@@ -134,7 +135,7 @@ def _painted(paint: Painter, mesh, frames, shapes, irises, reporter: Reporter
 def fitted_to_views(frames: Sequence[Frame], folder: Path | None, reporter: Reporter,
                     paint: Painter) -> Fitted:
     """Return the face of a dataset, read back from `folder` where an earlier try left it."""
-    moving = any(f.expression is not None for f in frames)
+    moving = moves(frames)
     if found := Fitted.read(folder, moving):
         return found
     tracks = shapes = None

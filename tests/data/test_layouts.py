@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.inputs import dataset_root, open_dataset
 from idf_helpers.data.layouts.flame import head_pose
-from idf_helpers.data.moments import check_still, told_apart
+from idf_helpers.data.media import write_image
+from idf_helpers.data.moments import check_still, moves, told_apart
+from idf_helpers.data.transforms import write_transforms
 from idf_helpers.errors import IdfError
 from tests.fixtures.layouts.table import ROWS, judge
 from tests.fixtures.layouts.tracker_rows import (
@@ -95,6 +97,22 @@ def test_time_stands_in_for_expressions(tmp_path):
     assert values[0] == pytest.approx(1) and values[-1] == pytest.approx([-1, 1])
     assert any("stand in" in n for n in data.notes)
     assert told_apart(data) is data  # they have expressions now
+
+
+def test_instants_outlive_a_swap(tmp_path):
+    write_vhap(tmp_path / "in", vhap_frames(tmp_path / "in"))
+    data = Dataset.open(tmp_path / "in")
+    for f in data.frames:
+        write_image(tmp_path / f"out/{f.name}.png", f.image())
+    write_transforms(tmp_path / "out", data.frames, expression_names=data.expression_names)
+    again = Dataset.open(tmp_path / "out")
+    assert again.times == data.times and moves(again.frames) and not moves(again.at(1).frames)
+    for a, b in zip(again.frames, data.frames, strict=True):
+        assert (a.name, a.time, a.camera_id) == (b.name, b.time, b.camera_id)
+        np.testing.assert_allclose(a.camera.c2w, b.camera.c2w, atol=1e-9)
+        np.testing.assert_allclose(a.expression, b.expression, atol=1e-5)
+    with pytest.raises(IdfError, match="3 instants"):
+        check_still(again)
 
 
 def test_where_a_dataset_lies(tmp_path):
