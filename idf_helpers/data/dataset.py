@@ -141,6 +141,12 @@ class Dataset:
                  "json": {p.name: sha256_file(p) for p in self.json_files},
                  "files": stable_hash(stats), "frames": len(stats),
                  "content": stable_hash([(f.name, content_hash(f.path)) for f in self.frames])}
+        beside = [f.mask.path for f in self.frames if f.mask]
+        if self.points_file is not None and self.points_file not in self.json_files:
+            beside.append(self.points_file)
+        if beside:
+            found["beside"] = stable_hash([(p.name, s.st_size, s.st_mtime_ns) for p in beside
+                                           for s in [p.stat()]])
         if self.times:  # expressions may lie in files of their own
             found["expressions"] = stable_hash([
                 None if f.expression is None else f.expression.tolist() for f in self.frames])

@@ -142,3 +142,14 @@ def test_one_mask_for_two_pictures_is_refused(tmp_path):
     media.write_image(tmp_path / "masks/a.png", gray(GRAY))
     with pytest.raises(IdfError, match="fits two pictures"):
         Dataset.open(tmp_path)
+
+
+def test_another_mask_makes_another_dataset(tmp_path):
+    pictures(tmp_path, NAMES)
+    transforms(tmp_path, NAMES)
+    without = Dataset.open(tmp_path).fingerprint()
+    media.write_image(tmp_path / "masks/b.png", gray(GRAY))
+    first = Dataset.open(tmp_path).fingerprint()
+    media.write_image(tmp_path / "masks/b.png", gray(255 - GRAY // 3))
+    assert "beside" not in without and first != without
+    assert Dataset.open(tmp_path).fingerprint()["beside"] != first["beside"]
