@@ -2,9 +2,7 @@
 
 Spellings: `fl_x` … (nerfstudio, instant-ngp), `camera_angle_x` in radians (Blender), `x_fov` in
 degrees (instant-ngp), `K` and the like (3x3), `intrinsics` (NeRFace's four numbers, a matrix, or
-`fx` …), each at the top of the file or in a frame, which goes first. Lenses: nerfstudio's
-`camera_model` with k1 … or `distortion_params`, instant-ngp's `is_fisheye`, `ftheta_p0` …,
-`latlong` and `equirectangular`.
+`fx` …), each at the top of the file or in a frame, which goes first.
 """
 
 from __future__ import annotations
@@ -14,24 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import IdfError, shorten
-from .lens import MODELS, PANORAMAS, Lens
-from .numbers import numbers
+from ..errors import IdfError
+from .lens import PANORAMAS, Lens
+from .lens_keys import STRAIGHT, camera_model, distortion
+from .numbers import Values, as_array, numbers
 
 MATRICES = ("K", "intrinsic_matrix", "intrinsics_matrix", "camera_intrinsics", "intrinsic",
             "camera_matrix", "cam_K")
-FOCAL = ("x_fov", "fl_x", "focal_length", "focal", "camera_angle_x", "camera_angle_y",
-         *MATRICES, "intrinsics")
+PIXELS = ("fl_x", "fx", "focal_x", "focal_length", "focal")
+FOCAL = ("x_fov", *PIXELS, "camera_angle_x", "camera_angle_y", *MATRICES, "intrinsics")
 SIZES = (("w", "h"), ("width", "height"), ("image_width", "image_height"))
-OPENCV_LISTS = ("distortion", "dist", "dist_coeffs", "distortion_coefficients", "dist_coef")
-OPENCV_ORDER = MODELS["THIN_PRISM"].names  # k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4
-ALIASES = {"PERSPECTIVE": "PINHOLE", "SIMPLE_PINHOLE": "PINHOLE", "FISHEYE624":
-           "RAD_TAN_THIN_PRISM_FISHEYE", "EQUIDISTANT": "OPENCV_FISHEYE", "KANNALA_BRANDT":
-           "OPENCV_FISHEYE", "KB4": "OPENCV_FISHEYE", "SPHERICAL": "EQUIRECTANGULAR", "LATLONG":
-           "EQUIRECTANGULAR", "PANORAMA": "EQUIRECTANGULAR", "BROWN": "OPENCV", "RADTAN": "OPENCV",
-           "OPENCV5": "OPENCV", "OPENCV8": "FULL_OPENCV"}
-STRAIGHT = ("PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV", "POLYNOMIAL",
-            "THIN_PRISM")
+NEAREST = 0.02  # focal length in widths: nothing straight sees more than 175 degrees
 
 
 @dataclass(frozen=True)
@@ -48,43 +39,12 @@ class Intrinsics:
     remarks: tuple[str, ...] = ()
 
 
-class _Entry:
-    """One frame's values over those of the whole file."""
-
-    def __init__(self, data: dict, entry: dict, where: str):
-        self.data, self.entry, self.where = data, entry, where
-
-    def raw(self, key):
-        value = self.entry.get(key)
-        return self.data.get(key) if value is None else value
-
-    def get(self, key: str) -> float | None:
-        """Return a finite number; IdfError for what is none."""
-        value = self.raw(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise IdfError(f"`{key}` of {self.where} is not a number", repr(value)[:60],
-                           "correct that entry")
-        if not abs(value) < 1e30:  # NaN, infinity, and whole numbers beyond every float
-            raise IdfError(f"`{key}` of {self.where} is not a finite number", f"{value!r:.40}",
-                           "correct that entry")
-        return float(value)
-
-    def first(self, *keys: str) -> float | None:
-        return next((v for k in keys if (v := self.get(k)) is not None), None)
-
-    def focal_source(self) -> dict:
-        """Return the frame where it says anything of the focal length, else the file."""
-        return self.entry if any(self.entry.get(k) is not None for k in FOCAL) else self.data
-
-
 def read_intrinsics(data: dict, entry: dict, w: int, h: int, where: str) -> Intrinsics:
     """Return what a frame's entry and the file's top say of the camera, for its picture of w x h
     pixels. IdfError: nothing said, no camera, another shape than the picture's, a lens that is not
     known."""
-    e = _Entry(data, entry, where)
-    model = _model(e)
+    e = Values(data, entry, where)
+    model = camera_model(e)
     stated = next(((e.get(a), e.get(b)) for a, b in SIZES if e.raw(a) and e.raw(b)), None)
     jw, jh = stated or (w, h)
     if not (jw > 0 and jh > 0):
@@ -99,7 +59,7 @@ def read_intrinsics(data: dict, entry: dict, w: int, h: int, where: str) -> Intr
         lens = Lens(model, (), float(w), float(h), w / 2, h / 2, w, h)
         return Intrinsics(checked_panorama(lens, where), model)
     fx, fy, cx, cy, skew, mirrored, remarks = _focal(e, model, jw, jh, w, h)
-    kind, parameters = _distortion(e, model)
+    kind, parameters = distortion(e, model)
     if kind == "FTHETA":  # its polynomial is in pixels of the size that is stated
         lens = Lens(kind, parameters, 1.0, 1.0, cx, cy, 1, 1)
     else:
@@ -110,11 +70,16 @@ def read_intrinsics(data: dict, entry: dict, w: int, h: int, where: str) -> Intr
                 skew * sx, None if not radius else radius * sx)
     _check(fx * sx, fy * sy, lens, where)
     said = model if kind in ("PINHOLE", model) else f"{model} ({kind})"
-    source = e.focal_source()
+    source = _focal_source(e)
     angle = any(source.get(k) is not None for k in ("camera_angle_x", "camera_angle_y", "x_fov")) \
         and source.get("fl_x") is None and source.get("cx") is None
     for_any = "" if stated or source is entry else "shape" if angle else "size"
     return Intrinsics(lens, said, mirrored, for_any, tuple(remarks))
+
+
+def _focal_source(e: Values) -> dict:
+    """Return the frame where it says anything of the focal length, else the file."""
+    return e.entry if any(e.entry.get(k) is not None for k in FOCAL) else e.data
 
 
 def straight_focal(lens: Lens) -> tuple[float, float]:
@@ -127,14 +92,14 @@ def straight_focal(lens: Lens) -> tuple[float, float]:
 
 # --- focal lengths --------------------------------------------------------------------------------
 
-def _focal(e: _Entry, model: str, jw: float, jh: float, w: int, h: int):
+def _focal(e: Values, model: str, jw: float, jh: float, w: int, h: int):
     """Return fx, fy, cx, cy, skew in pixels of jw x jh, whether x counts to the left, remarks."""
-    source, where = e.focal_source(), e.where
+    source, where = _focal_source(e), e.where
     remarks: list[str] = []
     matrix = next((k for k in MATRICES if source.get(k) is not None), None)
     given = source.get("intrinsics")
     if isinstance(given, dict):
-        inner = _Entry({}, given, f"`intrinsics` of {where}")
+        inner = Values({}, given, f"`intrinsics` of {where}")
         fx = inner.first("fl_x", "fx", "f", "focal_length", "focal")
         if fx is None:
             raise _nothing(where)
@@ -145,11 +110,10 @@ def _focal(e: _Entry, model: str, jw: float, jh: float, w: int, h: int):
     if source.get("x_fov") is not None:
         fx = _of_angle(math.radians(e.get("x_fov")), jw, "x_fov", where)
         fy = _of_angle(math.radians(e.get("y_fov")), jh, "y_fov", where) if e.get("y_fov") else fx
-    elif (pixels := next((k for k in ("fl_x", "focal_length", "focal")
-                          if source.get(k) is not None), None)):
+    elif (pixels := next((k for k in PIXELS if source.get(k) is not None), None)):
         fx = e.get(pixels)
-        fy = e.get("fl_y") or fx
-    elif matrix or (given is not None and np.ndim(_array(given)) == 2):
+        fy = e.first("fl_y", "fy", "focal_y") or fx
+    elif matrix or (given is not None and np.ndim(as_array(given)) == 2):
         return *_of_matrix(source[matrix or "intrinsics"], matrix or "intrinsics", e, jw, jh,
                            remarks), False, remarks
     elif given is not None:
@@ -181,8 +145,13 @@ def _focal(e: _Entry, model: str, jw: float, jh: float, w: int, h: int):
         raise IdfError(f"The intrinsics of {where} are not positive",
                        f"fl_x {fx}, fl_y {fy}, w {jw}, h {jh}", "give pixels above 0")
     cx, cy = e.get("cx"), e.get("cy")
-    return (fx, fy, jw / 2 if cx is None else cx, jh / 2 if cy is None else cy, 0.0, False,
-            remarks)
+    cx, cy = jw / 2 if cx is None else cx, jh / 2 if cy is None else cy
+    if 0 < cx <= 1 and 0 < cy <= 1 and min(jw, jh) > 8:  # no lens looks into a corner
+        if fx < 20 and fy < 20:
+            fx, fy = fx * jw, fy * jh
+        cx, cy = cx * jw, cy * jh
+        remarks.append("the picture's center is given in parts of its width and height")
+    return fx, fy, cx, cy, 0.0, False, remarks
 
 
 def _of_angle(angle: float, size: float, key: str, where: str) -> float:
@@ -193,16 +162,9 @@ def _of_angle(angle: float, size: float, key: str, where: str) -> float:
     return 0.5 * size / math.tan(0.5 * angle)
 
 
-def _array(value) -> np.ndarray:
-    try:
-        return np.array(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return np.zeros(0)
-
-
-def _of_matrix(value, key: str, e: _Entry, jw: float, jh: float, remarks: list[str]):
+def _of_matrix(value, key: str, e: Values, jw: float, jh: float, remarks: list[str]):
     """Return fx, fy, cx, cy, skew of a 3x3 matrix (its 3x4 and 4x4 forms, flat ones too)."""
-    m = _array(value)
+    m = as_array(value)
     if m.shape in ((9,), (16,)):
         m = m.reshape(math.isqrt(len(m)), -1)
     m = m[:3, :3] if m.ndim == 2 else m
@@ -230,7 +192,7 @@ def _nothing(where: str) -> IdfError:
 
 def _check(fx: float, fy: float, lens: Lens, where: str) -> None:
     w, h = lens.width, lens.height
-    if not (1e-3 * w < fx < 1e6 * w and 1e-3 * h < fy < 1e6 * h
+    if not (NEAREST * w < fx < 1e6 * w and NEAREST * h < fy < 1e6 * h
             and abs(lens.cx) < 1e3 * w and abs(lens.cy) < 1e3 * h):
         raise IdfError(f"The intrinsics of {where} belong to no camera",
                        f"focal length {fx:.4g}, {fy:.4g}, center {lens.cx:.4g}, {lens.cy:.4g} "
@@ -244,106 +206,3 @@ def checked_panorama(lens: Lens, where: str) -> Lens:
                        f"{lens.width}x{lens.height} pixels, not twice as wide as high",
                        "give whole panoramas, or cut them into perspective views")
     return lens
-
-
-# --- lenses ---------------------------------------------------------------------------------------
-
-def _model(e: _Entry) -> str:
-    """Return the camera model's name, one of MODELS. IdfError for one that is not known."""
-    said = next((v for k in ("camera_model", "camera_type", "lens_model")
-                 if (v := e.raw(k)) is not None), None)
-    if said is not None and not isinstance(said, str):
-        raise IdfError(f"`camera_model` of {e.where} is not a name", repr(said)[:60],
-                       f"known are {shorten(MODELS, 20)}")
-    name = (said or "").strip().upper().replace("-", "_").replace(" ", "_")
-    name = ALIASES.get(name, name)
-    if e.raw("latlong"):
-        name = "EQUIRECTANGULAR"
-    elif e.raw("equirectangular"):  # instant-ngp's is a cylinder of equal areas
-        name = "EQUAL_AREA"
-    elif e.raw("orthographic"):
-        name = "ORTHOGRAPHIC"
-    elif e.raw("ftheta_p0") is not None:
-        name = "FTHETA"
-    elif e.raw("is_fisheye") and name in ("", *STRAIGHT, "FISHEYE"):
-        name = "OPENCV_FISHEYE"
-    if name == "FISHEYE" and any(e.get(k) for k in ("k1", "k2", "k3", "k4")):
-        name = "OPENCV_FISHEYE"
-    if not name:
-        return "PINHOLE"
-    if name not in MODELS:
-        raise IdfError(f"The `camera_model` of {e.where} cannot be used", f"{said or name}",
-                       "export perspective pictures (COLMAP: image_undistorter), or one of "
-                       f"{shorten(MODELS, 20)}")
-    return name
-
-
-def _distortion(e: _Entry, model: str) -> tuple[str, tuple[float, ...]]:
-    """Return the model that its parameters make it, and these."""
-    given = _listed(e, model)
-    if model in STRAIGHT:
-        return _straight(e, model, given)
-    names = MODELS[model].names
-    alias = {"k1": ("k",)} if "k1" in names else {}
-    values = given or {n: e.first(n, *alias.get(n, ())) for n in names}
-    if model == "RAD_TAN_THIN_PRISM_FISHEYE" and not given and e.get("k6") is not None:
-        # counted from 1, as often as from 0
-        shift = {f"k{i}": f"k{i + 1}" for i in range(6)} | {"p0": "p1", "p1": "p2"} \
-            | {f"s{i}": f"s{i + 1}" for i in range(4)}
-        values = {n: e.get(shift[n]) for n in names}
-    if not given and names and all(v is None for v in values.values()) \
-            and model not in ("OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE"):
-        raise IdfError(f"The lens {model} of {e.where} has no parameters",
-                       f"none of {', '.join(names)}", "export the cameras again")
-    return model, tuple(float(values.get(n) or 0.0) for n in names)
-
-
-def _listed(e: _Entry, model: str) -> dict[str, float]:
-    """Return {name: value} of a list of parameters, {} where there is none.
-
-    nerfstudio's `distortion_params` are k1 k2 k3 k4 p1 p2, or all twelve of FISHEYE624; other
-    lists are in OpenCV's order."""
-    if e.raw("distortion_params") is not None:
-        values = numbers(e.raw("distortion_params"), "distortion_params", e.where)
-        names = {6: _words("k1 k2 k3 k4 p1 p2"), 4: _words("k1 k2 k3 k4"),
-                 12: MODELS["RAD_TAN_THIN_PRISM_FISHEYE"].names}.get(len(values), ())
-        if not names or (len(values) == 12) != (model == "RAD_TAN_THIN_PRISM_FISHEYE") \
-                or (len(values) == 4 and model in STRAIGHT):
-            raise IdfError(f"`distortion_params` of {e.where} cannot be told apart",
-                           f"{len(values)} values for {model}",
-                           "give k1, k2, k3, k4, p1, p2 as nerfstudio does, or one key for each")
-        return dict(zip(names, values, strict=True))
-    key = next((k for k in OPENCV_LISTS if e.raw(k) is not None), None)
-    if key is None:
-        return {}
-    values = np.ravel(_array(e.raw(key)))
-    values = numbers(values.tolist(), key, e.where)
-    if not values.any():
-        return {}
-    order = MODELS[model].names if model not in STRAIGHT else OPENCV_ORDER
-    if len(values) not in ((len(order),) if model not in STRAIGHT else (4, 5, 8, 12)):
-        raise IdfError(f"`{key}` of {e.where} cannot be told apart",
-                       f"{len(values)} values for {model}",
-                       "give 4, 5, 8 or 12 in OpenCV's order: k1, k2, p1, p2, k3, …")
-    return dict(zip(order, values, strict=False))
-
-
-def _straight(e: _Entry, model: str, given: dict) -> tuple[str, tuple[float, ...]]:
-    values = given or {n: e.get(n) for n in OPENCV_ORDER}
-    if not given and values["k1"] is None:
-        values["k1"] = e.get("k")
-    p = [float(values.get(n) or 0.0) for n in OPENCV_ORDER]
-    named = any(e.raw(k) is not None for k in OPENCV_LISTS) and bool(given)
-    if any(p[8:]):
-        return "THIN_PRISM", tuple(p)
-    if any(p[6:8]) or (p[5] and (model == "FULL_OPENCV" or named)):
-        return "FULL_OPENCV", tuple(p[:8])
-    if p[5]:  # nerfstudio's and Metashape's k4 goes on where k3 ends
-        return "POLYNOMIAL", tuple(p[:6])
-    if p[4]:
-        return "FULL_OPENCV", tuple(p[:8])
-    return ("OPENCV", tuple(p[:4])) if any(p[:4]) else ("PINHOLE", ())
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())

@@ -45,6 +45,9 @@ SPELLINGS = {
     "degrees": ({"x_fov": 2 * math.degrees(math.atan(W / 2 / FX)), "cx": CX, "cy": CY,
                  "y_fov": 2 * math.degrees(math.atan(H / 2 / FY))}, {}),
     "a table": ({"intrinsics": {"fx": FX, "fy": FY, "cx": CX, "cy": CY}}, {}),
+    "fx and fy": ({"w": W, "h": H}, {"fx": FX, "fy": FY, "cx": CX, "cy": CY}),
+    "center in parts": ({"fl_x": FX, "fl_y": FY, "cx": CX / W, "cy": CY / H}, {}),
+    "all in parts": ({"fl_x": FX / W, "fl_y": FY / H, "cx": CX / W, "cy": CY / H}, {}),
     "four numbers in pixels": ({"intrinsics": [FX, FY, CX, CY]}, {}),
 }
 
@@ -76,7 +79,8 @@ def test_a_skewed_matrix_is_straightened():
     ({"K": [[-FX, 0, CX], [0, FY, CY], [0, 0, 1]]}, "no positive focal length"),
     ({"K": [FX, FY, CX, CY]}, "no matrix"), ({"K": "x"}, "no matrix"), ({"K": [[0] * 3] * 3}, "no"),
     ({"K": [[1e40, 0, 1], [0, 1, 1], [0, 0, 1]]}, "no matrix"),
-    ({"fl_x": -3}, "not positive"), ({"fl_x": 50, "w": 0, "h": 5}, None),
+    ({"fl_x": 0.5}, "no camera"), ({"fl_x": -3}, "not positive"),
+    ({"fl_x": 50, "w": 0, "h": 5}, None),
     ({"fl_x": 50, "w": -4, "h": 5}, "not positive"),
     ({"fl_x": 50, "w": H, "h": W}, "turned on its side"), ({"fl_x": 50, "w": 40, "h": 40}, "shape"),
     ({"x_fov": 190}, "degrees"), ({"camera_angle_x": 50.0}, "radians"), ({"fl_y": 50}, "fl_x"),
