@@ -4,7 +4,6 @@ import json
 
 import cv2
 import numpy as np
-import pycolmap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,11 @@ from idf_helpers.data.understood import understand
 
 from .colmap_files import Model
 
+try:
+    import pycolmap  # an extra
+except ImportError:
+    pycolmap = None
+
 W, H = 96, 64
 BENT = {  # parameters behind focal lengths and center
     "SIMPLE_PINHOLE": (), "PINHOLE": (), "SIMPLE_RADIAL": (-0.12,), "RADIAL": (0.15, -0.05),
@@ -28,7 +32,7 @@ BENT = {  # parameters behind focal lengths and center
                                    -0.001, 0.004, 0.002),
     "SIMPLE_DIVISION": (-0.15,), "DIVISION": (-0.1,), "SIMPLE_FISHEYE": (), "FISHEYE": (),
     "EUCM": (0.6, 1.1)}
-KNOWN = [m for m in BENT if hasattr(pycolmap.CameraModelId, m)]
+KNOWN = [m for m in BENT if pycolmap and hasattr(pycolmap.CameraModelId, m)]
 
 
 def parameters(model, f=60.0, w=W, h=H):
