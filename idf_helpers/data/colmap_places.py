@@ -89,8 +89,9 @@ def picture_folder(root: Path, sparse: Sparse, first: str) -> Path | None:
     first that is there; None where there is none."""
     bases = list(dict.fromkeys(
         (sparse.base, *(p for p in sparse.base.parents if p.is_relative_to(root)))))
-    folders = [b / f for b in bases for f in IMAGE_FOLDERS if (b / f).is_dir()]
     finder = Finder(root)
+    folders = [b / there for b in bases for name in IMAGE_FOLDERS
+               for there in finder.named(b, name) if (b / there).is_dir()]
     for folder in [*folders, *bases]:
         if first and finder.find((folder.relative_to(root) / first).as_posix(), first):
             return folder

@@ -67,8 +67,9 @@ def by_lists(frames: list[Frame], lists: dict[str, list[str]], source: str, rema
              ) -> Splits | None:
     """Return frames sorted by lists of names; None where no list names any of them.
 
-    A frame of no list is left out, but trains where only others are listed; one of several counts
-    as a test. Without a list for testing that of validation is taken."""
+    A frame of no list is left out, but trains where only others are listed, and tests where only
+    those for training are; one of several counts as a test. Without a list for testing that of
+    validation is taken."""
     names = {split: _Names(lists[split]) for split in SPLITS if split in lists}
     out: dict[str, list[Frame]] = {s: [] for s in SPLITS}
     unique = _unique_ends(frames)
@@ -78,8 +79,9 @@ def by_lists(frames: list[Frame], lists: dict[str, list[str]], source: str, rema
         twice += len(where) > 1
         if where:
             out[where[0]].append(replace(f, split=where[0]))
-        elif "train" not in names:
-            out["train"].append(replace(f, split="train"))
+        elif "train" not in names or len(names) == 1:
+            other = "test" if "train" in names else "train"
+            out[other].append(replace(f, split=other))
         else:
             left.append(f.name)
     if not any(n.taken for n in names.values()):

@@ -27,7 +27,7 @@ from .test_colmap import SIZE, make, poses
     ("dense/0", "images"), ("dense/sparse", "dense/images"), ("undistorted/sparse",
                                                              "undistorted/images"),
     ("distorted/sparse/0", "input"), (".", "images"), (".", "."), ("0", "images"),
-    ("sparse/0", "images_4"), ("sparse/1", "images")])
+    ("sparse/0", "images_4"), ("sparse/1", "images"), ("sparse/0", "Images")])
 @pytest.mark.parametrize("text", [False, True])
 def test_places(tmp_path, sparse, images, text):
     make(tmp_path / "made", text)

@@ -48,6 +48,8 @@ def test_lists_of_nerfstudio(one_list):
 def test_lists_that_leave_something_open(one_list):
     d = listed(one_list, test_filenames=files(3, 4))  # all others train
     assert names(d.test) == [3, 4] and len(d.train) == 10
+    d = listed(one_list, train_filenames=files(*range(9)), test_filenames=None)
+    assert names(d.train) == list(range(9)) and names(d.test) == [9, 10, 11]
     d = listed(one_list, train_filenames=files(0, 1, 2, 3), val_filenames=files(5),
                test_filenames=None)
     assert names(d.test) == [5] and "7 frames of no list" in " ".join(d.notes)
