@@ -15,8 +15,9 @@ this public code: the mark says what a file is, it does not prove who made it.
 
 from .detection import Found, detect, detect_frames
 from .embedding import embed
+from .gaussians import bake, detect_in_gaussians
 from .pattern import carriers_text
 from .payload import payload_of, payload_text
 
-__all__ = ["Found", "carriers_text", "detect", "detect_frames", "embed", "payload_of",
-           "payload_text"]
+__all__ = ["Found", "bake", "carriers_text", "detect", "detect_frames", "detect_in_gaussians",
+           "embed", "payload_of", "payload_text"]
