@@ -8,6 +8,7 @@ from ..data.media import write_image
 from ..errors import IdfError
 from ..provenance import label, marked
 from ..provenance.lineage import copy_consent
+from ..provenance.watermark import bake
 from ..reconstruction import load, mark_of_model
 from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.splats.ply import write_ply
@@ -49,7 +50,7 @@ def write_expression(run, out, values: dict[str, float], resolution: int | None 
     mark = mark_of_model(run)
     with marked(out, mark) as temporary:
         if suffix == ".ply":
-            write_ply(scene.avatar.frozen(expression), temporary)
+            write_ply(bake(scene.avatar.frozen(expression), mark.payload), temporary)
         else:
             size = resolution or scene.avatar.meta.get("resolution")
             picture = scene.render(scene.front.fitted(size), expression)

@@ -19,7 +19,7 @@ from .consent import Consent
 from .credentials import Credential
 from .marks import BESIDE, parse
 from .reading import SYNTHETIC_TYPES, read_marks, source_type_of
-from .watermark import Found, detect, detect_frames, payload_text
+from .watermark import Found, detect, detect_frames, detect_in_model, payload_text
 
 VIDEO_FRAMES = 24  # of the beginning of a video, whose watermark is looked for
 # What a made picture may be in: looked at where a folder is given
@@ -172,6 +172,7 @@ def _watermark(path: Path) -> Found | None:
             return detect(read_image(path)[..., :3])
         if is_video(path):
             return detect_frames(islice(read_video(path), VIDEO_FRAMES))
+        return detect_in_model(path)
     return None
 
 

@@ -58,6 +58,10 @@ class Method(ABC):
         something to say `notes`. IdfError: bad input, diverged training.
         """
 
+    def watermarked(self, scene: Any, payload: int) -> Any:
+        """Return the trained scene with the watermark in it, where its kind has one."""
+        return scene
+
     @abstractmethod
     def save(self, scene: Any, run: RunFolder, mark: Mark) -> None:
         """Write the model into the run folder, marked."""

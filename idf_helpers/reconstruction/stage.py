@@ -12,6 +12,7 @@ from ..data.moments import check_still
 from ..errors import IdfError, nearest
 from ..provenance import Consent, Mark, marked
 from ..provenance.lineage import copy_consent, inputs_of, mark_of, mark_of_run
+from ..provenance.watermark import payload_of
 from ..runtime.files import write_json
 from ..runtime.machine import peak_rss_mb
 from ..runtime.progress import Reporter
@@ -66,10 +67,12 @@ def reconstruct(data: Dataset | str | Path, out: str | Path, method: str = "spla
                 run.path, config):
             return chosen.load(run.path, run.manifest)
         scene = chosen.fit(data, config, run, reporter)
+        mark = mark_of(data, run.run_id, chosen.made, chosen.source_type)
+        mark = replace(mark, inputs=inputs_of(run.manifest, Consent.read(data.root)),
+                       payload=payload_of(run.manifest["identity"]))
+        scene = chosen.watermarked(scene, mark.payload)
         reporter.step("measuring on held-out views", 0.0)
         metrics = chosen.measure(scene, data, config)
-        mark = mark_of(data, run.run_id, chosen.made, chosen.source_type)
-        mark = replace(mark, inputs=inputs_of(run.manifest, Consent.read(data.root)))
         chosen.save(scene, run, mark)
         copy_consent(data.root, run.path, mark.consent)
         write_json(run.path / "per_view.json", metrics.rows())

@@ -2,7 +2,8 @@
 
 `embed` writes a payload into a picture or a video frame, `detect` and `detect_frames` read it back
 after compression, resizing and cropping, each with the probability that an unmarked picture would
-have answered the same. `payload_of` derives the 32 bits from a run and its consent.
+have answered the same. `payload_of` derives the 32 bits from a run. `bake` writes them into the
+colors of a splat model, `detect_in_gaussians` and `detect_in_model` read them there.
 
 The mark is a spread-spectrum pattern (Cox et al. 1997) that repeats every 128 pixels, so that a
 crop only shifts it (Kutter 1998; Alattar and Meyer 2003, tiles as their own synchronization).
@@ -15,9 +16,9 @@ this public code: the mark says what a file is, it does not prove who made it.
 
 from .detection import Found, detect, detect_frames
 from .embedding import embed
-from .gaussians import bake, detect_in_gaussians
+from .gaussians import bake, detect_in_gaussians, detect_in_model
 from .pattern import carriers_text
 from .payload import payload_of, payload_text
 
 __all__ = ["Found", "bake", "carriers_text", "detect", "detect_frames", "detect_in_gaussians",
-           "embed", "payload_of", "payload_text"]
+           "detect_in_model", "embed", "payload_of", "payload_text"]

@@ -14,16 +14,21 @@ from dataclasses import replace
 from functools import cache
 from itertools import permutations, product
 from math import erfc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...data.points import read_points
+from ...runtime.files import readable
+from ..hidden_splats import ROW, hidden_rows
 from .detection import Found
 from .payload import CHECK_BITS, CODED, decode, encode
 
 SH_C0 = 0.28209479177387814  # real spherical harmonic of degree 0
 SHIFT = 1.8 / 255  # of the brightness, in the 0..1 of colors
-FINENESS = 40  # cells in the median distance of Gaussians from their middle, about
+FINENESS = 0.25  # cells in the median distance from the middle, over the root of how many there are
+ENOUGH = 60_000  # Gaussians that are read of a large model
 NEIGHBORS = 4  # cells a side of the block whose mean is what a color is held against
 PILOT = 192  # of the 1024 values of the hash; the others are dealt out to the coded bits
 Z = 5.0  # standard deviations of the pilot, below which nothing is read
@@ -36,15 +41,20 @@ def bake(gaussians: Any, payload: int) -> Any:
 
     gaussians: a dataclass with `means` (N, 3) and `sh` (N, K, 3), as
     `reconstruction.splats.gaussians.Gaussians`. payload: 0 <= payload < 2**32. A model of less than
-    2000 Gaussians is returned as it is: there is no room. IdfError: another payload.
+    2000 Gaussians is returned as it is: there is no room.
+    An earlier mark is replaced. IdfError: another payload.
     """
     word = encode(payload)
     if len(gaussians.means) < FEWEST:
         return gaussians
-    owner, sign = _carried(np.asarray(gaussians.means), _cell(gaussians.means))
-    shift = sign * np.where(owner < 0, 1, word[owner]) * np.float32(SHIFT / SH_C0)
-    sh = np.array(gaussians.sh, np.float32)
-    sh[:, 0] += shift[:, None].astype(np.float32)
+    means, sh = np.asarray(gaussians.means, np.float64), np.array(gaussians.sh, np.float32)
+    cell = _cell(means)
+    owner, sign = _carried(means, cell)
+    bits = np.where(owner < 0, 1, word[owner])
+    before = _read(means, _light(sh), cell)
+    if before is not None:  # trained on from a marked model, or marked twice: one takes its place
+        bits = bits - np.where(owner < 0, 1, encode(before.payload)[owner])
+    sh[:, 0] += (SHIFT / SH_C0 * sign * bits)[:, None].astype(np.float32)
     return replace(gaussians, sh=sh)
 
 
@@ -53,17 +63,48 @@ def detect_in_gaussians(gaussians: Any) -> Found | None:
 
     `Found.scale` is 1. Gaussians may have been left out, reordered and stored with 8 bits a color.
     """
-    means, sh = np.asarray(gaussians.means, np.float64), np.asarray(gaussians.sh, np.float64)
-    if len(means) < FEWEST // 4 or not (np.isfinite(means).all() and np.isfinite(sh).all()):
+    return _found(np.asarray(gaussians.means, np.float64), _light(gaussians.sh))
+
+
+def detect_in_model(path: str | Path) -> Found | None:
+    """Read the payload out of a `.ply` or `.splat` file, as `detect_in_gaussians`.
+
+    None for other files. IdfError where the file is damaged.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".ply":
+        points = read_points(path)
+        return _found(points[:, :3].astype(np.float64), points[:, 3:] @ LUMA)
+    if path.suffix.lower() == ".splat":
+        with readable(path, "splat file"):
+            rows = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+        table = rows[:len(rows) // ROW.itemsize * ROW.itemsize].view(ROW)
+        table = table[:len(table) - hidden_rows(table)]
+        return _found(table["mean"].astype(np.float64), table["rgba"][:, :3] / 255 @ LUMA)
+    return None
+
+
+def _found(means: np.ndarray, light: np.ndarray) -> Found | None:
+    if len(means) < FEWEST // 4 or not (np.isfinite(means).all() and np.isfinite(light).all()):
         return None
-    light = 0.5 + SH_C0 * (sh[:, 0] @ LUMA)
     usual = _cell(means)
+    tries = []
+    for cell in (usual, usual / 2, usual * 2):  # what was left out may have changed the spread
+        part = np.ones(len(means), bool)
+        if len(means) > ENOUGH:  # whole blocks, so that colors keep their neighbors
+            share = np.uint64(len(means) // ENOUGH + 1)
+            part = _hash(np.floor(means / (NEIGHBORS * cell))) % share == 0
+        tries.append((cell, means[part], light[part]))
     for turn in _turns():
-        for cell in (usual, usual / 2, usual * 2):  # what was left out may have changed the spread
-            found = _read(means @ turn.T, light, cell)
+        for cell, places, colors in tries:
+            found = _read(places @ turn.T, colors, cell)
             if found is not None:
                 return found
     return None
+
+
+def _light(sh: np.ndarray) -> np.ndarray:
+    return 0.5 + SH_C0 * (np.asarray(sh[:, 0], np.float64) @ LUMA)
 
 
 def _read(means: np.ndarray, light: np.ndarray, cell: float) -> Found | None:
@@ -102,7 +143,7 @@ def _cell(means) -> float:
     """Return the width of a cell: a power of two, the same for a slightly other spread."""
     means = np.asarray(means, np.float64)
     spread = float(np.median(np.linalg.norm(means - np.median(means, 0), axis=1)))
-    return float(2.0 ** np.round(np.log2(max(spread, 1e-12) / FINENESS)))
+    return float(2.0 ** np.round(np.log2(max(spread, 1e-12) / (FINENESS * len(means) ** 0.5))))
 
 
 def _carried(means: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ...data.dataset import Dataset
 from ...provenance import Mark, marked
+from ...provenance.watermark import bake
 from ...runtime.runs import RunFolder
 from .. import load
 from ..method import Method, background_of
@@ -32,6 +34,9 @@ class SplatMethod(Method):
 
     def __init__(self, name: str):
         self.name = name
+
+    def watermarked(self, scene: GaussianScene, payload: int) -> GaussianScene:
+        return replace(scene, gaussians=bake(scene.gaussians, payload))
 
     def save(self, scene: GaussianScene, run: RunFolder, mark: Mark) -> None:
         with marked(run.path / MODEL, mark) as temporary:
