@@ -30,4 +30,5 @@ def verify(paths: tuple[Path, ...] = (), page: Path | None = None) -> None:
     if paths:
         verdicts = verify_all(paths)
         print(verdicts[0] if len(verdicts) == 1 else table(verdicts))
-        sys.exit(exit_code(verdicts))
+        if code := exit_code(verdicts):
+            sys.exit(code)

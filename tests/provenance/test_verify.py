@@ -33,9 +33,11 @@ def folder(tmp_path):
 
 
 def run(*arguments):
-    with pytest.raises(SystemExit) as ended:
+    try:
         cli.main(["verify", *map(str, arguments)])
-    return ended.value.code
+    except SystemExit as ended:
+        return ended.code
+    return 0
 
 
 def test_a_folder_gives_one_line_a_file(folder, capsys):
