@@ -69,6 +69,8 @@ def capture(source: str | Path, out: str | Path, config: CaptureConfig | None = 
     for model in (FACE_LANDMARKS, PERSON_MASK):
         download.path(model)  # what is not there is said now rather than after minutes
     footage, person = Source(source), PersonMask()
+    for note in footage.notes:
+        reporter.note(note)
     with RunFolder(out, stage="capture", backend=method, config=config,
                    inputs=footage.fingerprint(), resume=resume) as run:
         if run.finished and all((run.path / name).is_file() for name in FILES):

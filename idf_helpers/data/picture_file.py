@@ -22,7 +22,7 @@ from .kinds import HEAD
 
 MAX_PIXELS = 64_000_000  # of one picture; a 30000² PNG of 0.1 MB would take 2.7 GB decoded
 # What Pillow may open: its other readers start programs (EPS: Ghostscript) or are seldom looked at.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 # What Pillow's readers raise for damaged files (struct.error and IndexError out of EXIF and TIFF).
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, ZeroDivisionError,
@@ -108,7 +108,7 @@ def _formats(stream, name: str, what: str) -> tuple[str, ...]:
             raise IdfError(f"The {what} {name} is an AVIF file, which this Pillow cannot read",
                            "Pillow without AVIF", "pip install 'pillow>=11.3', or convert it to "
                            "JPEG or PNG")
-        return FORMATS
+        return ("AVIF", *FORMATS)
     if head[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"mif2", b"msf1"):
         try:
             import pi_heif

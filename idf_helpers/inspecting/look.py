@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..data import samples
 from ..data.address import Address
+from ..data.animations import is_animation
 from ..data.dataset import Dataset, is_dataset
 from ..data.inputs import dataset_root, mount_drive, open_dataset
 from ..data.media import is_image, is_video, write_image
@@ -55,7 +56,7 @@ def _look(place: str | Path) -> Inspection:
     if path.is_file():
         if is_model(path):
             return inspect_model(path)
-        if is_video(path):
+        if is_video(path) or is_animation(path):
             return inspect_video(path)
         if is_image(path):
             return inspect_picture(path)

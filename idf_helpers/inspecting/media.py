@@ -9,6 +9,7 @@ import numpy as np
 from ..data.contact_sheet import contact_sheet
 from ..data.footage import Source
 from ..data.media import read_image, video_info
+from ..data.picture_file import picture_notes
 from ..face.detector import LandmarkDetector
 from ..face.downloads import FACE_LANDMARKS
 from ..provenance import verify
@@ -37,6 +38,7 @@ def inspect_video(path: Path) -> Inspection:
                              captions=[f"{n / max(info.fps, 1e-9):.1f} s" for n, _ in found])
 
     return Inspection("video", str(path), rows, [
+        *info.notes,
         "a talking head: idf track or idf make; a turn round a still head: idf capture"],
         doubts, {"contact_sheet.png": sheet})
 
@@ -48,7 +50,7 @@ def inspect_picture(path: Path) -> Inspection:
     rows = [("picture", f"{w}x{h} pixels, {path.suffix.lower().lstrip('.') or 'no suffix'}"),
             ("alpha", "yes" if image.shape[2] == 4 else "none"),
             ("size", f"{path.stat().st_size / 1e3:.0f} kB")]
-    notes, doubts = [], []
+    notes, doubts = list(picture_notes(path).values()), []
     if download.is_present(FACE_LANDMARKS):
         faces = LandmarkDetector().detect(np.ascontiguousarray(image[..., :3]))
         sizes = [float(np.ptp(f.points[:, 0])) for f in faces]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -134,10 +135,11 @@ def media_notes(pictures: Sequence[Path]) -> list[str]:
     found: Counter[str] = Counter()
     chosen = pictures[::-(-len(pictures) // LOOKED_AT)] if pictures else []
     for path in chosen:
-        if is_video(path) or is_animation(path):
-            found.update(video_info(path).notes)
-        else:
-            found.update(picture_notes(path, "target picture").values())
+        with contextlib.suppress(IdfError):  # whoever reads it says what is wrong with it
+            if is_video(path) or is_animation(path):
+                found.update(video_info(path).notes)
+            else:
+                found.update(picture_notes(path, "target picture").values())
     if len(pictures) == 1:
         return list(found)
     return [f"of the pictures, {n} of {len(chosen)} looked at: {note}"

@@ -82,6 +82,8 @@ def _track_video(source: str | Path, out: str | Path, config: TrackConfig | None
                  ) -> Dataset:
     config = (config or TrackConfig()).checked()
     clip = Source(source, config.crop)
+    for note in clip.notes:
+        reporter.note(note)
     model = FaceModel.load()
     backdrop = read_image(background, "background")[..., :3] if background else None
     if task is not None:

@@ -17,6 +17,7 @@ from idf_helpers.data.footage import Source
 from idf_helpers.data.kinds import VIDEO_SUFFIXES, is_image, is_video, kind_of
 from idf_helpers.data.media import read_video, video_info, video_writer
 from idf_helpers.data.video_header import parse_header
+from tests.fixtures.reporting import Notes
 from tests.fixtures.video import ffmpeg
 
 LEFT, RIGHT, TOP = (200, 60, 50), (40, 70, 190), (240, 240, 240)
@@ -250,3 +251,17 @@ def test_any_text_is_a_header_or_one_error(text):
 @given(st.binary(max_size=900))
 def test_any_bytes_are_of_some_kind(data):
     assert kind_of(data) in ("picture", "animation", "video", "")
+
+
+def test_what_is_done_on_reading_is_told_to_the_user(tmp_path):
+    from idf_helpers import inspect
+    from idf_helpers.capturing.capture import capture
+    from idf_helpers.tracking.track import track
+
+    path = encode(tmp_path / "a.mkv", "-vf", "setsar=2/1", "-c:v", "libx264")
+    assert any("not square" in note for note in inspect(path).notes)
+    for verb in (track, capture):
+        reporter = Notes()
+        with pytest.raises(IdfError):  # there is no face in it
+            verb(path, tmp_path / verb.__name__, reporter=reporter)
+        assert any("not square" in note for note in reporter.notes)

@@ -190,7 +190,7 @@ class HeadBend:
         changed[box] = moves
         out = image.copy()
         out[box] = cv2.copyTo(_fetch(image, shift, start), moves.astype(np.uint8),
-                              np.ascontiguousarray(image[box]))
+                              image[box].copy())
         return out, moved, changed
 
     def _shift(self, camera, before, after, z, amount, size, low, high):

@@ -119,6 +119,17 @@ def test_the_frame_bends_with_the_face(mesh, yaw):
         assert (out[box][..., 3] > 128).sum() > (image[box][..., 3] > 128).sum()
 
 
+def test_a_face_as_wide_as_the_frame_leaves_the_frame_alone(mesh):
+    """Decoded frames can't be written to; what moves then spans whole rows of them."""
+    bend, near = HeadBend.of(mesh, wide_jaw(mesh)), camera(0, distance=1.6)
+    image = ramp(near)
+    before = image.copy()
+    image.flags.writeable = False
+    out, _, changed = bend.of_view(image, near, mesh)
+    assert changed.any(0).all()  # from side to side
+    assert np.array_equal(image, before) and not np.array_equal(out, before)
+
+
 def test_what_surrounds_the_face_comes_along_and_ends(mesh):
     bend = HeadBend.of(mesh, wide_jaw(mesh))
     cam = camera(0)
