@@ -33,7 +33,8 @@ def check_still(data: Dataset) -> None:
         return
     views = Counter(f.time for f in data.frames)
     time, most = max(views.items(), key=lambda item: (item[1], -item[0]))
-    do = "train an avatar, which moves: idf avatar"
+    do = "train an avatar, which moves: idf avatar; take `time` out of the camera file if " \
+         "nothing moves"
     if most >= ENOUGH:
         named = replace(Address.parse(data.address or str(data.root)), time=time)
         do += f"; or name one instant, of {most} views: \"{named}\""

@@ -115,6 +115,15 @@ def test_instants_outlive_a_swap(tmp_path):
         check_still(again)
 
 
+def test_every_frame_of_a_video_is_an_instant(tmp_path):
+    for name in ("INSTA (OpenCV axes, expressions in text files)",
+                 "IMavatar, train and test folders"):
+        row = next(r for r in ROWS if r.name == name)
+        (tmp_path / name).mkdir()
+        data = Dataset.open(row.make(tmp_path / name).address)
+        assert len(data.times) == len(data.frames)  # over the splits too
+
+
 def test_where_a_dataset_lies(tmp_path):
     assert dataset_root(tmp_path) == tmp_path and dataset_root(tmp_path / "no") == tmp_path / "no"
     plain(tmp_path / "a/b", PIXELS)

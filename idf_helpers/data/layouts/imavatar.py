@@ -41,7 +41,9 @@ def tables(root: Path) -> dict[str, Path]:
 
 def read(root: Path) -> Reading:
     """Return what such a folder holds. IdfError names the frame and the field at fault."""
-    splits, names = {}, ()
+    splits: dict[str, tuple[Frame, ...]] = {}
+    names: tuple[str, ...] = ()
+    count = 0  # each video's instants follow those of the one before
     files = tables(root)
     for split, path in files.items():
         data = read_json(path, "camera file")
@@ -51,10 +53,10 @@ def read(root: Path) -> Reading:
                            "write it again with IMavatar's preprocessing")
         frames = []
         for i, entry in enumerate(data["frames"]):
-            frame, names = _frame(root, path.parent, data, entry, split, i,
+            frame, names = _frame(root, path.parent, data, entry, split, count + i,
                                   f"frame {i} of {path.relative_to(root).as_posix()}")
             frames.append(frame)
-        splits[split] = tuple(frames)
+        splits[split], count = tuple(frames), count + len(frames)
     if not splits.get("train"):
         raise IdfError(f"The dataset {root} has no training frames", "0 frames",
                        f"give a folder whose {FILE} lists pictures")

@@ -31,6 +31,13 @@ class Refused:
 
 # in this order: what is more special goes first
 REFUSED = (
+    Refused("NeRSemble's extracted frames", "timesteps/frame_…/images…/cam_….jpg",
+            ("timesteps/frame_*/images*/cam_*.*",),
+            "put the pictures of one timestep into one folder as images/cam_SERIAL_00000.jpg, "
+            "beside a camera_params.json"),
+    Refused("Neural Head Avatars", "SUBJECT/frame_…/image_0000.png", ("*/frame_*/image_0000.png",),
+            "the pictures of one subject are a video: in its folder ffmpeg -i "
+            "frame_%04d/image_0000.png head.mp4, then idf track head.mp4 --out DIR"),
     Refused("Neural Head Avatars", "frame_…/image_0000.png, cameras only in the tracker's .npz",
             ("frame_*/image_0000.png",),
             "its pictures are a video: ffmpeg -i frame_%04d/image_0000.png head.mp4, then idf "

@@ -83,19 +83,22 @@ def layout_of(data: dict) -> str:
 def complete(root: Path, data: dict, frames: Sequence[Frame], name: str
              ) -> tuple[list[Frame], tuple[str, ...]]:
     """Return the frames of a transforms file with instants, and what trackers leave beside them:
-    expressions (and their names), cameras before a head that rests.
+    expressions (and their names), cameras before a head that rests. Where none of their files is
+    there, as in a copy of the pictures alone, frames have no expressions.
 
     name: of the file, for messages. IdfError: files that are missing or damaged, or that lie
     outside the dataset's folder.
     """
-    layout, names = layout_of(data), ()
+    names: tuple[str, ...] = ()
+    kept = any(_there(root, e.get(key)) for e in data["frames"] if isinstance(e, dict)
+               for key in ("flame_param_path", "exp_path"))
     out = []
     for i, (frame, entry) in enumerate(zip(frames, data["frames"], strict=True)):
         where = f"frame {i} of {name}"
         camera_id = entry.get("camera_id", entry.get("camera_index"))
         frame = replace(frame, time=_instant(entry, where),
                         camera_id=None if camera_id is None else str(camera_id)[:80])
-        if frame.camera is not None and frame.expression is None:
+        if kept and frame.camera is not None and frame.expression is None:
             if "flame_param_path" in entry:
                 frame, named = _with_flame(root, frame, entry, where)
             elif "exp_path" in entry:
@@ -107,8 +110,6 @@ def complete(root: Path, data: dict, frames: Sequence[Frame], name: str
                                f"{len(named)} numbers, the others {len(names)}",
                                "export the dataset again with the tracker")
             names = named
-        if layout == "INSTA" and frame.time is None:
-            frame = replace(frame, time=float(i))
         out.append(frame)
     return out, names
 
@@ -126,6 +127,14 @@ def settled(splits: dict[str, tuple[Frame, ...]], layout: str
     if twice:
         splits = {**splits, "val": tuple(f for f in splits["val"] if f.name not in test)}
         notes.append(f"{len(twice)} frames of val are frames of test, and are left to test")
+    if not any(f.expression is not None for part in splits.values() for f in part):
+        notes.append(f"{layout}: the files of FLAME are not there: how the head and its face move "
+                     "is not known")
+    if layout == "INSTA":  # one video: each frame is an instant of its own
+        order = {n: float(i) for i, n in enumerate(sorted(
+            {f.name for part in splits.values() for f in part}))}
+        splits = {s: tuple(replace(f, time=order[f.name]) if f.time is None else f for f in part)
+                  for s, part in splits.items()}
     frames = [f for part in splits.values() for f in part if f.camera is not None]
     toward = [float(f.camera.forward @ -f.camera.position) for f in frames]
     if toward and np.median(toward) < 0:
@@ -145,6 +154,13 @@ def _instant(entry: dict, where: str) -> float | None:
         raise IdfError(f"The instant of {where} is not a number", f"{value!r:.60}",
                        "correct its `time` or `timestep_index`")
     return float(value)
+
+
+def _there(root: Path, value) -> bool:
+    try:
+        return isinstance(value, str) and (root / value.replace("\\", "/")).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _inside(root: Path, value, where: str, key: str) -> Path:
