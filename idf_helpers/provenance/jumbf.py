@@ -16,6 +16,7 @@ STORE = b"c2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"  # the type of t
 NAMES = {b"c2pa": (b"c2pa",), b"c2as": (b"c2pa.assertions",),
          b"c2cl": (b"c2pa.claim", b"c2pa.claim.v2"), b"c2cs": (b"c2pa.signature",)}
 MAX_DEPTH = 12
+GIF_HEAD = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
 JPEG_HEAD = b"JP" + struct.pack(">HI", 0x211, 1)  # box 0x211, in one segment (ISO 19566-5, D.2)
 
 
@@ -25,6 +26,8 @@ def is_as_written(data: bytes, suffix: str) -> bool:
     suffix: of the file; "" where the bytes are a manifest store itself. False too where there is
     none. One with boxes of another program's making may be valid and not pass.
     """
+    if suffix == ".gif":
+        data, suffix = _joined(data), ""
     found = [m.start() - 12 for m in re.finditer(b"jumd" + re.escape(STORE), data)]
     if not found or found[0] < 0:
         return False
@@ -42,6 +45,15 @@ def is_as_written(data: bytes, suffix: str) -> bool:
     if suffix == ".mp4":  # version and flags, purpose, no Merkle tree (C2PA 2.4, A.5.1)
         return data[found[0] - 21:found[0]] == bytes(4) + b"manifest\0" + bytes(8)
     return suffix != "" or (found[0] == 0 and end == len(data))
+
+
+def _joined(gif: bytes) -> bytes:
+    """Return the manifest store of a GIF, which stands in blocks of 255 bytes (C2PA 2.4, A.3.4)."""
+    at, parts = gif.find(GIF_HEAD) + len(GIF_HEAD), []
+    while len(GIF_HEAD) <= at < len(gif) and (size := gif[at]):
+        parts.append(gif[at + 1:at + 1 + size])
+        at += 1 + size
+    return b"".join(parts)
 
 
 def _box(data: bytes, at: int, depth: int) -> int:

@@ -17,7 +17,7 @@ from tests.provenance.test_marks import CONSENT, make
 INPUTS = (("source photo", "cd" * 32), ("target", "ef" * 32))
 SWAP = Mark("abc123", "face swap (uv)", consent=CONSENT.digest, inputs=INPUTS)
 MODEL = Mark("abc123", "Gaussian splats", consent=CONSENT.digest, inputs=INPUTS)
-SUFFIXES = (".png", ".jpg", ".mp4", ".html", ".ply", ".npz", ".glb", ".splat", ".bin")
+SUFFIXES = (".png", ".jpg", ".gif", ".mp4", ".html", ".ply", ".npz", ".glb", ".splat", ".bin")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -34,10 +34,11 @@ def test_every_format_is_signed_as_the_last_step(tmp_path, suffix, what):
     assert sorted(told.ingredients) == [f"{name}, sha256 {digest}" for name, digest in INPUTS]
     assert len(v.layers) >= 2, "a signature, and one mark at least"
     beside = path.with_name(path.name + ".c2pa")
-    assert beside.is_file() == (suffix not in (".png", ".jpg", ".mp4", ".html"))
+    assert beside.is_file() == (suffix not in (".png", ".jpg", ".gif", ".mp4", ".html"))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".mp4", ".html", ".ply", ".npz"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".mp4", ".html", ".ply",
+                                    ".npz"])
 def test_one_changed_byte_is_found(tmp_path, suffix):
     path = mark(make(tmp_path / f"a{suffix}"), SWAP)
     data, rng = path.read_bytes(), np.random.default_rng(1)

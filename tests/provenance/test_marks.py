@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from idf_helpers import IdfError, provenance
 from idf_helpers.data import media
@@ -33,6 +34,9 @@ def make(path):
     suffix = path.suffix
     if suffix in (".png", ".jpg"):
         media.write_image(path, PICTURE)
+    elif suffix == ".gif":
+        frames = [Image.fromarray(PICTURE[::k].repeat(k, 0)) for k in (1, 2)]
+        frames[0].save(path, save_all=True, append_images=frames[1:])
     elif suffix == ".webp":
         media.write_image(path, PICTURE, xmp=WHAT.xmp())
     elif suffix == ".mp4":
@@ -85,7 +89,6 @@ def test_xmp_is_valid_and_says_the_source_type(tmp_path):
     import xml.etree.ElementTree as ET
 
     path = mark(make(tmp_path / "a.png"), WHAT)
-    from PIL import Image
     with Image.open(path) as image:
         image.load()
         packet = image.info["XML:com.adobe.xmp"]
