@@ -21,15 +21,18 @@ from .place import Similarity, triangulate, undistorted
 
 FEWEST = 6  # frames that both have
 NEAR = 15.0  # degrees between sides of the head at which a frame counts half
+SAME = 12.0  # degrees between the cameras of both for one frame
 # A filled frame may be off by so many times what the first solver's own frames are in the middle,
 # or by so much of the face's height: of frames turned by 60 degrees the landmarks are off by 0.05.
 MISFIT, LEAST = 4.0, 0.06
 
 
-def filled(frames: Frames, cameras: Cameras, others: Cameras) -> Cameras:
+def filled(frames: Frames, cameras: Cameras, others: Cameras,
+           doubted: Cameras | None = None) -> Cameras:
     """Return `cameras` with those of the frames that only `others` has, as far as they fit.
 
-    others: of landmark cameras, whose world is the head's frame.
+    others: of landmark cameras, whose world is the head's frame. doubted: what there was before
+    some were taken out; where the others point the same way, they come back.
     """
     own = np.flatnonzero(cameras.registered & frames.seen)
     common = own[others.registered[own]]
@@ -45,10 +48,13 @@ def filled(frames: Frames, cameras: Cameras, others: Cameras) -> Cameras:
         weights = 1 / (1 + (angle / NEAR) ** 2) ** 2
         near = _between([moved[k] for k in common], [cameras.cameras[k] for k in common], weights)
         camera = near.camera(moved[i])
-        if fits.accepts(camera, frames.points[i, :, :2]):
+        if doubted is not None and (old := doubted.cameras[i]) is not None \
+                and _apart(old, camera) < SAME:
+            out[i] = old
+        elif fits.accepts(camera, frames.points[i, :, :2]):
             out[i], new = camera, new + 1
     if not new:
-        return cameras
+        return replace(cameras, cameras=tuple(out))
     theirs = f"{others.method[:-1]} cameras" if new > 1 else f"a {others.method[:-1]} camera"
     return replace(cameras, cameras=tuple(out), notes=(*cameras.notes, (
         f"{counted(new)} without a camera by {cameras.method} {'have' if new > 1 else 'has'} "
@@ -60,6 +66,11 @@ def _through(camera: Camera, lens: Camera) -> Camera:
     c2w = camera.c2w.copy()
     c2w[:3, 3] = CENTER + (c2w[:3, 3] - CENTER) * (lens.fx / camera.fx)
     return replace(lens, c2w=c2w)
+
+
+def _apart(a: Camera, b: Camera) -> float:
+    """Return degrees between two cameras."""
+    return float(np.degrees(Rotation.from_matrix(a.c2w[:3, :3].T @ b.c2w[:3, :3]).magnitude()))
 
 
 def _unit(v: np.ndarray) -> np.ndarray:

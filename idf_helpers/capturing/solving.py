@@ -33,7 +33,8 @@ class Solved:
 
 def find_cameras(look: Look, work: Path, config: CaptureConfig, person: PersonMask, entry: Entry,
                  why: str, auto: bool, reporter: Reporter) -> Solved:
-    """Choose frames and find their cameras; those that contradict the face in their frame go.
+    """Choose frames and find their cameras; those that contradict the face in their frame go,
+    unless both solvers agree on them.
 
     entry: the solver, and why it; auto: another one may help or take over. IdfError: none found.
     """
@@ -62,18 +63,23 @@ def find_cameras(look: Look, work: Path, config: CaptureConfig, person: PersonMa
     if said := found.contradiction(frames.moves):  # and so no frame is judged by the others
         notes.append(f"{cameras.method} may have put the frames together wrongly: {said}")
         return Solved(choice, cameras, notes)
-    kept = without(cameras, found.wrong)
+    own = cameras.method == LANDMARKS.name  # from points that were followed, beside the faces
+    kept = cameras if own else without(cameras, found.wrong)
     if helps and (found.wrong.any() or not _enough(kept, frames)):
-        kept, others = _helped(kept, frames, work, reporter)
+        kept, others = _helped(kept, frames, work, reporter, cameras)
         notes += others
-    return Solved(choice, kept, [*notes, *_dropped(frames, cameras, kept, found.wrong)])
+    return Solved(choice, kept, [*notes, *_doubted(frames, cameras, kept, found.wrong)])
 
 
-def _dropped(frames: Frames, cameras: Cameras, kept: Cameras, wrong: np.ndarray) -> list[str]:
-    """Return what to say of the frames whose camera was dropped, by what became of them."""
+def _doubted(frames: Frames, cameras: Cameras, kept: Cameras, wrong: np.ndarray) -> list[str]:
+    """Return what to say of the frames whose camera contradicts the face, by what became of them.
+    Where both solvers agree against the face, nothing."""
     there = kept.registered
+    same = np.array([a is b for a, b in zip(cameras.cameras, kept.cameras, strict=True)])
     out = []
-    for rows, end in ((wrong & there, "landmark cameras are there in its place"),
+    for rows, end in ((wrong & there & ~same, "landmark cameras are there in its place"),
+                      (wrong & there & same & (kept.method == LANDMARKS.name),
+                       "look there in the overlay"),
                       (wrong & ~there, "left out; film that side again if the overlay lacks it")):
         if rows.any():
             out.append(f"what {cameras.method} found for frame{'s' * int(rows.sum() > 1)} "
@@ -90,18 +96,16 @@ def _neither(name: str, first: IdfError, second: IdfError) -> IdfError:
         f"seen in most of it; or look at {name}'s cameras as they are (--method {name})")
 
 
-def _helped(cameras: Cameras, frames: Frames, work: Path, reporter: Reporter
+def _helped(cameras: Cameras, frames: Frames, work: Path, reporter: Reporter, before: Cameras
             ) -> tuple[Cameras, list[str]]:
     """Return the cameras with those that landmarks find for the same frames, or these alone where
-    they are more, and what to say of it."""
+    they are more, and what to say of it. before: with those that contradict the face."""
     others, _ = _tried(LANDMARKS.load(), frames, work / LANDMARKS.name, reporter)
     if others is None:
         return cameras, []
-    found = agreement(frames, others)
-    if found.contradiction(frames.moves):
+    if agreement(frames, others).contradiction(frames.moves):
         return cameras, []
-    others = without(others, found.wrong)
-    both = filled(frames, cameras, others)
+    both = filled(frames, cameras, others, before)
     if _count(others) > _count(both):
         return others, [f"{cameras.method} found cameras for {_count(cameras)} of "
                         f"{counted(len(frames))}, landmarks for {_count(others)}: those are taken"]

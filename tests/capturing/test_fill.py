@@ -127,3 +127,14 @@ def test_a_profile_that_is_badly_drawn_keeps_its_camera(seen):
     points[[0, 19], :, 0] += 40 * np.sin(np.arange(468))  # of a profile, and of a turned face
     found = agreement(replace(frames, points=points), replace(colmap, cameras=tuple(true)))
     assert np.flatnonzero(found.wrong).tolist() == [19]
+
+
+def test_what_both_solvers_say_counts_more_than_the_face(seen):
+    """A detector that loses a turned face draws it less turned."""
+    frames, colmap, landmarks = seen
+    doubted = list(colmap.cameras)
+    doubted[21] = replace(doubted[21], c2w=doubted[2].c2w)
+    out = filled(frames, without(colmap, (20, 21)), landmarks,
+                 replace(colmap, cameras=tuple(doubted)))
+    assert out.cameras[20] is doubted[20] and out.cameras[21] is not doubted[21]
+    assert out.registered.all() and "1 frame without a camera by colmap has" in out.notes[0]
