@@ -37,7 +37,7 @@ from .propagators.ebsynth import Waiting
 from .propagators.propagator import StyledFrame, is_closed
 from .splats import train_splats
 from .stylist import Stylist, as_float
-from .views import BACKGROUNDS, DatasetViews
+from .views import BACKGROUNDS, DatasetViews, check_one_size
 
 DEFAULT_KEYS = 8
 REPORT = "stylize_report.json"
@@ -77,6 +77,8 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
     data = as_dataset(data, reporter)
     pointwise = painter.pointwise and views.keys is None and views.batch is None
     entry, why = _choose_propagator(propagator, pointwise)
+    if entry is not None:
+        check_one_size(data.frames, f"the propagator {entry.name}")
     chosen = entry.name if entry else "none"
     identity = {"stylist": painter.config.identity(), "views": asdict(views), "propagator": chosen}
     defaults = {"stylist": type(painter.config)().identity(), "views": asdict(KeyViewConfig())}

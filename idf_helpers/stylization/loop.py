@@ -46,7 +46,7 @@ from .config import KeyViewConfig, LoopConfig, StylizeConfig
 from .dataset import GEOMETRY, REPORT, stylize
 from .methods import open_stylist
 from .splats import train_splats
-from .views import BACKGROUNDS, in_order
+from .views import BACKGROUNDS, check_one_size, in_order
 
 SAME = 24.0  # dB; a video nearer than this to the pictures is a video of them
 
@@ -69,6 +69,7 @@ def loop(folder, stylist: str, config: StylizeConfig | None = None,
     painter.close()
     data = Dataset.open(folder)
     reporter.note(data.describe())
+    check_one_size(data.frames, "the loop, whose steps are videos,")
     if painter.from_first:
         plan = replace(plan, strengths=plan.strengths or (painter.strength,))
     turn = Loop(Path(folder if out is None else out), data, plan, views, reporter)

@@ -14,7 +14,7 @@ from ..data.cameras import scene_frame
 from ..data.dataset import Dataset, Frame
 from ..data.media import over, resize_area
 from ..data.sequence import natural_key
-from ..errors import IdfError
+from ..errors import IdfError, shorten
 from . import measures
 from .stylist import View
 from .surface import SOLID, nearest_fill, normals
@@ -30,6 +30,16 @@ def in_order(frames: Sequence[Frame]) -> list[Frame]:
     """Return frames by the numbers in their names: r_2 before r_10, held-out ones where they
     belong."""
     return sorted(frames, key=lambda f: natural_key(f.name))
+
+
+def check_one_size(frames: Sequence[Frame], what: str) -> None:
+    """Raise IdfError where pictures differ in size. what: needs them equal, for the message."""
+    sizes = {(f.camera.width, f.camera.height): f.name for f in frames}
+    if len(sizes) > 1:
+        raise IdfError(f"The pictures differ in size, and {what} needs pictures of one size",
+                       shorten(f"{name} {w}x{h}" for (w, h), name in sizes.items()),
+                       "restyle with a preset and without --keys, which takes any, or give the "
+                       "pictures of one camera")
 
 
 class DatasetViews(Sequence):

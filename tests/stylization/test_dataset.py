@@ -51,6 +51,26 @@ def test_a_look_for_all_views_is_a_dataset(head_folder, tmp_path):
     assert report["measures"]["mask_overlap"] == 1
 
 
+def test_views_of_several_sizes(head_folder, tmp_path, painter):
+    """A pointwise look takes them; what carries keys from view to view does not, and says so."""
+    path = Dataset.open(head_folder).train[0].path
+    table = next(head_folder.glob("transforms*.json"))
+    data = json.loads(table.read_text())
+    size = Dataset.open(head_folder).size
+    for f in data["frames"]:
+        c = next(c for c in Dataset.open(head_folder).frames if f["file_path"].endswith(
+            Path(c.name).name)).camera
+        f |= {"fl_x": c.fx, "fl_y": c.fy, "cx": c.cx, "cy": c.cy, "w": c.width, "h": c.height}
+    cut = next(f for f in data["frames"] if path.stem == Path(f["file_path"]).stem)
+    cut["w"] = size[0] - 8
+    write_image(path, read_image(path)[:, :-8])
+    table.write_text(json.dumps(data))
+    out = stylize(head_folder, tmp_path / "o", PresetConfig(preset="bronze"), "preset")
+    assert len({f.image().shape for f in out.frames}) == 2
+    with pytest.raises(IdfError, match="one size"):
+        stylize(head_folder, tmp_path / "p", views=KeyViewConfig(keys=4), depth=ExactScene())
+
+
 def test_keys_are_styled_and_carried(head_folder, tmp_path, painter):
     out = stylize(head_folder, tmp_path / "o", views=KeyViewConfig(keys=4), depth=ExactScene())
     assert [a[0] for a in painter.asked] == [f"train_main/r_{k}" for k in (0, 3, 6, 9)]
