@@ -20,6 +20,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,7 @@ def _names_c2pa(path: Path) -> bool:
 # --- writing --------------------------------------------------------------------------------------
 
 @functools.lru_cache(maxsize=4)
-def _tools(chain: bytes, key: bytes, authority: str):
+def _tools(chain: bytes, key: bytes, authority: str, process: int):
     import c2pa
 
     info = c2pa.C2paSignerInfo(keys.algorithm_of(key), chain, key, authority or None)
@@ -149,11 +150,11 @@ def _tools(chain: bytes, key: bytes, authority: str):
 
 
 def _context():
-    return _settings(keys.known_chain())
+    return _settings(keys.known_chain(), os.getpid())  # a fork cannot use its parent's
 
 
 @functools.lru_cache(maxsize=4)
-def _settings(chain: bytes):
+def _settings(chain: bytes, process: int):
     import c2pa
 
     return c2pa.Context.from_dict({
@@ -179,7 +180,8 @@ def _signed(builder, kind: str, source, target, path: Path) -> bytes:
 
     who = keys.signer()
     try:
-        return builder.sign(_tools(who.chain, who.key, who.authority), kind, source, target)
+        tools = _tools(who.chain, who.key, who.authority, os.getpid())
+        return builder.sign(tools, kind, source, target)
     except c2pa.C2paError as error:
         raise IdfError(f"{path} could not be signed", str(error)[:160],
                        "check the free disk space and, where IDF_C2PA_CERT is set, the "

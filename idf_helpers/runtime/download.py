@@ -281,8 +281,9 @@ def _faults(folder: Path, model: ModelFile) -> list[str]:
 def located(folder: Path, pin: Pin) -> Path:
     """Return where a pinned file lies in a folder that `path` gave: under its name, or in a
     user's own folder as it was unpacked."""
-    inside = folder / (pin.member or pin.file)
-    return inside if inside.is_file() and not (folder / pin.file).is_file() else folder / pin.file
+    inside, plain = folder / (pin.member or pin.file), folder / pin.file
+    # of os.path: another user's cache that may not be looked into holds nothing, and is no error
+    return inside if os.path.isfile(inside) and not os.path.isfile(plain) else plain
 
 
 def _copy(stream, part: Path, size: int) -> tuple[str, int]:

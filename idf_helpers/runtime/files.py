@@ -87,8 +87,8 @@ def write_error(path, error: OSError) -> IdfError:
     """Return the IdfError for a failed write: full disk, missing rights, or what the system
     said."""
     path = Path(path)
-    if ours := _OURS.fullmatch(path.name):  # what a user knows it by
-        path = path.with_name(ours[1] + (ours[3] or ""))
+    names = [(m[1] + (m[3] or "")) if (m := _OURS.fullmatch(p)) else p for p in path.parts]
+    path = Path(*names)  # what a user knows it by
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         parent = next(p for p in path.absolute().parents if p.is_dir())
         free = shutil.disk_usage(parent).free
