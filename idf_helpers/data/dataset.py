@@ -34,7 +34,7 @@ class Dataset:
     points_file: see `points`. points_pose: (4, 4), from the world of that file to the cameras'
         world; None where they are the same.
     fps: frames a second of the sequence, None where it is not known.
-    layout: the program whose layout it is, "" for an ordinary one.
+    layout: the program whose layout it is, by its files; "" where they do not tell.
     address: how it was named: its folder, with options where there were such.
     split_source: who made the splits. mask_source: where masks were found. unpictured: poses
         without a picture, which are left out.

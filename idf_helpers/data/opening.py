@@ -54,7 +54,7 @@ class _Opening:
 
     def __init__(self, root: Path, address: Address):
         self.root, self.address, self.within = root, address, address.within(root)
-        self.finder, self.remarks = Finder(root), Remarks()
+        self.finder, self.remarks = Finder(root, self.within), Remarks()
         self.unpictured, self.mask_source = 0, ""
         self.points_pose: np.ndarray | None = None
 

@@ -34,11 +34,11 @@ def find_picture(root: Path, file_path: str, where: str) -> Path | None:
 
 class Finder:
     """Finds the pictures of one dataset; folders are listed once. renamed: (as written, as found)
-    of those under another name."""
+    of those under another name. inside: folder that links may lead to, a named root or its own."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, inside: Path | None = None):
         self.root = root
-        self.inside = root.resolve()
+        self.inside = (inside or root).resolve()
         self.renamed: list[tuple[str, str]] = []
         self._lists: dict[Path, dict[str, list[str]]] = {}
 
@@ -65,7 +65,8 @@ class Finder:
         if found is not None and not found.resolve().is_relative_to(self.inside):
             raise IdfError(f"{where} points outside the dataset folder",
                            f"{file_path} is a link to {found.resolve()}",
-                           "copy the pictures into the dataset folder")
+                           "copy the pictures into the dataset folder, or name a folder above that "
+                           "holds both: DATASET#root=FOLDER")
         return found
 
     def named(self, folder: Path, name: str) -> list[str]:

@@ -89,6 +89,19 @@ def test_a_link_out_of_the_root_is_refused(tmp_path):
         open_dataset(f"{tmp_path / 'data/U'}#root=..")
 
 
+def test_a_folder_of_links_is_followed_into_a_named_root(tmp_path):
+    plain(tmp_path / "disk", PIXELS)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/transforms.json").write_text((tmp_path / "disk/transforms.json").read_text())
+    (tmp_path / "work/images").symlink_to(tmp_path / "disk/images")
+    with pytest.raises(IdfError, match="outside") as error:
+        open_dataset(tmp_path / "work")
+    assert "#root=" in error.value.do
+    data = open_dataset(f"{tmp_path / 'work'}#root=..")
+    assert len(data.frames) == 8 and data.train[0].name.startswith("images/")
+    assert Dataset.open(data.address).fingerprint() == data.fingerprint()
+
+
 def test_time_stands_in_for_expressions(tmp_path):
     plain(tmp_path, PIXELS, change=lambda i, e: {**e, "time": i / 7})
     data = told_apart(Dataset.open(tmp_path))

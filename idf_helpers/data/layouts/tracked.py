@@ -71,13 +71,20 @@ def under_root(data: dict, folder: Path, within: Path) -> dict:
 
 
 def layout_of(data: dict) -> str:
-    """Return the name of the tracker that wrote a transforms file, "" for an ordinary one."""
+    """Return whose a transforms file is, by its keys; "" where they do not tell."""
     entry = next((e for e in data["frames"] if isinstance(e, dict)), {})
     if "flame_param_path" in entry or ("timestep_index" in entry and "exp_path" in entry):
         return "VHAP"
     if "exp_path" in entry:
         return "INSTA"
-    return "D-NeRF" if "time" in entry and "expression" not in entry else ""
+    if "expression" in entry:
+        return "NeRFace"
+    if "time" in entry or "timestep_index" in entry:
+        return "D-NeRF" if "time" in entry else "VHAP without FLAME"
+    keys = {*data, *entry}
+    if keys & {"fl_x", "K", "camera_model", "aabb_scale", "k1", "applied_transform"}:
+        return "nerfstudio or instant-ngp"
+    return "Blender" if "camera_angle_x" in keys else ""
 
 
 def complete(root: Path, data: dict, frames: Sequence[Frame], name: str
