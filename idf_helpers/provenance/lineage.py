@@ -26,13 +26,15 @@ class Origin:
     """What the marks of some inputs say together.
 
     source_type: COMPOSITE or TRAINED_COMPOSITE; "" where no input is synthetic. made: what most of
-    the marked ones are. consent: the digest that most of them name. marked: how many are.
+    the marked ones are. consent: the digest that most of them name. marked: how many are. payload:
+    of the watermark that most of them name, which stays in pixels that are not drawn anew; 0: none.
     """
 
     source_type: str = ""
     made: str = ""
     consent: str = ""
     marked: int = 0
+    payload: int = 0
 
     @property
     def fields(self) -> dict[str, str]:
@@ -43,7 +45,7 @@ class Origin:
     def mark(self, run_id: str, made: str) -> Mark | None:
         """Return the mark of what is made of marked inputs; None where none of them is."""
         return Mark(run_id, f"{made} of {self.made}" if self.made else made, self.source_type,
-                    self.consent) if self.marked else None
+                    self.consent, self.payload) if self.marked else None
 
     def joined(self, source_type: str) -> str:
         """Return the digital source type of what a method of that type makes of these inputs."""
@@ -53,7 +55,7 @@ class Origin:
 def origin_of(inputs: Iterable[str | Path | bytes]) -> Origin:
     """Read the marks of pictures, videos and models (files or their bytes) that something is made
     of. What cameras and people write is no mark. IdfError where one cannot be read."""
-    types, made, consents = set(), Counter[str](), Counter[str]()
+    types, made, consents, payloads = set(), Counter[str](), Counter[str](), Counter[str]()
     marked = 0
     for one in inputs:
         texts = [text for _, text in read_marks(one)]
@@ -65,12 +67,14 @@ def origin_of(inputs: Iterable[str | Path | bytes]) -> Origin:
         types |= kinds
         made[said.get("made", "synthetic media")] += 1
         consents[said.get("consent", "")] += 1
+        payloads[said.get("watermark", "")] += 1
     consents.pop("", None)
+    payloads.pop("", None)
     if not marked:
         return Origin()
     return Origin(TRAINED_COMPOSITE if types & set(TRAINED) else COMPOSITE,
                   made.most_common(1)[0][0], *(d for d, _ in consents.most_common(1) or [("", 0)]),
-                  marked)
+                  marked, int(next(iter(payloads.most_common(1)), ("0", 0))[0], 16))
 
 
 def mark_of(data: Dataset | str | Path, run_id: str, made: str, source_type: str = "") -> Mark:

@@ -57,6 +57,15 @@ class Verdict:
                 "invalid": "does NOT hold"}[self.signature.state]
 
     @property
+    def watermark_words(self) -> str:
+        """The watermark in a few words. What was made of a marked picture may keep its watermark;
+        then it is another one than the marks name."""
+        if self.watermark is None:
+            return "none"
+        read, named = payload_text(self.watermark.payload), self.fields.get("watermark", "")
+        return f"{read}, of what it was made of" if named and named != read else read
+
+    @property
     def consent_words(self) -> str:
         """The consent in a few words."""
         if self.consent is None:
@@ -80,8 +89,8 @@ class Verdict:
                          + (f" ({self.signature.signer})" if self.signature.signer else ""))
             lines += [f"  made of:             {name}" for name in self.signature.ingredients]
         if self.watermark:
-            lines.append(f"  watermark:           {payload_text(self.watermark.payload)} (by "
-                         f"chance in an unmarked picture: {self.watermark.probability:.0e})")
+            lines.append(f"  watermark:           {self.watermark_words} (by chance in an "
+                         f"unmarked picture: {self.watermark.probability:.0e})")
         if self.consent:
             by = f", by {self.consent.by}" if self.consent.by else ""
             lines.append(f"  consent ({self.consent.basis}):  {self.consent.statement} "
@@ -124,10 +133,8 @@ def verify(path: str | Path) -> Verdict:
     watermark = _watermark(path)
     if watermark is not None:
         layers.append("watermark")
-        named = fields.get("watermark", "")
-        if named and payload_text(watermark.payload) != named:
-            problems.append(f"the watermark is {payload_text(watermark.payload)}, the marks name "
-                            f"{named}")
+        if source_type and source_type not in SYNTHETIC_TYPES:
+            problems.append(f"the metadata says {source_type}, but the pixels carry our watermark")
     if sidecar.is_file():
         if not isinstance(told, dict) or "sha256" not in told:
             problems.append("the sidecar is damaged: it does not say which content it belongs to")
@@ -241,7 +248,7 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     rows = [{"file": _short(v.path, verdicts),
              "says": "synthetic" if v.synthetic else v.source_type or "nothing",
              "signature": v.signature_words,
-             "watermark": payload_text(v.watermark.payload) if v.watermark else "none",
+             "watermark": v.watermark_words,
              "metadata": ", ".join(n for n in v.layers if n not in ("C2PA", "watermark"))
              or "none", "consent": v.consent_words} for v in verdicts]
     marked, wrong = sum(v.synthetic for v in verdicts), [v for v in verdicts if v.problems]

@@ -6,12 +6,13 @@ import sys
 import pytest
 
 from idf_helpers.cli.demo import demo
-from idf_helpers.data import media
+from idf_helpers.data import media, samples
 from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.progress import Reporter
+from tests.fixtures.marked import layers_of
 
 SMALL = SplatConfig(iterations=150, resolution=64, initial=1500, max_gaussians=2500)
 VIEW = ExportConfig(resolution=96, frames=8)
@@ -47,6 +48,16 @@ def test_everything_is_there_and_marked(made):
                                                      ["3/3", "view"]]
     assert result.metrics["psnr"] > 20
     assert len(list(media.read_video(result.files["orbit.mp4"]))) == 8
+
+
+def test_each_file_that_shows_the_made_head_says_so_in_two_layers(made):
+    found = layers_of(made[0], samples.path("head_multiview").rglob("*.png"))
+    assert sum(name.startswith("swap/") for name in found) > 80
+    for name in ("view/avatar.ply", "view/viewer.html", "view/orbit.mp4", "view/swap.png",
+                 "splats/point_cloud.ply", "splats/held_out.jpg"):
+        assert "C2PA" in found[name], name
+    for name in ("view/orbit.mp4", "view/swap.png", "splats/held_out.jpg"):
+        assert "watermark" in found[name], name
 
 
 def test_second_call_does_nothing(made):

@@ -74,7 +74,7 @@ def test_one_file_that_cannot_be_read_does_not_stop_the_others(folder):
     assert exit_code(list(found.values())) == 3
 
 
-def test_a_changed_consent_record_and_another_watermark_disagree(folder):
+def test_a_changed_consent_record_and_a_watermark_under_a_camera_type_disagree(folder):
     path = folder / "consent.json"
     path.write_text(path.read_text().replace("the artist", "somebody"))
     assert all(v.consent is None for v in verify_all([folder]))  # its digest is another now
@@ -88,8 +88,14 @@ def test_a_changed_consent_record_and_another_watermark_disagree(folder):
     media.write_image(folder / "w.png", other.watermarked(media.resize_area(picture, 128, 128)
                                                           .repeat(2, 0).repeat(2, 1)))
     verdict = provenance.verify(mark(folder / "w.png", WHAT))
-    assert verdict.watermark.payload == 7
-    assert any(p.startswith("the watermark is 00000007") for p in verdict.problems)
+    assert verdict.watermark.payload == 7 and "00000007, of what it was made of" in str(verdict)
+    assert "watermark" in verdict.layers and "00000007" in str(table([verdict]))
+    camera = WHAT.xmp().replace("compositeSynthetic", "digitalCapture")
+    media.write_image(folder / "w.webp", media.read_image(folder / "w.png"), quality=95,
+                      xmp=camera[:camera.index("<dc:title>")] + "</rdf:Description></rdf:RDF>"
+                      "</x:xmpmeta>")
+    verdict = provenance.verify(folder / "w.webp")
+    assert verdict.synthetic and "the metadata says digitalCapture" in verdict.problems[0]
 
 
 def test_files_that_are_not_there_are_told(tmp_path):
