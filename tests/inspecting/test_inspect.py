@@ -95,6 +95,8 @@ def test_of_a_model_a_video_and_a_picture(tmp_path):
     assert len(np.unique(read_image(tmp_path / "v/contact_sheet.png"))) > 20
     found = inspect(samples.photo("B"))
     assert found.kind == "picture" and "pixels wide" in str(found) and not found.doubts
+    write_image(tmp_path / "turned.png", np.rot90(read_image(samples.photo("B"))))
+    assert "turned by -" in str(inspect(tmp_path / "turned.png"))
     write_image(tmp_path / "plain.png", np.full((64, 64, 3), 90, np.uint8))
     assert any("no face" in d for d in inspect(tmp_path / "plain.png").doubts)
 

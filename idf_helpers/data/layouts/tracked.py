@@ -99,6 +99,7 @@ def complete(root: Path, data: dict, frames: Sequence[Frame], name: str
     names: tuple[str, ...] = ()
     kept = any(_there(root, e.get(key)) for e in data["frames"] if isinstance(e, dict)
                for key in ("flame_param_path", "exp_path"))
+    known: dict[Path, tuple] = {}
     out = []
     for i, (frame, entry) in enumerate(zip(frames, data["frames"], strict=True)):
         where = f"frame {i} of {name}"
@@ -107,7 +108,7 @@ def complete(root: Path, data: dict, frames: Sequence[Frame], name: str
                         camera_id=None if camera_id is None else str(camera_id)[:80])
         if kept and frame.camera is not None and frame.expression is None:
             if "flame_param_path" in entry:
-                frame, named = _with_flame(root, frame, entry, where)
+                frame, named = _with_flame(root, frame, entry, where, known)
             elif "exp_path" in entry:
                 frame, named = _with_texts(root, frame, entry, where)
             else:
@@ -208,8 +209,17 @@ def _with_texts(root: Path, frame: Frame, entry: dict, where: str):
         np.float32)), names
 
 
-def _with_flame(root: Path, frame: Frame, entry: dict, where: str):
+def _with_flame(root: Path, frame: Frame, entry: dict, where: str, known: dict[Path, tuple]):
     path = _inside(root, entry["flame_param_path"], where, "flame_param_path")
+    if path not in known:  # all cameras of an instant share one file
+        known[path] = _flame(path, where)
+    back, expression, names = known[path]
+    camera = replace(frame.camera, c2w=back @ frame.camera.c2w)
+    return replace(frame, expression=expression, camera=camera), names
+
+
+def _flame(path: Path, where: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return the way back from a posed head to the resting one, its expression, and the names."""
     try:
         found = {k: np.asarray(v, np.float64).ravel() for k, v in
                  read_arrays(path, None, "file of FLAME parameters", "export it again").items()
@@ -225,9 +235,7 @@ def _with_flame(root: Path, frame: Frame, entry: dict, where: str):
         raise _damaged(path, where, f"no {', '.join(lacking)}" if lacking else
                        f"unusable {', '.join(wrong)}")
     head = head_pose(found["rotation"], found.get("neck_pose"), found["translation"])
-    expression, names = expression_of(found)
-    c2w = np.linalg.inv(head) @ frame.camera.c2w
-    return replace(frame, expression=expression, camera=replace(frame.camera, c2w=c2w)), names
+    return np.linalg.inv(head), *expression_of(found)
 
 
 def _damaged(path: Path, where: str, found: str) -> IdfError:
