@@ -10,7 +10,8 @@ from idf_helpers.data.cameras import GL_TO_CV
 MODELS = {name: number for number, name in enumerate((
     "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE",
     "FULL_OPENCV", "FOV", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE",
-    "RAD_TAN_THIN_PRISM_FISHEYE"))}
+    "RAD_TAN_THIN_PRISM_FISHEYE", "SIMPLE_DIVISION", "DIVISION", "SIMPLE_FISHEYE", "FISHEYE",
+    "EUCM", "EQUIRECTANGULAR"))}
 
 
 @dataclass

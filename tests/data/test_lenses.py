@@ -200,6 +200,24 @@ def test_panoramas_become_views_of_the_head(tmp_path, said, area):
         assert psnr(f.image(), truth(f.camera))[0] > 35
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_panoramas_of_colmap(tmp_path, text):
+    """Its model 17, whose two parameters are the picture's size."""
+    w, h = 192, 96
+    listed = [(f"{i}.png", c2w, 1) for i, c2w in enumerate(poses(4))]
+    x, y = np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5)
+    a, e = 2 * np.pi * (x / w - 0.5), np.pi * (0.5 - y / h)
+    rays = np.stack([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], -1)
+    for name, c2w, _ in listed:
+        media.write_image(tmp_path / "images" / name,
+                          bytes_of(sky(rays @ (c2w @ GL_TO_CV)[:3, :3].T)))
+    Model({1: ("EQUIRECTANGULAR", w, h, (float(w), float(h)))}, listed, np.zeros((0, 6))).write(
+        tmp_path / "sparse/0", text)
+    data = Dataset.open(tmp_path)
+    assert len(data.frames) == 4 and any("4 panoramas" in n for n in data.notes)
+    assert all(psnr(f.image(), truth(f.camera))[0] > 35 for f in data.frames)
+
+
 def test_panoramas_that_look_at_nothing_in_common_become_cubes(tmp_path, monkeypatch):
     w, h = 192, 96
 
