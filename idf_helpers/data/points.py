@@ -16,7 +16,8 @@ from ..errors import IdfError
 from ..runtime.files import readable
 from .colmap_files import Reader, floats, line_of, rows
 
-MAX_POINTS = 20_000_000
+MAX_POINTS = 10_000_000
+LONGEST = 40  # characters of a number in a text file, with its blank
 SH_C0 = 0.28209479177387814  # what a splat's first coefficient is worth as a color
 TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
          "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
@@ -137,7 +138,8 @@ class _Ply:
             if self.order is None:
                 for _ in range(self.skipped):
                     f.readline(1 << 16)
-                values = f.read().split(None, self.count * len(names))[:self.count * len(names)]
+                total = self.count * len(names)
+                values = f.read(LONGEST * total).split(None, total)[:total]
                 try:
                     table = np.array(values, np.float64).reshape(self.count, len(names))
                 except ValueError as error:
