@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .coded_color import by_rows
+
 ADOBE_TO_SRGB = np.array([[1.39836, -0.39836, 0.0], [0.0, 1.0, 0.0], [0.0, -0.04294, 1.04294]])
 ADOBE_GAMMA = 563 / 256
-_OUT_OF = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "LA": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
+_OUT_OF = {"RGB": "RGB", "P": "RGB", "RGBA": "RGB", "L": "GRAY", "LA": "GRAY", "CMYK": "CMYK",
+           "LAB": "Lab"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +87,18 @@ def in_srgb(image):
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             return image
     elif image.mode == "RGB" and says_adobe(image):
-        linear = (np.asarray(image) / 255.0) ** ADOBE_GAMMA @ ADOBE_TO_SRGB.T
-        linear = np.clip(linear, 0, 1)
-        srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-        out = Image.fromarray((255 * srgb + 0.5).astype(np.uint8))
+        out = Image.fromarray(by_rows(np.asarray(image), _from_adobe))
     else:
         return image
     if alpha is not None:
         out.putalpha(alpha)
     return out
+
+
+def _from_adobe(rgb: np.ndarray) -> np.ndarray:
+    linear = np.clip((rgb / 255.0) ** ADOBE_GAMMA @ ADOBE_TO_SRGB.T, 0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return (255 * srgb + 0.5).astype(np.uint8)
 
 
 def says_adobe(image) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import IdfError
+from .coded_color import code_points, describe, to_srgb
 from .color_profile import in_srgb, profile_name, says_adobe
 from .kinds import HEAD
 
@@ -27,6 +28,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, ZeroDivisionError,
            RuntimeError)
+DNG_VERSION, SUBFILE = 50706, 254  # TIFF tags
+CODES = "idf_code_points"  # in a Pillow picture's info: its colors, where no profile tells them
 TO_JPEG = "convert it to JPEG or PNG (iPhone: Settings > Camera > Formats > Most Compatible)"
 # Of a JPEG or HEIC whose bright parts lie in a second picture: Ultra HDR 1.1 (Adobe's hdrgm), ISO
 # 21496-1, Apple.
@@ -47,12 +50,17 @@ def opened(source: Any, what: str) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with stream:
-                formats = _formats(stream, name, what)
+                head = stream.read(16 * HEAD)
+                stream.seek(0)
+                formats = _formats(head, name, what)
                 with Image.open(stream, formats=formats) as image:
                     w, h = image.size
                     if w * h > MAX_PIXELS:
                         raise IdfError(f"The {what} {name} is too large",
                                        f"{w}x{h} = {w * h / 1e6:.0f} megapixels", smaller)
+                    _refuse_raw(image, name, what)
+                    if not image.info.get("icc_profile") and (codes := code_points(head)):
+                        image.info[CODES] = codes
                     yield image
     except UnidentifiedImageError:
         raise IdfError(f"The {what} {name} is not an image that can be read", "no known format",
@@ -95,12 +103,19 @@ def _png_may_turn(stream) -> bool:
         stream.seek(here)
 
 
-def _formats(stream, name: str, what: str) -> tuple[str, ...]:
+def _refuse_raw(image, name: str, what: str) -> None:
+    """Raise IdfError for a camera's raw file: as TIFF, it would show a thumbnail."""
+    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    if tags and (DNG_VERSION in tags or tags.get(SUBFILE, 0) & 1):
+        raise IdfError(f"The {what} {name} is a camera's raw file",
+                       f"its first picture, {image.width}x{image.height}, is a preview",
+                       "export it as JPEG, PNG or TIFF with the camera's program")
+
+
+def _formats(head: bytes, name: str, what: str) -> tuple[str, ...]:
     """Return what Pillow may take the file for. IdfError for HEIC and AVIF without their reader."""
     from PIL import features
 
-    head = stream.read(12)
-    stream.seek(0)
     if head[4:8] != b"ftyp":
         return FORMATS
     if head[8:12] in (b"avif", b"avis"):
@@ -153,7 +168,14 @@ def as_array(image) -> np.ndarray:
         gray = np.clip(np.nan_to_num(a) * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)
     transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
-    return np.array(in_srgb(image).convert("RGBA" if transparent else "RGB"))
+    mode = "RGBA" if transparent else "RGB"
+    if image.mode in ("P", "PA"):
+        image = image.convert(mode)  # its profile is of the palette's colors
+    codes = image.info.get(CODES)
+    out = np.array(image.convert(mode) if codes else in_srgb(image).convert(mode))
+    if codes:
+        out[..., :3] = to_srgb(out[..., :3], codes)
+    return out
 
 
 def picture_notes(source, what: str = "picture") -> dict[str, str]:
@@ -161,7 +183,9 @@ def picture_notes(source, what: str = "picture") -> dict[str, str]:
     is about: profile, cmyk, depth, gain, count. From the header. IdfError as `media.read_image`."""
     out = {}
     with opened(source, what) as image:
-        if name := profile_name(image):
+        if codes := image.info.get(CODES):
+            out["profile"] = describe(codes)
+        elif name := profile_name(image):
             out["profile"] = f"its colors ({name}) are converted to sRGB"
         elif says_adobe(image):
             out["profile"] = "its colors (Adobe RGB, by its EXIF) are converted to sRGB"

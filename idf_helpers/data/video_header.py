@@ -106,8 +106,10 @@ def parse_header(said: str, path="video") -> VideoInfo:
                        f"give a {READ} file")
     line, side = stream[0].partition("\n")[0], stream["side"]
     width, height = int(stream[1]), int(stream[2])
-    aspect = re.search(r"\bSAR (\d{1,9}):(\d{1,9})", stream["rest"])
-    ratio = int(aspect[1]) / int(aspect[2]) if aspect and int(aspect[1]) and int(aspect[2]) else 1.0
+    # the codec's, then the container's where that is another: it counts
+    aspect = [int(n) for n in
+              (re.findall(r"\bSAR (\d{1,9}):(\d{1,9})", stream["rest"]) or ["11"])[-1]]
+    ratio = aspect[0] / aspect[1] if all(aspect) else 1.0
     if not (abs(ratio - 1) > 0.005 and 1 / 8 < ratio < 8):  # else rounding, or nonsense
         ratio = 1.0
     # The longer way, so that nothing is thrown away.

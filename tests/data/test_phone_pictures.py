@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from idf_helpers.data.animations import (
     write_animation,
     write_lossless,
 )
+from idf_helpers.data.coded_color import to_srgb
 from idf_helpers.data.footage import Source
 from idf_helpers.data.kinds import kind_of
 from idf_helpers.data.picture_file import picture_notes
@@ -89,6 +91,72 @@ def test_adobe_rgb_by_exif_alone(tmp_path):
     meant = srgb_of(stored, ADOBE, 563 / 256)
     assert np.abs(media.read_image(tmp_path / "a.jpg") - meant).max() < 2
     assert "Adobe RGB" in picture_notes(tmp_path / "a.jpg")["profile"]
+
+
+def test_a_palette_with_a_profile(tmp_path):
+    image = Image.fromarray(SOFT).quantize(16)
+    image.save(tmp_path / "a.png", icc_profile=icc_profile(P3, 2.2, b"Display P3"))
+    meant = srgb_of(np.asarray(image.convert("RGB")), P3, 2.2)
+    assert np.abs(media.read_image(tmp_path / "a.png") - meant).max() < 2
+    assert "Display P3" in picture_notes(tmp_path / "a.png")["profile"]
+
+
+def with_cicp(rgb, primaries, transfer) -> bytes:
+    """A PNG whose chunk cICP tells its colors."""
+    data = media.encode_image(rgb)
+    body = b"cICP" + bytes([primaries, transfer, 0, 1])
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:33] + chunk + data[33:]
+
+
+def test_colors_told_by_code_points():
+    assert np.abs(media.read_image(with_cicp(SOFT, 12, 13)) - srgb_like(SOFT)).max() < 2
+    assert np.array_equal(media.read_image(with_cicp(SOFT, 1, 13)), SOFT)
+    # PQ: what is darker than two thirds of 203 nits is as bright as it is, the rest below white
+    nits = np.array([0.5, 5, 30, 100, 203, 1000, 9000])
+    y = (nits / 10000) ** 0.1593017578125
+    signal = ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
+    gray = np.repeat(np.round(255 * signal).astype(np.uint8)[None, :, None], 3, 2)
+    data = with_cicp(np.repeat(gray, 4, 0), 9, 16)
+    seen = media.read_image(data)[0].astype(float)
+    assert np.ptp(seen, axis=1).max() <= 1
+    np.testing.assert_allclose(seen[:4, 0], 255 * (nits[:4] / 203) ** (1 / 2.4), atol=6)
+    assert (np.diff(seen[:, 0]) > 0).all() and 205 < seen[4, 0] < seen[6, 0] <= 255
+    assert "PQ" in picture_notes(data)["profile"]
+    # HLG: half the signal is 1/12 of the light, by BT.2100 50.4 nits of 1000
+    half = media.read_image(with_cicp(np.full((4, 4, 3), 128, np.uint8), 9, 18))
+    assert abs(int(half[0, 0, 1]) - 255 * (50.6 / 203) ** (1 / 2.4)) < 4
+
+
+def test_a_large_picture_is_converted_by_rows():
+    wide = np.repeat(SOFT[:1], 3, 0).repeat(2**15 * 3, 1)  # more than one row is a block
+    assert wide.shape[1] > 2**20 and len(np.unique(to_srgb(wide, (12, 13))[:, 5000], axis=0)) == 1
+
+
+def srgb_like(picture):
+    """Display P3, which has sRGB's curve, in sRGB."""
+    v = picture / 255.0
+    linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ P3 @ np.linalg.inv(SRGB), 0, 1)
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear,
+                          1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+def test_an_avif_of_another_space(tmp_path):
+    Image.fromarray(SOFT).save(tmp_path / "a.avif", quality=100, subsampling="4:4:4")
+    data = bytearray((tmp_path / "a.avif").read_bytes())
+    at = data.find(b"colrnclx")
+    assert at > 0
+    data[at + 8:at + 12] = struct.pack(">HH", 12, 13)
+    assert np.abs(media.read_image(bytes(data)) - srgb_like(SOFT)).max() < 6
+
+
+@pytest.mark.parametrize("tag, value", [(50706, b"\1\4\0\0"), (254, 1)])
+def test_a_raw_file_of_a_camera_is_no_thumbnail(tmp_path, tag, value):
+    Image.fromarray(SOFT).save(tmp_path / "a.dng", "TIFF", tiffinfo={tag: value})
+    with pytest.raises(IdfError, match="raw file"):
+        media.read_image(tmp_path / "a.dng")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])

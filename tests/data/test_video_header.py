@@ -240,6 +240,12 @@ def test_dolby_vision():
         parse_header(HEADER.format(colors="progressive", profile=5, compatible=0))
 
 
+def test_the_aspect_of_the_container_counts():
+    line = HEADER.format(colors="bt709", profile=8, compatible=1)
+    both = line.replace("[SAR 1:1 DAR 16:9]", "[SAR 1:1 DAR 16:9], SAR 4:3 DAR 64:27")
+    assert (parse_header(both).width, parse_header(line).width) == (2560, 1920)
+
+
 @given(st.text(st.sampled_from("Stream #0:Video ,x0123456789SARDOVI()/[]\n.rotation of degrees-"),
                max_size=300))
 def test_any_text_is_a_header_or_one_error(text):

@@ -52,7 +52,8 @@ def test_an_animation_stays_one(talk, tmp_path, kind, suffix):
     face = moved[:, h // 4:3 * h // 4, w // 3:2 * w // 3]
     assert (face > 8).mean(axis=(1, 2)).min() > 0.05
     assert moved[:, :h // 6, :w // 8].max() > 30  # the label
-    assert verify(out).synthetic and verify(out).source_type == "compositeSynthetic"
+    told = verify(out)
+    assert told.synthetic and told.source_type == "compositeSynthetic" and not told.problems
     assert read_json(out.parent / "swap_report.json")["counts"] == {"swapped": 3}
 
 
