@@ -44,6 +44,7 @@ FORMATS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
            ".tif": "image/tiff", ".tiff": "image/tiff"}
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4")
 BYTES = "application/octet-stream"
+END = b"-----END CERTIFICATE-----"
 MAX_MANIFEST = 8 * 2**20
 
 
@@ -180,7 +181,9 @@ def _signed(builder, kind: str, source, target, path: Path) -> bytes:
 
     who = keys.signer()
     try:
-        tools = _tools(who.chain, who.key, who.authority, os.getpid())
+        # the root of our own stays at home: who has it to trust does not need it in each file
+        chain = who.chain.partition(END)[0] + END + b"\n" if who.own else who.chain
+        tools = _tools(chain, who.key, who.authority, os.getpid())
         return builder.sign(tools, kind, source, target)
     except c2pa.C2paError as error:
         raise IdfError(f"{path} could not be signed", str(error)[:160],
