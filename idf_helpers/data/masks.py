@@ -1,8 +1,9 @@
 """Masks beside pictures: what they hide becomes transparent.
 
 Known are `mask_path` of nerfstudio (anything but black is kept), COLMAP's `masks/NAME.jpg.png`,
-folders `masks` with the pictures' names, and instant-ngp's `dynamic_mask_NAME.png` (anything but
-black is hidden) and `NAME.jpg.alpha.jpg` beside the picture.
+folders `masks` with the pictures' names, and beside the picture instant-ngp's
+`dynamic_mask_NAME.png` (anything but black is hidden) and `NAME.jpg.alpha.jpg` (nerf_loader.cu),
+and 3dgrut's `NAME_mask.png` (threedgrut/datasets/dataset_colmap.py).
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Mask:
 
 
 def listed_mask(finder: Finder, entry: dict, picture: Path, where: str) -> Mask | None:
-    """Return the mask that a frame's entry names, or that lies beside its picture as instant-ngp
-    looks for it. IdfError: a mask that is named and missing, or of another shape."""
+    """Return the mask that a frame's entry names. IdfError: one that is missing, or of another
+    shape."""
     for key in MASK_KEYS:
         value = entry.get(key)
         if value is None or value == "":
@@ -70,11 +71,18 @@ def listed_mask(finder: Finder, entry: dict, picture: Path, where: str) -> Mask 
             raise IdfError(f"The mask of {where} is missing", value,
                            f"complete the folder, or take `{key}` out of the camera file")
         return checked(Mask(path), picture)
-    dynamic = finder.named(picture.parent, f"dynamic_mask_{picture.stem}.png")
-    if dynamic:
-        return checked(Mask(picture.parent / dynamic[0], hides=True), picture)
-    beside = finder.named(picture.parent, f"{picture.name}.alpha{picture.suffix}")
-    return checked(Mask(picture.parent / beside[0]), picture) if beside else None
+    return None
+
+
+def mask_beside(finder: Finder, picture: Path) -> Mask | None:
+    """Return the mask that lies beside a picture, as instant-ngp or 3dgrut look for it."""
+    for name, hides in ((f"dynamic_mask_{picture.stem}.png", True),
+                        (f"{picture.name}.alpha{picture.suffix}", False),
+                        (f"{picture.stem}_mask.png", False)):
+        there = finder.named(picture.parent, name)
+        if there:
+            return checked(Mask(picture.parent / there[0], hides), picture)
+    return None
 
 
 class MaskFolders:
@@ -86,8 +94,11 @@ class MaskFolders:
         self._there: dict[Path, list[Path]] = {}
 
     def find(self, picture: Path) -> Mask | None:
-        """Return the picture's mask: of a folder `masks` beside it, beside its folder, and so on up
-        to the finder's root. IdfError where it is another picture's too."""
+        """Return the picture's mask: beside it, of a folder `masks` beside it, beside its folder,
+        and so on up to the finder's root. IdfError where it is another picture's too."""
+        beside = mask_beside(self.finder, picture)
+        if beside is not None:
+            return beside
         parts = picture.relative_to(self.finder.root).parts
         for folder in (f for k in range(len(parts) - 1, -1, -1)
                        for f in self._folders(self.finder.root.joinpath(*parts[:k]))):

@@ -89,6 +89,17 @@ def test_masks_of_instant_ngp_hide_what_is_set(tmp_path):
     check(tmp_path, source="images")
 
 
+def test_masks_of_3dgrut_beside_the_pictures_of_colmap(tmp_path):
+    names = ["a.jpg", "b.jpg", "c.jpg"]
+    pictures(tmp_path / "images", names)
+    for n in "abc":
+        media.write_image(tmp_path / f"images/{n}_mask.png", gray(GRAY))
+    Model({1: ("PINHOLE", W, H, (30.0, 30.0, 12.0, 10.0))},
+          [(n, m, 1) for n, m in zip(names, POSES, strict=True)], np.zeros((0, 6))).write(
+        tmp_path / "sparse/0", text=True)
+    check(tmp_path, source="images")
+
+
 def test_forms_of_a_mask(tmp_path):
     soft = GRAY.copy()
     soft[8, 8] = 100
