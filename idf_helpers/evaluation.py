@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .data.dataset import Dataset
@@ -15,6 +16,8 @@ from .metrics import evaluate_scene
 from .perceptual import Lpips, large_enough
 from .reconstruction import load, method_of
 from .reconstruction.splats.graphdeco_folder import GraphdecoFolder
+from .reconstruction.splats.model_file import read_model
+from .reconstruction.splats.scene import GaussianScene
 from .runtime.download import missing
 from .runtime.files import write_json
 from .runtime.runs import read_manifest
@@ -114,7 +117,10 @@ def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,
             run, data, resolution or manifest.get("config", {}).get("resolution"), manifest, lpips)
     if graphdeco:  # as its own metrics.py does
         resolution = resolution or graphdeco.resolution(*data.size)
-    metrics = evaluate_scene(load(run), data.test, resolution,
+    scene = load(run)
+    if isinstance(scene, GaussianScene) and scene.frame is not None:  # a file without cameras
+        scene = replace(scene, gaussians=read_model(run, [f.camera for f in data.train]))
+    metrics = evaluate_scene(scene, data.test, resolution,
                              graphdeco.background if graphdeco else WHITE, lpips=lpips)
     return [*metrics.rows(), {"view": "mean"} | metrics.means()]
 

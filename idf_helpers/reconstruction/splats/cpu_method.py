@@ -22,4 +22,5 @@ class CpuSplats(SplatMethod):
             ) -> GaussianScene:
         return fit(data, config, run=run, rasterizer=RASTERIZERS.load(self.name)(),
                    progress=reporter.training, points=start_points(data, config, config.initial),
-                   start=read_model(config.start) if config.start else None)
+                   start=read_model(config.start, [f.camera for f in data.train])
+                   if config.start else None)

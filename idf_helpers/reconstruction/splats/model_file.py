@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from ...data.cameras import Camera, scene_frame
 from ...data.cameras_file import find_cameras
 from ...provenance import Mark, verify
 from ...scene import WHITE
+from .formats.axes import Axes
 from .formats.registry import read
+from .formats.turn import turned
 from .framing import default_cameras, guess_frame
 from .gaussians import Gaussians
 from .graphdeco_folder import GraphdecoFolder
@@ -17,9 +21,17 @@ from .scene import GaussianScene
 __all__ = ["find_model", "is_model", "load_scene", "read_model"]
 
 
-def read_model(path) -> Gaussians:
-    """Return the Gaussians of a run folder, graphdeco's folder or a model file. IdfError: none."""
-    return read(find_model(path)).gaussians
+def read_model(path, cameras: Sequence[Camera] = ()) -> Gaussians:
+    """Return the Gaussians of a run folder, graphdeco's folder or a model file, as they lie among
+    the cameras of the dataset that they were trained on.
+
+    A format that lays down what is up turns a model; where the file was written here, it is turned
+    back. cameras: of the dataset; none: as the file has it. IdfError: no model.
+    """
+    model = read(find_model(path))
+    if not cameras or not model.of_cameras or model.axes is None:
+        return model.gaussians
+    return turned(model.gaussians, model.axes.turn_to(Axes.of(scene_frame(cameras))))
 
 
 def load_scene(path, background: tuple[float, float, float] | None = None, rasterizer=None,

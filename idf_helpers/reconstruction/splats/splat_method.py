@@ -69,5 +69,5 @@ def foreign_start(data: Dataset, config: GaussianConfig, count: int
     earlier model (`config.start`) it takes places and colors alone."""
     if config.start is None:
         return start_points(data, config, count), []
-    model = read_model(config.start)
+    model = read_model(config.start, [f.camera for f in data.train])
     return np.concatenate([model.means, 0.5 + SH_C0 * model.sh[:, 0]], axis=1), [AS_POINTS]

@@ -36,7 +36,9 @@ def read_any_ply(path: Path) -> SplatModel:
         model = read_packed(path, header)
     else:
         model = _read_plain(path, header)
-    model.axes = axes_of(header)
+    named = named_axes(header)
+    ours = any(c.startswith(OURS) for c in header.comments)
+    model.axes, model.of_cameras = named or (BLENDER if ours else None), named is not None
     return model
 
 
@@ -46,15 +48,15 @@ def write_any_ply(g: Gaussians, path: Path, axes: Axes | None = None) -> None:
     write_ply(g, path, comments=[axes_comment(axes)] if axes else [])
 
 
-def axes_of(header: Header) -> Axes | None:
-    """Return the axes that a comment names; those of this project's samples for its own files."""
+def named_axes(header: Header) -> Axes | None:
+    """Return the axes that a comment of the header names."""
     for comment in header.comments:
         if found := _AXES.search(comment.strip()):
             numbers = np.array(found[1].split(), float).reshape(2, 3)
             up, front = numbers / np.maximum(np.linalg.norm(numbers, axis=1, keepdims=True), 1e-9)
             if abs(up @ front) < 1e-3 and abs(up @ up - 1) < 1e-3 and abs(front @ front - 1) < 1e-3:
                 return Axes(tuple(up), tuple(front))
-    return BLENDER if any(c.startswith(OURS) for c in header.comments) else None
+    return None
 
 
 def _read_plain(path: Path, header: Header) -> SplatModel:

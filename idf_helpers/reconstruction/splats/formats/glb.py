@@ -57,7 +57,7 @@ def read_glb(path: Path) -> SplatModel:
         g = g.joined(other)
     notes = [note for _, found in parts for note in found]
     ours = str(scene["asset"].get("generator")).startswith(OURS)
-    return SplatModel(g.checked(), notes, GLTF if ours else None, GLTF.up, orbit)
+    return SplatModel(g.checked(), notes, GLTF if ours else None, ours, GLTF.up, orbit)
 
 
 def _chunks(path: Path) -> tuple[dict, int, int]:

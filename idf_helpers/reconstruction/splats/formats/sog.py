@@ -137,7 +137,7 @@ def _model(path: Path, source: _Source, meta: dict, version: int) -> SplatModel:
         sh = np.concatenate([sh, _rest(path, source, meta["shN"], version, n)], axis=1)
     model = usable(path, means, scales, quats, opacity, sh)
     if str(meta.get("asset", {}).get("generator")).startswith(OURS):
-        model.axes = COLMAP
+        model.axes, model.of_cameras = COLMAP, True
     model.orbit = Orbit.of(meta.get("idf:orbit"))
     return model
 

@@ -42,13 +42,15 @@ class SplatModel:
     """A splat file in memory.
 
     notes: what the user should know of it, one sentence each. axes: where the file or its format
-    says so beyond doubt; else None. up: that alone, where only it is certain. orbit: limits for a
-    viewer, where the file has them.
+    says so beyond doubt; else None. of_cameras: whether these are the axes of the cameras that it
+    was trained with, as this project writes them. up: up alone, where only it is certain. orbit:
+    limits for a viewer, where the file has them.
     """
 
     gaussians: Gaussians
     notes: list[str] = field(default_factory=list)
     axes: Axes | None = None
+    of_cameras: bool = False
     up: tuple[float, float, float] | None = None
     orbit: Orbit | None = None
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import IdfError
-from ....provenance.reading import spz_records
+from ....provenance.reading import SPZ_MARK, spz_records
 from ....runtime.files import readable
 from ..gaussians import Gaussians
 from .axes import Axes
@@ -74,6 +74,7 @@ def read_spz(path: Path) -> SplatModel:
     if mirror:
         model.gaussians = mirrored(model.gaussians)
     model.axes, model.orbit = axes, orbit
+    model.of_cameras = any(kind == SPZ_MARK for kind, _ in spz_records(records))
     return model
 
 

@@ -12,6 +12,7 @@ from idf_helpers.reconstruction.splats.formats import turn
 from idf_helpers.reconstruction.splats.formats.axes import BLENDER, COLMAP, GLTF, NAMES, Axes
 from idf_helpers.reconstruction.splats.formats.registry import FORMATS, identify, read
 from idf_helpers.reconstruction.splats.formats.writing import exporters
+from idf_helpers.reconstruction.splats.model_file import read_model
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from tests.fixtures.gaussians import random_gaussians
 from tests.fixtures.splat_files import unit
@@ -145,3 +146,16 @@ def test_conventions_are_right_handed_and_meet():
         np.testing.assert_allclose(a.turn_to(GLTF) @ a.up, (0, 1, 0), atol=1e-12)
         np.testing.assert_allclose(a.turn_to(GLTF) @ a.front, (0, 0, 1), atol=1e-12)
     assert set(NAMES) == {"x", "-x", "y", "-y", "z", "-z"}
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".compressed.ply", ".spz", ".sog", ".glb"])
+def test_a_model_lies_among_its_cameras_again(suffix, tmp_path):
+    scene = scene_of(gentle(), Axes((0.0, 0.6, 0.8), (1.0, 0.0, 0.0)))
+    model = Model(scene, Mark("r", "splats"), tmp_path, "r", exporters())
+    path = export(model, tmp_path / f"a{suffix}")
+    got = read_model(path, scene.cameras)
+    got = got[matched(scene.gaussians, got)]
+    np.testing.assert_allclose(got.means, scene.gaussians.means, atol=5e-3)
+    np.testing.assert_allclose(got.sh[:, 0], scene.gaussians.sh[:, 0], atol=0.02)
+    apart = np.abs(read_model(path).means - read_model(path, scene.cameras).means).max()
+    assert (apart < 1e-5) == (suffix == ".ply")  # the only one that keeps the world of the cameras
