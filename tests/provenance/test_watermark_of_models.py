@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from idf_helpers.errors import IdfError
 from idf_helpers.provenance import verify
-from idf_helpers.provenance.watermark import bake, detect_in_gaussians, detect_in_model
+from idf_helpers.provenance.watermark import bake, detect_in_gaussians, detect_in_model, moved_along
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 from idf_helpers.reconstruction.splats.ply import write_ply
 from idf_helpers.reconstruction.splats.splat_file import read_splat, write_splat
@@ -79,6 +79,18 @@ def test_a_second_mark_takes_the_place_of_the_first(model, marked):
     again = bake(marked, 7)
     np.testing.assert_allclose(again.sh, bake(model, 7).sh, atol=1e-6)
     assert detect_in_gaussians(again).payload == 7
+
+
+def test_it_moves_along(model, marked):
+    """A model that is turned by any angle on its way out is marked where it then lies."""
+    c, s = np.cos(0.3), np.sin(0.3)
+    there = marked.means @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    turned = replace(marked, means=there)
+    assert detect_in_gaussians(turned) is None
+    again = moved_along(marked, turned)
+    assert detect_in_gaussians(again).payload == PAYLOAD
+    np.testing.assert_allclose(again.sh, bake(replace(model, means=there), PAYLOAD).sh, atol=1e-6)
+    assert moved_along(model, replace(model, means=there)).sh is model.sh
 
 
 def test_nothing_is_found_where_nothing_is(model):

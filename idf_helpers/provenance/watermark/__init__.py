@@ -16,9 +16,9 @@ this public code: the mark says what a file is, it does not prove who made it.
 
 from .detection import Found, detect, detect_frames
 from .embedding import embed
-from .gaussians import bake, detect_in_gaussians, detect_in_model
+from .gaussians import bake, detect_in_gaussians, detect_in_model, moved_along
 from .pattern import carriers_text
 from .payload import payload_of, payload_text
 
 __all__ = ["Found", "bake", "carriers_text", "detect", "detect_frames", "detect_in_gaussians",
-           "detect_in_model", "embed", "payload_of", "payload_text"]
+           "detect_in_model", "embed", "moved_along", "payload_of", "payload_text"]

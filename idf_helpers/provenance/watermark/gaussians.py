@@ -48,14 +48,31 @@ def bake(gaussians: Any, payload: int) -> Any:
     if len(gaussians.means) < FEWEST:
         return gaussians
     means, sh = np.asarray(gaussians.means, np.float64), np.array(gaussians.sh, np.float32)
-    cell = _cell(means)
-    owner, sign = _carried(means, cell)
-    bits = np.where(owner < 0, 1, word[owner])
-    before = _read(means, _light(sh), cell)
+    before = _read(means, _light(sh), _cell(means))
     if before is not None:  # trained on from a marked model, or marked twice: one takes its place
-        bits = bits - np.where(owner < 0, 1, encode(before.payload)[owner])
-    sh[:, 0] += (SHIFT / SH_C0 * sign * bits)[:, None].astype(np.float32)
+        sh[:, 0] -= _shift(means, encode(before.payload))
+    sh[:, 0] += _shift(means, word)
     return replace(gaussians, sh=sh)
+
+
+def moved_along(before: Any, after: Any) -> Any:
+    """Return `after`, the Gaussians of `before` at other places, with the mark that `before` has.
+
+    Both as for `bake`, in the same order. Without a mark `after` is returned as it is.
+    """
+    old, new = (np.asarray(g.means, np.float64) for g in (before, after))
+    found = _read(old, _light(before.sh), _cell(old)) if len(old) >= FEWEST else None
+    if found is None:
+        return after
+    word, sh = encode(found.payload), np.array(after.sh, np.float32)
+    sh[:, 0] += _shift(new, word) - _shift(old, word)
+    return replace(after, sh=sh)
+
+
+def _shift(means: np.ndarray, word: np.ndarray) -> np.ndarray:
+    """Return (N, 1) float32, what a code word adds to the constant harmonic of each Gaussian."""
+    owner, sign = _carried(means, _cell(means))
+    return (SHIFT / SH_C0 * sign * np.where(owner < 0, 1, word[owner]))[:, None].astype(np.float32)
 
 
 def detect_in_gaussians(gaussians: Any) -> Found | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ....data.cameras import scene_frame, yaw_pitch
+from ....provenance.watermark import moved_along
 from ....scene import HasGaussians
 from .axes import Axes
 from .registry import FORMATS, SplatFormat, function
@@ -37,7 +38,7 @@ def write_scene(scene: HasGaussians, path: Path, chosen: SplatFormat) -> None:
     g, write = scene.gaussians, function(chosen.writer)
     axes = Axes.of(scene_frame(scene.cameras)) if scene.cameras else None
     if chosen.axes is not None and axes is not None:
-        g = turned(g, axes.turn_to(chosen.axes))
+        g = moved_along(g, turned(g, axes.turn_to(chosen.axes)))
     made_up = getattr(scene, "frame", None) is not None
     known = {"axes": lambda: axes, "orbit": lambda: getattr(scene, "orbit", None) if made_up
              else orbit_of(scene.cameras)}
