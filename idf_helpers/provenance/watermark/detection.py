@@ -16,8 +16,9 @@ from .reading import carriers, evened, flattened, luma
 SCALES = (0.4, 1.65)  # of the size at which the mark was written
 LARGEST = 768  # pixels of the shorter side: a larger picture is reduced first
 SMALLEST = 64
-PILOT = 5.5  # standard deviations: below it no place is tried
-JOINS = 4.5  # standard deviations from which on a frame is heard beside a clearer one
+PILOT = 5.5  # standard deviations: below it no place of the whole search is tried,
+LIKELY = 4.8  # and none at the few likely scales
+JOINS = 4.2  # standard deviations from which on a frame is heard beside a clearer one
 TRIED = 4  # scales at most
 BANDS, LEAST_WEIGHT = 6, 0.1
 CERTAIN = 1e-6  # probability by chance from which on nothing more is searched
@@ -73,7 +74,8 @@ def detect_frames(frames: Iterable[np.ndarray]) -> Found | None:
         return None
     grid = scales(max(seen[0].shape))
     likely = [1.0, 0.5, LARGEST / SHORT_SIDE]
-    best = _read([_place(d, s, p) for d in seen for s in likely], p, len(likely) * len(seen))
+    best = _read([_place(d, s, p) for d in seen for s in likely], p,
+                 len(likely) * len(seen), LIKELY)
     if best is not None and best.probability < CERTAIN:
         return best
     # The scale is one for all: it is searched in one frame, and tried in the others.
@@ -107,7 +109,7 @@ def _place(details: np.ndarray, scale: float, p: Pattern) -> Place:
     return Place(z, float(scale), carriers(turned, p))
 
 
-def _read(places: list[Place], p: Pattern, tried: int) -> Found | None:
+def _read(places: list[Place], p: Pattern, tried: int, least: float = PILOT) -> Found | None:
     """Return what the places of one scale say together, or None where no check passes.
 
     tried: how many places were looked at. Scales are tried in the order of their clearest pilot.
@@ -118,10 +120,10 @@ def _read(places: list[Place], p: Pattern, tried: int) -> Found | None:
     attempts = 0
     for scale, group in list(by_scale.items())[:TRIED]:
         z = group[0].z
-        if z < PILOT:
+        if z < least:
             break
         heard = [place.z * soft_bits(place.read, p) for place in group if place.z > JOINS]
-        for count in sorted({1, sum(place.z >= PILOT for place in group), len(heard)}):
+        for count in sorted({1, sum(place.z >= least for place in group), len(heard)}):
             attempts += 1
             payload = decode(np.sum(heard[:count], 0))
             if payload is not None:
