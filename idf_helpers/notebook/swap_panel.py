@@ -14,6 +14,7 @@ from ..data.contact_sheet import contact_sheet
 from ..data.dataset import Dataset
 from ..data.inputs import mount_drive, open_dataset, open_photo
 from ..data.media import read_image, resize_area
+from ..data.picture_file import picture_notes
 from ..data.sequence import frames_by_yaw
 from ..errors import IdfError
 from ..exporting.gallery import swap_sheet
@@ -94,6 +95,7 @@ class SwapPanel(Panel):
             self.write("")
         try:
             image = read_image(self.source, "source photo")
+            notes = picture_notes(self.source, "source photo").values()
         except IdfError as error:  # `run()` raises it
             self.preview.value = BLANK
             self.caption.value = ""
@@ -101,7 +103,7 @@ class SwapPanel(Panel):
             return
         height = round(160 * image.shape[0] / image.shape[1])
         self.preview.value = png(resize_area(image, 160, height))
-        self.caption.value = html.escape(self.photo_field.name)
+        self.caption.value = html.escape("; ".join((self.photo_field.name, *notes)))
 
     def work(self) -> Dataset:
         """Swap (or read back what is finished) and show views before and after."""

@@ -26,8 +26,11 @@ from idf_helpers.data.coded_color import to_srgb
 from idf_helpers.data.footage import Source
 from idf_helpers.data.kinds import kind_of
 from idf_helpers.data.picture_file import picture_notes
+from idf_helpers.making.probe import spread
+from idf_helpers.making.target import open_target
 from tests.fixtures.heic import write_heic
 from tests.fixtures.icc import ADOBE, P3, SRGB, icc_profile
+from tests.fixtures.reporting import Notes
 
 RNG = np.random.default_rng(3)
 SOFT = RNG.integers(90, 170, (12, 16, 3), np.uint8)
@@ -278,6 +281,10 @@ def test_animations_there_and_back(tmp_path, kind, alpha):
     over = [f for _, f in clip.frames()]
     assert len(over) == 4 and over[0].shape == (24, 32, 3)
     assert media.read_image(path).shape[:2] == (24, 32)
+    assert open_target(path, Notes()).form == "footage"
+    looks = list(spread(clip, 2))
+    assert [n for _, n, _ in looks] == [0.0, 2 / clip.fps] and looks[1][2].shape == (24, 32, 3)
+    assert np.array_equal(looks[1][2], over[2])
     assert "4 pictures" in picture_notes(path)["count"]
 
 

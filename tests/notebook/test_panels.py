@@ -24,6 +24,7 @@ from idf_helpers.notebook.video_panel import clip_sheet, swap_clip
 from idf_helpers.notebook.widgets import BLANK
 from idf_helpers.reconstruction.trainer import Progress
 from tests.fixtures.datasets import make_dataset
+from tests.fixtures.icc import P3, icc_profile
 
 
 class Upload:
@@ -104,6 +105,17 @@ def test_an_upload_takes_the_place_of_what_is_typed_and_needs_consent(small_head
     again = SwapPanel(dataset=str(small_head), out=tmp_path)  # Run All, or another kernel
     assert again.source == panel.source and again.consent.value == panel.consent.value
     assert again.run().root == panel.swapped.root
+
+
+def test_what_is_done_to_an_uploaded_photo_is_said(small_head, tmp_path, monkeypatch):
+    panel = SwapPanel(dataset=str(small_head), out=tmp_path)
+    photo = Image.open(samples.photo("B")).convert("RGB").resize((64, 64))
+    data = io.BytesIO()
+    photo.save(data, "PNG", icc_profile=icc_profile(P3, 2.2, b"Display P3"))
+    upload(panel, monkeypatch, "phone.png", data.getvalue())
+    assert "Display P3" in panel.caption.value and "phone.png" in panel.caption.value
+    upload(panel, monkeypatch, "IMG_1.HEIC", b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40))
+    assert "HEIC" in panel.status.value and not panel.caption.value
 
 
 def test_the_photo_chosen_last_counts_and_a_bad_one_is_told_at_once(small_head,
