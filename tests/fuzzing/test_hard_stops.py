@@ -5,9 +5,9 @@ import importlib
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -178,12 +178,11 @@ needs_two = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0,
 
 
 @pytest.fixture
-def reachable(tmp_path):
-    """A folder that other users can get to."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and str(folder).startswith(("/tmp/", os.sep + "tmp")):
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
-    return tmp_path
+def reachable():
+    """A folder that other users can get to, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="idf-two-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def in_use(folder):
@@ -229,15 +228,12 @@ def test_a_dead_lock_of_another_user_that_may_not_be_removed(reachable, monkeypa
     assert code == 2 and "lock" in text, text
 
 
-def test_a_read_only_folder_is_one_error(tmp_path, model):
+def test_a_read_only_folder_is_one_error(reachable, model):
     """As root, who may write anywhere, in a process of another user."""
-    folder = tmp_path / "fixed"
+    folder = reachable / "fixed"
     folder.mkdir()
     folder.chmod(0o555)
     user = NOBODY if hasattr(os, "geteuid") and os.geteuid() == 0 else None
-    for parent in (tmp_path, *tmp_path.parents):
-        if user is not None and parent.stat().st_uid == 0:
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
     for work in (lambda: export(model, folder / "a.ply"), lambda: in_use(folder / "run"),
                  lambda: write_json(folder / "a.json", {})):
         code, text = in_child(work, user=user)

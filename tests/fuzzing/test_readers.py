@@ -44,7 +44,8 @@ def test_damage_is_an_error_with_three_parts_or_a_value(name, prepared):
     reader = READERS[name]
     place, whole = prepared(reader)
 
-    @settings(max_examples=max(2, settings().max_examples // (2 * reader.cost)))
+    @settings(max_examples=max(4 if reader.cost < 30 else 2,
+                               settings().max_examples // (2 * reader.cost)))
     @given(st.integers(0, 2**32))
     def damaged(number):
         outcome, words, *_ = fuzz.one_case(reader, place, whole, 0, number)
