@@ -28,7 +28,7 @@ from ....runtime import safe_json
 from ....runtime.archives import open_zip
 from ....runtime.files import readable
 from .axes import COLMAP
-from .splat_model import OURS, Orbit, SplatModel, damaged, logits, usable
+from .splat_model import DRAWN_BOLDER, OURS, Orbit, SplatModel, damaged, logits, usable
 
 META, MAX_META = "meta.json", 8 << 20
 MOST_FILES = 64  # in the zip: it holds 8
@@ -138,6 +138,8 @@ def _model(path: Path, source: _Source, meta: dict, version: int) -> SplatModel:
     model = usable(path, means, scales, quats, opacity, sh)
     if str(meta.get("asset", {}).get("generator")).startswith(OURS):
         model.axes, model.of_cameras = COLMAP, True
+    if meta.get("antialias") is True or meta.get("model") == "antialiased":
+        model.notes.append(DRAWN_BOLDER)
     model.orbit = Orbit.of(meta.get("idf:orbit"))
     return model
 

@@ -12,6 +12,8 @@ from ..gaussians import Gaussians
 from .axes import Axes
 
 OURS = "ImplicitDeepfake (idf_helpers)"  # the generator that files of this project name
+DRAWN_BOLDER = ("it was trained with antialiasing, which is drawn without here: what is thin looks "
+                "bolder from afar")
 LOGIT_MAX = 15.0  # of an opacity that the file gives as exactly 1
 FLAT = -20.0  # natural log of a scale that the file gives as exactly 0
 MOST_BROKEN = 0.5  # a file with a larger part of broken Gaussians is damaged, not dirty

@@ -28,13 +28,13 @@ from ....runtime.files import readable
 from ..gaussians import Gaussians
 from .axes import Axes
 from .order import morton_order
-from .splat_model import Orbit, SplatModel, damaged, logits, too_short, usable
+from .splat_model import DRAWN_BOLDER, Orbit, SplatModel, damaged, logits, too_short, usable
 from .turn import mirrored
 from .zstd import packed, unpacked
 
 MAGIC, GZIP = b"NGSP", b"\x1f\x8b"
 HEADER = struct.Struct("<4sIIBBBB")  # magic, version, count, degree, fraction, flags, streams
-HAS_RECORDS = 2  # of the flags
+ANTIALIASED, HAS_RECORDS = 1, 2  # of the flags
 ORBIT, AXES = 0xADBE0002, 0xADBE0003  # record types of Adobe
 COLOR_SCALE = 0.15
 COEFFICIENTS = (0, 3, 8, 15, 24)  # a color channel, by degree
@@ -69,6 +69,8 @@ def read_spz(path: Path) -> SplatModel:
     rest = (sh.reshape(n, count, 3)[:, :15].astype(np.float32) - 128) / 128
     model = usable(path, means, scales.reshape(n, 3) / np.float32(16) - 10, quats,
                    logits(alphas / np.float32(255)), np.concatenate([rgb[:, None], rest], axis=1))
+    if header[5] & ANTIALIASED:
+        model.notes.append(DRAWN_BOLDER)
     if degree == 4:
         model.notes.append("view-dependent color of degree 4 was cut to degree 3")
     if mirror:

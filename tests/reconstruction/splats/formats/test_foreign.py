@@ -1,5 +1,7 @@
 """Files as other programs write them, byte by byte, and dirty ones."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,11 @@ def test_spz_of_older_versions(version, degree, tmp_path):
     model = read(tmp_path / "a.spz")
     assert model.gaussians.sh_degree == degree and model.axes is None
     alike(model.gaussians, g, 1.3e-4, 0.032, 3e-3, 0.014, 5e-3, 5e-3 if version == 2 else 1e-4)
+    assert not model.notes
+    flagged = bytearray(gzip.decompress(old_spz(g, version, degree)))
+    flagged[14] = 1
+    (tmp_path / "b.spz").write_bytes(gzip.compress(flagged))
+    assert "antialiasing" in read(tmp_path / "b.spz").notes[0]
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
