@@ -91,9 +91,13 @@ def video_info(path) -> VideoInfo:
         seconds = sum(durations) / 1000
         return VideoInfo(width, height, len(durations) / max(seconds, 1e-3), "", seconds,
                          animation=kind)
-    said = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
-                          stdin=subprocess.DEVNULL, capture_output=True).stderr.decode(
-                              errors="replace")
+    done = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
+                          stdin=subprocess.DEVNULL, capture_output=True)
+    said = done.stderr.decode(errors="replace")
+    if not 0 <= done.returncode < 256 and "Stream #" not in said:
+        # It crashed: ffmpeg 7.0.2, of imageio-ffmpeg 0.6.0, at a transport stream's service names.
+        raise IdfError(f"ffmpeg crashed at the header of {path}", f"exit code {done.returncode}",
+                       "pip install --upgrade imageio-ffmpeg, then start again")
     return parse_header(said, path)
 
 

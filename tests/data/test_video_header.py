@@ -57,6 +57,9 @@ def assert_upright(picture, atol=6.0):
         np.testing.assert_allclose(found, color, atol=atol)
 
 
+# ffmpeg 7.0 as imageio-ffmpeg 0.6.0 has it ends at the service names of a transport stream.
+ENDS_AT_NAMES = b"ffmpeg version 7.0." in subprocess.run(
+    [ffmpeg_executable(), "-version"], capture_output=True).stdout
 CONTAINERS = {
     "a.MTS": ("-c:v", "libx264", "-f", "mpegts"), "a.ts": ("-c:v", "libx264",),
     "a.m2ts": ("-c:v", "libx264", "-mpegts_m2ts_mode", "1", "-f", "mpegts"),
@@ -69,6 +72,11 @@ CONTAINERS = {
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_containers(tmp_path, name):
+    if name in ("a.MTS", "a.ts", "a.m2ts") and ENDS_AT_NAMES:
+        with pytest.raises(IdfError) as error:
+            video_info(encode(tmp_path / name, *CONTAINERS[name]))
+        assert "--upgrade imageio-ffmpeg" in error.value.do
+        return
     path = encode(tmp_path / name, *CONTAINERS[name], "-q:v", "2")
     other = path.rename(tmp_path / "clip.dat")  # the content counts, not the name
     assert kind_of(other) == "video" and is_video(other) and not is_image(other)
@@ -137,10 +145,10 @@ def test_interlaced(tmp_path):
     subprocess.run(
         [ffmpeg_executable(), *QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "96x64", "-r",
          "50", "-i", "-", "-vf", "interlace=lowpass=off", "-c:v", "libx264", "-flags",
-         "+ildct+ilme", "-crf", "6", str(tmp_path / "a.ts")], input=film.tobytes(), check=True)
-    info = video_info(tmp_path / "a.ts")
+         "+ildct+ilme", "-crf", "6", str(tmp_path / "a.mkv")], input=film.tobytes(), check=True)
+    info = video_info(tmp_path / "a.mkv")
     assert info.interlaced and any("interlaced" in note for note in info.notes)
-    for picture in list(read_video(tmp_path / "a.ts"))[1:-1]:
+    for picture in list(read_video(tmp_path / "a.mkv"))[1:-1]:
         combs = np.abs(np.diff(picture[8:-8, :, 1].astype(int), axis=0))
         assert (combs > 128).mean() < 0.02
 
