@@ -13,6 +13,7 @@ from idf_helpers.data.clips import index_video, read_frames
 from idf_helpers.face import topology
 from idf_helpers.face.detector import LandmarkDetector
 from idf_helpers.provenance import verify
+from idf_helpers.provenance.watermark import payload_of, payload_text
 from idf_helpers.runtime.files import read_json
 from idf_helpers.swapping.config import SwapConfig, VideoConfig
 from idf_helpers.swapping.held import BYTES
@@ -95,6 +96,8 @@ def test_it_is_labeled_and_marked(clip, swapped, tmp_path):
     v = verify(swapped)
     assert v.synthetic and v.fields["made"] == "face swap of a video (uv)"
     assert pixels(swapped)[:, 232:246, 12:80].mean() < 130  # the plate
+    assert v.fields["watermark"] == payload_text(payload_of(
+        read_json(swapped.parent / "run.json")["identity"]))
     assert swap_video(clip, samples.photo("C"), swapped.parent, None, SHORT,
                       consent=CONSENT) == swapped  # a second run does nothing
     with pytest.raises(IdfError, match="consent"):

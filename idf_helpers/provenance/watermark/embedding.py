@@ -67,6 +67,7 @@ def visibility(gray: np.ndarray) -> np.ndarray:
     variance = np.maximum(variance, 0)
     least = cv2.blur(cv2.erode(variance, np.ones((7, 7), np.uint8)), (5, 5),
                      borderType=cv2.BORDER_REFLECT)
+    least = np.maximum(least, 0)  # running sums may leave a little below zero
     ramp = np.clip((np.sqrt(least) - FLAT) / (SMOOTH - FLAT), 0, 1)
     allowed = np.minimum(STRENGTH * np.sqrt(least + SSIM_C2 / 2), MOST) * ramp
     # A mark of power n² where the picture has variance v: SSIM = (2v + C2) / (2v + n² + C2)
