@@ -215,7 +215,7 @@ class InputPanel(Panel):
         return data
 
     def result_key(self) -> object:
-        return self.data and str(self.data.root)
+        return self.data and (self.data.address or str(self.data.root))
 
     def still(self) -> np.ndarray | None:
         """Return the picture of what is chosen."""

@@ -153,7 +153,7 @@ def write_data(folder: Path, data: Dataset, config: NerfaceConfig) -> list[str]:
     of the files in it."""
     root = data.root.resolve()
     target = folder / "data"
-    other = _names(data) != _names(Dataset.open(root))  # other splits, or some of the frames
+    other = not _lies_so(data, root)
     if other:  # the scripts' own process opens a folder
         root = target / "split"
         _link_dataset(data, root)
@@ -174,6 +174,15 @@ def write_data(folder: Path, data: Dataset, config: NerfaceConfig) -> list[str]:
     np.save(buffer, index)
     write_bytes(target / "index_map.npy", buffer.getvalue())
     return ["source.json", "bg/00050.png", "index_map.npy"]
+
+
+def _lies_so(data: Dataset, root: Path) -> bool:
+    """Whether a dataset is what its folder alone gives: no other splits, no part of the frames, no
+    named root, no functions of time in place of expressions."""
+    if data.address not in ("", str(root)):
+        return False
+    there = Dataset.open(root)
+    return _names(data) == _names(there) and there.train[0].expression is not None
 
 
 def _names(data: Dataset) -> dict[str, list[str]]:
