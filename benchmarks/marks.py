@@ -20,7 +20,7 @@ import numpy as np
 
 from idf_helpers.data import media, samples
 from idf_helpers.provenance import Mark, credentials, keys, mark, verify, watermark
-from tests.provenance.test_marks import make
+from tests.fixtures.marked import make
 
 REPEATS = 40
 SWAP = Mark("0123456789ab", "face swap (uv)", consent="ab" * 32,

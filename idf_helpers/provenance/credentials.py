@@ -23,16 +23,14 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import IdfError
 from ..runtime.files import atomic_write
 from . import keys
-from .inside import IPTC, SCRIPT, SCRIPT_END, script_of
+from .inside import SCRIPT, SCRIPT_END, script_of
 from .jumbf import is_as_written
-
-if TYPE_CHECKING:
-    from .marks import Mark
+from .mark_line import IPTC, Mark
 
 BESIDE = ".c2pa"
 GENERATOR = "ImplicitDeepfake idf_helpers"

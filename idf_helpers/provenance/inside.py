@@ -18,7 +18,6 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from ..data.ffmpeg import QUIET, ffmpeg_executable
 from ..errors import IdfError
 from ..runtime.files import atomic_write, write_bytes
 from .hidden_splats import ROW, hidden_rows, rows_of
+from .mark_line import IPTC, SOFTWARE, Mark
 from .reading import (
     KEY,
     MAX_HEAD,
@@ -36,11 +36,6 @@ from .reading import (
     spz_records,
 )
 
-if TYPE_CHECKING:
-    from .marks import Mark
-
-IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-SOFTWARE = "ImplicitDeepfake (idf_helpers)"
 SCRIPT, SCRIPT_END = b'<script type="application/c2pa">', b"</script>"  # C2PA 2.4, A.7
 GLB_MAGIC, GLB_JSON = 0x46546C67, 0x4E4F534A  # "glTF", "JSON"
 

@@ -4,7 +4,7 @@ import pytest
 
 from idf_helpers.provenance import Mark, mark, verify
 from idf_helpers.provenance.page import write_page
-from tests.provenance.test_marks import make
+from tests.fixtures.marked import make
 
 pytestmark = pytest.mark.browser
 WHAT = Mark("abc123", "face swap <uv> & more", consent="ab" * 32)

@@ -12,7 +12,7 @@ import pytest
 from idf_helpers import IdfError
 from idf_helpers.provenance import Mark, keys, mark, marked, verify
 from idf_helpers.provenance.inside import script_of
-from tests.provenance.test_marks import CONSENT, make
+from tests.fixtures.marked import CONSENT, make
 
 INPUTS = (("source photo", "cd" * 32), ("target", "ef" * 32))
 SWAP = Mark("abc123", "face swap (uv)", consent=CONSENT.digest, inputs=INPUTS)

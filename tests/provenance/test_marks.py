@@ -17,46 +17,12 @@ from PIL import Image
 from idf_helpers import IdfError, provenance
 from idf_helpers.data import media
 from idf_helpers.data.ffmpeg import QUIET, ffmpeg_executable
-from idf_helpers.provenance import Consent, Mark, mark, verify
+from idf_helpers.provenance import Mark, mark, verify
 from idf_helpers.provenance.marks import IPTC, LABEL, mark_picture_bytes, parse
 from idf_helpers.provenance.watermark import payload_text
 from idf_helpers.reconstruction.splats import splat_file
 from tests.fixtures.gaussians import cloud
-
-RNG = np.random.default_rng(0)
-PICTURE = RNG.integers(0, 256, (40, 60, 3), np.uint8)
-CONSENT = Consent("I am both, and I agree.", "statement", "a" * 64, "b" * 64, "2026-01-01")
-WHAT = Mark("abc123", "face swap <uv> & \"more\"; x", consent=CONSENT.digest)
-
-
-def make(path):
-    """A minimal file of each kind that is exported."""
-    suffix = path.suffix
-    if suffix in (".png", ".jpg"):
-        media.write_image(path, PICTURE)
-    elif suffix == ".gif":
-        frames = [Image.fromarray(PICTURE[::k].repeat(k, 0)) for k in (1, 2)]
-        frames[0].save(path, save_all=True, append_images=frames[1:])
-    elif suffix == ".webp":
-        media.write_image(path, PICTURE, xmp=WHAT.xmp())
-    elif suffix == ".mp4":
-        with media.video_writer(path, 10) as video:
-            for _ in range(3):
-                video.append(PICTURE)
-    elif suffix == ".ply":
-        path.write_bytes(b"ply\nformat binary_little_endian 1.0\ncomment mine\nelement vertex 1\n"
-                         b"property float x\nend_header\n" + np.float32(1.5).tobytes())
-    elif suffix == ".html":
-        path.write_text("<!doctype html><html><head>\n<title>x</title></head><body></body></html>")
-    elif suffix == ".npz":
-        np.savez(path, a=np.arange(9))
-    elif suffix == ".glb":
-        scene = b'{"asset":{"version":"2.0"},"nodes":[{"name":"x"}]}  '
-        path.write_bytes(struct.pack("<5I", 0x46546C67, 2, 20 + len(scene), len(scene), 0x4E4F534A)
-                         + scene)
-    else:
-        path.write_bytes(b"\0" * 32)
-    return path
+from tests.fixtures.marked import CONSENT, PICTURE, WHAT, make
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".mp4", ".ply", ".html", ".splat",

@@ -12,7 +12,7 @@ from idf_helpers.data import media
 from idf_helpers.provenance import Consent, Mark, mark, marked
 from idf_helpers.provenance.page import PAGE, write_page
 from idf_helpers.provenance.verify import exit_code, files_in, table, verify_all
-from tests.provenance.test_marks import make
+from tests.fixtures.marked import make
 
 CONSENT = Consent("Both heads are drawn.", "statement", "a" * 64, "b" * 64, "2026-01-01",
                   "the artist").signed()
