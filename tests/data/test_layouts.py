@@ -219,13 +219,10 @@ def test_odd_values_of_nersemble(key, value, tmp_path):
 
 
 @QUIET
-@given(st.binary(max_size=300))
-def test_odd_files_of_flame(content):
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+@given(content=st.binary(max_size=300))
+def test_odd_files_of_flame(content, tmp_path):
+    root = tmp_path / "f"
+    if not root.exists():
         plain(root, PIXELS, change=lambda i, e: {**e, "flame_param_path": "p.npz"})
-        (root / "p.npz").write_bytes(content)
-        opens_or_says_why(root)
+    (root / "p.npz").write_bytes(content)
+    opens_or_says_why(root)
