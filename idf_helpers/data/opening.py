@@ -174,8 +174,8 @@ class _Opening:
                              f"({shorten(missing)})")
             return []
         if missing:
-            raise IdfError(f"{len(missing)} of {len(frames)} {split} pictures of {self.root} are "
-                           "missing", shorten(missing),
+            raise IdfError(f"{len(missing)} of {len(frames)} pictures of {self.root} are missing",
+                           shorten(missing),
                            "complete the folder, or take them out of the camera files")
         return list(frames)
 

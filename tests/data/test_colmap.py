@@ -217,7 +217,7 @@ def test_bad_lines_are_named(tmp_path, name, line, words):
 def test_missing_pictures_and_folders(tmp_path):
     make(tmp_path)
     (tmp_path / "images/shots/p 03.png").unlink()
-    fails(tmp_path, "1 of 17 train pictures", "p 03")
+    fails(tmp_path, "1 of 17 pictures", "p 03")
     (tmp_path / "images").rename(tmp_path / "pictures")
     fails(tmp_path, "no folder `images`")
 

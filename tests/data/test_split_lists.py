@@ -102,7 +102,7 @@ def test_test_poses_without_pictures_are_left_out_and_told(tmp_path, edit_json):
     assert "3 test poses without pictures" in d.notes[0]
     edit_json(root / "transforms_test.json", lambda data: data["frames"][0].update(
         file_path="train/r_1"))  # one there, two missing: that is a damaged set
-    with pytest.raises(IdfError, match="2 of 3 test pictures"):
+    with pytest.raises(IdfError, match="2 of 3 pictures"):
         Dataset.open(root)
 
 
