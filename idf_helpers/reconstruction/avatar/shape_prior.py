@@ -2,9 +2,10 @@
 
 Frames that turn a head by 25 degrees leave its depth open: Gaussians that look right from where the
 camera was are shards from elsewhere. So they start on the surface of `HeadShape`, rear of the head
-included, in the colors that the frames show there, and every few steps those that left a shell
-around it are drawn back. What no frame shows has the color of its mirror image, else of its
-surroundings; nothing moves it in training, so it stays.
+included, in the colors that the frames show there, opaque below the skin, so that hair at the rear
+shows through no gap; and every few steps those that left a shell around it are drawn back. What no
+frame shows has the color of its mirror image, else of its surroundings; nothing moves it in
+training, so it stays.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ CROWN = 9.0  # cm; what the frames show above is hair where a head has hair
 HAIRLINE = np.array([(4.5, 1.0), (0.0, -3.0), (-3.0, -5.5)])
 NEIGHBORS = 12  # whose colors complete what no frame shows
 OPACITY = 0.6
+SOLID, CLOSED = 0.97, 1.6  # opacity of what is hidden, factor on the width of what is below
 DEPTHS = (0.3, 1.2)  # cm below the surface of the two layers at the start: skin, and what is opaque
-INNER = 0.25  # part of the Gaussians in the inner one
+INNER = 0.12  # part of the Gaussians in the inner one
 WIDTH = 0.7  # standard deviation as a share of the distance to the neighbors
 THICKNESS = 0.4  # of that along the normal
 SHELL = (0.3, 1.5)  # cm outside and inside of the surface within which Gaussians are free
@@ -44,25 +46,33 @@ class ShapePrior:
 
     def start(self, views: TrainingViews, count: int, sh_degree: int, rng: np.random.Generator
               ) -> Gaussians:
-        """Return about `count` Gaussians on the surface, colored by `views`."""
+        """Return about `count` Gaussians on the surface, colored by `views`: translucent where
+        frames show it and it may become anything, opaque below and where they show nothing."""
         inner = round(INNER * count)
         layers = [self.shape.surface(count - inner, rng, DEPTHS[0]),
                   self.shape.surface(inner, rng, DEPTHS[1])]
-        width = np.concatenate([_spacing(p) for p in layers]) * WIDTH * self.shape.frame.scale
+        width = np.concatenate([f * _spacing(p) for f, p in zip((1.0, CLOSED), layers, strict=True)
+                                ]) * WIDTH * self.shape.frame.scale
         points = np.concatenate(layers)
         _, normals = self.shape.sample(points)
-        colors = self._colors(points, normals, views)
-        n = len(points)
+        n, outer = len(points), len(layers[0])
+        colors, shown = self._colors(layers[0], normals[:outer], views)
+        near = cKDTree(layers[0]).query(layers[1], k=3, workers=1)[1]
+        colors = np.concatenate([colors, colors[near].mean(axis=1)])
+        opacity = np.full(n, SOLID)
+        opacity[:outer][shown] = OPACITY
         sh = np.zeros((n, (sh_degree + 1) ** 2, 3), np.float32)
         sh[:, 0] = (colors - 0.5) / SH_C0
         scales = np.log(width)[:, None] + np.log([1.0, 1.0, THICKNESS])
         return Gaussians(self.shape.frame.to_world(points).astype(np.float32),
                          scales.astype(np.float32),
                          _facing(normals @ self.shape.frame.rotation.T),
-                         np.full(n, np.log(OPACITY / (1 - OPACITY)), np.float32), sh).checked()
+                         np.log(opacity / (1 - opacity)).astype(np.float32), sh).checked()
 
-    def _colors(self, points: np.ndarray, normals: np.ndarray, views: TrainingViews) -> np.ndarray:
-        """Return (N, 3) in [0, 1]: what the frames show, completed where they show nothing."""
+    def _colors(self, points: np.ndarray, normals: np.ndarray, views: TrainingViews
+                ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (N, 3) in [0, 1]: what the frames show, completed where they show nothing; and
+        (N,) bool, where they do."""
         world = self.shape.frame.to_world(points)
         outward = normals @ self.shape.frame.rotation.T
         weight, color = np.zeros(len(points)), np.zeros((len(points), 3))
@@ -80,7 +90,7 @@ class ShapePrior:
             color[at] += w[:, None] * pixels[:3, i, j].T
         shown = weight > SEEN_IN
         if not shown.any():
-            return np.full((len(points), 3), 0.5)
+            return np.full((len(points), 3), 0.5), shown
         color /= 255 * np.maximum(weight, 1e-9)[:, None]
         tree = cKDTree(points[shown])
         rest = np.flatnonzero(~shown)
@@ -96,7 +106,7 @@ class ShapePrior:
                 k = min(NEIGHBORS, int(source.sum()))
                 _, near = cKDTree(points[source]).query(points[far], k=k, workers=1)
                 color[far] = color[source][near.reshape(-1, k)].mean(axis=1)
-        return np.clip(color, 0, 1)
+        return np.clip(color, 0, 1), shown
 
     def well_seen(self, g: Gaussians) -> np.ndarray:
         """Return (N,) bool: Gaussians that some camera sees from the front rather than along the

@@ -64,6 +64,9 @@ GROW_UNTIL, RELOCATE_UNTIL = 0.6, 0.8  # parts of the run
 # Part of the errors that details must explain beyond the named values, and that both may miss.
 DETAILS_TELL, BOTH_MISS = 0.03, 0.6
 NAMES_ALONE = 0.3  # part of the steps with those details that the named values let expect
+# What an outline in a frame does not change of Gaussians along it: color, since there it is mixed
+# with the room's, and shape, which would wear down to beads. Where they lie it does.
+NO_OUTLINE = ("log_scales", "quats", "opacity_logits", "sh")
 MORE_WHERE_IT_MOVES = 1.0  # how much more often Gaussians that move are split
 
 
@@ -181,7 +184,8 @@ class Trainer(ResumableTrainer):
         if self.prior is not None:
             if self._grazing is None or len(self._grazing) != n:
                 self._grazing = ~self.prior.well_seen(self.head.gaussians)
-            gradients.sh[:n][self._grazing] = 0
+            for name in NO_OUTLINE:
+                getattr(gradients, name)[:n][self._grazing] = 0
         self.head.step(_part(gradients, slice(0, n)), gradients.visible[:n], z, p, rates, units,
                        DELTA_RATE, SHADE_RATE, DECAY, c.sparsity / n, self.iteration,
                        (degree + 1) ** 2)
@@ -251,6 +255,7 @@ class Trainer(ResumableTrainer):
         grow = self.fraction <= GROW_UNTIL
         rules = DensifyRules(c.max_gaussians, growth=0.1, dead_opacity=0.005, max_scale=0.5)
         self.head.densify(rules, self.radius, grow, self.rng)
+        self._grazing = None
         if self.torso is not None:
             self.torso.densify(rules, self.radius, False, self.rng)
 
@@ -332,6 +337,7 @@ class Trainer(ResumableTrainer):
         self.weights = state.arrays["weights"].copy()
         self.appearance.table = state.arrays["appearance"].copy()
         self.released = state.meta["released"]
+        self._grazing = None
         self.set_counters(state)
 
     def _save_state(self) -> None:
@@ -341,6 +347,7 @@ class Trainer(ResumableTrainer):
                 self._roll_back(f"`{name}`")
                 return
         self._saved = state
+        self._grazing = None  # found anew here, as after a stop
 
     # --- results ----------------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 """A whole head from frames of its front, and Gaussians that stay on it."""
 
+import cv2
 import numpy as np
 import pytest
 
 from idf_helpers.data import samples
+from idf_helpers.data.dataset import Dataset
 from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.errors import IdfError
 from idf_helpers.face.head_model import FaceModel
@@ -12,7 +14,16 @@ from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.avatar.config import AvatarConfig
 from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.room import beside_head, matte
-from idf_helpers.reconstruction.avatar.shape_prior import SHELL, SHOULDERS, ShapePrior
+from idf_helpers.reconstruction.avatar.shape_prior import (
+    CLOSED,
+    DEPTHS,
+    OPACITY,
+    SHELL,
+    SHOULDERS,
+    ShapePrior,
+)
+from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from tests.fixtures.datasets import part_of_talking
 
 # The bundled head, as `check_poses` finds it: world units a centimeter, its middle.
@@ -83,6 +94,47 @@ def test_what_no_frame_shows_has_the_color_of_hair_and_skin(prior, views):
     nape = color[(depth < -4) & (level < -5) & (level > -8)].mean(axis=0)
     assert rear.max() < 0.4  # dark brown
     assert cheek.min() > 0.4 and np.abs(nape - cheek).max() < 0.25
+
+
+def test_the_start_has_no_gaps_below_skin_that_frames_show(prior, views):
+    """Hair at the rear shows through gaps: as streaks on a cheek, from its side."""
+    g = prior.start(views, 4000, 0, np.random.default_rng(0))
+    distance, _ = prior.shape.sample(prior.shape.frame.to_head(g.means))
+    inner = distance < -np.mean(DEPTHS)
+    assert 0.08 < inner.mean() < 0.2 and g.opacities[inner].min() > 0.95
+    level, depth = prior.shape.on_average(prior.shape.frame.to_head(g.means))
+    g.sh[:, 0] = np.where(depth > 3.5, 0.5, -0.5)[:, None] / 0.28209  # white before, black behind
+    open_ = g[np.arange(len(g))]
+    open_.opacity_logits[:] = np.log(OPACITY / (1 - OPACITY))
+    open_.log_scales[inner] -= np.float32(np.log(CLOSED))
+    rasterizer, dark = CpuRasterizer(), []
+    for camera in views.cameras[::4]:
+        shown = [rasterizer.forward(h, camera.resized(128, 128), np.zeros(3, np.float32)).rgb[0]
+                 .copy() for h in (open_, g)]
+        face = cv2.erode((shown[1] > 0.5).astype(np.uint8), np.ones((13, 13))) > 0
+        dark.append([(1 - p[face]).mean() for p in shown])
+    before, after = np.mean(dark, axis=0)
+    assert before > 0.01 and after < 0.3 * before
+
+
+def test_an_outline_moves_what_lies_along_it_and_changes_nothing_else(tmp_path):
+    folder = part_of_talking(tmp_path / "talk", slice(0, 60, 5), 3)
+    data = Dataset.open(folder)
+    source = FrameSource(data, data.train, resolution=48)
+    mattes = build_mattes(source, tmp_path / "mattes").array()[..., 0]
+    frame = HeadFrame(SCALE, TURNED, POSITION, FaceModel.load().rest.astype(np.float64))
+    config = AvatarConfig(iterations=8, resolution=48, initial=800, max_gaussians=800, rank=2)
+    trainer = Trainer(source, mattes, config, head=frame)
+    rim = ~trainer.prior.well_seen(trainer.head.gaussians)
+    before = {k: v.copy() for k, v in trainer.head.gaussians.arrays().items()}
+    for _ in range(8):
+        trainer.step()
+    after = trainer.head.gaussians.arrays()
+    moved = {k: np.abs(after[k] - before[k]).reshape(len(rim), -1).max(axis=1) for k in after}
+    assert rim.sum() > 50 and (moved["means"][rim] > 0).mean() > 0.1
+    for name in ("opacity_logits", "quats", "sh"):
+        assert not moved[name][rim].any() and moved[name][~rim].any()
+    source.close()
 
 
 def test_what_left_the_head_comes_back_and_the_rest_stays(prior, views):
