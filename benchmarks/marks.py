@@ -89,17 +89,18 @@ def demo(folder):
     from idf_helpers.provenance import marks
     from idf_helpers.reconstruction.config import TrainingConfig
 
-    spent: dict[str, list[float]] = {}
+    spent: dict[str, list[np.ndarray]] = {}
 
     def timed(owner, name):
         inner = getattr(owner, name)
 
         def outer(*arguments, **named):
-            begun = time.perf_counter()
+            begun, cpu = time.perf_counter(), time.process_time()
             try:
                 return inner(*arguments, **named)
             finally:
-                spent.setdefault(name, []).append(time.perf_counter() - begun)
+                spent.setdefault(name, []).append(np.array(
+                    [time.perf_counter() - begun, time.process_time() - cpu]))
 
         setattr(owner, name, outer)
 
@@ -107,12 +108,13 @@ def demo(folder):
     timed(marks, "marked_bytes")
     timed(Mark, "watermarked")
     run(folder / "demo", amount=TrainingConfig(iterations=50))
-    print("\nmarks of the demo:")
+    print("\nmarks of the demo:" + " " * 30 + "wall s   CPU s")
     for name, what in (("_put", "metadata and signatures of exports"),
                        ("marked_bytes", "metadata of pictures"), ("watermarked", "watermarks")):
-        times = spent.get(name, [])
-        print(f"  {what:<36}{len(times):>6} times{sum(times):>8.2f} s")
-    print(f"  {'in all':<36}{'':>12}{sum(map(sum, spent.values())):>8.2f} s")
+        wall, cpu = np.sum(spent[name], axis=0)
+        print(f"  {what:<36}{len(spent[name]):>4} times{wall:>8.2f}{cpu:>8.2f}")
+    wall, cpu = sum(np.sum(times, axis=0) for times in spent.values())
+    print(f"  {'in all':<46}{wall:>8.2f}{cpu:>8.2f}")
 
 
 if __name__ == "__main__":
