@@ -25,19 +25,22 @@ def write_splat(gaussians: Gaussians, path) -> Path:
     """Write `gaussians`, the most visible (opacity x volume) first, as viewers that show a file
     while it loads expect it. Colors are cut to [0, 1]. Returns the path."""
     g = gaussians.checked()
-    scales = np.exp(g.log_scales)
-    g_order = np.argsort(-g.opacities * scales.prod(axis=1), kind="stable")
+    order = np.argsort(-g.opacities * np.exp(g.log_scales).prod(axis=1), kind="stable")
+    path = Path(path)
+    with atomic_write(path) as temporary, open(temporary, "wb") as f:
+        for _, some in g.blocks(order):
+            f.write(_records(some).tobytes())
+    return path
+
+
+def _records(g: Gaussians) -> np.ndarray:
     quats = g.quats / np.linalg.norm(g.quats, axis=1, keepdims=True)
-    rgb = 0.5 + SH_C0 * g.sh[:, 0]
     out = np.zeros(len(g), RECORD)
-    out["mean"], out["scale"] = g.means, scales
-    rgba = np.concatenate([rgb, g.opacities[:, None]], axis=1)
+    out["mean"], out["scale"] = g.means, np.exp(g.log_scales)
+    rgba = np.concatenate([0.5 + SH_C0 * g.sh[:, 0], g.opacities[:, None]], axis=1)
     out["rgba"] = np.clip(np.rint(255 * rgba), 0, 255)
     out["quat"] = np.clip(np.rint(128 * quats + 128), 0, 255)
-    path = Path(path)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(out[g_order].tobytes())
-    return path
+    return out
 
 
 def read_splat(path) -> Gaussians:
