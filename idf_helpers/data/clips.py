@@ -28,6 +28,7 @@ from .ffmpeg import (
     BT709,
     BT709_OPTIONS,
     EXACT,
+    ONE_FILE,
     QUIET,
     Feed,
     decode,
@@ -99,7 +100,7 @@ def index_video(path, progress=None) -> VideoIndex:
     if info.width * info.height > MAX_PIXELS:
         raise IdfError(f"The video {path} is too large", f"{info.width}x{info.height}",
                        f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
-    command = [ffmpeg_executable(), *QUIET, "-i", str(path), *_ALL, *info.decoding,
+    command = [ffmpeg_executable(), *QUIET, *ONE_FILE, "-i", str(path), *_ALL, *info.decoding,
                "-pix_fmt", "rgb24",
                "-c:v", "rawvideo", "-f", "framecrc", "-"]
     clock, size, rows = 1.0, None, []
@@ -152,8 +153,8 @@ def _sound_length(path: Path, info: VideoInfo) -> float:
     if not info.sound:
         return 0.0
     done = subprocess.run(
-        [ffmpeg_executable(), *QUIET, "-i", str(path), "-map", "0:a:0", "-c", "copy", "-f",
-         "framecrc", "-"], stdin=subprocess.DEVNULL, capture_output=True)
+        [ffmpeg_executable(), *QUIET, *ONE_FILE, "-i", str(path), "-map", "0:a:0", "-c", "copy",
+         "-f", "framecrc", "-"], stdin=subprocess.DEVNULL, capture_output=True)
     lines = done.stdout.decode("ascii", "replace").splitlines()
     clock = next((x.split()[-1].split("/") for x in lines if x.startswith("#tb 0:")), ("1", "1"))
     rows = [x.split(",") for x in lines if x and not x.startswith("#")]
@@ -282,7 +283,7 @@ def join_parts(path, parts: Iterable[Path], index: VideoIndex, sound_from) -> st
         if index.sound else (("none", []),)
     words = ""
     for how, codec in ways:
-        sound = ["-i", str(sound_from), "-map", "0:v:0", "-map", "1:a:0"] if codec else \
+        sound = [*ONE_FILE, "-i", str(sound_from), "-map", "0:v:0", "-map", "1:a:0"] if codec else \
             ["-map", "0:v:0"]
         with Feed(["-itsoffset", f"{index.times[0]:.6f}", "-f", "mpegts", "-i", "pipe:0", *sound,
                    "-c:v", "copy", "-bsf:v", length, *codec, *PRIVATE, "-movflags", "+faststart",

@@ -49,12 +49,12 @@ def read_stored(source, what: str = "picture") -> tuple[np.ndarray, Stored | Non
 
     with opened(source, what) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        seen, name = as_array(upright), profile_name(upright)
-        if not name or upright.mode not in ("RGB", "RGBA"):
+        ImageOps.exif_transpose(image, in_place=True)
+        seen, name = as_array(image), profile_name(image)
+        if not name or image.mode not in ("RGB", "RGBA"):
             return seen, None
-        return seen, Stored(upright.info["icc_profile"], name,
-                            np.array(upright.convert("RGB")), seen[..., :3])
+        return seen, Stored(image.info["icc_profile"], name,
+                            np.array(image.convert("RGB")), seen[..., :3])
 
 
 def image_size(path, what: str = "picture") -> tuple[int, int]:

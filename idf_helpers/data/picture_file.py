@@ -163,19 +163,34 @@ def _stream(source, what):
 def as_array(image) -> np.ndarray:
     """Return a loaded Pillow picture as uint8 (H, W, 3) sRGB, or (H, W, 4) where it has alpha."""
     if image.mode.startswith("I") or image.mode == "F":  # 16- and 32-bit gray
-        a = np.asarray(image, np.float64)
-        top = 65535.0 if a.max(initial=0) > 255 else 255.0
-        gray = np.clip(np.nan_to_num(a) * (255.0 / top) + 0.5, 0, 255).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
+        most = max(float(a.max(initial=0)) for _, a in _bands(image, image.mode))
+        scale, gray = 255.0 / (65535.0 if most > 255 else 255.0), np.empty(
+            (image.height, image.width, 3), np.uint8)
+        for rows, a in _bands(image, image.mode):
+            a = np.nan_to_num(a.astype(np.float64)) * scale + 0.5
+            gray[rows] = np.clip(a, 0, 255).astype(np.uint8)[..., None]
+        return gray
     transparent = image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info
     mode = "RGBA" if transparent else "RGB"
     if image.mode in ("P", "PA"):
         image = image.convert(mode)  # its profile is of the palette's colors
     codes = image.info.get(CODES)
-    out = np.array(image.convert(mode) if codes else in_srgb(image).convert(mode))
+    image = image if codes else in_srgb(image)
+    out = np.empty((image.height, image.width, len(mode)), np.uint8)
+    for rows, a in _bands(image, mode):
+        out[rows] = a
     if codes:
         out[..., :3] = to_srgb(out[..., :3], codes)
     return out
+
+
+def _bands(image, mode: str) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield rows and their pixels in a mode: a conversion of the whole would double the memory."""
+    step = max(1, (1 << 20) // image.width)
+    for top in range(0, image.height, step):
+        rows = slice(top, min(top + step, image.height))
+        part = image.crop((0, rows.start, image.width, rows.stop))
+        yield rows, np.asarray(part if part.mode == mode else part.convert(mode))
 
 
 def picture_notes(source, what: str = "picture") -> dict[str, str]:

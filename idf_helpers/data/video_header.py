@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import IdfError
 from .animations import animation_info, is_animation
-from .ffmpeg import ffmpeg_executable, to_sdr
+from .ffmpeg import ONE_FILE, ffmpeg_executable, to_sdr
 
 HDR = {"arib-std-b67": "HLG", "smpte2084": "PQ"}
 WIDE = ("bt2020", "smpte431", "smpte432")  # primaries of more colors than a usual screen's
@@ -91,7 +91,7 @@ def video_info(path) -> VideoInfo:
         seconds = sum(durations) / 1000
         return VideoInfo(width, height, len(durations) / max(seconds, 1e-3), "", seconds,
                          animation=kind)
-    done = subprocess.run([ffmpeg_executable(), "-hide_banner", "-i", str(path)],
+    done = subprocess.run([ffmpeg_executable(), "-hide_banner", *ONE_FILE, "-i", str(path)],
                           stdin=subprocess.DEVNULL, capture_output=True)
     said = done.stderr.decode(errors="replace")
     if not 0 <= done.returncode < 256 and "Stream #" not in said:

@@ -197,3 +197,39 @@ def test_the_colors_of_a_phone_become_srgb(tmp_path, mode):
     for profile in (icc_profile(SRGB, 2.2, b"sRGB IEC61966-2.1"), b"damaged", b"x" * 300):
         Image.fromarray(picture).save(file, icc_profile=profile)
         assert np.array_equal(media.read_image(file), picture)
+
+
+def test_a_large_picture_takes_little_more_memory_than_its_pixels(tmp_path):
+    """16-bit, float and turned pictures are converted band by band; before, 30 bytes a pixel."""
+    from PIL import Image
+
+    from benchmarks.fuzz import forget_peak, peak_mb
+    from tests.fixtures.child import in_child
+
+    side, turned = 3000, Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(np.zeros((side, side), np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((side, side), np.float32)).save(tmp_path / "a.tiff")
+    Image.new("RGBA", (side, side)).save(tmp_path / "b.png", exif=turned)
+
+    def grown():
+        out = []
+        for path in sorted(tmp_path.iterdir()):
+            forget_peak()
+            before = peak_mb()
+            media.read_image(path)
+            out.append((peak_mb() - before) * 2**20 / side**2)
+        return max(out)
+
+    code, text = in_child(grown)
+    assert code == 0 and float(text) < 15, text
+
+
+def test_a_list_of_other_files_is_no_video(tmp_path):
+    from tests.fixtures.fuzzing.inputs import _clip
+
+    (tmp_path / "other.mp4").write_bytes(_clip(".mp4"))
+    for name in ("x.mp4", "x.mkv"):
+        (tmp_path / name).write_text("ffconcat version 1.0\nfile other.mp4\n")
+        with pytest.raises(IdfError, match="no video"):
+            media.video_info(tmp_path / name)
