@@ -1,11 +1,9 @@
 """Which formats a scene has, by what it can do, and which settings each of them reads."""
 
-import numpy as np
 import pytest
 
 from idf_helpers import IdfError, Reporter
 from idf_helpers.cli.main import main
-from idf_helpers.data.cameras import Camera
 from idf_helpers.data.media import read_image, read_video
 from idf_helpers.exporting import Model, export
 from idf_helpers.exporting.config import ExportConfig
@@ -13,25 +11,9 @@ from idf_helpers.exporting.formats import FORMATS, formats_of
 from idf_helpers.provenance import Mark, verify
 from idf_helpers.reconstruction.splats.ply import write_ply
 from idf_helpers.reconstruction.splats.scene import GaussianScene
-from idf_helpers.scene import Rendering
+from tests.fixtures.field import CAMERAS, Field
 from tests.fixtures.gaussians import visible
 from tests.fixtures.talking_ball import BallScene
-
-CAMERAS = [Camera.look_at((4 * np.sin(a), -4 * np.cos(a), 0.2), (0, 0, 0), (0, 0, 1), 0.5, 64, 64)
-           for a in np.linspace(-0.6, 0.6, 5)]
-
-
-class Field:
-    """A scene that only renders."""
-
-    cameras, background, training = CAMERAS, (1.0, 1.0, 1.0), {}
-
-    def render(self, camera, expression=None, background=None):
-        return np.full((camera.height, camera.width, 3), 0.5, np.float32)
-
-    def render_full(self, camera, expression=None, background=None):
-        shape = (camera.height, camera.width)
-        return Rendering(self.render(camera), np.ones(shape), np.ones(shape))
 
 
 def model_of(scene, tmp_path, **exporters):

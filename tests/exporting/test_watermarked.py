@@ -9,7 +9,7 @@ from idf_helpers.exporting.formats import export, render
 from idf_helpers.exporting.model import Model
 from idf_helpers.provenance import Mark, verify
 from idf_helpers.provenance.watermark import detect, detect_frames, payload_text
-from tests.exporting.test_formats import Field
+from tests.fixtures.field import Field
 
 SMALL = ExportConfig(resolution=400, frames=2)
 
