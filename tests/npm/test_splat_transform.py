@@ -22,7 +22,7 @@ from idf_helpers.reconstruction.splats.ply import property_names, read_ply, writ
 from idf_helpers.reconstruction.splats.splat_file import write_splat
 from tests.fixtures.gaussians import assert_equal, random_gaussians
 from tests.fixtures.npm import npm_file
-from tests.reconstruction.splats.formats.test_round_trip import gentle, matched, scene_of
+from tests.fixtures.splat_scenes import gentle, matched, scene_of
 
 pytestmark = pytest.mark.npm
 EXTENSION = "KHR_gaussian_splatting"  # newer than the validator

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from idf_helpers.data.cameras import Camera
 from idf_helpers.exporting import Model, export
 from idf_helpers.provenance import Mark, verify
 from idf_helpers.reconstruction.splats.formats import turn
@@ -13,37 +12,15 @@ from idf_helpers.reconstruction.splats.formats.axes import BLENDER, COLMAP, GLTF
 from idf_helpers.reconstruction.splats.formats.registry import FORMATS, identify, read
 from idf_helpers.reconstruction.splats.formats.writing import exporters
 from idf_helpers.reconstruction.splats.model_file import read_model
-from idf_helpers.reconstruction.splats.scene import GaussianScene
 from tests.fixtures.gaussians import random_gaussians
 from tests.fixtures.splat_files import unit
+from tests.fixtures.splat_scenes import gentle, matched, scene_of
 
 WRITTEN = [s for s, f in FORMATS.items() if f.writer]
 # greatest error of: means, log scales, opacities, harmonics of degree 0, of higher ones
 LIMITS = {".ply": (0, 0, 1e-6, 0, 0), ".compressed.ply": (5e-3, 5e-3, 3e-3, 0.02, 0.02),
           ".splat": (0, 1e-6, 3e-3, 8e-3, math.inf), ".spz": (2e-4, 0.032, 3e-3, 0.014, 0.07),
           ".sog": (2e-4, 0.04, 3e-3, 0.02, 0.6), ".glb": (1e-6, 1e-6, 1e-6, 0, 1e-6)}
-
-
-def gentle(n=700, degree=3):
-    """Gaussians within the range that all formats can hold."""
-    g = random_gaussians(n, degree)
-    g.sh[:] = np.clip(g.sh, -0.35, 0.35)  # `.spz` ends at 1, also after a turn
-    return g
-
-
-def scene_of(g, axes=BLENDER):
-    """A scene seen by three cameras, whose axes are the given ones."""
-    side = np.cross(axes.up, axes.front)
-    cameras = [Camera.look_at(5 * (math.cos(a) * np.array(axes.front) + math.sin(a) * side),
-                              (0, 0, 0), axes.up, 0.8, 64, 64) for a in (-0.5, 0, 0.5)]
-    return GaussianScene(g, object(), cameras)
-
-
-def matched(a, b):
-    """The order in which `b` has the Gaussians of `a`."""
-    from scipy.spatial import cKDTree
-
-    return cKDTree(b.means).query(a.means)[1]
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
