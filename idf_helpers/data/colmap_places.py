@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .colmap_files import count_poses, read_poses
+from ..errors import IdfError
+from .colmap_files import count_poses
 from .pictures import Finder
 
 # Places of reconstructions, in the order they are asked; `*` stands for a number.
@@ -45,7 +46,7 @@ def find_sparse(root: Path) -> Sparse | None:
     for place in PLACES:
         found = [s for folder in _folders(root, place) if (s := _sparse(root, folder))]
         if len(found) > 1:
-            counts = [count_poses(s.images) for s in found]
+            counts = [_count(s) for s in found]
             best = max(range(len(found)), key=lambda i: (counts[i], -i))
             others = tuple((s.place.relative_to(root).as_posix(), n)
                            for i, (s, n) in enumerate(zip(found, counts, strict=True))
@@ -55,6 +56,15 @@ def find_sparse(root: Path) -> Sparse | None:
         if found:
             return found[0]
     return None
+
+
+def _count(sparse: Sparse) -> int:
+    """Return how many pictures a reconstruction has, 0 where its file is damaged: whoever reads it
+    says so."""
+    try:
+        return count_poses(sparse.images)
+    except IdfError:
+        return 0
 
 
 def _folders(root: Path, place: str) -> list[Path]:
@@ -96,8 +106,3 @@ def picture_folder(root: Path, sparse: Sparse, first: str) -> Path | None:
         if first and finder.find((folder.relative_to(root) / first).as_posix(), first):
             return folder
     return folders[0] if folders else None
-
-
-def first_name(sparse: Sparse) -> str:
-    """Return the name of a picture of the reconstruction, "" where it has none."""
-    return min((p.name for p in read_poses(sparse.images)), default="")

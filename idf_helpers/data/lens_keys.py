@@ -32,15 +32,15 @@ def camera_model(e: Values) -> str:
                        f"known are {shorten(MODELS, 20)}")
     name = (said or "").strip().upper().replace("-", "_").replace(" ", "_")
     name = ALIASES.get(name, name)
-    if e.raw("latlong"):
+    if _flag(e, "latlong"):
         name = "EQUIRECTANGULAR"
-    elif e.raw("equirectangular"):  # instant-ngp's is a cylinder of equal areas
+    elif _flag(e, "equirectangular"):  # instant-ngp's is a cylinder of equal areas
         name = "EQUAL_AREA"
-    elif e.raw("orthographic"):
+    elif _flag(e, "orthographic"):
         name = "ORTHOGRAPHIC"
     elif e.raw("ftheta_p0") is not None:
         name = "FTHETA"
-    elif e.raw("is_fisheye") and name in ("", *STRAIGHT, "FISHEYE"):
+    elif _flag(e, "is_fisheye") and name in ("", *STRAIGHT, "FISHEYE"):
         name = "OPENCV_FISHEYE"
     if name == "FISHEYE" and any(e.get(k) for k in ("k1", "k2", "k3", "k4")):
         name = "OPENCV_FISHEYE"
@@ -51,6 +51,14 @@ def camera_model(e: Values) -> str:
                        "export perspective pictures (COLMAP: image_undistorter), or one of "
                        f"{shorten(MODELS, 20)}")
     return name
+
+
+def _flag(e: Values, key: str) -> bool:
+    value = e.raw(key)
+    if value not in (None, 0, 1):
+        raise IdfError(f"`{key}` of {e.where} is neither true nor false", repr(value)[:60],
+                       "write true or false, without quotation marks")
+    return bool(value)
 
 
 def distortion(e: Values, model: str) -> tuple[str, tuple[float, ...]]:

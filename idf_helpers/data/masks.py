@@ -19,7 +19,7 @@ from .pictures import Finder
 
 MASK_KEYS = ("mask_path", "mask_file_path", "fg_mask_path", "alpha_path")
 MASK_FOLDERS = ("masks", "mask", "masks_2", "masks_4", "masks_8")
-LABELS = 32  # gray values below: numbers of segments, 0 for none, not shades
+LABELS = 32  # so few values, none of them white: segments by number or color, not shades
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Mask:
             gray = mask[..., 3] if flat else np.minimum(gray, mask[..., 3])
         if self.hides:
             gray = np.where(gray > 0, 0, 255).astype(np.uint8)
-        elif gray.max() < LABELS:
+        elif gray.max() < 255 and np.count_nonzero(np.bincount(gray.ravel())) <= LABELS:
             gray = np.where(gray > 0, 255, 0).astype(np.uint8)
         if gray.shape != (height, width):
             _check_shape(self.path, gray.shape[1], gray.shape[0], width, height)

@@ -19,13 +19,13 @@ from .animations import read_animation
 from .color_profile import Stored, profile_name
 from .ffmpeg import BT709, BT709_OPTIONS, Feed, decode, even_sized, raw_input
 from .kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is_video
-from .picture_file import FORMATS, MAX_PIXELS, as_array, lies_on_its_side, opened
+from .picture_file import FORMATS, MAX_PIXELS, as_array, opened, orientation
 from .video_header import VideoInfo, video_info
 
 __all__ = [
     "FORMATS", "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "VideoInfo", "VideoWriter",
-    "compose", "encode_image", "has_alpha", "image_size", "is_image", "is_video", "over",
-    "over_gray", "read_image", "read_stored", "read_video", "resize_area", "to_uint8",
+    "compose", "encode_image", "has_alpha", "image_size", "is_image", "is_turned", "is_video",
+    "over", "over_gray", "read_image", "read_stored", "read_video", "resize_area", "to_uint8",
     "video_info", "video_writer", "write_image"]
 
 # --- images ---------------------------------------------------------------------------------------
@@ -61,7 +61,13 @@ def image_size(path, what: str = "picture") -> tuple[int, int]:
     """Return (width, height) from the header alone, EXIF rotation considered."""
     with opened(path, what) as image:
         w, h = image.size
-        return (h, w) if lies_on_its_side(image) else (w, h)
+        return (h, w) if orientation(image) > 4 else (w, h)
+
+
+def is_turned(path, what: str = "picture") -> bool:
+    """Return whether EXIF turns or mirrors a picture, from its header alone."""
+    with opened(path, what) as image:
+        return orientation(image) > 1
 
 
 def has_alpha(path, what: str = "picture") -> bool:

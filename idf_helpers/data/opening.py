@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import IdfError, shorten
+from . import media
 from .address import Address
 from .cameras import looking_away
 from .colmap import Sparse, find_sparse, read_frames
@@ -26,7 +27,7 @@ from .transforms import CameraFile, read_transforms
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder itself holds cameras that are read here; no file is opened."""
+    """Whether a folder itself holds cameras that are read here; no picture is opened."""
     return any(folder.glob("transforms*.json")) or find_sparse(folder) is not None \
         or others.readable(folder) is not None
 
@@ -125,12 +126,13 @@ class _Opening:
         if sparse.others:
             self.remarks.say(f"of several reconstructions that with most pictures is taken, "
                              f"{place} with {len(frames)}; left: " + shorten(
-                                 (f"{p} with {n}" for p, n in sparse.others), 6))
+                                 (f"{p} with {n or 'none that can be read'}"
+                                  for p, n in sparse.others), 6))
         frames = self._finished(self._with_pictures(tuple(frames), "train"))
         lists, source = find_lists([self.root, sparse.place, sparse.base])
         splits = by_lists(frames, lists, source, self.remarks) if lists else None
-        if not splits or not splits["train"] or not splits["test"]:
-            frames = list(splits["train"] or splits["test"]) if splits else frames
+        if not splits or not splits["test"]:
+            frames = list(splits["train"]) if splits else frames
             train, test = hold_out(tuple(replace(f, split="train") for f in frames))
             splits, source = {"train": train, "val": (), "test": test}, "every 8th held out"
             self.remarks.say(f"COLMAP: every 8th picture by name ({len(test)} of {len(frames)}) is "
@@ -183,6 +185,7 @@ class _Opening:
         """Return frames with masks, one name each, panoramas cut; what was done is noted."""
         frames = self._masked(_told_apart(self.root, frames))
         frames = perspective(frames, self.remarks)
+        self._note_turns(frames)
         self._note_lenses(frames)
         sizes = Counter((f.camera.width, f.camera.height) for f in frames)
         if len(sizes) > 1:
@@ -208,6 +211,13 @@ class _Opening:
             self.remarks.say(f"masks ({shorten(folders)}) are used as alpha in {len(found)} of "
                              f"{len(frames)} pictures: what they hide counts as empty")
         return frames
+
+    def _note_turns(self, frames: list[Frame]) -> None:
+        for path in {f.path for f in frames}:
+            if media.is_turned(path, "frame"):
+                self.remarks.add("the pictures' EXIF rotation is applied: that is right only where "
+                                 "the cameras were found for upright pictures (COLMAP and "
+                                 "nerfstudio take the pixels as they lie in the file)")
 
     def _note_lenses(self, frames: list[Frame]) -> None:
         bent = [f for f in frames if f.lens is not None and f.lens.turn is None]
@@ -236,11 +246,11 @@ class _Opening:
         if not lists:
             lists, source = find_lists([self.root])
         listed = by_lists(list(splits["train"]), lists, source, self.remarks) if lists else None
-        if listed and listed["train"]:
+        if listed:
             splits = {**listed, "val": listed["val"] or splits["val"]}
             if splits["test"]:
                 return splits, source
-        total = len(frames)
+        total = len(splits["train"])
         splits["train"], splits["test"] = hold_out(splits["train"])
         self.remarks.say(f"no test split: every {HOLD_OUT_EVERY}th training frame "
                          f"({len(splits['test'])} of {total}) is held out for testing")

@@ -72,14 +72,16 @@ def opened(source: Any, what: str) -> Iterator[Any]:
                        type(error).__name__, "save or download it again") from None
 
 
-def lies_on_its_side(image: Any) -> bool:
-    """Whether EXIF (or XMP, as Pillow reads it) turns an opened picture by a quarter.
+def orientation(image: Any) -> int:
+    """Return how EXIF (or XMP, as Pillow reads it) turns an opened picture: 1 is upright, 5 to 8
+    exchange width and height.
 
     Pillow decodes a whole PNG for this, since such a chunk may follow the pixels: its chunks are
     walked through first."""
     if image.format == "PNG" and "exif" not in image.info and not _png_may_turn(image.fp):
-        return False
-    return image.getexif().get(0x0112) in (5, 6, 7, 8)
+        return 1
+    found = image.getexif().get(0x0112)
+    return found if found in range(2, 9) else 1
 
 
 def _png_may_turn(stream) -> bool:

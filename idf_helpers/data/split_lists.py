@@ -65,7 +65,8 @@ def _lines(path: Path) -> list[str]:
 
 def by_lists(frames: list[Frame], lists: dict[str, list[str]], source: str, remarks: Remarks
              ) -> Splits | None:
-    """Return frames sorted by lists of names; None where no list names any of them.
+    """Return frames sorted by lists of names; None where no list names any of them, or none is left
+    to train on.
 
     A frame of no list is left out, but trains where only others are listed, and tests where only
     those for training are; one of several counts as a test. Without a list for testing that of
@@ -86,6 +87,9 @@ def by_lists(frames: list[Frame], lists: dict[str, list[str]], source: str, rema
             left.append(f.name)
     if not any(n.taken for n in names.values()):
         remarks.say(f"{source} names no picture of this dataset: it was not used")
+        return None
+    if not out["train"]:
+        remarks.say(f"{source} leaves no picture to train on: it was not used")
         return None
     if "test" not in names and out["val"]:
         out["test"], out["val"] = [replace(f, split="test") for f in out["val"]], []

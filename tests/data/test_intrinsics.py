@@ -219,6 +219,13 @@ def test_cameras_with_opencvs_axes_are_told(tmp_path):
                                                              sizes)).notes)
 
 
+@pytest.mark.parametrize("key", ["is_fisheye", "latlong", "equirectangular", "orthographic"])
+def test_a_word_is_no_flag(key):
+    assert read(ALL | {key: False}).lens.is_straight
+    with pytest.raises(IdfError, match="neither true nor false"):
+        read(ALL | {key: "false"})
+
+
 VALUES = st.recursive(st.none() | st.booleans() | st.floats() | st.integers(-10**6, 10**6)
                       | st.text(max_size=5), lambda v: st.lists(v, max_size=5), max_leaves=20)
 KEYS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "camera_angle_x", "x_fov", "K", "intrinsics",

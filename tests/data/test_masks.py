@@ -107,6 +107,7 @@ def test_forms_of_a_mask(tmp_path):
     flat[..., 3] = GRAY
     for name, image, expected in (
             ("labels", gray(GRAY // 255), GRAY), ("segments", gray(GRAY // 85), GRAY),
+            ("colors of segments", (GRAY[..., None] > 0) * np.array([128, 0, 64], np.uint8), GRAY),
             ("soft", gray(soft), soft), ("in its alpha", flat, GRAY),
             ("nothing", gray(0 * GRAY), 0 * GRAY)):
         media.write_image(tmp_path / "m.png", image)

@@ -57,6 +57,30 @@ def test_the_largest_of_several_reconstructions_is_taken_and_told(tmp_path):
     assert len(Dataset.open(tmp_path).frames) == 9  # of two equal ones the first
 
 
+def test_a_damaged_reconstruction_beside_a_whole_one_is_left_and_told(tmp_path):
+    model = make(tmp_path, text=False)
+    shutil.copytree(tmp_path / "sparse/0", tmp_path / "sparse/1")
+    (tmp_path / "sparse/0/images.bin").write_bytes(b"\x05")
+    data = Dataset.open(tmp_path)
+    assert len(data.frames) == len(model.poses)
+    assert any("sparse/0 with none that can be read" in n for n in data.notes)
+    (tmp_path / "sparse/1/images.bin").write_bytes(b"\x05")
+    with pytest.raises(IdfError, match="truncated"):
+        Dataset.open(tmp_path)
+
+
+@pytest.mark.parametrize("turn", [1, 3])
+def test_a_rotation_by_exif_that_the_shape_does_not_show_is_told(tmp_path, turn):
+    make(tmp_path)
+    picture = next((tmp_path / "images").rglob("*.*g"))
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    with Image.open(picture) as image:
+        image.copy().save(picture, exif=exif)
+    notes = [n for n in Dataset.open(tmp_path).notes if "EXIF" in n]
+    assert len(notes) == (turn == 3) and all("1 of 17 frames" in n for n in notes)
+
+
 def test_images_of_a_text_model_without_lines_of_points(tmp_path):
     make(tmp_path, text=True)
     path = tmp_path / "sparse/0/images.txt"

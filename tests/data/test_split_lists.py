@@ -93,6 +93,13 @@ def test_list_of_3dgs_in_a_colmap_folder(tmp_path):
     assert any("test.txt" in n for n in d.notes) and not any("every 8th" in n for n in d.notes)
 
 
+def test_lists_that_leave_no_picture_to_train_on_are_not_used(one_list):
+    d = listed(one_list, train_filenames=files(*range(8)), test_filenames=files(*range(12)))
+    assert len(d.frames) == 12 and len(d.test) == 2
+    assert any("leaves no picture to train on" in n for n in d.notes)
+    assert not any("splits are those" in n for n in d.notes)
+
+
 def test_test_poses_without_pictures_are_left_out_and_told(tmp_path, edit_json):
     root = make_dataset(tmp_path / "d", {"train": 12, "test": 3})
     for p in (root / "test").iterdir():
