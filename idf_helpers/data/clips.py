@@ -28,6 +28,7 @@ from .ffmpeg import (
     BT709,
     BT709_OPTIONS,
     EXACT,
+    MOVING,
     ONE_FILE,
     QUIET,
     Feed,
@@ -41,7 +42,7 @@ from .media import MAX_PIXELS, VideoInfo, to_uint8, video_info
 TICKS = 90_000  # a second, of the parts' clock (MPEG's own)
 # Where and with what it was filmed, and by whom, stays in the original.
 PRIVATE = ("-map_metadata", "-1", "-map_chapters", "-1")
-_ALL = ("-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base", "demux")
+_ALL = ("-fps_mode", "passthrough", "-enc_time_base", "demux")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +101,8 @@ def index_video(path, progress=None) -> VideoIndex:
     if info.width * info.height > MAX_PIXELS:
         raise IdfError(f"The video {path} is too large", f"{info.width}x{info.height}",
                        f"make it smaller than {MAX_PIXELS // 10**6} megapixels")
-    command = [ffmpeg_executable(), *QUIET, *ONE_FILE, "-i", str(path), *_ALL, *info.decoding,
-               "-pix_fmt", "rgb24",
+    command = [ffmpeg_executable(), *QUIET, *ONE_FILE, "-i", str(path), *MOVING, *_ALL,
+               *info.decoding, "-pix_fmt", "rgb24",
                "-c:v", "rawvideo", "-f", "framecrc", "-"]
     clock, size, rows = 1.0, None, []
     with tempfile.TemporaryFile() as complaints, subprocess.Popen(

@@ -16,6 +16,9 @@ QUIET = ("-hide_banner", "-loglevel", "error")
 # they have. A consent and a hash of such a text would cover other pictures than are shown.
 ONE_FILE = ("-protocol_whitelist", "file,pipe,fd", "-format_whitelist",
             "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,asf,flv,mxf,yuv4mpegpipe")
+# Of an input: its first moving picture, that of the header as it is read. A file may hold several,
+# of which ffmpeg takes the largest by itself, and covers.
+MOVING = ("-map", "0:V:0")
 # Of every H.264 file written here: players guess what is not said by the picture's size. Frames
 # carry it through the filters, since ffmpeg 7 the options alone are not enough.
 BT709 = ("scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,setparams=range=tv:"
@@ -54,9 +57,9 @@ def decode(path, size: int, options: Sequence[str], seek: Sequence[str] = ()) ->
     size: bytes of a frame. options: how frames are chosen. seek: options before the input.
     """
     process = subprocess.Popen(
-        [ffmpeg_executable(), *QUIET, *seek, *ONE_FILE, "-i", str(path), *options, "-pix_fmt",
-         "rgb24", "-f", "rawvideo", "-"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, bufsize=max(size, 2**16))
+        [ffmpeg_executable(), *QUIET, *seek, *ONE_FILE, "-i", str(path), *MOVING, *options,
+         "-pix_fmt", "rgb24", "-f", "rawvideo", "-"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=max(size, 2**16))
     assert process.stdout is not None
     try:
         while len(data := process.stdout.read(size)) == size:

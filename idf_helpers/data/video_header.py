@@ -103,7 +103,8 @@ def video_info(path) -> VideoInfo:
 
 def parse_header(said: str, path="video") -> VideoInfo:
     """Return what ffmpeg printed about a file; path: for messages. IdfError as `video_info`."""
-    stream = re.search(r"Stream #[^\n]*?Video:[^\n]*?\b(\d{1,5})x(\d{1,5})\b(?P<rest>[^\n]*)"
+    stream = re.search(r"Stream #(?![^\n]*\(attached pic\))[^\n]*?Video:[^\n]*?"
+                       r"\b(\d{1,5})x(\d{1,5})\b(?P<rest>[^\n]*)"
                        r"(?P<side>(?:\n(?!\s*Stream #)[^\n]*)*)", said)
     if not stream or not int(stream[1]) * int(stream[2]):
         raise IdfError(f"{path} holds no video that can be read", said.strip()[-160:],

@@ -254,6 +254,22 @@ def test_the_aspect_of_the_container_counts():
     assert (parse_header(both).width, parse_header(line).width) == (2560, 1920)
 
 
+def test_of_several_videos_in_one_file_the_first_is_read_whatever_is_larger(tmp_path):
+    path = encode(tmp_path / "two.mkv", "-filter_complex",
+                  "[0:v]split[a][b];[b]scale=192:128[c]", "-map", "[a]", "-map", "[c]",
+                  "-c:v", "ffv1", "-disposition:v", "0")
+    info, frames = video_info(path), list(read_video(path))
+    assert (info.width, info.height, len(frames)) == (96, 64, COUNT)
+    assert len(index_video(path)) == COUNT
+    assert_upright(frames[0])
+
+
+def test_a_cover_is_not_the_video():
+    header = HEADER.format(colors="bt709", profile=8, compatible=1)
+    cover = "  Stream #0:0: Video: mjpeg, yuvj420p, 300x200, 90k tbr (attached pic)\n"
+    assert (parse_header(cover + header).width, parse_header(header).width) == (1920, 1920)
+
+
 @given(st.text(st.sampled_from("Stream #0:Video ,x0123456789SARDOVI()/[]\n.rotation of degrees-"),
                max_size=300))
 def test_any_text_is_a_header_or_one_error(text):
