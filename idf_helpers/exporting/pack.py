@@ -31,6 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import IdfError
+from ..reconstruction.splats.formats.order import morton_order
 from ..reconstruction.splats.gaussians import Gaussians
 
 MAGIC, VERSION, CHUNK = b"IDFS", 1, 256
@@ -133,18 +134,6 @@ def _delta_sections(g: Gaussians, columns: _Columns, index: np.ndarray) -> dict:
         flat = value.transpose(1, 0, 2).reshape(len(g), columns.bases * width)
         sections[section] = _quantize(flat, kind)
     return {name: {**s, "rows": len(g)} for name, s in sections.items()}
-
-
-def morton_order(points: np.ndarray) -> np.ndarray:
-    """Return (N,) indices of `points` (N, 3) along a Morton curve through the box of their bulk."""
-    lo, hi = np.percentile(points, [1, 99], axis=0)
-    cell = (points - lo) / np.maximum(hi - lo, 1e-9)
-    cell = (np.clip(cell, 0, 1) * 1023).astype(np.uint64)  # 10 bits an axis
-    code = np.zeros(len(points), np.uint64)
-    for bit in range(10):
-        for axis in range(3):
-            code |= ((cell[:, axis] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(3 * bit + axis)
-    return np.argsort(code, kind="stable")
 
 
 def pack_quats(quats: np.ndarray) -> np.ndarray:

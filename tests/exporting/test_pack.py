@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from idf_helpers.errors import IdfError
-from idf_helpers.exporting.pack import CHUNK, morton_order, pack, pack_quats
+from idf_helpers.exporting.pack import CHUNK, pack, pack_quats
+from idf_helpers.reconstruction.splats.formats.order import morton_order
 from tests.fixtures.gaussians import visible
 from tests.fixtures.unpack import unpack, unpack_quats
 

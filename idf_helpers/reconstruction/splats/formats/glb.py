@@ -29,6 +29,8 @@ EXTENSION = "KHR_gaussian_splatting"
 MAGIC, JSON_CHUNK, BIN_CHUNK = b"glTF", 0x4E4F534A, 0x004E4942
 MAX_JSON = 64 << 20
 MAX_DEPTH = 256  # of nodes in nodes
+MAX_PARTS = 4096  # splat primitives that a scene places
+MOST_COPIES = 64  # Gaussians in memory, of the bytes of the file: the same may be placed again
 TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 BLOCK = 1 << 16  # Gaussians that are written at a time
@@ -42,8 +44,12 @@ def read_glb(path: Path) -> SplatModel:
     """
     scene, body, start = _chunks(path)
     try:
-        parts = [_gaussians(path, scene, body, start, primitive, matrix)
-                 for primitive, matrix in _primitives(path, scene)]
+        parts, size = [], 0
+        for primitive, matrix in _primitives(path, scene):
+            parts.append(_gaussians(path, scene, body, start, primitive, matrix))
+            size += sum(a.nbytes for a in parts[-1][0].arrays().values())
+            if len(parts) > MAX_PARTS or size > MOST_COPIES * body:
+                raise damaged(path, ".glb", f"the same splats placed {len(parts)} times or more")
         extras = scene["asset"].get("extras")
         orbit = Orbit.of(extras.get("idf:orbit")) if isinstance(extras, dict) else None
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -52,9 +58,8 @@ def read_glb(path: Path) -> SplatModel:
         raise IdfError(f"{path} holds no splats", f"no primitive with {EXTENSION}",
                        "give a .glb that a splat tool wrote; meshes cannot be shown here")
     bases = max(g.sh.shape[1] for g, _ in parts)
-    g = parts[0][0].with_bases(bases)
-    for other, _ in parts[1:]:
-        g = g.joined(other)
+    arrays = [g.with_bases(bases).arrays() for g, _ in parts]
+    g = Gaussians(**{name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]})
     notes = [note for _, found in parts for note in found]
     ours = str(scene["asset"].get("generator")).startswith(OURS)
     return SplatModel(g.checked(), notes, GLTF if ours else None, ours, GLTF.up, orbit)
@@ -85,10 +90,12 @@ def _chunks(path: Path) -> tuple[dict, int, int]:
 
 
 def _primitives(path: Path, scene: dict):
-    """Yield (primitive, 4x4 matrix) of the splats that the scene shows, or of all meshes where it
-    has no nodes."""
-    nodes, meshes = scene.get("nodes", []), scene.get("meshes", [])
-    scenes = scene.get("scenes") or [{"nodes": list(range(len(nodes)))}]
+    """Yield (primitive, 4x4 matrix) of the splats that the scene shows. Where the file has no
+    scene, those of all nodes; where it has no nodes, all."""
+    meshes = scene.get("meshes", [])
+    nodes = scene.get("nodes") or [{"mesh": i} for i in range(len(meshes))]
+    below = {n for node in nodes for n in node.get("children", [])}
+    scenes = scene.get("scenes") or [{"nodes": [n for n in range(len(nodes)) if n not in below]}]
     stack = [(n, np.eye(4), 0) for n in scenes[scene.get("scene", 0)].get("nodes", [])]
     seen: set[int] = set()
     while stack:
@@ -166,7 +173,8 @@ def _accessor(path: Path, scene: dict, body: int, start: int, index: int, width:
     view = scene["bufferViews"][accessor["bufferView"]]
     if "sparse" in accessor or scene["buffers"][view.get("buffer", 0)].get("uri") \
             or view.get("buffer", 0) != 0:
-        raise IdfError(f"{path} stores its splats outside itself or sparsely", "",
+        raise IdfError(f"{path} stores its splats outside itself or sparsely",
+                       "sparse values" if "sparse" in accessor else "another file beside it",
                        "export one .glb that holds all")
     packed_row = kind.itemsize * width
     stride = view.get("byteStride") or packed_row

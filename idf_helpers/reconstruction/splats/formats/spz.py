@@ -39,6 +39,7 @@ ORBIT, AXES = 0xADBE0002, 0xADBE0003  # record types of Adobe
 COLOR_SCALE = 0.15
 COEFFICIENTS = (0, 3, 8, 15, 24)  # a color channel, by degree
 MAX_POINTS = 1 << 28
+SURELY = 12  # fraction bits that are enough for all: those of the library
 SH_BITS = (5, 4)  # of degree 1, of higher ones; the library's default is 5 and 4
 RUB = 4  # of the sixteen systems that a record can name: (bits x, y, z) + 1, then Z-up ones
 AXES_RECORD = struct.pack("<III", AXES, 4, RUB)
@@ -184,13 +185,17 @@ def write_spz(g: Gaussians, path: Path, orbit: Orbit | None = None) -> None:
     """Write Gaussians, whose axes are `GLTF` (RUB), as version 4 with a record that says so.
 
     Positions keep as many fraction bits as the farthest Gaussian leaves, at most what a hundredth
-    of the middle Gaussian's size needs.
+    of the middle Gaussian's size needs. IdfError where not even a quarter of it is left.
     """
     order, n = morton_order(g.means), len(g)
     far = float(np.abs(g.means).max())
-    fine = np.exp(float(np.median(g.log_scales))) / 100
+    size = float(np.median(g.log_scales)) / np.log(2)  # as a power of two
     room = np.floor(np.log2(8388607 / max(far, 1e-9)))
-    fraction = int(np.clip(min(np.ceil(-np.log2(fine)), room), 0, 22))
+    fraction = int(np.clip(min(np.ceil(-size + np.log2(100)), room), 0, 22))
+    if room < 0 or fraction < min(-size + 2, SURELY):
+        raise IdfError("A .spz cannot hold places this far apart",
+                       f"the farthest Gaussian is {far:.3g} from the origin, half of all are "
+                       f"smaller than {2**size:.3g}", "crop it (--crop), or write a .sog")
     bytes_, alphas, colors, scales = (np.empty((n, k), np.uint8) for k in (9, 1, 3, 3))
     rotations, rest = np.empty(n, "<u4"), np.empty((n, g.sh.shape[1] - 1, 3), np.uint8)
     for part, some in g.blocks(order):

@@ -173,6 +173,10 @@ def test_odd_scenes_in_a_glb(files, tmp_path):
                "KHR_gaussian_splatting:SCALE": attributes["KHR_gaussian_splatting:OPACITY"]})}]
     for change in odd:
         assert write(**change) is None, change
+    much = [{"primitives": [primitive] * 3000}]  # 80 Gaussians that would become 240 000
+    assert write(meshes=much) is None
+    assert len(write(scenes=None, nodes=[{"children": [1]}, {"mesh": 0}]).gaussians) == 80
+    assert len(write(scenes=None, nodes=None, meshes=meshes() * 2).gaussians) == 160
     moved = write(nodes=[{"children": [1], "translation": [1, 2, 3]},
                          {"mesh": 0, "scale": [2, 2, 2], "rotation": [0, 0.5**0.5, 0, 0.5**0.5]}])
     still = write()

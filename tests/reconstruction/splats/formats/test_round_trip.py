@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from idf_helpers.errors import IdfError
 from idf_helpers.exporting import Model, export
 from idf_helpers.provenance import Mark, verify
 from idf_helpers.reconstruction.splats.formats import turn
 from idf_helpers.reconstruction.splats.formats.axes import BLENDER, COLMAP, GLTF, NAMES, Axes
-from idf_helpers.reconstruction.splats.formats.registry import FORMATS, identify, read
+from idf_helpers.reconstruction.splats.formats.registry import FORMATS, function, identify, read
+from idf_helpers.reconstruction.splats.formats.spz import write_spz
 from idf_helpers.reconstruction.splats.formats.writing import exporters
 from idf_helpers.reconstruction.splats.model_file import read_model
 from tests.fixtures.gaussians import random_gaussians
@@ -136,3 +138,17 @@ def test_a_model_lies_among_its_cameras_again(suffix, tmp_path):
     np.testing.assert_allclose(got.sh[:, 0], scene.gaussians.sh[:, 0], atol=0.02)
     apart = np.abs(read_model(path).means - read_model(path, scene.cameras).means).max()
     assert (apart < 1e-5) == (suffix == ".ply")  # the only one that keeps the world of the cameras
+
+
+def test_a_few_far_away_leave_the_others_where_they_are(tmp_path):
+    g, far = gentle(6000, 0), np.arange(0, 6000, 100)
+    rng = np.random.default_rng(0)
+    g.means[far] *= np.exp(rng.uniform(2, 6, (60, 1))).astype(np.float32)
+    near = np.setdiff1d(np.arange(6000), far)
+    for suffix in (".compressed.ply", ".spz", ".sog"):
+        function(FORMATS[suffix].writer)(g, tmp_path / f"a{suffix}")
+        got = read(tmp_path / f"a{suffix}").gaussians
+        assert np.abs(got.means[matched(g, got)] - g.means)[near].mean() < 2e-3
+    g.means[0] = 1e7, 0, 0
+    with pytest.raises(IdfError, match="this far apart"):
+        write_spz(g, tmp_path / "b.spz")
