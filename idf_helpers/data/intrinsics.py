@@ -59,6 +59,9 @@ def read_intrinsics(data: dict, entry: dict, w: int, h: int, where: str) -> Intr
         lens = Lens(model, (), float(w), float(h), w / 2, h / 2, w, h)
         return Intrinsics(checked_panorama(lens, where), model)
     fx, fy, cx, cy, skew, mirrored, remarks = _focal(e, model, jw, jh, w, h)
+    if not stated and abs(cx / w - cy / h) < 0.2 * abs(cx / w) and not 0.3 < cx / w < 0.85:
+        remarks.append("the cameras' center lies far from the pictures' middle, and the file does "
+                       "not say their size: pictures that were scaled need `w` and `h`")
     kind, parameters = distortion(e, model)
     if kind == "FTHETA":  # its polynomial is in pixels of the size that is stated
         lens = Lens(kind, parameters, 1.0, 1.0, cx, cy, 1, 1)

@@ -219,6 +219,14 @@ def test_cameras_with_opencvs_axes_are_told(tmp_path):
                                                              sizes)).notes)
 
 
+@pytest.mark.parametrize(("scale", "told"), [(1, False), (0.5, True), (0.2, True), (2, True)])
+def test_a_camera_of_no_stated_size_before_scaled_pictures_is_told(scale, told):
+    said = {k: v for k, v in ALL.items() if k not in "wh"}
+    found = read(said, size=(round(W * scale), round(H * scale)))
+    assert any("need `w` and `h`" in r for r in found.remarks) == told
+    assert not read(ALL, size=(round(W * scale), round(H * scale))).remarks
+
+
 @pytest.mark.parametrize("key", ["is_fisheye", "latlong", "equirectangular", "orthographic"])
 def test_a_word_is_no_flag(key):
     assert read(ALL | {key: False}).lens.is_straight
