@@ -40,14 +40,16 @@ class Format:
     """One way to write a scene.
 
     write: (model, path, config, progress). needs: what the scene must be able to do.
-    reads: the settings that have an effect. folder: whether it is a folder, not a file. shows:
-    whether it shows or holds what was made, and so gets a mark.
+    reads: the settings that have an effect. folder: whether it is a folder, not a file. alone:
+    whether nothing else may lie in that folder. shows: whether it shows or holds what was made, and
+    so gets a mark.
     """
 
     write: Callable[[Model, Path, ExportConfig, Progress], object]
     needs: type = Scene
     reads: tuple[str, ...] = ()
     folder: bool = False
+    alone: bool = False
     shows: bool = True
 
 
@@ -94,7 +96,7 @@ FORMATS = {
     "path.json": Format(_path, reads=("resolution", "elevation", "frames", "fps"),
                         shows=False),
     "graphdeco": Format(write_graphdeco, GaussianScene, folder=True),
-    "frames": Format(write_sequence, AvatarScene, ("frames",), folder=True),
+    "frames": Format(write_sequence, AvatarScene, ("frames",), folder=True, alone=True),
     "zip": Format(write_zip, AvatarScene, ("frames",)),
     "face.glb": Format(write_face_mesh, AvatarScene, ("frames",)),
 }
@@ -147,7 +149,7 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
 
     if chosen.folder:
         chosen.write(opened, out, config, progress)
-        copy_consent(opened.folder, out)
+        copy_consent(opened.folder, out.parent if chosen.alone else out)
         return out
     if not chosen.shows:
         with atomic_write(out) as temporary:

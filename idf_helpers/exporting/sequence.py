@@ -1,7 +1,8 @@
 """An avatar as a numbered sequence of .ply files, for programs that play such ones.
 
-SuperSplat plays the files of a folder dropped on it whose names end in a number, Brush a folder or
-a zip of them; both go through them in the order of the numbers. The head keeps still and goes
+SuperSplat plays the files of a folder dropped on it if all their names end in a number and .ply
+(src/file-handler.ts, `isPlySequence`): nothing else may lie beside them. Brush plays a folder or a
+zip of them; both go through them in the order of the numbers. The head keeps still and goes
 through the expressions that it was trained on, or, where these are not known, through its own named
 ones and back.
 """
@@ -63,5 +64,5 @@ def _frames(model: Model, folder: Path, config: ExportConfig, progress: Progress
     for i, expression in enumerate(values):
         file = folder / NAME.format(i)
         write_ply(scene.at(scene.front, expression), file)
-        yield provenance.mark(file, model.mark)
+        yield provenance.mark(file, model.mark, sign=False)  # which would write beside it
         progress((i + 1) / len(values))

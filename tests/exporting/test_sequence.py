@@ -24,6 +24,7 @@ from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.head_shape import HeadFrame
 from idf_helpers.provenance import verify
 from idf_helpers.reconstruction.splats.ply import read_ply
+from tests.fixtures.marked import CONSENT
 
 FRAMES = 4
 
@@ -44,6 +45,15 @@ def test_numbered_files_show_the_expressions_of_the_training(trained, tmp_path):
         export(run, out, "frames")
 
 
+def test_nothing_lies_beside_the_numbered_files(trained, tmp_path):
+    (tmp_path / "origin").mkdir()
+    CONSENT.write(tmp_path / "origin")
+    model = replace(Model.open(trained[0]), folder=tmp_path / "origin")
+    out = export(model, tmp_path / "to" / "seq", "frames", ExportConfig(frames=2))
+    assert sorted(f.name for f in out.iterdir()) == ["frame_00000.ply", "frame_00001.ply"]
+    assert (out.parent / "consent.json").is_file()
+
+
 def test_the_zip_holds_the_same_files_and_leaves_nothing_beside(trained, tmp_path):
     run, _ = trained
     folder = export(run, tmp_path / "seq", "frames", ExportConfig(frames=2))
@@ -55,7 +65,7 @@ def test_the_zip_holds_the_same_files_and_leaves_nothing_beside(trained, tmp_pat
             assert archive.read(name) == (folder / name).read_bytes()
     assert verify(out).synthetic
     assert {f.name for f in out.parent.iterdir()} <= {
-        "seq.zip", "seq.zip.provenance.json", "consent.json"}
+        "seq.zip", "seq.zip.c2pa", "seq.zip.provenance.json", "consent.json"}
 
 
 def test_without_its_dataset_an_avatar_goes_through_its_named_expressions(trained, tmp_path):
