@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from idf_helpers.data.cameras import GL_TO_CV
+from idf_helpers.data import media
+from idf_helpers.data.cameras import GL_TO_CV, look_at_matrix
 
 MODELS = {name: number for number, name in enumerate((
     "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE",
     "FULL_OPENCV", "FOV", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE",
     "RAD_TAN_THIN_PRISM_FISHEYE", "SIMPLE_DIVISION", "DIVISION", "SIMPLE_FISHEYE", "FISHEYE",
     "EUCM", "EQUIRECTANGULAR"))}
+SIZE = (32, 24)
+UP = np.array([0.1, -1.0, 0.2]) / np.linalg.norm([0.1, -1.0, 0.2])  # y down, as COLMAP leaves it
 
 
 @dataclass
@@ -71,3 +74,27 @@ def quat_translation(c2w):
         [R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1], R.trace()]]) / 3
     x, y, z, w = np.linalg.eigh(K, "L")[1][:, 3]
     return np.array([w, x, y, z]), w2c[:3, 3]
+
+
+def poses(count=17):
+    """c2w of a ring of upright cameras round (1, 2, 3) in a world whose y points down."""
+    side = np.cross(UP, [0, 0, 1.0])
+    side /= np.linalg.norm(side)
+    other = np.cross(UP, side)
+    angles = np.linspace(0, 4.5, count)
+    return [look_at_matrix(np.array([1, 2, 3]) + 3 * (np.cos(a) * side + np.sin(a) * other)
+                           + 0.4 * np.sin(5 * a) * UP, (1, 2, 3), UP) for a in angles]
+
+
+def make(root, text=False, lens=("PINHOLE", *SIZE, (40.0, 41.0, 15.0, 12.5)), points=120,
+         images="images", sparse="sparse/0", scale=1):
+    rng = np.random.default_rng(0)
+    names = [f"shots/p {i:02d}.png" for i in range(17)]
+    for name in names:
+        media.write_image(root / images / name, rng.integers(
+            0, 256, (SIZE[1] * scale, SIZE[0] * scale, 3), np.uint8))
+    cloud = np.concatenate([rng.normal((1, 2, 3), 0.5, (points, 3)),
+                            rng.integers(0, 256, (points, 3))], axis=1)
+    model = Model({3: lens}, [(n, m, 3) for n, m in zip(names, poses(), strict=True)][::-1], cloud)
+    model.write(root / sparse, text)
+    return model

@@ -12,7 +12,7 @@ from idf_helpers.data import media
 from idf_helpers.data.cameras import look_at_matrix
 from idf_helpers.data.understood import understand
 
-from .test_colmap import make as make_colmap
+from .colmap_files import make as make_colmap
 
 
 def opens_or_says_why(folder):

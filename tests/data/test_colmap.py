@@ -7,39 +7,12 @@ import pytest
 
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data import media
-from idf_helpers.data.cameras import look_at_matrix, orbit, scene_frame
+from idf_helpers.data.cameras import orbit, scene_frame
 from idf_helpers.data.inputs import dataset_root
 from idf_helpers.reconstruction import reconstruct
 from idf_helpers.reconstruction.splats.config import SplatConfig
 
-from .colmap_files import Model
-
-SIZE = (32, 24)
-UP = np.array([0.1, -1.0, 0.2]) / np.linalg.norm([0.1, -1.0, 0.2])  # y down, as COLMAP leaves it
-
-
-def poses(count=17):
-    """c2w of a ring of upright cameras round (1, 2, 3) in a world whose y points down."""
-    side = np.cross(UP, [0, 0, 1.0])
-    side /= np.linalg.norm(side)
-    other = np.cross(UP, side)
-    angles = np.linspace(0, 4.5, count)
-    return [look_at_matrix(np.array([1, 2, 3]) + 3 * (np.cos(a) * side + np.sin(a) * other)
-                           + 0.4 * np.sin(5 * a) * UP, (1, 2, 3), UP) for a in angles]
-
-
-def make(root, text=False, lens=("PINHOLE", *SIZE, (40.0, 41.0, 15.0, 12.5)), points=120,
-         images="images", sparse="sparse/0", scale=1):
-    rng = np.random.default_rng(0)
-    names = [f"shots/p {i:02d}.png" for i in range(17)]
-    for name in names:
-        media.write_image(root / images / name, rng.integers(
-            0, 256, (SIZE[1] * scale, SIZE[0] * scale, 3), np.uint8))
-    cloud = np.concatenate([rng.normal((1, 2, 3), 0.5, (points, 3)),
-                            rng.integers(0, 256, (points, 3))], axis=1)
-    model = Model({3: lens}, [(n, m, 3) for n, m in zip(names, poses(), strict=True)][::-1], cloud)
-    model.write(root / sparse, text)
-    return model
+from .colmap_files import SIZE, UP, make
 
 
 @pytest.mark.parametrize("text", [False, True])

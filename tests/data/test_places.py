@@ -17,8 +17,7 @@ from idf_helpers.data import media
 from idf_helpers.data.inputs import dataset_root
 from idf_helpers.data.pictures import Finder
 
-from .colmap_files import Model
-from .test_colmap import SIZE, make, poses
+from .colmap_files import SIZE, Model, make, poses
 
 
 @pytest.mark.parametrize(("sparse", "images"), [

@@ -12,7 +12,7 @@ from idf_helpers.data.understood import understand
 from tests.fixtures.datasets import make_dataset
 
 from .colmap_files import Model
-from .test_colmap import make as make_colmap
+from .colmap_files import make as make_colmap
 
 XYZ = np.random.default_rng(2).normal(size=(150, 3)).astype(np.float32)
 RGB = np.random.default_rng(3).integers(0, 256, (150, 3)).astype(np.uint8)

@@ -12,7 +12,7 @@ from idf_helpers.data.split_lists import by_lists
 from idf_helpers.data.understood import understand
 from tests.fixtures.datasets import make_dataset
 
-from .test_colmap import make as make_colmap
+from .colmap_files import make as make_colmap
 
 
 @pytest.fixture
