@@ -65,17 +65,25 @@ def find_tracks(pictures: Sequence[Path], masks: Sequence[Path], looks: np.ndarr
         a, b = _matched(descriptors[i], descriptors[j])
         if len(a) < FEWEST:
             continue
-        _, good = cv2.findFundamentalMat(places[i][a], places[j][b], cv2.USAC_MAGSAC, EPIPOLAR,
-                                         0.999, 2000)
-        if good is None or good.sum() < FEWEST:
+        good = fitting(places[i][a], places[j][b])
+        if good.sum() < FEWEST:
             continue
-        good = good[:, 0] > 0
         links.append(np.column_stack([offsets[i] + a[good], offsets[j] + b[good]]))
         if k % 10 == 0:
             reporter.step("matching points", (k + 1) / len(pairs))
     owner = np.repeat(np.arange(len(places)), np.diff(offsets))
     xy = np.concatenate(places) if len(places) else np.zeros((0, 2))
     return _joined(np.concatenate(links) if links else np.zeros((0, 2), int), owner, xy)
+
+
+def fitting(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return (N,) bool, which of the matched points (N, 2) two cameras may have seen: none where
+    they fit no pair of cameras."""
+    try:
+        _, good = cv2.findFundamentalMat(a, b, cv2.USAC_MAGSAC, EPIPOLAR, 0.999, 2000)
+    except cv2.error:  # OpenCV 5 asserts where its best model is none
+        good = None
+    return np.zeros(len(a), bool) if good is None else good[:, 0] > 0
 
 
 def _pairs(n: int, looks: np.ndarray) -> list[tuple[int, int]]:

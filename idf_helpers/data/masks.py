@@ -1,7 +1,7 @@
 """Masks beside pictures: what they hide becomes transparent.
 
 Known are `mask_path` of nerfstudio (anything but black is kept), COLMAP's `masks/NAME.jpg.png`,
-folders `masks` with the pictures' names, and beside the picture instant-ngp's
+folders `masks` with the pictures' names (or `NAME_mask`), and beside the picture instant-ngp's
 `dynamic_mask_NAME.png` (anything but black is hidden) and `NAME.jpg.alpha.jpg` (nerf_loader.cu),
 and 3dgrut's `NAME_mask.png` (threedgrut/datasets/dataset_colmap.py).
 """
@@ -104,7 +104,8 @@ class MaskFolders:
                        for f in self._folders(self.finder.root.joinpath(*parts[:k]))):
             for k in range(len(parts)):  # its whole path, then with fewer folders before it
                 rest = Path(*parts[k:])
-                for name in (f"{rest.name}.png", *(rest.stem + s for s in media.IMAGE_SUFFIXES)):
+                for name in (f"{rest.name}.png", *(rest.stem + end + s for end in ("", "_mask")
+                                                   for s in media.IMAGE_SUFFIXES)):
                     for there in self.finder.named(folder / rest.parent, name):
                         path = folder / rest.parent / there
                         if path == picture or not path.resolve().is_relative_to(self.finder.inside):
@@ -117,6 +118,12 @@ class MaskFolders:
                                 f"folder {folder.name} away")
                         return checked(Mask(path), picture)
         return None
+
+    @property
+    def unused(self) -> list[Path]:
+        """Folders for masks in which no picture's mask was found."""
+        return [f for folders in self._there.values() for f in folders
+                if not any(path.is_relative_to(f) for path in self.used)]
 
     def _folders(self, beside: Path) -> list[Path]:
         if beside not in self._there:

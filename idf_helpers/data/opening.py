@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,9 +204,11 @@ class _Opening:
         frames = [f if f.mask or not (mask := masks.find(f.path)) else replace(f, mask=mask)
                   for f in frames]
         found = [f for f in frames if f.mask]
+        if masks.unused and listed < len(frames):
+            self.remarks.say(f"{shorten(_below(self.finder.root, masks.unused))}: no file in it is "
+                             "named like a picture, so it is not used as its mask")
         if found:
-            folders = sorted({f.mask.path.parent.relative_to(self.finder.root).as_posix()
-                              for f in found if f.mask})
+            folders = _below(self.finder.root, (f.mask.path.parent for f in found if f.mask))
             self.mask_source = ("named by the camera file" if listed == len(found) else
                                 f"of {shorten(folders)}")
             self.remarks.say(f"masks ({shorten(folders)}) are used as alpha in {len(found)} of "
@@ -255,6 +258,10 @@ class _Opening:
         self.remarks.say(f"no test split: every {HOLD_OUT_EVERY}th training frame "
                          f"({len(splits['test'])} of {total}) is held out for testing")
         return splits, f"every {HOLD_OUT_EVERY}th held out"
+
+
+def _below(root: Path, folders: Iterable[Path]) -> list[str]:
+    return sorted({f.relative_to(root).as_posix() for f in folders})
 
 
 def _json_files(root: Path) -> dict[str, Path]:

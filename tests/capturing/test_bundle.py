@@ -1,11 +1,12 @@
 """Bundle adjustment and tracks, on points whose truth is known."""
 
+import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from idf_helpers.capturing.bundle import Bundle, adjust
-from idf_helpers.capturing.tracks import Tracks, _joined, _matched
+from idf_helpers.capturing.tracks import Tracks, _joined, _matched, fitting
 
 CENTER = np.array([400.0, 400.0])
 
@@ -91,3 +92,20 @@ def test_matches_are_mutual_and_clear():
     i, j = _matched(a, b)
     np.testing.assert_array_equal(i, np.arange(10, 30))
     np.testing.assert_array_equal(j, i - 5)
+
+
+def test_matches_that_two_cameras_may_have_seen(monkeypatch):
+    true, tracks = made(noise=0.0)
+    a, b = ({p: xy for p, xy in zip(tracks.point[tracks.frame == k], tracks.xy[tracks.frame == k],
+                                    strict=True)} for k in (3, 6))
+    both = sorted(a.keys() & b.keys())
+    a, b = (np.array([side[p] for p in both]) for side in (a, b))
+    b[:10] += 50
+    good = fitting(a, b)
+    assert good[10:].mean() > 0.9 and good[:10].mean() < 0.3
+
+    def broken(*_):
+        raise cv2.error("Assertion failed) !model.empty()")  # OpenCV 5, now and then
+
+    monkeypatch.setattr(cv2, "findFundamentalMat", broken)
+    assert not fitting(a, b).any()

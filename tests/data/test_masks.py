@@ -57,7 +57,8 @@ def test_masks_named_by_the_camera_file(tmp_path, key):
 
 
 @pytest.mark.parametrize("place", ["masks/{}.png", "masks/images/{}.png", "images/masks/{}.png",
-                                   "masks/{}.png.png", "mask/{}.jpg", "Masks/{}.PNG"])
+                                   "masks/{}.png.png", "masks/{}_mask.png", "mask/{}.jpg",
+                                   "Masks/{}.PNG"])
 def test_masks_in_a_folder_of_their_own(tmp_path, place):
     pictures(tmp_path, NAMES)
     for n in "abc":
@@ -78,6 +79,18 @@ def test_colmap_masks_and_a_picture_without(tmp_path):
         media.write_image(tmp_path / "masks" / n, gray(GRAY))
     data = check(tmp_path, 2)
     assert "2 of 3 pictures" in " ".join(data.notes)
+
+
+def test_a_folder_of_masks_for_other_pictures_is_told(tmp_path):
+    pictures(tmp_path, NAMES)
+    transforms(tmp_path, NAMES)
+    media.write_image(tmp_path / "masks/0001.png", gray(GRAY))
+    data = Dataset.open(tmp_path)
+    assert not any(f.mask for f in data.frames)
+    assert any(n.startswith("masks: no file in it is named like a picture") for n in data.notes)
+    for n in "abc":
+        media.write_image(tmp_path / f"images/masks/{n}.png", gray(GRAY))
+    assert any("masks" in n and "alpha in 3" in n for n in Dataset.open(tmp_path).notes)
 
 
 def test_masks_of_instant_ngp_hide_what_is_set(tmp_path):
