@@ -13,6 +13,7 @@ the network only then. IDF_KEYS is another folder for the key that is made.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import os
@@ -21,8 +22,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import IdfError
-from ..runtime.files import readable, write_error
+from ..errors import IdfError, shorten
+from ..runtime.files import readable
 
 CHAIN, KEY, YEARS = "chain.pem", "key.pem", 10
 
@@ -49,12 +50,13 @@ def signer() -> Signer:
 
     Where there is no place to keep a key, one is made for this process; what it signs is valid, by
     somebody who is not known afterwards. IdfError: only one of the two variables, a file that
-    cannot be read.
+    cannot be read or is damaged.
     """
     named = os.environ.get("IDF_C2PA_CERT", ""), os.environ.get("IDF_C2PA_KEY", "")
     authority = os.environ.get("IDF_C2PA_TSA", "")
     if all(named):
         chain, key = (_read(Path(p)) for p in named)
+        _check(chain, key)
         return Signer(chain, key, False, authority)
     if any(named):
         raise IdfError("A certificate and its key come together",
@@ -63,9 +65,33 @@ def signer() -> Signer:
     if not (place / KEY).is_file():
         try:
             _make(place)
-        except IdfError:  # no home, or one that cannot be written: a key for this process
+        except OSError:  # no home, or one that cannot be written: a key for this process
             return Signer(*_passing(), False, authority)
-    return Signer(_read(place / CHAIN), _read(place / KEY), True, authority)
+    chain, key = _read(place / CHAIN), _read(place / KEY)
+    try:
+        _check(chain, key)
+    except IdfError as error:
+        raise IdfError(f"The signing key in {place} is damaged", error.found,
+                       "restore that folder, or delete it: another key is made then") from None
+    return Signer(chain, key, True, authority)
+
+
+@functools.cache
+def _check(chain: bytes, key: bytes) -> None:
+    """Raise IdfError where a certificate chain or its private key, both PEM, cannot sign."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509 import load_pem_x509_certificates
+
+    algorithm_of(key)
+    try:
+        fits = load_pem_x509_certificates(chain)[0].public_key() == load_pem_private_key(
+            key, None).public_key()
+        found = "they are not of one pair"
+    except ValueError as error:
+        fits, found = False, str(error)[:120]
+    if not fits:
+        raise IdfError("The certificate is none of the signing key", found,
+                       "give the chain as PEM, the signer's own certificate first")
 
 
 @functools.cache
@@ -74,10 +100,14 @@ def _passing() -> tuple[bytes, bytes]:
 
 
 def known_chain() -> bytes:
-    """Return the certificates of what signs here, PEM; b"" where there is no key yet."""
-    if not os.environ.get("IDF_C2PA_CERT") and not (folder() / KEY).is_file():
+    """Return the certificates of what signs here, PEM; b"" where there is no key yet, or where it
+    is damaged, which signing tells: files can still be verified."""
+    if os.environ.get("IDF_C2PA_CERT"):
+        return signer().chain
+    try:
+        return signer().chain if (folder() / KEY).is_file() else b""
+    except IdfError:
         return b""
-    return signer().chain
 
 
 def _read(path: Path) -> bytes:
@@ -86,7 +116,8 @@ def _read(path: Path) -> bytes:
 
 
 def _make(place: Path) -> None:
-    """Write chain and key into a folder that appears whole; another process may be faster."""
+    """Write chain and key into a folder that appears whole; another process may be faster.
+    OSError: there is no place for it. IdfError: the folder is there and holds other files."""
     chain, key = _chain()
     part = place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
@@ -97,13 +128,17 @@ def _make(place: Path) -> None:
                 f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
+        with contextlib.suppress(OSError):
+            place.rmdir()  # an empty one would stop Windows from renaming
         try:
             part.rename(place)
         except OSError:
-            if not (place / KEY).is_file():
+            if place.is_dir() and not (place / KEY).is_file():
+                raise IdfError(f"The folder {place} is not one of a signing key",
+                               f"{shorten(p.name for p in place.iterdir())}, no {KEY}",
+                               "name a new folder in IDF_KEYS, or restore that file") from None
+            if not place.is_dir():
                 raise
-    except OSError as error:
-        raise write_error(place, error) from error
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -188,7 +223,6 @@ def sign_bytes(data: bytes) -> tuple[bytes, bytes]:
     from cryptography.x509 import load_pem_x509_certificate
 
     who = signer()
-    algorithm_of(who.key)
     key = load_pem_private_key(who.key, None)
     if isinstance(key, ed25519.Ed25519PrivateKey):
         signature = key.sign(data)

@@ -111,6 +111,29 @@ def test_where_no_key_can_be_kept_one_of_the_process_signs(tmp_path, monkeypatch
     assert verify(path).signature.state == "valid"
 
 
+@pytest.mark.parametrize("name, content, what", [
+    (keys.KEY, b"", "is damaged"), (keys.KEY, "cut", "is damaged"), (keys.CHAIN, b"", "is damaged"),
+    (keys.CHAIN, "cut", "is damaged"), (keys.CHAIN, "other", "is damaged"),
+    (keys.CHAIN, None, "does not exist"), (keys.KEY, None, "is not one of a signing key")])
+def test_a_damaged_key_is_told_and_what_was_signed_is_still_read(tmp_path, monkeypatch, name,
+                                                                 content, what):
+    monkeypatch.setenv("IDF_KEYS", str(tmp_path / "keys"))
+    path, file = mark(make(tmp_path / "a.png"), MODEL), tmp_path / "keys" / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes({"cut": file.read_bytes()[:100], "other": keys._chain()[0]}.get(
+            content, content))
+    with pytest.raises(IdfError, match=what):
+        mark(make(tmp_path / "b.png"), MODEL)
+    assert verify(path).signature.state == "valid"
+
+
+def test_a_folder_for_the_key_that_is_there_is_used_while_it_is_empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDF_KEYS", str(tmp_path))
+    assert keys.signer().own and (tmp_path / keys.KEY).is_file()
+
+
 def test_a_certificate_of_the_users_own_signs_where_it_is_named(tmp_path, monkeypatch):
     chain, key = keys._chain()
     (tmp_path / "chain.pem").write_bytes(chain)
