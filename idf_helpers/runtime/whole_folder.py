@@ -16,11 +16,11 @@ def whole_folder(out: str | Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `out` when the block ends without an exception, and is
     deleted otherwise. IdfError: `out` is there and not an empty folder, or cannot be written."""
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise IdfError(f"{out} is not an empty folder", "something is there",
-                       "choose another --out, or remove it first")
     part = temporary_beside(out)
     try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise IdfError(f"{out} is not an empty folder", "something is there",
+                           "choose another --out, or remove it first")
         part.mkdir(parents=True)
         yield part
         if out.is_dir():

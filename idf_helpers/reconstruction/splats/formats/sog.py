@@ -59,6 +59,8 @@ class _Source:
         if PurePosixPath(name).name != name or name in ("", ".", ".."):
             raise damaged(self.path, "SOG", f"a file named {name[:60]!r}")
         if self.zip:
+            if name not in self.zip.namelist():
+                raise damaged(self.path, "SOG", f"no file {name} at the top of the archive")
             info = self.zip.getinfo(name)
             if info.file_size > most:
                 raise damaged(self.path, "SOG", f"{name} unpacks to {info.file_size} bytes")

@@ -137,6 +137,11 @@ def test_pictures_of_another_size_in_a_sog(files, tmp_path):
     for change in changes:
         path.write_bytes(zip_with(whole, change))
         assert refused_or_read(path) is None, change.keys()
+    with zipfile.ZipFile(path, "w") as folder:  # a folder that was packed by hand
+        folder.writestr("head/meta.json", json.dumps(meta))
+    with pytest.raises(IdfError) as error:
+        read(path)
+    assert error.value.found == "no file meta.json at the top of the archive"
 
 
 def test_odd_scenes_in_a_glb(files, tmp_path):
