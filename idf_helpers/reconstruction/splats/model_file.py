@@ -59,7 +59,7 @@ def load_scene(path, background: tuple[float, float, float] | None = None, raste
         scene.notes = [*model.notes, *words]
         scene.frame = guess_frame(model.gaussians, axes.up, axes.front)
         scene.cameras = default_cameras(scene.frame)
-        scene.orbit = model.orbit
+        scene.of_cameras, scene.orbit = model.of_cameras and axes == model.axes, model.orbit
     return scene
 
 

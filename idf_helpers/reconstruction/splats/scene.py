@@ -19,6 +19,7 @@ class GaussianScene(StillScene):
     background: (3,) in [0, 1], behind the picture where a caller names none.
     training: iterations, seconds (of optimization), num_gaussians, rollbacks; empty where loaded.
     frame: where the head is, of a file that came without cameras; `cameras` are then made up.
+    of_cameras: whether the axes of `frame` are those of the cameras that it was trained with.
     orbit: limits for a viewer that such a file brought (`formats.splat_model.Orbit`).
     notes: what the user should know of a file that was read.
     """
@@ -29,6 +30,7 @@ class GaussianScene(StillScene):
     background: tuple[float, float, float] = WHITE
     training: dict = field(default_factory=dict)
     frame: SceneFrame | None = None
+    of_cameras: bool = False
     orbit: object | None = None
     notes: list[str] = field(default_factory=list)
 

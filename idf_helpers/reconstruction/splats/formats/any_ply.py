@@ -15,13 +15,13 @@ import numpy as np
 from ....errors import IdfError, shorten
 from ..gaussians import SH_C0, Gaussians
 from ..ply import REQUIRED, Header, read_header, read_vertices, write_ply
-from .axes import AXES_COMMENT, BLENDER, Axes, axes_comment
+from .axes import AS_SHOWN, AXES_COMMENT, BLENDER, Axes, axes_comment
 from .packed_ply import is_packed, read_packed
 from .splat_model import SplatModel, usable
 
 FLATTENED = 7.0  # natural log by which a 2D Gaussian is thinner than its smaller axis: about 1100
 OURS = "synthetic, made with ImplicitDeepfake"
-_AXES = re.compile(AXES_COMMENT + r"((?: -?\d+(?:\.\d+)?){6})$")
+_AXES = re.compile(f"{AXES_COMMENT}({AS_SHOWN})?" + r"((?: -?\d+(?:\.\d+)?){6})$")
 
 
 def read_any_ply(path: Path) -> SplatModel:
@@ -36,27 +36,28 @@ def read_any_ply(path: Path) -> SplatModel:
         model = read_packed(path, header)
     else:
         model = _read_plain(path, header)
-    named = named_axes(header)
+    named, of_cameras = named_axes(header)
     ours = any(c.startswith(OURS) for c in header.comments)
-    model.axes, model.of_cameras = named or (BLENDER if ours else None), named is not None
+    model.axes, model.of_cameras = named or (BLENDER if ours else None), of_cameras
     return model
 
 
-def write_any_ply(g: Gaussians, path: Path, axes: Axes | None = None) -> None:
+def write_any_ply(g: Gaussians, path: Path, axes: Axes | None = None, of_cameras: bool = True
+                  ) -> None:
     """Write Gaussians in graphdeco's layout, in the world they were trained in, with a comment that
-    says what is up there."""
-    write_ply(g, path, comments=[axes_comment(axes)] if axes else [])
+    says what is up there. of_cameras: as of `axes_comment`."""
+    write_ply(g, path, comments=[axes_comment(axes, of_cameras)] if axes else [])
 
 
-def named_axes(header: Header) -> Axes | None:
-    """Return the axes that a comment of the header names."""
+def named_axes(header: Header) -> tuple[Axes | None, bool]:
+    """Return the axes that a comment of the header names, and whether they are of its cameras."""
     for comment in header.comments:
         if found := _AXES.search(comment.strip()):
-            numbers = np.array(found[1].split(), float).reshape(2, 3)
+            numbers = np.array(found[2].split(), float).reshape(2, 3)
             up, front = numbers / np.maximum(np.linalg.norm(numbers, axis=1, keepdims=True), 1e-9)
             if abs(up @ front) < 1e-3 and abs(up @ up - 1) < 1e-3 and abs(front @ front - 1) < 1e-3:
-                return Axes(tuple(up), tuple(front))
-    return None
+                return Axes(tuple(up), tuple(front)), not found[1]
+    return None, False
 
 
 def _read_plain(path: Path, header: Header) -> SplatModel:

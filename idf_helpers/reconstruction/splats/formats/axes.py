@@ -39,11 +39,14 @@ COLMAP = Axes((0.0, -1.0, 0.0), (0.0, 0.0, -1.0))  # RDF: as a COLMAP camera see
 NAMES = {"x": (1.0, 0.0, 0.0), "-x": (-1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0),
          "-y": (0.0, -1.0, 0.0), "z": (0.0, 0.0, 1.0), "-z": (0.0, 0.0, -1.0)}
 AXES_COMMENT = "idf axes"  # in the header of a .ply; then six numbers: up, front
+AS_SHOWN = " as shown"  # after it, where no cameras said so
 
 
-def axes_comment(axes: Axes) -> str:
-    """Return the comment line that says what is up and front in a `.ply`."""
-    return AXES_COMMENT + "".join(f" {v:.6f}" for v in (*axes.up, *axes.front))
+def axes_comment(axes: Axes, of_cameras: bool = True) -> str:
+    """Return the comment line that says what is up and front in a `.ply`. of_cameras: among the
+    cameras that it was trained with."""
+    numbers = "".join(f" {v:.6f}" for v in (*axes.up, *axes.front))
+    return AXES_COMMENT + AS_SHOWN * (not of_cameras) + numbers
 
 
 def usual_front(up) -> tuple[float, float, float]:

@@ -40,7 +40,9 @@ def write_scene(scene: HasGaussians, path: Path, chosen: SplatFormat) -> None:
     if chosen.axes is not None and axes is not None:
         g = moved_along(g, turned(g, axes.turn_to(chosen.axes)))
     made_up = getattr(scene, "frame", None) is not None
-    known = {"axes": lambda: axes, "orbit": lambda: getattr(scene, "orbit", None) if made_up
+    known = {"axes": lambda: axes,
+             "of_cameras": lambda: not made_up or getattr(scene, "of_cameras", False),
+             "orbit": lambda: getattr(scene, "orbit", None) if made_up
              else orbit_of(scene.cameras)}
     write(g, path, **{name: value() for name, value in known.items()
                       if name in inspect.signature(write).parameters})

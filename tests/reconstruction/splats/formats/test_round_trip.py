@@ -13,9 +13,9 @@ from idf_helpers.reconstruction.splats.formats.axes import BLENDER, COLMAP, GLTF
 from idf_helpers.reconstruction.splats.formats.registry import FORMATS, function, identify, read
 from idf_helpers.reconstruction.splats.formats.spz import write_spz
 from idf_helpers.reconstruction.splats.formats.writing import exporters
-from idf_helpers.reconstruction.splats.model_file import read_model
+from idf_helpers.reconstruction.splats.model_file import load_scene, read_model
 from tests.fixtures.gaussians import random_gaussians
-from tests.fixtures.splat_files import unit
+from tests.fixtures.splat_files import columns_of, plain_ply, unit
 from tests.fixtures.splat_scenes import gentle, matched, scene_of
 
 WRITTEN = [s for s, f in FORMATS.items() if f.writer]
@@ -152,3 +152,20 @@ def test_a_few_far_away_leave_the_others_where_they_are(tmp_path):
     g.means[0] = 1e7, 0, 0
     with pytest.raises(IdfError, match="this far apart"):
         write_spz(g, tmp_path / "b.spz")
+
+
+def test_a_foreign_ply_written_again_keeps_its_place(tmp_path):
+    """No cameras said what is up in it: among those it was trained with it is not turned."""
+    scene = scene_of(gentle(60, 0), Axes((0.0, 0.6, 0.8), (1.0, 0.0, 0.0)))
+    plain_ply(tmp_path / "foreign.ply", columns_of(scene.gaussians))
+    shown = load_scene(tmp_path / "foreign.ply", up="y")
+    exporters()["ply"](shown, tmp_path / "again.ply")
+    assert read(tmp_path / "again.ply").axes.up == (0, 1, 0)
+    np.testing.assert_array_equal(read_model(tmp_path / "again.ply", scene.cameras).means,
+                                  scene.gaussians.means)
+    # of a file of ours that a format turned, cameras did say it, also on a second way
+    exporters()["sog"](scene, tmp_path / "a.sog")
+    exporters()["ply"](load_scene(tmp_path / "a.sog"), tmp_path / "b.ply")
+    got = read_model(tmp_path / "b.ply", scene.cameras)
+    got = got[matched(scene.gaussians, got)]
+    np.testing.assert_allclose(got.means, scene.gaussians.means, atol=5e-3)
