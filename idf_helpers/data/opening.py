@@ -37,9 +37,12 @@ def read(root: Path, address: Address) -> dict[str, Any]:
     """Return the fields of a `Dataset`; IdfError where something is wrong."""
     try:
         if not root.is_dir():
-            raise IdfError(f"The dataset folder {root} does not exist",
-                           "a file" if root.exists() else "no such folder",
-                           "give the folder that holds transforms_train.json")
+            there = root.exists()
+            raise IdfError(f"The dataset {root} is no folder" if there else
+                           f"The dataset folder {root} does not exist",
+                           "a file" if there else "no such folder",
+                           f"give the folder: {root.parent}" if root.suffix.lower() == ".json"
+                           and there else "give the folder that holds transforms_train.json")
         opening = _Opening(root, address)
         foreign = others.read(root, opening.within)
         if foreign:

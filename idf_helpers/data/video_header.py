@@ -29,8 +29,9 @@ class VideoInfo:
     not say; sound: whether there is a sound track; hdr: whether it has a high dynamic range (HLG,
     PQ), which `decoding` brings into that of pictures. transfer, primaries, matrix: how colors are
     stored, ffmpeg's names, "" = it does not say. dolby: profile of Dolby Vision, 0 = none.
-    interlaced: whether a frame is two half pictures. pixel_aspect: width over height of a stored
-    pixel. animation: GIF, APNG, WebP or AVIF, which Pillow reads in place of ffmpeg."""
+    interlaced: whether a frame is two half pictures. turned: degrees by which the header turns what
+    is stored, counterclockwise. pixel_aspect: width over height of a stored pixel. animation: GIF,
+    APNG, WebP or AVIF, which Pillow reads in place of ffmpeg."""
 
     width: int
     height: int
@@ -44,6 +45,7 @@ class VideoInfo:
     matrix: str = ""
     dolby: int = 0
     interlaced: bool = False
+    turned: int = 0
     pixel_aspect: float = 1.0
     animation: str = ""
 
@@ -51,6 +53,9 @@ class VideoInfo:
     def filters(self) -> tuple[str, ...]:
         """ffmpeg's filters for frames as they are meant to look, none where they already do."""
         out = ["bwdif=mode=send_frame:deint=interlaced"] if self.interlaced else []
+        if out and self.turned % 180 == 90:  # ffmpeg has turned it: half pictures are columns now
+            there, back = ("cclock", "clock")[::1 if self.turned % 360 == 90 else -1]
+            out = [f"transpose={back}", *out, f"transpose={there}"]
         if self.hdr or self.primaries in WIDE:
             out.append(to_sdr(self.transfer if self.hdr else "bt709", self.primaries, self.matrix))
         if self.pixel_aspect != 1:
@@ -120,8 +125,9 @@ def parse_header(said: str, path="video") -> VideoInfo:
     # The longer way, so that nothing is thrown away.
     width, height = max(1, round(width * max(ratio, 1))), max(1, round(height * max(1 / ratio, 1)))
     # ffmpeg turns the frames of a video that was filmed upright; the header has them lying
-    turned = re.search(r"rotation of (-?[\d.]+) degrees", side)
-    if turned and round(float(turned[1])) % 180 == 90:
+    rotation = re.search(r"rotation of (-?\d+(?:\.\d+)?) degrees", side)
+    turned = round(float(rotation[1])) if rotation else 0
+    if turned % 180 == 90:
         width, height = height, width
     fps = re.search(r"([\d.]+) fps", line)
     comment = re.search(r"^\s*comment\s*: (.*)$", said, re.M | re.I)  # Matroska: COMMENT
@@ -132,7 +138,7 @@ def parse_header(said: str, path="video") -> VideoInfo:
                      comment[1].strip() if comment else "", seconds,
                      bool(re.search(r"Stream #.*?Audio:", said)),
                      interlaced=bool(re.search(r"\b(top|bottom) (first|coded first)", line)),
-                     pixel_aspect=ratio)
+                     turned=turned, pixel_aspect=ratio)
     return _of_colors(info, line, side, path)
 
 

@@ -169,6 +169,10 @@ def test_broken_json(dataset_folder, text, words):
 def test_folder_that_is_none(tmp_path):
     with pytest.raises(IdfError, match="does not exist"):
         Dataset.open(tmp_path / "nothing")
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(IdfError, match="is no folder") as error:
+        Dataset.open(tmp_path / "a.json")
+    assert error.value.do == f"give the folder: {tmp_path}"
     with pytest.raises(IdfError, match="not a dataset"):
         Dataset.open(tmp_path)
 

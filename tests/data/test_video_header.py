@@ -137,18 +137,24 @@ def test_pixels_that_are_not_square_in_a_turned_video(tmp_path):
     assert_upright(next(read_video(tmp_path / "b.mp4")))
 
 
-def test_interlaced(tmp_path):
-    """A bar that moves between the half pictures: deinterlaced, no line of a frame shows both."""
+@pytest.mark.parametrize("turn", [0, 90, 270])
+def test_interlaced(tmp_path, turn):
+    """A bar that moves between the half pictures: deinterlaced, no line of a frame shows both,
+    however the header turns it."""
     film = np.zeros((2 * COUNT, 64, 96, 3), np.uint8)
     for k, picture in enumerate(film):
         picture[:, 8 * k:8 * k + 12] = 255
     subprocess.run(
         [ffmpeg_executable(), *QUIET, "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "96x64", "-r",
          "50", "-i", "-", "-vf", "interlace=lowpass=off", "-c:v", "libx264", "-flags",
-         "+ildct+ilme", "-crf", "6", str(tmp_path / "a.mkv")], input=film.tobytes(), check=True)
-    info = video_info(tmp_path / "a.mkv")
+         "+ildct+ilme", "-crf", "6", str(tmp_path / "a.mp4")], input=film.tobytes(), check=True)
+    ffmpeg(*(("-display_rotation", turn) if turn else ()), "-i", tmp_path / "a.mp4", "-c", "copy",
+           tmp_path / "b.mp4")
+    info = video_info(tmp_path / "b.mp4")
     assert info.interlaced and any("interlaced" in note for note in info.notes)
-    for picture in list(read_video(tmp_path / "a.mkv"))[1:-1]:
+    for picture in list(read_video(tmp_path / "b.mp4"))[1:-1]:
+        picture = np.rot90(picture, -turn // 90)
+        assert picture.shape == (64, 96, 3)
         combs = np.abs(np.diff(picture[8:-8, :, 1].astype(int), axis=0))
         assert (combs > 128).mean() < 0.02
 
