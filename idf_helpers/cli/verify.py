@@ -14,8 +14,8 @@ def verify(paths: tuple[Path, ...] = (), page: Path | None = None) -> None:
     """Say what files say about their origin: signature, watermark, metadata, consent.
 
     Ends with 0 where every file is marked as synthetic and nothing disagrees, with 1 where one has
-    no mark, with 3 where something disagrees (a changed file, a broken signature), with 2 where a
-    file cannot be read.
+    no mark, with 3 where something disagrees (a changed file, a broken signature) or one of several
+    files cannot be read, with 2 where the only one cannot.
 
     Args:
         paths: pictures, videos, pages, models; of a folder all that are in it.

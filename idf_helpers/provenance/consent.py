@@ -26,7 +26,8 @@ from . import keys
 
 MIN_WORDS, MIN_LETTERS = 3, 10
 # Scripts that are written without blanks, or whose signs stand for whole syllables and words
-DENSE = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+DENSE = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN",
+         "ETHIOPIC")
 MIN_DENSE = 6
 
 
@@ -147,8 +148,9 @@ def require_consent(statement: str, source: bytes | list[bytes], targets: list[P
 def states_something(text: str) -> bool:
     """Return whether a text can be a statement: three different words or more with ten letters, or
     six different signs of a script without blanks. ". . ." and "a b c" state nothing."""
-    words = {w for w in re.findall(r"[^\W\d_]+", text.casefold())
-             if len(set(w)) > 1 or len(w) == 1}
+    # vowels of Indian scripts are marks on letters, which \w leaves out
+    letters = "".join(c if unicodedata.category(c)[0] in "LM" else " " for c in text.casefold())
+    words = {w for w in letters.split() if len(set(w)) > 1 or len(w) == 1}
     signs = {c for w in words for c in w if unicodedata.name(c, "").startswith(DENSE)}
     return len(signs) >= MIN_DENSE \
         or len(words) >= MIN_WORDS and sum(map(len, words)) >= MIN_LETTERS

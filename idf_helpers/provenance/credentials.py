@@ -23,7 +23,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import IdfError
 from ..runtime.files import atomic_write
@@ -97,7 +97,8 @@ def read(path: Path) -> Credential | None:
     suffix, beside = path.suffix.lower(), path.with_name(path.name + BESIDE)
     try:
         with open(path, "rb") as f:
-            if suffix == ".html" and (found := script_of(page := f.read())):
+            if suffix == ".html" and SCRIPT in f.read(MAX_HEAD) and (
+                    found := script_of(page := _whole(f))):
                 f.seek(0)
                 text = page[found[0] + len(SCRIPT):found[1] - len(SCRIPT_END)]
                 manifest = base64.b64decode(text, validate=True)
@@ -110,8 +111,9 @@ def read(path: Path) -> Credential | None:
                     return Credential("invalid", failures=("the file beside it is too large",))
                 manifest = beside.read_bytes()
                 return _told(c2pa.Reader(BYTES, f, manifest, context=_context()), manifest, "")
-            if suffix not in FORMATS:
+            if suffix not in FORMATS or not _names_c2pa(f):
                 return None
+            f.seek(0)
             reader = c2pa.Reader(FORMATS[suffix], f, context=_context())
             f.seek(0)
             return _told(reader, f.read(MAX_HEAD), suffix)
@@ -121,16 +123,25 @@ def read(path: Path) -> Credential | None:
         words = str(error)
         if "ManifestNotFound" in words or "no JUMBF" in words:
             return None
-        # not a file of that kind, and nothing beside it: then it has no credentials to be wrong
-        damaged = beside.is_file() or suffix == ".html" or _names_c2pa(path)
-        return Credential("invalid", failures=(words[:160],)) if damaged else None
+        return Credential("invalid", failures=(words[:160],))
     except (binascii.Error, json.JSONDecodeError, UnicodeDecodeError) as error:
         return Credential("invalid", failures=(str(error)[:160],))
 
 
-def _names_c2pa(path: Path) -> bool:
-    with open(path, "rb") as f:
-        return b"c2pa" in f.read(2**20)
+def _whole(f: BinaryIO) -> bytes:
+    f.seek(0)
+    return f.read()
+
+
+def _names_c2pa(f: BinaryIO) -> bool:
+    """Return whether credentials can be in an open file: the library, which reads all of it, takes
+    minutes and gigabytes for a large one of another content."""
+    size = f.seek(0, 2)
+    for at in {0, max(0, size - MAX_HEAD)}:
+        f.seek(at)
+        if b"c2pa" in f.read(MAX_HEAD):
+            return True
+    return False
 
 
 # --- writing --------------------------------------------------------------------------------------

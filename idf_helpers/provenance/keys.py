@@ -62,7 +62,7 @@ def signer() -> Signer:
         raise IdfError("A certificate and its key come together",
                        "IDF_C2PA_CERT or IDF_C2PA_KEY alone", "set both, or neither")
     place = folder()
-    if not (place / KEY).is_file():
+    if not os.path.isfile(place / KEY):  # False too in a folder that may not be looked into
         try:
             _make(place)
         except OSError:  # no home, or one that cannot be written: a key for this process
@@ -105,7 +105,7 @@ def known_chain() -> bytes:
     if os.environ.get("IDF_C2PA_CERT"):
         return signer().chain
     try:
-        return signer().chain if (folder() / KEY).is_file() else b""
+        return signer().chain if os.path.isfile(folder() / KEY) else b""
     except IdfError:
         return b""
 
@@ -118,6 +118,8 @@ def _read(path: Path) -> bytes:
 def _make(place: Path) -> None:
     """Write chain and key into a folder that appears whole; another process may be faster.
     OSError: there is no place for it. IdfError: the folder is there and holds other files."""
+    if place.parts[:1] == ("~",):  # as it stays in a container whose user has no home
+        raise FileNotFoundError(str(place))
     chain, key = _chain()
     part = place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:

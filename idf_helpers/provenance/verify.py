@@ -245,17 +245,19 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
 def table(verdicts: Sequence[Verdict]) -> Table:
     """Return one row a file: what it says, signature, watermark, metadata, consent; below, what
     disagrees."""
-    rows = [{"file": _short(v.path, verdicts),
+    names = _short([v.path for v in verdicts])
+    rows = [{"file": name,
              "says": "synthetic" if v.synthetic else v.source_type or "nothing",
              "signature": v.signature_words,
              "watermark": v.watermark_words,
              "metadata": ", ".join(n for n in v.layers if n not in ("C2PA", "watermark"))
-             or "none", "consent": v.consent_words} for v in verdicts]
-    marked, wrong = sum(v.synthetic for v in verdicts), [v for v in verdicts if v.problems]
+             or "none", "consent": v.consent_words}
+            for name, v in zip(names, verdicts, strict=True)]
+    marked, wrong = sum(v.synthetic for v in verdicts), sum(bool(v.problems) for v in verdicts)
     return Table(rows, notes=[
         f"{marked} of {len(verdicts)} marked as synthetic; "
-        + (f"something disagrees in {len(wrong)}:" if wrong else "nothing disagrees"),
-        *(f"{_short(v.path, verdicts)}: {p}" for v in wrong for p in v.problems)])
+        + (f"something disagrees in {wrong}:" if wrong else "nothing disagrees"),
+        *(f"{name}: {p}" for name, v in zip(names, verdicts, strict=True) for p in v.problems)])
 
 
 def origins(paths: Iterable[str | Path] | str | Path) -> Table:
@@ -263,9 +265,9 @@ def origins(paths: Iterable[str | Path] | str | Path) -> Table:
     return table(verify_all([paths] if isinstance(paths, (str, Path)) else paths))
 
 
-def _short(path: str, verdicts: Sequence[Verdict]) -> str:
-    """Return a path without the folder that all of them lie in."""
-    parents = [Path(v.path).parent for v in verdicts]
-    common = next((p for p in (parents[0], *parents[0].parents)
-                   if all(q == p or p in q.parents for q in parents)), Path())
-    return str(Path(path).relative_to(common))
+def _short(paths: Sequence[str]) -> list[str]:
+    """Return paths without the folder that all of them lie in."""
+    folders = [Path(p).parent.parts for p in paths]
+    shared = next((i for i, names in enumerate(zip(*folders, strict=False))
+                   if len(set(names)) > 1), min(map(len, folders), default=0))
+    return [str(Path(*Path(p).parts[shared:])) for p in paths]

@@ -53,8 +53,8 @@ _DRAFT_OF_LOCK = re.compile(r"\.lock\.[0-9a-f]{8}\.part")
 
 def temporary_beside(path: Path) -> Path:
     """Return where a file or folder is to be written before it takes the place of `path`."""
-    return path.with_name(f".{path.stem[:80]}.{os.getpid()}.{secrets.token_hex(4)}"
-                          f".part{path.suffix}")
+    stem = path.stem.encode(errors="ignore")[:80].decode(errors="ignore")  # limits are of bytes
+    return path.with_name(f".{stem}.{os.getpid()}.{secrets.token_hex(4)}.part{path.suffix}")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -62,9 +62,9 @@ def remove_leftovers(folder: Path) -> None:
     `temporary_beside`, or of a lock's draft, and nothing else. What a living process of this
     machine may be writing stays."""
     for path in folder.rglob(".*.part*"):
-        ours, stat = _OURS.fullmatch(path.name), path.lstat()
-        with contextlib.suppress(OSError):
-            if ours and not _is_written(int(ours[2]), stat.st_mtime):
+        ours = _OURS.fullmatch(path.name)
+        with contextlib.suppress(OSError):  # such as one that is put in place meanwhile
+            if ours and not _is_written(int(ours[2]), path.lstat().st_mtime):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:

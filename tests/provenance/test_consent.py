@@ -5,7 +5,7 @@ import pytest
 
 from idf_helpers import IdfError
 from idf_helpers.data import media, samples
-from idf_helpers.provenance import Consent, require_consent
+from idf_helpers.provenance import Consent, consent, require_consent
 from idf_helpers.runtime.files import read_json, stable_hash
 
 
@@ -96,3 +96,10 @@ def test_a_record_of_an_earlier_version_is_read_with_its_digest(tmp_path):
     (tmp_path / "consent.json").write_text(json.dumps(old | {"digest": digest}))
     record = Consent.read(tmp_path, digest)
     assert record.digest == digest and record.state == "unsigned" and record.by == ""
+
+
+@pytest.mark.parametrize("statement", ["\u0939\u093e\u0901 \u092e\u0948\u0902 \u0938\u0939\u092e"
+                                       "\u0924 \u0939\u0942\u0901",
+                                       "\u134e\u1276\u12cd \u12e8\u12a5\u1294 \u1290\u12cd"])
+def test_vowel_marks_and_syllables_count(statement):
+    assert consent.states_something(statement)

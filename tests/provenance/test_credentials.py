@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,3 +172,12 @@ def test_hostile_credentials_are_no_traceback(tmp_path):
         v = verify(path)
         assert v.signature is None or v.signature.state == "invalid"
         assert v.synthetic  # the comment is still there
+
+
+def test_a_user_without_a_home_gets_a_passing_key_and_no_folder(tmp_path, monkeypatch):
+    import platformdirs
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IDF_KEYS", raising=False)
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda name: Path("~/.local/share") / name)
+    assert not keys.signer().own and not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """`idf verify`: one table of many files, exit codes for scripts, and a page without network."""
 
 import dataclasses
+import os
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from idf_helpers import IdfError, provenance
 from idf_helpers.cli import main as cli
 from idf_helpers.data import media
-from idf_helpers.provenance import Consent, Mark, mark, marked
+from idf_helpers.provenance import Consent, Mark, credentials, mark, marked
 from idf_helpers.provenance.page import PAGE, write_page
 from idf_helpers.provenance.verify import exit_code, files_in, table, verify_all
 from tests.fixtures.marked import make
@@ -110,3 +111,35 @@ def test_the_page_is_one_file_that_asks_for_nothing(tmp_path, capsys):
     assert write_page(tmp_path / "check.html").read_bytes() == PAGE.read_bytes()
     assert "connect-src 'none'" in text and "default-src 'none'" in text
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']", text)
+
+
+def test_the_names_in_a_table_of_thousands_take_no_time(tmp_path):
+    from idf_helpers.provenance.verify import Verdict
+
+    def verdict(path):
+        return Verdict(str(path), False, "", (), {}, None, ())
+
+    assert [r["file"] for r in table([verdict(tmp_path / n) for n in ("a/b/c.png", "a/d.png")]).rows
+            ] == ["b/c.png".replace("/", os.sep), "d.png"]
+    assert [r["file"] for r in table([verdict("a.png"), verdict("/x/b.png")]).rows] == [
+        "a.png", os.path.abspath("/x/b.png")]
+    rows = table([verdict(tmp_path / f"{i % 90}/{i}.png") for i in range(6000)]).rows
+    assert len(rows) == 6000 and rows[1]["file"] == os.path.join("1", "1.png")
+
+
+@pytest.mark.parametrize(("name", "head"), [
+    ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), ("a.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0"),
+    ("a.html", b"<html><head></head>")])
+def test_a_large_file_without_credentials_is_not_read_whole(tmp_path, monkeypatch, name, head):
+    import c2pa
+
+    def never(*args, **kinds):
+        raise AssertionError("read by the library")
+
+    path = tmp_path / name
+    with open(path, "wb") as f:
+        f.write(head)
+        f.truncate(2**28)
+    monkeypatch.setattr(c2pa, "Reader", never)
+    monkeypatch.setattr(credentials, "_whole", never)
+    assert credentials.read(path) is None

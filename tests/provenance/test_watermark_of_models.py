@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from idf_helpers.errors import IdfError
 from idf_helpers.provenance import verify
-from idf_helpers.provenance.watermark import bake, detect_in_gaussians, detect_in_model, moved_along
+from idf_helpers.provenance.watermark import (
+    bake,
+    detect_in_gaussians,
+    detect_in_model,
+    gaussians,
+    moved_along,
+)
 from idf_helpers.reconstruction.splats.gaussians import SH_C0, Gaussians
 from idf_helpers.reconstruction.splats.ply import write_ply
 from idf_helpers.reconstruction.splats.splat_file import read_splat, write_splat
@@ -109,3 +115,11 @@ def test_the_detector_never_raises(count, seed, size):
                   rng.normal(size=(count, 1, 3)) * size)
     bake(g, 1)
     detect_in_gaussians(g)
+
+
+def test_a_million_gaussians_at_one_place_are_not_all_read(monkeypatch):
+    seen = []
+    monkeypatch.setattr(gaussians, "ENOUGH", 1000)
+    monkeypatch.setattr(gaussians, "_read", lambda means, *rest: seen.append(len(means)))
+    assert gaussians._found(np.zeros((10**5, 3)), np.zeros(10**5)) is None
+    assert max(seen) <= 4000

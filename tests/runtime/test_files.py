@@ -9,6 +9,7 @@ from idf_helpers.runtime.files import (
     atomic_write,
     read_json,
     read_record,
+    remove_leftovers,
     stable_hash,
     write_bytes,
     write_json,
@@ -65,3 +66,16 @@ def test_a_record_without_its_keys_is_damaged(tmp_path, text):
     (tmp_path / "m.json").write_text(text)
     with pytest.raises(IdfError, match="damaged"):
         read_record(tmp_path / "m.json", ("a", "b"))
+
+
+@pytest.mark.parametrize("letter", ["\u4e2d", "\U0001f600", "\u00fc"])
+def test_a_long_name_of_wide_letters_can_be_written(tmp_path, letter):
+    name = letter * (240 // len(letter.encode())) + ".png"
+    write_bytes(tmp_path / name, b"x")
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_leftover_that_vanishes_meanwhile_is_no_error(tmp_path, monkeypatch):
+    gone = tmp_path / ".a.1.0123abcd.part.png"
+    monkeypatch.setattr(type(tmp_path), "rglob", lambda *args: [gone])
+    remove_leftovers(tmp_path)

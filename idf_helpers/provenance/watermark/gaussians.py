@@ -111,6 +111,7 @@ def _found(means: np.ndarray, light: np.ndarray) -> Found | None:
         if len(means) > ENOUGH:  # whole blocks, so that colors keep their neighbors
             share = np.uint64(len(means) // ENOUGH + 1)
             part = _hash(np.floor(means / (NEIGHBORS * cell))) % share == 0
+            part[np.flatnonzero(part)[4 * ENOUGH:]] = False  # all may lie at one place
         tries.append((cell, means[part], light[part]))
     for turn in _turns():
         for cell, places, colors in tries:
