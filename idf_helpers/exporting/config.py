@@ -17,7 +17,7 @@ class ExportConfig(Settings):
     resolution: Annotated[int, Interval(ge=16, le=MAX_RESOLUTION)] = 400
     """Longer side of rendered pictures in pixels."""
     frames: Annotated[int, Interval(ge=1, le=100_000)] = 120
-    """Frames of the video's one turn."""
+    """Frames of the video's one turn; of an avatar's numbered files at most so many."""
     fps: Annotated[float, Interval(ge=0.1, le=1000)] = 30.0
     """Frames of the video a second."""
     elevation: Annotated[float, Interval(ge=-89, le=89)] = 6.0

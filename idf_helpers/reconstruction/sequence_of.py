@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.animations import is_animation
 from ..data.dataset import Dataset, is_dataset
 from ..data.footage import Source
 from ..data.inputs import as_dataset
@@ -47,7 +48,7 @@ def as_sequence(data: Dataset | str | Path, folder: Path, resolution: int | None
 
 
 def is_footage(path: Path) -> bool:
-    """Whether a path is a video, or a folder of pictures without cameras."""
+    """Whether a path is a video, an animation, or a folder of pictures without cameras."""
     if path.is_file():
-        return is_video(path)
+        return is_video(path) or is_animation(path)
     return path.is_dir() and not is_dataset(path) and any(map(is_image, path.iterdir()))

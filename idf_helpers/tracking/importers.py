@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.address import Address
 from ..data.dataset import Dataset, Frame
+from ..data.inputs import dataset_root, open_dataset
 from ..data.media import encode_image
 from ..data.transforms import write_transforms
 from ..errors import IdfError, shorten
@@ -33,8 +35,8 @@ def import_tracked(folder, out, kind: str, resume: bool = True) -> Dataset:
     """
     if kind not in KINDS:
         raise IdfError(f"There is no import from `{kind}`", kind, "one of: " + ", ".join(KINDS))
-    _check_fields(Path(str(folder).partition("#")[0]), kind)
-    data = Dataset.open(folder)
+    _check_fields(dataset_root(Path(Address.parse(folder).place).expanduser()), kind)
+    data = open_dataset(folder)
     frames = _normalized(list(data.frames))
     with RunFolder(out, stage="track", backend=kind, config={"from": kind},
                    inputs=data.fingerprint(), resume=resume) as run:

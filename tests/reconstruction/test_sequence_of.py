@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from idf_helpers.cli.main import main
 from idf_helpers.data import media, samples
@@ -39,6 +40,10 @@ def test_what_is_footage(tmp_path):
     assert is_footage(video) and is_footage(tmp_path / "photos")
     assert not is_footage(data) and not is_footage(tmp_path / "v") and not is_footage(
         tmp_path / "none.mp4")
+    first, *rest = map(Image.fromarray, GRAY)
+    first.save(tmp_path / "moves.webp", save_all=True, append_images=rest, duration=40)
+    first.save(tmp_path / "still.webp")
+    assert is_footage(tmp_path / "moves.webp") and not is_footage(tmp_path / "still.webp")
     assert as_sequence(data, tmp_path / "t").root == data and not (tmp_path / "t").exists()
 
 

@@ -102,6 +102,14 @@ def test_import(kind, request, tmp_path):
     assert isinstance(import_tracked(data.root.parent / kind, tmp_path / "out", kind), Dataset)
 
 
+def test_it_is_found_below_a_folder_with_a_hash_in_its_name(vhap, tmp_path):
+    (tmp_path / "a#1").mkdir()
+    vhap.rename(tmp_path / "a#1" / "export")
+    for where in (tmp_path / "a#1", f"{tmp_path / 'a#1' / 'export'}#root=.."):
+        data = import_tracked(where, tmp_path / f"out{len(str(where))}", "vhap")
+        assert len(data.train) == 4
+
+
 def test_missing_fields_are_named(insta, vhap, tmp_path, edit_json):
     def fails(folder, kind, word):
         with pytest.raises(IdfError) as error:
@@ -111,7 +119,9 @@ def test_missing_fields_are_named(insta, vhap, tmp_path, edit_json):
 
     fails(insta, "vhap", "flame_param_path")
     fails(insta, "deca", "no import")
-    fails(tmp_path, "insta", "no transforms")
+    (tmp_path / "empty").mkdir()
+    fails(tmp_path / "empty", "insta", "no transforms")
+    fails(tmp_path, "insta", "holds 2 datasets")
     edit_json(insta / "transforms_train.json", lambda d: d.pop("fl_x"))
     fails(insta, "insta", "fl_x")
     edit_json(insta / "transforms_train.json",
