@@ -95,7 +95,8 @@ class Consent:
     @classmethod
     def read(cls, folder, digest: str | None = None) -> Consent | None:
         """Return the record stored in `folder`, None where there is none. digest: a certain one."""
-        paths = sorted(Path(folder).glob("consent*.json"), reverse=True)
+        paths = sorted((p for p in Path(folder).glob("consent*.json") if p.is_file()),
+                       reverse=True)
         records = [r for r in map(_read, paths) if digest is None or r.digest == digest]
         return records[0] if records else None
 

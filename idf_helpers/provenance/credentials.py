@@ -106,7 +106,7 @@ def read(path: Path) -> Credential | None:
                     return Credential("invalid", failures=("the manifest is not in plain Base64",))
                 reader = c2pa.Reader("text/html", f, manifest, context=_context())
                 return _told(reader, manifest, "", _is_bound(reader, page, *found))
-            if beside.is_file():
+            if os.path.isfile(beside):  # False too where its name would be too long
                 if beside.stat().st_size > MAX_MANIFEST:
                     return Credential("invalid", failures=("the file beside it is too large",))
                 manifest = beside.read_bytes()

@@ -9,6 +9,7 @@ imperceptible watermark changes pixels, so it and the visible `label` come befor
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def marked(path, what: Mark):
             beside = _put(path, temporary, what, True)
         for suffix in (BESIDE, credentials.BESIDE):  # of an earlier file of this name
             old = path.with_name(path.name + suffix)
-            if old not in beside:
+            if old not in beside and os.path.lexists(old):  # False for a name that is too long
                 old.unlink(missing_ok=True)
     except BaseException:
         if not path.exists():  # nothing to tell about

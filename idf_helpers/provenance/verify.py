@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -111,12 +112,14 @@ def verify(path: str | Path) -> Verdict:
     Returns what was found. IdfError where the file is missing.
     """
     path = Path(path)
-    if not path.is_file():
-        raise IdfError(f"There is no file {path}", "a folder" if path.is_dir() else "no such file",
+    if not os.path.isfile(path):
+        raise IdfError(f"There is no file {path}",
+                       "a folder" if os.path.isdir(path) else "no such file",
                        "name an exported file")
     found, told, problems = read_marks(path), None, []
     sidecar = path.with_name(path.name + BESIDE)
-    if sidecar.is_file():
+    has_sidecar = os.path.isfile(sidecar)  # False too where its name would be too long
+    if has_sidecar:
         told = read_json(sidecar, "sidecar")
         found.insert(0, ("sidecar", json.dumps(told, ensure_ascii=False)[:2**16]))
     signature = credentials.read(path)
@@ -135,7 +138,7 @@ def verify(path: str | Path) -> Verdict:
         layers.append("watermark")
         if source_type and source_type not in SYNTHETIC_TYPES:
             problems.append(f"the metadata says {source_type}, but the pixels carry our watermark")
-    if sidecar.is_file():
+    if has_sidecar:
         if not isinstance(told, dict) or "sha256" not in told:
             problems.append("the sidecar is damaged: it does not say which content it belongs to")
         elif told["sha256"] != sha256_file(path):

@@ -143,3 +143,22 @@ def test_a_large_file_without_credentials_is_not_read_whole(tmp_path, monkeypatc
     monkeypatch.setattr(c2pa, "Reader", never)
     monkeypatch.setattr(credentials, "_whole", never)
     assert credentials.read(path) is None
+
+
+def test_a_name_that_leaves_no_room_for_one_beside_it(tmp_path):
+    path = tmp_path / ("x" * 246 + ".png")
+    with marked(path, Mark("r", "a picture")) as temporary:
+        media.write_image(temporary, np.zeros((8, 8, 3), np.uint8))
+    assert provenance.verify(path).signature.state == "own"
+    with pytest.raises(IdfError, match="no such file"):
+        provenance.verify(tmp_path / ("y" * 300))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+def test_pipes_are_passed_over(tmp_path):
+    with marked(tmp_path / "a.png", Mark("r", "a picture", consent="c" * 64)) as temporary:
+        make(temporary)
+    for name in ("b.png", "c.mp4", "consent.json"):
+        os.mkfifo(tmp_path / name)
+    assert files_in([tmp_path]) == [tmp_path / "a.png"]
+    assert provenance.verify(tmp_path / "a.png").synthetic
