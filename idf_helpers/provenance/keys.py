@@ -50,7 +50,7 @@ def signer() -> Signer:
 
     Where there is no place to keep a key, one is made for this process; what it signs is valid, by
     somebody who is not known afterwards. IdfError: only one of the two variables, a file that
-    cannot be read or is damaged.
+    cannot be read or is damaged, a certificate made here that is not valid by the clock of now.
     """
     named = os.environ.get("IDF_C2PA_CERT", ""), os.environ.get("IDF_C2PA_KEY", "")
     authority = os.environ.get("IDF_C2PA_TSA", "")
@@ -73,7 +73,22 @@ def signer() -> Signer:
     except IdfError as error:
         raise IdfError(f"The signing key in {place} is damaged", error.found,
                        "restore that folder, or delete it: another key is made then") from None
+    begin, end = _valid(chain)
+    if not begin <= datetime.datetime.now(datetime.UTC) <= end:
+        raise IdfError(f"The signing certificate in {place} is not valid now",
+                       f"it is from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, and the clock says "
+                       f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+                       "set the clock; where it was wrong when the key was made, delete that "
+                       "folder: another key is made then")
     return Signer(chain, key, True, authority)
+
+
+@functools.cache
+def _valid(chain: bytes) -> tuple[datetime.datetime, datetime.datetime]:
+    from cryptography.x509 import load_pem_x509_certificate
+
+    own = load_pem_x509_certificate(chain)
+    return own.not_valid_before_utc, own.not_valid_after_utc
 
 
 @functools.cache

@@ -1,11 +1,13 @@
 """Signed credentials: in every kind of file, whole or not, by whom, without network."""
 
+import datetime
 import os
 import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,3 +183,20 @@ def test_a_user_without_a_home_gets_a_passing_key_and_no_folder(tmp_path, monkey
     monkeypatch.delenv("IDF_KEYS", raising=False)
     monkeypatch.setattr(platformdirs, "user_data_path", lambda name: Path("~/.local/share") / name)
     assert not keys.signer().own and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("days", [-5000, 20])
+def test_a_key_made_under_another_clock_is_told(tmp_path, monkeypatch, days):
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.datetime.now(tz) + datetime.timedelta(days=days)
+
+    monkeypatch.setenv("IDF_KEYS", str(tmp_path / "keys"))
+    with monkeypatch.context() as then:
+        then.setattr(keys, "datetime", SimpleNamespace(
+            datetime=Clock, UTC=datetime.UTC, timedelta=datetime.timedelta))
+        assert keys.signer().own
+    with pytest.raises(IdfError, match="not valid now") as refused:
+        keys.signer()
+    assert "set the clock" in refused.value.do and keys.known_chain() == b""
