@@ -166,12 +166,6 @@ def test_broken_json(dataset_folder, text, words):
         Dataset.open(dataset_folder)
 
 
-def test_a_file_is_no_folder(dataset_folder):
-    with pytest.raises(IdfError, match="is no folder") as error:
-        Dataset.open(dataset_folder / "transforms_train.json")
-    assert str(dataset_folder) in error.value.do
-
-
 def test_folder_that_is_none(tmp_path):
     with pytest.raises(IdfError, match="does not exist"):
         Dataset.open(tmp_path / "nothing")
