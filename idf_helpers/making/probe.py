@@ -145,7 +145,7 @@ def spread(footage: Source, count: int = FRAMES) -> Iterator[tuple[str, float, n
     w, h = fitted_size(info.width, info.height, min(SIZE, longer))
     step = max(info.duration / count, 0.04)
     if info.animation:
-        for number, rgb in footage.frames(max(1, footage.count() // count), count):
+        for number, rgb in footage.frames(-(-footage.count() // count)):
             yield clock(number / info.fps), number / info.fps, resize_area(rgb, w, h)
         return
     choose = f"select='isnan(prev_selected_t)+gte(t-prev_selected_t,{step:.4f})'"

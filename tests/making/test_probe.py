@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from idf_helpers.data import media
 from idf_helpers.data.footage import Source
@@ -21,6 +22,14 @@ def test_a_turn_round_a_still_head(tmp_path):
     assert look.measures["with_face"] < look.measures["frames"] == FRAMES
     assert "--as talk" in look.otherwise
     assert sheet.dtype == np.uint8 and sheet.shape[1] == 8 * 160
+
+
+def test_frames_of_an_animation_are_looked_at_up_to_its_end(tmp_path):
+    first, *rest = (Image.new("RGB", (32, 24), (i, 0, 0)) for i in range(2 * FRAMES - 1))
+    first.save(tmp_path / "a.webp", save_all=True, append_images=rest, duration=100, lossless=True)
+    times = [time for _, time, _ in spread(Source(tmp_path / "a.webp"))]
+    assert len(times) == FRAMES and times[0] == 0 and times[-1] == pytest.approx(
+        0.1 * (2 * FRAMES - 2))
 
 
 def test_photos_of_a_turn_in_any_order(tmp_path):
