@@ -104,7 +104,11 @@ def _flags(argv: list[str], names: tuple[str, ...]) -> Iterator[tuple[str, str, 
         flag, equals, value = word.partition("=")
         name = flag[2:].replace("-", "_") if flag.startswith("--") else ""
         if name in names:
-            yield word, name, value if equals else next(words, "")
+            given = value if equals else next(words, None)
+            if given is None:
+                raise IdfError(f"{word} has no value", "the end of the command line",
+                               "give one, or leave it out")
+            yield word, name, given
         else:
             yield word, "", ""
 

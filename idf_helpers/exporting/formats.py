@@ -189,8 +189,8 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
         label: the visible word in the corner.
         up: the axis of a splat file that points up (x, -x, y, -y, z or -z). auto: as the file or
             its cameras.json say, else as faces in it stand, else -y.
-        path: write a video along this camera path: JSON of nerfstudio's or SuperSplat's viewer, or
-            the format `path.json` of `idf export`.
+        path: write a video along this camera path: JSON of nerfstudio, of SuperSplat's viewer or
+            editor (document.json), or the format `path.json` of `idf export`.
         reporter: takes word of the progress.
 
     Returns the folder, or the video.

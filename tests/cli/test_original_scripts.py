@@ -84,3 +84,9 @@ def test_what_is_not_clear_is_asked(argv, do, capsys):
     with pytest.raises(SystemExit):
         main(["loop", *argv, "--prompt", "an elf"])
     assert do in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [loop_flags, stylize_flags])
+def test_a_flag_at_the_end_needs_its_value(flags):
+    with pytest.raises(IdfError, match="--sides has no value"):
+        flags(["M", "--prompt", "an elf", "--sides"])
