@@ -79,7 +79,7 @@ def test_a_video_is_one_whole_turn_with_label_and_mark(requires_chromium, marked
         start = page.js(now)
         file = saved(page, lambda: page.page.click("#video"), tmp_path)
         assert file.name == "Anna-Otto.webm" and says_what_it_is(file, "a video") == (
-            "video comment",)
+            "video comment", "XMP")
         frames = list(read_video(file))
         assert len(frames) == 180 and frames[0].shape == (128, 128, 3)
         assert video_info(file).duration == pytest.approx(6.0, abs=0.05)
