@@ -175,9 +175,10 @@ def read_weights(folder: Path | str) -> dict[str, np.ndarray]:
         lacking = [name for name in _names() if name not in out]
         if lacking:
             raise ValueError(f"{len(lacking)} arrays are missing, {lacking[0]} the first")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IdfError(f"{data} and its manifest are not this recognizer",
-                       f"{type(error).__name__}: {str(error)[:200]}",
+    except (IdfError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found = f"{error.what}: {error.found}" if isinstance(error, IdfError) else \
+            f"{type(error).__name__}: {str(error)[:200]}"
+        raise IdfError(f"{data} and its manifest are not this recognizer", found,
                        f"get them again: idf download {IDENTITY.name}") from None
     return out
 
