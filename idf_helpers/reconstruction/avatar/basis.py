@@ -51,14 +51,14 @@ class ExpressionBasis:
 
     def __post_init__(self):
         e = len(self.names)
+        if self.weights.ndim != 2 or len(self.weights) != e:
+            raise IdfError("This expression basis is damaged", f"weights {self.weights.shape} for "
+                           f"{e} names", "delete the run folder and train again")
         if self.details is None:
             object.__setattr__(self, "details", np.zeros((0, self.rank), np.float32))
         elif self.details.ndim != 2 or self.details.shape[1] != self.rank:
             raise IdfError("This expression basis is damaged", f"details {self.details.shape} for "
                            f"{self.rank} bases", "delete the run folder and train again")
-        if self.weights.ndim != 2 or len(self.weights) != e:
-            raise IdfError("This expression basis is damaged", f"weights {self.weights.shape} for "
-                           f"{e} names", "delete the run folder and train again")
         for name in ("mean", "low", "high", "neutral"):
             if getattr(self, name).shape != (e,):
                 raise IdfError("This expression basis is damaged",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...data.cameras_file import find_cameras
+from ...data.cameras_file import read_cameras
 from ...data.dataset import Dataset
 from ...provenance import Mark, marked
 from ...runtime.progress import Reporter
@@ -39,5 +39,5 @@ class VoxelField(RadianceFieldMethod):
         return (folder / FIELD).is_file() and (folder / "cameras.json").is_file()
 
     def load(self, folder: Path, manifest: dict) -> VoxelScene:
-        return VoxelScene(read_field(folder / FIELD), find_cameras(folder / FIELD),
+        return VoxelScene(read_field(folder / FIELD), read_cameras(folder / "cameras.json"),
                           background_of(folder, manifest))

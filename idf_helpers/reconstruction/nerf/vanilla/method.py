@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ....data.cameras_file import find_cameras
+from ....data.cameras_file import read_cameras
 from ....data.dataset import Dataset, Frame
 from ....data.training_views import TrainingViews
 from ....errors import IdfError
@@ -118,7 +118,7 @@ class VanillaNerf(RadianceFieldMethod):
         field = Field(options)
         checkpoint.load_into(field, checkpoint.read(folder / name), folder / name)
         field.to("cuda" if torch.cuda.is_available() else "cpu")
-        return VanillaScene(field, near, far, find_cameras(folder / "cameras.json"),
+        return VanillaScene(field, near, far, read_cameras(folder / "cameras.json"),
                             background_of(folder, manifest), {}, offset,
                             sampler_of(field, settings["nerfacc"], folder / SETTINGS))
 
