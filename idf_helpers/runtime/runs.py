@@ -272,7 +272,7 @@ class RunFolder:
         for event in self.events():
             path = self.path / str(event.get("file", "?"))
             if event.get("kind") == kind and isinstance(event.get("name"), str) \
-                    and path.is_file() and sha256_file(path) == event.get("sha256"):
+                    and os.path.isfile(path) and sha256_file(path) == event.get("sha256"):
                 out[event["name"]] = event
         return out
 
