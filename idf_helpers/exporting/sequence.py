@@ -18,6 +18,7 @@ from typing import cast
 import numpy as np
 
 from .. import provenance
+from ..provenance.credentials import BESIDE, folder_beside
 from ..reconstruction.avatar.pictures import tour
 from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.splats.ply import write_ply
@@ -41,11 +42,13 @@ def expressions(model: Model, frames: int) -> list[np.ndarray]:
 def write_sequence(model: Model, out: Path, config: ExportConfig, progress: Progress) -> Path:
     """Write the folder `out` of frame_00000.ply and so on, each marked, whole or not at all.
 
-    config: frames, at most. IdfError: `out` is not empty.
+    Their signatures lie in a folder beside it, `out`.c2pa: players want the numbered files alone.
+    config: frames, at most. IdfError: one of the two is not empty.
     """
-    with whole_folder(out) as part:
-        for _ in _frames(model, part, config, progress):
-            pass
+    with whole_folder(out) as part, whole_folder(folder_beside(out.absolute())) as signatures:
+        for file in _frames(model, part, config, progress, sign=True):
+            signature = file.with_name(file.name + BESIDE)
+            signature.rename(signatures / signature.name)
     return out
 
 
@@ -58,11 +61,12 @@ def write_zip(model: Model, out: Path, config: ExportConfig, progress: Progress)
             file.unlink()
 
 
-def _frames(model: Model, folder: Path, config: ExportConfig, progress: Progress) -> Iterator[Path]:
+def _frames(model: Model, folder: Path, config: ExportConfig, progress: Progress,
+            sign: bool = False) -> Iterator[Path]:
     scene = cast(AvatarScene, model.scene)
     values = expressions(model, config.frames)
     for i, expression in enumerate(values):
         file = folder / NAME.format(i)
         write_ply(scene.at(scene.front, expression), file)
-        yield provenance.mark(file, model.mark, sign=False)  # which would write beside it
+        yield provenance.mark(file, model.mark, sign)
         progress((i + 1) / len(values))

@@ -90,11 +90,18 @@ def sign(path: Path, content: Path, what: Mark) -> bytes:
     return b""
 
 
+def folder_beside(folder: Path) -> Path:
+    """Return where the credentials of a folder's files lie that may hold nothing but these."""
+    return folder.with_name(folder.name + BESIDE)
+
+
 def read(path: Path) -> Credential | None:
     """Return the credentials in a file or beside it, None where there are none."""
     import c2pa
 
     suffix, beside = path.suffix.lower(), path.with_name(path.name + BESIDE)
+    if not os.path.isfile(beside):  # of a folder in which players take nothing else
+        beside = folder_beside(path.absolute().parent) / (path.name + BESIDE)
     try:
         with open(path, "rb") as f:
             if suffix == ".html" and SCRIPT in f.read(MAX_HEAD) and (
