@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def test_a_look_for_all_views_is_a_dataset(head_folder, tmp_path):
 
 def test_views_of_several_sizes(head_folder, tmp_path, painter):
     """A pointwise look takes them; what carries keys from view to view does not, and says so."""
+    head_folder = Path(shutil.copytree(head_folder, tmp_path / "head"))  # others go on with theirs
     path = Dataset.open(head_folder).train[0].path
     table = next(head_folder.glob("transforms*.json"))
     data = json.loads(table.read_text())

@@ -127,7 +127,7 @@ def test_the_mesh_is_kept(tmp_path):
     data = (tmp_path / "mesh.npz").read_bytes()
     for broken in (b"", b"no archive", data[:len(data) // 2]):
         (tmp_path / "bad.npz").write_bytes(broken)
-        with pytest.raises(IdfError, match="not a saved FaceMesh"):
+        with pytest.raises(IdfError, match="saved FaceMesh .* is damaged"):
             FaceMesh.load(tmp_path / "bad.npz")
 
 

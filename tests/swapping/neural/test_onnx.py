@@ -160,7 +160,8 @@ def test_references_are_told_apart_by_the_recognizer(tmp_path):
     path = swap_image(tmp_path / "two.png", samples.photo("B"), tmp_path / "o",
                       SwapConfig(f"onnx:{row}", reference=(samples.photo("C"),), similarity=0.9),
                       consent="All of it is made up")
-    changed = (media.read_image(path)[..., :3] != np.concatenate([b, c], axis=1)).any(-1)
+    change = media.read_image(path)[..., :3].astype(int) - np.concatenate([b, c], axis=1)
+    changed = np.abs(change).max(-1) > 40  # the watermark takes less
     assert changed[:, 300:].any() and not changed[:, :300].any()
     assert "told apart by ArcFace's embedding" in read_json(tmp_path / "o/run.json")["note"]
 
