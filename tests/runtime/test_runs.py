@@ -282,9 +282,11 @@ def test_a_lock_of_another_kind_is_a_dead_one(tmp_path, text):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_an_end_from_outside_is_an_interrupt(tmp_path, name):
+def test_an_end_from_outside_is_an_interrupt(request, tmp_path, name):
     if not hasattr(signal, name):
         pytest.skip(f"no {name} on this system")
+    before = signal.signal(getattr(signal, name), signal.SIG_DFL)  # ignored under nohup
+    request.addfinalizer(lambda: signal.signal(getattr(signal, name), before))
     with pytest.raises(KeyboardInterrupt), run(tmp_path / "r") as r:
         r.event(name="a")
         signal.raise_signal(getattr(signal, name))
