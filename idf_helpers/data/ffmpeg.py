@@ -27,6 +27,8 @@ BT709_OPTIONS = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_tr
                  "-color_range", "tv")
 EXACT = ("-c:v", "ffv1", "-pix_fmt", "gbrp", "-threads", "1", "-f", "matroska")  # each pixel as is
 
+MOST_BYTES = 2**30  # of a raw frame
+
 
 def to_sdr(transfer: str, primaries: str = "", matrix: str = "") -> str:
     """Return the filters from stored colors to those of pictures (BT.709).
@@ -55,7 +57,11 @@ def decode(path, size: int, options: Sequence[str], seek: Sequence[str] = ()) ->
     """Yield the bytes of one raw RGB frame after the other; nothing where there is none.
 
     size: bytes of a frame. options: how frames are chosen. seek: options before the input.
+    IdfError for frames of more than MOST_BYTES, which only a damaged header tells of.
     """
+    if size > MOST_BYTES:
+        raise IdfError(f"The frames of {path} are too large", f"{size / 1e9:.1f} GB each",
+                       "the header may be damaged; convert the video to a smaller picture")
     process = subprocess.Popen(
         [ffmpeg_executable(), *QUIET, *seek, *ONE_FILE, "-i", str(path), *MOVING, *options,
          "-pix_fmt", "rgb24", "-f", "rawvideo", "-"], stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from idf_helpers import IdfError
 from idf_helpers.data.clips import index_video, join_parts, read_frames, write_part
-from idf_helpers.data.ffmpeg import QUIET, ffmpeg_executable
+from idf_helpers.data.ffmpeg import QUIET, decode, ffmpeg_executable
 from idf_helpers.data.footage import Source
 from idf_helpers.data.kinds import VIDEO_SUFFIXES, is_image, is_video, kind_of
 from idf_helpers.data.media import read_video, video_info, video_writer
@@ -301,3 +301,8 @@ def test_what_is_done_on_reading_is_told_to_the_user(tmp_path):
         with pytest.raises(IdfError):  # there is no face in it
             verb(path, tmp_path / verb.__name__, reporter=reporter)
         assert any("not square" in note for note in reporter.notes)
+
+
+def test_frames_that_no_memory_holds_are_refused(tmp_path):
+    with pytest.raises(IdfError, match="frames of .* are too large"):
+        next(decode(tmp_path / "a.mp4", 2**33, ()))
