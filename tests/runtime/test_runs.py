@@ -297,7 +297,7 @@ def test_an_end_from_outside_is_an_interrupt(request, tmp_path, name):
 
 def test_inputs_count_by_their_content(tmp_path):
     """A copy with new times elsewhere is the same; another picture of the same time is not; what
-    an earlier version made, which knew times alone, is still recognised."""
+    an earlier version made, which knew times alone, is still recognized."""
     then = {"folder": "/a", "files": "by times", "frames": 2}
     now = then | {"content": "by bytes"}
     with run(tmp_path / "r", inputs=now) as r:

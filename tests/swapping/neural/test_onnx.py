@@ -163,6 +163,7 @@ def test_references_are_told_apart_by_the_recognizer(tmp_path):
     change = media.read_image(path)[..., :3].astype(int) - np.concatenate([b, c], axis=1)
     changed = np.abs(change).max(-1) > 40  # the watermark takes less
     assert changed[:, 300:].any() and not changed[:, :300].any()
+    assert np.abs(change[:, :300]).mean() < 2  # levels
     assert "told apart by ArcFace's embedding" in read_json(tmp_path / "o/run.json")["note"]
 
 
