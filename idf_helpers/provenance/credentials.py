@@ -79,9 +79,9 @@ def sign(path: Path, content: Path, what: Mark) -> bytes:
         return b""
     with open(content, "rb") as source:
         if suffix not in WRITTEN:
-            builder = _builder(path, what, BYTES)
-            builder.set_no_embed()
-            return _signed(builder, BYTES, source, io.BytesIO(), path)
+            # hashed here, since the library would read a large model into memory three times
+            hashed = _data_hash(hashlib.file_digest(source, "sha256"))
+            return _signed_apart(path, what, BYTES, b"", hashed)
         more = {"ftyp": _brands(source.read(4096))} if suffix == ".mp4" else {}
         source.seek(0)
         with atomic_write(content) as temporary, open(temporary, "w+b") as target:
@@ -207,6 +207,18 @@ def _signed(builder, kind: str, source, target, path: Path) -> bytes:
                        "certificate; then export again") from None
 
 
+def _signed_apart(path: Path, what: Mark, kind: str, content: bytes, hashed: dict) -> bytes:
+    """Return a manifest whose data hash is given."""
+    builder = _builder(path, what, kind, (hashed,))
+    builder.set_no_embed()
+    return _signed(builder, kind, io.BytesIO(content), io.BytesIO(), path)
+
+
+def _data_hash(digest, **more: Any) -> dict[str, Any]:
+    return {"label": "c2pa.hash.data", "data": {
+        **more, "name": "document", "alg": "sha256", "hash": list(digest.digest()), "pad": []}}
+
+
 def _definition(path: Path, what: Mark, kind: str, assertions: tuple[dict, ...],
                 more: dict[str, str]) -> dict[str, Any]:
     from .. import __version__
@@ -237,13 +249,10 @@ def _signed_page(page: bytes, path: Path, what: Mark) -> bytes:
     at = page.find(b">", head) + 1 if head >= 0 else 0
     if not at:
         raise IdfError(f"{path} is not an HTML page", "no head", "export it again")
-    digest, length = list(hashlib.sha256(page).digest()), 5000
+    digest, length = hashlib.sha256(page), 5000
     for _ in range(3):
-        builder = _builder(path, what, "text/html", ({"label": "c2pa.hash.data", "data": {
-            "exclusions": [{"start": at, "length": length}], "name": "document",
-            "alg": "sha256", "hash": digest, "pad": []}},))
-        builder.set_no_embed()
-        manifest = _signed(builder, "text/html", io.BytesIO(page), io.BytesIO(), path)
+        hashed = _data_hash(digest, exclusions=[{"start": at, "length": length}])
+        manifest = _signed_apart(path, what, "text/html", page, hashed)
         script = SCRIPT + base64.b64encode(manifest) + SCRIPT_END
         if len(script) == length:
             return page[:at] + script + page[at:]

@@ -40,6 +40,24 @@ def test_every_format_is_signed_as_the_last_step(tmp_path, suffix, what):
     assert beside.is_file() == (suffix not in (".png", ".jpg", ".gif", ".mp4", ".html"))
 
 
+def test_a_large_model_is_signed_without_being_held_in_memory(tmp_path):
+    with open(tmp_path / "large.ply", "wb") as f:
+        f.truncate(400_000_000)
+    code = """if 1:
+        import sys
+        from pathlib import Path
+        from idf_helpers.provenance import Mark, credentials
+        from idf_helpers.runtime.machine import peak_rss_mb
+        path = Path(sys.argv[1])
+        credentials.sign(path.with_name("first.ply"), Path(sys.executable), Mark("a", "splats"))
+        before = peak_rss_mb()
+        assert credentials.sign(path, path, Mark("a", "Gaussian splats"))
+        print(peak_rss_mb() - before)"""
+    done = subprocess.run([sys.executable, "-c", code,
+                           str(tmp_path / "large.ply")], capture_output=True, text=True)
+    assert float(done.stdout) < 100, done.stderr
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".mp4", ".html", ".ply",
                                     ".npz"])
 def test_one_changed_byte_is_found(tmp_path, suffix):
