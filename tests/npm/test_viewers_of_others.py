@@ -1,4 +1,5 @@
-"""Meshes and camera paths in independent readers: Khronos' validator and SuperSplat's viewer."""
+"""Meshes, camera paths and splats in independent readers: Khronos' validator, SuperSplat's viewer,
+three.js."""
 
 import json
 import shutil
@@ -6,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from idf_helpers.data.camera_path import CameraPath, write_camera_path
 from idf_helpers.data.cameras import Camera, scene_frame
@@ -15,6 +17,8 @@ from idf_helpers.exporting.face_mesh import face_glb
 from idf_helpers.face.head_model import FaceModel
 from idf_helpers.face.head_shape import HeadFrame
 from idf_helpers.provenance import mark
+from idf_helpers.reconstruction.splats.formats.glb import write_glb
+from tests.fixtures.gaussians import SH_C0, random_gaussians
 from tests.fixtures.npm import npm_file
 
 pytestmark = pytest.mark.npm
@@ -61,3 +65,35 @@ def test_supersplats_viewer_takes_our_path_as_its_settings(tmp_path):
     # its world: half a turn about z
     np.testing.assert_allclose(keys["values"]["position"][:3],
                                track.cameras[0].position * (-1, -1, 1), atol=1e-12)
+
+
+def test_three_js_reads_every_number_of_our_glb(tmp_path):
+    g = random_gaussians(60)
+    write_glb(g, tmp_path / "a.glb")
+    jsm = npm_file("three", "0.187.0", "package.json").parent / "examples/jsm/loaders"
+    name = "GLTFGaussianSplatLoaderExtension"
+    seen = run(f"import {{GLTFLoader}} from 'file://{jsm}/GLTFLoader.js';"
+               f"import {{{name}}} from 'file://{jsm}/{name}.js'; import fs from 'fs';"
+               f"const loader = new GLTFLoader(); loader.register(p => new {name}(p));"
+               "const file = fs.readFileSync(process.argv[1]); const found = [];"
+               "const {scene} = await loader.parseAsync(file.buffer.slice(file.byteOffset,"
+               " file.byteOffset + file.length), '');"
+               "scene.traverse(o => { if (o.isGaussianSplat) found.push(o); });"
+               "const {attributes} = found[0].splatGeometry, out = {splats: found.length};"
+               "for (const [key, a] of Object.entries(attributes)) out[key] = Array.from("
+               " key.startsWith('spher') ? new Uint8Array(a.array.buffer) : a.array);"
+               "console.log(JSON.stringify(out))", tmp_path / "a.glb")
+    assert seen["splats"] == 1
+    arrays = {name: np.reshape(values, (len(g), -1)) for name, values in seen.items()
+              if name != "splats"}
+    M = Rotation.from_quat(g.quats[:, [1, 2, 3, 0]]).as_matrix() * np.exp(g.log_scales)[:, None]
+    covariance = (M @ M.transpose(0, 2, 1))[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    np.testing.assert_allclose(arrays["position"], g.means, rtol=1e-6)
+    np.testing.assert_allclose(arrays["covariance"], covariance, rtol=1e-4, atol=1e-9)
+    rgba = np.concatenate([0.5 + SH_C0 * g.sh[:, 0], 1 / (1 + np.exp(-g.opacity_logits[:, None]))],
+                          axis=1)
+    np.testing.assert_allclose(arrays["color"], 255 * np.clip(rgba, 0, 1), atol=0.51)
+    for l in (1, 2, 3):
+        band = g.sh[:, l**2:(l + 1) ** 2].reshape(len(g), -1)
+        np.testing.assert_allclose(arrays[f"sphericalHarmonics{l}"][:, :band.shape[1]],
+                                   np.clip(band * 128 + 128, 0, 255), atol=0.51)
