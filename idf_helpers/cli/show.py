@@ -74,7 +74,7 @@ def capture(dataset, arguments: dict) -> None:
 def make(made, arguments: dict) -> None:
     """Print the measures, and what to look at."""
     if made.metrics:
-        print(f"{made.metrics['psnr']:.2f} dB PSNR on {made.metrics['views']} held-out views")
+        print(f"{made.metrics['psnr']:.2f} dB PSNR on {_held_out(made.metrics)}")
     if made.doubts:
         print("To doubt:", *(f"  {doubt}" for doubt in made.doubts), sep="\n")
     print("Look at:", *(f"  {path}" for path in made.files.values()), sep="\n")
@@ -126,7 +126,11 @@ def _metrics(out: Path, *more: str) -> dict:
 
 
 def _quality(m: dict) -> str:
-    return (f"{m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM on {m['views']} held-out views")
+    return f"{m['psnr']:.2f} dB PSNR, {m['ssim']:.3f} SSIM on {_held_out(m)}"
+
+
+def _held_out(m: dict) -> str:
+    return f"{m['views']} held-out view{'s' * (m['views'] != 1)}"
 
 
 def _amount(m: dict) -> str:

@@ -48,7 +48,9 @@ class Finder:
         if (file_path[:1] in ("/", "\\") or re.match(r"^[A-Za-z]:", file_path) or ".." in parts
                 or "\0" in file_path):
             up = sum(1 for _ in itertools.takewhile("..".__eq__, parts))
-            raise IdfError(f"{where} points outside the dataset folder", file_path,
+            raise IdfError(f"{where} points outside the dataset folder" if up else
+                           f"{where} is an absolute path, perhaps outside the dataset folder",
+                           file_path,
                            "use paths relative to the folder of the transforms file" if not up else
                            "name the folder that holds both after the dataset's: "
                            f"DATASET#root={'/'.join(['..'] * up)}")

@@ -167,6 +167,9 @@ def find_format(model: Model, out: Path, name: str | None) -> tuple[Format, str]
     if name is None:  # the longest: `x.compressed.ply` is no .ply
         ends = [n for n in formats if out.name.lower().endswith(f".{n}")]
         name = max(ends, key=len, default=out.suffix.lower().lstrip("."))
+    if not name:
+        raise IdfError("The name of the export does not say its format", f"no suffix: {out}",
+                       f"end it in one of: {', '.join(sorted(formats))}")
     if name not in formats:
         raise IdfError(f"There is no export format `{name}` for {model.name}",
                        f"{out}{nearest(name, formats)}", f"one of: {', '.join(sorted(formats))}")
