@@ -37,13 +37,13 @@ from numba.extending import intrinsic
 from idf_helpers.data import training_views as views
 from idf_helpers.data.dataset import Dataset
 from idf_helpers.kernels import adam, loss
-from idf_helpers.kernels.compile import TILE_H, kernel
+from idf_helpers.kernels.compile import TILE, kernel
 from idf_helpers.kernels.simd import Lanes, lanes_tuple
 from idf_helpers.kernels.threads import first_item, next_item, run_on_threads
 from idf_helpers.reconstruction.splats import densify, rasterizer, train
+from idf_helpers.reconstruction.splats.blocks import BLOCK_W, IN_A_ROW
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.project import A8, B8, C8, T_MIN, U, V
-from idf_helpers.reconstruction.splats.raster_forward import rows_of
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.runtime.tables import Table
 
@@ -59,13 +59,13 @@ STAGES = {"composite": "picture", "project": "project", "depth_order": "order+li
           "project_backward": "proj. back", "_adam_rows": "Adam", "_add_seen": "Adam"}
 SERIAL = ("rest", "depth_order", "start_lists")  # what one thread does alone
 
-# Floating-point operations on one lane of one row, counted in raster_forward/_backward: an addition
+# Floating-point operations on one lane of a block, counted in raster_forward/_backward: an addition
 # or multiplication is 1, a fused pair 2; comparisons, selections, loads, stores are not counted,
 # nor what is done once for a Gaussian and tile.
-#            dy  t  P(t)  P^8·op  w  T-w  4 sums
-FORWARD_FLOPS = 1 + 4 + 8 + 4 + 1 + 1 + 8
-#        as forward to w    q   A   T  1-alpha  reciprocal  ds  moments  3 sums
-BACKWARD_FLOPS = 18 + 5 + 2 + 1 + 1 + 6 + 4 + 5 + 6
+#           dx, dy  t  P(t)  P^8·op  w  T-w  4 sums
+FORWARD_FLOPS = 2 + 7 + 8 + 4 + 1 + 1 + 8
+#           as forward to w    q   A   T  1-alpha  reciprocal  ds  moments  3 sums
+BACKWARD_FLOPS = 2 + 7 + 8 + 4 + 1 + 5 + 2 + 1 + 1 + 6 + 4 + 11 + 6
 
 
 @dataclass(frozen=True)
@@ -171,19 +171,20 @@ class Work(NamedTuple):
 
 
 @njit
-def count_work(records, ids, starts, stops, tiles_x, tile_w):
+def count_work(records, ids, starts, stops, masks, tiles_x, lanes):
     pairs, useful = 0, 0
-    half = np.float32(0.5)
+    rows = lanes // BLOCK_W
     for tile in range(len(stops)):
-        x0 = np.float32(tile % tiles_x * tile_w) + half
-        y0 = np.float32(tile // tiles_x * TILE_H) + half
         for k in range(starts[tile], stops[tile]):
             i = ids[k]
-            start, stop = rows_of(records, i, y0)
-            for row in range(start, stop):
-                dy = records[i, V] - y0 - np.float32(row)
-                for lane in range(tile_w):
-                    dx = records[i, U] - x0 - np.float32(lane)
+            for block in range(TILE * TILE // lanes):
+                if masks[k] >> block & 1 == 0:
+                    continue
+                left = tile % tiles_x * TILE + block % IN_A_ROW * BLOCK_W
+                top = tile // tiles_x * TILE + block // IN_A_ROW * rows
+                for lane in range(lanes):
+                    dx = records[i, U] - np.float32(left + lane % BLOCK_W + 0.5)
+                    dy = records[i, V] - np.float32(top + lane // BLOCK_W + 0.5)
                     t = dy * (records[i, B8] * dx + records[i, C8] * dy) + records[i, A8] * dx * dx
                     pairs += 1
                     useful += t >= records[i, T_MIN]
@@ -196,8 +197,8 @@ def work(trainer) -> Work:
     for view in VIEWS:
         r = trainer.rasterizer
         r.forward(trainer.gaussians, trainer.views.cameras[view], train=True)
-        _, _, _, records, _, _, starts, ids, _, stops, tiles_x = r._saved
-        counts.append(count_work(records, ids, starts, stops, tiles_x, r._tile_w))
+        _, _, _, records, _, _, starts, ids, _, masks, stops, tiles_x, _ = r._saved
+        counts.append(count_work(records, ids, starts, stops, masks, tiles_x, r.lanes))
     return Work(*np.mean(counts, axis=0))
 
 

@@ -13,7 +13,7 @@ from numba import njit
 
 from .numba_private import set_source_stamp
 
-TILE_H = 16  # rows of a tile; a tile is as wide as a vector, so that one row is one vector
+TILE = 16  # pixels of a tile of the picture, across and down
 
 # Compiler flags of all kernels: fused multiply-add is welcome; NaN and infinity keep their meaning
 # (a broken Gaussian is culled by comparisons that a NaN fails), so no full `fastmath`.

@@ -1,7 +1,7 @@
 """Explicit vectors inside numba: an emitter of LLVM `<L x float>` code that reads like formulas.
 
-Numba's plain loops over these arrays stay scalar (10-20 times slower), so the two inner loops, over
-the rows of a tile, are written with this emitter; everything around them is ordinary numba.
+Numba's plain loops over these arrays stay scalar (10-20 times slower), so the inner loops are
+written with this emitter; everything around them is ordinary numba.
 The width L comes from the *type* of an argument, a tuple of L floats (`lanes_tuple`): it is then
 part of numba's cache key, as a global constant would not be.
 """
@@ -57,8 +57,7 @@ def fetch_ahead(typingctx, array, i):
 
 
 class Vector:
-    """L floats in a register; + - * work lane by lane, with vectors or Python numbers; so does
-    a number / vector."""
+    """L floats in a register; + - * / work lane by lane, with vectors or Python numbers."""
 
     def __init__(self, lanes: Lanes, value):
         self.lanes, self.value = lanes, value
@@ -80,6 +79,9 @@ class Vector:
 
     def __rsub__(self, other):
         return self._emit(self.lanes.builder.fsub, other, self)
+
+    def __truediv__(self, other):
+        return self._emit(self.lanes.builder.fdiv, self, other)
 
     def __rtruediv__(self, other):
         return self._emit(self.lanes.builder.fdiv, other, self)
@@ -171,15 +173,30 @@ class Lanes:
         with cgutils.for_range_slice(self.builder, start, stop, one) as (i, _):
             yield i
 
+    def bits(self, mask):
+        """Return a mask as an LLVM i64, bit k = lane k."""
+        packed = self.builder.bitcast(mask, ir.IntType(self.count))
+        return self.builder.zext(packed, ir.IntType(64))
+
+    @contextmanager
+    def each_bit(self, integer):
+        """Body once for each set bit of an LLVM i64, lowest first; yields its number."""
+        b, kind = self.builder, integer.type
+        left = cgutils.alloca_once(b, kind)
+        b.store(integer, left)
+        test, body, end = (b.append_basic_block(f"bits.{n}") for n in ("test", "body", "end"))
+        b.branch(test)
+        b.position_at_end(test)
+        now = b.load(left)
+        b.cbranch(b.icmp_unsigned("!=", now, kind(0)), body, end)
+        b.position_at_end(body)
+        b.store(b.and_(now, b.sub(now, kind(1))), left)  # the lowest set bit off
+        yield b.cttz(now, ir.Constant(ir.IntType(1), 1))
+        b.branch(test)
+        b.position_at_end(end)
+
     def accumulator(self, start=0.0) -> Accumulator:
         return Accumulator(self, self.vector(start))
-
-    def largest(self, vector: Vector):
-        """Return the largest lane, an LLVM float."""
-        name = f"llvm.vector.reduce.fmax.v{self.count}f32"
-        function = cgutils.get_or_insert_function(self.builder.module,
-                                                  ir.FunctionType(F32, [self.type]), name)
-        return self.builder.call(function, [vector.value], fastmath=("nnan", "nsz"))
 
     def lane_sums(self, vectors: list[Vector]) -> list[Vector]:
         """Sum over the lanes of each vector, packed: element k of the result is sum(vectors[k]).

@@ -1,7 +1,7 @@
 """From a Gaussian in the world to an ellipse with a color on the screen (forward).
 
-One parallel loop over the Gaussians writes all that the tiles need: a record of 12 floats, the
-depth, the box of tiles and which of them the ellipse truly touches.
+One parallel loop over the Gaussians writes all that the tiles need: a record of 16 floats, the
+box of tiles and which of them the ellipse truly touches.
 Formulas: EWA splatting as in 3DGS (arXiv 2308.04079, section 4); opacity-aware bounds instead of
 three sigma: alpha = op·exp(-s) >= 1/255  <=>  s <= ln(255·op).
 """
@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from ...kernels.compile import TILE_H, inlined, inner, kernel
+from ...kernels.compile import TILE, inlined, inner, kernel
 from ...kernels.harmonics import sh_basis
 from ...kernels.threads import first_item, next_item
 
@@ -20,8 +20,9 @@ f32 = np.float32
 
 # Columns of a record. The conic (a, b, c), inverse of the screen covariance, is stored times -1/8
 # (a, c halved) because the blending loop wants t = -s/8 with s = a·dx²/2 + b·dx·dy + c·dy²/2.
-U, V, A8, B8, C8, T_MIN, OPACITY, RED, GREEN, BLUE, DEPTH, HALF_H = range(12)
-RECORD = 12
+# On a line x = const through the ellipse, t is largest at y = SLOPE_Y·x; so is x = SLOPE_X·y.
+U, V, A8, B8, C8, T_MIN, OPACITY, RED, GREEN, BLUE, DEPTH, SLOPE_X, SLOPE_Y = range(13)
+RECORD = 16  # floats: one cache line
 
 # Entries of the camera vector made by `pack_camera`.
 ROTATION, TRANSLATION, CENTER, FX, FY, CX, CY, X_MIN, X_MAX, Y_MIN, Y_MAX, NEAR = (
@@ -113,7 +114,7 @@ def covariance(u):
 
 
 @inner
-def touches(records, i, tile_x, tile_y, tile_w):
+def touches(records, i, tile_x, tile_y):
     """Return whether the ellipse s <= ln(255·op) meets the pixel centers' rectangle of a tile:
     exact.
 
@@ -122,28 +123,28 @@ def touches(records, i, tile_x, tile_y, tile_w):
     """
     half = f32(0.5)
     a, b, c = records[i, A8], records[i, B8], records[i, C8]
-    x0 = f32(tile_x * tile_w) + half - records[i, U]
-    x1 = x0 + f32(tile_w - 1)
-    y0 = f32(tile_y * TILE_H) + half - records[i, V]
-    y1 = y0 + f32(TILE_H - 1)
+    x0 = f32(tile_x * TILE) + half - records[i, U]
+    x1 = x0 + f32(TILE - 1)
+    y0 = f32(tile_y * TILE) + half - records[i, V]
+    y1 = y0 + f32(TILE - 1)
     inside_x, inside_y = x0 <= f32(0) <= x1, y0 <= f32(0) <= y1
     if inside_x and inside_y:
         return True
     best = f32(-1e30)
     if not inside_x:
         dx = x0 if x0 > f32(0) else x1
-        dy = clamp(-half * b * dx / c, y0, y1)  # dt/dy = 0
+        dy = clamp(records[i, SLOPE_Y] * dx, y0, y1)  # dt/dy = 0
         best = max(best, a * dx * dx + dy * (b * dx + c * dy))
     if not inside_y:
         dy = y0 if y0 > f32(0) else y1
-        dx = clamp(-half * b * dy / a, x0, x1)
+        dx = clamp(records[i, SLOPE_X] * dy, x0, x1)
         best = max(best, a * dx * dx + dy * (b * dx + c * dy))
     return best >= records[i, T_MIN] - f32(1e-5)  # the pixel test decides; here only no miss
 
 
 @inlined
-def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height, tile_w, Y,
-                T, M, records, boxes):
+def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height, Y, T, M,
+                records, boxes):
     """Fill record and box i (x0, x1, y0, y1 in tiles, ends excluded); False = not drawn."""
     half, one = f32(0.5), f32(1)
     mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
@@ -172,15 +173,16 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     first_x, first_y = ceil_index(x_low), ceil_index(y_low)
     if f32(first_x) > x_high or f32(first_y) > y_high:
         return False
-    per_w, per_h = one / f32(tile_w), f32(1 / TILE_H)  # powers of two: exact, unlike slow int //
-    boxes[i, 0], boxes[i, 1] = int(f32(first_x) * per_w), int(x_high * per_w) + 1
-    boxes[i, 2], boxes[i, 3] = int(f32(first_y) * per_h), int(y_high * per_h) + 1
+    per = f32(1 / TILE)  # a power of two: exact, unlike slow int //
+    boxes[i, 0], boxes[i, 1] = int(f32(first_x) * per), int(x_high * per) + 1
+    boxes[i, 2], boxes[i, 3] = int(f32(first_y) * per), int(y_high * per) + 1
 
-    records[i, U], records[i, V], records[i, DEPTH], records[i, HALF_H] = u, v, z, ey
+    records[i, U], records[i, V], records[i, DEPTH] = u, v, z
     # conic = [[C, -B], [-B, A]] / det
     records[i, A8] = -C / det * f32(1 / 16)
     records[i, B8] = B / det * f32(1 / 8)
     records[i, C8] = -A / det * f32(1 / 16)
+    records[i, SLOPE_X], records[i, SLOPE_Y] = B / C, B / A  # -b/(2a), -b/(2c)
     records[i, T_MIN], records[i, OPACITY] = -s_max * f32(1 / 8), opacity
     # color = max(0, 0.5 + sum_k Y_k(direction) sh_k)
     dx, dy, dz = mx - cam[CENTER], my - cam[CENTER + 1], mz - cam[CENTER + 2]
@@ -198,7 +200,7 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
 
 
 @inlined
-def find_hits(records, boxes, i, tile_w):
+def find_hits(records, boxes, i):
     """Return the number of tiles in box i that the ellipse touches, and the bits of them."""
     x0, x1, y0, y1 = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
     area = (x1 - x0) * (y1 - y0)
@@ -207,7 +209,7 @@ def find_hits(records, boxes, i, tile_w):
     hits, bits, place = 0, 0, 0
     for ty in range(y0, y1):
         for tx in range(x0, x1):
-            if touches(records, i, tx, ty, tile_w):
+            if touches(records, i, tx, ty):
                 hits += 1
                 if area <= MASK_BITS:
                     bits |= 1 << place
@@ -216,9 +218,9 @@ def find_hits(records, boxes, i, tile_w):
 
 
 @kernel
-def project(means, log_scales, quats, logits, sh, degree, cam, width, height, tile_w, records,
-            boxes, bits, hits, counter):
-    """All Gaussians. Writes records (N, 12) f32, boxes (N, 4) i32, bits (N,) i64, hits (N,) i32.
+def project(means, log_scales, quats, logits, sh, degree, cam, width, height, records, boxes,
+            bits, hits, counter):
+    """All Gaussians. Writes records (N, 16) f32, boxes (N, 4) i32, bits (N,) i64, hits (N,) i32.
 
     hits[i] = 0 marks a Gaussian that is not drawn; its other rows are then undefined.
     """
@@ -229,7 +231,7 @@ def project(means, log_scales, quats, logits, sh, degree, cam, width, height, ti
     while block < blocks:
         for i in range(block * BLOCK, min(n, (block + 1) * BLOCK)):
             hits[i] = 0
-            if project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height,
-                           tile_w, Y, T, M, records, boxes):
-                hits[i], bits[i] = find_hits(records, boxes, i, tile_w)
+            if project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, height, Y,
+                           T, M, records, boxes):
+                hits[i], bits[i] = find_hits(records, boxes, i)
         block = next_item(counter)

@@ -12,24 +12,15 @@ own for its sums, so that no two threads add to the same number and the result i
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ...kernels.compile import TILE_H, inner, kernel
-from ...kernels.simd import Lanes, fetch_ahead
+from ...kernels.compile import TILE, inner, kernel
+from ...kernels.simd import data_pointer, fetch_ahead
 from ...kernels.threads import first_item, next_item
-from .project import A8, B8, BLUE, C8, DEPTH, GREEN, MAX_ALPHA, OPACITY, RECORD, RED, T_MIN, U, V
-from .raster_forward import (
-    AHEAD,
-    PLANE_H,
-    aligned_planes,
-    data_pointer,
-    emit_alpha,
-    emit_offset,
-    row_pointer,
-    rows_of,
-)
+from .blocks import Tile, aligned_planes, row_pointer
+from .project import A8, B8, C8, MAX_ALPHA, OPACITY, RECORD, T_MIN
+from .raster_forward import AHEAD, ALPHA_PLANE, DEPTH_PLANE, FEATURES, emit_alpha
 
 f32 = np.float32
 
@@ -41,122 +32,150 @@ SLOT = 16  # floats: a whole number of vectors, one cache line
 T_PLANE, A_PLANE, LOSS_RED, LOSS_GREEN, LOSS_BLUE, LOSS_DEPTH = range(6)
 
 
-@intrinsic
-def gradients(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, start, stop):
-    """Take one Gaussian off T and A in rows start … stop-1 of a tile; write its ten sums to
-    slots[j] (16,).
 
-    The number of channels (3 = color, 4 = color and depth) is what the loss depends on.
+@intrinsic
+def gradients(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, blocks):
+    """Take Gaussian i off T and A in some blocks of a tile; write its ten sums to slots[j] (16,).
+
+    channels: how many the loss depends on: 3 = color, 4 = and alpha, 5 = and depth.
     """
-    with_depth = channels.count == 4
+    features = FEATURES[:4 if channels.count == 5 else 3]
 
     def codegen(context, builder, signature, args):
-        L = Lanes(builder, signature.args[0].count)
-        tile = data_pointer(context, builder, signature, args, 2)
+        tile = Tile(context, builder, signature, args, 2)
+        L = tile.L
         rec = row_pointer(context, builder, signature, args, 3, RECORD)
         out = row_pointer(context, builder, signature, args, 5, SLOT)
-        x0, y0, start, stop = args[7:]
-        a, b, c, t_min, opacity, red, green, blue, z = (
-            L.broadcast(rec, k) for k in (A8, B8, C8, T_MIN, OPACITY, RED, GREEN, BLUE, DEPTH))
-        dx = L.broadcast(rec, U) - (L.splat(x0) + L.index())
-        first_dy = L.broadcast(rec, V) - L.splat(y0)
-        a_dx2, b_dx = a * dx * dx, b * dx
-        features = (red, green, blue, z) if with_depth else (red, green, blue)
-        plane = PLANE_H * L.count
-        m0, my, myy = L.accumulator(), L.accumulator(), L.accumulator()
+        a, b, c, t_min, opacity = (L.broadcast(rec, k) for k in (A8, B8, C8, T_MIN, OPACITY))
+        values = [L.broadcast(rec, k) for k in features]
+        first_dx, first_dy = tile.offsets(rec, args[7], args[8])
+        moments = [L.accumulator() for _ in range(6)]
         weighted = [L.accumulator() for _ in features]
-        with L.loop(start, stop) as row:
-            at = emit_offset(builder, row, L.count)
-            offsets = [builder.add(at, ir.Constant(at.type, k * plane)) for k in range(6)]
-            dy = first_dy - L.splat_index(row)
-            t = dy * (b_dx + c * dy) + a_dx2
+        with L.each_bit(args[9]) as block:
+            right, down = tile.corner(block)
+            dx, dy = first_dx - right, first_dy - down
+            t = dx * (a * dx + b * dy) + c * dy * dy
             unclamped = emit_alpha(t, opacity, t_min)
             alpha = unclamped.minimum(MAX_ALPHA)
-            T, A = L.load(tile, offsets[T_PLANE]), L.load(tile, offsets[A_PLANE])
+            T, A = tile.load(T_PLANE, block), tile.load(A_PLANE, block)
             w = alpha * T
-            loss = [L.load(tile, offsets[LOSS_RED + k]) for k in range(len(features))]
-            q = loss[0] * features[0]
-            for g, feature in zip(loss[1:], features[1:], strict=True):
-                q = g * feature + q
+            loss = [tile.load(LOSS_RED + k, block) for k in range(len(features))]
+            q = loss[0] * values[0]
+            for g, value in zip(loss[1:], values[1:], strict=True):
+                q = g * value + q
             A = A - w * q
-            L.store(A, tile, offsets[A_PLANE])
-            L.store(T - w, tile, offsets[T_PLANE])
+            tile.store(A, A_PLANE, block)
+            tile.store(T - w, T_PLANE, block)
             # dL/ds = -alpha·(T·q - A/(1 - alpha)), 0 where alpha was clamped
             ds = unclamped * (A * L.reciprocal(1.0 - alpha) - T * q)
             ds = ds.where(unclamped.compare("<", MAX_ALPHA), 0.0)
-            m0.add(ds)
-            ds_dy = ds * dy
-            my.add(ds_dy)
-            myy.set(ds_dy * dy + myy.get())
+            ds_dx, ds_dy = ds * dx, ds * dy
+            m0, mx, my, mxx, mxy, myy = moments
+            for total, term in ((m0, ds), (mx, ds_dx), (my, ds_dy)):
+                total.add(term)
+            for total, one, other in ((mxx, ds_dx, dx), (mxy, ds_dx, dy), (myy, ds_dy, dy)):
+                total.set(one * other + total.get())
             for total, g in zip(weighted, loss, strict=True):
                 total.set(w * g + total.get())
-        # dx is the same in every row: the moments with it follow from the others
-        m0, my, myy = m0.get(), my.get(), myy.get()
-        mx = m0 * dx
-        sums = [m0, mx, my, mx * dx, my * dx, myy] + [total.get() for total in weighted]
-        if not with_depth:
-            sums.append(L.vector(0.0))
+        sums = [total.get() for total in moments + weighted]
+        sums += [L.vector(0.0)] * (SUMS - len(sums))
         for k, vector in enumerate(L.lane_sums(sums)):
-            L.store(vector, out, ir.Constant(ir.IntType(64), k * L.count))
+            L.store(vector, out, args[6].type(k * L.count))
         return context.get_dummy_value()
     return types.void(lanes, channels, planes, records, types.intp, slots, types.intp,
-                      types.float32, types.float32, types.intp, types.intp), codegen
+                      types.float32, types.float32, types.intp), codegen
 
 
-@inner
-def load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left, top):
-    """Set T = 1, the loss gradients, and A; zero where the tile hangs over the picture's edge.
+@intrinsic
+def load_tile(typingctx, lanes, channels, planes, picture, d_rgb, d_alpha, d_depth, start, width,
+              plane):
+    """Set T = 1, the loss gradients, and A, from pictures as `store_tile` writes them.
 
     The loss gradient with respect to depth D/alpha (D = sum w·z) goes into D and alpha:
         dL/dD = d_depth/alpha,  dL/dalpha = d_alpha - d_depth·depth/alpha
     and alpha = 1 - T_end acts like a background of color -1:
         A = d_rgb·rgb + dL/dD·D - dL/dalpha·T_end
     """
-    height, width = alpha.shape
-    planes[:] = f32(0)
-    planes[T_PLANE] = f32(1)
-    for row in range(min(TILE_H, height - top)):
-        for k in range(min(planes.shape[2], width - left)):
-            y, x = top + row, left + k
-            A, covered, gradient = f32(0), alpha[y, x], d_alpha[y, x]
+    def codegen(context, builder, signature, args):
+        tile = Tile(context, builder, signature, args, 2)
+        picture, d_rgb, d_alpha, d_depth = (data_pointer(context, builder, signature, args, k)
+                                            for k in (3, 4, 5, 6))
+        start, width, plane = args[7:]
+        starts = [builder.add(start, builder.mul(plane, plane.type(k))) for k in range(5)]
+        with tile.all_blocks() as block:
+            rows = tile.rows(block, width)
+            A = tile.L.vector(0.0)
             for c in range(3):
-                g = d_rgb[c, y, x]
-                planes[LOSS_RED + c, row, k] = g
-                A += g * rgb[c, y, x]
-            if len(channels) == 4 and covered >= f32(0.5):
-                per_sum = d_depth[y, x] / covered
-                planes[LOSS_DEPTH, row, k] = per_sum
-                gradient -= per_sum * depth[y, x]
-                A += d_depth[y, x] * depth[y, x]
-            planes[A_PLANE, row, k] = A - gradient * (f32(1) - covered)
+                g = tile.gather(d_rgb, rows, starts[c])
+                tile.store(g, LOSS_RED + c, block)
+                A = g * tile.gather(picture, rows, starts[c]) + A
+            if channels.count >= 4:
+                alpha = tile.gather(picture, rows, starts[ALPHA_PLANE])
+                d_covered = tile.gather(d_alpha, rows, start)
+                if channels.count == 5:
+                    solid = alpha.compare(">=", 0.5)
+                    depth = tile.gather(picture, rows, starts[DEPTH_PLANE]).where(solid, 0.0)
+                    g = tile.gather(d_depth, rows, start).where(solid, 0.0)
+                    d_sum = (g / alpha).where(solid, 0.0)
+                    tile.store(d_sum, LOSS_DEPTH, block)
+                    d_covered = d_covered - d_sum * depth
+                    A = g * depth + A
+                A = A - d_covered * (1.0 - alpha)
+            tile.store(A, A_PLANE, block)
+            tile.store(1.0, T_PLANE, block)
+        return context.get_dummy_value()
+    n = types.intp
+    return types.void(lanes, channels, planes, picture, d_rgb, d_alpha, d_depth, n, n, n), codegen
+
+
+@inner
+def cut_out(images, left, top, out):
+    """Copy what a tile at the edge has of some pictures to out (planes, 16, 16), the rest zero."""
+    out[:] = f32(0)
+    planes, height, width = images.shape
+    for p in range(planes):
+        for row in range(min(TILE, height - top)):
+            for column in range(min(TILE, width - left)):
+                out[p, row, column] = images[p, top + row, left + column]
 
 
 @kernel
-def blend_backward(lanes, channels, tile_w, records, starts, ids, slot_of, stops, order, tiles_x,
-                   rgb, alpha, depth, d_rgb, d_alpha, d_depth, slots, reached, counter):
-    """All tiles, in the given order (busiest first).
+def blend_backward(lanes, channels, records, starts, ids, slot_of, masks, stops, order, tiles_x,
+                   picture, d_rgb, d_alpha, d_depth, slots, reached, counter):
+    """All tiles, in the given order (busiest first). d_alpha, d_depth: (1, H, W), or of any size
+    where the channels leave them out.
 
     Fills reached (pairs,) bool, and slots (pairs, 16) where that comes out True; the other pairs
     lie behind what is opaque and have no gradient.
     """
-    planes = aligned_planes(6, tile_w)
+    planes = aligned_planes(6)
+    edges = np.empty((4, 5, TILE, TILE), f32)
+    height, width = picture.shape[1:]
     item = first_item(counter)
     while item < len(order):
         tile = order[item]
-        left, top = tile % tiles_x * tile_w, tile // tiles_x * TILE_H
-        load_tile(channels, planes, rgb, alpha, depth, d_rgb, d_alpha, d_depth, left, top)
+        left, top = tile % tiles_x * TILE, tile // tiles_x * TILE
+        first, last = starts[tile], stops[tile]
+        if first < last:
+            if left + TILE <= width and top + TILE <= height:
+                load_tile(lanes, channels, planes, picture, d_rgb, d_alpha, d_depth,
+                          top * width + left, width, height * width)
+            else:
+                cut_out(picture, left, top, edges[0])
+                cut_out(d_rgb, left, top, edges[1])
+                if len(channels) >= 4:
+                    cut_out(d_alpha, left, top, edges[2])
+                if len(channels) == 5:
+                    cut_out(d_depth, left, top, edges[3])
+                load_tile(lanes, channels, planes, edges[0], edges[1], edges[2], edges[3], 0, TILE,
+                          TILE * TILE)
         x0, y0 = f32(left) + f32(0.5), f32(top) + f32(0.5)
-        last = stops[tile] - 1
-        next_start, next_stop = 0, 0
-        if starts[tile] <= last:
-            next_start, next_stop = rows_of(records, ids[starts[tile]], y0)
-        for k in range(starts[tile], stops[tile]):
-            i = ids[k]
-            start, stop = next_start, next_stop  # found ahead of time as in `draw_tile`
-            next_start, next_stop = rows_of(records, ids[min(k + 1, last)], y0)
-            fetch_ahead(records, ids[min(k + AHEAD, last)])
-            gradients(lanes, channels, planes, records, i, slots, slot_of[k], x0, y0, start, stop)
-            reached[slot_of[k]] = True
-        for k in range(stops[tile], starts[tile + 1]):
+        for k in range(first, last):
+            blocks, slot = np.int64(masks[k]), slot_of[k]
+            fetch_ahead(records, ids[min(k + AHEAD, last - 1)])
+            reached[slot] = blocks != 0
+            if blocks != 0:
+                gradients(lanes, channels, planes, records, ids[k], slots, slot, x0, y0, blocks)
+        for k in range(last, starts[tile + 1]):
             reached[slot_of[k]] = False
         item = next_item(counter)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...data.cameras import Camera
 from ...errors import IdfError
-from ...kernels.compile import TILE_H, host_lanes
+from ...kernels.compile import TILE, host_lanes
 from ...kernels.simd import lanes_tuple
 from ...kernels.threads import run_on_threads
 from .gaussians import Gaussians
@@ -20,6 +20,8 @@ from .project_backward import project_backward
 from .raster_backward import SLOT, blend_backward
 from .raster_forward import draw
 from .tiles import count_pairs, depth_order, fill_lists, start_lists
+
+MASKS = {16: np.uint16, 8: np.uint32}  # a bit for each block of a tile
 
 
 @dataclass
@@ -95,7 +97,6 @@ class CpuRasterizer:
                            "use 16 or 8")
         self.near, self.lanes = checked_near(near), lanes
         self._lanes = lanes_tuple(lanes)
-        self._tile_w = lanes
         self._buffers: dict[str, np.ndarray] = {}
         self._saved = None
         self.last: Render | None = None
@@ -120,8 +121,7 @@ class CpuRasterizer:
         arrays = _checked(g)
         degree = checked_degree(g, camera, sh_degree)
         width, height, n = camera.width, camera.height, len(g)
-        tile_w = self._tile_w
-        tiles_x, tiles_y = -(-width // tile_w), -(-height // TILE_H)
+        tiles_x, tiles_y = -(-width // TILE), -(-height // TILE)
         cam = pack_camera(camera, self.near)
         background = np.ascontiguousarray(background, np.float32).reshape(3)
 
@@ -129,27 +129,25 @@ class CpuRasterizer:
         boxes = self._buffer("boxes", (n, 4), np.int32)
         bits, hits = self._buffer("bits", (n,), np.int64), self._buffer("hits", (n,), np.int32)
         slot_start = self._buffer("slot_start", (n + 1,), np.int64)
-        run_on_threads(project, *arrays, degree, cam, width, height, tile_w, records, boxes, bits,
-                       hits)
+        run_on_threads(project, *arrays, degree, cam, width, height, records, boxes, bits, hits)
         order = depth_order(records, hits, slot_start)
         parts = 1 if numba.get_num_threads() == 1 else 2 * numba.get_num_threads()
         rows = np.zeros((parts, tiles_x * tiles_y), np.int64)
         starts = np.empty(tiles_x * tiles_y + 1, np.int64)
         ids = self._buffer("ids", (slot_start[n],), np.int32)
         slot_of = self._buffer("slot_of", (slot_start[n],), np.int32)
-        run_on_threads(count_pairs, order, records, boxes, bits, tile_w, tiles_x, rows)
+        run_on_threads(count_pairs, order, records, boxes, bits, tiles_x, rows)
         start_lists(rows, starts)
-        run_on_threads(fill_lists, order, records, boxes, bits, slot_start, tile_w, tiles_x, rows,
-                       ids, slot_of)
-        rgb = np.empty((3, height, width), np.float32)
-        alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+        run_on_threads(fill_lists, order, records, boxes, bits, slot_start, tiles_x, rows, ids,
+                       slot_of)
+        shown = np.empty((5, height, width), np.float32)
+        masks = self._buffer("masks", (len(ids),), MASKS[self.lanes])
         stops = np.empty(tiles_x * tiles_y, np.int64)
-        run_on_threads(draw, self._lanes, tile_w, records, starts, ids,
-                       _busiest_first(np.diff(starts)), tiles_x, background, rgb, alpha, depth,
-                       stops)
-        picture = Render(rgb, alpha, depth)
-        self._saved = (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, stops,
-                       tiles_x) if train else None
+        run_on_threads(draw, self._lanes, lanes_tuple(4), records, starts, ids,
+                       _busiest_first(np.diff(starts)), tiles_x, background, shown, masks, stops)
+        picture = Render(shown[:3], shown[3], shown[4])
+        self._saved = (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, masks,
+                       stops, tiles_x, shown) if train else None
         self.last = picture if train else None
         return picture
 
@@ -163,21 +161,20 @@ class CpuRasterizer:
         """
         if self._saved is None:
             raise RuntimeError("backward needs a forward(train=True) just before it")
-        (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, stops,
-         tiles_x) = self._saved
-        picture = self.last
-        shape = picture.alpha.shape
-        d_rgb = _image_gradient("d_rgb", d_rgb, (3, *shape))
-        d_alpha = (np.zeros(shape, np.float32) if d_alpha is None
-                   else _image_gradient("d_alpha", d_alpha, shape))
-        channels = lanes_tuple(3 if d_depth is None else 4)
-        d_depth = (picture.depth if d_depth is None  # not read with three channels
-                   else _image_gradient("d_depth", d_depth, shape))
+        (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, masks, stops,
+         tiles_x, shown) = self._saved
+        height, width = shown.shape[1:]
+        d_rgb = _image_gradient("d_rgb", d_rgb, (3, height, width))
+        channels = lanes_tuple(5 if d_depth is not None else 3 if d_alpha is None else 4)
+        d_alpha, d_depth = (
+            np.zeros((1, height, width), np.float32) if d is None
+            else _image_gradient(name, d, (height, width))[None]
+            for name, d in (("d_alpha", d_alpha), ("d_depth", d_depth)))
         slots = self._buffer("slots", (len(ids), SLOT))
         reached = self._buffer("reached", (len(ids),), np.bool_)
-        run_on_threads(blend_backward, self._lanes, channels, self._tile_w, records, starts, ids,
-                       slot_of, stops, _busiest_first(stops - starts[:-1]), tiles_x, picture.rgb,
-                       picture.alpha, picture.depth, d_rgb, d_alpha, d_depth, slots, reached)
+        run_on_threads(blend_backward, self._lanes, channels, records, starts, ids, slot_of, masks,
+                       stops, _busiest_first(stops - starts[:-1]), tiles_x, shown, d_rgb, d_alpha,
+                       d_depth, slots, reached)
         n = len(hits)
         out = [self._buffer(f"d_{k}", array.shape) for k, array in enumerate(arrays)]
         screen = self._buffer("screen", (n,))

@@ -15,8 +15,20 @@ from idf_helpers.data.cameras import Camera
 from idf_helpers.kernels import compile as jit
 from idf_helpers.kernels.simd import lanes_tuple
 from idf_helpers.reconstruction.splats import raster_forward
+from idf_helpers.reconstruction.splats.blocks import PLANE, blocks_met
 from idf_helpers.reconstruction.splats.gaussians import Gaussians
-from idf_helpers.reconstruction.splats.project import A8, B8, C8, DEPTH, T_MIN, U, V
+from idf_helpers.reconstruction.splats.project import (
+    A8,
+    B8,
+    C8,
+    DEPTH,
+    RECORD,
+    SLOPE_X,
+    SLOPE_Y,
+    T_MIN,
+    U,
+    V,
+)
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 
 
@@ -32,7 +44,7 @@ def lists():
     camera = Camera.look_at((0.3, -3, 0.4), (0, 0, 0), (0, 0, 1), 0.7, 200, 140)
     rasterizer = CpuRasterizer(lanes=16)
     rasterizer.forward(g, camera, train=True)
-    _, _, _, records, hits, slot_start, starts, ids, slot_of, _, tiles_x = rasterizer._saved
+    _, _, _, records, hits, slot_start, starts, ids, slot_of, _, _, tiles_x, _ = rasterizer._saved
     records = np.where(hits[:, None] > 0, records, 0)  # rows of what is not drawn are undefined
     return records, hits, slot_start, starts, ids, slot_of, tiles_x
 
@@ -67,13 +79,52 @@ def test_every_pair_has_a_slot_of_its_own(lists):
     assert (slot_start[ids] <= slot_of).all() and (slot_of < slot_start[ids + 1]).all()
 
 
+@njit
+def met(lanes, records, x0, y0):
+    return [blocks_met(lanes, records, i, x0, y0) for i in range(len(records))]
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_a_block_is_met_where_a_pixel_of_it_is_and_hardly_elsewhere(lanes):
+    rng = np.random.default_rng(3)
+    n, columns = 300, 4
+    records = np.zeros((n, RECORD), np.float32)
+    records[:, U], records[:, V] = rng.uniform(-8, 24, (2, n))
+    x_var, y_var = np.exp(rng.uniform(-1, 4, (2, n)))
+    cross = rng.uniform(-0.98, 0.98, n) * np.sqrt(x_var * y_var)
+    det = x_var * y_var - cross**2
+    records[:, A8], records[:, C8] = -y_var / det / 16, -x_var / det / 16
+    records[:, B8] = cross / det / 8
+    records[:, SLOPE_X], records[:, SLOPE_Y] = cross / y_var, cross / x_var
+    records[:, T_MIN] = -rng.uniform(0.1, 5.5, n) / 8
+    found = met(lanes_tuple(lanes), records, np.float32(0.5), np.float32(0.5))
+    rows = lanes // columns
+
+    def reached(step):  # largest t of each block on a grid of that step
+        r = records.astype(np.float64)[:, :, None, None]
+        out = np.empty((n, 256 // lanes))
+        for k in range(256 // lanes):
+            x = k % 4 * columns + 0.5 + np.arange(0, columns - 1 + step / 2, step)
+            y = (k // 4 * rows + 0.5 + np.arange(0, rows - 1 + step / 2, step))[:, None]
+            dx, dy = x - r[:, U], y - r[:, V]
+            out[:, k] = (r[:, A8] * dx**2 + r[:, B8] * dx * dy + r[:, C8] * dy**2).max((1, 2))
+        return out
+
+    got = np.array([[mask >> k & 1 for k in range(256 // lanes)] for mask in found], bool)
+    limit = records[:, T_MIN, None]
+    assert got[reached(1.0) >= limit].all()
+    assert not got[reached(0.05) < 1.1 * limit - 0.01].any()
+    assert 0.1 < got.mean() < 0.9
+
+
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="x86 assembly")
 def test_the_inner_loop_is_packed():
     """Plain numba loops compile to scalar instructions here; the emitted vectors must not."""
     blend = njit(raster_forward.draw_tile.py_func, **jit.OPTIONS)
-    planes, records = np.zeros((5, 16, 8), np.float32), np.zeros((1, 12), np.float32)
+    planes, records = np.zeros((5, PLANE), np.float32), np.zeros((1, RECORD), np.float32)
     f = np.float32(0)
-    blend(lanes_tuple(8), planes, records, np.zeros(1, np.int32), 0, 1, f, f)
+    blend(lanes_tuple(8), lanes_tuple(4), planes, records, np.zeros(1, np.int32), 0, 1, f, f,
+          np.zeros(1, np.uint32))
     assembly = "\n".join(blend.inspect_asm().values())
     packed = re.findall(r"\bv?(?:fmadd\w+|mul|add|sub)ps\b", assembly)
     assert len(packed) > 15, len(packed)
