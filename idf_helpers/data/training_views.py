@@ -84,6 +84,13 @@ class TrainingViews:
         if index in self.unseen:
             np.copyto(target, render, where=self.unseen[index])
 
+    def every(self, index: int, step: int, x: int, y: int) -> TrainingViews:
+        """Return view `index` alone, of its pixels [y::step, x::step], see `Camera.every`."""
+        part = np.s_[..., y::step, x::step]
+        unseen = {0: self.unseen[index][part]} if index in self.unseen else {}
+        return TrainingViews([self.cameras[index].every(step, x, y)],
+                             [np.ascontiguousarray(self.pixels[index][part])], unseen)
+
     def target(self, index: int, background: np.ndarray) -> np.ndarray:
         """Return (3, H, W) float32 in [0, 1]: view `index` over `background` (3,) (if it has
         alpha)."""

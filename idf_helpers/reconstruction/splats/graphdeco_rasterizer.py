@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from ...data.cameras import Camera
+from ...errors import IdfError
+from .reference import PIXEL
 from .torch_rasterizer import Drawn, TorchRasterizer, gradient
 
 NEAR, FAR = 0.2, 100.0  # the kernel culls at 0.2 whatever the matrix; FAR only scales its z
@@ -26,9 +28,12 @@ class GraphdecoRasterizer(TorchRasterizer):
         super().__init__(device, NEAR)
         self.antialiased = antialiased
 
-    def draw(self, tensors, camera, background, degree) -> Drawn:
+    def draw(self, tensors, camera, background, degree, dilation) -> Drawn:
         import diff_gaussian_rasterization as dgr
 
+        if dilation != PIXEL:
+            raise IdfError("diff-gaussian-rasterization has one width of pixels",
+                           f"dilation={dilation:g}", f"draw with {PIXEL}")
         means, sh = tensors["means"], tensors["sh"]
         view, projection = matrices(camera, means.device)
         extra = {"antialiasing": self.antialiased} \

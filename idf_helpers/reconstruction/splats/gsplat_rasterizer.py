@@ -12,6 +12,7 @@ import torch
 
 from ...data.cameras import Camera
 from ...errors import IdfError
+from .reference import PIXEL
 from .torch_rasterizer import Drawn, TorchRasterizer, gradient
 
 
@@ -34,10 +35,10 @@ class GsplatRasterizer(TorchRasterizer):
         changed, self.packed = not self.packed, True
         return changed
 
-    def draw(self, tensors, camera, background, degree) -> Drawn:
+    def draw(self, tensors, camera, background, degree, dilation) -> Drawn:
         rendered, alphas, info = rasterize(
             tensors, *camera_tensors(camera, self.device), camera.width, camera.height, background,
-            degree, self.near, self.packed, self.antialiased, depth=True)
+            degree, self.near, self.packed, self.antialiased, depth=True, dilation=dilation)
         means2d, radii = info["means2d"], info["radii"]
         if means2d.requires_grad:
             means2d.retain_grad()
@@ -78,11 +79,12 @@ def camera_tensors(camera: Camera, device) -> tuple[torch.Tensor, torch.Tensor]:
 
 def rasterize(tensors, viewmats, Ks, width: int, height: int, background, degree: int,
               near: float = 0.05, packed: bool = False, antialiased: bool = False,
-              depth: bool = False, absgrad: bool = False):
+              depth: bool = False, absgrad: bool = False, dilation: float = PIXEL):
     """Call `gsplat.rasterization` for one view of tensors named as in `Gaussians`.
 
     viewmats, Ks: of `camera_tensors`. background (3,). depth: the expected depth as a fourth
-    channel. -> picture (1, H, W, 3 or 4), alpha (1, H, W, 1), gsplat's info.
+    channel. dilation: pixels² added to the screen covariance.
+    -> picture (1, H, W, 3 or 4), alpha (1, H, W, 1), gsplat's info.
     """
     from gsplat import rasterization
 
@@ -91,7 +93,7 @@ def rasterize(tensors, viewmats, Ks, width: int, height: int, background, degree
         opacities=tensors["opacity_logits"].sigmoid(), colors=tensors["sh"], viewmats=viewmats,
         Ks=Ks, width=width, height=height, near_plane=near, sh_degree=degree, packed=packed,
         # packed, gsplat 1.5.3 refuses a background: it takes (nnz, 2) for a batch of pictures
-        backgrounds=None if packed else background[None], absgrad=absgrad,
+        backgrounds=None if packed else background[None], absgrad=absgrad, eps2d=dilation,
         render_mode="RGB+ED" if depth else "RGB",
         rasterize_mode="antialiased" if antialiased else "classic")
     if packed:

@@ -25,19 +25,19 @@ U, V, A8, B8, C8, T_MIN, OPACITY, RED, GREEN, BLUE, DEPTH, SLOPE_X, SLOPE_Y = ra
 RECORD = 16  # floats: one cache line
 
 # Entries of the camera vector made by `pack_camera`.
-ROTATION, TRANSLATION, CENTER, FX, FY, CX, CY, X_MIN, X_MAX, Y_MIN, Y_MAX, NEAR = (
-    0, 9, 12, 15, 16, 17, 18, 19, 20, 21, 22, 23)
+ROTATION, TRANSLATION, CENTER, FX, FY, CX, CY, X_MIN, X_MAX, Y_MIN, Y_MAX, NEAR, DILATION = (
+    0, 9, 12, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24)
 
 MIN_ALPHA = 1 / 255  # weaker contributions are not drawn
 MAX_ALPHA = 0.99
-DILATION = f32(0.3)  # pixels², added to the screen covariance: nothing is thinner than a pixel
+PIXEL = 0.3  # pixels², added to the screen covariance: nothing is thinner than a pixel
 BLOCK = 256  # Gaussians handed to a thread at a time
 MASK_BITS = 63  # boxes of up to so many tiles keep their hits as bits; larger ones test again
 
 
-def pack_camera(camera, near: float) -> np.ndarray:
-    """Return (24,) float32: world-to-camera rotation and translation, center, intrinsics, limits of
-    J.
+def pack_camera(camera, near: float, dilation: float = PIXEL) -> np.ndarray:
+    """Return (25,) float32: world-to-camera rotation and translation, center, intrinsics, limits of
+    J, near plane, dilation.
 
     J is evaluated at x/z clamped to 1.3 times the half field of view (3DGS); for a principal
     point off the center: the picture's edge plus 0.3 of the half width (gsplat's form of it).
@@ -51,7 +51,7 @@ def pack_camera(camera, near: float) -> np.ndarray:
          (camera.width - camera.cx) / camera.fx + 0.3 * half_x,
          -camera.cy / camera.fy - 0.3 * half_y,
          (camera.height - camera.cy) / camera.fy + 0.3 * half_y,
-         near]]).astype(np.float32)
+         near, dilation]]).astype(np.float32)
 
 
 @inlined
@@ -80,7 +80,7 @@ def ceil_index(x):
 
 @inlined
 def screen_basis(cam, x, y, z, r, s0, s1, s2, T, M):
-    """U = J·Rcam·R·diag(s), the (2, 3) factor of the screen covariance U·Uᵀ + 0.3·I.
+    """U = J·Rcam·R·diag(s), the (2, 3) factor of the screen covariance U·Uᵀ + d·I.
 
     Leaves T = J·Rcam (6,) and M = R·diag(s) (9,) behind, which the backward pass needs.
     """
@@ -101,16 +101,16 @@ def screen_basis(cam, x, y, z, r, s0, s1, s2, T, M):
 
 
 @inlined
-def covariance(u):
-    """Return (A, B, C) of U·Uᵀ + 0.3·I and its determinant, free of cancellation.
+def covariance(u, d):
+    """Return (A, B, C) of U·Uᵀ + d·I and its determinant, free of cancellation.
 
-    det = |u1 × u2|² + 0.3·(|u1|² + |u2|²) + 0.09 for the rows u1, u2 of U (Lagrange's identity).
+    det = |u1 × u2|² + d·(|u1|² + |u2|²) + d² for the rows u1, u2 of U (Lagrange's identity).
     """
     p, q = u[0] * u[0] + u[1] * u[1] + u[2] * u[2], u[3] * u[3] + u[4] * u[4] + u[5] * u[5]
     B = u[0] * u[3] + u[1] * u[4] + u[2] * u[5]
     n0, n1, n2 = (u[1] * u[5] - u[2] * u[4], u[2] * u[3] - u[0] * u[5], u[0] * u[4] - u[1] * u[3])
-    det = n0 * n0 + n1 * n1 + n2 * n2 + DILATION * (p + q) + DILATION * DILATION
-    return p + DILATION, B, q + DILATION, det
+    det = n0 * n0 + n1 * n1 + n2 * n2 + d * (p + q) + d * d
+    return p + d, B, q + d, det
 
 
 @inner
@@ -158,7 +158,7 @@ def project_one(i, means, log_scales, quats, logits, sh, degree, cam, width, hei
     r = rotation(quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3])
     basis = screen_basis(cam, x, y, z, r, math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]),
                          math.exp(log_scales[i, 2]), T, M)
-    A, B, C, det = covariance(basis)
+    A, B, C, det = covariance(basis, cam[DILATION])
     if not (det < f32(1e30)):  # overflow, NaN
         return False
     s_max = math.log(f32(255) * opacity)

@@ -18,6 +18,7 @@ from .project import (
     BLOCK,
     BLUE,
     CENTER,
+    DILATION,
     FX,
     FY,
     GREEN,
@@ -99,7 +100,7 @@ def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, 
                   math.exp(log_scales[i, 2]))
     r = rotation(quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3])
     u = screen_basis(cam, x, y, z, r, s0, s1, s2, T, M)
-    A, B, C, det = covariance(u)
+    A, B, C, det = covariance(u, cam[DILATION])
     a, b, c = C / det, -B / det, A / det
     # s = d^T X d / 2 with X the conic and d = (u, v) - pixel: dL/d(u, v) = X·(mx, my)
     du, dv = a * total[MX] + b * total[MY], b * total[MX] + c * total[MY]
@@ -107,7 +108,7 @@ def shape_backward(i, means, log_scales, quats, cam, total, T, M, d_r, d_means, 
     v0, v1, v2 = half * total[MXX], half * total[MXY], half * total[MYY]
     h0, h1, h2, h3 = a * v0 + b * v1, a * v1 + b * v2, b * v0 + c * v1, b * v1 + c * v2
     g0, g1, g2 = -(h0 * a + h1 * b), -(h0 * b + h1 * c), -(h2 * b + h3 * c)
-    # covariance = U·U^T + 0.3: dU = 2·dcovariance·U
+    # covariance = U·U^T + d·I: dU = 2·dcovariance·U
     w0, w1, w2 = (two * (g0 * u[0] + g1 * u[3]), two * (g0 * u[1] + g1 * u[4]),
                   two * (g0 * u[2] + g1 * u[5]))
     w3, w4, w5 = (two * (g1 * u[0] + g2 * u[3]), two * (g1 * u[1] + g2 * u[4]),

@@ -15,7 +15,7 @@ from ...kernels.compile import TILE, host_lanes
 from ...kernels.simd import lanes_tuple
 from ...kernels.threads import run_on_threads
 from .gaussians import Gaussians
-from .project import RECORD, pack_camera, project
+from .project import PIXEL, RECORD, pack_camera, project
 from .project_backward import project_backward
 from .raster_backward import SLOT, blend_backward
 from .raster_forward import draw
@@ -69,9 +69,9 @@ class Rasterizer(Protocol):
     last: Render | None  # the picture whose gradient `backward` would give
 
     def forward(self, g: Gaussians, camera: Camera, background, sh_degree: int | None = None,
-                train: bool = False) -> Render:
+                train: bool = False, dilation: float = PIXEL) -> Render:
         """Return the picture. background (3,); sh_degree limits the harmonics used; train=True
-        keeps what `backward` needs."""
+        keeps what `backward` needs; dilation: pixels² added to the screen covariance."""
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
         """Return the gradients of the last forward with train=True, from those of its Render."""
@@ -111,18 +111,21 @@ class CpuRasterizer:
         return kept[:size].view(dtype).reshape(shape)
 
     def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),
-                sh_degree: int | None = None, train: bool = False) -> Render:
+                sh_degree: int | None = None, train: bool = False,
+                dilation: float = PIXEL) -> Render:
         """Return the picture; g's arrays and the returned ones must stay as they are until
         `backward`.
 
         background: (3,) color. sh_degree: highest degree used, None = all that g has.
+        dilation: pixels² added to the screen covariance; 0.3/d² draws every d-th pixel as the full
+        picture has it, see `Camera.every`.
         Raises IdfError where an array has a wrong shape or the picture no size.
         """
         arrays = _checked(g)
         degree = checked_degree(g, camera, sh_degree)
         width, height, n = camera.width, camera.height, len(g)
         tiles_x, tiles_y = -(-width // TILE), -(-height // TILE)
-        cam = pack_camera(camera, self.near)
+        cam = pack_camera(camera, self.near, dilation)
         background = np.ascontiguousarray(background, np.float32).reshape(3)
 
         records = self._buffer("records", (n, RECORD))

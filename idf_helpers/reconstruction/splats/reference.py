@@ -11,7 +11,7 @@ import torch
 
 from ...data.cameras import Camera
 
-MIN_ALPHA, MAX_ALPHA, DILATION = 1 / 255, 0.99, 0.3
+MIN_ALPHA, MAX_ALPHA, PIXEL = 1 / 255, 0.99, 0.3
 
 
 def sh_basis(direction: torch.Tensor, degree: int) -> torch.Tensor:
@@ -66,13 +66,15 @@ def reached(u, v, cov, px, py, tile: int) -> torch.Tensor:
 
 def render_reference(params: dict[str, torch.Tensor], camera: Camera, background=(1, 1, 1),
                      sh_degree: int | None = None, near: float = 0.05,
-                     shift: torch.Tensor | None = None, tile: int | None = None):
+                     shift: torch.Tensor | None = None, tile: int | None = None,
+                     dilation: float = PIXEL):
     """Return rgb (3, H, W), alpha (H, W), depth (H, W; NaN where alpha < 0.5), double,
     differentiable.
 
     params: the five tensors by the names of `Gaussians`. shift: (N, 2) pixels added to the screen
     positions; zeros whose gradient is that of the screen positions. tile: None, or side in pixels
-    of the tiles of a rasterizer that cuts Gaussians off, see `reached`.
+    of the tiles of a rasterizer that cuts Gaussians off, see `reached`. dilation: pixels² added to
+    the screen covariance.
     """
     means, log_scales, quats, logits, sh = (params[k].double() for k in (
         "means", "log_scales", "quats", "opacity_logits", "sh"))
@@ -99,7 +101,7 @@ def render_reference(params: dict[str, torch.Tensor], camera: Camera, background
     M = rotation_matrices(quats) * log_scales.exp()[:, None, :]
     cov3d = M @ M.transpose(1, 2)
     W = w2c[:3, :3]
-    cov = J @ W @ cov3d @ W.T @ J.transpose(1, 2) + DILATION * torch.eye(2, dtype=torch.float64)
+    cov = J @ W @ cov3d @ W.T @ J.transpose(1, 2) + dilation * torch.eye(2, dtype=torch.float64)
     conic = torch.linalg.inv(cov)
 
     direction = torch.nn.functional.normalize(means - torch.tensor(camera.position), dim=-1)

@@ -13,7 +13,7 @@ from ...errors import IdfError
 from ...runtime.cuda import out_of_memory
 from .gaussians import Gaussians
 from .rasterizer import Gradients, Render, checked_degree, checked_near
-from .reference import render_reference
+from .reference import PIXEL, render_reference
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class TorchRasterizer:
         self._saved: tuple | None = None
 
     def draw(self, tensors: dict[str, torch.Tensor], camera: Camera, background: torch.Tensor,
-             degree: int) -> Drawn:
-        """Draw. tensors: by the names of `Gaussians`, at least one Gaussian; background (3,)."""
+             degree: int, dilation: float) -> Drawn:
+        """Draw. tensors: by the names of `Gaussians`, at least one Gaussian; background (3,);
+        dilation: pixels² added to the screen covariance."""
         raise NotImplementedError
 
     def halve(self) -> bool:
@@ -65,12 +66,14 @@ class TorchRasterizer:
         return False
 
     def forward(self, g: Gaussians, camera: Camera, background=(1, 1, 1),
-                sh_degree: int | None = None, train: bool = False) -> Render:
+                sh_degree: int | None = None, train: bool = False,
+                dilation: float = PIXEL) -> Render:
         """Draw as `CpuRasterizer.forward` does. Raises IdfError where the memory is too small."""
         g = Gaussians(**g.arrays()).checked()
         degree = checked_degree(g, camera, sh_degree)
         color = torch.as_tensor(np.asarray(background, np.float32).reshape(3), device=self.device)
-        return self._twice(lambda: self._forward(g, camera, color, degree, train), g, camera)
+        return self._twice(lambda: self._forward(g, camera, color, degree, dilation, train),
+                           g, camera)
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
         """Differentiate as `CpuRasterizer.backward` does. RuntimeError without a
@@ -81,7 +84,7 @@ class TorchRasterizer:
 
         def run():
             if self._saved[-1] is None:  # the graph went with the first try
-                self._forward(*self._saved[:4], True)
+                self._forward(*self._saved[:-1], True)
             return self._backward(d_rgb, d_alpha, d_depth)
 
         return self._twice(run, g, camera)
@@ -91,7 +94,7 @@ class TorchRasterizer:
             return run()
         except torch.OutOfMemoryError:
             if self._saved is not None:
-                self._saved = (*self._saved[:4], None)
+                self._saved = (*self._saved[:-1], None)
             if not self.halve():
                 raise out_of_memory("this picture", len(g), camera.width, camera.height) from None
         torch.cuda.empty_cache()  # outside of `except`, whose traceback holds the tensors
@@ -100,17 +103,17 @@ class TorchRasterizer:
         except torch.OutOfMemoryError:
             raise out_of_memory("this picture", len(g), camera.width, camera.height) from None
 
-    def _forward(self, g, camera, background, degree, train) -> Render:
+    def _forward(self, g, camera, background, degree, dilation, train) -> Render:
         tensors = {name: torch.as_tensor(a, device=self.device).clone().requires_grad_(train)
                    for name, a in g.arrays().items()}
         with torch.set_grad_enabled(train):
-            drawn = self.draw(tensors, camera, background, degree) if len(g) else \
+            drawn = self.draw(tensors, camera, background, degree, dilation) if len(g) else \
                 self._nothing(camera, background)
         rgb, alpha, depth = (t.detach().to("cpu", torch.float32).numpy().copy()
                              for t in (drawn.rgb, drawn.alpha, drawn.depth))
         depth[alpha < 0.5] = np.nan
         picture = Render(rgb, alpha, depth)
-        self._saved = (g, camera, background, degree, (tensors, drawn)) if train else None
+        self._saved = (g, camera, background, degree, dilation, (tensors, drawn)) if train else None
         self.last = picture if train else None
         return picture
 
@@ -121,7 +124,7 @@ class TorchRasterizer:
                      lambda: none > 0)
 
     def _backward(self, d_rgb, d_alpha, d_depth) -> Gradients:
-        g, _, _, _, (tensors, drawn) = self._saved
+        g, *_, (tensors, drawn) = self._saved
         outputs, gradients = [], []
         for name, output, d in (("d_rgb", drawn.rgb, d_rgb), ("d_alpha", drawn.alpha, d_alpha),
                                 ("d_depth", drawn.depth, d_depth)):
@@ -139,7 +142,7 @@ class TorchRasterizer:
             tensor.grad = None
         if outputs:
             torch.autograd.backward(outputs, gradients)
-        self._saved = (*self._saved[:4], None)
+        self._saved = (*self._saved[:-1], None)
         found = [gradient(t).cpu().numpy() for t in tensors.values()]
         return Gradients(*found, drawn.screen().float().cpu().numpy(),
                          drawn.visible().cpu().numpy())
@@ -156,10 +159,11 @@ class ReferenceRasterizer(TorchRasterizer):
     name = "reference"
     cuda = False
 
-    def draw(self, tensors, camera, background, degree) -> Drawn:
+    def draw(self, tensors, camera, background, degree, dilation) -> Drawn:
         shift = torch.zeros(len(tensors["means"]), 2, dtype=torch.float64, device=self.device,
                             requires_grad=True)
-        rgb, alpha, depth = render_reference(tensors, camera, background, degree, self.near, shift)
+        rgb, alpha, depth = render_reference(tensors, camera, background, degree, self.near, shift,
+                                             dilation=dilation)
         solid = torch.nan_to_num(depth)
         return Drawn(rgb, alpha, solid, lambda: gradient(shift).abs().sum(1),
                      lambda: gradient(tensors["opacity_logits"]) != 0)

@@ -73,6 +73,31 @@ def test_large_gaussians_on_many_tiles_match_the_reference():
     assert max(pictures.values()) < 1e-4 and max(gradients.values()) < 1e-3
 
 
+@pytest.mark.parametrize("step, x, y", [(2, 1, 0), (4, 2, 3), (3, 0, 1)])
+def test_every_nth_pixel_is_drawn_as_in_the_full_picture(step, x, y):
+    """And its gradients are those of a loss that sees these pixels alone."""
+    g, full, background = cloud(300), view(99, 70), (0.2, 0.5, 0.9)
+    g.log_scales -= 1.0  # thin ones, to which the dilation matters
+    few, dilation = full.every(step, x, y), 0.3 / step**2
+    whole, part = CpuRasterizer(), CpuRasterizer()
+    picture = whole.forward(g, full, background, train=True)
+    found = part.forward(g, few, background, train=True, dilation=dilation)
+    at = np.s_[..., y::step, x::step]
+    for name in ("rgb", "alpha", "depth"):
+        np.testing.assert_allclose(getattr(found, name), getattr(picture, name)[at], atol=1e-4)
+    wrong = part.forward(g, few, background).rgb
+    assert np.abs(wrong - picture.rgb[at]).max() > 0.05, "of pixels that are wider"
+    part.forward(g, few, background, train=True, dilation=dilation)
+    d_rgb = np.zeros_like(picture.rgb)
+    d_rgb[at] = np.random.default_rng(1).normal(size=found.rgb.shape)
+    expected = {k: v.copy() for k, v in whole.backward(d_rgb).arrays().items()}
+    for name, value in part.backward(np.ascontiguousarray(d_rgb[at])).arrays().items():
+        assert relative(value, expected[name]) < 1e-3, name
+    params = {k: torch.tensor(v) for k, v in g.arrays().items()}
+    reference = render_reference(params, few, background, dilation=dilation)[0].numpy()
+    np.testing.assert_allclose(found.rgb, reference, atol=1e-4)
+
+
 def run(g, camera, lanes=None, seed=2, depth=True):
     """Picture and gradients, copied."""
     rng = np.random.default_rng(seed)
