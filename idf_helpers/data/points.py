@@ -17,6 +17,7 @@ from ..runtime.files import readable
 from .colmap_files import Reader, floats, line_of, rows
 
 MAX_POINTS = 10_000_000
+PART = 1 << 18  # points that are read at a time
 LONGEST = 40  # characters of a number in a text file, with its blank
 SH_C0 = 0.28209479177387814  # what a splat's first coefficient is worth as a color
 TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
@@ -132,37 +133,44 @@ class _Ply:
 
     def points(self) -> np.ndarray:
         """Return (N, 6) float64: positions, and colors in [0, 1]."""
-        names = self.dtype.names
+        found = next((c for c in COLORS if set(c) <= set(self.dtype.names)), None)
+        out = np.full((self.count, 6), 0.5)
         with readable(self.path, "point file"), open(self.path, "rb") as f:
             f.seek(self.start)
-            if self.order is None:
-                for _ in range(self.skipped):
-                    f.readline(1 << 16)
-                total = self.count * len(names)
-                values = f.read(LONGEST * total).split(None, total)[:total]
-                try:
-                    table = np.array(values, np.float64).reshape(self.count, len(names))
-                except ValueError as error:
-                    raise self._unknown(str(error)[:80]) from None
-                columns = dict(zip(names, table.T, strict=True))
-            else:
-                f.seek(self.skipped, os.SEEK_CUR)
-                table = np.fromfile(f, self.dtype, self.count)
-                if len(table) < self.count:
-                    raise IdfError(f"{self.path} is damaged or truncated", f"{len(table)} of "
-                                   f"{self.count} points", "copy it again, or export it again")
+            for at, part in self._text(f) if self.order is None else self._parts(f):
                 with np.errstate(invalid="ignore"):  # NaN stays NaN, and is counted later
-                    columns = {n: table[n].astype(np.float64) for n in names}
-        out = np.full((self.count, 6), 0.5)
-        out[:, :3] = np.stack([columns[n] for n in "xyz"], axis=1)
-        found = next((c for c in COLORS if set(c) <= set(names)), None)
+                    for k, name in enumerate((*"xyz", *(found or ()))):
+                        out[at:at + len(part), k] = part[name]
         if found and self.count:
-            out[:, 3:] = np.stack([columns[n] for n in found], axis=1)
-            kind = self.dtype[found[0]]
+            kind, colors = self.dtype[found[0]], out[:, 3:]
             if found[0] == "f_dc_0":
-                out[:, 3:] = np.clip(0.5 + SH_C0 * out[:, 3:], 0, 1)
+                np.clip(0.5 + SH_C0 * colors, 0, 1, out=colors)
             elif kind.kind in "iu":
-                out[:, 3:] /= 65535 if kind.itemsize == 2 else 255
-            elif out[:, 3:].max() > 1:
-                out[:, 3:] /= 255
+                colors /= 65535 if kind.itemsize == 2 else 255
+            elif colors.max() > 1:
+                colors /= 255
         return out
+
+    def _text(self, f):
+        """Yield 0 and a structured array of all vertices."""
+        for _ in range(self.skipped):
+            f.readline(1 << 16)
+        names = self.dtype.names
+        total = self.count * len(names)
+        values = f.read(LONGEST * total).split(None, total)[:total]
+        try:
+            table = np.array(values, np.float64).reshape(self.count, len(names))
+        except ValueError as error:
+            raise self._unknown(str(error)[:80]) from None
+        yield 0, np.rec.fromarrays(table.T, names=list(names))
+
+    def _parts(self, f):
+        """Yield where they begin and structured arrays of vertices: a splat file has many columns
+        that are not wanted."""
+        f.seek(self.skipped, os.SEEK_CUR)
+        for at in range(0, self.count, PART):
+            part = np.fromfile(f, self.dtype, min(PART, self.count - at))
+            if len(part) < min(PART, self.count - at):
+                raise IdfError(f"{self.path} is damaged or truncated", f"{at + len(part)} of "
+                               f"{self.count} points", "copy it again, or export it again")
+            yield at, part

@@ -33,6 +33,7 @@ NEIGHBORS = 4  # cells a side of the block whose mean is what a color is held ag
 PILOT = 192  # of the 1024 values of the hash; the others are dealt out to the coded bits
 Z = 5.0  # standard deviations of the pilot, below which nothing is read
 FEWEST = 2000  # Gaussians
+BLOCK = 1 << 18  # Gaussians that are hashed at a time, for the memory
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -110,7 +111,7 @@ def _found(means: np.ndarray, light: np.ndarray) -> Found | None:
         part = np.ones(len(means), bool)
         if len(means) > ENOUGH:  # whole blocks, so that colors keep their neighbors
             share = np.uint64(len(means) // ENOUGH + 1)
-            part = _hash(np.floor(means / (NEIGHBORS * cell))) % share == 0
+            part = _hash(means, NEIGHBORS * cell) % share == 0
             part[np.flatnonzero(part)[4 * ENOUGH:]] = False  # all may lie at one place
         tries.append((cell, means[part], light[part]))
     for turn in _turns():
@@ -127,7 +128,7 @@ def _light(sh: np.ndarray) -> np.ndarray:
 
 def _read(means: np.ndarray, light: np.ndarray, cell: float) -> Found | None:
     owner, sign = _carried(means, cell)
-    blocks = np.unique(_hash(np.floor(means / (NEIGHBORS * cell))), return_inverse=True)[1]
+    blocks = np.unique(_hash(means, NEIGHBORS * cell), return_inverse=True)[1]
     count = np.bincount(blocks)
     rest = light - (np.bincount(blocks, light) / count)[blocks]
     rest *= np.sqrt(count / np.maximum(count - 1, 1))[blocks]
@@ -166,17 +167,21 @@ def _cell(means) -> float:
 
 def _carried(means: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
     """Return of each Gaussian the coded bit that it carries, -1 = the pilot, and its sign."""
-    mixed = _hash(np.floor(np.asarray(means, np.float64) / cell))
+    mixed = _hash(means, cell)
     value = (mixed >> np.uint64(20) & np.uint64(1023)).astype(np.int64)
     owner = np.where(value < PILOT, -1, value % CODED)
     return owner, 1.0 - 2.0 * (mixed >> np.uint64(40) & np.uint64(1)).astype(np.float64)
 
 
-def _hash(cells: np.ndarray) -> np.ndarray:
-    """Return a 64-bit number of each row of three whole numbers (the finalizer of splitmix64)."""
-    whole = np.clip(cells, -2.0**40, 2.0**40).astype(np.int64).astype(np.uint64)
-    x = (whole * np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9],
-                          np.uint64)).sum(1, dtype=np.uint64)
-    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return x ^ x >> np.uint64(31)
+def _hash(means: np.ndarray, cell: float) -> np.ndarray:
+    """Return a 64-bit number of the cell that each row lies in (the finalizer of splitmix64)."""
+    out = np.empty(len(means), np.uint64)
+    for i in range(0, len(means), BLOCK):
+        cells = np.floor(np.asarray(means[i:i + BLOCK], np.float64) / cell)
+        whole = np.clip(cells, -2.0**40, 2.0**40).astype(np.int64).astype(np.uint64)
+        x = (whole * np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9],
+                              np.uint64)).sum(1, dtype=np.uint64)
+        x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+        out[i:i + BLOCK] = x ^ x >> np.uint64(31)
+    return out

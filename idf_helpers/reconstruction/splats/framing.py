@@ -12,6 +12,7 @@ from .formats.axes import BLENDER
 from .gaussians import Gaussians
 
 DEFAULT_FOV = math.radians(29)
+ENOUGH = 300_000  # Gaussians that tell where a model is, and what it looks like from afar
 AROUND = 4  # cameras: their axes meet in the middle of the model
 
 
@@ -24,12 +25,19 @@ def default_cameras(frame: SceneFrame, size: int = 512) -> list[Camera]:
         frame.center, frame.up, fov, size, size), front=frame.front) for a in angles]
 
 
+def thinned(gaussians: Gaussians) -> Gaussians:
+    """Return every k-th Gaussian, so that at most `ENOUGH` are left."""
+    return gaussians[::-(-len(gaussians) // ENOUGH)] if len(gaussians) > ENOUGH else gaussians
+
+
 def guess_frame(gaussians: Gaussians, up=BLENDER.up, front=BLENDER.front,
                 fov: float = DEFAULT_FOV) -> SceneFrame:
     """Return a frame around the bulk of the Gaussians, for files that came without cameras.
 
-    The center is the opacity-weighted median; the radius holds 98 % of them, plus a margin.
+    The center is the opacity-weighted median; the radius holds 98 % of them, plus a margin. Of a
+    large model every k-th counts.
     """
+    gaussians = thinned(gaussians)
     means, weights = gaussians.means.astype(np.float64), gaussians.opacities
     keep = weights > 0.1 if (weights > 0.1).any() else np.ones(len(means), bool)
     lo, hi = np.percentile(means[keep], [2, 98], axis=0)

@@ -10,7 +10,7 @@ from ...data.cameras import Camera
 from ...errors import IdfError, nearest
 from .formats.axes import COLMAP, NAMES, Axes, axis_name, usual_front
 from .formats.splat_model import SplatModel
-from .framing import guess_frame
+from .framing import guess_frame, thinned
 from .scene import GaussianScene
 
 # Views along the axes, the usual ones first: splats of one photo show a face from behind as well.
@@ -18,7 +18,6 @@ FRONTS = ("-z", "-y", "z", "y", "x", "-x")
 SIZE = 224  # side of the renders that faces are looked for in, pixels
 BETTER = 0.05  # detector score by which another view must beat an earlier one
 OWN_TILT = 15.0  # degrees by which a head may be tilted or turned though its file is upright
-MOST_GAUSSIANS = 300_000  # of a larger model every k-th is drawn: faces are large
 FLATTEST = 0.25  # variance of the flattest axis, of the next, below which a scene lies on a plane
 LEANS = 60.0  # degrees from the usual up within which the normal of that plane counts
 
@@ -42,7 +41,7 @@ def find_axes(scene, model: SplatModel, up: str = "auto") -> tuple[Axes, list[st
             f"{_words(found.front)}; --up sets another axis"]
     if known is not None:
         return Axes(known, usual_front(known)), []
-    normal = _plane(scene.gaussians)
+    normal = _plane(thinned(scene.gaussians))
     if normal is not None:
         front = np.array(COLMAP.front) - normal * (normal @ COLMAP.front)
         return Axes(tuple(normal), tuple(front / np.linalg.norm(front))), [
@@ -61,9 +60,7 @@ def _by_faces(scene, up) -> Axes | None:
     """
     from ...face.detector import LandmarkDetector
 
-    g = scene.gaussians
-    if len(g) > MOST_GAUSSIANS:
-        g = g[::-(-len(g) // MOST_GAUSSIANS)]
+    g = thinned(scene.gaussians)  # faces are large
     frame, best = guess_frame(g), (0.0, None)
     try:
         detector = LandmarkDetector()

@@ -16,6 +16,7 @@ DRAWN_BOLDER = ("it was trained with antialiasing, which is drawn without here: 
                 "bolder from afar")
 LOGIT_MAX = 15.0  # of an opacity that the file gives as exactly 1
 FLAT = -20.0  # natural log of a scale that the file gives as exactly 0
+LARGEST = np.float32(1e18)
 MOST_BROKEN = 0.5  # a file with a larger part of broken Gaussians is damaged, not dirty
 
 
@@ -62,7 +63,8 @@ def usable(path: Path, means, log_scales, quats, opacity_logits, sh) -> SplatMod
 
     Arrays as of `Gaussians`, of any float type, changed in place. An infinite opacity logit is an
     opacity of 0 or 1, a scale of minus infinity is a flat Gaussian: both are kept. NaN, any other
-    infinity and rotations of length zero are left out. IdfError where that is more than half.
+    infinity, numbers whose products overflow (beyond `LARGEST`) and rotations of length zero are
+    left out. IdfError where that is more than half.
     """
     n = len(means)
     with np.errstate(over="ignore"):  # doubles beyond float32 become infinite
@@ -75,17 +77,18 @@ def usable(path: Path, means, log_scales, quats, opacity_logits, sh) -> SplatMod
     np.copyto(log_scales, np.float32(FLAT), where=np.isneginf(log_scales))
     bad = np.abs(quats).max(axis=1) < 1e-12
     for array in arrays:
-        bad |= ~np.isfinite(array).reshape(n, -1).all(axis=1)
+        rows = array.reshape(n, -1)  # NaN fails both comparisons
+        bad |= ~((rows.max(axis=1) < LARGEST) & (rows.min(axis=1) > -LARGEST))
     g = Gaussians(means, log_scales, quats, opacity_logits, sh)
     count = int(bad.sum())
     if count > MOST_BROKEN * n:
         raise IdfError(f"{path} is damaged: most of it cannot be drawn",
-                       f"{count} of {n} Gaussians with NaN, infinity or no rotation",
+                       f"{count} of {n} Gaussians: NaN, infinite or huge, or no rotation",
                        "export it again from its source")
     if not count:
         return SplatModel(g.checked())
-    return SplatModel(g[~bad].checked(), [f"{count} of {n} Gaussians were left out: NaN, infinity "
-                                          "or a rotation of length zero"])
+    return SplatModel(g[~bad].checked(), [f"{count} of {n} Gaussians were left out: NaN, infinite "
+                                          "or huge numbers, or a rotation of length zero"])
 
 
 def logits(opacity: np.ndarray, floor: float = 0.5 / 255) -> np.ndarray:
