@@ -43,7 +43,7 @@ from idf_helpers.kernels.threads import first_item, next_item, run_on_threads
 from idf_helpers.reconstruction.splats import densify, rasterizer, train
 from idf_helpers.reconstruction.splats.blocks import BLOCK_W, IN_A_ROW
 from idf_helpers.reconstruction.splats.config import SplatConfig
-from idf_helpers.reconstruction.splats.project import A8, B8, C8, T_MIN, U, V
+from idf_helpers.reconstruction.splats.screen import A8, B8, C8, T_MIN, U, V
 from idf_helpers.runtime.machine import cpu_count, cpu_name
 from idf_helpers.runtime.tables import Table
 
@@ -56,7 +56,7 @@ STAGES = {"composite": "picture", "project": "project", "depth_order": "order+li
           "count_pairs": "order+lists", "start_lists": "order+lists", "fill_lists": "order+lists",
           "draw": "forward", "similarity_pass": "loss", "gradient_pass": "loss",
           "blend_backward": "backward",
-          "project_backward": "proj. back", "_adam_rows": "Adam", "_add_seen": "Adam"}
+          "project_backward_adam": "proj. back + Adam", "_add_seen": "proj. back + Adam"}
 SERIAL = ("rest", "depth_order", "start_lists")  # what one thread does alone
 
 # Floating-point operations on one lane of a block, counted in raster_forward/_backward: an addition
@@ -197,8 +197,8 @@ def work(trainer) -> Work:
     for view in VIEWS:
         r = trainer.rasterizer
         r.forward(trainer.gaussians, trainer.views.cameras[view], train=True)
-        _, _, _, records, _, _, starts, ids, _, masks, stops, tiles_x, _ = r._saved
-        counts.append(count_work(records, ids, starts, stops, masks, tiles_x, r.lanes))
+        d = r._drawn
+        counts.append(count_work(d.records, d.ids, d.starts, d.stops, d.masks, d.tiles_x, r.lanes))
     return Work(*np.mean(counts, axis=0))
 
 

@@ -57,7 +57,9 @@ def fetch_ahead(typingctx, array, i):
 
 
 class Vector:
-    """L floats in a register; + - * / work lane by lane, with vectors or Python numbers."""
+    """L floats in a register; + - * / work lane by lane, with vectors or numbers."""
+
+    __array_ufunc__ = None  # a numpy number on the left leaves the operation to this class
 
     def __init__(self, lanes: Lanes, value):
         self.lanes, self.value = lanes, value
@@ -134,10 +136,11 @@ class Lanes:
         """Return an LLVM integer (row number) as a float in every lane."""
         return self.splat(self.builder.sitofp(self.builder.trunc(integer, I32), F32))
 
-    def broadcast(self, pointer, offset: int) -> Vector:
+    def broadcast(self, pointer, offset) -> Vector:
         """Return the float at pointer[offset], in every lane."""
-        at = self.builder.gep(pointer, [ir.Constant(ir.IntType(64), offset)])
-        return self.splat(self.builder.load(at))
+        if isinstance(offset, int):
+            offset = ir.Constant(ir.IntType(64), offset)
+        return self.splat(self.builder.load(self.builder.gep(pointer, [offset])))
 
     def _at(self, pointer, offset):
         return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.type.as_pointer())
@@ -221,6 +224,23 @@ class Lanes:
         low = [s + k for s in range(0, 2 * self.count, segment) for k in range(segment // 2)]
         high = [k + segment // 2 for k in low]
         return self._pick(a, b, low) + self._pick(a, b, high)
+
+    def transposed(self, columns: list[Vector]) -> list[Vector]:
+        """Return L vectors turned about: element k of vector l is element l of columns[k].
+
+        Halves, then quarters, … are exchanged between vectors so far apart.
+        """
+        rows, apart = list(columns), self.count // 2
+        while apart:
+            for i in (i for i in range(self.count) if not i & apart):
+                a, b = rows[i], rows[i + apart]
+                keep = range(self.count)
+                rows[i] = self._pick(a, b, [k if not k & apart else self.count + k - apart
+                                            for k in keep])
+                rows[i + apart] = self._pick(a, b, [k + apart if not k & apart else self.count + k
+                                                    for k in keep])
+            apart //= 2
+        return rows
 
     def _pick(self, a, b, elements) -> Vector:
         mask = ir.Constant(ir.VectorType(I32, self.count), [ir.Constant(I32, k) for k in elements])

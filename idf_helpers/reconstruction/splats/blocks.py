@@ -13,10 +13,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ...kernels import vector_math as vm
 from ...kernels.compile import TILE, inner
 from ...kernels.numba_private import cgutils
 from ...kernels.simd import F32, Lanes, Vector, data_pointer
-from .project import A8, B8, C8, RECORD, SLOPE_X, SLOPE_Y, T_MIN, U, V
+from .screen import A8, B8, C8, RECORD, SLOPE_X, SLOPE_Y, T_MIN, U, V
 
 f32 = np.float32
 
@@ -129,40 +130,75 @@ class Tile:
             ir.VectorType(kind, len(chosen)), [kind(k) for k in chosen]))
 
 
+def reaches(L: Lanes, rec, x_low, y_low, width: float, height: float):
+    """Return the mask of the rectangles that meet the ellipse s <= ln(255·op) of a record: exact.
+
+    x_low, y_low: their upper left corner relative to the picture. On a rectangle, with offsets from
+    the mean, t = -s/8 = a·x² + b·x·y + c·y² is largest at the mean if that is inside, else on an
+    edge that faces the mean, where it is a parabola: on the line x = const its peak is
+    y = -b/(2c)·x. With the point (x, y) of the rectangle nearest to the mean in each coordinate,
+    the two candidates on the lines through it are all there are.
+    """
+    a, b, c, t_min, slope_x, slope_y, u, v = (
+        L.broadcast(rec, k) for k in (A8, B8, C8, T_MIN, SLOPE_X, SLOPE_Y, U, V))
+    x_low, y_low = x_low - u, y_low - v
+    x_high, y_high = x_low + width, y_low + height
+    x, y = x_high.minimum(0.0).maximum(x_low), y_high.minimum(0.0).maximum(y_low)
+    y_peak = (slope_y * x).minimum(y_high).maximum(y_low)
+    x_peak = (slope_x * y).minimum(x_high).maximum(x_low)
+    best = (a * x * x + y_peak * (b * x + c * y_peak)).maximum(
+        c * y * y + x_peak * (b * y + a * x_peak))
+    # a hair wide: the pixel test decides; here only no miss
+    return best.compare(">=", t_min - 1e-5)
+
+
 @intrinsic
 def blocks_met(typingctx, lanes, records, i, x0, y0):
-    """Return the mask of the blocks whose pixel centers' rectangle meets the ellipse
-    s <= ln(255·op) of Gaussian i: exact. x0, y0: center of the tile's first pixel.
+    """Return the set of the blocks of a tile whose pixel centers' rectangle Gaussian i meets.
 
-    On a rectangle (offsets from the mean), t = -s/8 = a·x² + b·x·y + c·y² is largest at the mean if
-    that is inside, else on an edge that faces the mean, where it is a parabola: on the line
-    x = const its peak is y = -b/(2c)·x. With the point (x, y) of the rectangle nearest to the mean
-    in each coordinate, the two candidates on the lines through it are all there are.
+    x0, y0: center of the tile's first pixel.
     """
     def codegen(context, builder, signature, args):
         L = Lanes(builder, signature.args[0].count)
         rec = row_pointer(context, builder, signature, args, 1, RECORD)
-        a, b, c, t_min, slope_x, slope_y, u, v = (
-            L.broadcast(rec, k) for k in (A8, B8, C8, T_MIN, SLOPE_X, SLOPE_Y, U, V))
-        left, top = L.splat(args[3]) - u, L.splat(args[4]) - v
-        height = L.count // BLOCK_W
+        left, top, height = L.splat(args[3]), L.splat(args[4]), L.count // BLOCK_W
         found = None
         for first in range(0, PIXELS // L.count, L.count):  # as many blocks as lanes at a time
             blocks = range(first, first + L.count)
-            x_low = left + L.constants([BLOCK_W * (k % IN_A_ROW) for k in blocks])
-            y_low = top + L.constants([height * (k // IN_A_ROW) for k in blocks])
-            x_high, y_high = x_low + (BLOCK_W - 1.0), y_low + (height - 1.0)
-            x, y = x_high.minimum(0.0).maximum(x_low), y_high.minimum(0.0).maximum(y_low)
-            y_peak = (slope_y * x).minimum(y_high).maximum(y_low)
-            x_peak = (slope_x * y).minimum(x_high).maximum(x_low)
-            best = (a * x * x + y_peak * (b * x + c * y_peak)).maximum(
-                c * y * y + x_peak * (b * y + a * x_peak))
-            # a hair wide: the pixel test decides; here only no miss
-            bits = L.bits(best.compare(">=", t_min - 1e-5))
+            bits = L.bits(reaches(
+                L, rec, left + L.constants([BLOCK_W * (k % IN_A_ROW) for k in blocks]),
+                top + L.constants([height * (k // IN_A_ROW) for k in blocks]),
+                BLOCK_W - 1.0, height - 1.0))
             bits = builder.shl(bits, INDEX(first))
             found = bits if found is None else builder.or_(found, bits)
         return found
     return types.intp(lanes, records, types.intp, types.float32, types.float32), codegen
+
+
+@intrinsic
+def tiles_met(typingctx, lanes, records, i, x0, y0, columns, first, area):
+    """Return which tiles of a box Gaussian i meets: bit k for the one of number first + k, in
+    reading order; `columns` are in a row from (x0, y0) on, `area` in the box."""
+    def codegen(context, builder, signature, args):
+        L = Lanes(builder, signature.args[0].count)
+        rec = row_pointer(context, builder, signature, args, 1, RECORD)
+        x0, y0, columns, first, area = (L.splat_index(k) for k in args[3:])
+        number = first + L.index()
+        row = vm.whole((number + 0.5) / columns)
+        column = number - row * columns
+        met = reaches(L, rec, (x0 + column) * TILE + 0.5, (y0 + row) * TILE + 0.5, TILE - 1.0,
+                      TILE - 1.0)
+        return L.bits(builder.and_(met, number.compare("<", area)))
+    n = types.intp
+    return types.intp(lanes, records, n, n, n, n, n, n), codegen
+
+
+@intrinsic
+def count_bits(typingctx, integer):
+    """Return how many bits of an integer are set."""
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+    return types.intp(types.intp), codegen
 
 
 @intrinsic

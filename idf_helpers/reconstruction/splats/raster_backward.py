@@ -19,8 +19,8 @@ from ...kernels.compile import TILE, inner, kernel
 from ...kernels.simd import data_pointer, fetch_ahead
 from ...kernels.threads import first_item, next_item
 from .blocks import Tile, aligned_planes, row_pointer
-from .project import A8, B8, C8, MAX_ALPHA, OPACITY, RECORD, T_MIN
 from .raster_forward import AHEAD, ALPHA_PLANE, DEPTH_PLANE, FEATURES, emit_alpha
+from .screen import A8, B8, C8, MAX_ALPHA, OPACITY, RECORD, T_MIN
 
 f32 = np.float32
 

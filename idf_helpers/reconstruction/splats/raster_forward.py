@@ -17,7 +17,7 @@ from ...kernels.compile import TILE, inner, kernel
 from ...kernels.simd import data_pointer, fetch_ahead
 from ...kernels.threads import first_item, next_item
 from .blocks import Tile, aligned_planes, blocks_alive, blocks_met, row_pointer, whole_tile
-from .project import A8, B8, BLUE, C8, DEPTH, GREEN, MAX_ALPHA, OPACITY, RECORD, RED, T_MIN
+from .screen import A8, B8, BLUE, C8, DEPTH, GREEN, MAX_ALPHA, OPACITY, RECORD, RED, T_MIN
 
 f32 = np.float32
 

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numba
 import numpy as np
 
 from ...data.cameras import Camera
 from ...errors import IdfError
+from ...kernels.adam import BETA1, BETA2
 from ...kernels.compile import TILE, host_lanes
 from ...kernels.simd import lanes_tuple
 from ...kernels.threads import run_on_threads
 from .gaussians import Gaussians
-from .project import PIXEL, RECORD, pack_camera, project
-from .project_backward import project_backward
+from .packed import (
+    GROUP,
+    NAMES,
+    PackedGaussians,
+    PackedMoments,
+    array_shapes,
+    pack,
+    packed_shape,
+    unpack,
+)
+from .project import project
+from .project_backward import project_backward, project_backward_adam
 from .raster_backward import SLOT, blend_backward
 from .raster_forward import draw
+from .screen import PIXEL, RECORD, pack_camera
 from .tiles import count_pairs, depth_order, fill_lists, start_lists
 
 MASKS = {16: np.uint16, 8: np.uint32}  # a bit for each block of a tile
@@ -77,6 +89,24 @@ class Rasterizer(Protocol):
         """Return the gradients of the last forward with train=True, from those of its Render."""
 
 
+class _Drawn(NamedTuple):
+    """What a forward pass leaves for the backward pass, see the kernels."""
+
+    packed: PackedGaussians
+    coefficients: int
+    camera: np.ndarray
+    records: np.ndarray
+    hits: np.ndarray
+    slot_start: np.ndarray
+    starts: np.ndarray
+    ids: np.ndarray
+    slot_of: np.ndarray
+    masks: np.ndarray
+    stops: np.ndarray
+    tiles_x: int
+    picture: np.ndarray
+
+
 class CpuRasterizer:
     """3D Gaussian splatting on the CPU (arXiv 2308.04079), numba with explicit vectors.
 
@@ -98,7 +128,7 @@ class CpuRasterizer:
         self.near, self.lanes = checked_near(near), lanes
         self._lanes = lanes_tuple(lanes)
         self._buffers: dict[str, np.ndarray] = {}
-        self._saved = None
+        self._drawn: _Drawn | None = None
         self.last: Render | None = None
 
     def _buffer(self, name: str, shape: tuple, dtype=np.float32) -> np.ndarray:
@@ -123,36 +153,51 @@ class CpuRasterizer:
         """
         arrays = _checked(g)
         degree = checked_degree(g, camera, sh_degree)
-        width, height, n = camera.width, camera.height, len(g)
+        packed = pack(arrays, self._buffer("packed", packed_shape(arrays)))
+        drawn = self._draw(packed, camera, background, degree, dilation, depth=True)
+        shown = drawn.picture
+        picture = Render(shown[:3], shown[3], shown[4])
+        self._drawn, self.last = (drawn, picture) if train else (None, None)
+        return picture
+
+    def forward_packed(self, g: PackedGaussians, camera: Camera, background, sh_degree: int,
+                       dilation: float = PIXEL) -> np.ndarray:
+        """Return the colors (3, H, W) that `forward` draws, and keep what `adam_step` needs."""
+        degree = checked_degree(g, camera, sh_degree)
+        self._drawn = self._draw(g, camera, background, degree, dilation, depth=False)
+        self.last = None
+        return self._drawn.picture[:3]
+
+    def _draw(self, packed, camera, background, degree, dilation, depth: bool) -> _Drawn:
+        width, height, n = camera.width, camera.height, len(packed.values) * GROUP
         tiles_x, tiles_y = -(-width // TILE), -(-height // TILE)
         cam = pack_camera(camera, self.near, dilation)
-        background = np.ascontiguousarray(background, np.float32).reshape(3)
-
+        coefficients = (degree + 1) ** 2
         records = self._buffer("records", (n, RECORD))
         boxes = self._buffer("boxes", (n, 4), np.int32)
         bits, hits = self._buffer("bits", (n,), np.int64), self._buffer("hits", (n,), np.int32)
         slot_start = self._buffer("slot_start", (n + 1,), np.int64)
-        run_on_threads(project, *arrays, degree, cam, width, height, records, boxes, bits, hits)
+        run_on_threads(project, self._lanes, packed.values, coefficients, cam, width, height,
+                       records, boxes, bits, hits)
         order = depth_order(records, hits, slot_start)
         parts = 1 if numba.get_num_threads() == 1 else 2 * numba.get_num_threads()
         rows = np.zeros((parts, tiles_x * tiles_y), np.int64)
         starts = np.empty(tiles_x * tiles_y + 1, np.int64)
         ids = self._buffer("ids", (slot_start[n],), np.int32)
         slot_of = self._buffer("slot_of", (slot_start[n],), np.int32)
-        run_on_threads(count_pairs, order, records, boxes, bits, tiles_x, rows)
+        run_on_threads(count_pairs, self._lanes, order, records, boxes, bits, tiles_x, rows)
         start_lists(rows, starts)
-        run_on_threads(fill_lists, order, records, boxes, bits, slot_start, tiles_x, rows, ids,
-                       slot_of)
-        shown = np.empty((5, height, width), np.float32)
+        run_on_threads(fill_lists, self._lanes, order, records, boxes, bits, slot_start, tiles_x,
+                       rows, ids, slot_of)
+        shown = np.empty((5 if depth else 4, height, width), np.float32)
         masks = self._buffer("masks", (len(ids),), MASKS[self.lanes])
         stops = np.empty(tiles_x * tiles_y, np.int64)
-        run_on_threads(draw, self._lanes, lanes_tuple(4), records, starts, ids,
-                       _busiest_first(np.diff(starts)), tiles_x, background, shown, masks, stops)
-        picture = Render(shown[:3], shown[3], shown[4])
-        self._saved = (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, masks,
-                       stops, tiles_x, shown) if train else None
-        self.last = picture if train else None
-        return picture
+        run_on_threads(draw, self._lanes, lanes_tuple(len(shown) - 1), records, starts, ids,
+                       _busiest_first(np.diff(starts)), tiles_x,
+                       np.ascontiguousarray(background, np.float32).reshape(3), shown, masks,
+                       stops)
+        return _Drawn(packed, coefficients, cam, records, hits, slot_start, starts, ids, slot_of,
+                      masks, stops, tiles_x, shown)
 
     def backward(self, d_rgb, d_alpha=None, d_depth=None) -> Gradients:
         """Return the gradients, from d_rgb (3, H, W), d_alpha (H, W), d_depth (H, W): dL/d(output),
@@ -162,28 +207,53 @@ class CpuRasterizer:
         Through w = alpha·T it reaches all parameters, as does alpha: both gradients are exact.
         Raises RuntimeError without a forward(train=True) just before.
         """
-        if self._saved is None:
+        if self.last is None:
             raise RuntimeError("backward needs a forward(train=True) just before it")
-        (arrays, degree, cam, records, hits, slot_start, starts, ids, slot_of, masks, stops,
-         tiles_x, shown) = self._saved
-        height, width = shown.shape[1:]
+        d = self._drawn
+        slots, reached = self._blend_backward(d, d_rgb, d_alpha, d_depth)
+        gradients = self._buffer("gradients", d.packed.values.shape)
+        screen = self._buffer("screen", d.hits.shape)
+        run_on_threads(project_backward, self._lanes, d.packed.values, gradients, d.coefficients,
+                       d.camera, d.records, d.hits, d.slot_start, slots, reached, screen)
+        n, k = len(d.packed), d.packed.coefficients
+        out = unpack(gradients, n, {name: self._buffer(f"d_{name}", shape)
+                                    for name, shape in array_shapes(n, k).items()})
+        return Gradients(**out, screen=screen[:n], visible=d.hits[:n] > 0)
+
+    def adam_step(self, d_rgb, moments: PackedMoments, rates: dict[str, float], step: int
+                  ) -> tuple[np.ndarray, np.ndarray]:
+        """Take a step of Adam on the Gaussians of the last `forward_packed`, in place, as
+        `backward` and `Adam.step` would; return screen and visible as in `Gradients`.
+
+        moments: of these Gaussians, in place too. rates, step: as in `Adam.step`.
+        """
+        d, self._drawn = self._drawn, None  # what is kept does not fit the Gaussians any longer
+        if d is None or self.last is not None:
+            raise RuntimeError("adam_step needs a forward_packed just before it")
+        slots, reached = self._blend_backward(d, d_rgb, None, None)
+        screen = self._buffer("screen", d.hits.shape)
+        speed = np.array([rates[name] / (1 - BETA1**step) for name in NAMES], np.float32)
+        run_on_threads(project_backward_adam, self._lanes, d.packed.values, moments.first,
+                       moments.second, d.coefficients, d.camera, d.records, d.hits, d.slot_start,
+                       slots, reached, screen, speed, np.float32(1 / (1 - BETA2**step)))
+        n = len(d.packed)
+        return screen[:n], d.hits[:n] > 0
+
+    def _blend_backward(self, d: _Drawn, d_rgb, d_alpha, d_depth) -> tuple[np.ndarray, np.ndarray]:
+        """Return the slots and which of them were reached."""
+        height, width = d.picture.shape[1:]
         d_rgb = _image_gradient("d_rgb", d_rgb, (3, height, width))
         channels = lanes_tuple(5 if d_depth is not None else 3 if d_alpha is None else 4)
         d_alpha, d_depth = (
-            np.zeros((1, height, width), np.float32) if d is None
-            else _image_gradient(name, d, (height, width))[None]
-            for name, d in (("d_alpha", d_alpha), ("d_depth", d_depth)))
-        slots = self._buffer("slots", (len(ids), SLOT))
-        reached = self._buffer("reached", (len(ids),), np.bool_)
-        run_on_threads(blend_backward, self._lanes, channels, records, starts, ids, slot_of, masks,
-                       stops, _busiest_first(stops - starts[:-1]), tiles_x, shown, d_rgb, d_alpha,
-                       d_depth, slots, reached)
-        n = len(hits)
-        out = [self._buffer(f"d_{k}", array.shape) for k, array in enumerate(arrays)]
-        screen = self._buffer("screen", (n,))
-        run_on_threads(project_backward, *arrays, degree, cam, records, slot_start, slots, reached,
-                       *out, screen)
-        return Gradients(*out, screen, hits > 0)
+            np.zeros((1, height, width), np.float32) if g is None
+            else _image_gradient(name, g, (height, width))[None]
+            for name, g in (("d_alpha", d_alpha), ("d_depth", d_depth)))
+        slots = self._buffer("slots", (len(d.ids), SLOT))
+        reached = self._buffer("reached", (len(d.ids),), np.bool_)
+        run_on_threads(blend_backward, self._lanes, channels, d.records, d.starts, d.ids, d.slot_of,
+                       d.masks, d.stops, _busiest_first(d.stops - d.starts[:-1]), d.tiles_x,
+                       d.picture, d_rgb, d_alpha, d_depth, slots, reached)
+        return slots, reached
 
 
 def checked_near(near: float) -> float:
@@ -209,12 +279,13 @@ def _busiest_first(work: np.ndarray) -> np.ndarray:
     return np.argsort(-work, kind="stable")
 
 
-def _checked(g: Gaussians) -> tuple[np.ndarray, ...]:
+def _checked(g: Gaussians) -> dict[str, np.ndarray]:
     """Return the five arrays, contiguous float32, shapes checked (compiled code does not check)."""
-    arrays = tuple(np.ascontiguousarray(a, np.float32) for a in g.arrays().values())
-    n, k = len(arrays[0]), arrays[4].shape[1] if arrays[4].ndim == 3 else 0
-    for (name, _), array, shape in zip(g.arrays().items(), arrays,
-                                       ((n, 3), (n, 3), (n, 4), (n,), (n, k, 3)), strict=True):
+    arrays = {name: np.ascontiguousarray(a, np.float32) for name, a in g.arrays().items()}
+    sh = arrays["sh"]
+    n, k = len(g), sh.shape[1] if sh.ndim == 3 else 0
+    for (name, array), shape in zip(arrays.items(), ((n, 3), (n, 3), (n, 4), (n,), (n, k, 3)),
+                                    strict=True):
         if array.shape != shape or (name == "sh" and k not in (1, 4, 9, 16)):
             raise IdfError(f"Gaussians have a wrong `{name}`", f"shape {array.shape}",
                            f"give {shape}, with 1, 4, 9 or 16 coefficients in `sh`")

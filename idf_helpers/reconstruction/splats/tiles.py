@@ -13,7 +13,9 @@ import numpy as np
 from ...kernels.compile import inner, kernel
 from ...kernels.simd import fetch_ahead
 from ...kernels.threads import first_item, next_item
-from .project import DEPTH, MASK_BITS, touches
+from .blocks import tiles_met
+from .project import HIT_BITS
+from .screen import DEPTH
 
 AHEAD = 16  # Gaussians between one in work and one whose box is asked for
 DIGIT = 12  # bits that a pass of the depth order sorts by
@@ -68,15 +70,15 @@ def depth_order(records, hits, slot_start):
 
 
 @inner
-def is_hit(records, bits, i, area, place, tx, ty):
+def is_hit(lanes, records, bits, i, area, place, tx, ty):
     """Return whether Gaussian i touches tile (tx, ty), the place-th of its box of `area` tiles."""
-    if area <= MASK_BITS:
+    if area <= HIT_BITS:
         return (bits[i] >> place) & 1 == 1
-    return touches(records, i, tx, ty)
+    return tiles_met(lanes, records, i, tx, ty, 1, 0, 1) == 1
 
 
 @kernel
-def count_pairs(order, records, boxes, bits, tiles_x, rows, counter):
+def count_pairs(lanes, order, records, boxes, bits, tiles_x, rows, counter):
     """rows (parts, tiles) int64, zero before: how many Gaussians of each part touch each tile.
 
     Part p is the p-th of `parts` equal ranges of the depth order.
@@ -92,7 +94,7 @@ def count_pairs(order, records, boxes, bits, tiles_x, rows, counter):
             area, place = (x1 - x0) * (y1 - y0), 0
             for ty in range(y0, y1):
                 for tx in range(x0, x1):
-                    if is_hit(records, bits, i, area, place, tx, ty):
+                    if is_hit(lanes, records, bits, i, area, place, tx, ty):
                         rows[p, ty * tiles_x + tx] += 1
                     place += 1
         p = next_item(counter)
@@ -113,7 +115,7 @@ def start_lists(rows, starts):
 
 
 @kernel
-def fill_lists(order, records, boxes, bits, slot_start, tiles_x, rows, ids, slot_of,
+def fill_lists(lanes, order, records, boxes, bits, slot_start, tiles_x, rows, ids, slot_of,
                counter):
     """Enter each Gaussian and its gradient slot into the lists of the tiles that it touches.
 
@@ -131,7 +133,7 @@ def fill_lists(order, records, boxes, bits, slot_start, tiles_x, rows, ids, slot
             area, place, slot = (x1 - x0) * (y1 - y0), 0, slot_start[i]
             for ty in range(y0, y1):
                 for tx in range(x0, x1):
-                    if is_hit(records, bits, i, area, place, tx, ty):
+                    if is_hit(lanes, records, bits, i, area, place, tx, ty):
                         tile = ty * tiles_x + tx
                         at = rows[p, tile]
                         ids[at], slot_of[at] = i, slot

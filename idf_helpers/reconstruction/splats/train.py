@@ -20,6 +20,7 @@ from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .config import SplatConfig
 from .densify import DensifyRules, ScreenStatistics, densify, prune_invisible
 from .gaussians import Gaussians
+from .in_training import GaussiansInTraining
 from .initialize import initial_gaussians
 from .scene import GaussianScene
 from .warm_start import recolored
@@ -57,15 +58,27 @@ class Trainer(ResumableTrainer):
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
         if start is not None:
-            self.gaussians = recolored(start_from(start, config), views, rasterizer)
+            first = recolored(start_from(start, config), views, rasterizer)
         else:
-            self.gaussians = initial_gaussians(views, config.initial, config.sh_degree, self.rng,
-                                               points, config.max_gaussians)
-        self.adam = Adam(self.gaussians)
-        self.statistics = ScreenStatistics.empty(len(self.gaussians))
+            first = initial_gaussians(views, config.initial, config.sh_degree, self.rng, points,
+                                      config.max_gaussians)
+        self.model = GaussiansInTraining(rasterizer, first)
+        self.statistics = ScreenStatistics.empty(len(first))
         self.order = self.rng.permutation(len(views))
         self._losses: dict[tuple[int, int], PhotometricLoss] = {}
         self._saved = self.state()
+
+    @property
+    def gaussians(self) -> Gaussians:
+        return self.model.gaussians
+
+    @gaussians.setter
+    def gaussians(self, new: Gaussians) -> None:
+        self.model.gaussians = new
+
+    @property
+    def adam(self) -> Adam:
+        return self.model.adam
 
     # --- schedule ---------------------------------------------------------------------------------
 
@@ -92,18 +105,15 @@ class Trainer(ResumableTrainer):
         background = self._next_background()
         target = self.views.target(index, background)
         degree = self.active_sh_degree
-        render = self.rasterizer.forward(self.gaussians, self.views.cameras[index], background,
-                                         sh_degree=degree, train=True)
-        self.views.leave_out(index, target, render.rgb)
-        loss = self._loss(target.shape[1:])(render.rgb, target)
+        rgb = self.model.forward(self.views.cameras[index], background, degree)
+        self.views.leave_out(index, target, rgb)
+        loss = self._loss(target.shape[1:])(rgb, target)
         if not math.isfinite(loss.loss):
             self._roll_back("the loss")
             return loss.loss
-        gradients = self.rasterizer.backward(loss.gradient)
         self.iteration += 1
-        self.adam.step(self.gaussians, gradients, gradients.visible, self.learning_rates(),
-                       self.iteration, (degree + 1) ** 2)
-        self.statistics.add(gradients.screen, gradients.visible)
+        self.statistics.add(*self.model.step(loss.gradient, self.learning_rates(), self.iteration,
+                                             degree))
         self.take_mse(loss.mse)
         self._densify_if_due()
         if self.iteration % len(self.views) == 0:
@@ -138,13 +148,10 @@ class Trainer(ResumableTrainer):
         result."""
         black = np.zeros(3, np.float32)
         target = self.views.target(0, black)
-        some = self.gaussians[:64]
-        render = self.rasterizer.forward(some, self.views.cameras[0], black, sh_degree=0,
-                                         train=True)
-        gradients = self.rasterizer.backward(
-            self._loss(target.shape[1:])(render.rgb, target).gradient)
-        rates = dict.fromkeys(some.arrays(), 0.0)
-        Adam(some).step(some, gradients, gradients.visible, rates, 1, 1)
+        some = GaussiansInTraining(self.rasterizer, self.model.copy()[:64])
+        rgb = some.forward(self.views.cameras[0], black, 0)
+        rates = dict.fromkeys(Gaussians.__dataclass_fields__, 0.0)
+        some.step(self._loss(target.shape[1:])(rgb, target).gradient, rates, 1, 0)
 
     # --- state ------------------------------------------------------------------------------------
 
@@ -152,10 +159,8 @@ class Trainer(ResumableTrainer):
         """Return a copy of everything that the rest of the run depends on."""
         arrays = {"screen.total": self.statistics.total, "screen.count": self.statistics.count,
                   "order": self.order}
-        arrays |= {f"gaussians.{k}": a for k, a in self.gaussians.arrays().items()}
-        arrays |= {f"first.{k}": a for k, a in self.adam.first.items()}
-        arrays |= {f"second.{k}": a for k, a in self.adam.second.items()}
-        return State({k: a.copy() for k, a in arrays.items()}, self.counters())
+        arrays = {k: a.copy() for k, a in arrays.items()} | self.model.copies()
+        return State(arrays, self.counters())
 
     growing = dict.fromkeys(("gaussians.", "first.", "second.", "screen."), "N")
     finite = ("gaussians.",)
@@ -166,18 +171,16 @@ class Trainer(ResumableTrainer):
             return {k.removeprefix(prefix): a.copy() for k, a in state.arrays.items()
                     if k.startswith(prefix)}
 
-        self.gaussians = Gaussians(**part("gaussians."))
-        self.adam = Adam(self.gaussians)
+        self.model = GaussiansInTraining(self.rasterizer, Gaussians(**part("gaussians.")))
         self.adam.first, self.adam.second = part("first."), part("second.")
         self.statistics = ScreenStatistics(**part("screen."))
         self.order = state.arrays["order"].copy()
         self.set_counters(state)
 
     def _save_state(self) -> None:
-        for name, values in self.gaussians.arrays().items():
-            if not np.isfinite(values).all():
-                self._roll_back(f"`{name}`")
-                return
+        if name := self.model.not_finite():
+            self._roll_back(f"`{name}`")
+            return
         self._saved = self.state()
 
     # --- results ----------------------------------------------------------------------------------
@@ -185,13 +188,13 @@ class Trainer(ResumableTrainer):
     def scene(self) -> GaussianScene:
         """Return what is there now, a copy without the invisible Gaussians."""
         color = COLORS.get(self.background, COLORS["white"])
-        gaussians = prune_invisible(self.gaussians)
+        gaussians = prune_invisible(self.model.copy())
         return GaussianScene(gaussians, self.rasterizer, list(self.views.cameras), color,
                              self.report(num_gaussians=len(gaussians)))
 
     @property
     def count(self) -> int:
-        return len(self.gaussians)
+        return len(self.model)
 
 
 def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,

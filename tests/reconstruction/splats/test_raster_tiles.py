@@ -17,7 +17,8 @@ from idf_helpers.kernels.simd import lanes_tuple
 from idf_helpers.reconstruction.splats import raster_forward
 from idf_helpers.reconstruction.splats.blocks import PLANE, blocks_met
 from idf_helpers.reconstruction.splats.gaussians import Gaussians
-from idf_helpers.reconstruction.splats.project import (
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
+from idf_helpers.reconstruction.splats.screen import (
     A8,
     B8,
     C8,
@@ -29,7 +30,6 @@ from idf_helpers.reconstruction.splats.project import (
     U,
     V,
 )
-from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def lists():
     camera = Camera.look_at((0.3, -3, 0.4), (0, 0, 0), (0, 0, 1), 0.7, 200, 140)
     rasterizer = CpuRasterizer(lanes=16)
     rasterizer.forward(g, camera, train=True)
-    _, _, _, records, hits, slot_start, starts, ids, slot_of, _, _, tiles_x, _ = rasterizer._saved
-    records = np.where(hits[:, None] > 0, records, 0)  # rows of what is not drawn are undefined
-    return records, hits, slot_start, starts, ids, slot_of, tiles_x
+    d = rasterizer._drawn
+    records = np.where(d.hits[:, None] > 0, d.records, 0)  # rows of what is not drawn are undefined
+    return records, d.hits, d.slot_start, d.starts, d.ids, d.slot_of, d.tiles_x
 
 
 def largest_t(record, tile, tiles_x, step):

@@ -234,25 +234,26 @@ def test_warm_up_changes_nothing(dataset):
 # --- broken numbers -------------------------------------------------------------------------------
 
 class Sabotaged(CpuRasterizer):
-    """Gives NaN at chosen calls of forward or backward, otherwise the real thing."""
+    """Gives NaN at chosen calls of the forward pass or the step, otherwise the real thing."""
 
     def __init__(self, bad_forward=(), bad_backward=()):
         super().__init__()
         self.bad_forward, self.bad_backward = set(bad_forward), set(bad_backward)
         self.calls = 0
 
-    def forward(self, *args, **kwargs):
+    def forward_packed(self, g, *args, **kwargs):
         self.calls += 1
-        out = super().forward(*args, **kwargs)
+        self.moved = g
+        rgb = super().forward_packed(g, *args, **kwargs)
         if self.calls in self.bad_forward:
-            out.rgb[0, 0, 0] = np.nan
-        return out
+            rgb[0, 0, 0] = np.nan
+        return rgb
 
-    def backward(self, *args, **kwargs):
-        out = super().backward(*args, **kwargs)
+    def adam_step(self, *args, **kwargs):
+        screen, visible = super().adam_step(*args, **kwargs)
         if self.calls in self.bad_backward:
-            out.means[out.visible] = np.nan
-        return out
+            self.moved.values[:, :3] = np.nan
+        return screen, visible
 
 
 @pytest.mark.parametrize("broken", [{"bad_forward": [75]}, {"bad_backward": [75]}])
