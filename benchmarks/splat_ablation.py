@@ -63,7 +63,7 @@ class ThresholdTrainer(Trainer):
 
     def _densify_if_due(self) -> None:
         c = self.config
-        if (self.iteration < c.densify_from or self.iteration % c.densify_every
+        if (self.iteration < 200 or self.iteration % 100
                 or self.fraction > train.GROW_UNTIL):
             return
         g, mean = self.gaussians, self.statistics.mean
@@ -96,7 +96,7 @@ class ThresholdTrainer(Trainer):
 
 class McmcTrainer(Trainer):
     """3DGS-MCMC (arXiv 2404.09591): dead Gaussians move to places drawn in proportion to opacity,
-    5 % new ones a round, noise on the means of transparent ones, and pressure on opacity and
+    noise on the means of transparent ones, and pressure on opacity and
     scale."""
 
     noise, pressure = 5e5, 0.01
@@ -189,11 +189,14 @@ def rows() -> list[Row]:
         Row("start: random cube", {}, cube=True),
         Row("start: 5 000 Gaussians", {"initial": 5000}),
         Row("start: 20 000 Gaussians", {"initial": 20_000}),
-        Row("no growth, no relocation", {"growth": 0.0},
-            constants={"GROW_UNTIL": 0.0, "RELOCATE_UNTIL": 0.0}),
-        Row("relocation only", {"growth": 0.0}),
+        Row("no growth, no relocation", {"rounds": 0}),
+        Row("growth until 35 %", {}, constants={"GROW_UNTIL": 0.35}),
+        Row("growth until 70 %", {}, constants={"GROW_UNTIL": 0.7}),
+        Row("every pixel throughout", {}, constants={"COARSE": ()}),
+        Row("a fourth, then half the pixels of a row", {}, constants={
+            "COARSE": ((1, 0.15, 4), (1, 0.6, 2))}),
         Row("thresholds, as 3DGS", {}, ThresholdTrainer),
-        Row("MCMC", {"growth": 0.05}, McmcTrainer),
+        Row("MCMC", {}, McmcTrainer),
         Row("color degree 0", {"sh_degree": 0}),
         Row("color degree 3", {"sh_degree": 3}),
         Row("full degree from the start", {"sh_steps": (0.0, 0.0, 0.0)}),

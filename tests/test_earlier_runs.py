@@ -109,7 +109,7 @@ def test_a_finished_run_is_found_again_though_its_config_knew_fewer_fields(tmp_p
     reconstruct(data, tmp_path / "run", "splats:cpu", config)
     path = tmp_path / "run" / "run.json"
     manifest = json.loads(path.read_text())
-    del manifest["config"]["growth"], manifest["config"]["sh_steps"]
+    del manifest["config"]["rounds"], manifest["config"]["sh_steps"]
     manifest["identity"] = _identity(manifest)  # as a version wrote it that had neither
     path.write_text(json.dumps(manifest))
     model = next((tmp_path / "run").glob("*.ply"))
@@ -117,8 +117,8 @@ def test_a_finished_run_is_found_again_though_its_config_knew_fewer_fields(tmp_p
     reconstruct(data, tmp_path / "run", "splats:cpu", config)
     assert model.stat().st_mtime_ns == stamp
     with pytest.raises(IdfError, match="holds another run") as error:
-        reconstruct(data, tmp_path / "run", "splats:cpu", replace(config, growth=0.3))
-    assert error.value.found == "growth '0.15', now '0.3'"
+        reconstruct(data, tmp_path / "run", "splats:cpu", replace(config, rounds=3))
+    assert error.value.found == "rounds '16', now '3'"
 
 
 def test_a_run_of_a_newer_version_is_not_guessed_at(landed):

@@ -169,7 +169,8 @@ def composite(pixels, background, out, counter):
         if channels == 4:
             alpha = pixels[3, rows].reshape(-1)
             for j in range(len(to)):
-                to[j] = (np.float32(color[j]) + np.float32(255 - alpha[j]) * background[c]) * scale
+                through = np.float32(255 - alpha[j]) * scale  # 1 where nothing is, to the bit
+                to[j] = np.float32(color[j]) * scale + through * background[c]
         else:
             for j in range(len(to)):
                 to[j] = np.float32(color[j]) * scale

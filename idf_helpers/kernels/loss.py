@@ -19,7 +19,15 @@ import numpy as np
 
 from .compile import host_lanes
 from .simd import lanes_tuple
-from .ssim import gaussian_window, gradient_pass, lanes_for, similarity_pass
+from .ssim import (
+    STRIP,
+    columns_to_do,
+    differences,
+    gaussian_window,
+    gradient_pass,
+    lanes_for,
+    similarity_pass,
+)
 from .threads import run_on_threads
 
 
@@ -42,6 +50,7 @@ class PhotometricLoss:
         self._lanes = lanes_tuple(lanes_for(width, host_lanes() if lanes is None else lanes))
         self._window = gaussian_window()
         self._partials = np.empty((3, 3, height, width), np.float32)  # g dS/dm, dS/dE, dS/dF
+        self._spans = np.empty((3, -(-height // STRIP), 2), np.int64)
         self._sums = np.zeros((3, 3, height))  # of S, |x - y|, (x - y)², by color and row
         self._gradient = np.empty(self.shape, np.float32)
 
@@ -52,9 +61,11 @@ class PhotometricLoss:
         x = np.ascontiguousarray(render, np.float32)  # the compiled code counts on both
         y = np.ascontiguousarray(target, np.float32)
         size, lam = x.size, self.lambda_dssim
+        run_on_threads(differences, x, y, self._spans)
+        similar, changing = columns_to_do(self._spans, x.shape[2], len(self._lanes))
         run_on_threads(similarity_pass, self._lanes, x, y, self._window, np.float32(-lam / size),
-                       self._partials, self._sums)
+                       similar, self._partials, self._sums)
         run_on_threads(gradient_pass, self._lanes, x, y, self._window, self._partials,
-                       np.float32((1 - lam) / size), self._gradient, self._sums)
+                       np.float32((1 - lam) / size), changing, self._gradient, self._sums)
         similarity, absolute, squared = self._sums.sum(axis=(1, 2)) / size
         return LossValue((1 - lam) * absolute + lam * (1 - similarity), squared, self._gradient)

@@ -6,6 +6,10 @@ row lies in a scratch of its own whose margins are zero, so that the blur across
 case at the ends; at the top and bottom the sum down just has fewer terms (zero padding). The last
 vector of a row is moved left to end with it: its first lanes are computed twice, with the same
 result, and left out of the sums.
+
+Where both pictures are equal, S is 1. Where they are within 2·RADIUS all round, A1 = B1, A2 = B2
+and x = y in all that the gradient sums up, so that it is 0 exactly: about a cut-out head, strips
+compute only the columns near a difference (`columns_to_do`).
 """
 
 from __future__ import annotations
@@ -15,13 +19,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .compile import kernel
+from .compile import inner, kernel
 from .simd import Lanes, data_pointer
 from .threads import first_item, next_item
 
 WINDOW, SIGMA = 11, 1.5
 RADIUS = WINDOW // 2
 STRIP = 16  # rows
+CHUNK = 32  # columns that are compared at a time
 MARGIN = 16  # zeros on both sides of a row in the scratch, at least RADIUS and a vector's excess
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 
@@ -44,12 +49,13 @@ def lanes_for(width: int, lanes: int) -> int:
 # --- pieces of vector code ------------------------------------------------------------------------
 
 class _Row:
-    """Emit one row's blocks of L pixels; `at` is the first pixel of a block, `new` the mask of
-    the lanes that no block before had."""
+    """Emit one row's blocks of L pixels, in the columns that the last two arguments name, begin and
+    end, at least L of them; `at` is the first pixel of a block, `new` the mask of the lanes that no
+    block before had."""
 
     def __init__(self, context, builder, signature, args, width):
         self.L = Lanes(builder, signature.args[0].count)
-        self.builder, self.width = builder, width
+        self.builder, self.width, self.columns = builder, width, args[-2:]
         self.pointers = [data_pointer(context, builder, signature, args, k)
                          if isinstance(t, types.Array) else None
                          for k, t in enumerate(signature.args)]
@@ -59,9 +65,10 @@ class _Row:
 
     def blocks(self):
         b, L = self.builder, self.number(self.L.count)
-        count = b.sdiv(b.add(self.width, b.sub(L, self.number(1))), L)
+        begin, end = self.columns
+        count = b.sdiv(b.add(b.sub(end, begin), b.sub(L, self.number(1))), L)
         with self.L.loop(self.number(0), count) as k:
-            start, last = b.mul(k, L), b.sub(self.width, L)
+            start, last = b.add(begin, b.mul(k, L)), b.sub(end, L)
             self.at = b.select(b.icmp_signed("<", start, last), start, last)
             skip = self.L.splat_index(b.sub(start, self.at))
             self.new = self.L.index().compare(">=", skip)
@@ -90,13 +97,14 @@ def _weight(L, builder, window, i, row):
 
 
 @intrinsic
-def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width, scratch, stride):
+def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width, scratch, stride,
+                  begin, end):
     """Fill scratch (5, stride): x, x², xy, y, y² of rows start … stop-1 summed with the window's
     weights round `row`. base: rows of all planes before this color's."""
     def codegen(context, builder, signature, args):
         base, start, stop, row, width, stride = (args[k] for k in (4, 5, 6, 7, 8, 10))
         r = _Row(context, builder, signature, args, width)
-        L, (_, x, y, window, *_, scratch, _) = r.L, r.pointers
+        L, (_, x, y, window, *_, scratch, _, _, _) = r.L, r.pointers
         for _ in r.blocks():
             sums = [L.accumulator() for _ in range(5)]
             with L.loop(start, stop) as i:
@@ -111,11 +119,12 @@ def _moments_down(typingctx, lanes, x, y, window, base, start, stop, row, width,
                 L.store(total.get(), scratch, builder.add(to, builder.mul(stride, r.number(k))))
         return context.get_dummy_value()
     n = types.intp
-    return types.void(lanes, x, y, window, n, n, n, n, n, scratch, n), codegen
+    return types.void(lanes, x, y, window, n, n, n, n, n, scratch, n, n, n), codegen
 
 
 @intrinsic
-def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, out, total):
+def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, out, total, begin,
+                       end):
     """Fill out (3, 3, H, W) at row `row` of all rows of a color table: g dS/dm, g dS/dE, g dS/dF,
     `plane` rows apart. total (lanes,): sums of S."""
     def codegen(context, builder, signature, args):
@@ -139,12 +148,12 @@ def _similarity_across(typingctx, lanes, scratch, stride, width, g, row, plane, 
         L.store(sum_.get(), total, r.number(0))
         return context.get_dummy_value()
     n = types.intp
-    return types.void(lanes, scratch, n, n, types.float32, n, n, out, total), codegen
+    return types.void(lanes, scratch, n, n, types.float32, n, n, out, total, n, n), codegen
 
 
 @intrinsic
 def _partials_down(typingctx, lanes, partials, window, base, plane, start, stop, row, width,
-                   scratch, stride):
+                   scratch, stride, begin, end):
     """Fill scratch (3, stride): the three tables of `_similarity_across` summed over rows."""
     def codegen(context, builder, signature, args):
         base, plane, start, stop, row, width, stride = (args[k] for k in (3, 4, 5, 6, 7, 8, 10))
@@ -163,11 +172,12 @@ def _partials_down(typingctx, lanes, partials, window, base, plane, start, stop,
                 L.store(total.get(), scratch, builder.add(to, builder.mul(stride, r.number(k))))
         return context.get_dummy_value()
     n = types.intp
-    return types.void(lanes, partials, window, n, n, n, n, n, n, scratch, n), codegen
+    return types.void(lanes, partials, window, n, n, n, n, n, n, scratch, n, n, n), codegen
 
 
 @intrinsic
-def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y, out, totals):
+def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y, out, totals,
+                     begin, end):
     """Fill out at row `row`: weight·sign(x - y) + Bm + 2x·BE + y·BF. totals (2, lanes): sums of
     |x - y| and (x - y)²."""
     def codegen(context, builder, signature, args):
@@ -191,46 +201,113 @@ def _gradient_across(typingctx, lanes, scratch, stride, width, weight, row, x, y
         L.store(squared.get(), totals, r.number(L.count))
         return context.get_dummy_value()
     n = types.intp
-    return types.void(lanes, scratch, n, n, types.float32, n, x, y, out, totals), codegen
+    return types.void(lanes, scratch, n, n, types.float32, n, x, y, out, totals, n, n), codegen
 
 
-# --- the two passes -------------------------------------------------------------------------------
+# --- the passes -----------------------------------------------------------------------------------
 
 @kernel
-def similarity_pass(lanes, x, y, window, g, partials, sums, counter):
-    """Fill partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0]."""
+def differences(x, y, spans, counter):
+    """Fill spans (3, strips, 2): the columns of each strip from the first to behind the last
+    CHUNK in which x and y differ; (width, 0) where they are equal. NaN differs."""
+    height, width = x.shape[1:]
+    item = first_item(counter)
+    while item < 3 * spans.shape[1]:
+        color, strip = item // spans.shape[1], item % spans.shape[1]
+        low, high = width, 0
+        for row in range(strip * STRIP, min((strip + 1) * STRIP, height)):
+            a, b = x[color, row], y[color, row]
+            at = 0
+            while at < low and equal(a[at:at + CHUNK], b[at:at + CHUNK]):
+                at += CHUNK
+            low = min(low, at)
+            at = width
+            while at > high and equal(a[max(at - CHUNK, 0):at], b[max(at - CHUNK, 0):at]):
+                at -= CHUNK
+            high = max(high, at)
+        spans[color, strip, 0], spans[color, strip, 1] = low, high
+        item = next_item(counter)
+
+
+@inner
+def equal(a, b):
+    other = 0
+    for k in range(len(a)):  # no early end, so that it compiles to vectors
+        other += a[k] != b[k]
+    return other == 0
+
+
+def columns_to_do(spans: np.ndarray, width: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return for `similarity_pass` and `gradient_pass` which columns of each strip they compute,
+    (3, strips, 2), (0, 0) for none: so wide that each reads only what was computed.
+
+    A gradient looks at similarities RADIUS away in all directions, those at pixels as far off
+    again; STRIP >= 2·RADIUS rows away is the next strip.
+    """
+    def widened(spans, reach):
+        around = np.pad(spans, ((0, 0), (1, 1), (0, 0)), constant_values=((0, 0),))
+        around[:, [0, -1], 0] = width
+        low = np.minimum(np.minimum(around[:, :-2, 0], around[:, 1:-1, 0]), around[:, 2:, 0])
+        high = np.maximum(np.maximum(around[:, :-2, 1], around[:, 1:-1, 1]), around[:, 2:, 1])
+        some = low < high
+        # where rows begin at a vector, so do these parts of them
+        low = np.maximum(low - reach, 0) // lanes * lanes
+        high = np.minimum(-((-high - reach) // lanes) * lanes, width)
+        low = np.minimum(low, high - lanes)  # a vector at least
+        return np.stack([np.where(some, low, width), np.where(some, high, 0)], axis=-1)
+
+    gradient = widened(spans, 2 * RADIUS)
+    return widened(gradient, RADIUS), gradient
+
+
+@kernel
+def similarity_pass(lanes, x, y, window, g, columns, partials, sums, counter):
+    """Fill partials (3, 3, H, W): g dS/dm, g dS/dE, g dS/dF. sums (3, 3, H): S goes to sums[0].
+    columns (3, strips, 2): those to compute; elsewhere S is 1."""
     height, width = x.shape[1:]
     scratch = np.zeros((5, width + 2 * MARGIN), np.float32)
-    total = np.empty(len(lanes), np.float32)
-    strips = -(-height // STRIP)
+    total = np.zeros(len(lanes), np.float32)
     item = first_item(counter)
-    while item < 3 * strips:
-        color, first = item // strips, item % strips * STRIP
-        for row in range(first, min(first + STRIP, height)):
+    while item < 3 * columns.shape[1]:
+        color, strip = item // columns.shape[1], item % columns.shape[1]
+        begin, end = columns[color, strip]
+        for row in range(strip * STRIP, min((strip + 1) * STRIP, height)):
+            if begin >= end:
+                sums[0, color, row] = width
+                continue
             _moments_down(lanes, x, y, window, color * height, max(row - RADIUS, 0),
-                          min(row + RADIUS + 1, height), row, width, scratch, scratch.shape[1])
+                          min(row + RADIUS + 1, height), row, width, scratch, scratch.shape[1],
+                          max(begin - MARGIN, 0), min(end + MARGIN, width))
             _similarity_across(lanes, scratch, scratch.shape[1], width, g, color * height + row,
-                               3 * height, partials, total)
-            sums[0, color, row] = total.sum()
+                               3 * height, partials, total, begin, end)
+            sums[0, color, row] = total.sum() + np.float32(width - (end - begin))
         item = next_item(counter)
 
 
 @kernel
-def gradient_pass(lanes, x, y, window, partials, weight, out, sums, counter):
-    """Fill out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row."""
+def gradient_pass(lanes, x, y, window, partials, weight, columns, out, sums, counter):
+    """Fill out (3, H, W): dL/dx. sums[1] and sums[2]: |x - y| and (x - y)² of each row.
+    columns (3, strips, 2): those to compute; elsewhere all is 0."""
     height, width = x.shape[1:]
     scratch = np.zeros((3, width + 2 * MARGIN), np.float32)
-    totals = np.empty((2, len(lanes)), np.float32)
-    strips = -(-height // STRIP)
+    totals = np.zeros((2, len(lanes)), np.float32)
     item = first_item(counter)
-    while item < 3 * strips:
-        color, first = item // strips, item % strips * STRIP
-        for row in range(first, min(first + STRIP, height)):
+    while item < 3 * columns.shape[1]:
+        color, strip = item // columns.shape[1], item % columns.shape[1]
+        begin, end = columns[color, strip]
+        for row in range(strip * STRIP, min((strip + 1) * STRIP, height)):
+            if begin >= end:
+                out[color, row] = 0
+                sums[1, color, row] = sums[2, color, row] = 0
+                continue
+            out[color, row, :begin] = 0
+            out[color, row, end:] = 0
             _partials_down(lanes, partials, window, color * height, 3 * height,
                            max(row - RADIUS, 0), min(row + RADIUS + 1, height), row, width,
-                           scratch, scratch.shape[1])
+                           scratch, scratch.shape[1], max(begin - MARGIN, 0),
+                           min(end + MARGIN, width))
             _gradient_across(lanes, scratch, scratch.shape[1], width, weight, color * height + row,
-                             x, y, out, totals)
+                             x, y, out, totals, begin, end)
             sums[1, color, row] = totals[0].sum()
             sums[2, color, row] = totals[1].sum()
         item = next_item(counter)

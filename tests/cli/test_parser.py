@@ -100,9 +100,9 @@ def test_a_flag_that_the_method_does_not_read_is_an_error_that_names_it(tmp_path
     with pytest.raises(IdfError, match="does not read --grid"):
         parser.run(COMMANDS["nerf"], ["x", "--out", str(tmp_path), "--backend", "vanilla",
                                       "--grid", "64"])
-    with pytest.raises(IdfError, match="--growth is no flag") as error:
-        parser.run(COMMANDS["splat"], ["x", "--out", str(tmp_path), "--growth", "0.1"])
-    assert "SplatConfig(growth=…)" in error.value.do
+    with pytest.raises(IdfError, match="--rounds is no flag") as error:
+        parser.run(COMMANDS["splat"], ["x", "--out", str(tmp_path), "--rounds", "9"])
+    assert "SplatConfig(rounds=…)" in error.value.do
 
 
 def test_unknown_names_offer_the_nearest(capsys):

@@ -116,6 +116,30 @@ def test_vectors_of_every_width_agree(width):
         np.testing.assert_allclose(got.gradient, one.gradient, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.parametrize("lanes", [1, 8, 16])
+def test_what_is_equal_is_left_out_without_a_difference(lanes, monkeypatch):
+    """Two patches of a larger picture differ, one at its edge; around them nothing is computed."""
+    rng = np.random.default_rng(4)
+    y = rng.random((3, 131, 143), np.float32)
+    x = y.copy()
+    x[:, 60:75, 70:90] = rng.random((3, 15, 20), np.float32)
+    x[1, 125:, :3] = 0.5
+    loss = PhotometricLoss(*x.shape[1:], lanes=lanes)
+    got = loss(x, y)
+    gradient = got.gradient.copy()
+    assert (loss._spans[0, :, 0] >= loss._spans[0, :, 1]).sum() == 7, "of 9 strips"
+
+    def everything(spans, width, lanes):
+        return (np.broadcast_to([0, width], spans.shape).copy(),) * 2
+
+    monkeypatch.setattr("idf_helpers.kernels.loss.columns_to_do", everything)
+    whole = PhotometricLoss(*x.shape[1:], lanes=lanes)(x, y)
+    assert got.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert got.mse == pytest.approx(whole.mse, rel=1e-6)
+    np.testing.assert_allclose(gradient, whole.gradient, atol=1e-6 * np.abs(gradient).max())
+    assert (gradient[:, :30] == 0).all() and (gradient[1, 100:] != 0).any()
+
+
 def test_a_nan_in_the_picture_is_a_nan_in_the_loss(pictures):
     """The trainer goes back to its last good state by it."""
     x, y = (p.astype(np.float32) for p in pictures)

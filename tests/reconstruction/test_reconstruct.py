@@ -72,8 +72,8 @@ def test_a_second_call_reads_back_and_other_settings_are_refused(run, data):
     np.testing.assert_array_equal(again.gaussians.means, scene.gaussians.means)
     assert not listener.trained and (out / "point_cloud.ply").stat().st_mtime_ns == stamp
     with pytest.raises(IdfError, match="holds another run") as error:
-        reconstruct(data, out, "splats:cpu", dataclasses.replace(TINY, growth=0.5))
-    assert "growth" in error.value.found
+        reconstruct(data, out, "splats:cpu", dataclasses.replace(TINY, rounds=5))
+    assert "rounds" in error.value.found
 
 
 def test_a_run_that_lost_its_model_is_trained_again(run, data, tmp_path):
@@ -108,10 +108,10 @@ def test_settings_of_another_method_are_refused(data, tmp_path):
     method = choose_method("splats:cpu")[0].load()
     with pytest.raises(IdfError, match="does not read `tv_color`"):
         method.config_from({"tv_color": 1.0})
-    with pytest.raises(IdfError, match="does not read `grwth`") as error:
-        method.config_from({"grwth": 1.0})
-    assert "did you mean `growth`" in error.value.do
-    assert method.config_from({"growth": 0.2}).growth == 0.2
+    with pytest.raises(IdfError, match="does not read `ronds`") as error:
+        method.config_from({"ronds": 9})
+    assert "did you mean `rounds`" in error.value.do
+    assert method.config_from({"rounds": 9}).rounds == 9
 
 
 def test_unknown_methods(data, tmp_path):

@@ -34,8 +34,7 @@ def try_splats(data: Dataset, variants: Variants, iterations: int = 300,
     """
     from ...reconstruction.splats.train import Trainer
 
-    base = {"initial": 800, "max_gaussians": 4000, "densify_from": 50, "densify_every": 50,
-            "growth": 0.5}
+    base = {"initial": 800, "max_gaussians": 4000}
     return _side_by_side(data, variants, iterations, SplatConfig, base, Trainer, reporter)
 
 

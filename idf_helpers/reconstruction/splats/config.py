@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from .model_path import find_model
 
 UNIT = Interval(ge=0, le=1)
 RATE = Interval(ge=1e-6, le=1e3)
+SIDE, GAUSSIANS, AT_MOST = 256, 40_000, 500_000  # where nobody says how many, see `sized`
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ class SplatConfig(GaussianConfig):
     center of the scene), so that the defaults fit a scene of any size.
     """
 
-    initial: Annotated[int, Interval(ge=16)] = 10_000
-    """Gaussians at the start, at most max_gaussians."""
-    max_gaussians: Annotated[int, Interval(ge=16, le=20_000_000)] = 40_000
-    """Gaussians at most; sets time per step, memory and size of the file."""
+    initial: Annotated[int | None, Interval(ge=16)] = None
+    """Gaussians at the start, at most max_gaussians. None: a tenth to a fourth of those."""
+    max_gaussians: Annotated[int | None, Interval(ge=16, le=20_000_000)] = None
+    """Gaussians in the end; sets time per step, memory and size of the file. None: by the size of
+    the pictures, 40 000 at 256 pixels, 75 000 at 400, 200 000 at 800."""
     random_until: Annotated[float, UNIT, RECIPE] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
@@ -60,16 +62,26 @@ class SplatConfig(GaussianConfig):
     """Factor on all learning rates."""
     sh_steps: Annotated[tuple[float, float, float], UNIT, RECIPE] = (0.15, 0.4, 0.7)
     """Parts of the run at which the degree of the color becomes 1, 2 and 3; rising."""
-    densify_every: Annotated[int, Interval(ge=1), RECIPE] = 100
-    """Steps between two rounds of relocation and growth."""
-    densify_from: Annotated[int, Interval(ge=1), RECIPE] = 200
-    """First step with such a round."""
-    growth: Annotated[float, UNIT, RECIPE] = 0.15
-    """New Gaussians per round as a share of those there are."""
+    rounds: Annotated[int, Interval(ge=0, le=1000), RECIPE] = 16
+    """Rounds of growth and relocation in the first half of the run, evenly by the part of it that
+    is over; relocation goes on at this pace. 0: neither."""
+
+    def sized(self, side: int) -> SplatConfig:
+        """Return the settings with both numbers of Gaussians, for pictures whose longer side has
+        so many pixels.
+
+        Details of a picture grow with its area, the surface's own ones do not; the power between
+        the two is where 256² and 800² both gain from more Gaussians at equal time.
+        """
+        scale = (max(side, SIDE) / SIDE) ** 1.4
+        most = self.max_gaussians or min(1000 * round(GAUSSIANS / 1000 * scale), AT_MOST)
+        first = max(16, min(max(GAUSSIANS // 4, most // 10), most // 4))
+        return replace(self, max_gaussians=most, initial=self.initial or first)
 
     def _check_together(self) -> None:
         super()._check_together()
-        check_range("initial", self.initial, 16, self.max_gaussians)
+        if self.max_gaussians is not None:
+            check_range("initial", self.initial, 16, self.max_gaussians)
         if not self.sh_steps[0] <= self.sh_steps[1] <= self.sh_steps[2]:
             raise IdfError("The setting `sh_steps` must rise", f"{self.sh_steps}",
                            "give three parts of the run, the smallest first")

@@ -20,6 +20,8 @@ class CpuSplats(SplatMethod):
 
     def fit(self, data: Dataset, config: SplatConfig, run: RunFolder, reporter: Reporter
             ) -> GaussianScene:
+        config = config.sized(max(max(c.width, c.height) for c in (
+            f.camera.fitted(config.resolution) for f in data.train)))
         return fit(data, config, run=run, rasterizer=RASTERIZERS.load(self.name)(),
                    progress=reporter.training, points=start_points(data, config, config.initial),
                    start=read_model(config.start, [f.camera for f in data.train])

@@ -23,6 +23,7 @@ from .gaussians import Gaussians
 from .in_training import GaussiansInTraining
 from .initialize import initial_gaussians
 from .scene import GaussianScene
+from .screen import PIXEL
 from .warm_start import recolored
 
 SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, kill or interrupt
@@ -30,10 +31,16 @@ SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, 
 # to FINAL, exponentially, the others to √FINAL.
 RATES = {"means": 1.2e-3, "log_scales": 3e-2, "quats": 8e-3, "opacity_logits": 0.15, "sh": 5e-3}
 FINAL = 0.03
-# Parts of the run until which Gaussians are added, and until which dead ones are moved: nearly
-# transparent ones, and those wider than so many scene radii.
-GROW_UNTIL, RELOCATE_UNTIL = 0.7, 0.85
+# Parts of the run from and until which Gaussians are added, and until which dead ones are moved:
+# nearly transparent ones, and those wider than so many scene radii.
+GROW_FROM, GROW_UNTIL, RELOCATE_UNTIL = 0.02, 0.5, 0.85
+ROUND_STEPS = 20  # at least, between two rounds: the views of fewer say little of where to grow
 DEAD_OPACITY, MAX_SCALE = 0.005, 0.8
+# Coarse stages, for pictures whose longer side has so many pixels: until a part of the run only
+# every second or fourth pixel of a row and of the rows counts, from a random one on. A smaller
+# picture's pixels are means, and teach Gaussians too thin for the full one; these have its values.
+# (Side, part of the run, distance), the coarsest first.
+COARSE = ((640, 0.15, 4), (320, 0.6, 2))
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -46,6 +53,8 @@ class Trainer(ResumableTrainer):
         these views.
     """
 
+    rounds = 0  # of growth and relocation, done or left out
+    last_round = 0  # the iteration of the last one
 
     def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer=None, points=None,
                  start: Gaussians | None = None):
@@ -53,7 +62,9 @@ class Trainer(ResumableTrainer):
             from .rasterizer import CpuRasterizer
 
             rasterizer = CpuRasterizer()
-        self.views, self.config, self.rasterizer = views, config.checked(), rasterizer
+        self.views, self.rasterizer = views, rasterizer
+        self.side = max(max(c.width, c.height) for c in views.cameras)
+        self.config = config = config.checked().sized(self.side)
         self.radius = views.scene.radius
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
@@ -64,6 +75,7 @@ class Trainer(ResumableTrainer):
                                       config.max_gaussians)
         self.model = GaussiansInTraining(rasterizer, first)
         self.statistics = ScreenStatistics.empty(len(first))
+        self.first = len(first)  # from which the growth goes
         self.order = self.rng.permutation(len(views))
         self._losses: dict[tuple[int, int], PhotometricLoss] = {}
         self._saved = self.state()
@@ -86,6 +98,12 @@ class Trainer(ResumableTrainer):
     def active_sh_degree(self) -> int:
         return min(self.config.sh_degree, sum(self.fraction >= f for f in self.config.sh_steps))
 
+    @property
+    def every(self) -> int:
+        """How far apart the pixels are that count at present."""
+        return next((step for side, until, step in COARSE
+                     if self.side >= side and self.fraction < until), 1)
+
     def learning_rates(self) -> dict[str, float]:
         decay, factor = FINAL**self.fraction, self.config.rate
         rates = {name: factor * rate * math.sqrt(decay) for name, rate in RATES.items()}
@@ -102,11 +120,14 @@ class Trainer(ResumableTrainer):
         """
         start = time.perf_counter()
         index = int(self.order[self.iteration % len(self.views)])
-        background = self._next_background()
-        target = self.views.target(index, background)
+        background, views, every = self._next_background(), self.views, self.every
+        if every > 1:
+            x, y = self.rng.integers(0, every, 2)
+            views, index = views.every(index, every, int(x), int(y)), 0
+        target = views.target(index, background)
         degree = self.active_sh_degree
-        rgb = self.model.forward(self.views.cameras[index], background, degree)
-        self.views.leave_out(index, target, rgb)
+        rgb = self.model.forward(views.cameras[index], background, degree, PIXEL / every**2)
+        views.leave_out(index, target, rgb)
         loss = self._loss(target.shape[1:])(rgb, target)
         if not math.isfinite(loss.loss):
             self._roll_back("the loss")
@@ -134,13 +155,18 @@ class Trainer(ResumableTrainer):
         return self._losses[size]
 
     def _densify_if_due(self) -> None:
-        c = self.config
-        if (self.iteration < c.densify_from or self.iteration % c.densify_every
-                or self.fraction > RELOCATE_UNTIL):
+        """Do a round where the part of the run has come to the next one: growth then reaches the
+        limit in any budget, on any machine."""
+        part = (self.fraction - GROW_FROM) / (GROW_UNTIL - GROW_FROM)
+        due = 1 + math.floor(part * self.config.rounds)
+        if (due <= self.rounds or part < 0 or self.fraction > RELOCATE_UNTIL
+                or self.iteration - self.last_round < ROUND_STEPS or not self.config.rounds):
             return
-        rules = DensifyRules(c.max_gaussians, c.growth, DEAD_OPACITY, MAX_SCALE)
+        self.rounds, self.last_round = due, self.iteration
+        room = self.config.max_gaussians / self.first
+        rules = DensifyRules(int(self.first * room ** min(part, 1)), 1.0, DEAD_OPACITY, MAX_SCALE)
         self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, rules,
-                                       self.radius, self.fraction <= GROW_UNTIL, self.rng)
+                                       self.radius, True, self.rng)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
 
     def warm_up(self) -> None:
@@ -161,6 +187,19 @@ class Trainer(ResumableTrainer):
                   "order": self.order}
         arrays = {k: a.copy() for k, a in arrays.items()} | self.model.copies()
         return State(arrays, self.counters())
+
+    def counters(self) -> dict:
+        return super().counters() | {"rounds": self.rounds, "last_round": self.last_round}
+
+    def check(self, state: State) -> None:
+        super().check(state)
+        for name in ("rounds", "last_round"):
+            if type(value := state.meta.get(name)) is not int or not 0 <= value < 2**53:
+                raise ValueError(f"`{name}` is {value!r}"[:80])
+
+    def set_counters(self, state: State) -> None:
+        super().set_counters(state)
+        self.rounds, self.last_round = state.meta["rounds"], state.meta["last_round"]
 
     growing = dict.fromkeys(("gaussians.", "first.", "second.", "screen."), "N")
     finite = ("gaussians.",)
@@ -225,7 +264,7 @@ def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
     if len(kept) < 16:
         raise IdfError("This model cannot start a training", f"{len(kept)} visible Gaussians",
                        "give a trained model")
-    if len(kept) > config.max_gaussians:
+    if config.max_gaussians is not None and len(kept) > config.max_gaussians:
         most = np.argsort(-kept.opacity_logits, kind="stable")[:config.max_gaussians]
         kept = kept[np.sort(most)]
     kept = kept.with_bases((config.sh_degree + 1) ** 2)

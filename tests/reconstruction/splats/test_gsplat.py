@@ -287,8 +287,8 @@ def test_of_an_earlier_model_it_takes_places_and_colors(tmp_path, here):
 
 def test_what_it_does_not_read_is_refused_by_name():
     method = GsplatSplats("gsplat")
-    with pytest.raises(IdfError, match="`densify_every`"):
-        method.config_from({"densify_every": 10})
+    with pytest.raises(IdfError, match="`rounds`"):
+        method.config_from({"rounds": 10})
     with pytest.raises(IdfError, match="takes other settings"):
         method.checked(CpuSplats("cpu").config_from({}))
     assert method.config_from({"rate": 2.0}).rate == 2.0

@@ -22,9 +22,8 @@ from idf_helpers.reconstruction.splats.train import SAVE_EVERY, Trainer, fit, st
 from idf_helpers.runtime.runs import RunFolder
 from tests.fixtures.ball_scene import BallDataset
 
-SHORT = SplatConfig(iterations=160, resolution=32, initial=150, max_gaussians=300, sh_degree=1,
-                    densify_every=20, densify_from=40)
-LONGER = replace(SHORT, iterations=1000, initial=400, max_gaussians=800, densify_every=50)
+SHORT = SplatConfig(iterations=160, resolution=32, initial=150, max_gaussians=300, sh_degree=1)
+LONGER = replace(SHORT, iterations=1000, initial=400, max_gaussians=800)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def test_held_out_views_over_any_background(trained_longer, dataset):
 
 
 def test_growth_is_worth_it(trained_longer, dataset):
-    fixed = fit(dataset, replace(LONGER, growth=0.0))
+    fixed = fit(dataset, replace(LONGER, max_gaussians=LONGER.initial))
     assert len(fixed.gaussians) <= LONGER.initial
     assert psnr(trained_longer, dataset, 1.0) > psnr(fixed, dataset, 1.0) + 0.5
 
@@ -119,6 +118,64 @@ def test_last_part_is_over_white(dataset):
     assert colors[0] != colors[1]
 
 
+def test_what_neither_picture_shows_is_equal_to_the_bit(trained, dataset):
+    """So the loss can leave it out."""
+    views, rng = TrainingViews.load(dataset.train, 32), np.random.default_rng(0)
+    for index in range(4):
+        background = rng.random(3, np.float32)
+        made = CpuRasterizer().forward(trained.gaussians, views.cameras[index], background)
+        empty = (views.pixels[index][3] == 0) & (made.alpha == 0)
+        assert empty.mean() > 0.2
+        target = views.target(index, background)
+        np.testing.assert_array_equal(made.rgb[:, empty], target[:, empty])
+
+
+def test_coarse_stages_count_other_pixels_of_the_same_pictures(dataset, monkeypatch):
+    """Stages by part of the run, the random pixel repeatable; the full picture is learned."""
+    monkeypatch.setattr(train, "COARSE", ((32, 0.25, 4), (16, 0.75, 2)))
+    views = TrainingViews.load(dataset.train, 32)
+
+    class Watched(CpuRasterizer):
+        sizes = []
+
+        def forward(self, g, camera, *args, dilation=0.3, **kwargs):
+            self.sizes.append((camera.width, round(0.3 / dilation) ** 0.5))
+            return super().forward(g, camera, *args, dilation=dilation, **kwargs)
+
+    watched = Trainer(views, LONGER, Watched())
+    assert watched.every == 4
+    while not watched.done:
+        watched.step()
+    assert Watched.sizes == [(8, 4)] * 250 + [(16, 2)] * 500 + [(32, 1)] * 250
+    assert psnr(watched.scene(), dataset, 1.0) > 27
+    monkeypatch.setattr(train, "COARSE", ((33, 0.5, 2),))
+    assert Trainer(views, LONGER).every == 1, "pictures are too small"
+
+
+@pytest.mark.parametrize("seconds_a_step", [0.05, 0.002])
+def test_growth_reaches_its_limit_by_part_of_the_run(dataset, steps_take, seconds_a_step):
+    """With many steps and with few, on a clock; never before its time."""
+    steps_take(seconds_a_step)
+    trainer = Trainer(TrainingViews.load(dataset.train, 32), replace(
+        SHORT, iterations=None, budget_s=200 * seconds_a_step))
+    counts = {}
+    while not trainer.done:
+        trainer.step()
+        counts[round(trainer.fraction, 2)] = trainer.count
+    assert counts[0.02] == SHORT.initial and counts[0.25] < SHORT.max_gaussians
+    assert counts[0.6] == counts[1.0] == SHORT.max_gaussians
+
+
+def test_numbers_of_gaussians_go_by_the_size_of_the_pictures():
+    numbers = {side: SplatConfig().sized(side) for side in (128, 256, 400, 800, 4096)}
+    assert [c.max_gaussians for c in numbers.values()] == [40_000, 40_000, 75_000, 197_000, 500_000]
+    assert [c.initial for c in numbers.values()] == [10_000, 10_000, 10_000, 19_700, 50_000]
+    given = SplatConfig(max_gaussians=400, initial=390).sized(800)
+    assert (given.initial, given.max_gaussians) == (390, 400)
+    assert SplatConfig(max_gaussians=400).sized(800).initial == 100
+    assert SplatConfig(max_gaussians=20).sized(64).checked().initial == 16
+
+
 def test_budget_counts_optimization(dataset, steps_take):
     steps_take(0.01)
     seen = []
@@ -153,6 +210,31 @@ def test_same_seed_same_arrays(trained, dataset):
 
 def open_run(folder, config=SHORT):
     return RunFolder(folder, stage="splat", backend="cpu", config=config, inputs={})
+
+
+@pytest.mark.parametrize("stop_at", [20, 75, 110])
+def test_interrupted_in_a_coarse_stage_ends_the_same(dataset, tmp_path, stop_at, monkeypatch):
+    monkeypatch.setattr(train, "COARSE", ((32, 0.25, 4), (16, 0.6, 2)))
+    whole = fit(dataset, SHORT)
+
+    def interrupt(progress):
+        if progress.iteration == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_run(tmp_path) as run:
+        fit(dataset, SHORT, run=run, progress=interrupt, progress_every_s=0)
+    with open_run(tmp_path) as run:
+        assert arrays_equal(whole, fit(dataset, SHORT, run=run))
+
+
+def test_checkpoints_that_know_no_rounds_are_passed_over(dataset):
+    trainer = Trainer(TrainingViews.load(dataset.train, 32), SHORT)
+    trainer.step()
+    state = trainer.state()
+    trainer.check(state)
+    del state.meta["rounds"]
+    with pytest.raises(ValueError, match="`rounds` is None"):
+        trainer.check(state)
 
 
 @pytest.mark.parametrize("stop_at", [1, SAVE_EVERY - 1, SAVE_EVERY + 7, 153])
@@ -282,7 +364,7 @@ def test_nan_for_ever_is_an_error(dataset):
 
 @pytest.mark.parametrize("change", [
     {"budget_s": 3.0}, {"iterations": 0}, {"resolution": 4}, {"seed": -1}, {"sh_degree": 4},
-    {"rate": float("nan")}, {"lambda_dssim": 1.5}, {"initial": 500}, {"growth": -0.1},
+    {"rate": float("nan")}, {"lambda_dssim": 1.5}, {"initial": 500}, {"rounds": -1},
     {"background": "blue"}, {"sh_steps": (0.5, 0.1, 0.2)}])
 def test_bad_settings(dataset, change):
     with pytest.raises(IdfError):

@@ -58,7 +58,7 @@ def train() -> None:
     config = SplatConfig(
         iterations=a.position_lr_max_steps, resolution=max(data.size) // a.resolution,
         sh_degree=a.sh_degree, lambda_dssim=a.lambda_dssim, background=color,
-        initial=MOST // 3, max_gaussians=MOST, densify_every=50, densify_from=100)
+        initial=MOST // 3, max_gaussians=MOST)
     trainer = Trainer(views, config, points=_some(data.points(), MOST // 3))
     write_text(model / "cfg_args", str(argparse.Namespace(**vars(a) | {"images": "images"})))
     write_cameras(model / "cameras.json", [*data.test, *data.train])
