@@ -54,7 +54,7 @@ VIEWS = (3, 47, 80)  # front, side, back of the sample
 # Stage of each kernel; what is not named here is "rest".
 STAGES = {"composite": "picture", "project": "project", "depth_order": "order+lists",
           "count_pairs": "order+lists", "start_lists": "order+lists", "fill_lists": "order+lists",
-          "draw": "forward", "similarity_pass": "loss", "gradient_pass": "loss",
+          "draw": "forward", "differences": "loss", "similarity_pass": "loss", "gradient_pass": "loss",
           "blend_backward": "backward",
           "project_backward_adam": "proj. back + Adam", "_add_seen": "proj. back + Adam"}
 SERIAL = ("rest", "depth_order", "start_lists")  # what one thread does alone
@@ -73,7 +73,8 @@ class Options:
     """Settings of this benchmark."""
 
     sizes: tuple[str, ...] = ("256:30000", "100:10000", "256:100000", "400:100000")
-    """Scenes, each longer side in pixels:number of Gaussians."""
+    """Scenes, each longer side in pixels:number of Gaussians, and where only every so many pixels
+    count, as in the coarse stages, :their distance."""
     repeats: int = 40
     """Iterations per view and row; the fastest counts."""
     steps: int = 400
@@ -118,7 +119,7 @@ def trainer_at(options: Options, pictures, n: int, steps: int) -> train.Trainer:
     while not trainer.done:
         trainer.step()
     trainer.rate_factor = 0.0
-    trainer.config = replace(config, iterations=10**6, sh_steps=(0, 0, 0), densify_from=10**9)
+    trainer.config = replace(config, iterations=10**6, sh_steps=(0, 0, 0), rounds=0)
     return trainer
 
 
@@ -294,13 +295,15 @@ def main(options: Options) -> None:
           f"multiply-adds); two threads of that, in pieces of 2 ms: "
           f"{machine_speedup(max(lanes, 8)):.2f} times one")
     data, limits = Dataset.open(options.dataset), []
-    time_rows, work_rows = [], []
+    time_rows, work_rows, usual = [], [], train.COARSE
     for size in options.sizes:
-        side, n = map(int, size.split(":"))
+        side, n, every = map(int, f"{size}:1".split(":")[:3])
         pictures = views.TrainingViews.load(data.train, side)
         for label, steps in (("young", YOUNG_STEPS), ("trained", options.steps)):
+            train.COARSE = usual
             trainer = trainer_at(options, pictures, n, steps)
-            scene = f"{side}²/{n // 1000}k {label}"
+            train.COARSE = ((0, 1.0, every),)  # from here on; before, as usual
+            scene = f"{side}²/{n // 1000}k {label}" + (f", every {every}" if every > 1 else "")
             times = stage_times(trainer, {1: time.thread_time, threads: time.perf_counter},
                                 options.repeats)
             one, more = times[1], times[threads]

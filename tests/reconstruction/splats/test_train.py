@@ -138,9 +138,9 @@ def test_coarse_stages_count_other_pixels_of_the_same_pictures(dataset, monkeypa
     class Watched(CpuRasterizer):
         sizes = []
 
-        def forward(self, g, camera, *args, dilation=0.3, **kwargs):
+        def forward_packed(self, g, camera, background, sh_degree, dilation):
             self.sizes.append((camera.width, round(0.3 / dilation) ** 0.5))
-            return super().forward(g, camera, *args, dilation=dilation, **kwargs)
+            return super().forward_packed(g, camera, background, sh_degree, dilation)
 
     watched = Trainer(views, LONGER, Watched())
     assert watched.every == 4
