@@ -36,6 +36,7 @@ from ..reconstruction.splats.gaussians import Gaussians
 
 MAGIC, VERSION, CHUNK = b"IDFS", 1, 256
 CODES = {"u8": np.dtype("<u1"), "u16": np.dtype("<u2"), "u32": np.dtype("<u4")}
+BLOCK = 256 * CHUNK  # rows that are quantized at a time
 MIN_OPACITY = 1 / 255  # below it a Gaussian changes no pixel
 SH_LEVELS = 64  # that the codes of the higher coefficients take: most of a page is made of them
 THINNEST = 1e-3  # of the median scale; thinner ones only cost precision
@@ -155,15 +156,18 @@ def _quantize(values: np.ndarray, kind: str, levels: int = 0) -> dict:
     starts = np.arange(0, n, CHUNK)
     lo = np.minimum.reduceat(values, starts, axis=0).astype(np.float32)
     hi = np.maximum.reduceat(values, starts, axis=0).astype(np.float32)
-    chunk = np.arange(n) // CHUNK
     span = np.maximum(hi.astype(np.float64) - lo, 1e-30)
     last = levels - 1 if levels else top
-    codes = np.clip(np.rint((values - lo[chunk]) / span[chunk] * last), 0, last)
+    step = top // last
+    codes = np.empty((n, columns), CODES[kind])
+    for i in range(0, n, BLOCK):  # not all at once, for the memory
+        part = values[i:i + BLOCK]
+        chunk = np.arange(i, i + len(part)) // CHUNK
+        codes[i:i + BLOCK] = step * np.clip(
+            np.rint((part - lo[chunk]) / span[chunk] * last), 0, last)
     if levels:
-        step = top // last
-        codes *= step
         hi = (lo + (hi - lo) * (top / (last * step))).astype(np.float32)
-    return {"type": kind, "columns": columns, "codes": codes.astype(CODES[kind]),
+    return {"type": kind, "columns": columns, "codes": codes,
             "ranges": np.stack([lo, hi], axis=-1)}
 
 

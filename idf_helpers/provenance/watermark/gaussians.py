@@ -59,13 +59,15 @@ def bake(gaussians: Any, payload: int) -> Any:
 def moved_along(before: Any, after: Any) -> Any:
     """Return `after`, the Gaussians of `before` at other places, with the mark that `before` has.
 
-    Both as for `bake`, in the same order. Without a mark `after` is returned as it is.
+    Both as for `bake`, in the same order. Without a mark `after` is returned as it is; else its
+    colors are changed in place, where they are not those of `before`.
     """
     old, new = (np.asarray(g.means, np.float64) for g in (before, after))
     found = _read(old, _light(before.sh), _cell(old)) if len(old) >= FEWEST else None
     if found is None:
         return after
-    word, sh = encode(found.payload), np.array(after.sh, np.float32)
+    word, sh = encode(found.payload), np.asarray(after.sh, np.float32)
+    sh = sh.copy() if np.shares_memory(sh, before.sh) else sh
     sh[:, 0] += _shift(new, word) - _shift(old, word)
     return replace(after, sh=sh)
 
