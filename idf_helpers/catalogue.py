@@ -15,6 +15,7 @@ from .runtime.pins import ModelFile
 from .runtime.registry import Registry
 from .stylization.methods import PROPAGATORS, STYLISTS, SURFACE
 from .stylization.stylists.models import HUB_MODELS, HubModel
+from .stylization.stylists.neural_files import NEURAL_STYLE
 from .swapping.methods import SWAPPERS, VIEWS
 from .swapping.neural.model_files import SWAP_FILES
 
@@ -23,7 +24,8 @@ STAGES: dict[str, Registry] = {table.stage: table for table in (
 OFFERS = frozenset({VIEWS, SURFACE})  # what a dataset with a reconstruction has for all of them
 
 DOWNLOADS: dict[str, ModelFile] = {
-    **{m.name: m for m in (FACE_LANDMARKS, PERSON_MASK, IDENTITY, LPIPS)}, **SWAP_FILES}
+    **{m.name: m for m in (FACE_LANDMARKS, PERSON_MASK, IDENTITY, LPIPS, NEURAL_STYLE)},
+    **SWAP_FILES}
 
 
 def find_download(name: str) -> ModelFile | HubModel:

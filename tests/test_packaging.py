@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OPTIONAL = {"distributed", "gsplat", "nerfacc", "diff_gaussian_rasterization",  # cluster, GPU;
             "diffusers", "transformers", "safetensors", "huggingface_hub",
-            "onnx", "onnxruntime",  # `onnx`
+            "onnx", "onnxruntime",  # `onnx`, `neural`
             "pycolmap",  # `capture`
             "pi_heif",  # `heic`
             "mediapipe"}  # a task file that a user brings

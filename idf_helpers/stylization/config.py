@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, NamedTuple
 from ..errors import IdfError
 from ..reconstruction.config import TrainingConfig
 from ..runtime.files import sha256_file
-from ..runtime.settings import Annotated, Interval, Settings, check_range
+from ..runtime.settings import RECIPE, Annotated, Interval, Settings, check_range
 
 SCHEDULE = (1.0, 0.75, 0.6)  # shares of the strength in the first, second, later iterations
 CONTROLS = ("canny", "depth", "normal")
@@ -37,7 +37,7 @@ class StylizeConfig(Settings):
 
     strength: Strength | None = None
     """How far from the source a picture may go: the denoising strength of image-to-image. None: 1
-    for `preset` and `exemplar`, 0.6 for the others."""
+    for `preset`, `exemplar` and `neural`, 0.6 for the others."""
 
     @property
     def sides(self) -> int:
@@ -143,6 +143,26 @@ class ExemplarConfig(StylizeConfig):
         """Return every field; the painting by its name and content."""
         return super().identity() | {"exemplar": self.exemplar and
                                      [self.exemplar.name, sha256_file(self.exemplar)]}
+
+
+@dataclass(frozen=True)
+class NeuralConfig(StylizeConfig):
+    """Settings of the stylist `neural`."""
+
+    style: tuple[str, ...] = ()
+    """Pictures whose manner the views take, PICTURE[:WEIGHT] each, or numbers from 0 to 25 of fixed
+    styles, NUMBER[:WEIGHT]; several are mixed."""
+    size: Annotated[int | None, Interval(ge=64, le=8192), RECIPE] = None
+    """Longer side in pixels that views are painted at: smaller for coarser strokes. None = their
+    own, at least 384."""
+
+    def identity(self) -> dict:
+        """Return every field; style pictures by their content."""
+        from .stylists.style_pictures import parse
+
+        return super().identity() | {"style": [
+            [s.name, round(s.weight, 6), *([sha256_file(s.file)] if s.file else [])]
+            for s in (parse(self.style) if self.style else ())]}
 
 
 @dataclass(frozen=True)

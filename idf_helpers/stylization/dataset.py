@@ -57,7 +57,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
     Args:
         data: views of a head (or their folder, bundled name, .zip or URL).
         out: the run folder, itself a dataset afterwards.
-        stylist: preset, exemplar, diffusers, a1111 or comfyui; never chosen for you.
+        stylist: preset, neural, exemplar, diffusers, a1111 or comfyui; never chosen for you.
         config: the stylist's own settings; None = its defaults.
         views: which views the stylist gets, and what they look like.
         propagator: auto, geometry, flow, patchmatch, ebsynth (its program), or ebsynth:FOLDER (its

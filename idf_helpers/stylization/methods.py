@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import IdfError
+from ..runtime.download import missing
 from ..runtime.registry import Entry, Registry, lacks_modules
 from .config import StylizeConfig
 from .propagators.ebsynth_program import lacks_program
 from .stylists.models import missing as lacks_diffusers
+from .stylists.neural_files import NEURAL_STYLE
 
 SURFACE = "the depth of every view"  # what `geometry` needs of a reconstruction
 
 _packages = lacks_modules(cv2="opencv-python-headless", numba="numba")
+_onnx = lacks_modules(onnx="onnx", onnxruntime="onnxruntime")
 
 STYLISTS = Registry("stylize", [
     Entry("preset", "idf_helpers.stylization.stylists.preset:PresetStylist",
@@ -32,6 +35,10 @@ STYLISTS = Registry("stylize", [
     Entry("exemplar", "idf_helpers.stylization.stylists.exemplar:ExemplarStylist",
           "one view that you painted over, carried to the others; does not read prompts", 40,
           _packages, config="idf_helpers.stylization.config:ExemplarConfig"),
+    Entry("neural", "idf_helpers.stylization.stylists.neural:NeuralStylist",
+          "in the manner of a painting or photo, by small networks; does not read prompts", 45,
+          lambda: _packages() or _onnx() or missing(NEURAL_STYLE), license="MIT; "
+          "networks Apache-2.0", config="idf_helpers.stylization.config:NeuralConfig"),
 ], automatic=False)
 
 

@@ -70,8 +70,11 @@ class OnnxNet:
         return out
 
 
-def open_session(path):
-    """Return an onnxruntime session, on the GPU where that works. IdfError as `OnnxNet.open`."""
+def open_session(path, model: bytes | None = None):
+    """Return an onnxruntime session, on the GPU where that works. IdfError as `OnnxNet.open`.
+
+    model: what the file's content was made into, where it is not to be run as it is.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -86,7 +89,7 @@ def open_session(path):
     there = onnxruntime.get_available_providers()
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnxruntime.InferenceSession(model or str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no class of their own
         said = " ".join(str(error).split())
         if "external" in said.lower():
