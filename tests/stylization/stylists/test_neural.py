@@ -158,7 +158,7 @@ def test_a_run_is_consistent_and_told(folder, style, head_folder, tmp_path):
     # the same again is not painted again; another picture under the same name is another run
     seen = read_image(tmp_path / "o" / "keys_out" / "train_main_r_0.png")
     write_image(tmp_path / "red.png", np.full((80, 120, 3), BLUE, np.uint8))
-    with pytest.raises(IdfError, match="other settings"):
+    with pytest.raises(IdfError, match="holds another run"):
         stylize(head_folder, tmp_path / "o", "neural", config, propagator="flow",
                 views=KeyViewConfig(keys=3))
     np.testing.assert_array_equal(
