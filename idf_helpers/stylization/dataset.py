@@ -36,13 +36,15 @@ from .methods import PROPAGATORS, SURFACE, open_stylist
 from .propagators.ebsynth import Waiting
 from .propagators.propagator import StyledFrame, is_closed
 from .splats import train_splats
-from .stylist import Stylist, as_float
+from .stylist import Stylist, View, as_float
 from .views import BACKGROUNDS, DatasetViews, check_one_size
 
 DEFAULT_KEYS = 8
 REPORT = "stylize_report.json"
 GEOMETRY = "geometry"  # folder of the splats that give the depth
 DEPTH = TrainingConfig(budget_s=60.0)
+FEWEST = 8  # views that splats are trained on for no more than their depth
+SOME = 16  # views that a stylist sees before the first one
 COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
 TRAINED = ("trainedAlgorithmicMedia", COMPOSITE)
 
@@ -92,8 +94,10 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
             run.event(kind="begun")  # from now on there is something to go on from
         started = time.perf_counter()
         scene, depth_from = None, "none"
-        if not pointwise and (chosen == "geometry" or _needs_depth(painter)):
+        if chosen == "geometry" or _needs_depth(painter):
             scene, depth_from = _scene(data, depth, run.path, reporter)
+        elif painter.wants_depth:
+            scene, depth_from = _shape(data, depth, run.path, reporter)
         all_views = DatasetViews(data, scene, views.resolution, views.background, bare=pointwise)
         offset = all_views.settle_depth()
         mark = replace(mark_of(data, run.run_id, f"restyled views ({stylist})"),
@@ -115,7 +119,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
             "reads_prompt": painter.reads_prompt,
             "mode": "pointwise" if pointwise else painter.config.mode,
             "strength": painter.strength, "propagator": chosen, "why": why, "depth": depth_from,
-            "depth_offset": round(offset, 5),
+            "depth_offset": round(offset, 5), "used": painter.used,
             "keys": [all_views.names[k] for k in keys] if not pointwise else "all",
             "seconds": round(time.perf_counter() - started, 2), "frames": frames,
             "measures": job.measures(keys)}
@@ -133,7 +137,7 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
 
 def _choose_propagator(name: str, pointwise: bool) -> tuple[Entry | None, str]:
     if pointwise:
-        return None, "every view is styled by itself: the look depends on nothing but the pixel"
+        return None, "every view is styled by itself: what the look depends on is fixed to the head"
     entry, why = PROPAGATORS.choose(name, frozenset({SURFACE}))
     entry.load()  # what it lacks is reported before anything is styled
     return entry, why
@@ -156,6 +160,23 @@ def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, fol
     return train_splats(data, folder / GEOMETRY, config, "depth: splats of the views", reporter,
                         resolution=min(256, max(data.size)), sh_degree=1), \
         f"splats trained for {length}"
+
+
+def _shape(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, folder: Path,
+           reporter: Reporter) -> tuple[Scene | None, str]:
+    """Return what `_scene` does, for a stylist that asks no more of the depth than normals: splats
+    are trained for a third of the time, and not at all of too few views or ones that move."""
+    if not isinstance(depth, TrainingConfig | None):
+        return _scene(data, depth, folder, reporter)
+    moving = any(f.expression is not None for f in data.frames)
+    if len(data.frames) < FEWEST or moving:
+        why = "the head moves" if moving else f"{len(data.frames)} views, fewer than {FEWEST}"
+        reporter.note(f"no depth ({why}): the head's shape is guessed from outlines and face")
+        return None, f"none: {why}"
+    config = DEPTH if depth is None else depth
+    return _scene(data, replace(
+        config, iterations=config.iterations and max(1, config.iterations // 3),
+        budget_s=config.budget_s and config.budget_s / 3), folder, reporter)
 
 
 def _source_type(data: Dataset, painter: Stylist) -> str:
@@ -236,17 +257,30 @@ class _Job:
         painter, config = self.painter, self.painter.config
         done = self.run.files("frame")
         if len(done) < len(self.views):
-            step = max(1, len(self.views) // DEFAULT_KEYS)
-            painter.prepare([self.views[k] for k in range(0, len(self.views), step)])
-        return self._frames(lambda k: StyledFrame(painter.stylize(
-            self.views[k], config.prompt, config.seed, painter.strength)), "styling", done)
+            painter.prepare(self._some())
+        return self._frames(lambda k: StyledFrame(painter.finish(
+            self.views[k], painter.stylize(self.views[k], config.prompt, config.seed,
+                                           painter.strength), painter.strength)), "styling", done)
+
+    def _some(self) -> list[View]:
+        step = max(1, len(self.views) // SOME)
+        return [self.views[k] for k in range(0, len(self.views), step)]
 
     def propagate(self, entry: Entry, pictures: dict[int, np.ndarray]) -> list[dict]:
         """Make every view from the styled ones; the report's rows."""
         done = self.run.files("frame")
         if len(done) == len(self.views):
             return self._frames(_nothing, "propagating", done)
-        return self._frames(entry.load()(self.views, pictures).frame, "propagating", done)
+        frame = entry.load()(self.views, pictures).frame
+        if self.painter.wants_depth:
+            self.painter.prepare(self._some())
+
+        def finished(k: int) -> StyledFrame:
+            made = frame(k)
+            return replace(made, rgb=self.painter.finish(self.views[k], made.rgb,
+                                                         self.painter.strength))
+
+        return self._frames(finished, "propagating", done)
 
     def _frames(self, make: Callable[[int], StyledFrame], step: str, done: dict) -> list[dict]:
         for k, frame in enumerate(self.views.frames):

@@ -96,8 +96,9 @@ class Stylist(ABC):
     size:        longer side in pixels that it works best at, None = any. multiple: width and
                  height that it gets are multiples of this.
     default_strength: where the settings name none.
-    pointwise:   a pixel's color depends on nothing but that pixel, so every frame is styled and
-                 none propagated.
+    pointwise:   views that are styled each by itself agree, so every frame is styled and none
+                 propagated.
+    wants_depth: it looks at the head's shape: the views that it gets have depth, if there is any.
     from_first:  the loop gives it the first views in every iteration, not its own results.
     reads_references: it keeps to already styled views by itself.
 
@@ -113,6 +114,7 @@ class Stylist(ABC):
     multiple: int = 1
     default_strength: float = 0.6
     pointwise: bool = False
+    wants_depth: bool = False
     from_first: bool = False
     reads_references: bool = False
 
@@ -144,6 +146,11 @@ class Stylist(ABC):
         references: already styled views, nearest first, for stylists that can look at them.
         IdfError: no answer, a refused or black picture, another size.
         """
+
+    def finish(self, view: View, picture: np.ndarray, strength: float) -> np.ndarray:
+        """Return a styled or propagated picture of a view with what only its own camera sees, as
+        the light that a surface mirrors; (H, W, 3) float32 in [0, 1]."""
+        return picture
 
     def key_frame(self, names: Sequence[str]) -> str | None:
         """Return the name of the frame, out of all, that must be a key view and comes first; None

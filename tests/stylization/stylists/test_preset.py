@@ -3,31 +3,74 @@ import pytest
 
 from idf_helpers import IdfError
 from idf_helpers.data import samples
+from idf_helpers.data.cameras import scene_frame
+from idf_helpers.data.media import read_image
+from idf_helpers.face.color import rgb_to_lab
+from idf_helpers.face.person_mask import PersonMask
+from idf_helpers.stylization.reproject import TOLERANCE, Key, reproject
+from idf_helpers.stylization.shape import unit
 from idf_helpers.stylization.stylist import View
+from idf_helpers.stylization.stylists.lights import STUDIO
 from idf_helpers.stylization.stylists.preset import PRESETS, PresetConfig, PresetStylist
 
 
-def sample_views(step=12):
+def sample_views(step=6):
     frames = samples.dataset("head_turntable").frames[::step]
-    return [View(i[..., :3], i[..., 3].astype(np.float32) / 255, name=f.name)
+    return [View(i[..., :3], i[..., 3].astype(np.float32) / 255, camera=f.camera, name=f.name)
             for f in frames for i in [f.image()]]
 
 
-@pytest.mark.parametrize("name", ["bronze", "porcelain"])
-def test_a_look_depends_on_nothing_but_the_pixel(head, name):
-    view = head.views[0]
-    styled = PresetStylist(PresetConfig(preset=name)).stylize(view)
-    order = np.random.default_rng(0).permutation(96 * 96)
-    mixed = View(view.rgb.reshape(-1, 3)[order].reshape(96, 96, 3), view.mask)
-    again = PresetStylist(PresetConfig(preset=name)).stylize(mixed)
-    np.testing.assert_allclose(styled.reshape(-1, 3)[order], again.reshape(-1, 3), atol=1e-6)
-    assert np.abs(styled - view.rgb)[view.mask > 0.5].mean() > 0.05
+def finished(look, view):
+    return look.finish(view, look.stylize(view), 1.0)
+
+
+@pytest.mark.parametrize("name", ["bronze", "marble", "pencil", "elf"])
+def test_a_view_is_styled_the_same_whatever_came_before(head, name):
+    views = head.views[::3] if name != "elf" else sample_views()
+    look, again = (PresetStylist(PresetConfig(preset=name)) for _ in range(2))
+    look.prepare(views)
+    again.prepare(views)
+    finished(again, views[2])
+    np.testing.assert_array_equal(finished(look, views[0]), finished(again, views[0]))
+    change = np.abs(finished(look, views[0]) - views[0].source()).max(-1)
+    assert change[views[0].mask > 0.5].mean() > 0.05 and change[views[0].mask == 0].max() == 0
 
 
 def test_strength_mixes(head):
-    view, look = head.views[0], PresetStylist(PresetConfig(preset="gold"))
+    view, look = head.views[0], PresetStylist(PresetConfig(preset="clay"))
     whole, half = look.stylize(view, strength=1.0), look.stylize(view, strength=0.5)
     np.testing.assert_allclose(half, (view.rgb + whole) / 2, atol=1e-6)
+
+
+def test_a_highlight_moves_with_the_view_and_the_rest_does_not(head):
+    look = PresetStylist(PresetConfig(preset="bronze"))
+    look.prepare(head.views[::2])
+    tolerance = TOLERANCE * scene_frame([v.camera for v in head.views]).radius
+    a, b = head.views[0], head.views[3]
+    moved = {}
+    for part, made in (("matt", look.stylize), ("whole", lambda v: finished(look, v))):
+        warped = reproject(a, [Key.of(b, made(b), tolerance)], tolerance)
+        both = (warped.cosine > 0.4) & (a.mask > 0.95)
+        moved[part] = np.abs(warped.rgb - made(a))[both].mean()
+    assert moved["whole"] > 2 * moved["matt"] and moved["matt"] < 0.03
+    # it is where the lamp is mirrored: half-way between lamp and camera lies the normal
+    on = look.shape.surface(a)
+    gloss = look.look.gloss(on).mean(1)
+    half = unit(on.back + STUDIO[0].axis)
+    near = (on.bumped(look.look.relief) * half).sum(1)
+    assert gloss[near > 0.97].mean() > 3 * gloss[near < 0.7].mean()
+
+
+def test_a_view_without_depth_and_camera_is_guessed():
+    image = read_image(samples.photo("C"))[::4, ::4, :3]
+    mask = PersonMask().alpha(image)
+    view = View(image, mask, name="C")
+    look = PresetStylist(PresetConfig(preset="marble"))
+    picture = finished(look, view)
+    assert look.used == {"shape": "guessed from outline and face"}
+    head = mask > 0.9
+    lab, before = rgb_to_lab(picture)[head], rgb_to_lab(image)[head]
+    assert np.abs(lab[:, 1:]).mean() < 4 < np.abs(before[:, 1:]).mean() and lab[:, 0].std() > 5
 
 
 def test_red_hair_leaves_skin_and_clothes():
