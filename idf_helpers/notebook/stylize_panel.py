@@ -18,7 +18,7 @@ from ..runtime.files import read_json, sha256_bytes, stable_hash, write_bytes
 from ..runtime.runs import by_content
 from ..runtime.tables import Table
 from ..stylization.config import KeyViewConfig, LoopConfig, StylizeConfig
-from ..stylization.dataset import DEFAULT_KEYS, REPORT, stylize
+from ..stylization.dataset import DEFAULT_KEYS, GEOMETRY, REPORT, stylize
 from ..stylization.key_views import choose_keys
 from ..stylization.loop import loop
 from ..stylization.measures import in_words
@@ -50,6 +50,7 @@ class StylizePanel(Panel):
         self.dataset, self.out = dataset, mount_drive(out)
         self.resolution = resolution
         self.depth = TrainingConfig(budget_s=depth_s) if depth is None else depth
+        self._shape = self.depth
         self.stylist = w.Dropdown(options=STYLISTS.names(), value=stylist,
                                   description="Stylist", style=LABEL)
         self.preset = w.Dropdown(options=list(PRESETS), value=preset, description="Look",
@@ -148,8 +149,10 @@ class StylizePanel(Panel):
                            vars(self.views()), self.propagator.value])[:8]
         self.folder = self.out / f"stylize-{name}-{key}"
         self.styled = stylize(self.dataset, self.folder, name, config, views=self.views(),
-                              propagator=self.propagator.value, depth=self.depth,
-                              reporter=self)
+                              propagator=self.propagator.value, reporter=self,
+                              depth=self._shape if name == "preset" else self.depth)
+        if name == "preset" and (self.folder / GEOMETRY).is_dir():
+            self._shape = self.folder / GEOMETRY  # further looks have no need of other splats
         self.report = read_json(self.folder / REPORT, "report")
         self.result.value = png(self.sheet())
         found = self.report

@@ -171,7 +171,7 @@ def _shape(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, fol
     moving = any(f.expression is not None for f in data.frames)
     if len(data.frames) < FEWEST or moving:
         why = "the head moves" if moving else f"{len(data.frames)} views, fewer than {FEWEST}"
-        reporter.note(f"no depth ({why}): the head's shape is guessed from outlines and face")
+        reporter.note(f"no depth ({why}): the head's shape is taken from outlines and face")
         return None, f"none: {why}"
     config = DEPTH if depth is None else depth
     return _scene(data, replace(

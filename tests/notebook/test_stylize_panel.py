@@ -27,7 +27,7 @@ def turntable(tmp_path_factory):
 
 
 def test_a_look_by_the_button(turntable, tmp_path):
-    panel = StylizePanel(turntable, tmp_path, resolution=None)
+    panel = StylizePanel(turntable, tmp_path, resolution=None, depth_s=3)
     panel.button.click()
     assert len(panel.styled.frames) == 8 and panel.report["propagator"] == "none"
     assert "overlap of the outlines: 1.000" in panel.status.value

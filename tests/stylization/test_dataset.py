@@ -38,7 +38,8 @@ def stylize(folder, out, painter_config=ELF, stylist="painter", **more):
 
 
 def test_a_look_for_all_views_is_a_dataset(head_folder, tmp_path):
-    out = stylize(head_folder, tmp_path / "o", PresetConfig(preset="bronze"), "preset")
+    out = stylize(head_folder, tmp_path / "o", PresetConfig(preset="bronze"), "preset",
+                  depth=ExactScene())
     before = Dataset.open(head_folder)
     assert [f.name for f in out.frames] == [f.name for f in before.frames]
     for a, b in zip(before.frames, out.frames, strict=True):
@@ -49,6 +50,7 @@ def test_a_look_for_all_views_is_a_dataset(head_folder, tmp_path):
     assert "preset" in said["made"] and said["source_type"] == "compositeSynthetic"
     report = json.loads((tmp_path / "o" / "stylize_report.json").read_text())
     assert report["propagator"] == "none" and report["reads_prompt"] is False
+    assert report["used"] == {"shape": "depth of all views"} and report["keys"] == "all"
     assert report["measures"]["mask_overlap"] == 1
 
 
@@ -67,7 +69,8 @@ def test_views_of_several_sizes(head_folder, tmp_path, painter):
     cut["w"] = size[0] - 8
     write_image(path, read_image(path)[:, :-8])
     table.write_text(json.dumps(data))
-    out = stylize(head_folder, tmp_path / "o", PresetConfig(preset="bronze"), "preset")
+    out = stylize(head_folder, tmp_path / "o", PresetConfig(preset="bronze"), "preset",
+                  depth=ExactScene())
     assert len({f.image().shape for f in out.frames}) == 2
     with pytest.raises(IdfError, match="one size"):
         stylize(head_folder, tmp_path / "p", views=KeyViewConfig(keys=4), depth=ExactScene())

@@ -13,7 +13,7 @@ from ...data.media import over, resize_area, to_uint8
 from ...errors import IdfError
 from ...metrics import psnr
 from ...reconstruction import load
-from ...stylization.dataset import GEOMETRY
+from ...stylization.dataset import GEOMETRY, SOME
 from ...stylization.key_views import choose_keys
 from ...stylization.methods import open_stylist
 from ...stylization.reproject import TOLERANCE, Key, reproject
@@ -78,17 +78,20 @@ def fewer_keys_picture(panel: StylizePanel, styled: Dataset, counts: Sequence[in
 def looks_picture(data: Dataset, looks: Sequence[str], strengths: Sequence[float] = (0.4, 1.0),
                   cell: int = 150) -> np.ndarray:
     """Return the front view in some looks, a column each, and with several strengths, a row each:
-    (H, W, 3) uint8. looks: names of presets. IdfError: no such look."""
+    (H, W, 3) uint8; the head's shape is that of its outlines. looks: names of presets. IdfError:
+    no such look."""
     views = DatasetViews(data, resolution=2 * cell)
     view = views[choose_keys([f.camera for f in views.frames], 1)[0]]
     beside = (1 - view.mask[..., None]) * (1 - np.array(BACKGROUND))  # from white to gray
+    some = [views[k] for k in range(0, len(views), max(1, len(views) // SOME))]
+    painters = [open_stylist("preset", PresetConfig(preset=look)) for look in looks]
+    for painter in painters:
+        painter.prepare(some)
     pictures = []
     for strength in strengths:
         pictures.append(view.source() - beside)
-        for look in looks:
-            painter = open_stylist("preset", PresetConfig(preset=look))
-            painter.prepare([view])
-            made = painter.stylize(view, strength=strength)
+        for painter in painters:
+            made = painter.finish(view, painter.stylize(view, strength=strength), strength)
             head = view.mask[..., None]
             pictures.append(made * head + view.source() * (1 - head) - beside)
     return contact_sheet(pictures, len(looks) + 1, cell,

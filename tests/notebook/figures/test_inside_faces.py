@@ -77,7 +77,7 @@ def turntable(tmp_path_factory):
 
 
 def test_colors_carried_from_key_views(turntable, tmp_path):
-    look = StylizePanel(turntable, tmp_path, "preset", "bronze", resolution=None)
+    look = StylizePanel(turntable, tmp_path, "preset", "bronze", resolution=None, depth_s=3)
     look.run()
     with pytest.raises(IdfError, match="carried no colors"):
         carried.carried_picture(look)
