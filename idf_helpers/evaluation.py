@@ -1,4 +1,5 @@
-"""Measure runs: a scene on the held-out views of its dataset, swaps side by side."""
+"""Measure runs: a scene on the held-out views of its dataset, swaps and restyled views side by
+side."""
 
 from __future__ import annotations
 
@@ -24,6 +25,9 @@ from .runtime.runs import read_manifest
 from .runtime.settings import check_range
 from .runtime.tables import Table
 from .scene import WHITE
+from .stylization.encoders import Encoder
+from .stylization.evaluate import evaluate_restyled, restyled
+from .stylization.evaluate import side_by_side as restyled_rows
 from .swapping import evaluate as swaps
 from .swapping.measure_table import side_by_side
 
@@ -33,24 +37,30 @@ SWAPS = ("swap", "swap-video", "swap-image")
 def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Path | None = None,
              resolution: int | None = None,
              source: str | Path | Sequence[str | Path] | None = None,
-             arcface: str | Path | None = None, json: str | Path | None = None) -> Table:
-    """Measure swaps side by side, or trained scenes on the test views of their datasets.
+             arcface: str | Path | None = None,
+             encoder: str | Path | Sequence[str | Path] | None = None,
+             json: str | Path | None = None) -> Table:
+    """Measure swaps or restyled views side by side, or trained scenes on the test views of their
+    datasets.
 
     Args:
-        runs: run folder of a swap or a scene, folder of graphdeco's train.py, or model file (.ply,
-            .splat); several for one table of all.
+        runs: run folder of a swap, a scene or restyled views, or of a loop, folder of graphdeco's
+            train.py, or model file (.ply, .splat); several for one table of all.
         dataset: what to compare with; default: the one that the run was made from, which a model
             file does not know. Of a video's or picture's swap the original file.
         resolution: longer side in pixels; default: as the run was trained.
         source: a swap's source photo, to measure how like it the faces became; all of them, where
             it was made with several.
         arcface: ONNX file of a recognizer; default: the download of that name, where it is there.
+        encoder: folder of a CLIP or DINOv2 model in transformers' layout; says how far restyled
+            views became what their prompt says (CLIP), and stayed the same thing (DINO). Several
+            are all asked.
         json: file to write every figure to, also those that the table sums up.
 
     Returns the table: a scene view by view, several by their means; `Table.records` has what `json`
     is given. IdfError where swaps and scenes are mixed, or what to compare with is gone.
     """
-    table = _table(runs, dataset, resolution, source, arcface)
+    table = _table(runs, dataset, resolution, source, arcface, encoder)
     if json is not None:
         write_json(Path(json), table.records)
     return table
@@ -58,17 +68,24 @@ def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | P
 
 def _table(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Path | None,
            resolution: int | None, source: str | Path | Sequence[str | Path] | None,
-           arcface: str | Path | None) -> Table:
-    runs = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
+           arcface: str | Path | None, encoder: str | Path | Sequence[str | Path] | None) -> Table:
+    runs = _several(runs)
     if not runs:
         raise IdfError("There is nothing to measure", "no run folder", "idf eval RUN")
     swapped = [r for r in runs if _manifest(r).get("stage") in SWAPS]
-    if swapped and len(swapped) < len(runs):
-        raise IdfError("Swaps and scenes have no measures in common",
-                       f"{len(swapped)} swaps of {len(runs)} folders", "give runs of one kind")
+    painted = [r for r in runs if restyled(Path(r))]
+    if max(len(swapped), len(painted)) not in (0, len(runs)) or (swapped and painted):
+        raise IdfError("Swaps, restyled views and scenes have no measures in common",
+                       f"{len(swapped)} swaps, {len(painted)} restyled of {len(runs)} folders",
+                       "give runs of one kind")
     if not swapped and (source is not None or arcface is not None):
         raise IdfError("A source photo and a recognizer are for swaps", str(source or arcface),
                        "leave them out for a trained scene")
+    if encoder is not None and not painted:
+        raise IdfError("An encoder is for restyled views", str(encoder),
+                       "leave it out for swaps and trained scenes")
+    if painted:
+        return _restyled_table(runs, dataset, resolution, _several(encoder))
     records = [evaluate_run(r, dataset, resolution, source, arcface) for r in runs]
     lack = missing(LPIPS)
     if swapped:
@@ -80,6 +97,24 @@ def _table(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Pat
             for r, rows in zip(runs, records, strict=True)]
     return Table(rows, notes=notes, records=[
         {"run": str(r)} | row for r, rows in zip(runs, records, strict=True) for row in rows])
+
+
+def _restyled_table(runs: Sequence[str | Path], dataset: Dataset | str | Path | None,
+                    resolution: int | None, encoders: Sequence[str | Path]) -> Table:
+    if resolution is not None:
+        raise IdfError("Restyled views are measured at the size they were written at",
+                       f"--resolution {resolution}", "leave it out")
+    lack = missing(LPIPS)
+    lpips = f"not measured: {lack}" if lack else Lpips().open()
+    opened = [Encoder(e) for e in encoders]
+    found = [(str(r), evaluate_restyled(Path(r), dataset, opened, lpips)) for r in runs]
+    rows, notes = restyled_rows(found)
+    return Table(rows, notes=notes, records=[{"run": r} | row for r, rows in found for row in rows])
+
+
+def _several(value: str | Path | Sequence[str | Path] | None) -> list:
+    return [] if value is None else [value] if isinstance(value, (str, os.PathLike)) else \
+        list(value)
 
 
 def evaluate_run(run: str | Path, dataset: Dataset | str | Path | None = None,

@@ -6,9 +6,8 @@ under the names of the originals with their cameras, and stylize_report.json.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from .. import provenance
 from ..data.dataset import Dataset
 from ..data.inputs import as_dataset
-from ..data.media import compose, encode_image, read_image, to_uint8
+from ..data.media import encode_image, read_image, to_uint8
 from ..data.transforms import write_transforms
 from ..provenance.lineage import copy_consent, mark_of
 from ..reconstruction import load
@@ -308,31 +307,19 @@ class _Job:
     def measures(self, keys: list[int]) -> dict:
         """Return measures of the written pictures, see `measures.measure_views`."""
         self.reporter.step("measuring", 0.0)
-        pictures = _Written(self.run.path, self.views, alpha=False)
-        found = measures.measure_views(self.views, pictures, _Written(
+        pictures = Written(self.run.path, self.views, alpha=False)
+        found = measures.measure_views(self.views, pictures, Written(
             self.run.path, self.views, alpha=True), keys, is_closed(self.views), self.background)
-        found["clip_direction"] = self._clip_direction(pictures, keys[:DEFAULT_KEYS])
         self.reporter.step("measuring", 1.0)
         return found
-
-    def _clip_direction(self, pictures: _Written, keys: Sequence[int]) -> float | str:
-        folder, prompt = os.environ.get(measures.CLIP, ""), self.painter.config.prompt
-        if not folder:
-            return measures.clip_direction("", [], [], "", "")
-        views = [self.views[k] for k in keys]
-        return measures.clip_direction(
-            folder, [compose(v.source(), v.mask, self.background) for v in views],
-            [compose(pictures[k], v.mask, self.background) for k, v in zip(keys, views,
-                                                                          strict=True)],
-            "a photo of a person", prompt)
 
 
 def _nothing(k: int) -> StyledFrame:
     raise AssertionError(f"view {k} is there already")
 
 
-class _Written:
-    """The written pictures by index: (H, W, 3) colors, or (H, W) alpha; float32 in [0, 1]."""
+class Written:
+    """The pictures of a run by index: (H, W, 3) colors, or (H, W) alpha; float32 in [0, 1]."""
 
     def __init__(self, root: Path, views: DatasetViews, alpha: bool):
         self.root, self.views, self.alpha = root, views, alpha

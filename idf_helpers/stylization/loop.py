@@ -45,7 +45,7 @@ from ..runtime.runs import RunFolder, read_manifest
 from .config import KeyViewConfig, LoopConfig, StylizeConfig
 from .dataset import GEOMETRY, REPORT, stylize
 from .methods import open_stylist
-from .splats import train_splats
+from .splats import finished_model, train_splats
 from .views import BACKGROUNDS, check_one_size, in_order
 
 SAME = 24.0  # dB; a video nearer than this to the pictures is a video of them
@@ -102,7 +102,7 @@ class Loop:
         frames = stylize(data, folder / "frames", stylist, config, views=self.views,
                          propagator=propagator, depth=before or splats, reporter=self.reporter)
         train_splats(frames, folder / "model", splats, "fitting splats", self.reporter,
-                     start=before or _finished(folder / "frames" / GEOMETRY))
+                     start=before or finished_model(folder / "frames" / GEOMETRY))
         video = self.out / f"iter{n}.mp4"
         if not video.is_file() or \
                 video.stat().st_mtime < (folder / "model" / MODEL).stat().st_mtime:
@@ -123,7 +123,7 @@ class Loop:
 
     def _model(self, n: int) -> Path | None:
         """Return the finished splats of iteration n."""
-        return _finished(self.out / f"iter{n}" / "model") if n > 0 else None
+        return finished_model(self.out / f"iter{n}" / "model") if n > 0 else None
 
     # --- views to restyle -------------------------------------------------------------------------
 
@@ -251,12 +251,6 @@ class Loop:
             for i, picture in enumerate(pictures):
                 video.append(mark.watermarked(picture))
                 self.reporter.step(f"writing {path.name}", (i + 1) / count)
-
-
-def _finished(folder: Path) -> Path | None:
-    """Return the folder of splats where it holds finished ones."""
-    whole = (folder / "run.json").is_file() and (folder / MODEL).is_file()
-    return folder if whole and read_manifest(folder).get("status") == "finished" else None
 
 
 def _likeness(video: Path, data: Dataset) -> float:

@@ -3,28 +3,24 @@
 warp error: what two views show of the same surface, in levels of 0-255. loop closure: the same
 from the last view of a closed turn to the first, against neighbors elsewhere. sharpness: Laplacian
 variance against the key views' (blur lowers the warp error, too: read the two together). mask
-overlap: of the outlines before and after. CLIP direction similarity only where a CLIP model is
-given.
+overlap: of the outlines before and after. The measures of papers are in `consistency`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ..data.cameras import scene_frame
-from ..errors import IdfError
 from .reproject import TOLERANCE, Key, reproject
 from .stylist import View, as_float
 from .surface import SOLID
 
 TRUSTED = 0.3  # cosine to the surface from which on a pixel is compared
 SAMPLES = 12  # pairs of views that a mean is taken over
-CLIP = "IDF_CLIP"  # environment variable: local folder of a CLIP model
 
 
 def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int,
@@ -44,12 +40,17 @@ def warp_error(views: Sequence[View], pictures: Sequence[np.ndarray], apart: int
     tolerance = TOLERANCE * scene_frame([v.camera for v in cameras]).radius
     found = []
     for i, j in pairs:
-        key = Key.of(views[j], pictures[j], tolerance)
-        warped = reproject(views[i], [key], tolerance)
-        both = (warped.cosine > TRUSTED) & (views[i].mask >= SOLID)
+        warped, both = seen_by_both(views[i], Key.of(views[j], pictures[j], tolerance), tolerance)
         if both.any():
-            found.append(255 * float(np.abs(warped.rgb - as_float(pictures[i]))[both].mean()))
+            found.append(255 * float(np.abs(warped - as_float(pictures[i]))[both].mean()))
     return float(np.mean(found)) if found else float("nan")
+
+
+def seen_by_both(view: View, key: Key, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return `key` carried over to `view`, (H, W, 3) float32, and where both see the surface well,
+    (H, W) bool."""
+    warped = reproject(view, [key], tolerance)
+    return warped.rgb, (warped.cosine > TRUSTED) & (view.mask >= SOLID)
 
 
 def loop_closure(views: Sequence[View], pictures: Sequence[np.ndarray]) -> float:
@@ -83,52 +84,6 @@ def background_pixels(picture: np.ndarray, mask: np.ndarray, background, source:
     plain = (np.abs(as_float(picture) - color).max(-1) < 2 / 255) & \
         (np.abs(as_float(source) - color).max(-1) > 8 / 255)
     return int((plain & (mask >= SOLID)).sum())
-
-
-def clip_direction(folder, before: Sequence[np.ndarray], after: Sequence[np.ndarray],
-                   source_text: str, target_text: str) -> float | str:
-    """Return the cosine between the change of the pictures and the change of the words in CLIP's
-    space (StyleGAN-NADA, Gal et al. 2021; as InstructPix2Pix and Instruct-NeRF2NeRF report it),
-    mean over the views; or "not measured: …".
-
-    folder: local folder of a CLIP model in transformers' layout; nothing is downloaded.
-    """
-    if not str(folder or "").strip():
-        return f"not measured: no CLIP model given ({CLIP}=FOLDER)"
-    if not target_text.strip():
-        return "not measured: there is no prompt"
-    try:
-        import torch
-        from transformers import CLIPModel, CLIPProcessor
-    except ImportError as error:
-        return f"not measured: {error.name} is not installed (pip install transformers)"
-    if not Path(folder).is_dir():
-        raise IdfError(f"The CLIP folder {folder} does not exist", "no such folder",
-                       "give a local folder with config.json and weights, or unset IDF_CLIP")
-    try:
-        model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
-        processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise IdfError(f"The CLIP folder {folder} is incomplete", str(error)[:160],
-                       "download it again") from None
-
-    def features(pictures):
-        pixels = processor(images=[(as_float(p) * 255).astype(np.uint8) for p in pictures],
-                           return_tensors="pt")["pixel_values"]
-        out = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
-        return torch.nn.functional.normalize(out, dim=-1)
-
-    with torch.no_grad():
-        words = processor(text=[source_text, target_text], return_tensors="pt", padding=True,
-                          truncation=True)
-        text = model.text_projection(model.text_model(
-            input_ids=words["input_ids"],
-            attention_mask=words["attention_mask"]).pooler_output)
-        text = torch.nn.functional.normalize(text, dim=-1)
-        change = features(after) - features(before)
-        direction = (text[1] - text[0])[None]
-        similarity = torch.nn.functional.cosine_similarity(change, direction)
-    return float(similarity.mean())
 
 
 class Pictures(Protocol):

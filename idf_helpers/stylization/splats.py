@@ -7,7 +7,9 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..reconstruction import choose_method, reconstruct
 from ..reconstruction.config import TrainingConfig
+from ..reconstruction.splats.model_path import MODEL
 from ..runtime.progress import Reporter
+from ..runtime.runs import read_manifest
 from ..scene import Scene
 
 
@@ -35,3 +37,9 @@ def train_splats(data: Dataset, out: Path, config: TrainingConfig, step: str, re
                 "resolution": config.resolution} | settings
     return reconstruct(data, out, f"splats:{entry.name}", entry.load().config_from(settings),
                        reporter=TrainingStep(reporter, step))
+
+
+def finished_model(folder: Path) -> Path | None:
+    """Return the folder of splats where it holds finished ones."""
+    whole = (folder / "run.json").is_file() and (folder / MODEL).is_file()
+    return folder if whole and read_manifest(folder).get("status") == "finished" else None

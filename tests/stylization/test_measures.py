@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from idf_helpers import IdfError
 from idf_helpers.stylization import measures
 
 
@@ -44,41 +43,6 @@ def test_what_cannot_be_measured_says_so(head):
     found = measures.measure_views(flat, head.styled, [v.mask for v in head.views], [0, 12], True)
     assert found["warp_error"] == "not measured: no depth"
     assert found["mask_overlap"] == 1 and found["background_pixels"] == 0
-    assert measures.clip_direction("", [], [], "", "").startswith("not measured: no CLIP")
     full = measures.measure_views(head.views, head.styled, [v.mask for v in head.views], [0, 12],
                                  False)
     assert full["loop_closure"].startswith("not measured") and full["warp_error_neighbors"] < 4
-
-
-def test_clip_by_a_local_folder(head, tmp_path):
-    transformers = pytest.importorskip("transformers")
-    import json
-    with pytest.raises(IdfError, match="does not exist"):
-        measures.clip_direction(tmp_path / "none", [], [], "a", "b")
-    (tmp_path / "half").mkdir()
-    with pytest.raises(IdfError, match="incomplete"):
-        measures.clip_direction(tmp_path / "half", [], [], "a", "b")
-    folder = tmp_path / "clip"
-    signs = [chr(c) for c in range(33, 127)]
-    words = {s: i for i, s in enumerate([*signs, *(s + "</w>" for s in signs), "<|startoftext|>",
-                                         "<|endoftext|>"])}
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps(words))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"),
-                                           model_max_length=16)
-    layers = dict(hidden_size=16, intermediate_size=16, num_attention_heads=2, num_hidden_layers=1)
-    config = transformers.CLIPConfig(
-        text_config=dict(vocab_size=len(words), max_position_embeddings=16,
-                         eos_token_id=len(words) - 1, bos_token_id=len(words) - 2, **layers),
-        vision_config=dict(image_size=32, patch_size=16, **layers), projection_dim=8)
-    transformers.CLIPModel(config).save_pretrained(folder)
-    transformers.CLIPProcessor(
-        transformers.CLIPImageProcessor(size={"shortest_edge": 32},
-                                        crop_size={"height": 32, "width": 32}),
-        tokenizer).save_pretrained(folder)
-    before, after = [head.views[0].rgb], [head.styled[0]]
-    one = measures.clip_direction(folder, before, after, "a photo of a person", "a bronze bust")
-    other = measures.clip_direction(folder, before, after, "a bronze bust", "a photo of a person")
-    assert -1 <= one <= 1 and one == pytest.approx(-other, abs=1e-4)
-    assert measures.clip_direction(folder, before, after, "a", " ").startswith("not measured")
