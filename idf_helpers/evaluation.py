@@ -40,8 +40,7 @@ def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | P
              arcface: str | Path | None = None,
              encoder: str | Path | Sequence[str | Path] | None = None,
              json: str | Path | None = None) -> Table:
-    """Measure swaps or restyled views side by side, or trained scenes on the test views of their
-    datasets.
+    """Measure swaps or restyled views side by side, or scenes on the test views of their datasets.
 
     Args:
         runs: run folder of a swap, a scene or restyled views, or of a loop, folder of graphdeco's

@@ -109,7 +109,7 @@ COMMANDS = {command.name: command for command in (
             "idf_helpers.exporting:render", ("model",), "written", rewrite=_up),
     Command("export", "write a scene as model, page, video or picture",
             "idf_helpers.cli.results:export", ("model",), "written", rewrite=_up),
-    Command("eval", "measure swaps side by side, or scenes on their test views",
+    Command("eval", "measure swaps or restyled views, or scenes on their test views",
             "idf_helpers.evaluation:evaluate", ("runs",), "text"),
     Command("inspect", "what was understood of a dataset, model, video or picture",
             "idf_helpers.inspecting.look:inspect", ("data",), "inspection"),
