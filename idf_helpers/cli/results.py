@@ -11,7 +11,7 @@ from ..exporting import Model, formats
 from ..exporting.config import ExportConfig
 from ..exporting.expression import parse_values, write_expression
 
-BEFORE = ("clean", "crop", "up")  # of every format
+BEFORE = ("clean", "crop", "intensity", "up")  # of every format
 
 
 @functools.wraps(formats.export)

@@ -1,4 +1,5 @@
-"""What a browser needs to move an avatar's face by itself: sliders, weights, a recorded track."""
+"""What a browser needs to move an avatar's face by itself: sliders, weights, a recorded track; and
+a restyled head's one slider, from the original to the style."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..errors import IdfError
 from ..reconstruction.avatar.basis import BlendAvatar, ExpressionBasis
 from ..reconstruction.splats.gaussians import Gaussians
+from ..reconstruction.splats.style import MOST, differences
 from .slider_plan import GAZE, MOVES, arkit_name, full_names, slider_plan
 
 MAX_TRACK = 900  # frames of a track that are sent; a longer one is cut
@@ -27,12 +29,59 @@ class Track:
 @dataclass(frozen=True, eq=False)
 class Rig:
     """What moves N Gaussians: deltas as `pack.pack` takes them, (K, N, …); track: for Animate;
-    presets: titles and (E,) values of the avatar's own expressions."""
+    presets: titles and (E,) values of the avatar's own expressions. start: (E,) values that are
+    shown first; None: the neutral ones. kind: "face" or "style". fades: as of `pack.pack`."""
 
     basis: ExpressionBasis
     deltas: dict[str, np.ndarray]
     track: Track | None = None
     presets: dict[str, Sequence[float]] = field(default_factory=dict)
+    start: Sequence[float] | None = None
+    kind: str = "face"
+    fades: bool = False
+
+    def moved(self, gaussians: Gaussians) -> Gaussians:
+        """Return the Gaussians as they are shown first."""
+        if self.start is None:
+            return gaussians
+        w = self.basis.coefficients(self.start)
+        change = {n: np.tensordot(w, d, 1) for n, d in self.deltas.items()}
+        arrays = gaussians.arrays()
+        sh = arrays.pop("sh").copy()
+        sh[:, 0] += change.pop("sh")
+        rest = change.pop("sh_rest", np.zeros((len(sh), 0))).reshape(len(sh), -1, 3)
+        sh[:, 1:1 + rest.shape[1]] += rest[:, :sh.shape[1] - 1]
+        if self.fades:
+            sh[:, 1 + rest.shape[1]:] *= 1 - w[0]
+        return Gaussians(sh=sh, **{n: (a + change[n]).astype(np.float32)
+                                   for n, a in arrays.items()})
+
+    def json(self) -> dict:
+        """Return it for the page, see `rig_json`."""
+        found = rig_json(self.basis, self.track, self.presets)
+        if self.start is not None:
+            found["start"] = _plain(self.start)
+            for slider in found["sliders"]:
+                slider["start"] = [found["start"][m] for m in slider["members"]]
+        return found | {"kind": self.kind}
+
+
+_ONE = np.ones(1, np.float32)
+STYLE = ExpressionBasis(("style",), _ONE[:, None], mean=_ONE, low=0 * _ONE, high=MOST * _ONE,
+                        neutral=0 * _ONE)
+
+
+def style_rig(original: Gaussians, styled: Gaussians, start: float = 1.0) -> Rig:
+    """Return what brings the original to the style: one slider, 0 to 1.5. start: its place."""
+    change = differences(original, styled)
+    sh = change.pop("sh")
+    # a refit ends with colors of a lower degree: what lies above goes with the original
+    count = 1 + int(np.flatnonzero(np.abs(styled.sh).max(axis=(0, 2), initial=0)).max(initial=0))
+    count = next(k for k in (1, 4, 9, 16) if k >= count)
+    deltas = {n: d[None] for n, d in change.items()} | {
+        "sh": sh[None, :, 0], "sh_rest": sh[None, :, 1:count].reshape(1, len(sh), -1)}
+    return Rig(STYLE, deltas, presets={"Original": [0.0], "Style": [1.0]}, start=[start],
+               kind="style", fades=count < sh.shape[1])
 
 
 def rig_of(avatar: BlendAvatar, track: Track | None = None) -> tuple[Gaussians, Rig]:

@@ -24,6 +24,9 @@ class ExportConfig(Settings):
     """Degrees above the middle of the head that pictures and video are seen from."""
     label: bool = True
     """The visible word in the corner of pictures and page."""
+    intensity: Annotated[float | None, Interval(ge=0, le=1.5)] = None
+    """Share of a restyled model's style: 0 = as it was before, 1 = as it became; a page begins
+    with it. None: the style, with a slider in the page."""
     up: str = "auto"
     """The axis of a splat file that points up: x, -x, y, -y, z or -z. auto: as the file or its
     cameras.json say, else as faces in it stand, else -y."""

@@ -42,7 +42,7 @@ class Format:
     write: (model, path, config, progress). needs: what the scene must be able to do.
     reads: the settings that have an effect. folder: whether it is a folder, not a file. alone:
     whether nothing else may lie in that folder. shows: whether it shows or holds what was made, and
-    so gets a mark.
+    so gets a mark. slider: whether it holds original and style, to be mixed where it is shown.
     """
 
     write: Callable[[Model, Path, ExportConfig, Progress], object]
@@ -51,6 +51,7 @@ class Format:
     folder: bool = False
     alone: bool = False
     shows: bool = True
+    slider: bool = False
 
 
 def _picture(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
@@ -75,7 +76,8 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
 
 def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
     scene = cast(HasGaussians, model.scene)  # see `FORMATS`
-    payload = ViewerPayload.of_scene(scene, trained_at=model.trained_at, track=model.track())
+    payload = ViewerPayload.of_scene(scene, trained_at=model.trained_at, track=model.track(),
+                                     intensity=config.intensity)
     write_viewer(payload, path, title=config.title or payload.title, note=model.mark.made,
                  label=model.corner_label if config.label else "", watermark=model.mark.payload)
 
@@ -92,7 +94,7 @@ VIEW = ("resolution", "elevation", "label")
 FORMATS = {
     "png": Format(_picture, reads=VIEW),
     "mp4": Format(_video, reads=(*VIEW, "frames", "fps")),
-    "html": Format(_page, HasGaussians, ("label", "title")),
+    "html": Format(_page, HasGaussians, ("label", "title"), slider=True),
     "path.json": Format(_path, reads=("resolution", "elevation", "frames", "fps"),
                         shows=False),
     "graphdeco": Format(write_graphdeco, GaussianScene, folder=True),
@@ -140,6 +142,9 @@ def export(model: Model | str | Path, out: str | Path, format: str | None = None
         opened = opened.trimmed(config)
         for line in opened.report:
             reporter.note(line)
+    if config.intensity is not None:
+        at = opened.at_intensity(config.intensity)
+        opened = opened if chosen.slider else at
     if not chosen.folder and not out.name.lower().endswith(f".{name}"):
         out = out.with_name(f"{out.name}.{name}")
     step = f"writing {out.name}"

@@ -44,7 +44,9 @@ def viewer_html(payload: ViewerPayload, *, title: str, label: str = LABEL, note:
     page = json.dumps(payload.page | {
         "rig": payload.rig, "watermark": carriers_text(watermark) if watermark else ""},
         allow_nan=False)
-    kind = "face " * bool(payload.rig) + "light" * (payload.page["background"] == "white")
+    rig = payload.rig or {"kind": ""}
+    kind = {"": "", "face": "face ", "style": "face style "}[rig["kind"]] + \
+        "light" * (payload.page["background"] == "white")
     return _filled(_static("viewer.html").replace("{{shell}}", _static("shell.html")), {
         "csp": policy, "kind": kind, "title": html.escape(title), "note": html.escape(note),
         "style": style, "script": script, "label": _label(label), "poster": payload.poster,

@@ -110,14 +110,21 @@ class Model:
             scene, removed = clean_scene(scene, data.train)
             lines.append(f"clean-up: {removed}")
         if config.crop:
-            g, removed = crop(scene.gaussians, scene_frame(scene.cameras), config.crop)
-            scene = replace(scene, gaussians=g)
+            _, removed = crop(scene.gaussians, scene_frame(scene.cameras), config.crop)
+            scene = scene.only(removed.kept)
             lines.append(f"crop: {removed}")
         if data is not None:
             before, after = (evaluate_scene(s, data.test, self.trained_at, self.scene.background)
                              .psnr for s in (self.scene, scene))
             lines.append(f"held-out views: {before:.2f} dB before, {after:.2f} dB after")
         return replace(self, scene=scene, report=tuple(lines))
+
+    def at_intensity(self, intensity: float) -> Model:
+        """Return a restyled model at a share of its style, see `GaussianScene.at_intensity`."""
+        if not isinstance(self.scene, GaussianScene):
+            raise IdfError("Only restyled splats have an intensity", f"{self.name} is none",
+                           "leave --intensity out")
+        return replace(self, scene=self.scene.at_intensity(intensity))
 
     def track(self) -> Track | None:
         """Return the expressions that an avatar was trained on, in their order, to be played; None

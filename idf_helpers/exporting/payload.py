@@ -17,7 +17,7 @@ from ..reconstruction.splats.framing import guess_frame
 from ..reconstruction.splats.gaussians import Gaussians
 from ..reconstruction.splats.scene import GaussianScene
 from ..scene import Expressive, HasGaussians
-from .avatar_payload import Rig, Track, largest_weights, rig_json, rig_of
+from .avatar_payload import Rig, Track, largest_weights, rig_of, style_rig
 from .pack import pack
 
 # Degrees beyond what the cameras saw that a view may be turned to: of splats, of an avatar, of an
@@ -34,8 +34,9 @@ Limits = tuple[float, float]
 @dataclass(frozen=True)
 class ViewerPayload:
     """data: the pack, gzip. page: frame, footprint and background, for static/shell.js. rig:
-    sliders and weights of an avatar's face (`avatar_payload.rig_json`), or None. poster: data URL
-    of what it looks like, for the time before and for browsers that cannot draw it."""
+    sliders and weights of an avatar's face or of a style (`avatar_payload.rig_json`), or None.
+    poster: data URL of what it looks like, for the time before and for browsers that cannot draw
+    it."""
 
     data: bytes
     page: dict
@@ -45,32 +46,37 @@ class ViewerPayload:
     @property
     def title(self) -> str:
         """What it is called where nobody gave it a name."""
-        return "4D avatar" if self.rig else "3D head"
+        return "4D avatar" if self.rig and self.rig["kind"] == "face" else "3D head"
 
     @classmethod
     def of_scene(cls, scene: HasGaussians, cameras: Sequence[Camera] | None = None, *,
-                 track: Track | None = None, **options) -> ViewerPayload:
-        """Return the payload of splats, or of an avatar with the sliders of its face.
+                 track: Track | None = None, intensity: float | None = None, **options
+                 ) -> ViewerPayload:
+        """Return the payload of splats, of restyled ones with a slider for the style, or of an
+        avatar with the sliders of its face.
 
         cameras: those of the dataset; None = the scene's own. They tell where the head is and how
-        far round there is something to see. track: expressions to play. options: as of `of`.
+        far round there is something to see. track: expressions to play. intensity: where the
+        style's slider stands first, None = 1. options: as of `of`.
         """
         cameras = scene.cameras if cameras is None else cameras
+        original = getattr(scene, "original", None)
         gaussians, rig = rig_of(scene.avatar, track) if isinstance(scene, Expressive) else (
-            scene.gaussians, None)
+            scene.gaussians, None) if original is None else (original, style_rig(
+                original, scene.gaussians, 1.0 if intensity is None else intensity))
         made_up = getattr(scene, "frame", None)
         if made_up is not None and all(a is b for a, b in zip(cameras, scene.cameras,
                                                               strict=False)):
             orbit = getattr(scene, "orbit", None)  # of a file without cameras
             tilt = orbit and (math.degrees(orbit.low), math.degrees(orbit.high))
             # there is no edge of pictures to fade at
-            return cls.of(gaussians, made_up, tilt=tilt, **options | {"soft_edge": False})
+            return cls.of(gaussians, made_up, tilt=tilt, rig=rig, **options | {"soft_edge": False})
         several = len(cameras) > 1
         if not several:
             return cls.of(gaussians, rig=rig, **options)
         frame = scene_frame(cameras)
         if not isinstance(scene, Expressive):
-            return cls.of(gaussians, frame, turn=turn_range(cameras), **options)
+            return cls.of(gaussians, frame, rig=rig, turn=turn_range(cameras), **options)
         beside = AVATAR_BESIDE if scene.avatar.meta.get("whole_head", False) else UNKEPT_BESIDE
         angles = np.array([yaw_pitch(c, frame) for c in cameras])
         yaw, pitch = np.median(angles, axis=0)
@@ -96,7 +102,7 @@ class ViewerPayload:
         soft_edge: fade out what lies below the pictures that the splats were made from, where
             nothing held them in place (`fade_below`); needs `frame`.
         sh_degree: highest degree of view-dependent color to keep, 0 to 3.
-        rig: what moves an avatar's face; `gaussians` are the neutral one.
+        rig: what moves an avatar's face, or brings a style; `gaussians` are the neutral one.
         Raises IdfError where there is nothing to show.
         """
         if background not in ("dark", "white"):
@@ -109,7 +115,8 @@ class ViewerPayload:
         frame = frame or guess_frame(gaussians)
         start = tuple(float(np.clip(x, *limits)) if limits else x
                       for x, limits in zip(start, (turn, tilt), strict=True))
-        packed = pack(gaussians, sh_degree, rig.deltas, largest_weights(rig.basis)) if rig else \
+        packed = pack(gaussians, sh_degree, rig.deltas, largest_weights(rig.basis),
+                      rig.fades) if rig else \
             pack(gaussians, sh_degree)
         page = {
             "background": background,
@@ -122,8 +129,9 @@ class ViewerPayload:
                       "sweep": 360.0 if turn is None else min(360.0, 0.6 * (turn[1] - turn[0])),
                       "turn": turn, "tilt": tilt, "yaw": start[0], "pitch": start[1]}}
         return cls(gzip.compress(packed, 9, mtime=0), page,
-                   rig_json(rig.basis, rig.track, rig.presets) if rig else None,
-                   poster_url(gaussians, frame_camera(frame, *start, POSTER_SIZE)))
+                   rig.json() if rig else None,
+                   poster_url(rig.moved(gaussians) if rig else gaussians,
+                              frame_camera(frame, *start, POSTER_SIZE)))
 
 
 def fade_below(gaussians: Gaussians, frame: SceneFrame, start: float = 1.0, end: float = 1.14

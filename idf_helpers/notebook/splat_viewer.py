@@ -18,7 +18,7 @@ from .. import provenance
 from ..data.cameras import Camera, scene_frame
 from ..data.media import to_uint8
 from ..errors import IdfError
-from ..exporting.avatar_payload import Track
+from ..exporting.avatar_payload import STYLE, Track
 from ..exporting.html import cell_html, cell_module
 from ..exporting.payload import ViewerPayload
 from ..provenance.marks import LABEL
@@ -32,7 +32,8 @@ BEHIND = {False: (0.14, 0.15, 0.16), True: (1.0, 1.0, 1.0)}  # those pictures: d
 
 
 class SplatViewer(WithStill, anywidget.AnyWidget):
-    """A 3D view of a scene of splats; of an avatar with the sliders of its face.
+    """A 3D view of a scene of splats; of restyled ones with a slider for the style, of an avatar
+    with the sliders of its face.
 
     cameras: those of the dataset where the scene does not know them. label, title, note: as of
     `html.write_viewer`. mark: `provenance.Mark.text` of the scene, for pictures and videos that are
@@ -41,9 +42,10 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
 
     Traits that go both ways: `camera`, a dict of yaw and pitch (degrees; 0, 0 is the front),
     distance (1 = at the start) and center (3,), set with any of them; `expression`, E numbers of
-    an avatar (see `show`); `timeline`, its keyframes (empty, or keys, loop and speed, as the
-    viewer saves them); `turning`, whether it turns by itself. `picture` is the last JPEG that the
-    kernel had to draw, empty where the browser has WebGL2.
+    an avatar, or one, the intensity of a style in [0, 1.5] (see `show`); `timeline`, its keyframes
+    (empty, or keys, loop and speed, as the viewer saves them); `turning`, whether it turns by
+    itself. `picture` is the last JPEG that the kernel had to draw, empty where the browser has
+    WebGL2.
     """
 
     _esm = cell_module()
@@ -65,15 +67,17 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
                  trained_at: int | None = None, soft_edge: bool = True, sh_degree: int = 3,
                  track: Track | None = None):
         cameras = list(scene.cameras if cameras is None else cameras)
-        self.basis = scene.basis if isinstance(scene, Expressive) else None
         payload = ViewerPayload.of_scene(scene, cameras, background=background,
                                          trained_at=trained_at, soft_edge=soft_edge,
                                          sh_degree=sh_degree, track=track)
-        neutral = [] if self.basis is None else np.asarray(self.basis.neutral, float).tolist()
+        styled = (payload.rig or {}).get("kind") == "style"
+        self.basis = STYLE if styled else scene.basis if isinstance(scene, Expressive) else None
+        first = [] if self.basis is None else np.asarray(self.basis.mean if styled else
+                                                         self.basis.neutral, float).tolist()
         shell = cell_html(title or payload.title, note, label, payload.poster)
         super().__init__(data=payload.data, page=payload.page | {"mark": mark}, rig=payload.rig,
                          height=int(height), html=shell, background=background,
-                         turning=turning, expression=neutral)
+                         turning=turning, expression=first)
         self._scene = scene
         self._frame = scene_frame(cameras) if len(cameras) > 1 else None
         self._base = cameras[0].fitted(PICTURE_SIZE) if cameras else None
@@ -84,10 +88,11 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
 
     def show(self, expression=None) -> None:
         """Move an avatar's face: None = neutral, E numbers, or named values such as
-        {"jawOpen": 0.6} where the basis knows names. IdfError for what it does not know."""
+        {"jawOpen": 0.6} where the basis knows names; or set a style's intensity, as a number or
+        {"style": 0.5}. IdfError for what it does not know."""
         if self.basis is None:
             raise IdfError("This scene has no expression", "splats that stand still",
-                           "show an avatar")
+                           "show an avatar, or restyled splats")
         self.expression = self.basis.expression(expression).astype(float).tolist()
 
     def shown_widget(self) -> SplatViewer:
@@ -155,5 +160,7 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
                               float(w["distance"]), w["center"])
         camera = camera.fitted(round(scale * PICTURE_SIZE))
         expression = None if w.get("expression") is None else np.array(w["expression"], np.float32)
-        rgb = self._scene.render(camera, expression, BEHIND[bool(w.get("light"))])
+        scene = self._scene if self.basis is not STYLE or expression is None else \
+            self._scene.at_intensity(float(expression[0]))
+        rgb = scene.render(camera, expression, BEHIND[bool(w.get("light"))])
         self.picture = live_jpeg(rgb)

@@ -1,4 +1,5 @@
-// An avatar's face in the browser: value = neutral + sum_k w_k delta_k for the Gaussians that move.
+// An avatar's face, or a restyled head, in the browser: value = neutral + sum_k w_k delta_k for the
+// Gaussians that move.
 //
 //   const blend = new Blend(unpack(data));      // splat.js reads a pack, pack.py says what is in it
 //   blend.apply(weights);                        // K numbers; changes the splats' own arrays
@@ -15,26 +16,36 @@ export class Blend {
     this.splats = splats;
     this.bases = splats.bases;
     const {rows, deltas, logits} = splats.moving;
-    const part = (name, out, columns, finish, neutral) => ({...deltas[name], out, columns, finish,
-      neutral: neutral ?? out.slice(0, rows * columns)});
+    // stride: numbers a Gaussian in `out`, of which the first `columns` change
+    const part = (name, out, stride, finish = same, neutral = out.slice(0, rows * stride)) =>
+      deltas[name] && {...deltas[name], out, stride, finish, neutral,
+        columns: deltas[name].columns / splats.bases};
     this.parts = [
-      part('means', splats.means, 3, same),
+      part('means', splats.means, 3),
       part('log_scales', splats.scales, 3, Math.exp,
         splats.scales.slice(0, 3 * rows).map(Math.log)),
-      part('quats', splats.quats, 4, same),
+      part('quats', splats.quats, 4),
       part('logits', splats.opacities, 1, sigmoid, logits),
-      part('colors', splats.colors, 3, same)];
+      part('colors', splats.colors, 3),
+      part('sh', splats.sh, 3 * ((splats.degree + 1) ** 2 - 1))].filter(Boolean);
+    this.turns = Boolean(deltas.sh);       // whether the view-dependent color changes, too
+    this._fading = splats.moving.fades && this.parts.find(part => part.out === splats.sh);
     this._sum = new Float32Array(splats.chunk);
   }
 
   apply(weights) {
     const {chunk, moving: {rows}} = this.splats;
+    if (this._fading) {
+      const {out, neutral, columns, stride} = this._fading, left = 1 - weights[0];
+      for (let i = 0; i < rows; i++)
+        for (let c = columns; c < stride; c++) out[i * stride + c] = left * neutral[i * stride + c];
+    }
     const sum = this._sum, bases = this.bases;
-    for (const {codes, ranges, top, out, columns, finish, neutral} of this.parts) {
+    for (const {codes, ranges, top, out, columns, stride, finish, neutral} of this.parts) {
       for (let c = 0; c < columns; c++) {
         for (let start = 0, r = 0; start < rows; start += chunk, r += 2 * columns * bases) {
           const n = Math.min(chunk, rows - start);
-          for (let i = 0; i < n; i++) sum[i] = neutral[(start + i) * columns + c];
+          for (let i = 0; i < n; i++) sum[i] = neutral[(start + i) * stride + c];
           let offset = 0;
           for (let k = 0; k < bases; k++) {
             const column = k * columns + c, lo = ranges[r + 2 * column];
@@ -43,7 +54,7 @@ export class Blend {
             if (step === 0) continue;
             for (let i = 0, at = column * rows + start; i < n; i++) sum[i] += step * codes[at + i];
           }
-          for (let i = 0; i < n; i++) out[(start + i) * columns + c] = finish(sum[i] + offset);
+          for (let i = 0; i < n; i++) out[(start + i) * stride + c] = finish(sum[i] + offset);
         }
       }
     }

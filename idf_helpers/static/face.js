@@ -1,9 +1,10 @@
-// The sliders of an avatar's expression, and the track that was recorded with it.
+// The sliders of an avatar's expression, and the track that was recorded with it; or the one slider
+// of a restyled head, from the original (0) to the style (1) and a little beyond.
 //
 //   const face = new FacePanel(root, rig, {onchange: weights => view.setWeights(weights)});
 //
 // root: where shell.html is; rig: what exporting/avatar_payload.py wrote: sliders, neutral (E), weights (E × K),
-// presets ([title, E values]), perhaps a track. The expression is E numbers, the view takes K weights = (e − neutral) W.
+// presets ([title, E values]), perhaps a track and where it starts (E; else neutral). The expression is E numbers, the view takes K weights = (e − neutral) W.
 
 import {decoded} from './loading.js';
 
@@ -14,7 +15,8 @@ export class FacePanel {
     this.onplay = onplay;               // called when the track starts or stops
     this.onhand = onhand;               // called when a hand chooses an expression
     this.gaze = new Map();              // coefficient -> value that stands in for the slider's
-    this.value = Float32Array.from(rig.neutral);
+    this.start = rig.start ?? rig.neutral;
+    this.value = Float32Array.from(this.start);
     this.playing = false;
     this._at = 0;                       // seconds into the track
     this._all = false;
@@ -25,6 +27,7 @@ export class FacePanel {
     const on = (id, type, handler) =>
       this._find(id).addEventListener(type, handler, {signal: this._listeners.signal});
     this._find('face').hidden = false;
+    if (rig.kind === 'style') this._speakOfStyle();
     this._find('play').hidden = !rig.track;
     this._find('search').hidden = sliders.every(s => s.first);
     this._find('together').parentElement.hidden = sliders.every(s => s.members.length < 2);
@@ -97,6 +100,13 @@ export class FacePanel {
 
   dispose() { this._listeners.abort(); }
 
+  _speakOfStyle() {
+    this._find('fold').lastChild.data = 'Style';
+    this._find('face').setAttribute('aria-label', 'Style');
+    this._find('presets').setAttribute('aria-label', 'Before and after it was restyled');
+    this._find('neutral').hidden = true;
+  }
+
   _hand() {
     this.play(false);
     this.onhand?.();
@@ -138,7 +148,7 @@ export class FacePanel {
     input.setAttribute('aria-label', label);
     input.min = Math.min(...which.map(j => slider.low[j]));
     input.max = Math.max(...which.map(j => slider.high[j]));
-    input.step = (input.max - input.min) / 200;
+    input.step = this.rig.kind === 'style' ? 0.01 : (input.max - input.min) / 200;
     row.show = () => {
       input.value = members.reduce((sum, m) => sum + this.value[m], 0) / members.length;
       number.textContent = (+input.value).toFixed(2);

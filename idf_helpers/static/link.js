@@ -1,5 +1,7 @@
 // What is shown, as the end of an address: #view=30,5,1.2&face=0:0.8,12:0.3&page=light&time=…&play=1
 //
+// A restyled head says style=0.5 in place of face.
+//
 // view: yaw and pitch in degrees, distance (1 = at the start), perhaps the center; face: coefficient
 // : value for those that are not at rest; page: light, dark or a color's six digits; time: loop, speed, then a keyframe each: seconds|face.
 // Whatever else stands there is passed over: numbers are bounded, nothing is ever shown as text.
@@ -17,7 +19,7 @@ export function written({view, face, paper, time, play}, rig) {
     const {yaw, pitch, distance, center} = view;
     parts.push(`view=${[yaw / DEGREE, pitch / DEGREE, distance, ...center ?? []].map(short)}`);
   }
-  if (face) parts.push(`face=${expression(face, rig)}`);
+  if (face) parts.push(rig.kind === 'style' ? `style=${short(face[0])}` : `face=${expression(face, rig)}`);
   if (paper) parts.push(`page=${paper}`);
   if (time?.keys.length) parts.push(`time=${[+time.loop, time.speed]};`
     + time.keys.map(key => `${short(key.time)}|${expression(key.values, rig)}`).join(';'));
@@ -39,7 +41,8 @@ export function read(fragment, rig) {
   }
   if (isPaper(said.get('page'))) out.paper = said.get('page');
   if (!rig) return out;
-  const face = said.has('face') && values(said.get('face'), rig);
+  const name = rig.kind === 'style' ? 'style' : 'face', told = said.get(name);
+  const face = told !== null && values(name === 'style' ? `0:${told}` : told, rig);
   if (face) out.face = face;
   const [head, ...keys] = (said.get('time') ?? '').split(';');
   const settings = numbers(head, ',');

@@ -141,6 +141,7 @@ function animate(shell, root, stage, rig, {title, press, find, on}) {
     const gaze = shell.gaze = new Gaze(stage, orbit, face, ways);
     on(find('look'), 'click', () => { gaze.set(!gaze.on); press('look', gaze.on); });
   }
+  if (rig.start) view.setWeights(face.weights());
   orbit.onstep = seconds => {
     shell.advance(seconds);
     shell.gaze?.step(seconds);
@@ -159,7 +160,7 @@ function stateOf({orbit, face, timeline, gaze, paper}, first) {
       ...panned ? {center: goal.center} : {}};
   }
   if (face && !face.playing && !timeline.playing
-      && face.value.some((x, e) => Math.abs(x - face.rig.neutral[e]) > 5e-4)) out.face = face.value;
+      && face.value.some((x, e) => Math.abs(x - face.start[e]) > 5e-4)) out.face = face.value;
   if (paper !== first) out.paper = paper;
   if (timeline?.line.keys.length) out.time = timeline.line;
   if (timeline?.playing) out.play = true;

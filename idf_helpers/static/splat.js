@@ -6,7 +6,8 @@
 //   view.setCamera({w2c, fx, fy, cx, cy, width, height});    // orbit.js does it from a mouse
 //   view.render();                           // now, or let it draw before the next repaint
 //
-// An avatar's pack holds the bases of its expression, too: view.setWeights([…]) moves the face.
+// An avatar's pack holds the bases of its expression, too: view.setWeights([…]) moves the face. A
+// restyled head's holds the style as its one basis.
 //
 // The picture is that of 3D Gaussian splatting (arXiv 2308.04079) and of the rasterizers in
 // idf_helpers/splats: perspective covariance + 0.3 px², alpha = min(0.99, opacity exp(-sigma)),
@@ -251,6 +252,7 @@ export class SplatView {
       this._blend.apply(this._weights);
       this._weights = null;
       this._upload(this.splats.moving.rows);
+      if (this._blend.turns) this._uploadRest();
       this._sorted = false;
     }
     const w = this.canvas.width, h = this.canvas.height;
@@ -328,26 +330,32 @@ export class SplatView {
   upload() {
     const {gl, splats} = this;
     const n = splats.count;
-    const numbers = 3 * ((splats.degree + 1) ** 2 - 1);
-    const texels = Math.max(1, Math.ceil(numbers / 4));
-    const rest = new Float32Array(4 * texels * (splats.degree ? n : 1));
-    for (let i = 0; splats.degree && i < n; i++)
-      rest.set(splats.sh.subarray(numbers * i, numbers * (i + 1)), 4 * texels * i);
     gl.useProgram(this._program);
-    const perRow = [this._texture(0, gl.RGBA32F, n, BASE_TEXELS),
-      this._texture(1, gl.RGBA16F, splats.degree ? n : 1, texels, rest)];
+    const perRow = [this._texture(0, gl.RGBA32F, n, BASE_TEXELS), this._uploadRest()];
     this._base = new Float32Array(4 * BASE_TEXELS * perRow[0] * Math.ceil(n / perRow[0]));
     this._perRow = perRow[0];
     this._upload(n);
     ['base', 'rest', 'order'].forEach((name, unit) => gl.uniform1i(this.uniforms[name], unit));
     gl.uniform2i(this.uniforms.perRow, ...perRow);
     gl.uniform1i(this.uniforms.degree, splats.degree);
-    gl.uniform1i(this.uniforms.restTexels, texels);
+    gl.uniform1i(this.uniforms.restTexels, this._restTexels);
     this._bind(2);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32UI, ORDER_WIDTH, Math.ceil(n / ORDER_WIDTH), 0,
       gl.RED_INTEGER, gl.UNSIGNED_INT, null);
     this._sorted = false;
     this.requestRender();
+  }
+
+  // The view-dependent part of the colors; returns how many Gaussians a row holds.
+  _uploadRest() {
+    const {gl, splats: {count, degree, sh}} = this;
+    const numbers = 3 * ((degree + 1) ** 2 - 1);
+    const texels = Math.max(1, Math.ceil(numbers / 4));
+    const rest = new Float32Array(4 * texels * (degree ? count : 1));
+    for (let i = 0; degree && i < count; i++)
+      rest.set(sh.subarray(numbers * i, numbers * (i + 1)), 4 * texels * i);
+    this._restTexels = texels;
+    return this._texture(1, gl.RGBA16F, degree ? count : 1, texels, rest);
   }
 
   // The first n Gaussians without the view-dependent part of their color.

@@ -21,10 +21,12 @@ export function unpack(data) {
   out.quats = unpackQuats(new Uint32Array(buffer, start + head.sections.quats.codes, n));
   if (head.moving) {
     const deltas = {};
-    for (const name of ['means', 'log_scales', 'quats', 'logits', 'colors'])
-      deltas[name] = coded(buffer, start, head, head.sections[`delta_${name}`]);
+    for (const name of ['means', 'log_scales', 'quats', 'logits', 'colors', 'sh']) {
+      const delta = head.sections[`delta_${name}`];
+      if (delta) deltas[name] = coded(buffer, start, head, delta);
+    }
     out.bases = head.bases;
-    out.moving = {rows: head.moving, logits: section('logits'), deltas};
+    out.moving = {rows: head.moving, fades: head.fades, logits: deltas.logits && section('logits'), deltas};
   }
   return out;
 }

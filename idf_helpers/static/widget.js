@@ -65,6 +65,8 @@ class KernelView {
   }
 }
 
+const kindOf = rig => !rig ? '' : rig.kind === 'style' ? 'face style' : 'face';
+
 function bytesOf(view) { return new Uint8Array(view.buffer, view.byteOffset, view.byteLength); }
 
 async function render({model, el}) {
@@ -73,7 +75,7 @@ async function render({model, el}) {
   el.append(host);
   const root = host.attachShadow({mode: 'open'});
   const page = document.createElement('div'), style = document.createElement('style');
-  page.className = `page cell ${model.get('rig') ? 'face' : ''}`;
+  page.className = `page cell ${kindOf(model.get('rig'))}`;
   page.style.height = `${model.get('height')}px`;
   page.innerHTML = model.get('html');
   style.textContent = STYLE;

@@ -1,5 +1,6 @@
 """The page of a model as an export format, and how far it can be turned."""
 
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -9,10 +10,17 @@ import pytest
 
 from idf_helpers import provenance
 from idf_helpers.data.cameras import Camera, round_trip, scene_frame
+from idf_helpers.errors import IdfError
 from idf_helpers.exporting import Model, export
+from idf_helpers.exporting.avatar_payload import style_rig
 from idf_helpers.exporting.config import ExportConfig
+from idf_helpers.exporting.pack import pack
 from idf_helpers.exporting.payload import ViewerPayload, turn_range
+from idf_helpers.metrics import psnr
+from idf_helpers.reconstruction.splats.scene import GaussianScene
+from tests.fixtures.gaussians import visible
 from tests.fixtures.talking_ball import NAMES, BallScene
+from tests.fixtures.unpack import unpack
 
 
 def ring(angles):
@@ -98,3 +106,35 @@ def test_the_recorded_track_is_left_out_where_the_dataset_does_not_fit(tmp_path,
     for path in talking.glob("transforms_*.json"):
         path.write_text(path.read_text().replace("0.3, ", ""))
     assert model.track() is None
+
+
+def test_a_styles_page_holds_the_original_and_little_more(tmp_path):
+    """Colors alone: less than 40 % beyond the page without it, and both ends as they are drawn."""
+    g = visible(6000)
+    rng = np.random.default_rng(3)
+    sh = g.sh.copy()
+    sh[:, :9] += rng.uniform(-0.1, 0.1, sh[:, :9].shape).astype(np.float32)
+    sh[:, 9:] = 0
+    after = replace(g, sh=sh)
+    rig = style_rig(g, after)
+    both, plain = pack(g, 3, rig.deltas, [1.5], rig.fades), pack(g)
+    assert len(gzip.compress(both)) < 1.4 * len(gzip.compress(plain))
+    for weight, want in ((0.0, g), (1.0, after)):
+        shown, camera = unpack(both, [weight]), ring([0])[0]
+        assert psnr(GaussianScene(shown).render(camera), GaussianScene(want).render(camera)) > 45
+    scene = GaussianScene(after, cameras=ring(np.arange(0, 360, 60)), original=g)
+    payload = ViewerPayload.of_scene(scene, intensity=0.5)
+    assert payload.rig["start"] == [0.5] and payload.rig["kind"] == "style"
+    assert payload.title == "3D head"
+
+
+def test_intensity_of_a_model_without_a_style_is_refused(tmp_path):
+    scene = GaussianScene(visible(100), cameras=ring([0, 90]))
+    model = Model(scene, provenance.Mark("run", "splats"), tmp_path, "plain", {})
+    for name in ("a.png", "a.html"):
+        with pytest.raises(IdfError, match="no style"):
+            export(model, tmp_path / name, config=ExportConfig(intensity=0.5))
+    with pytest.raises(IdfError, match="Only restyled splats"):
+        export(replace(model, scene=BallScene(30)), tmp_path / "a.png",
+               config=ExportConfig(intensity=0.5))
+    assert not list(tmp_path.iterdir())

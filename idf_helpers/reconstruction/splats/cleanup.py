@@ -8,7 +8,7 @@ rasterizer's own gradient: with all colors equal to one half, d(sum of rgb)/d(sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -147,10 +147,12 @@ def outside_crop(g: Gaussians, frame: SceneFrame, crop) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Removed:
-    """Of `total` Gaussians, how many each rule removed; the first rule that applies counts."""
+    """Of `total` Gaussians, how many each rule removed; the first rule that applies counts. kept:
+    (total,) bool, those that are left."""
 
     total: int
     rules: dict[str, int]
+    kept: np.ndarray = field(repr=False, compare=False)
 
     @property
     def count(self) -> int:
@@ -186,14 +188,14 @@ def apply(g: Gaussians, masks: dict[str, np.ndarray]) -> tuple[Gaussians, Remove
         rules[name] = int((mask & ~gone).sum())
         gone |= mask
     if gone.all():
-        raise IdfError("Nothing of the model would be left", str(Removed(len(g), rules)),
+        raise IdfError("Nothing of the model would be left", str(Removed(len(g), rules, ~gone)),
                        "check that the dataset is the one it was trained on, or widen the crop")
-    return g[~gone], Removed(len(g), rules)
+    return g[~gone], Removed(len(g), rules, ~gone)
 
 
 def clean_scene(scene: GaussianScene, frames) -> tuple[GaussianScene, Removed]:
     """Return a scene cleaned by `clean`. frames: what it was trained on (pictures, cameras)."""
     size = max(max(frames[0].camera.width, frames[0].camera.height), 1) if frames else RESOLUTION
     views = TrainingViews.load(frames, min(RESOLUTION, size))
-    g, removed = clean(scene.gaussians, views, scene.rasterizer)
-    return replace(scene, gaussians=g), removed
+    _, removed = clean(scene.gaussians, views, scene.rasterizer)
+    return scene.only(removed.kept), removed

@@ -65,6 +65,10 @@ class SplatConfig(GaussianConfig):
     rounds: Annotated[int, Interval(ge=0, le=1000), RECIPE] = 16
     """Rounds of growth and relocation in the first half of the run, evenly by the part of it that
     is over; relocation goes on at this pace. 0: neither."""
+    refit: Annotated[float | None, UNIT, RECIPE] = None
+    """Keep the Gaussians of `start`, their number and order, for other pictures of the same scene:
+    colors are learned first, from this part of the run on their places and sizes, too; 1: colors
+    alone. None: an ordinary training."""
 
     def sized(self, side: int) -> SplatConfig:
         """Return the settings with both numbers of Gaussians, for pictures whose longer side has
@@ -82,6 +86,9 @@ class SplatConfig(GaussianConfig):
         super()._check_together()
         if self.max_gaussians is not None:
             check_range("initial", self.initial, 16, self.max_gaussians)
+        if self.refit is not None and self.start is None:
+            raise IdfError("There is nothing to refit", "`refit` without `start`",
+                           "give `start`, the splats whose colors are to change")
         if not self.sh_steps[0] <= self.sh_steps[1] <= self.sh_steps[2]:
             raise IdfError("The setting `sh_steps` must rise", f"{self.sh_steps}",
                            "give three parts of the run, the smallest first")

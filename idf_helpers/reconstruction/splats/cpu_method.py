@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from ...data.dataset import Dataset
 from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
 from .config import SplatConfig
 from .model_file import read_model
+from .model_path import ORIGINAL
 from .rasterizers import RASTERIZERS
+from .refit import Refit
 from .scene import GaussianScene
 from .splat_method import SplatMethod, start_points
-from .train import fit
+from .train import Trainer, fit
 
 
 class CpuSplats(SplatMethod):
@@ -22,7 +27,12 @@ class CpuSplats(SplatMethod):
             ) -> GaussianScene:
         config = config.sized(max(max(c.width, c.height) for c in (
             f.camera.fitted(config.resolution) for f in data.train)))
+        start = None if config.start is None else read_model(config.start,
+                                                             [f.camera for f in data.train])
+        trainer: Callable[..., Trainer] = Trainer
+        if config.start is not None and config.refit is not None:
+            before = config.start / ORIGINAL
+            trainer = partial(Refit, original=read_model(before) if before.is_file() else None)
         return fit(data, config, run=run, rasterizer=RASTERIZERS.load(self.name)(),
                    progress=reporter.training, points=start_points(data, config, config.initial),
-                   start=read_model(config.start, [f.camera for f in data.train])
-                   if config.start else None)
+                   start=start, trainer=trainer)

@@ -9,6 +9,7 @@ from .formats.registry import NAMES, SUFFIXES, identify
 from .graphdeco_folder import GraphdecoFolder
 
 MODEL = "point_cloud.ply"  # in a run folder
+ORIGINAL = "original.ply"  # beside it where it was restyled: the splats before, in the same order
 
 
 def is_model(path) -> bool:

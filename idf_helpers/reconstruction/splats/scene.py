@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ...data.cameras import Camera, SceneFrame
+from ...errors import IdfError
 from ...scene import WHITE, Rendering, StillScene
 from .gaussians import Gaussians
+from .style import check_pair, mixed
 
 
 @dataclass(eq=False, repr=False)
@@ -22,6 +24,7 @@ class GaussianScene(StillScene):
     of_cameras: whether the axes of `frame` are those of the cameras that it was trained with.
     orbit: limits for a viewer that such a file brought (`formats.splat_model.Orbit`).
     notes: what the user should know of a file that was read.
+    original: of a restyled scene the Gaussians before, in the same order (`style`); None of others.
     """
 
     gaussians: Gaussians
@@ -33,8 +36,11 @@ class GaussianScene(StillScene):
     of_cameras: bool = False
     orbit: object | None = None
     notes: list[str] = field(default_factory=list)
+    original: Gaussians | None = None
 
     def __post_init__(self):
+        if self.original is not None:
+            check_pair(self.original, self.gaussians)
         if self.rasterizer is None:
             from .rasterizer import CpuRasterizer  # compiles on import: only when it is needed
 
@@ -42,6 +48,21 @@ class GaussianScene(StillScene):
 
     def __repr__(self) -> str:
         return f"GaussianScene({len(self.gaussians)} Gaussians, {len(self.cameras)} cameras)"
+
+    def only(self, kept: np.ndarray) -> GaussianScene:
+        """Return the scene with the Gaussians at a mask (N,), of the original, too."""
+        return replace(self, gaussians=self.gaussians[kept],
+                       original=None if self.original is None else self.original[kept])
+
+    def at_intensity(self, intensity: float) -> GaussianScene:
+        """Return a restyled scene at a share of its style in [0, 1.5]: 0 = as it was, 1 = as it
+        is. IdfError: another share, or a scene that was not restyled."""
+        if self.original is None:
+            raise IdfError("This model has no style whose intensity could be set",
+                           f"{len(self.gaussians)} splats without those they were made from",
+                           "give a model that `idf loop` made, such as OUT/iter1/model")
+        return replace(self, gaussians=mixed(self.original, self.gaussians, intensity),
+                       original=None)
 
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """Return the same view with alpha and depth (Σ w z / Σ w over the Gaussians of a pixel)."""

@@ -19,7 +19,7 @@ from .config import GaussianConfig
 from .formats.writing import exporters
 from .gaussians import SH_C0
 from .model_file import load_scene, read_model
-from .model_path import MODEL
+from .model_path import MODEL, ORIGINAL
 from .ply import write_ply
 from .scene import GaussianScene
 
@@ -36,11 +36,15 @@ class SplatMethod(Method):
         self.name = name
 
     def watermarked(self, scene: GaussianScene, payload: int) -> GaussianScene:
-        return replace(scene, gaussians=bake(scene.gaussians, payload))
+        original = None if scene.original is None else bake(scene.original, payload)
+        # with one payload in both, every mixture of them carries it
+        return replace(scene, gaussians=bake(scene.gaussians, payload), original=original)
 
     def save(self, scene: GaussianScene, run: RunFolder, mark: Mark) -> None:
-        with marked(run.path / MODEL, mark) as temporary:
-            write_ply(scene.gaussians, temporary)
+        for name, gaussians in ((ORIGINAL, scene.original), (MODEL, scene.gaussians)):
+            if gaussians is not None:
+                with marked(run.path / name, mark) as temporary:
+                    write_ply(gaussians, temporary)
 
     def counts(self, scene: GaussianScene) -> dict[str, int]:
         return {"num_gaussians": len(scene.gaussians)}
@@ -49,7 +53,9 @@ class SplatMethod(Method):
         return (folder / MODEL).is_file() and (folder / "cameras.json").is_file()
 
     def load(self, folder: Path, manifest: dict) -> GaussianScene:
-        return load_scene(folder, background_of(folder, manifest))
+        scene = load_scene(folder, background_of(folder, manifest))
+        file = folder / ORIGINAL
+        return replace(scene, original=read_model(file)) if file.is_file() else scene
 
 
 def start_points(data: Dataset, config: GaussianConfig, count: int) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from ...kernels.adam import Adam
 from ...kernels.loss import PhotometricLoss
 from ..trainer import Progress, ResumableTrainer, State, train_loop
 from .config import SplatConfig
-from .densify import DensifyRules, ScreenStatistics, densify, prune_invisible
+from .densify import INVISIBLE, DensifyRules, ScreenStatistics, densify, prune_invisible
 from .gaussians import Gaussians
 from .in_training import GaussiansInTraining
 from .initialize import initial_gaussians
@@ -238,8 +238,8 @@ class Trainer(ResumableTrainer):
 
 def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
         progress: Callable[[Progress], None] | None = None,
-        progress_every_s: float = 0.5, points=None, start: Gaussians | None = None
-        ) -> GaussianScene:
+        progress_every_s: float = 0.5, points=None, start: Gaussians | None = None,
+        trainer: Callable[..., Trainer] = Trainer) -> GaussianScene:
     """Train on `dataset.train` until the iterations or the budget of `config` are used up.
 
     run: a `RunFolder`; the run goes on from its latest checkpoint, writes new ones by time, and one
@@ -247,28 +247,35 @@ def fit(dataset, config: SplatConfig, *, run=None, rasterizer=None,
     iterations ends bit-identical however often it was stopped; a budget goes on with what is left.
     progress: called at most every `progress_every_s` seconds, and at the end.
     points: optional (N, 3 or 6) start positions. start: Gaussians of an earlier training to go on
-    from, on other pictures of the same scene, see `start_from`. Raises IdfError: bad config,
-    no frames, silhouettes without volume, diverged training.
+    from, on other pictures of the same scene, see `start_from`. trainer: called with views,
+    config, rasterizer, points and start. Raises IdfError: bad config, no frames, silhouettes
+    without volume, diverged training.
     """
     views = TrainingViews.load(dataset.train, config.checked().resolution)
-    trainer = Trainer(views, config, rasterizer, points, start)
-    train_loop(trainer, run, progress, progress_every_s)
-    return trainer.scene()
+    training = trainer(views, config, rasterizer, points, start)
+    train_loop(training, run, progress, progress_every_s)
+    return training.scene()
 
 
 def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
-    """Return a copy of trained Gaussians to train further: the visible ones, the most opaque
-    `max_gaussians` of them; color in `sh_degree` (cut, or filled up with zeros). IdfError
-    where fewer than 16 are left."""
-    kept = prune_invisible(start.checked())
+    """Return a copy of trained Gaussians to train further: those of `visible`; color in
+    `sh_degree` (cut, or filled up with zeros). IdfError where fewer than 16 are left."""
+    kept = start.checked()[visible(start, config)]
     if len(kept) < 16:
         raise IdfError("This model cannot start a training", f"{len(kept)} visible Gaussians",
                        "give a trained model")
-    if config.max_gaussians is not None and len(kept) > config.max_gaussians:
-        most = np.argsort(-kept.opacity_logits, kind="stable")[:config.max_gaussians]
-        kept = kept[np.sort(most)]
     kept = kept.with_bases((config.sh_degree + 1) ** 2)
     return Gaussians(**{k: a.copy() for k, a in kept.arrays().items()}).checked()
+
+
+def visible(start: Gaussians, config: SplatConfig) -> np.ndarray:
+    """Return the places of the Gaussians that a picture can show, in their order; of the most
+    opaque `max_gaussians` of them."""
+    seen = np.flatnonzero(start.opacities >= INVISIBLE)
+    if config.max_gaussians is not None and len(seen) > config.max_gaussians:
+        most = np.argsort(-start.opacity_logits[seen], kind="stable")[:config.max_gaussians]
+        seen = seen[np.sort(most)]
+    return seen
 
 
 def background_mode(views: TrainingViews, config: SplatConfig) -> str:
