@@ -45,7 +45,6 @@ class Regions:
             raise IdfError("No view shows a head to recolor", f"{len(views)} views",
                            "use pictures with alpha, the head uncut at the top")
         self.points = self._carried_points(views)
-        self.level = self._levels(shown)
         self._learn(shown)
         if shape.volume is not None:
             found = [(on.place, self._by_color(rgb_to_lab(v.source())[on.rows, on.columns], on, v))
@@ -102,11 +101,17 @@ class Regions:
                 out[name] = np.maximum(out[name], inside)
         return out
 
-    def _levels(self, shown) -> dict[str, float] | None:
-        """Return heights and widths of the face in head axes; None where it is not known."""
-        if self.points is None:
-            return None
+    def _levels(self, view: View, on: Surface) -> dict[str, float] | None:
+        """Return heights and widths of the face in the axes of `on.place`; None where it is not
+        known."""
         p = self.points
+        if p is None:
+            face = self.shape.face(view) if self.shape.volume is None else None
+            if face is None:
+                return None
+            # as `shape.guessed` places pixels; all that is seen is in front
+            p = np.column_stack([face.xy - 0.5 * np.array(on.size[::-1]), np.full(t.POINTS, -9.0)])
+            p = p * (2 / on.height, -2 / on.height, 1)
         return {"brow": float(p[np.concatenate([t.LEFT_BROW, t.RIGHT_BROW]), 1].max()),
                 "chin": float(p[t.CHIN, 1]),
                 "side": float(p[[t.FACE_LEFT, t.FACE_RIGHT], 2].mean()),
@@ -149,9 +154,9 @@ class Regions:
             density[:, k] = np.exp(-0.5 * np.minimum(_distance(lab, self.colors[part]), 1e3)) \
                 if part in self.colors else 0
         prior = np.ones_like(density)
-        if self.level is not None:
+        level = self._levels(view, on)
+        if level is not None:
             x, y, z = on.place.T
-            level = self.level
             soft = 0.06 * level["half"]
             beside = np.abs(x - level["middle"]) - 1.02 * level["half"]
             front = smoothstep((level["brow"] - y) / (2 * soft)) * smoothstep(0.5 - beside / soft) \

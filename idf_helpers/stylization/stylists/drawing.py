@@ -13,9 +13,9 @@ from .noise import noise
 
 # Strokes of a layer are the cuts of the surface with planes at right angles to a direction in head
 # axes; a layer is drawn where the tone is below its limit.
-LAYERS = (((0.75, 0.60, 0.28), 0.86), ((-0.55, 0.75, 0.36), 0.58), ((0.20, 0.95, -0.25), 0.36))
+LAYERS = (((0.75, 0.60, 0.28), 0.80), ((-0.55, 0.75, 0.36), 0.52), ((0.20, 0.95, -0.25), 0.30))
 SPACING = 0.028  # head axes' units between strokes
-LEAD = 0.82  # share of a stroke's ink where it is darkest
+LEAD = 0.62  # share of a stroke's ink where it is darkest
 BLEND = 0.22  # of tones, below a layer's limit, over which its strokes reach full ink
 RIM = 0.30  # cosine to the camera below which the outline is drawn
 
@@ -26,7 +26,7 @@ class Drawing:
 
     summary: str
     paper: tuple[int, int, int] = (247, 244, 237)
-    lead: tuple[int, int, int] = (44, 44, 50)
+    lead: tuple[int, int, int] = (52, 52, 58)
     regions = False
 
     def styled(self, own: np.ndarray, on: Surface, regions=None) -> np.ndarray:
@@ -46,7 +46,7 @@ class Drawing:
 
     def _ink(self, own: np.ndarray, on: Surface) -> np.ndarray:
         light = irradiance(on.bumped(0.8)).mean(1)
-        tone = np.clip(0.62 * rgb_to_lab(own[None])[0, :, 0] / 80 + 0.42 * light - 0.05, 0, 1)
+        tone = np.clip(0.48 * rgb_to_lab(own[None])[0, :, 0] / 80 + 0.46 * light, 0, 1)
         pixel = max(1e-4, float(np.ptp(on.place[:, 1])) / on.height)
         sway = 0.55 * noise(on.place, 2.5, 2, 11)
         ink = np.zeros(len(tone), np.float32)
@@ -56,7 +56,7 @@ class Drawing:
             u = on.place @ d / SPACING + sway + 0.3 * k
             off = np.abs(u - np.round(u))  # 0 in the middle of a stroke
             dark = smoothstep((limit - tone) / BLEND)
-            width = 0.10 + 0.20 * dark
+            width = 0.06 + 0.17 * dark
             edge = max(0.06, 0.9 * pixel / SPACING)
             stroke = np.clip((width - off) / edge + 0.5, 0, 1)
             pressed = 0.75 + 0.35 * noise(on.place, 9.0, 2, 20 + k)
@@ -64,7 +64,7 @@ class Drawing:
             ink = np.maximum(ink, 0.5 * ink + drawn)
         line = 2.6 * np.clip(-on.detail - 0.02, 0, 0.3)
         grain = 0.06 * noise(on.place, 60.0, 2, 30)
-        wash = 0.30 * np.clip(0.75 - tone, 0, 1)  # rubbed with a finger
+        wash = 0.34 * np.clip(0.75 - tone, 0, 1)  # rubbed with a finger
         return np.clip(np.maximum(ink, line) + wash + grain * (0.3 + ink), 0, 1)
 
 

@@ -67,8 +67,8 @@ class Material:
             line = np.abs(np.mod(sheet / 0.62, 1) - 0.5)
             thin = np.abs(noise(on.place + 0.3 * warp, 1.9, 2, 5))
             wide = 0.05 * (1 + 0.8 * warp[:, 1])
-            return (0.60 * np.exp(-line / np.maximum(wide, 0.012))
-                    + 0.25 * np.exp(-thin / 0.05) * smoothstep(0.5 + warp[:, 2])
+            return (0.42 * np.exp(-line / np.maximum(wide, 0.012))
+                    + 0.12 * np.exp(-thin / 0.05) * smoothstep(0.5 + warp[:, 2])
                     + 0.14 * smoothstep(0.5 + noise(on.place, 1.2, 3, 9)))[:, None].clip(0, 1)
         elif self.of == "dirt":
             found = 1.2 * on.hollow - 1.6 * on.detail + 0.15 * noise(on.place, 5.0, 3, 2)

@@ -66,10 +66,12 @@ class Recolor:
         for part, dye in self.parts.items():
             if part not in tones:
                 continue
-            weight = regions[part]
+            weight, before = regions[part], lab
             if part == "hair" and "skin" in tones:
-                weight = weight * unmixed(lab[:, 0], tones["hair"], tones["skin"])
-            dyed = lab_to_rgb(dye.of(lab, tones[part])[None].astype(np.float32))[0]
+                pure = unmixed(lab[:, 0], tones["hair"], tones["skin"])
+                weight, before = weight * pure, lab.copy()  # its hair is no brighter than the rest
+                before[:, 0] -= (1 - pure) * np.maximum(lab[:, 0] - tones["hair"][2][0], 0)
+            dyed = lab_to_rgb(dye.of(before, tones[part])[None].astype(np.float32))[0]
             out = out + weight[:, None] * (dyed - out)
         return out.astype(np.float32)
 
@@ -87,13 +89,13 @@ def _hair(summary: str, *colors: Color) -> Recolor:
 
 RECOLORS: dict[str, Recolor] = {
     "red_hair": _hair("the same head with copper-red hair", (46, 10, 4), (142, 44, 16),
-                      (226, 112, 56)),
+                      (208, 100, 52)),
     "blond_hair": _hair("the same head with blond hair", (84, 56, 26), (186, 142, 82),
                         (246, 220, 164)),
     "blue_hair": _hair("the same head with blue hair", (6, 14, 44), (28, 66, 150),
                        (116, 170, 240)),
     "elf": Recolor("an elf: green skin, bright eyes; hair and clothes as they are", {
-        "skin": Dye((40, 62, 58), (124, 158, 138), (206, 226, 204), 0.5),
+        "skin": Dye((40, 62, 58), (124, 158, 138), (206, 226, 204), 0.3),
         "lips": Dye((60, 36, 52), (122, 76, 96), (180, 132, 146), 0.3),
         "iris": Dye((20, 96, 70), (70, 214, 150), (190, 255, 214), 0.1)}),
 }
