@@ -19,7 +19,7 @@ _onnx = lacks_modules(onnx="onnx", onnxruntime="onnxruntime")
 
 STYLISTS = Registry("stylize", [
     Entry("preset", "idf_helpers.stylization.stylists.preset:PresetStylist",
-          "looks by name (bronze, marble, red hair …), no model; does not read prompts", 50,
+          "looks by name (bronze, marble, red hair, elf …), no model; does not read prompts", 50,
           _packages, config="idf_helpers.stylization.stylists.preset:PresetConfig"),
     Entry("diffusers", "idf_helpers.stylization.stylists.diffusers_stylist:DiffusersStylist",
           "Stable Diffusion with ControlNet, or an editor, by diffusers; wants a GPU", 40,
