@@ -25,12 +25,14 @@ from ..stylization.measures import in_words
 from ..stylization.methods import PROPAGATORS, STYLISTS
 from ..stylization.stylists.preset import PRESETS
 from ..stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
+from ..stylization.stylists.style_pictures import BUNDLED
 from ..stylization.views import DatasetViews, in_order
 from .fields import IMAGE_FILES
 from .widgets import BLANK, LABEL, WIDE, Panel, picture_widget, png, uploaded_files
 
 STRIP = 12  # views in a strip
 KEY_COLOR = (0.15, 0.45, 0.95)
+WORDLESS = ("preset", "neural", "exemplar")  # stylists that read no prompt
 
 
 class StylizePanel(Panel):
@@ -46,7 +48,7 @@ class StylizePanel(Panel):
     def __init__(self, dataset: Dataset, out="runs", stylist: str = "preset",
                  preset: str = "bronze", prompt: str = "bronze bust", keys: int = DEFAULT_KEYS,
                  resolution: int | None = 256, depth_s: float = 60.0, exemplar: str = "",
-                 propagator: str = "auto", depth=None):
+                 propagator: str = "auto", depth=None, style: str = BUNDLED[0]):
         self.dataset, self.out = dataset, mount_drive(out)
         self.resolution = resolution
         self.depth = TrainingConfig(budget_s=depth_s) if depth is None else depth
@@ -57,13 +59,14 @@ class StylizePanel(Panel):
                                  style=LABEL)
         self.ready = w.Dropdown(options=["", *PROMPTS], value="", description="Ready prompt",
                                 style=LABEL)
-        self.prompt = w.Text(value=ready(prompt), description="Prompt", style=LABEL, layout=WIDE)
-        self.negative = w.Text(value=NEGATIVE, description="Not", style=LABEL, layout=WIDE)
+        self.prompt = w.Text(value=ready(prompt), description="Prompt", style=LABEL, layout=_wide())
+        self.negative = w.Text(value=NEGATIVE, description="Not", style=LABEL, layout=_wide())
         self.upload = w.FileUpload(accept=IMAGE_FILES, multiple=False,
-                                   description="Upload a painted view",
                                    layout=w.Layout(width="240px"))
         self.exemplar = w.Text(value=str(exemplar), description="or its path", style=LABEL,
-                               layout=WIDE)
+                               layout=_wide())
+        self.style = w.Text(value=str(style), description="or names", style=LABEL, layout=_wide(),
+                            placeholder="paths, swirls, ink, or numbers 0 to 25, each with :WEIGHT")
         self.strength = w.FloatSlider(value=1.0, min=0.05, max=1.0, step=0.05,
                                       description="Strength", style=LABEL)
         self.keys = w.IntSlider(value=keys, min=1, max=min(32, len(dataset.frames)),
@@ -77,7 +80,7 @@ class StylizePanel(Panel):
         self.folder: Path | None = None
         super().__init__()
         self.box.children = [*self.box.children, self.result]
-        self.upload.observe(lambda _: setattr(self.exemplar, "value", ""), names="value")
+        self.upload.observe(self._uploaded, names="value")
         self.ready.observe(self._take_ready, names="value")
         self.stylist.observe(self._fit_controls, names="value")
         self.keys.observe(self._show_strip, names="value")
@@ -85,8 +88,11 @@ class StylizePanel(Panel):
 
     def controls(self) -> list:
         return [self.stylist, self.preset, self.ready, self.prompt, self.negative,
-                w.HBox([self.upload, self.exemplar]), self.strength, self.keys, self.propagator,
-                self.strip]
+                w.HBox([self.upload, self.exemplar, self.style]), self.strength, self.keys,
+                self.propagator, self.strip]
+
+    def _uploaded(self, change) -> None:
+        self.exemplar.value = self.style.value = ""  # what came last counts
 
     def _take_ready(self, change) -> None:
         if change["new"]:
@@ -95,15 +101,22 @@ class StylizePanel(Panel):
     def _fit_controls(self, change=None) -> None:
         """Show what the chosen stylist reads."""
         name = self.stylist.value
-        used = {self.preset: name == "preset", self.upload: name == "exemplar",
-                self.exemplar: name == "exemplar", self.keys: name != "preset",
-                self.propagator: name != "preset"}
+        used = {self.preset: name == "preset", self.upload: name in ("exemplar", "neural"),
+                self.exemplar: name == "exemplar", self.style: name == "neural",
+                self.keys: name != "preset", self.propagator: name != "preset"}
         for widget in (self.ready, self.prompt, self.negative):
-            used[widget] = name not in ("preset", "exemplar")
+            used[widget] = name not in WORDLESS
+        self.upload.description = "Upload a style picture" if name == "neural" else \
+            "Upload a painted view"
         for widget, on in used.items():
             widget.layout.display = None if on else "none"
-        self.strength.value = 1.0 if name in ("preset", "exemplar") else 0.6
+        self.strength.value = 1.0 if name in WORDLESS else 0.6
         self._show_strip()
+
+    @property
+    def lacks(self) -> str | None:
+        """What the chosen stylist needs and this machine lacks, with the command to get it."""
+        return STYLISTS.find(self.stylist.value).missing()
 
     def key_indices(self) -> list[int]:
         cameras = [f.camera for f in in_order(self.dataset.frames)]
@@ -115,25 +128,31 @@ class StylizePanel(Panel):
         self.strip.value = png(key_strip(self.dataset, self.key_indices()))
 
     def config(self) -> StylizeConfig:
-        """Return the stylist's settings; an uploaded exemplar is kept under `out`."""
+        """Return the stylist's settings; an uploaded picture is kept under `out`."""
         name = self.stylist.value
         settings: dict = {"strength": self.strength.value}
         if name == "preset":
             settings |= {"preset": self.preset.value}
         elif name == "exemplar":
-            settings |= {"exemplar": self._exemplar()}
+            settings |= {"exemplar": self._picture(self.exemplar)}
+        elif name == "neural":
+            words = self.style.value
+            found = self._picture(self.style) if Path(words).expanduser().is_file() or not words \
+                else None
+            settings |= {"style": (str(found),) if found else tuple(words.split())}
         else:
             settings |= {"prompt": self.prompt.value, "negative_prompt": self.negative.value}
         return STYLISTS.find(name).config_type()(**settings).checked()
 
-    def _exemplar(self) -> Path | None:
+    def _picture(self, field: w.Text) -> Path | None:
+        """Return the picture that a field names; where it is empty, the uploaded one."""
         files = uploaded_files(self.upload)
-        if self.exemplar.value or not files:  # an upload empties the field: what came last counts
-            return Path(self.exemplar.value) if self.exemplar.value else None
+        if field.value or not files:
+            return Path(field.value).expanduser() if field.value else None
         name, data = next(iter(files.items()))
         kept = self.out / "exemplars" / sha256_bytes(data)[:8] / \
             f"{Path(name).stem or 'painted'}.png"
-        write_bytes(kept, encode_image(read_image(data, "exemplar")))
+        write_bytes(kept, encode_image(read_image(data, self.stylist.value)))
         return kept
 
     def views(self) -> KeyViewConfig:
@@ -181,6 +200,11 @@ class StylizePanel(Panel):
             raise IdfError("There are no restyled views yet", "run() was not called",
                            "press the button, or call panel.run()")
         return styled_sheet(self.dataset, self.styled, views, cell)
+
+
+def _wide() -> w.Layout:
+    """Return a layout of its own, for a field that is hidden at times."""
+    return w.Layout(width=WIDE.width)
 
 
 def key_strip(dataset: Dataset, keys: list[int], cell: int = 78) -> np.ndarray:

@@ -150,8 +150,8 @@ class NeuralConfig(StylizeConfig):
     """Settings of the stylist `neural`."""
 
     style: tuple[str, ...] = ()
-    """Pictures whose manner the views take, PICTURE[:WEIGHT] each, or numbers from 0 to 25 of fixed
-    styles, NUMBER[:WEIGHT]; several are mixed."""
+    """Pictures whose manner the views take, PICTURE[:WEIGHT] each: paths, or the bundled swirls and
+    ink; or numbers from 0 to 25 of fixed styles, NUMBER[:WEIGHT]. Several are mixed."""
     size: Annotated[int | None, Interval(ge=64, le=8192), RECIPE] = None
     """Longer side in pixels that views are painted at: smaller for coarser strokes. None = their
     own, at least 384."""

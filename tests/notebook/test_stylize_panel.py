@@ -6,9 +6,11 @@ from idf_helpers.data import samples
 from idf_helpers.data.media import encode_image, read_image, resize_area, write_image
 from idf_helpers.data.transforms import write_transforms
 from idf_helpers.notebook.stylize_panel import StylizePanel, key_strip, paint
-from idf_helpers.stylization.config import ServerConfig
+from idf_helpers.stylization.config import NeuralConfig, ServerConfig
+from idf_helpers.stylization.stylists import neural_files
 from idf_helpers.stylization.stylists.preset import PresetConfig
 from idf_helpers.stylization.stylists.prompts import NEGATIVE, PROMPTS, ready
+from tests.stylization.stylists import tiny_style
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,7 @@ def test_an_uploaded_painting(turntable, tmp_path):
         panel.run()
     data = encode_image(read_image(file))
     name = f"{file.stem}.png"
+    assert panel.exemplar.layout.display is None  # hiding the prompt hides nothing else
     panel.upload.value = {name: {"content": data}} if isinstance(panel.upload.value, dict) else \
         ({"name": name, "type": "image/png", "size": len(data), "content": data,
           "last_modified": __import__("datetime").datetime(2026, 1, 1)},)
@@ -79,6 +82,30 @@ def test_an_uploaded_painting(turntable, tmp_path):
     assert panel.config().exemplar == file
     with pytest.raises(IdfError, match="no restyled views"):
         panel.sheet()
+
+
+def test_a_style_by_name_path_and_upload(turntable, tmp_path, monkeypatch):
+    tiny_style.install(tmp_path / "cache", monkeypatch)
+    panel = StylizePanel(turntable, tmp_path, "neural", keys=2, resolution=None,
+                         propagator="flow")
+    assert panel.lacks is None and panel.config() == NeuralConfig(strength=1.0, style=("swirls",))
+    assert panel.prompt.layout.display == "none" and panel.style.layout.display is None
+    panel.style.value = "3:2 14"
+    assert panel.config().style == ("3:2", "14")
+    file = tmp_path / "my own.png"
+    write_image(file, np.full((80, 80, 3), (200, 60, 40), np.uint8))
+    panel.style.value = str(file)
+    assert panel.config().style == (str(file),)
+    data = encode_image(read_image(file))
+    panel.upload.value = {"a.png": {"content": data}} if isinstance(panel.upload.value, dict) else \
+        ({"name": "a.png", "type": "image/png", "size": len(data), "content": data,
+          "last_modified": __import__("datetime").datetime(2026, 1, 1)},)
+    np.testing.assert_array_equal(read_image(panel.config().style[0]), read_image(file))
+    panel.run()
+    shown = panel.styled.frames[0].image()
+    assert shown[shown[..., 3] == 255][:, 0].mean() > shown[shown[..., 3] == 255][:, 2].mean() + 60
+    (tmp_path / "cache" / "neural_style" / neural_files.FIXED).unlink()
+    assert "idf download neural_style" in panel.lacks
 
 
 def test_ready_prompts():

@@ -1,4 +1,4 @@
-"""What `--style` names: pictures with weights, or numbers of the fixed styles."""
+"""What `--style` names: pictures with weights, by path or bundled, or numbers of fixed styles."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...data import samples
 from ...data.media import read_image
 from ...errors import IdfError
 from ..surface import nearest_fill
 
 FIXED = 26  # styles of the network that takes no picture
 SMALLEST = 64  # pixels of a style picture's shorter side: less is a blur in the network's 256
+BUNDLED = ("swirls", "ink")  # painted for this project, beside the bundled heads
 SEEN = 0.5  # alpha from which a pixel of a style picture counts
 
 
@@ -32,12 +34,12 @@ class Style:
 
 
 def parse(words: Sequence[str]) -> tuple[Style, ...]:
-    """Return styles from NAME[:WEIGHT], a picture's path or a number from 0 to 25.
+    """Return styles from NAME[:WEIGHT], a picture's path, a bundled one or a number from 0 to 25.
 
     IdfError: none at all, no such number, a weight that is not above 0, pictures beside numbers.
     """
-    wanted = (f"give --style with a picture, or a number from 0 to {FIXED - 1}; "
-              "NAME:WEIGHT for several")
+    wanted = (f"give --style with a picture, one of {', '.join(BUNDLED)}, or a number from 0 to "
+              f"{FIXED - 1}; NAME:WEIGHT for several")
     if not words:
         raise IdfError("The stylist `neural` needs a style", "no style", wanted)
     found = []
@@ -53,12 +55,19 @@ def parse(words: Sequence[str]) -> tuple[Style, ...]:
         number = int(name) if name.lstrip("-").isdecimal() else None
         if number is not None and not 0 <= number < FIXED:
             raise IdfError("There is no such fixed style", name, wanted)
-        found.append(Style(Path(name).expanduser() if number is None else None, number or 0, share))
+        found.append(Style(_file(name) if number is None else None, number or 0, share))
     if len({s.file is None for s in found}) > 1:
         raise IdfError("Pictures and numbers do not mix: two networks paint them",
                        " ".join(words), "give pictures only, or numbers only")
     total = sum(s.weight for s in found)
     return tuple(Style(s.file, s.number, s.weight / total) for s in found)
+
+
+def _file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if name in BUNDLED and not path.exists():
+        return samples.root().parent / "styles" / f"{name}.jpg"
+    return path
 
 
 def read(path: Path, side: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,6 +180,14 @@ def test_paths_with_colons_and_weights():
     found = style_pictures.parse(("C:/art/night.jpg:0.5", "D:/wave.png"))
     assert [s.file.as_posix() for s in found] == ["C:/art/night.jpg", "D:/wave.png"]
     assert found[0].weight == pytest.approx(1 / 3) and found[0].name == "night.jpg"
+
+
+def test_bundled_styles_by_name(tmp_path, monkeypatch):
+    for s in style_pictures.parse(style_pictures.BUNDLED):
+        assert style_pictures.read(s.file, 256).std() > 0.1 and s.file.stat().st_size < 200_000
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ink").write_bytes(b"")  # a file of this name is the user's
+    assert style_pictures.parse(("ink",))[0].file == Path("ink")
 
 
 def test_bad_style_pictures(folder, style, tmp_path):
