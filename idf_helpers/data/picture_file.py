@@ -139,11 +139,33 @@ def _formats(head: bytes, name: str, what: str) -> tuple[str, ...]:
                    "give a PNG, JPEG or WebP file; a video is taken as a target")
 
 
+class _FewSteps:
+    """A stream that ends where a reader goes through padding byte by byte: Pillow's readers of JPEG
+    and GIF take a minute for 200 MB of zeros."""
+
+    left = 1_000_000  # reads of one byte
+
+    def read(self, size=-1, /):
+        if size == 1:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError("nothing but padding where a picture should go on")
+        return super().read(size)  # type: ignore[misc]
+
+
+class _Bytes(_FewSteps, io.BytesIO):
+    """Bytes in memory."""
+
+
+class _File(_FewSteps, io.BufferedReader):
+    """A file on disk."""
+
+
 def _stream(source, what):
     if isinstance(source, (bytes, bytearray, memoryview)):
         if len(source) == 0:
             raise IdfError(f"The {what} is empty", "0 bytes", "choose the file again")
-        return "(upload)", io.BytesIO(bytes(source))
+        return "(upload)", _Bytes(bytes(source))
     path = Path(source)
     try:
         if not path.exists():
@@ -156,7 +178,7 @@ def _stream(source, what):
                            "name a picture file")
         if path.stat().st_size == 0:
             raise IdfError(f"The {what} {path} is empty", "0 bytes", "save or download it again")
-        return str(path), open(path, "rb")
+        return str(path), _File(io.FileIO(path))
     except (OSError, ValueError) as error:
         raise IdfError(f"The {what} {path} cannot be read", str(error),
                        "check the path and the file's permissions") from None

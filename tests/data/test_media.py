@@ -158,6 +158,18 @@ def test_a_large_picture_is_refused_without_a_warning(tmp_path, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.parametrize("head", [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", b"GIF89a"])
+def test_padding_is_not_gone_through_byte_by_byte(tmp_path, head):
+    path = tmp_path / "a.jpg"
+    with open(path, "wb") as f:
+        f.write(head)
+        f.truncate(3_000_000)
+    for source in (path, path.read_bytes()):
+        with pytest.raises(IdfError, match="damaged") as error:
+            media.read_image(source)
+        assert "padding" in error.value.found
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
