@@ -37,9 +37,10 @@ from idf_helpers.runtime.tables import Table
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {"composite": "target", "project": "project", "depth_order": "lists",
           "count_pairs": "lists", "start_lists": "lists", "fill_lists": "lists", "draw": "forward",
-          "similarity_pass": "loss", "gradient_pass": "loss", "blend_backward": "backward",
-          "project_backward": "proj. back + Adam", "_adam_rows": "proj. back + Adam",
-          "project_backward_adam": "proj. back + Adam", "_add_seen": "statistics"}
+          "differences": "loss", "similarity_pass": "loss", "gradient_pass": "loss",
+          "blend_backward": "backward", "project_backward": "proj. back + Adam",
+          "_adam_rows": "proj. back + Adam", "project_backward_adam": "proj. back + Adam",
+          "_add_seen": "statistics"}
 VIEWS = (0.0, 0.4, 0.8)  # of the order of the training views
 
 
@@ -133,14 +134,15 @@ def iteration(g: Gaussians, cpu, every: int):
     return step
 
 
-# --- the whole --------------------------------------------------------------------------------------
+# --- the whole ------------------------------------------------------------------------------------
 
 def trained(options: Options, side: int, n: int, path: Path) -> None:
     from idf_helpers.reconstruction.splats.config import SplatConfig
     from idf_helpers.reconstruction.splats.train import Trainer
 
     pictures = views.TrainingViews.load(Dataset.open(options.dataset).train, side)
-    trainer = Trainer(pictures, SplatConfig(iterations=options.steps, initial=n, max_gaussians=n))
+    trainer = Trainer(pictures, SplatConfig(iterations=options.steps, initial=n,
+                                            max_gaussians=n))
     while not trainer.done:
         trainer.step()
     np.savez(path, **trainer.gaussians.arrays())
@@ -157,7 +159,8 @@ def main(options: Options) -> None:
     print(f"{cpu_name()}, {cpu_count()} processors, load {os.getloadavg()[0]:.1f}; "
           f"{rasterizer.CpuRasterizer().lanes} lanes; ms an iteration (1 thread: CPU time, "
           "2: wall time)")
-    trees = ({} if options.before is None else {"before": options.before.resolve()}) | {"now": ROOT}
+    trees = {"before": options.before.resolve()} if options.before else {}
+    trees["now"] = ROOT
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in options.sizes:

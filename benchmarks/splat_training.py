@@ -54,9 +54,9 @@ VIEWS = (3, 47, 80)  # front, side, back of the sample
 # Stage of each kernel; what is not named here is "rest".
 STAGES = {"composite": "picture", "project": "project", "depth_order": "order+lists",
           "count_pairs": "order+lists", "start_lists": "order+lists", "fill_lists": "order+lists",
-          "draw": "forward", "differences": "loss", "similarity_pass": "loss", "gradient_pass": "loss",
-          "blend_backward": "backward",
-          "project_backward_adam": "proj. back + Adam", "_add_seen": "proj. back + Adam"}
+          "draw": "forward", "differences": "loss", "similarity_pass": "loss",
+          "gradient_pass": "loss", "blend_backward": "backward",
+          "project_backward_adam": "back + Adam", "_add_seen": "back + Adam"}
 SERIAL = ("rest", "depth_order", "start_lists")  # what one thread does alone
 
 # Floating-point operations on one lane of a block, counted in raster_forward/_backward: an addition

@@ -11,8 +11,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from ...kernels.compile import kernel
+from ...kernels.simd import Lanes, data_pointer, lanes_tuple
 from ...kernels.threads import first_item, next_item, run_on_threads
 
 f32 = np.float32
@@ -21,6 +24,7 @@ NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh")  # as in `Gauss
 MEAN, SCALE, QUAT, LOGIT, COLOR = 0, 3, 6, 10, 11  # first rows; color: coefficient k at 11 + 3k
 NOT_DRAWN = f32(-100)  # opacity logit of the places after the last Gaussian
 PORTION = 16  # groups that a thread takes at a time
+_LANES = lanes_tuple(8)  # of the squares that are turned: a copy looks the same in any width
 
 
 def aligned(shape: tuple, dtype=np.float32) -> np.ndarray:
@@ -76,7 +80,7 @@ def pack(arrays: dict[str, np.ndarray], out: np.ndarray | None = None) -> Packed
     out: takes the values.
     """
     values = aligned(packed_shape(arrays)) if out is None else out
-    run_on_threads(_pack, *_tables(arrays), values)
+    run_on_threads(_pack, _LANES, *_tables(arrays), values)
     return PackedGaussians(values, len(arrays["means"]))
 
 
@@ -86,7 +90,7 @@ def unpack(values: np.ndarray, n: int, out: dict[str, np.ndarray] | None = None
     if out is None:
         shapes = array_shapes(n, (values.shape[1] - COLOR) // 3)
         out = {name: np.empty(shape, f32) for name, shape in shapes.items()}
-    run_on_threads(_unpack, values, *_tables(out))
+    run_on_threads(_unpack, _LANES, values, *_tables(out))
     return out
 
 
@@ -96,20 +100,46 @@ def _tables(arrays) -> list[np.ndarray]:
             for name in NAMES]
 
 
+@intrinsic
+def _turn(typingctx, lanes, source, start, rows_apart, target, to, columns_apart):
+    """Copy a square of L x L floats turned about: row k of it, at source[start + k·rows_apart],
+    becomes what is at target[to + l·columns_apart + k]. Both C-contiguous."""
+    def codegen(context, builder, signature, args):
+        L = Lanes(builder, signature.args[0].count)
+        source, target = (data_pointer(context, builder, signature, args, k) for k in (1, 4))
+
+        def places(start, apart):
+            return [builder.add(start, builder.mul(apart, apart.type(k))) for k in range(L.count)]
+
+        rows = [L.load(source, at) for at in places(args[2], args[3])]
+        for row, at in zip(L.transposed(rows), places(args[5], args[6]), strict=True):
+            L.store(row, target, at)
+        return context.get_dummy_value()
+    n = types.intp
+    return types.void(lanes, source, n, n, target, n, n), codegen
+
+
 @kernel
-def _pack(means, log_scales, quats, logits, sh, values, counter):
+def _pack(lanes, means, log_scales, quats, logits, sh, values, counter):
     n, portions = len(means), -(-len(values) // PORTION)
-    tables = (means, log_scales, quats, logits, sh)
+    tables, side = (means, log_scales, quats, logits, sh), len(lanes)
     item = first_item(counter)
     while item < portions:
         for group in range(item * PORTION, min((item + 1) * PORTION, len(values))):
-            first, row = GROUP * group, 0
+            first, row, here = GROUP * group, 0, min(GROUP, n - GROUP * group)
             for table in tables:
-                for lane in range(min(GROUP, n - first)):
-                    for k in range(table.shape[1]):
+                width, done = table.shape[1], 0
+                if here == GROUP:
+                    while width - done >= side:
+                        for lane in range(0, GROUP, side):
+                            _turn(lanes, table, (first + lane) * width + done, width, values,
+                                  (group * values.shape[1] + row + done) * GROUP + lane, GROUP)
+                        done += side
+                for lane in range(here):
+                    for k in range(done, width):
                         values[group, row + k, lane] = table[first + lane, k]
-                row += table.shape[1]
-            for lane in range(n - first, GROUP):
+                row += width
+            for lane in range(here, GROUP):
                 for k in range(row):
                     values[group, k, lane] = f32(0)
                 values[group, LOGIT, lane] = NOT_DRAWN
@@ -117,16 +147,24 @@ def _pack(means, log_scales, quats, logits, sh, values, counter):
 
 
 @kernel
-def _unpack(values, means, log_scales, quats, logits, sh, counter):
+def _unpack(lanes, values, means, log_scales, quats, logits, sh, counter):
     n, portions = len(means), -(-len(values) // PORTION)
-    tables = (means, log_scales, quats, logits, sh)
+    tables, side = (means, log_scales, quats, logits, sh), len(lanes)
     item = first_item(counter)
     while item < portions:
         for group in range(item * PORTION, min((item + 1) * PORTION, len(values))):
-            first, row = GROUP * group, 0
+            first, row, here = GROUP * group, 0, min(GROUP, n - GROUP * group)
             for table in tables:
-                for lane in range(min(GROUP, n - first)):
-                    for k in range(table.shape[1]):
+                width, done = table.shape[1], 0
+                if here == GROUP:
+                    while width - done >= side:
+                        for lane in range(0, GROUP, side):
+                            _turn(lanes, values,
+                                  (group * values.shape[1] + row + done) * GROUP + lane, GROUP,
+                                  table, (first + lane) * width + done, width)
+                        done += side
+                for lane in range(here):
+                    for k in range(done, width):
                         table[first + lane, k] = values[group, row + k, lane]
-                row += table.shape[1]
+                row += width
         item = next_item(counter)

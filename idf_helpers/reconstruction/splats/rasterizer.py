@@ -154,21 +154,26 @@ class CpuRasterizer:
         arrays = _checked(g)
         degree = checked_degree(g, camera, sh_degree)
         packed = pack(arrays, self._buffer("packed", packed_shape(arrays)))
-        drawn = self._draw(packed, camera, background, degree, dilation, depth=True)
-        shown = drawn.picture
+        shown = np.empty((5, camera.height, camera.width), np.float32)
+        drawn = self._draw(packed, camera, background, degree, dilation, shown)
         picture = Render(shown[:3], shown[3], shown[4])
         self._drawn, self.last = (drawn, picture) if train else (None, None)
         return picture
 
     def forward_packed(self, g: PackedGaussians, camera: Camera, background, sh_degree: int,
                        dilation: float = PIXEL) -> np.ndarray:
-        """Return the colors (3, H, W) that `forward` draws, and keep what `adam_step` needs."""
-        degree = checked_degree(g, camera, sh_degree)
-        self._drawn = self._draw(g, camera, background, degree, dilation, depth=False)
-        self.last = None
-        return self._drawn.picture[:3]
+        """Return the colors (3, H, W) that `forward` draws, and keep what `adam_step` needs.
 
-    def _draw(self, packed, camera, background, degree, dilation, depth: bool) -> _Drawn:
+        The picture is the rasterizer's own and holds until its next one.
+        """
+        degree = checked_degree(g, camera, sh_degree)
+        shown = self._buffer("shown", (4, camera.height, camera.width))
+        self._drawn = self._draw(g, camera, background, degree, dilation, shown)
+        self.last = None
+        return shown[:3]
+
+    def _draw(self, packed, camera, background, degree, dilation, shown) -> _Drawn:
+        """Draw to shown (5, H, W), or (4, H, W) without depth."""
         width, height, n = camera.width, camera.height, len(packed.values) * GROUP
         tiles_x, tiles_y = -(-width // TILE), -(-height // TILE)
         cam = pack_camera(camera, self.near, dilation)
@@ -189,7 +194,6 @@ class CpuRasterizer:
         start_lists(rows, starts)
         run_on_threads(fill_lists, self._lanes, order, records, boxes, bits, slot_start, tiles_x,
                        rows, ids, slot_of)
-        shown = np.empty((5 if depth else 4, height, width), np.float32)
         masks = self._buffer("masks", (len(ids),), MASKS[self.lanes])
         stops = np.empty(tiles_x * tiles_y, np.int64)
         run_on_threads(draw, self._lanes, lanes_tuple(len(shown) - 1), records, starts, ids,

@@ -130,6 +130,48 @@ def test_the_inner_loop_is_packed():
     assert len(packed) > 15, len(packed)
 
 
+ON_ARM = """
+import re
+import numpy as np
+from llvmlite import binding
+from numba import njit
+from idf_helpers.kernels import compile as jit
+from idf_helpers.kernels.simd import lanes_tuple
+from idf_helpers.reconstruction.splats import raster_forward
+from idf_helpers.reconstruction.splats.blocks import PLANE
+binding.initialize_all_targets()
+binding.initialize_all_asmprinters()
+triple = "aarch64-unknown-linux-gnu"
+try:
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu="generic", opt=3)
+except RuntimeError:
+    raise SystemExit("no such target")
+blend = njit(raster_forward.draw_tile.py_func, **jit.OPTIONS)
+f = np.float32(0)
+blend(lanes_tuple(8), lanes_tuple(4), np.zeros((5, PLANE), np.float32),
+      np.zeros((1, 16), np.float32), np.zeros(1, np.int32), 0, 1, f, f, np.zeros(1, np.uint32))
+text = re.sub("target (triple|datalayout) = .*", "", "\\n".join(blend.inspect_llvm().values()))
+module = binding.parse_assembly(f'target triple = "{triple}"\\n' + text)
+options = binding.create_pipeline_tuning_options(speed_level=3)
+binding.create_pass_builder(machine, options).getModulePassManager().run(
+    module, binding.create_pass_builder(machine, options))
+assembly = machine.emit_assembly(module)
+print(len(re.findall(r"fm(?:la|ls|ul)\\s+v\\d+\\.4s", assembly)),
+      len(re.findall(r"f(?:madd|msub|mul)\\s+s\\d", assembly)))
+"""
+
+
+def test_the_inner_loop_is_packed_on_arm_too():
+    """Only compiled for it, from what numba hands to LLVM: no ARM machine runs here."""
+    out = subprocess.run([sys.executable, "-c", ON_ARM], capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path),
+                              "NUMBA_OPT": "0"})
+    if "no such target" in out.stderr:
+        pytest.skip("this LLVM knows no ARM")
+    packed, single = map(int, out.stdout.split())
+    assert packed > 100 and single < packed / 10
+
+
 def test_the_environment_can_ask_for_a_width(monkeypatch):
     for width in (8, 16):
         monkeypatch.setenv("IDF_SIMD", str(width))
