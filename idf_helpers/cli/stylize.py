@@ -65,7 +65,7 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
          batch_size: int | None = None,
          ebsynth_mode: Literal["true", "false", "True", "False", "1", "0"] = "true",
          output_resolution: int | None = None, background: Background = "white",
-         propagator: str = "auto", splat_s: float = 60.0, splat_iterations: int | None = None,
+         propagator: str = "auto", splat_s: float = 30.0, splat_iterations: int | None = None,
          splat_resolution: int | None = 256, reporter: Reporter | None = None) -> None:
     """Restyle, fit splats, render, and restyle that again: `idf loop MAIN_FOLDER "PROMPT"`, or
     with --main_folder and --prompt. Flags of the original scripts keep their meaning.
@@ -88,7 +88,8 @@ def loop(main_folder: Path, out: Path | None = None, stylist: str = "",
         output_resolution: longer side of the styled views in pixels; default: as they are.
         background: what lies behind the head in what the stylist gets.
         propagator: as in `idf stylize`.
-        splat_s: seconds of training of each iteration's splats, and of those for the first depth.
+        splat_s: seconds of training of the first views' splats, which give the depth; those of each
+            iteration are these, refitted in a few hundred steps.
         splat_iterations: the same in training steps, in place of the seconds.
         splat_resolution: longer side in pixels at which splats are trained.
         reporter: takes word of the progress.

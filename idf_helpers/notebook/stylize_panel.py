@@ -187,7 +187,7 @@ class StylizePanel(Panel):
     def result_key(self) -> object:
         return self.folder
 
-    def loop(self, out, end: int = 1, splat_s: float = 60.0) -> Path:
+    def loop(self, out, end: int = 1, splat_s: float = 30.0) -> Path:
         """Run the loop with the panel's settings; the last video's path."""
         splats = TrainingConfig(budget_s=splat_s, resolution=self.resolution)
         return loop(self.dataset.root, self.stylist.value, self.config(),

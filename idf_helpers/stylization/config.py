@@ -6,7 +6,7 @@ Each stylist has its own settings and reads all of them; those that are not here
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -202,8 +202,17 @@ class LoopConfig(Settings):
     """Frames a second of the videos."""
     max_frames: Annotated[int | None, Interval(ge=4, le=1_000_000)] = None
     """Only so many views, evenly spread; None = all."""
-    splats: TrainingConfig = TrainingConfig(budget_s=60.0)
-    """How each iteration's splats are trained, and those that give the first depth."""
+    splats: TrainingConfig = TrainingConfig(budget_s=30.0)
+    """How the splats of the first views are trained."""
+    refit: Annotated[int, Interval(ge=1, le=1_000_000), RECIPE] = 200
+    """Steps in which an iteration's splats take the new colors, at most those of `splats`; twice as
+    many where key views were styled, for finer strokes."""
+
+    def refitting(self, alone: bool) -> TrainingConfig:
+        """Return how an iteration's splats are refitted. alone: every view was styled by itself."""
+        steps = self.refit * (1 if alone else 2)
+        return replace(self.splats, budget_s=None,
+                       iterations=min(steps, self.splats.iterations or steps))
 
     def strength(self, iteration: int, base: float) -> float:
         """Return the strength of iteration 1, 2 …; base: the stylist's."""

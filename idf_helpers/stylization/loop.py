@@ -4,7 +4,9 @@ Per iteration N, from iter<N-1>.mp4 to iter<N>.mp4, as the paper's scripts have 
 
     iterN/views   what is restyled (a dataset; only where it is not the given one)
     iterN/frames  the restyled views (a dataset, see `dataset.stylize`)
-    iterN/model   the splats fitted to them, begun with those of the iteration before
+    iter1/original the splats of the first views: they give the depth, and the next ones begin so
+    iterN/model   those of the iteration before, refitted to the restyled views, one by one in the
+                  same order; with original.ply, so that any intensity of the style can be shown
     iterN/report.json
     iterN.mp4     the turn rendered from them
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,22 +45,29 @@ from ..runtime.files import read_json, write_bytes, write_json
 from ..runtime.progress import Reporter
 from ..runtime.runs import RunFolder, read_manifest
 from .config import KeyViewConfig, LoopConfig, StylizeConfig
-from .dataset import GEOMETRY, REPORT, stylize
+from .dataset import REPORT, stylize
 from .methods import open_stylist
-from .splats import finished_model, train_splats
+from .splats import finished_model, refit_splats, train_splats
 from .views import BACKGROUNDS, check_one_size, in_order
 
+# Part of a refit from which the places and sizes of splats move, too: of views that were painted,
+# whose strokes are finer than the splats of what was there before; of looks, whose every pixel has
+# a color of its own already, they stay.
+SHAPES_FROM, COLORS_ALONE = 0.1, 1.0
 SAME = 24.0  # dB; a video nearer than this to the pictures is a video of them
 
 
 def loop(folder, stylist: str, config: StylizeConfig | None = None,
          plan: LoopConfig | None = None, *, views: KeyViewConfig | None = None,
-         propagator: str = "auto", out=None, reporter: Reporter | None = None) -> Path:
+         propagator: str = "auto", original: str | Path | None = None, out=None,
+         reporter: Reporter | None = None) -> Path:
     """Run iterations start+1 … end on a dataset folder; the last video's path.
 
     folder: the paper's folder (train_main/, transforms_train_main.json, iter0.mp4) or any dataset.
-    A missing iter0.mp4 is made from the pictures. config, views, propagator: as in `stylize`. out:
-    where iterations and videos are written; None = in `folder`, as the paper's scripts do.
+    A missing iter0.mp4 is made from the pictures. config, views, propagator: as in `stylize`; the
+    seed rises by one with each iteration, so that no two draw the same noise. original: run folder
+    of splats of these views, trained before; None = they are trained. out: where iterations and
+    videos are written; None = in `folder`, as the paper's scripts do.
 
     IdfError: no stylist named, an empty prompt, views and video that do not match, an iteration to
     start from that is not there; those of the steps.
@@ -72,12 +81,16 @@ def loop(folder, stylist: str, config: StylizeConfig | None = None,
     check_one_size(data.frames, "the loop, whose steps are videos,")
     if painter.from_first:
         plan = replace(plan, strengths=plan.strengths or (painter.strength,))
-    turn = Loop(Path(folder if out is None else out), data, plan, views, reporter)
+    turn = Loop(Path(folder if out is None else out), data, plan, views, reporter,
+                None if original is None else Path(original))
     copy_consent(data.root, turn.out)
     for n in range(plan.start + 1, plan.end + 1):
         reporter.note(f"iteration {n} of {plan.end}")
         styled = replace(painter.config, strength=plan.strength(n, painter.strength))
-        turn.iteration(n, turn.first if n == 1 or painter.from_first else turn.rendered(n - 1),
+        if any(f.name == "seed" for f in fields(styled)):
+            styled = replace(styled, seed=(styled.seed + n - 1) % 2**32)
+        turn.iteration(n, turn.first if painter.from_first or turn.model(n - 1) is None
+                       else turn.rendered(n - 1),
                        stylist, styled, propagator)
     return turn.out / f"iter{plan.end}.mp4"
 
@@ -89,7 +102,8 @@ class Loop:
     """
 
     def __init__(self, out: Path, data: Dataset, plan: LoopConfig, views: KeyViewConfig,
-                 reporter: Reporter):
+                 reporter: Reporter, original: Path | None = None):
+        self.original = original
         self.out, self.plan, self.views, self.reporter = out, plan, views, reporter
         self.background = BACKGROUNDS[views.background]
         self.first = self._first_views(data)
@@ -98,11 +112,15 @@ class Loop:
                   propagator: str) -> dict:
         """Run one iteration from `data` to iter<n>.mp4; its report. Finished steps are kept."""
         folder, started = self.out / f"iter{n}", time.perf_counter()
-        before, splats = self._model(n - 1), self.plan.splats
+        before = self.model(n - 1) or self.original
+        if before is None:
+            before = folder / "original"
+            train_splats(data, before, self.plan.splats, "splats of the views", self.reporter)
         frames = stylize(data, folder / "frames", stylist, config, views=self.views,
-                         propagator=propagator, depth=before or splats, reporter=self.reporter)
-        train_splats(frames, folder / "model", splats, "fitting splats", self.reporter,
-                     start=before or finished_model(folder / "frames" / GEOMETRY))
+                         propagator=propagator, depth=before, reporter=self.reporter)
+        alone = read_json(folder / "frames" / REPORT, "report")["mode"] == "pointwise"
+        refit_splats(frames, folder / "model", before, self.plan.refitting(alone),
+                     COLORS_ALONE if alone else SHAPES_FROM, self.reporter)
         video = self.out / f"iter{n}.mp4"
         if not video.is_file() or \
                 video.stat().st_mtime < (folder / "model" / MODEL).stat().st_mtime:
@@ -121,7 +139,7 @@ class Loop:
             write_json(report, found)
         return found
 
-    def _model(self, n: int) -> Path | None:
+    def model(self, n: int) -> Path | None:
         """Return the finished splats of iteration n."""
         return finished_model(self.out / f"iter{n}" / "model") if n > 0 else None
 
@@ -136,7 +154,7 @@ class Loop:
         data, start = self._thinned(given), self.plan.start
         video = next((p for p in (self.out / f"iter{start}.mp4", given.root / f"iter{start}.mp4")
                       if p.is_file()), None)
-        model = self._model(start)
+        model = self.model(start)
         if video is None:
             if start > 0 and model is None:
                 raise IdfError(f"There is nothing to start from at iteration {start}",
@@ -194,7 +212,7 @@ class Loop:
     def rendered(self, n: int) -> Dataset:
         """Return the dataset of renders of iteration n's model from the first views' cameras, with
         alpha."""
-        model = self._model(n)
+        model = self.model(n)
         if model is None:
             raise IdfError(f"The model of iteration {n} is not there",
                            f"no {self.out / f'iter{n}'}/model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from ..data.dataset import Dataset
@@ -37,6 +38,22 @@ def train_splats(data: Dataset, out: Path, config: TrainingConfig, step: str, re
                 "resolution": config.resolution} | settings
     return reconstruct(data, out, f"splats:{entry.name}", entry.load().config_from(settings),
                        reporter=TrainingStep(reporter, step))
+
+
+def refit_splats(data: Dataset, out: Path, start: Path, config: TrainingConfig, shapes_from: float,
+                 reporter: Reporter) -> Scene:
+    """Fit splats to restyled views of what they show, see `refit`; the scene.
+
+    start: their run folder. shapes_from: part of the run from which they move, too. A method that
+    cannot keep their order trains new ones from their places.
+    """
+    entry, _ = choose_method("splats")
+    settings: dict = {"start": start}
+    if "refit" in {f.name for f in fields(entry.load().config_type)}:
+        settings["refit"] = shapes_from
+    else:
+        reporter.note(f"splats {entry.name} keeps no order: the style has no intensity")
+    return train_splats(data, out, config, "fitting splats", reporter, **settings)
 
 
 def finished_model(folder: Path) -> Path | None:

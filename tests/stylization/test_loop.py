@@ -38,12 +38,18 @@ def test_two_iterations_of_a_look(main_folder, capsys):
     for n in (1, 2):
         folder = main_folder / f"iter{n}"
         assert {"frames", "model", "report.json"} <= {p.name for p in folder.iterdir()}
+        before, after = (read_ply(folder / "model" / name) for name in
+                         ("original.ply", "point_cloud.ply"))
+        np.testing.assert_array_equal(before.means, after.means)  # so that they can be mixed
+        assert not np.allclose(before.sh, after.sh, atol=0.1)
         assert len(Dataset.open(folder / "frames").frames) == 12
         report = json.loads((folder / "report.json").read_text())
         assert report["strength"] == 1 and report["measures"]["splats_psnr"] > 10
     one, two = (json.loads((main_folder / f"iter{n}" / "model" / "run.json").read_text())
                 for n in (1, 2))
-    # hashes: of the splats that gave the depth, of the first iteration's
+    first = read_ply(main_folder / "iter1" / "original" / "point_cloud.ply")
+    np.testing.assert_array_equal(first.means, before.means)
+    # hashes: of the splats of the first views, of the first iteration's
     assert len(one["config"]["start"]) == len(two["config"]["start"]) == 64
     assert one["config"]["start"] != two["config"]["start"]
     said = verify(main_folder / "iter1.mp4").fields
@@ -80,6 +86,7 @@ def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys)
     text = capsys.readouterr().out
     assert "iteration 2, strength 0.45" in text and "--border_frames 2 has no effect" in text
     assert sorted(seen) == [1, 2] and seen[2][2].strength == 0.45
+    assert seen[2][2].seed == 10  # another noise in each iteration
     count, stylist, config, plan, views, propagator = seen[1]
     assert count == 6 and stylist == "painter" and propagator == "flow"
     assert (config.prompt, config.negative_prompt, config.seed, config.server, config.steps) == \
@@ -88,6 +95,18 @@ def test_every_flag_reaches_its_stage(main_folder, painter, monkeypatch, capsys)
     assert (plan.fps, plan.max_frames) == (12.0, 6)
     assert (plan.splats.budget_s, plan.splats.iterations, plan.splats.resolution) == (7, None, 99)
     assert (views.batch, views.batch_key, views.resolution) == (4, "first", 48)
+
+
+def test_splats_that_are_there_already_are_begun_with(main_folder, tmp_path):
+    first = loop(main_folder, "preset", PresetConfig(preset="gold"), LoopConfig(**QUICK),
+                 out=tmp_path / "gold")
+    given = first.parent / "iter1" / "original"
+    loop(main_folder, "preset", PresetConfig(preset="jade"), LoopConfig(**QUICK), original=given,
+         out=tmp_path / "jade")
+    folder = tmp_path / "jade" / "iter1"
+    assert not (folder / "original").exists()
+    np.testing.assert_array_equal(read_ply(folder / "model" / "point_cloud.ply").means,
+                                  read_ply(given / "point_cloud.ply").means)
 
 
 def test_one_strength_is_that_of_the_first_iteration(main_folder, painter, monkeypatch, capsys):
