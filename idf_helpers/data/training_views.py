@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import IdfError
 from ..kernels.compile import kernel
 from ..kernels.threads import first_item, next_item, run_on_threads
-from ..runtime.machine import memory_gb
+from ..runtime.machine import cpu_count, memory_gb
+from ..runtime.parallel import pmap
 from .cameras import Camera, SceneFrame, fitted_size, scene_frame
 from .frame import Frame
 
@@ -43,8 +44,8 @@ class TrainingViews:
 
     @classmethod
     def load(cls, frames, resolution: int | None) -> TrainingViews:
-        """Read views. frames: objects with `.camera` and `.image()` (H, W, 3 or 4) uint8; read one
-        at a time.
+        """Read views. frames: objects with `.camera` and `.image()` (H, W, 3 or 4) uint8; read by
+        as many threads as there are processors.
 
         resolution: longer side in pixels, None for that of the files. Raises IdfError where there
         is no frame, where all cameras stand in one place, and where memory is too short.
@@ -53,16 +54,12 @@ class TrainingViews:
         _check_baseline([f.camera for f in frames])
         _check_memory(frames, resolution)
         cameras, pixels, unseen = [], [], {}
-        for k, frame in enumerate(frames):
-            image, seen = frame.seen_picture() if isinstance(frame, Frame) else \
-                (frame.image(), None)
-            height, width = image.shape[:2]
-            width, height = fitted_size(width, height, resolution)
-            if seen is not None:
-                unseen[k] = partly(~seen, width, height)
-            cameras.append(frame.camera.resized(width, height))
-            pixels.append(np.ascontiguousarray(
-                premultiplied(image, width, height).transpose(2, 0, 1)))
+        for k, (camera, planes, hidden) in enumerate(
+                pmap(lambda f: _read(f, resolution), frames, "threads", cpu_count())):
+            cameras.append(camera)
+            pixels.append(planes)
+            if hidden is not None:
+                unseen[k] = hidden
         if not pixels:
             raise IdfError("There is no picture to train on", "0 frames in the train split",
                            "give a dataset whose transforms_train.json names pictures")
@@ -104,6 +101,16 @@ class TrainingViews:
         rims = [np.concatenate([p[:3, 0], p[:3, -1], p[:3, :, 0], p[:3, :, -1]], axis=1)
                 for p in self.pixels]
         return np.concatenate(rims, axis=1).mean(axis=1) / 255.0
+
+
+def _read(frame, resolution: int | None) -> tuple[Camera, np.ndarray, np.ndarray | None]:
+    """Return a view's camera, its pixels as planes, and what its lens did not see."""
+    image, seen = frame.seen_picture() if isinstance(frame, Frame) else (frame.image(), None)
+    height, width = image.shape[:2]
+    width, height = fitted_size(width, height, resolution)
+    planes = np.ascontiguousarray(premultiplied(image, width, height).transpose(2, 0, 1))
+    return (frame.camera.resized(width, height), planes,
+            None if seen is None else partly(~seen, width, height))
 
 
 def _check_baseline(cameras: list[Camera]) -> None:

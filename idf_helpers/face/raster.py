@@ -30,7 +30,7 @@ def rasterize(triangles, points, depth, attributes, height: int, width: int,
     A pixel belongs to a triangle when its center lies inside or on an edge, so neighbors leave
     no hole between them; a center on a shared edge goes to the nearer, else to the first triangle.
     """
-    triangles = np.ascontiguousarray(triangles, np.int32).reshape(-1, 3)
+    triangles = np.array(triangles, np.int32).reshape(-1, 3)  # a read-only one compiles again
     points = np.ascontiguousarray(points, np.float32).reshape(-1, 2)
     depth = np.ascontiguousarray(depth, np.float32).reshape(-1)
     attributes = np.ascontiguousarray(attributes, np.float32).reshape(len(points), -1)

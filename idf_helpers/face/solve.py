@@ -49,8 +49,9 @@ def normal_equations(R, t, turned, shapes, r, w, fx, fy):
             g[i] -= c0 * r[v, 0] + c1 * r[v, 1]
             for j in range(i, n):
                 H[i, j] += c0 * a[0, j] + c1 * a[1, j]
-    for i in range(n):
-        H[i:, i] = H[i, i:]
+    for i in range(n):  # element by element: slices take numba three seconds to compile
+        for j in range(i):
+            H[i, j] = H[j, i]
     return H, g
 
 

@@ -71,7 +71,7 @@ def kernel(function):
 
 def exact_kernel(function):
     """Compile as `kernel` does, without fused multiply-add: floats as numpy computes them."""
-    return _cached(function, {})
+    return _cached(function, {"nogil": True})
 
 
 def _cached(function, options: dict):

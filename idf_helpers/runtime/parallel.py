@@ -1,6 +1,7 @@
 """pmap: one function over many items, on any executor, with errors kept per item.
 
-`fn` must be a module-level function (process pools pickle it) of one item. Order is kept, at most
+`fn` must be a module-level function (process pools pickle it) of one item; for threads any
+function that several may call at once. Order is kept, at most
 `window` items wait in memory, a broken worker pool is replaced and only what was in flight is
 done again. A Dask cluster is named by its scheduler's address; its workers must see the same files
 under the same paths and have this package. Dask itself gives a dead worker's items to the others.
@@ -11,12 +12,18 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from typing import Any
 
 from ..errors import IdfError
 
-ENGINES = ("serial", "process")
+ENGINES = ("auto", "serial", "threads", "process")
 ADDRESSES = ("tcp://", "tls://", "ucx://", "inproc://")  # of Dask schedulers
 MAX_POOL_RESTARTS = 3
 
@@ -47,8 +54,10 @@ def _call(item):
 
 def _make(engine: str, workers: int, fn) -> tuple[Executor, Callable[[Any], Any]]:
     """Return the executor, and what to submit to it."""
-    if engine == "serial":
+    if engine in ("auto", "serial"):
         return SerialExecutor(), fn
+    if engine == "threads":
+        return ThreadPoolExecutor(max(1, workers)), fn
     if engine == "process":
         # spawn: forking a process whose numba or OpenCV threads run can deadlock. The function,
         # which may carry megabytes, is sent once a process.
@@ -90,14 +99,15 @@ def pmap(fn: Callable[[Any], Any], items: Iterable, engine: str | Executor = "se
          workers: int = 2, window: int | None = None) -> Iterator:
     """Yield fn(item) in the order of `items`; the first error is raised where it stands.
 
-    engine: "serial", "process", the address of a Dask scheduler, or any
-    `concurrent.futures.Executor`. workers: processes (of a cluster: as many as should be kept
-    busy). window: items in flight, default 4 per worker. A killed worker breaks a process pool; it
-    is made anew up to MAX_POOL_RESTARTS times (an executor of the caller's is not).
+    engine: "serial", "threads", "process", the address of a Dask scheduler, or any
+    `concurrent.futures.Executor`; "auto": serial, where the caller does not know better. workers:
+    threads or processes (of a cluster: as many as should be kept busy). window: items in flight,
+    default 4 per worker. A killed worker breaks a process pool; it is made anew up to
+    MAX_POOL_RESTARTS times (an executor of the caller's is not).
     """
     own = isinstance(engine, str)
     pool, call = _make(engine, workers, fn) if own else (engine, fn)
-    window = window or (1 if engine == "serial" else 4 * max(1, workers))
+    window = window or (1 if engine in ("auto", "serial") else 4 * max(1, workers))
     waiting: deque[tuple[Any, Future]] = deque()
     source = iter(items)
     restarts = 0

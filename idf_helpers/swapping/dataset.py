@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from .uv_method import PREPARED
 
 def swap_dataset(data: Dataset, source: str | Path | bytes | Sequence[str | Path | bytes],
                  out: str | Path, config: SwapConfig | None = None, *, consent: str = "",
-                 engine: str = "serial", workers: int = 2, resume: bool = True,
+                 engine: str = "auto", workers: int = 2, resume: bool = True,
                  reporter: Reporter | None = None) -> Dataset:
     """Swap the face of `source` (a photo: path or bytes) into every frame of a dataset.
 
@@ -33,7 +34,8 @@ def swap_dataset(data: Dataset, source: str | Path | bytes | Sequence[str | Path
         `config` names as many targets, the k-th for the k-th.
     out: run folder, itself a dataset afterwards, with run.json, swap_report.json and consent.json.
     consent: statement covering source and target; not asked for the bundled synthetic faces.
-    engine, workers: see `parallel.pmap`; the output is the same for each.
+    engine, workers: see `parallel.pmap`; auto: threads where the method may be shared by them. The
+        output is the same for each.
 
     Frames without a face stay byte-identical and unmarked and are named in the report.
     IdfError: bad photo or settings, no consent, no frame with a face, folder in use.
@@ -76,9 +78,22 @@ def _swap_frames(run: RunFolder, data: Dataset, swapper: Swapper, mark: provenan
     done = run.files("frame")
     todo = [f for f in data.frames if f.name not in done]
     work = partial(_swap_frame, swapper=swapper, out=run.path, mark=mark)
-    for row in pmap(work, todo, engine, workers):
-        run.event(kind="frame", **row)
-        done[row["name"]] = row
+    lock, window = threading.Lock(), None
+    if engine == "auto" and swapper.shared:
+        engine = "threads"
+
+    def noted(row: dict) -> dict:
+        with lock:
+            run.event(kind="frame", **row)
+        return row
+
+    threads = engine == "threads"
+    if threads:  # each notes what it has written at once: a stop must not lose what is in flight
+        task, window = (lambda frame: noted(work(frame))), workers + 1
+    else:
+        task = work
+    for row in pmap(task, todo, engine, workers, window):
+        done[row["name"]] = row if threads else noted(row)
         reporter.step("swapping", len(done) / len(data.frames))
     return [{k: v for k, v in done[f.name].items() if k != "kind"} for f in data.frames]
 
@@ -92,10 +107,10 @@ def _is_whole(run: RunFolder, data: Dataset) -> bool:
 
 def _swap_frame(frame: Frame, swapper: Swapper, out: Path, mark: provenance.Mark) -> dict:
     """One frame, in any process: read, swap, write, and the row of the report."""
-    started = time.process_time()
+    started = time.thread_time()
     image = frame.image()
     result = swapper.of_frame(frame.name)(image, frame.camera)
-    seconds = time.process_time() - started
+    seconds = time.thread_time() - started
     if result.status == "swapped":
         data = provenance.mark_picture_bytes(encode_image(result.image), ".png", mark)
         suffix = ".png"

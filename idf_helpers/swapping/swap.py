@@ -19,7 +19,7 @@ from .video import swap_video
 
 def swap(target: Dataset | str | Path, source: str | Path | bytes | Sequence[str | Path],
          out: str | Path, config: SwapConfig | None = None, video: VideoConfig | None = None, *,
-         consent: str = "", engine: str = "serial", workers: int = 2, resume: bool = True,
+         consent: str = "", engine: str = "auto", workers: int = 2, resume: bool = True,
          reporter: Reporter | None = None) -> Dataset | Path:
     """Swap the face of a photo into every view of a dataset, one picture, or a video.
 
@@ -31,9 +31,10 @@ def swap(target: Dataset | str | Path, source: str | Path | bytes | Sequence[str
         config: of the swap.
         video: for videos only.
         consent: whose faces these are, and that they agreed; covers source and target.
-        engine: serial, process (several on this machine), or the address of a Dask scheduler whose
-            workers see the same files, e.g. tcp://10.0.0.5:8786.
-        workers: processes.
+        engine: serial, threads, process (several on this machine), or the address of a Dask
+            scheduler whose workers see the same files, e.g. tcp://10.0.0.5:8786. auto: threads for
+            the views of a dataset where the method allows it, else serial.
+        workers: threads or processes.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
         reporter: takes word of the progress.
 

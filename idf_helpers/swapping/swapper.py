@@ -27,13 +27,14 @@ class Swapper(ABC):
 
     name: as in the table of methods. source_type: IPTC digital source type of what it makes.
     note: what the user should know of how it works here; goes into the report. merges: whether
-    several source photos are taken as of one person.
+    several source photos are taken as of one person. shared: whether threads may call it at once.
     """
 
     name: str
     source_type: str = COMPOSITE
     note: str = ""
     merges: bool = False
+    shared: bool = False
 
     def of_frame(self, name: str) -> Swapper:
         """Return the swapper for the frame of that name (of a video: its number)."""

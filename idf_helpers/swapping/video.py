@@ -49,7 +49,7 @@ INDEX, FACES = "index.npz", "faces.npz"
 
 def swap_video(video, source, out, config: SwapConfig | None = None,
                options: VideoConfig | None = None, *, consent: str = "",
-               engine="serial", workers: int = 2, resume: bool = True,
+               engine="auto", workers: int = 2, resume: bool = True,
                reporter: Reporter | None = None) -> Path:
     """Swap the face of `source` into every frame of `video`; the result is `out/<name>.mp4`.
 

@@ -34,7 +34,7 @@ def die_always(x):
     os.kill(os.getpid(), KILL)
 
 
-@pytest.mark.parametrize("engine", ["serial", "process"])
+@pytest.mark.parametrize("engine", ["serial", "threads", "process"])
 def test_order_and_results(engine):
     assert list(pmap(square, range(9), engine)) == [x * x for x in range(9)]
 
@@ -45,7 +45,7 @@ def test_any_executor():
         assert pool.submit(square, 3).result() == 9  # the caller's executor stays open
 
 
-@pytest.mark.parametrize("engine", ["serial", "process"])
+@pytest.mark.parametrize("engine", ["serial", "threads", "process"])
 def test_errors_cross_processes_whole(engine):
     got = []
     with pytest.raises(IdfError, match="three") as caught:
@@ -111,5 +111,5 @@ def test_no_cluster_at_that_address(monkeypatch):
 
 
 def test_unknown_engine():
-    with pytest.raises(IdfError, match="serial, process"):
+    with pytest.raises(IdfError, match="serial, threads, process"):
         list(pmap(square, [1], "gpu"))

@@ -69,9 +69,10 @@ def test_second_run_does_nothing(swapped):
         swap_dataset(before, samples.photo("B"), after.root)
 
 
-def test_processes_give_the_same_pictures(swapped, tmp_path):
+@pytest.mark.parametrize("engine", ["serial", "process"])
+def test_processes_give_the_same_pictures_as_threads(swapped, tmp_path, engine):
     before, after = swapped
-    again = swap_dataset(before, samples.photo("C"), tmp_path / "o", engine="process", workers=2)
+    again = swap_dataset(before, samples.photo("C"), tmp_path / "o", engine=engine, workers=2)
     for name, image in pixels(again).items():
         assert (image == pixels(after)[name]).all(), name
 

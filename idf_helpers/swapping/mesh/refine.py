@@ -8,11 +8,15 @@ moved shows where the surface really is. Detection is not needed, so profiles he
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 
 from ...face.mesh import FaceMesh, vertex_normals
 from ...face.raster import rasterize
+from ...runtime.machine import cpu_count
+from ...runtime.parallel import pmap
 from .uv_atlas import head_axes, load_views, make_chart, mean_colors, spread_views
 
 # Lengths are shares of the face's width.
@@ -48,7 +52,6 @@ def refine_face(mesh: FaceMesh, frames, rounds: int = ROUNDS) -> FaceMesh:
     views = load_views(mesh, frames, picked, MAX_FACE)
     if len(views) < 3:
         return mesh
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for _ in range(rounds):
         cell = 1 / max(v.scale for v in views)
         chart = make_chart(mesh, cell)
@@ -56,14 +59,15 @@ def refine_face(mesh: FaceMesh, frames, rounds: int = ROUNDS) -> FaceMesh:
         steady = [v for v in views if cosine[v.index] > 0.5]
         colors, seen = mean_colors(mesh, chart, steady)
         rgba = np.dstack([colors, 255 * seen]).astype(np.float32)
-        P, xy, weight = (np.stack(a) for a in zip(*(
-            _observe(mesh, chart, rgba, v, flow) for v in views), strict=True))
+        look = partial(_observe, mesh, chart, rgba)
+        P, xy, weight = (np.stack(a) for a in zip(*pmap(look, views, "threads", cpu_count()),
+                                                  strict=True))
         vertices = mesh.vertices + move_vertices(mesh, P, xy, weight)
         mesh = FaceMesh(vertices, vertex_normals(vertices), mesh.inliers, mesh.residuals)
     return mesh
 
 
-def _observe(mesh, chart, rgba, view, flow):
+def _observe(mesh, chart, rgba, view):
     """P (3, 4), where each vertex is seen (468, 2), and how sure that is (468,)."""
     h, w = view.image.shape[:2]
     xy, z = view.project(mesh.vertices)
@@ -79,6 +83,7 @@ def _observe(mesh, chart, rgba, view, flow):
 
     size = mesh.width * view.scale  # face width, pixels
     before, after = (_detail(p, DETAIL * size) for p in (drawn, actual))
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # works on one at a time
     moved = flow.calc(before, after, None)
     at = (xy - 0.5).astype(np.float32)[:, None]
     step = cv2.remap(moved, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
