@@ -101,8 +101,8 @@ def main() -> None:
         for name, value in figures.items():
             print(f"{words[name]:50s} {value:8.2f}   {LEAST[name]:8.2f}"
                   f"{'' if value >= LEAST[name] else '   MISSED'}")
-        print(f"(a point changes by {change['matt']:.1f} of 255 without, {change['whole']:.1f} with "
-              "what is mirrored)")
+        print(f"(a point changes by {change['matt']:.1f} of 255 without, "
+              f"{change['whole']:.1f} with what is mirrored)")
 
 
 def held(views, chosen, given, made, tolerance) -> float:

@@ -33,7 +33,7 @@ def stylize(data: Dataset | str | Path, out: Path, stylist: str = "",
         propagator: auto, geometry, flow, patchmatch, ebsynth (its program) or ebsynth:FOLDER (its
             window program: keys/ and frames/ are written there, out_*/ read back).
         depth: a reconstruction of this head (run folder or model file), or the seconds of training
-            for splats that give the depth, where it is needed; a material of `preset` takes a third.
+            for splats that give the depth, where it is needed; a `preset` takes a third of them.
         resume: go on with an unfinished run of the same settings; --no-resume starts it again.
         reporter: takes word of the progress.
     """
