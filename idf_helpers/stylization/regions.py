@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import IdfError
 from ..face import topology as t
-from ..face.color import fill_rings, rgb_to_lab, smoothstep
+from ..face.color import blur, fill_rings, rgb_to_lab, smoothstep
 from .shape import Shape, Surface
 from .stylist import View
 
@@ -20,6 +20,7 @@ HEM = 0.08  # share at its lower end where clothes are
 FRONTAL = 45.0  # degrees; a face that is turned farther has unsure points
 SPREADS = (6.0, 3.0, 3.0)  # least standard deviation of a part's color, in Lab
 OTHER = 4.5  # standard deviations from which on a color belongs to none of the parts
+HAIR_NEARBY = 0.04  # of the head's height: how far a hairline takes its lightness from
 MANY = 4_000  # pixels of a view that colors are learned from
 IRIS_RIM = ((1, 2, 3, 4), (6, 7, 8, 9))  # rows of the irises' points
 RINGS = {"brows": (t.LEFT_BROW, t.RIGHT_BROW), "lips": (t.OUTER_LIPS,),
@@ -175,7 +176,8 @@ class Regions:
 
     def of(self, view: View, on: Surface) -> dict[str, np.ndarray]:
         """Return (N,) float32 weights in [0, 1] of hair, skin, cloth, brows, lips, mouth, eyes,
-        iris and face at the pixels of a view."""
+        iris and face at the pixels of a view; "hairline": how much skin lies around; "hair_light":
+        lightness in Lab of the hair there."""
         lab = rgb_to_lab(view.source())[on.rows, on.columns]
         before = None
         if self.grids is not None:
@@ -184,12 +186,26 @@ class Regions:
         rings = self._rings(view, on)
         covered = np.clip(rings["brows"] + rings["eyes"] + rings["mouth"], 0, 1)
         parts = {p: share[:, k] * (1 - covered) for k, p in enumerate(PARTS)}
+        if before is not None:  # specks of its color where no view finds any
+            parts["hair"] = parts["hair"] * np.clip(5 * before[:, 0] - 0.5, 0, 1)
         # brows and beard take part in what is done to skin
         inner = np.clip(rings["lips"] + rings["eyes"] + rings["mouth"], 0, 1)
         parts["skin"] = np.maximum(share[:, 1], rings["face"] * (1 - parts["hair"])) * (1 - inner)
         rings["lips"] = rings["lips"] * (1 - rings["mouth"])
         rings["iris"] = rings["iris"] * rings["eyes"]
+        around = share[:, 1] if before is None else before[:, 1]
+        hairline = smoothstep(4 * around - 0.6)
+        parts["hairline"] = hairline
+        parts["hair_light"] = self._hair_light(lab, parts["hair"] * (1 - hairline) ** 2, on)
         return parts | rings
+
+    def _hair_light(self, lab: np.ndarray, weight: np.ndarray, on: Surface) -> np.ndarray:
+        """Return (N,) lightness in Lab of the hair nearby, of the hair as a whole far from any."""
+        whole = float((weight * lab[:, 0]).sum() / max(weight.sum(), 1e-3))
+        maps = np.zeros((*on.size, 2), np.float32)
+        maps[on.rows, on.columns] = np.stack([weight * lab[:, 0], weight], 1)
+        near = blur(maps, HAIR_NEARBY * on.height)[on.rows, on.columns]
+        return (near[:, 0] + 0.01 * whole) / (near[:, 1] + 0.01)
 
     def _tones(self, shown) -> None:
         found: dict[str, list[np.ndarray]] = {}
@@ -197,6 +213,8 @@ class Regions:
         for v, on in shown:
             lab = rgb_to_lab(v.source())[on.rows, on.columns]
             for part, weight in self.of(v, on).items():
+                if part == "hair_light":
+                    continue
                 found.setdefault(part, []).append(lab[weight > 0.6])
                 shares.setdefault(part, []).append(float((weight > 0.5).mean()))
         self.shares = {part: float(np.mean(s)) for part, s in shares.items()}

@@ -69,8 +69,10 @@ class Recolor:
             weight, before = regions[part], lab
             if part == "hair" and "skin" in tones:
                 pure = unmixed(lab[:, 0], tones["hair"], tones["skin"])
-                weight, before = weight * pure, lab.copy()  # its hair is no brighter than the rest
-                before[:, 0] -= (1 - pure) * np.maximum(lab[:, 0] - tones["hair"][2][0], 0)
+                # where skin shines through, what is bright is skin
+                weight, before = weight * pure, lab.copy()
+                before[:, 0] -= np.maximum(1 - pure, regions["hairline"]) * np.maximum(
+                    lab[:, 0] - regions["hair_light"], 0)
             dyed = lab_to_rgb(dye.of(before, tones[part])[None].astype(np.float32))[0]
             out = out + weight[:, None] * (dyed - out)
         return out.astype(np.float32)
