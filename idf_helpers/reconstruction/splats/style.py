@@ -3,8 +3,8 @@
     Gaussians(beta) = original + beta (styled - original),   0 = original, 1 = styled
 
 of every parameter, before any activation; beta a little above 1 exaggerates. After the intensity of
-Tune-Your-Style (ICCV 2025), whose style is an offset of each Gaussian, times a factor. Such a pair
-comes from `refit`, which keeps the number of the Gaussians and their order.
+Tune-Your-Style (arXiv 2602.00618), whose style is an offset of each Gaussian, times a factor. Such
+a pair comes from `refit`, which keeps the number of the Gaussians and their order.
 """
 
 from __future__ import annotations
