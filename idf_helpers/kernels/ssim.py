@@ -237,27 +237,35 @@ def equal(a, b):
     return other == 0
 
 
-def columns_to_do(spans: np.ndarray, width: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+@kernel
+def columns_to_do(spans, width, lanes):
     """Return for `similarity_pass` and `gradient_pass` which columns of each strip they compute,
-    (3, strips, 2), (0, 0) for none: so wide that each reads only what was computed.
+    (3, strips, 2), begin >= end for none: so wide that each reads only what was computed.
 
     A gradient looks at similarities RADIUS away in all directions, those at pixels as far off
     again; STRIP >= 2·RADIUS rows away is the next strip.
     """
-    def widened(spans, reach):
-        around = np.pad(spans, ((0, 0), (1, 1), (0, 0)), constant_values=((0, 0),))
-        around[:, [0, -1], 0] = width
-        low = np.minimum(np.minimum(around[:, :-2, 0], around[:, 1:-1, 0]), around[:, 2:, 0])
-        high = np.maximum(np.maximum(around[:, :-2, 1], around[:, 1:-1, 1]), around[:, 2:, 1])
-        some = low < high
-        # where rows begin at a vector, so do these parts of them
-        low = np.maximum(low - reach, 0) // lanes * lanes
-        high = np.minimum(-((-high - reach) // lanes) * lanes, width)
-        low = np.minimum(low, high - lanes)  # a vector at least
-        return np.stack([np.where(some, low, width), np.where(some, high, 0)], axis=-1)
+    gradient = _widened(spans, 2 * RADIUS, width, lanes)
+    return _widened(gradient, RADIUS, width, lanes), gradient
 
-    gradient = widened(spans, 2 * RADIUS)
-    return widened(gradient, RADIUS), gradient
+
+@inner
+def _widened(spans, reach, width, lanes):
+    """Return the columns of each strip and its neighbors and `reach` more; whole vectors, so that
+    these parts of rows begin at one where the rows do."""
+    out = np.empty_like(spans)
+    strips = spans.shape[1]
+    for color in range(3):
+        for strip in range(strips):
+            low, high = width, 0
+            for k in range(max(strip - 1, 0), min(strip + 2, strips)):
+                low, high = min(low, spans[color, k, 0]), max(high, spans[color, k, 1])
+            if low < high:
+                low = max(low - reach, 0) // lanes * lanes
+                high = min((high + reach + lanes - 1) // lanes * lanes, width)
+                low = min(low, high - lanes)  # a vector at least
+            out[color, strip, 0], out[color, strip, 1] = low, high
+    return out
 
 
 @kernel

@@ -14,12 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 
 from ...kernels.adam import BETA1, BETA2, EPSILON, PART, Adam
-from ...kernels.compile import kernel
+from ...kernels.compile import inner, kernel
 from ...kernels.threads import first_item, next_item, run_on_threads
 from ..splats.densify import ScreenStatistics, densify
 from ..splats.gaussians import Gaussians
 
 WIDTH = 14
+LANES = 16  # floats that are added up side by side
 COLUMNS = {"means": slice(0, 3), "log_scales": slice(3, 6), "quats": slice(6, 10),
            "opacity_logits": slice(10, 11), "sh": slice(11, 14)}
 
@@ -73,13 +74,14 @@ class BlendLayer:
         speed, unit = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
         for name, columns in COLUMNS.items():
             speed[columns], unit[columns] = rates[name], units[name]
-        correction = np.float32(1 / (1 - BETA2**step))
-        first = np.float32(1 / (1 - BETA1**step))
-        run_on_threads(_adam_deltas, *_rows(arrays), self.deltas, self.first, self.second,
-                       self.shade, self.shade_first, self.shade_second, self.moves, visible,
-                       _f32(z), _f32(p), speed * np.float32(delta_rate),
-                       speed[11:] * np.float32(shade_rate), 1 / unit, np.float32(decay),
-                       np.float32(sparsity), first, correction)
+        speed *= np.float32(1 / (1 - BETA1**step))
+        rows = [a.reshape(len(a), -1) for a in (
+            self.deltas, self.first, self.second, self.shade, self.shade_first, self.shade_second)]
+        run_on_threads(_adam_deltas, *_rows(arrays), *rows, self.moves, visible, _f32(z), _f32(p),
+                       np.tile(speed * np.float32(delta_rate), self.rank),
+                       np.tile(speed[11:] * np.float32(shade_rate), self.shade.shape[1]),
+                       np.tile(1 / unit, self.rank), np.float32(decay), np.float32(sparsity),
+                       np.float32(1 / (1 - BETA2**step)))
 
     def motion(self) -> np.ndarray:
         """Return (N,) how much each Gaussian's place changes: length of its position deltas."""
@@ -181,17 +183,16 @@ def _blend(means, log_scales, quats, opacities, sh, deltas, shade, moves, z, p,
 
 
 # Adam as in `kernels.adam`, of its own because the gradient z_k g_d of a change is never stored: it
-# would be K times as large as that of the Gaussians.
+# would be K times as large as that of the Gaussians. A Gaussian's K·14 changes are one row here, so
+# that loops over them compile to whole vectors; what belongs to the 14 numbers comes K times.
 @kernel
 def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, first, second, shade,
                  shade_first, shade_second, moves, visible, z, p, speed, shade_speed, per_unit,
-                 decay, sparsity, first_correction, correction, counter):
-    n, rank, width = deltas.shape
-    shades = shade.shape[1]
-    b1, b2 = np.float32(BETA1), np.float32(BETA2)
-    a1, a2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
-    eps, one = np.float32(EPSILON), np.float32(1)
-    g = np.empty(14, np.float32)
+                 decay, sparsity, correction, counter):
+    n, changes = deltas.shape
+    g, gradient = np.empty(14, np.float32), np.empty(changes, np.float32)
+    shade_gradient = np.empty(shade.shape[1], np.float32)
+    sums = np.empty(LANES, np.float32)
     part = first_item(counter)
     while part * PART < n:
         for i in range(part * PART, min((part + 1) * PART, n)):
@@ -205,31 +206,54 @@ def _adam_deltas(g_means, g_log_scales, g_quats, g_opacities, g_sh, deltas, firs
                 g[6 + d] = g_quats[i, d]
             g[10] = g_opacities[i, 0]
             if moves[i]:
-                pull = np.float32(0)
-                if sparsity > 0:
-                    length = np.float32(1)  # smooth at zero: a change of one unit is nothing yet
-                    for k in range(rank):
-                        for d in range(14):
-                            value = deltas[i, k, d] * per_unit[d]
-                            length += value * value
-                    pull = sparsity / np.sqrt(length)
-                for k in range(rank):
+                for k in range(len(z)):
                     for d in range(14):
-                        old = deltas[i, k, d]
-                        value = z[k] * g[d] + pull * old * per_unit[d] * per_unit[d]
-                        m = b1 * first[i, k, d] + a1 * value
-                        v = b2 * second[i, k, d] + a2 * value * value
-                        first[i, k, d] = m
-                        second[i, k, d] = v
-                        deltas[i, k, d] = (old * (one - decay) - speed[d] * first_correction * m
-                                           / (np.sqrt(v * correction) + eps))
-            for k in range(shades):
+                        gradient[14 * k + d] = z[k] * g[d]
+                if sparsity > 0:
+                    pull = sparsity / np.sqrt(_length(deltas[i], per_unit, sums))
+                    _add_pull(deltas[i], per_unit, pull, gradient)
+                _adam_row(deltas[i], first[i], second[i], gradient, speed, decay, correction)
+            for k in range(len(p)):
                 for d in range(3):
-                    value = p[k] * g[11 + d]
-                    m = b1 * shade_first[i, k, d] + a1 * value
-                    v = b2 * shade_second[i, k, d] + a2 * value * value
-                    shade_first[i, k, d] = m
-                    shade_second[i, k, d] = v
-                    shade[i, k, d] = (shade[i, k, d] * (one - decay) - shade_speed[d]
-                                      * first_correction * m / (np.sqrt(v * correction) + eps))
+                    shade_gradient[3 * k + d] = p[k] * g[11 + d]
+            _adam_row(shade[i], shade_first[i], shade_second[i], shade_gradient, shade_speed,
+                      decay, correction)
         part = next_item(counter)
+
+
+@inner
+def _length(row, per_unit, sums):
+    """1 + the squares of a row's changes in their units: smooth at zero, where a change of one
+    unit is nothing yet. LANES sums side by side, else each addition would wait for the one before.
+    """
+    sums[:] = np.float32(0)
+    whole = len(row) // LANES * LANES
+    for start in range(0, whole, LANES):
+        for k in range(LANES):
+            value = row[start + k] * per_unit[start + k]
+            sums[k] += value * value
+    total = np.float32(1)
+    for k in range(whole, len(row)):
+        value = row[k] * per_unit[k]
+        total += value * value
+    for k in range(LANES):
+        total += sums[k]
+    return total
+
+
+@inner
+def _add_pull(row, per_unit, pull, gradient):
+    for k in range(len(row)):
+        gradient[k] += pull * row[k] * per_unit[k] * per_unit[k]
+
+
+@inner
+def _adam_row(row, first, second, gradient, speed, decay, correction):
+    b1, b2 = np.float32(BETA1), np.float32(BETA2)
+    a1, a2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
+    eps, kept = np.float32(EPSILON), np.float32(1) - decay
+    for k in range(len(row)):
+        m = b1 * first[k] + a1 * gradient[k]
+        v = b2 * second[k] + a2 * gradient[k] * gradient[k]
+        first[k], second[k] = m, v
+        row[k] = row[k] * kept - speed[k] * m / (np.sqrt(v * correction) + eps)

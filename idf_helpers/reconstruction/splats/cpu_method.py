@@ -9,6 +9,7 @@ from ...data.dataset import Dataset
 from ...runtime.progress import Reporter
 from ...runtime.runs import RunFolder
 from .config import SplatConfig
+from .memory import memory_note
 from .model_file import read_model
 from .model_path import ORIGINAL
 from .rasterizers import RASTERIZERS
@@ -25,8 +26,10 @@ class CpuSplats(SplatMethod):
 
     def fit(self, data: Dataset, config: SplatConfig, run: RunFolder, reporter: Reporter
             ) -> GaussianScene:
-        config = config.sized(max(max(c.width, c.height) for c in (
-            f.camera.fitted(config.resolution) for f in data.train)))
+        cameras = [f.camera.fitted(config.resolution) for f in data.train]
+        config = config.sized(max((max(c.width, c.height) for c in cameras), default=0))
+        if cameras and (note := memory_note(cameras, config.max_gaussians, config.sh_degree)):
+            reporter.note(note)
         start = None if config.start is None else read_model(config.start,
                                                              [f.camera for f in data.train])
         trainer: Callable[..., Trainer] = Trainer

@@ -10,6 +10,7 @@ from idf_helpers.data.cameras_file import read_cameras
 from idf_helpers.evaluation import evaluate
 from idf_helpers.provenance.lineage import mark_of
 from idf_helpers.reconstruction import load, reconstruct
+from idf_helpers.reconstruction.splats import memory
 from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.model_path import MODEL, find_model
 from idf_helpers.runtime.files import read_json
@@ -45,6 +46,24 @@ def test_the_scene_comes_back_with_its_cameras_and_background(opaque):
         assert (a.fx, a.fy, a.width, a.height) == (b.fx, b.fy, b.width, b.height)
     camera = data.test[0].camera
     np.testing.assert_array_equal(scene.render(camera), again.render(camera))
+
+
+def test_memory_is_told_and_refused_before_a_training(opaque, monkeypatch, tmp_path):
+    data, _, _ = opaque
+    cameras = [f.camera.fitted(800) for f in data.train]
+    free = [4.0]
+    monkeypatch.setattr(memory, "memory_gb", lambda: (16.0, free[0]))
+    assert memory.memory_note(cameras[:1], 1000, 3) is None
+    note = memory.memory_note(cameras[:1] * 88, 200_000, 3)
+    assert note == ("up to 200000 Gaussians, 88 pictures of 800x800: about 1.0 GB of memory, "
+                    "4.0 GB are free")
+    free[0] = 0.9
+    with pytest.raises(IdfError, match="more memory than is free") as error:
+        memory.memory_note(cameras[:1] * 88, 200_000, 3)
+    assert "--max-gaussians" in error.value.do
+    free[0] = 0.0
+    with pytest.raises(IdfError, match="memory"):
+        reconstruct(data, tmp_path / "out", "splats:cpu", TINY)
 
 
 def test_cameras_that_are_none(tmp_path):
