@@ -40,7 +40,7 @@ DEAD_OPACITY, MAX_SCALE = 0.005, 0.8
 # every second or fourth pixel of a row and of the rows counts, from a random one on. A smaller
 # picture's pixels are means, and teach Gaussians too thin for the full one; these have its values.
 # (Side, part of the run, distance), the coarsest first.
-COARSE = ((640, 0.15, 4), (320, 0.6, 2))
+COARSE = ((640, 0.15, 4), (640, 0.6, 2), (200, 0.5, 2))
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 

@@ -42,7 +42,7 @@ def test_the_run_folder_holds_what_it_should(trained, talking):
     assert {"avatar.npz", "static.npz", "held_out.jpg", "expressions.jpg", "per_view.json",
             "metrics.json", "run.json"} <= there and "cache" not in there
     again = reconstruct(Dataset.open(talking), out, "avatar:cpu",
-                        AvatarConfig(iterations=700, baseline=True, **SMALL))
+                        AvatarConfig(iterations=700, baseline=True, seed=1, **SMALL))
     camera = scene.cameras[3]
     assert np.array_equal(again.render(camera, {"jawOpen": 0.7}),
                           scene.render(camera, {"jawOpen": 0.7}))

@@ -50,7 +50,7 @@ def test_the_scene_comes_back_with_its_cameras_and_background(opaque):
 
 def test_memory_is_told_and_refused_before_a_training(opaque, monkeypatch, tmp_path):
     data, _, _ = opaque
-    cameras = [f.camera.fitted(800) for f in data.train]
+    cameras = [f.camera.resized(800, 800) for f in data.train]
     free = [4.0]
     monkeypatch.setattr(memory, "memory_gb", lambda: (16.0, free[0]))
     assert memory.memory_note(cameras[:1], 1000, 3) is None
