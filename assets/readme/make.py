@@ -4,8 +4,8 @@
 
 hero.webp, the moving picture, shows the demo's photo, the head of a finished demo run as it turns,
 and the avatar of a run of `idf avatar head_talking --swap PHOTO` with the same photo; faces.jpg
-shows that avatar's expressions, loop.jpg looks from folders iterN/ of `idf loop`. Each is left as
-it is without its runs. The strips of swapped heads are made anew.
+shows that avatar's expressions, loop.jpg looks from folders NAME/iterN/ of `idf loop`. Each is left
+as it is without its runs. The strips of swapped heads are made anew.
 """
 
 import argparse
@@ -126,13 +126,16 @@ def expressions(run: Path) -> None:
 
 
 def looks(loops: list[Path]) -> None:
-    """loop.jpg: restyled heads from all round, a row a loop."""
+    """loop.jpg: restyled heads from all round, a row a loop, named by the folder of its iterN."""
     pictures = []
     for folder in loops:
         scene = load(folder / "model")
-        pictures += [scene.render(c) for c in orbit(scene.cameras, 7, resolution=150)]
+        row = [scene.render(c, None, (1.0, 1.0, 1.0)) for c in orbit(scene.cameras, 7,
+                                                                     resolution=150)]
+        pictures += [provenance.label(row[0]), *row[1:]]
+    names = [folder.parent.name.replace("_", " ") for folder in loops]
     with provenance.marked(HERE / "loop.jpg", mark_of_model(loops[0] / "model")) as temporary:
-        write_image(temporary, contact_sheet(pictures, columns=7, cell=150))
+        write_image(temporary, contact_sheet(pictures, columns=7, cell=150, rows=names))
 
 
 def main() -> None:

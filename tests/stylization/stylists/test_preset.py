@@ -17,7 +17,7 @@ from idf_helpers.stylization.stylists.preset import PRESETS, PresetConfig, Prese
 def sample_views(step=6):
     frames = samples.dataset("head_turntable").frames[::step]
     return [View(i[..., :3], i[..., 3].astype(np.float32) / 255, camera=f.camera, name=f.name)
-            for f in frames for i in [f.image()]]
+            .resized(160, 160) for f in frames for i in [f.image()]]
 
 
 def finished(look, view):
@@ -90,6 +90,33 @@ def test_red_hair_leaves_skin_and_clothes():
         hair = top & (view.mask > 0.9)
         assert (after[hair, 0] - after[hair, 1]).mean() > 0.1 + \
             (before[hair, 0] - before[hair, 1]).mean()
+
+
+def test_parts_of_the_head_are_told_apart():
+    """Red hair leaves brows, an elf leaves hair and shirt; both change what they name."""
+    views = sample_views()
+    front = views[0]
+    on, change, parts = None, {}, {}
+    for name in ("red_hair", "elf"):
+        look = PresetStylist(PresetConfig(preset=name))
+        look.prepare(views)
+        on = look.shape.surface(front)
+        moved = np.abs(finished(look, front) - front.source()).max(-1)[on.rows, on.columns]
+        change[name], parts = moved, look.regions.of(front, on)
+
+    def mean(name, part):
+        return change[name][parts[part] > 0.8].mean()
+
+    assert (parts["brows"] > 0.8).sum() > 60 and (parts["iris"] > 0.5).sum() > 20
+    assert mean("red_hair", "brows") < 0.02 and mean("red_hair", "cloth") < 0.01
+    assert mean("red_hair", "skin") < 0.01 < 0.1 < mean("red_hair", "hair")
+    assert mean("elf", "hair") < 0.02 and mean("elf", "cloth") < 0.01
+    assert mean("elf", "skin") > 0.1 and mean("elf", "iris") > 0.1 and mean("elf", "lips") > 0.05
+
+
+def test_an_elf_without_a_face_is_refused(head):
+    with pytest.raises(IdfError, match="finds no skin"):
+        PresetStylist(PresetConfig(preset="elf")).prepare(head.views[10:15])
 
 
 def test_a_head_without_hair_is_refused(head):
