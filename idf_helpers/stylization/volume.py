@@ -22,7 +22,7 @@ CELLS = 128  # along the longest side
 COARSE = 32  # of the first pass, which finds where the head is
 REACH = 1.3  # scene radii around the center that are looked at
 BAND = 3.0  # cells before and behind a measured surface that its distance counts in
-SMOOTH = (1.2, 4.0)  # cells: spread of the fine and of the soft distance
+SMOOTH = (1.7, 4.0)  # cells: spread of the fine and of the soft distance
 STEP = 0.5  # cells along a ray
 
 

@@ -65,7 +65,7 @@ class Material:
             # sheets through the block, bent by the warp and of changing width
             sheet = on.place @ np.float32((0.55, 0.65, 0.5)) + 0.55 * warp[:, 0]
             line = np.abs(np.mod(sheet / 0.62, 1) - 0.5)
-            thin = np.abs(noise(on.place + 0.3 * warp, 1.9, 2, 5))
+            thin = np.abs(noise(on.place + 0.3 * warp, 1.9, 2, 14))
             wide = 0.05 * (1 + 0.8 * warp[:, 1])
             return (0.42 * np.exp(-line / np.maximum(wide, 0.012))
                     + 0.12 * np.exp(-thin / 0.05) * smoothstep(0.5 + warp[:, 2])
