@@ -9,9 +9,10 @@ import pytest
 from idf_helpers import IdfError
 from idf_helpers.cli.main import main
 from idf_helpers.evaluation import evaluate
+from idf_helpers.perceptual import Lpips
 from idf_helpers.runtime.files import write_json
+from idf_helpers.stylization.config import ServerConfig
 from idf_helpers.stylization.dataset import stylize
-from idf_helpers.stylization.stylists.preset import PresetConfig
 from tests.fixtures.lpips import write_lpips
 
 
@@ -28,7 +29,7 @@ def lpips(tmp_path, monkeypatch):
     """Weights of random numbers in place of the pinned ones."""
     write_lpips(tmp_path / "weights")
     monkeypatch.setattr("idf_helpers.evaluation.missing", lambda model: None)
-    monkeypatch.setattr("idf_helpers.perceptual.download.path", lambda m: tmp_path / "weights")
+    monkeypatch.setattr("idf_helpers.evaluation.Lpips", lambda: Lpips(tmp_path / "weights"))
 
 
 def test_a_loop_beside_what_it_was_made_of(looped, lpips, tmp_path, capsys):
@@ -47,8 +48,9 @@ def test_a_loop_beside_what_it_was_made_of(looped, lpips, tmp_path, capsys):
     assert one.rows[0]["short RMSE"] == one.rows[1]["short RMSE"]  # compared with themselves
 
 
-def test_what_is_missing_is_said(looped, head_folder, tmp_path, lpips, monkeypatch):
-    stylize(head_folder, tmp_path / "flat", "preset", PresetConfig(preset="bronze"))
+def test_what_is_missing_is_said(looped, head_folder, tmp_path, lpips, monkeypatch, painter):
+    stylize(head_folder, tmp_path / "flat", "painter", ServerConfig(prompt="an elf"),
+            propagator="flow")
     table = evaluate([tmp_path / "flat", looped])
     assert [r["run"] for r in table.rows] == [str(tmp_path / "flat")] * 2 + [str(looped)] * 3
     assert table.rows[0]["short RMSE"] is None and table.rows[1]["sharpness"] > 0
