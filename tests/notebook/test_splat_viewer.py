@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,29 @@ def test_the_kernel_draws_for_a_browser_that_cannot():
     assert pictures[0].shape == (360, 360, 3) and pictures[0].std() > 20
     assert np.abs(pictures[1] - pictures[0]).max() > 60
     assert b"compositeSynthetic" in viewer.picture  # a page can save it
+
+
+def test_a_restyled_scene_has_one_slider_that_the_kernel_follows():
+    g = talking_ball().gaussians
+    after = replace(g, sh=(-g.sh).astype(np.float32))
+    viewer = view(GaussianScene(after, cameras=BallScene(30).cameras, original=g))
+    assert viewer.rig["kind"] == "style" and viewer.expression == [1.0]
+    viewer.show({"style": 0.5})
+    assert viewer.expression == [0.5]
+    viewer.show({"style": 7})  # as far as the slider goes
+    assert viewer.expression == [1.5]
+    for wrong in ({"smile": 1}, [0.1, 0.2], [float("nan")]):
+        with pytest.raises(IdfError):
+            viewer.show(wrong)
+    pictures = []
+    for beta in (0.0, 1.0):
+        wanted = {"yaw": 0.0, "pitch": 0.0, "distance": 4.0, "center": [0, 0, 0],
+                  "expression": [beta], "light": True}
+        viewer._wanted = wanted
+        viewer._draw(1.0)
+        pictures.append(np.asarray(Image.open(io.BytesIO(viewer.picture)), np.float32))
+    drawn = [np.abs(p - q).mean() for p, q in zip(pictures, pictures[1:], strict=False)]
+    assert drawn[0] > 2
 
 
 def test_other_scenes_are_drawn_by_the_kernel():

@@ -1,5 +1,6 @@
 """Splats before and after they were restyled: mixtures of them, and refits that keep the order."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,9 @@ from idf_helpers.metrics import evaluate_scene, psnr
 from idf_helpers.reconstruction import load, reconstruct
 from idf_helpers.reconstruction.splats.cleanup import crop
 from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.model_file import read_model
+from idf_helpers.reconstruction.splats.model_path import ORIGINAL
+from idf_helpers.reconstruction.splats.ply import write_ply
 from idf_helpers.reconstruction.splats.refit import Refit
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from idf_helpers.reconstruction.splats.style import mixed
@@ -105,6 +109,18 @@ def test_a_refit_keeps_every_gaussian_in_its_place(refitted):
           for beta in (0.0, 0.5, 1.0)}
     assert at[1.0] > at[0.5] + 0.5 > at[0.0] + 1.0, at
     np.testing.assert_array_equal(old.means, now.means)
+
+
+def test_an_original_of_another_model_is_told(refitted, tmp_path):
+    """Put beside the style by hand, or cut off."""
+    folder = shutil.copytree(refitted[2], tmp_path / "model")
+    whole = (folder / ORIGINAL).read_bytes()
+    write_ply(read_model(folder)[:50], folder / ORIGINAL)
+    with pytest.raises(IdfError, match="do not belong together"):
+        load(folder)
+    (folder / ORIGINAL).write_bytes(whole[:-200])
+    with pytest.raises(IdfError):
+        load(folder)
 
 
 def test_a_refit_of_a_refit_keeps_the_first_original(refitted, tmp_path):
