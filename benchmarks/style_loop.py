@@ -38,12 +38,12 @@ from idf_helpers.reconstruction.splats.config import SplatConfig
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from idf_helpers.runtime.download import missing
 from idf_helpers.runtime.files import read_json
-from idf_helpers.stylization.loop import COLORS_ALONE, SHAPES_FROM
+from idf_helpers.stylization.splats import SHAPES_FROM
 from idf_helpers.stylization.stylists.neural_files import NEURAL_STYLE
 from tests.fixtures.unpack import unpack
 
 LIMITS_S = {"bronze": 60, "red hair": 60, "swirls, neural": 180}
-REFITS = (50, 100, 200, 400)
+REFITS = (100, 200, 400, 600)
 LARGER, SAME_DB = 1.4, 45.0  # page with the slider over the one without; both ends of it
 KILL_AFTER_S = (6, 9, 13, 17, 23, 31, 47)
 TURNTABLE = samples.path("head_turntable")
@@ -64,11 +64,10 @@ def run(out: Path, *words: str) -> float:
 def refits(done: Path) -> list[tuple[int, float, float]]:
     """(steps, held-out dB, seconds) of refits to the views that a loop made."""
     data, rows = Dataset.open(done / "frames"), []
-    alone = read_json(done / "frames" / "stylize_report.json")["mode"] == "pointwise"
     for steps in REFITS:
         with tempfile.TemporaryDirectory() as folder:
             config = SplatConfig(iterations=steps, start=done / "original",
-                                 refit=COLORS_ALONE if alone else SHAPES_FROM)
+                                 refit=SHAPES_FROM)
             reconstruct(data, Path(folder) / "refit", "splats:cpu", config)
             found = read_json(Path(folder) / "refit" / "metrics.json")
         rows.append((steps, found["psnr"], found["seconds"]))

@@ -204,15 +204,13 @@ class LoopConfig(Settings):
     """Only so many views, evenly spread; None = all."""
     splats: TrainingConfig = TrainingConfig(budget_s=30.0)
     """How the splats of the first views are trained."""
-    refit: Annotated[int, Interval(ge=1, le=1_000_000), RECIPE] = 200
-    """Steps in which an iteration's splats take the new colors, at most those of `splats`; twice as
-    many where key views were styled, for finer strokes."""
+    refit: Annotated[int, Interval(ge=1, le=1_000_000), RECIPE] = 600
+    """Steps in which an iteration's splats take the new colors; at most those of `splats`."""
 
-    def refitting(self, alone: bool) -> TrainingConfig:
-        """Return how an iteration's splats are refitted. alone: every view was styled by itself."""
-        steps = self.refit * (1 if alone else 2)
+    def refitting(self) -> TrainingConfig:
+        """Return how an iteration's splats are refitted."""
         return replace(self.splats, budget_s=None,
-                       iterations=min(steps, self.splats.iterations or steps))
+                       iterations=min(self.refit, self.splats.iterations or self.refit))
 
     def strength(self, iteration: int, base: float) -> float:
         """Return the strength of iteration 1, 2 …; base: the stylist's."""

@@ -50,10 +50,6 @@ from .methods import open_stylist
 from .splats import finished_model, refit_splats, train_splats
 from .views import BACKGROUNDS, check_one_size, in_order
 
-# Part of a refit from which the places and sizes of splats move, too: of views that were painted,
-# whose strokes are finer than the splats of what was there before; of looks, whose every pixel has
-# a color of its own already, they stay.
-SHAPES_FROM, COLORS_ALONE = 0.1, 1.0
 SAME = 24.0  # dB; a video nearer than this to the pictures is a video of them
 
 
@@ -118,9 +114,7 @@ class Loop:
             train_splats(data, before, self.plan.splats, "splats of the views", self.reporter)
         frames = stylize(data, folder / "frames", stylist, config, views=self.views,
                          propagator=propagator, depth=before, reporter=self.reporter)
-        alone = read_json(folder / "frames" / REPORT, "report")["mode"] == "pointwise"
-        refit_splats(frames, folder / "model", before, self.plan.refitting(alone),
-                     COLORS_ALONE if alone else SHAPES_FROM, self.reporter)
+        refit_splats(frames, folder / "model", before, self.plan.refitting(), self.reporter)
         video = self.out / f"iter{n}.mp4"
         if not video.is_file() or \
                 video.stat().st_mtime < (folder / "model" / MODEL).stat().st_mtime:

@@ -13,6 +13,10 @@ from ..runtime.progress import Reporter
 from ..runtime.runs import read_manifest
 from ..scene import Scene
 
+# Part of a refit from which places and sizes move, too: painted strokes are finer than the splats
+# of what was there before, and highlights that wander want room below the surface.
+SHAPES_FROM = 0.1
+
 
 class TrainingStep(Reporter):
     """Shows a training as a step of the stage that it is part of."""
@@ -40,17 +44,17 @@ def train_splats(data: Dataset, out: Path, config: TrainingConfig, step: str, re
                        reporter=TrainingStep(reporter, step))
 
 
-def refit_splats(data: Dataset, out: Path, start: Path, config: TrainingConfig, shapes_from: float,
-                 reporter: Reporter) -> Scene:
+def refit_splats(data: Dataset, out: Path, start: Path, config: TrainingConfig, reporter: Reporter
+                 ) -> Scene:
     """Fit splats to restyled views of what they show, see `refit`; the scene.
 
-    start: their run folder. shapes_from: part of the run from which they move, too. A method that
-    cannot keep their order trains new ones from their places.
+    start: their run folder. A method that cannot keep their order trains new ones from their
+    places.
     """
     entry, _ = choose_method("splats")
     settings: dict = {"start": start}
     if "refit" in {f.name for f in fields(entry.load().config_type)}:
-        settings["refit"] = shapes_from
+        settings["refit"] = SHAPES_FROM
     else:
         reporter.note(f"splats {entry.name} keeps no order: the style has no intensity")
     return train_splats(data, out, config, "fitting splats", reporter, **settings)

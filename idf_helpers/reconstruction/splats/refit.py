@@ -29,6 +29,8 @@ class Refit(Trainer):
     restyled ones themselves, of the same number and order; None: `start`.
     """
 
+    warm_degree = DEGREE
+
     def __init__(self, views: TrainingViews, config: SplatConfig, rasterizer, points,
                  start: Gaussians, original: Gaussians | None = None):
         super().__init__(views, config, rasterizer, points, start)

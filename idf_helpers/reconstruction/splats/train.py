@@ -53,6 +53,7 @@ class Trainer(ResumableTrainer):
         these views.
     """
 
+    warm_degree = 0  # of the colors that `start` is given
     rounds = 0  # of growth and relocation, done or left out
     last_round = 0  # the iteration of the last one
 
@@ -69,7 +70,7 @@ class Trainer(ResumableTrainer):
         self.background = background_mode(views, config)
         self.rng = np.random.default_rng(config.seed)
         if start is not None:
-            first = recolored(start_from(start, config), views, rasterizer)
+            first = recolored(start_from(start, config), views, rasterizer, self.warm_degree)
         else:
             first = initial_gaussians(views, config.initial, config.sh_degree, self.rng, points,
                                       config.max_gaussians)
