@@ -257,6 +257,8 @@ class _Job:
         done = self.run.files("frame")
         if len(done) < len(self.views):
             painter.prepare(self._some())
+            for what, found in painter.used.items():
+                self.reporter.note(f"{what}: {found}")
         return self._frames(lambda k: StyledFrame(painter.finish(
             self.views[k], painter.stylize(self.views[k], config.prompt, config.seed,
                                            painter.strength), painter.strength)), "styling", done)

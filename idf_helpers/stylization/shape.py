@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..data.media import to_uint8
+from ..errors import IdfError
 from ..face.color import blur, feather, masked_blur, rgb_to_lab
 from ..face.detector import LandmarkDetector
 from ..face.landmarks import FaceLandmarks
@@ -76,11 +77,12 @@ def unit(v: np.ndarray) -> np.ndarray:
 class Shape:
     """The shape of a head: `surface(view)` of any of its views.
 
-    views: some of all, spread around it. how: where the shape is from, in words.
+    views: some of all, spread around it. how: where the shape is from, in words. lacks: what to do
+    for the face to be looked for; "" where it was.
     """
 
     def __init__(self, views: Sequence[View]):
-        self.detector = LandmarkDetector()
+        self.detector, self.lacks = LandmarkDetector(), ""
         self.faces = {v.name: found[0] for v in views for found in [self._detect(v)] if found}
         self.axes: HeadAxes | None = None
         self.volume: Volume | None = None
@@ -91,9 +93,17 @@ class Shape:
             self.volume = Volume.fuse(placed, self.axes)
         self.how = "guessed from outline and face" if self.volume is None else \
             "depth of all views" if self.volume.measured else "outlines of all views"
+        if self.lacks:
+            self.how += f"; the face is not looked for ({self.lacks})"
 
     def _detect(self, view: View) -> list[FaceLandmarks]:
-        return self.detector.detect(to_uint8(view.source()))
+        if self.lacks:
+            return []
+        try:
+            return self.detector.detect(to_uint8(view.source()))
+        except IdfError as error:  # its models are not here; a bust needs them least
+            self.lacks = error.do
+            return []
 
     def _front(self, views: Sequence[View]) -> np.ndarray | None:
         """Return (3,) world: where the face looks, from the views that show it best."""

@@ -55,8 +55,10 @@ class Recolor:
                            f"{100 * share:.0f} % of the head has the color of its crown",
                            "use a head with hair, or another preset")
         if "skin" in self.parts and regions.shares["skin"] < TOO_LITTLE_HAIR:
-            raise IdfError(f"The preset `{name}` finds no skin here", "no face in any view",
-                           "use views that show the face, or another preset")
+            lacks = regions.shape.lacks
+            raise IdfError(f"The preset `{name}` finds no skin here",
+                           "no models that find a face" if lacks else "no face in any view",
+                           lacks or "use views that show the face, or another preset")
 
     def styled(self, own: np.ndarray, on: Surface, regions: dict[str, np.ndarray],
                tones: dict) -> np.ndarray:

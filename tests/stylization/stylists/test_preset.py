@@ -119,6 +119,18 @@ def test_an_elf_without_a_face_is_refused(head):
         PresetStylist(PresetConfig(preset="elf")).prepare(head.views[10:15])
 
 
+def test_without_models_of_faces_a_bust_is_made_and_an_elf_is_not(head, tmp_path, monkeypatch):
+    monkeypatch.setenv("IDF_CACHE", str(tmp_path))
+    monkeypatch.delenv("IDF_FACE_MODELS", raising=False)
+    look = PresetStylist(PresetConfig(preset="bronze"))
+    look.prepare(head.views[::3])
+    assert look.used["shape"].startswith("depth of all views; the face is not looked for (idf down")
+    assert np.isfinite(finished(look, head.views[0])).all()
+    with pytest.raises(IdfError, match="finds no skin") as error:
+        PresetStylist(PresetConfig(preset="elf")).prepare(sample_views())
+    assert "download face_landmarks" in error.value.do
+
+
 def test_a_head_without_hair_is_refused(head):
     bald = View(np.full((32, 32, 3), 0.6, np.float32), np.ones((32, 32), np.float32))
     with pytest.raises(IdfError, match="hair from skin"):
