@@ -9,16 +9,20 @@ import pytest
 from idf_helpers import Dataset, IdfError
 from idf_helpers.data.cameras import SceneFrame
 from idf_helpers.data.media import write_image
+from idf_helpers.data.training_views import TrainingViews
 from idf_helpers.metrics import evaluate_scene, psnr
 from idf_helpers.reconstruction import load, reconstruct
 from idf_helpers.reconstruction.splats.cleanup import crop
 from idf_helpers.reconstruction.splats.config import SplatConfig
+from idf_helpers.reconstruction.splats.gaussians import Gaussians
 from idf_helpers.reconstruction.splats.model_file import read_model
 from idf_helpers.reconstruction.splats.model_path import ORIGINAL
 from idf_helpers.reconstruction.splats.ply import write_ply
+from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
 from idf_helpers.reconstruction.splats.refit import Refit
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from idf_helpers.reconstruction.splats.style import mixed
+from idf_helpers.reconstruction.splats.warm_start import recolored
 from tests.fixtures.datasets import make_dataset
 from tests.fixtures.gaussians import assert_equal, random_gaussians, view
 
@@ -151,6 +155,27 @@ def test_a_refit_that_was_stopped_ends_as_one_that_was_not(refitted, tmp_path, m
         np.testing.assert_array_equal(getattr(again.gaussians, name),
                                       getattr(whole.gaussians, name))
     assert len(again.original) == len(again.gaussians)
+
+
+def test_a_refit_begins_with_the_colors_of_each_side(tmp_path):
+    """A ball that is bright from one side and dark from the other, as a metal is."""
+    data = painted(tmp_path / "metal", (0, 0, 0))
+    for frame in data.frames:
+        picture = frame.image().copy()
+        shade = 128 + 100 * frame.camera.position[0] / np.linalg.norm(frame.camera.position)
+        picture[picture[..., 3] > 0, :3] = round(float(shade))
+        write_image(frame.path, picture)
+    views, rasterizer = TrainingViews.load(data.train, 24), CpuRasterizer()
+    way = np.random.default_rng(0).normal(size=(500, 3))
+    before = Gaussians(0.55 * way / np.linalg.norm(way, axis=1, keepdims=True),
+                       np.full((500, 3), np.log(0.1)), np.tile([1.0, 0, 0, 0], (500, 1)),
+                       np.full(500, 3.0), np.zeros((500, 9, 3))).checked()
+    error = {}
+    for degree in (0, 2):
+        scene = GaussianScene(recolored(before, views, rasterizer, degree), rasterizer)
+        error[degree] = np.mean([np.abs(scene.render(c) - views.target(k, np.ones(3)).transpose(
+            1, 2, 0))[6:14, 8:16].mean() for k, c in enumerate(views.cameras)])
+    assert error[2] < 0.5 * error[0], error
 
 
 def test_a_refit_needs_something_to_start_from():
