@@ -173,6 +173,7 @@ def blend_backward(lanes, channels, records, starts, ids, slot_of, masks, stops,
         for k in range(first, last):
             blocks, slot = np.int64(masks[k]), slot_of[k]
             fetch_ahead(records, ids[min(k + AHEAD, last - 1)])
+            fetch_ahead(slots, slot_of[min(k + AHEAD, last - 1)])  # a write waits for its line, too
             reached[slot] = blocks != 0
             if blocks != 0:
                 gradients(lanes, channels, planes, records, ids[k], slots, slot, x0, y0, blocks)
