@@ -34,7 +34,7 @@ def try_splats(data: Dataset, variants: Variants, iterations: int = 300,
     """
     from ...reconstruction.splats.train import Trainer
 
-    base = {"initial": 800, "max_gaussians": 4000}
+    base = {"initial": 800, "max_gaussians": 4000, "growth": 3.0}
     return _side_by_side(data, variants, iterations, SplatConfig, base, Trainer, reporter)
 
 

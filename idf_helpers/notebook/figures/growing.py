@@ -22,7 +22,7 @@ from ..widgets import fast
 from .depths import depth_picture
 
 MOMENTS = (0, 40, 150, 600)  # iterations
-SMALL = SplatConfig(resolution=112, initial=800, max_gaussians=4000)
+SMALL = SplatConfig(resolution=112, initial=800, max_gaussians=4000, growth=3.0)
 FAST = 60  # iterations at most with IDF_FAST
 FAINT = 0.02  # opacity below which an ellipse is not drawn
 SIGMAS = 1.5  # half axes of an ellipse, standard deviations

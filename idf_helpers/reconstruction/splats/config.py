@@ -65,6 +65,9 @@ class SplatConfig(GaussianConfig):
     rounds: Annotated[int, Interval(ge=0, le=1000), RECIPE] = 16
     """Rounds of growth and relocation in the first half of the run, evenly by the part of it that
     is over; relocation goes on at this pace. 0: neither."""
+    growth: Annotated[float, Interval(ge=0, le=100), RECIPE] = 0.3
+    """New Gaussians in 100 steps at most, as a share of those there are: a run of few steps, which
+    could not teach more of them, ends with fewer than max_gaussians."""
     refit: Annotated[float | None, UNIT, RECIPE] = None
     """Keep the Gaussians of `start`, their number and order, for other pictures of the same scene:
     colors are learned first, from this part of the run on their places and sizes, too; 1: colors

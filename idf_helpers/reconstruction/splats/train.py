@@ -31,9 +31,10 @@ SAVE_EVERY = 50  # steps between two copies of the state to go back to, on NaN, 
 # to FINAL, exponentially, the others to √FINAL.
 RATES = {"means": 1.2e-3, "log_scales": 3e-2, "quats": 8e-3, "opacity_logits": 0.15, "sh": 5e-3}
 FINAL = 0.03
-# Parts of the run from and until which Gaussians are added, and until which dead ones are moved:
-# nearly transparent ones, and those wider than so many scene radii.
-GROW_FROM, GROW_UNTIL, RELOCATE_UNTIL = 0.02, 0.5, 0.85
+# Parts of the run from and until which Gaussians are added, until which runs of few steps may catch
+# up, and until which dead ones are moved: nearly transparent ones, and those wider than so many
+# scene radii.
+GROW_FROM, GROW_UNTIL, CATCH_UP_UNTIL, RELOCATE_UNTIL = 0.02, 0.5, 0.7, 0.85
 ROUND_STEPS = 20  # at least, between two rounds: the views of fewer say little of where to grow
 DEAD_OPACITY, MAX_SCALE = 0.005, 0.8
 # Coarse stages, for pictures whose longer side has so many pixels: until a part of the run only
@@ -161,13 +162,16 @@ class Trainer(ResumableTrainer):
         part = (self.fraction - GROW_FROM) / (GROW_UNTIL - GROW_FROM)
         due = 1 + math.floor(part * self.config.rounds)
         if (due <= self.rounds or part < 0 or self.fraction > RELOCATE_UNTIL
-                or self.iteration - self.last_round < ROUND_STEPS or not self.config.rounds):
+                or (steps := self.iteration - self.last_round) < ROUND_STEPS
+                or not self.config.rounds):
             return
         self.rounds, self.last_round = due, self.iteration
         room = self.config.max_gaussians / self.first
-        rules = DensifyRules(int(self.first * room ** min(part, 1)), 1.0, DEAD_OPACITY, MAX_SCALE)
+        rules = DensifyRules(int(self.first * room ** min(part, 1)),
+                             (1 + self.config.growth) ** (steps / 100) - 1,
+                             DEAD_OPACITY, MAX_SCALE)
         self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, rules,
-                                       self.radius, True, self.rng)
+                                       self.radius, self.fraction <= CATCH_UP_UNTIL, self.rng)
         self.statistics = ScreenStatistics.empty(len(self.gaussians))
 
     def warm_up(self) -> None:

@@ -152,18 +152,21 @@ def test_coarse_stages_count_other_pixels_of_the_same_pictures(dataset, monkeypa
     assert Trainer(views, LONGER).every == 1, "pictures are too small"
 
 
-@pytest.mark.parametrize("seconds_a_step", [0.05, 0.002])
-def test_growth_reaches_its_limit_by_part_of_the_run(dataset, steps_take, seconds_a_step):
-    """With many steps and with few, on a clock; never before its time."""
-    steps_take(seconds_a_step)
+@pytest.mark.parametrize("steps, growth", [(200, 3.0), (700, 0.3), (200, 0.3)])
+def test_growth_goes_by_part_of_the_run(dataset, steps_take, steps, growth):
+    """On a clock; to its limit, never before its time, and not with next to no steps."""
+    steps_take(0.01)
     trainer = Trainer(TrainingViews.load(dataset.train, 32), replace(
-        SHORT, iterations=None, budget_s=200 * seconds_a_step))
+        SHORT, iterations=None, budget_s=0.01 * steps, growth=growth))
     counts = {}
     while not trainer.done:
         trainer.step()
         counts[round(trainer.fraction, 2)] = trainer.count
-    assert counts[0.02] == SHORT.initial and counts[0.25] < SHORT.max_gaussians
-    assert counts[0.6] == counts[1.0] == SHORT.max_gaussians
+    assert counts[0.02] == SHORT.initial < counts[0.4] < SHORT.max_gaussians
+    if steps * growth < 100:
+        assert counts[0.75] == counts[1.0] < SHORT.initial * 1.3 ** 1.4 + 8
+    else:
+        assert counts[0.6] == counts[1.0] == SHORT.max_gaussians
 
 
 def test_numbers_of_gaussians_go_by_the_size_of_the_pictures():
@@ -365,7 +368,7 @@ def test_nan_for_ever_is_an_error(dataset):
 @pytest.mark.parametrize("change", [
     {"budget_s": 3.0}, {"iterations": 0}, {"resolution": 4}, {"seed": -1}, {"sh_degree": 4},
     {"rate": float("nan")}, {"lambda_dssim": 1.5}, {"initial": 500}, {"rounds": -1},
-    {"background": "blue"}, {"sh_steps": (0.5, 0.1, 0.2)}])
+    {"growth": -0.1}, {"background": "blue"}, {"sh_steps": (0.5, 0.1, 0.2)}])
 def test_bad_settings(dataset, change):
     with pytest.raises(IdfError):
         fit(dataset, replace(SHORT, **change))
