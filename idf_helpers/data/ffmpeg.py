@@ -90,6 +90,14 @@ def even_sized(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
 
 
+def count_frames(path) -> int:
+    """Return how many coded pictures a video's first moving picture has, without decoding them."""
+    done = subprocess.run([ffmpeg_executable(), *QUIET, *ONE_FILE, "-i", str(path), *MOVING,
+                           "-c", "copy", "-f", "framecrc", "-"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return sum(line[:1].isdigit() for line in done.stdout.decode("ascii", "replace").splitlines())
+
+
 class Feed:
     """A running ffmpeg that reads from this process. Use as a context manager: it is killed where
     `finish` was not reached."""

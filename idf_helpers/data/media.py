@@ -17,7 +17,7 @@ from ..errors import IdfError
 from ..runtime.files import atomic_write
 from .animations import read_animation
 from .color_profile import Stored, profile_name
-from .ffmpeg import BT709, BT709_OPTIONS, Feed, decode, even_sized, raw_input
+from .ffmpeg import BT709, BT709_OPTIONS, Feed, count_frames, decode, even_sized, raw_input
 from .kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is_video
 from .picture_file import FORMATS, MAX_PIXELS, as_array, opened, orientation
 from .video_header import VideoInfo, video_info
@@ -104,6 +104,9 @@ def encode_image(image: np.ndarray, suffix: str = ".png", *, xmp: str | None = N
         extra |= {"xmp": xmp.encode()} if xmp else {}
         picture.convert("RGB").save(out, "JPEG", quality=quality, **extra)
     elif suffix == ".webp":
+        # Named here: else Pillow imports all its formats, a tenth of a second.
+        from PIL import WebPImagePlugin  # noqa: F401
+
         extra |= {"xmp": xmp.encode()} if xmp else {}
         picture.save(out, "WEBP", quality=quality, **extra)
     else:
@@ -205,7 +208,7 @@ class VideoWriter:
         code, words = self._feed.finish()
         if code:
             raise IdfError("The video could not be encoded", words, "check the free disk space")
-        written = sum(1 for _ in read_video(self.path))
+        written = count_frames(self.path)
         if written != self.count:  # ffmpeg may end quietly on a full disk
             raise IdfError("The video is incomplete", f"{written} of {self.count} frames",
                            "check the free disk space")

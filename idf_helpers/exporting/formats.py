@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,7 @@ from .. import provenance
 from ..data.camera_path import CameraPath, read_camera_path, write_camera_path
 from ..data.cameras import orbit as turn
 from ..data.cameras import round_trip
-from ..data.media import video_writer, write_image
+from ..data.media import to_uint8, video_writer, write_image
 from ..errors import IdfError, nearest
 from ..provenance import marked
 from ..provenance.lineage import copy_consent
@@ -21,6 +21,8 @@ from ..reconstruction.avatar.pictures import tour
 from ..reconstruction.avatar.scene import AvatarScene
 from ..reconstruction.splats.scene import GaussianScene
 from ..runtime.files import atomic_write
+from ..runtime.machine import cpu_count
+from ..runtime.parallel import pmap
 from ..runtime.progress import Reporter
 from ..runtime.settings import check_range
 from ..scene import Expressive, HasGaussians, Scene
@@ -68,10 +70,17 @@ def _video(model: Model, path: Path, config: ExportConfig, progress: Progress) -
         (c, None) for c in round_trip(scene.cameras, config.frames, config.elevation,
                                       config.resolution))
     with video_writer(path, config.fps, comment=model.mark.text()) as video:
-        for i, (camera, expression) in enumerate(views, 1):
-            video.append(model.mark.watermarked(
-                labeled(scene.render(camera, expression), config)))
+        for i, frame in enumerate(_finished(model, config, views), 1):
+            video.append(frame)
             progress(i / config.frames)
+
+
+def _finished(model: Model, config: ExportConfig, views: Iterable) -> Iterator[np.ndarray]:
+    """Yield views (camera, expression) labeled and watermarked: while threads do that, the next
+    ones are drawn."""
+    drawn = (to_uint8(model.scene.render(camera, expression)) for camera, expression in views)
+    yield from pmap(lambda picture: model.mark.watermarked(labeled(picture, config)), drawn,
+                    "threads", cpu_count(), window=cpu_count() + 1)
 
 
 def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
@@ -218,10 +227,9 @@ def render(model: Model | str | Path, out: str | Path, views: int = 8, orbit: bo
                       config, reporter)
     check_range("views", views, 1, 10_000)
     cameras = turn(model.scene.cameras, views, config.elevation, resolution=resolution)
-    for i, camera in enumerate(cameras):
+    for i, picture in enumerate(_finished(model, config, ((c, None) for c in cameras))):
         with marked(out / f"view_{i:02d}.png", model.mark) as temporary:
-            write_image(temporary, model.mark.watermarked(
-                labeled(model.scene.render(camera), config)))
+            write_image(temporary, picture)
     copy_consent(model.folder, out)
     return out
 
@@ -230,8 +238,9 @@ def _along(model: Model, track: CameraPath, out: Path, config: ExportConfig, rep
            ) -> Path:
     with marked(out, model.mark) as temporary, \
             video_writer(temporary, track.fps, comment=model.mark.text()) as video:
-        for i, camera in enumerate(track.cameras, 1):
-            video.append(model.mark.watermarked(labeled(model.scene.render(camera), config)))
+        views = ((camera, None) for camera in track.cameras)
+        for i, frame in enumerate(_finished(model, config, views), 1):
+            video.append(frame)
             reporter.step(f"writing {out.name}", i / len(track.cameras))
     copy_consent(model.folder, out.parent)
     return out

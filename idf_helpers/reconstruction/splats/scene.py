@@ -65,14 +65,20 @@ class GaussianScene(StillScene):
         return replace(self, gaussians=mixed(self.original, self.gaussians, intensity),
                        original=None)
 
+    def render(self, camera: Camera, expression=None, background=None) -> np.ndarray:
+        """Return the colors of `render_full` alone, (H, W, 3) float32 in [0, 1]."""
+        if not hasattr(self.rasterizer, "forward_packed"):
+            return super().render(camera, expression, background)
+        background = np.asarray(self.background if background is None else background, np.float32)
+        packed = self._in_a_layout_for_it()
+        return _picture(self.rasterizer.forward_packed(packed, camera, background,
+                                                       packed.sh_degree))
+
     def render_full(self, camera: Camera, expression=None, background=None) -> Rendering:
         """Return the same view with alpha and depth (Σ w z / Σ w over the Gaussians of a pixel)."""
         background = np.asarray(self.background if background is None else background, np.float32)
         out = self.rasterizer.forward(self._in_a_layout_for_it(), camera, background, train=False)
-        rgb = np.empty((camera.height, camera.width, 3), np.float32)
-        for k in range(3):  # faster than all at once, turned about
-            np.clip(out.rgb[k], 0, 1, out=rgb[..., k])
-        return Rendering(rgb, np.clip(out.alpha, 0, 1), out.depth)
+        return Rendering(_picture(out.rgb), np.clip(out.alpha, 0, 1), out.depth)
 
     def _in_a_layout_for_it(self):
         """Return the Gaussians as the rasterizer likes them, kept for the next picture."""
@@ -83,3 +89,11 @@ class GaussianScene(StillScene):
                                                                     strict=False)):
             self._prepared = *key, self.rasterizer.prepared(self.gaussians)
         return self._prepared[2]
+
+
+def _picture(rgb: np.ndarray) -> np.ndarray:
+    """Return (3, H, W) as (H, W, 3) in [0, 1]."""
+    out = np.empty((*rgb.shape[1:], 3), np.float32)
+    for k in range(3):  # faster than all at once, turned about
+        np.clip(rgb[k], 0, 1, out=out[..., k])
+    return out
