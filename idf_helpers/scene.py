@@ -105,3 +105,14 @@ class HasNormals(Protocol):
     def normals(self, camera: Camera) -> np.ndarray:
         """Return (H, W, 3) float32 unit normals toward the camera; NaN where there is none."""
         ...
+
+
+@runtime_checkable
+class HasFirstCrossing(Protocol):
+    """A scene of Gaussians, whose rays meet something translucent first; see `fused_surface`."""
+
+    cameras: list[Camera]
+
+    def first_crossing(self, camera: Camera) -> np.ndarray:
+        """Return (H, W) float32 world units along the optical axis, NaN where there is nothing."""
+        ...

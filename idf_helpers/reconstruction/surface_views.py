@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.cameras import Camera
+from ..scene import HasFirstCrossing, Scene
+from .fused_surface import FusedSurface
 from .surface import normals_of_depth
+
+SMOOTH = 1.0  # pixels: blur of the depth before its normals
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +31,33 @@ class SurfaceView:
     confidence: np.ndarray
 
 
-def surface_views(scene, cameras: Iterable[Camera]) -> list[SurfaceView]:
+class SceneSurface:
+    """The surface of a scene, view by view.
+
+    scene: of Gaussians (`HasFirstCrossing`): its views are fused first, which takes seconds. Any
+    other scene gives the depth of its own renders, which is trusted everywhere. cameras: to look
+    at Gaussians from that came without any.
+    """
+
+    def __init__(self, scene: Scene, cameras: Iterable[Camera] = ()):
+        self.scene = scene
+        self.fused = FusedSurface.of(scene, list(cameras)) \
+            if isinstance(scene, HasFirstCrossing) else None
+
+    def view(self, camera: Camera) -> SurfaceView:
+        """Return what a camera sees."""
+        if self.fused is None:
+            depth = self.scene.render_full(camera).depth
+            confidence = np.isfinite(depth).astype(np.float32)
+        else:
+            depth = self.fused.depth(camera)
+            confidence = self.fused.confidence(camera, depth)
+        normal = np.nan_to_num(normals_of_depth(camera, depth, SMOOTH) @ camera.c2w[:3, :3])
+        return SurfaceView(camera, depth, normal.astype(np.float32), confidence)
+
+
+def surface_views(scene: Scene, cameras: Iterable[Camera]) -> list[SurfaceView]:
     """Return what each of `cameras` sees of the surface of a scene."""
-    out = []
-    for camera in cameras:
-        depth = scene.render_full(camera).depth
-        normal = np.nan_to_num(normals_of_depth(camera, depth) @ camera.c2w[:3, :3])
-        out.append(SurfaceView(camera, depth, normal.astype(np.float32),
-                               np.isfinite(depth).astype(np.float32)))
-    return out
+    cameras = list(cameras)
+    surface = SceneSurface(scene, cameras)
+    return [surface.view(c) for c in cameras]

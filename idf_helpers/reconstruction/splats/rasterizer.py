@@ -29,6 +29,7 @@ from .packed import (
 from .project import project
 from .project_backward import project_backward, project_backward_adam
 from .raster_backward import SLOT, blend_backward
+from .raster_depth import FORM, depth_forms, first_crossing
 from .raster_forward import draw
 from .screen import PIXEL, RECORD, pack_camera
 from .tiles import count_pairs, depth_order, fill_lists, start_lists
@@ -166,6 +167,20 @@ class CpuRasterizer:
         picture = Render(shown[:3], shown[3], shown[4])
         self._drawn, self.last = (drawn, picture) if train else (None, None)
         return picture
+
+    def first_crossing(self, g: Gaussians, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """Return alpha and depth (H, W) of the surface that rays meet first, see `raster_depth`:
+        world units along the optical axis, NaN where alpha < 0.5."""
+        alpha = self.forward(g, camera, sh_degree=0, train=True).alpha
+        forms = self._buffer("forms", (len(self._drawn.records), FORM))
+        run_on_threads(depth_forms, *(np.ascontiguousarray(a, np.float32) for a in (
+            g.log_scales, g.quats, camera.w2c_cv[:3, :3])), forms)
+        depth = np.empty((camera.height, camera.width), np.float32)
+        run_on_threads(first_crossing, self._drawn.records, forms, self._drawn.starts,
+                       self._drawn.ids, self._drawn.tiles_x,
+                       *np.float32((camera.fx, camera.fy, camera.cx, camera.cy)), depth)
+        self._drawn = self.last = None
+        return alpha, np.where(alpha < 0.5, np.float32(np.nan), depth)
 
     def forward_packed(self, g: PackedGaussians, camera: Camera, background, sh_degree: int,
                        dilation: float = PIXEL) -> np.ndarray:

@@ -90,6 +90,13 @@ class GaussianScene(StillScene):
             self._prepared = *key, self.rasterizer.prepared(self.gaussians)
         return self._prepared[2]
 
+    def first_crossing(self, camera: Camera) -> np.ndarray:
+        """Return (H, W) float32: the depth at which rays first meet something, NaN for nothing."""
+        from .rasterizer import CpuRasterizer
+
+        mine = self.rasterizer if isinstance(self.rasterizer, CpuRasterizer) else CpuRasterizer()
+        return mine.first_crossing(self.gaussians, camera)[1]
+
 
 def _picture(rgb: np.ndarray) -> np.ndarray:
     """Return (3, H, W) as (H, W, 3) in [0, 1]."""
