@@ -15,7 +15,7 @@ import numpy as np
 
 from ..kernels.compile import inner, kernel
 from .stylist import View, as_float
-from .surface import SOLID, edge_trust, extended, facing, nearest_fill, normals
+from .surface import LEAST, SOLID, edge_trust, extended, facing, nearest_fill, normals
 
 TOLERANCE = 0.02  # scene radii by which depths of two views may differ at one surface point
 POWER = 4.0  # exponent of the cosine that weights the keys; high = the best key alone
@@ -50,6 +50,8 @@ class Key:
         camera, depth = view.camera, np.asarray(view.depth, np.float32)
         normal = normals(depth, camera) if view.normal is None else view.normal
         trust = edge_trust(depth, view.mask, tolerance)
+        if view.confidence is not None:  # a doubtful place serves where no other key sees it
+            trust *= np.maximum(view.confidence, LEAST)
         solid = (view.mask >= SOLID) & (trust > 0)
         if usable is not None:
             solid &= usable

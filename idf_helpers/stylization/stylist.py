@@ -33,6 +33,7 @@ class View:
     start:  (H, W, 3) float32 in [0, 1], what an image-to-image stylist starts from in place of
             `rgb` (control pictures are always made from the view itself); None = from `rgb`.
     known:  (H, W) float32 in [0, 1], how far `start` already shows the style; None with `start`.
+    confidence: (H, W) float32 in [0, 1], how far other views confirm `depth`; None = not known.
     """
 
     rgb: np.ndarray
@@ -43,6 +44,7 @@ class View:
     name: str = ""
     start: np.ndarray | None = None
     known: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +76,7 @@ class View:
             mask=scaled(self.mask, width, height), depth=nearest(self.depth),
             normal=nearest(self.normal), camera=self.camera and self.camera.resized(width, height),
             start=None if self.start is None else scaled(as_float(self.start), width, height),
-            known=nearest(self.known))
+            known=nearest(self.known), confidence=nearest(self.confidence))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..data.dataset import Dataset, Frame
 from ..data.media import over, resize_area
 from ..data.sequence import natural_key
 from ..errors import IdfError, shorten
+from ..reconstruction.surface_views import SceneSurface
 from . import measures
 from .stylist import View
 from .surface import SOLID, nearest_fill, normals
@@ -65,10 +66,10 @@ class DatasetViews(Sequence):
         """Find by how much the scene's depth lies behind the surface, and take it off from now
         on; the offset in world units.
 
-        The depth of splats is a mean over half-transparent ones, most of which lie under the
-        surface. Carried to a neighbor by a depth that is right, the source pictures agree best.
+        Carried to a neighbor by a depth that is right, the source pictures agree best. Splats need
+        no offset: their fused surface lies where their outlines say.
         """
-        if self.scene is None or len(self) < 3:
+        if self.scene is None or len(self) < 3 or self.surface.fused is not None:
             return 0.0
         frame = scene_frame([f.camera for f in self.frames])
         steps = np.array(OFFSETS) * frame.radius
@@ -94,6 +95,11 @@ class DatasetViews(Sequence):
         angles[np.arange(len(chosen)), chosen] = 1e3  # not with itself
         return [(int(i), int(np.abs(a - 30).argmin())) for i, a in zip(chosen, angles, strict=True)]
 
+    @cached_property
+    def surface(self) -> SceneSurface:
+        """What the scene shows of its surface; of splats it is fused from views, in seconds."""
+        return SceneSurface(self.scene, [f.camera for f in self.frames])
+
     def __len__(self) -> int:
         return len(self.frames)
 
@@ -117,9 +123,10 @@ class DatasetViews(Sequence):
             rgb = nearest_fill(image[..., :3], mask > 0.5)
         else:
             rgb = (over(image, self.background) * 255 + 0.5).astype(np.uint8)
-        depth = normal = None
+        depth = normal = confidence = None
         if self.scene is not None:
-            depth = self.scene.render_full(camera).depth - np.float32(self.depth_offset)
+            seen = self.surface.view(camera)
+            depth, confidence = seen.depth - np.float32(self.depth_offset), seen.confidence
             if opaque:  # the reconstruction knows the head, the picture does not
                 depth = np.where(np.isfinite(depth), depth, np.nan)
             depth = np.where(mask >= 0.5, depth, np.nan).astype(np.float32)
@@ -127,4 +134,4 @@ class DatasetViews(Sequence):
             if solid.any() and not opaque:  # specks where the reconstruction is thin
                 depth = np.where(mask >= SOLID, nearest_fill(depth, solid), depth)
             normal = normals(depth, camera)
-        return View(rgb, mask, depth, normal, camera, frame.name)
+        return View(rgb, mask, depth, normal, camera, frame.name, confidence=confidence)

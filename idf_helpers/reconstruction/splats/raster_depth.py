@@ -8,7 +8,7 @@ slanted piece of surface. With the ray d·t, d = (x, y, 1), the mean m and B = d
     t = d·BᵀB·m / d·BᵀB·d = m_z - w·B(d·m_z - m) / w·w,  w = B·d
 
 At CROSSING = 0.5 the depth is a median; trained splats are translucent, and what lies below the
-skin then draws it inwards. Measured in `benchmarks/splat_depth.py`.
+skin then draws it inwards. Measured in `benchmarks/propagation.py`.
 """
 
 from __future__ import annotations
