@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -138,23 +137,6 @@ class FusedSurface:
         out = np.zeros(depth.shape, np.float32)
         out[seen] = confirm / np.maximum(confirm + deny, 1) * np.minimum(confirm / FEW, 1)
         return out
-
-    @cached_property
-    def volume(self) -> np.ndarray:
-        """(X, Y, Z) float32 on all voxels, positive inside, 0 at the surface; far from it -1 or 1,
-        as the nearest voxel that is known."""
-        from scipy import ndimage
-
-        dense = np.full([BRICK * n + 1 for n in self.index.shape], np.nan, np.float32)
-        for brick, place in zip(self.values, np.argwhere(self.index >= 0), strict=True):
-            x, y, z = BRICK * place
-            dense[x:x + BRICK + 1, y:y + BRICK + 1, z:z + BRICK + 1] = brick
-        unknown = np.isnan(dense)
-        nearest = ndimage.distance_transform_edt(unknown, return_distances=False,
-                                                 return_indices=True)
-        dense = self.offset / TRUNCATE - dense[tuple(nearest)]
-        dense[unknown] = np.sign(dense[unknown])
-        return dense
 
 
 def _points(camera: Camera, depth: np.ndarray) -> np.ndarray:

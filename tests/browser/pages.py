@@ -79,3 +79,14 @@ FRAME = SceneFrame(np.zeros(3), np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), 4
 
 def looking_from(*position, size=(256, 256)) -> Camera:
     return Camera.look_at(position, (0, 0, 0), (0, 0, 1), FOV, *size)
+
+
+# Of pages with sliders beside the picture.
+CAMERA = looking_from(0.6, -4, 0.1)
+WINDOW = {"width": 736, "height": 256}  # the panel takes 336 of it
+TOLERANCE = 45.0  # dB between the page and the kernel, 8-bit pictures of 256²
+
+
+def drawn(page) -> np.ndarray:
+    """The page's picture from CAMERA, which stands in the middle of a wider canvas."""
+    return page.picture(CAMERA)[:, 72:328]

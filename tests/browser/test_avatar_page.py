@@ -7,15 +7,11 @@ from idf_helpers.exporting.avatar_payload import Track, rig_of
 from idf_helpers.exporting.html import write_viewer
 from idf_helpers.exporting.payload import ViewerPayload
 from idf_helpers.reconstruction.splats.rasterizer import CpuRasterizer
-from tests.browser.pages import FRAME, looking_from
 from tests.fixtures.talking_ball import MOUTH, NAMES, at, talking_ball
 
-from .pages import opened, psnr
+from .pages import CAMERA, FRAME, TOLERANCE, WINDOW, drawn, opened, psnr
 
 pytestmark = pytest.mark.browser
-CAMERA = looking_from(0.6, -4, 0.1)
-WINDOW = {"width": 736, "height": 256}  # the panel takes 336 of it
-TOLERANCE = 45.0  # dB between the page and the kernel, 8-bit pictures of 256²
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +33,6 @@ def kernel(avatar, expression) -> np.ndarray:
     gaussians, white = at(avatar, expression), np.ones(3, np.float32)
     rgb = CpuRasterizer(near=0.2).forward(gaussians, CAMERA, white).rgb
     return np.clip(np.rint(255 * rgb.transpose(1, 2, 0)), 0, 255).astype(np.uint8)
-
-
-def drawn(page) -> np.ndarray:
-    """The page's picture from CAMERA, which stands in the middle of a wider canvas."""
-    return page.picture(CAMERA)[:, 72:328]
 
 
 def mouth_box():

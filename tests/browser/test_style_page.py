@@ -14,8 +14,7 @@ from idf_helpers.provenance import Mark
 from idf_helpers.reconstruction.splats.scene import GaussianScene
 from tests.fixtures.talking_ball import talking_ball
 
-from .pages import opened, psnr
-from .test_avatar_page import CAMERA, TOLERANCE, WINDOW, drawn
+from .pages import CAMERA, TOLERANCE, WINDOW, drawn, opened, psnr
 
 pytestmark = pytest.mark.browser
 
