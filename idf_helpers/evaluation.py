@@ -81,7 +81,7 @@ def _table(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | Pat
         raise IdfError("A source photo and a recognizer are for swaps", str(source or arcface),
                        "leave them out for a trained scene")
     if encoder is not None and not painted:
-        raise IdfError("An encoder is for restyled views", str(encoder),
+        raise IdfError("An encoder is for restyled views", ", ".join(map(str, _several(encoder))),
                        "leave it out for swaps and trained scenes")
     if painted:
         return _restyled_table(runs, dataset, resolution, _several(encoder))
