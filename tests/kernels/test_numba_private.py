@@ -50,7 +50,7 @@ def test_the_number_of_threads_is_numbas():
 
 @pytest.mark.parametrize("name", ["alloca_once", "alloca_once_value", "create_struct_proxy",
                                   "for_range_slice", "gep_inbounds", "get_or_insert_function",
-                                  "if_unlikely", "pointer_add", "unpack_tuple"])
+                                  "global_constant", "if_unlikely", "pointer_add", "unpack_tuple"])
 def test_builders_helpers_are_there(name):
     assert callable(getattr(numba_private.cgutils, name, None)), moved(f"cgutils.{name}")
 
