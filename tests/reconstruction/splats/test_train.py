@@ -138,7 +138,7 @@ def test_coarse_stages_count_other_pixels_of_the_same_pictures(dataset, monkeypa
     class Watched(CpuRasterizer):
         sizes = []
 
-        def forward_packed(self, g, camera, background, sh_degree, dilation):
+        def forward_packed(self, g, camera, background, sh_degree, dilation=0.3):
             self.sizes.append((camera.width, round(0.3 / dilation) ** 0.5))
             return super().forward_packed(g, camera, background, sh_degree, dilation)
 
