@@ -52,8 +52,8 @@ def evaluate(runs: str | Path | Sequence[str | Path], dataset: Dataset | str | P
             it was made with several.
         arcface: ONNX file of a recognizer; default: the download of that name, where it is there.
         encoder: folder of a CLIP or DINOv2 model in transformers' layout; says how far restyled
-            views became what their prompt says (CLIP), and stayed the same thing (DINO). Several
-            are all asked.
+            views became what their prompt says (CLIP), and stayed the same thing (DINO).
+            One of each kind.
         json: file to write every figure to, also those that the table sums up.
 
     Returns the table: a scene view by view, several by their means; `Table.records` has what `json`

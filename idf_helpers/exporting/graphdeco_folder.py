@@ -23,6 +23,7 @@ from ..data.media import to_uint8, write_image
 from ..data.training_views import TrainingViews
 from ..metrics import Target, psnr, ssim
 from ..provenance.lineage import origin_of
+from ..reconstruction.splats.config import SplatConfig
 from ..reconstruction.splats.gaussians import SH_C0, Gaussians
 from ..reconstruction.splats.initialize import initial_gaussians
 from ..reconstruction.splats.ply import write_ply, write_points
@@ -73,15 +74,18 @@ def _write(part: Path, out: Path, model: Model, data: Dataset | None) -> None:
 
 def _start(model: Model, data: Dataset | None) -> np.ndarray:
     """Return (N, 6) the points that the training began with, in world units and RGB in [0, 1]:
-    COLMAP's, or drawn again from the seed; without a dataset the model's own centers."""
+    COLMAP's, or drawn again from the seed; without a dataset, and of a model that began with
+    another one, its own centers."""
     points = data.points() if data else None
     if points is not None:
         return points
-    if data is None or "seed" not in model.settings:
+    settings = model.settings
+    if data is None or "seed" not in settings or settings.get("start"):
         return _points(model.scene.gaussians)
     views = TrainingViews.load(data.train, model.trained_at)
-    return _points(initial_gaussians(views, model.settings["initial"], 0,
-                                     np.random.default_rng(model.settings["seed"])))
+    count = settings["initial"] or SplatConfig(max_gaussians=settings["max_gaussians"]).sized(
+        max(max(c.width, c.height) for c in views.cameras)).initial
+    return _points(initial_gaussians(views, count, 0, np.random.default_rng(settings["seed"])))
 
 
 def _points(g: Gaussians) -> np.ndarray:

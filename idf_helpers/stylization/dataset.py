@@ -99,6 +99,8 @@ def stylize(data: Dataset | str | Path, out: str | Path, stylist: str,
             scene, depth_from = _shape(data, depth, run.path, reporter)
         all_views = DatasetViews(data, scene, views.resolution, views.background, bare=pointwise)
         offset = all_views.settle_depth()
+        if all_views[0].mask.min() >= 1:
+            reporter.note("the pictures have no alpha: what lies behind the head is restyled, too")
         mark = replace(mark_of(data, run.run_id, f"restyled views ({stylist})"),
                        source_type=_source_type(data, painter))
         job = _Job(run, all_views, painter, views, mark, reporter)
@@ -150,7 +152,7 @@ def _scene(data: Dataset, depth: Scene | TrainingConfig | str | Path | None, fol
            reporter: Reporter) -> tuple[Scene, str]:
     """Return what provides the depth, and a text saying where it is from."""
     if isinstance(depth, (str, Path)):
-        return load(depth), str(depth)
+        return load(depth), str(Path(depth).resolve())
     if depth is not None and not isinstance(depth, TrainingConfig):
         return depth, "a scene"
     config = DEPTH if depth is None else depth

@@ -71,6 +71,10 @@ def evaluate_restyled(run: Path, dataset: Dataset | str | Path | None = None,
     `sharpness`, the variance of the Laplacian against the views before, and those of `encoded`.
     IdfError: an unfinished run, or the views before are gone.
     """
+    kinds = sorted(e.kind for e in encoders)
+    if len(set(kinds)) < len(kinds):
+        raise IdfError("Two encoders of one kind would fill the same columns", ", ".join(kinds),
+                       "name one CLIP and one DINO model, and measure again with the next")
     rows: list[dict] = []
     for folder in _runs(run):
         manifest = read_manifest(folder)
@@ -126,10 +130,10 @@ def _rows(folder: Path, manifest: dict, dataset, encoders: Sequence[Encoder],
 def _depth(folder: Path, named: str, splats: Path | None) -> Scene | None:
     """Return what gives depth: the reconstruction that the run was given, its own, or the loop's
     splats of its pictures."""
-    for path in (Path(named), folder / GEOMETRY):
-        if finished_model(path) is not None:
-            return load(path)
-    return None if splats is None else load(splats)
+    if Path(named).exists():  # a run folder or a model file
+        return load(named)
+    path = finished_model(folder / GEOMETRY) or splats
+    return None if path is None else load(path)
 
 
 def _sharpness(views: DatasetViews, pictures: Shown, some: Sequence[int]) -> float:
@@ -147,7 +151,7 @@ def side_by_side(records: Sequence[tuple[str, list[dict]]]) -> tuple[list[dict],
             for key, words in (COLUMNS | {k: k.replace("_", " ") for k in MEASURES}).items():
                 value = row.get(key)
                 if isinstance(value, str):
-                    notes.setdefault(f"{value.replace(': ', f': {words}: ', 1)}", None)
+                    notes.setdefault(value.replace(": ", f": {words}: ", 1), None)
                 if key in row:
                     cells[words] = None if isinstance(value, str) else value
             rows.append(cells)

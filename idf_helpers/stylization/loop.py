@@ -72,6 +72,8 @@ def loop(folder, stylist: str, config: StylizeConfig | None = None,
     reporter = reporter or Reporter()
     painter = open_stylist(stylist, config)
     painter.close()
+    if original is not None:
+        load(original)  # what is wrong with it is said before anything is styled
     data = Dataset.open(folder)
     reporter.note(data.describe())
     check_one_size(data.frames, "the loop, whose steps are videos,")

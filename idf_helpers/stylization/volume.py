@@ -207,7 +207,7 @@ def _sample(grid, places, out):
 @kernel
 def _meet(grid, origin, rays, step, out):
     for n in range(len(rays)):
-        near, far = 0.0, 1e9
+        near, far = 0.0, 1e9 if rays[n, 0] == rays[n, 0] else -1.0  # of NaN there is no ray
         for a in range(3):
             r = rays[n, a]
             if abs(r) < 1e-9:

@@ -57,6 +57,17 @@ def test_the_layout_and_what_their_tools_take_from_it(made):
     assert verify(model).synthetic
 
 
+def test_a_run_whose_numbers_go_by_its_pictures(made, tmp_path):
+    data, run, _ = made
+    for name, config in (("new", SplatConfig(iterations=1, resolution=24, max_gaussians=400)),
+                         ("on", replace(TINY, iterations=1, initial=None, start=run))):
+        reconstruct(Dataset.open(data), tmp_path / name, "splats:cpu", config)
+        export(Model.open(tmp_path / name), tmp_path / f"{name}_tree", "graphdeco")
+    def first(name): return plyfile.PlyData.read(tmp_path / f"{name}_tree/input.ply")["vertex"]
+    assert len(first("new")) == 100
+    np.testing.assert_allclose(first("on")["x"], read_ply(tmp_path / "on" / MODEL).means[:, 0])
+
+
 def test_cameras_test_first(made):
     data, _, tree = made
     rows = read_json(tree / "cameras.json")

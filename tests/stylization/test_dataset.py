@@ -13,6 +13,7 @@ from idf_helpers.data.cameras import Camera
 from idf_helpers.data.media import read_image, write_image
 from idf_helpers.provenance import verify
 from idf_helpers.runtime import files
+from idf_helpers.runtime.progress import Reporter
 from idf_helpers.stylization import dataset as stage
 from idf_helpers.stylization.config import ExemplarConfig, KeyViewConfig, ServerConfig
 from idf_helpers.stylization.propagators.ebsynth import Waiting
@@ -74,6 +75,23 @@ def test_views_of_several_sizes(head_folder, tmp_path, painter):
     assert len({f.image().shape for f in out.frames}) == 2
     with pytest.raises(IdfError, match="one size"):
         stylize(head_folder, tmp_path / "p", views=KeyViewConfig(keys=4), depth=ExactScene())
+
+
+def test_that_a_background_is_restyled_is_said(head_folder, tmp_path):
+    class Notes(Reporter):
+        def note(self, text):
+            said.append(text)
+
+    solid = Path(shutil.copytree(head_folder, tmp_path / "head"))
+    for f in Dataset.open(solid).frames:
+        write_image(f.path, read_image(f.path)[..., :3])
+    told = []
+    for folder in (solid, head_folder):
+        said: list[str] = []
+        stylize(folder, tmp_path / f"of_{folder.name}", PresetConfig(preset="clay"), "preset",
+                depth=ExactScene(), reporter=Notes())
+        told.append(any("no alpha" in text for text in said))
+    assert told == [True, False]
 
 
 def test_keys_are_styled_and_carried(head_folder, tmp_path, painter):

@@ -10,9 +10,11 @@ from idf_helpers import IdfError
 from idf_helpers.cli.main import main
 from idf_helpers.evaluation import evaluate
 from idf_helpers.perceptual import Lpips
+from idf_helpers.reconstruction.splats.model_path import MODEL
 from idf_helpers.runtime.files import write_json
 from idf_helpers.stylization.config import ServerConfig
 from idf_helpers.stylization.dataset import stylize
+from idf_helpers.stylization.stylists.preset import PresetConfig
 from tests.fixtures.lpips import write_lpips
 
 
@@ -77,6 +79,19 @@ def test_encoders_are_asked(looped, lpips, monkeypatch):
     assert table.rows[0].get("dino views") is None
     assert 0.9 < table.rows[1]["dino source"] < table.rows[1]["dino views"] <= 1
     assert any("clip text: no CLIP model named" in note for note in table.notes)
+    with pytest.raises(IdfError, match="one kind"):
+        evaluate(looped, encoder=["folder", "another"])
+
+
+def test_any_reconstruction_that_gave_depth_is_found_again(looped, head_folder, tmp_path,
+                                                           monkeypatch):
+    """A model file, named from another folder than the one that is measured in."""
+    shutil.copy(looped / "iter1" / "original" / MODEL, tmp_path / "head.ply")
+    monkeypatch.chdir(tmp_path)
+    stylize(head_folder, "flat", "preset", PresetConfig(preset="bronze"), depth="head.ply")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert evaluate(tmp_path / "flat").rows[1]["short RMSE"] > 0
 
 
 def test_refused(looped, tmp_path, lpips):

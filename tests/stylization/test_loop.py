@@ -110,6 +110,13 @@ def test_splats_that_are_there_already_are_begun_with(main_folder, tmp_path):
                                   read_ply(given / "point_cloud.ply").means)
 
 
+def test_splats_that_are_not_there_are_missed_before_anything_is_styled(main_folder, tmp_path):
+    with pytest.raises(IdfError, match="neither a run folder"):
+        loop(main_folder, "preset", PresetConfig(preset="red_hair"), LoopConfig(**QUICK),
+             original=tmp_path / "none", out=tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
 def test_one_strength_is_that_of_the_first_iteration(main_folder, painter, monkeypatch, capsys):
     monkeypatch.setattr(Loop, "iteration", lambda self, n, data, stylist, config, propagator:
                         write_json(self.out / f"iter{n}" / "report.json",

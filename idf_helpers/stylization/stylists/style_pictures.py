@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..surface import nearest_fill
 FIXED = 26  # styles of the network that takes no picture
 SMALLEST = 64  # pixels of a style picture's shorter side: less is a blur in the network's 256
 BUNDLED = ("swirls", "ink")  # painted for this project, beside the bundled heads
+MOST = 1e6  # of a weight: their sum stays a number
 SEEN = 0.5  # alpha from which a pixel of a style picture counts
 
 
@@ -43,16 +45,16 @@ def parse(words: Sequence[str]) -> tuple[Style, ...]:
     if not words:
         raise IdfError("The stylist `neural` needs a style", "no style", wanted)
     found = []
-    for word in words:
+    for word in map(str, words):
         name, _, weight = word.rpartition(":")
         try:
             name, share = (name, float(weight)) if name else (word, 1.0)
         except ValueError:  # a colon of the path
             name, share = word, 1.0
-        if not 0 < share < float("inf"):
-            raise IdfError(f"The weight of the style {name} is not above 0", word,
-                           "leave it out, or give it a weight such as 0.5")
-        number = int(name) if name.lstrip("-").isdecimal() else None
+        if not 0 < share <= MOST:
+            raise IdfError(f"The weight of the style {name} is out of range", word,
+                           f"leave it out, or give it a weight above 0, at most {MOST:g}")
+        number = int(name) if re.fullmatch(r"-?\d{1,9}", name) else None
         if number is not None and not 0 <= number < FIXED:
             raise IdfError("There is no such fixed style", name, wanted)
         found.append(Style(_file(name) if number is None else None, number or 0, share))

@@ -169,7 +169,8 @@ def test_a_run_is_consistent_and_told(folder, style, head_folder, tmp_path):
 @pytest.mark.parametrize("words, what", [
     ((), "needs a style"), (("26",), "no such fixed style"), (("-1",), "no such fixed style"),
     (("3:0",), "weight of the style 3"), (("3:-1", "4"), "weight"), (("3:inf",), "weight"),
-    (("3:nan",), "weight"), (("3", "red.png"), "do not mix")])
+    (("3:nan",), "weight"), (("3:1e308", "4:1e308"), "weight"), (("--5",), "does not exist"),
+    (("3", "red.png"), "do not mix")])
 def test_bad_words(folder, words, what):
     with pytest.raises(IdfError, match=what) as error:
         open_stylist("neural", NeuralConfig(style=words))
@@ -180,6 +181,8 @@ def test_paths_with_colons_and_weights():
     found = style_pictures.parse(("C:/art/night.jpg:0.5", "D:/wave.png"))
     assert [s.file.as_posix() for s in found] == ["C:/art/night.jpg", "D:/wave.png"]
     assert found[0].weight == pytest.approx(1 / 3) and found[0].name == "night.jpg"
+    assert style_pictures.parse([Path("wave.png")])[0].file == Path("wave.png")
+    assert style_pictures.parse([15])[0].number == 15
 
 
 def test_bundled_styles_by_name(tmp_path, monkeypatch):
