@@ -93,6 +93,8 @@ class SplatViewer(WithStill, anywidget.AnyWidget):
         if self.basis is None:
             raise IdfError("This scene has no expression", "splats that stand still",
                            "show an avatar, or restyled splats")
+        if self.basis is STYLE and np.isscalar(expression):
+            expression = {"style": expression}  # no farther than the slider goes
         self.expression = self.basis.expression(expression).astype(float).tolist()
 
     def shown_widget(self) -> SplatViewer:

@@ -90,9 +90,11 @@ def test_a_restyled_scene_has_one_slider_that_the_kernel_follows():
     assert viewer.rig["kind"] == "style" and viewer.expression == [1.0]
     viewer.show({"style": 0.5})
     assert viewer.expression == [0.5]
-    viewer.show({"style": 7})  # as far as the slider goes
-    assert viewer.expression == [1.5]
-    for wrong in ({"smile": 1}, [0.1, 0.2], [float("nan")]):
+    for far in ({"style": 7}, 7):  # as far as the slider goes
+        viewer.show(0)
+        viewer.show(far)
+        assert viewer.expression == [1.5]
+    for wrong in ({"smile": 1}, [0.1, 0.2], [float("nan")], "much"):
         with pytest.raises(IdfError):
             viewer.show(wrong)
     pictures = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def parse(words: Sequence[str]) -> tuple[Style, ...]:
 
 
 def _file(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # Path's own raises where there is no such user
     if name in BUNDLED and not path.exists():
         return samples.root().parent / "styles" / f"{name}.jpg"
     return path

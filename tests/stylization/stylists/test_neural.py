@@ -170,6 +170,7 @@ def test_a_run_is_consistent_and_told(folder, style, head_folder, tmp_path):
     ((), "needs a style"), (("26",), "no such fixed style"), (("-1",), "no such fixed style"),
     (("3:0",), "weight of the style 3"), (("3:-1", "4"), "weight"), (("3:inf",), "weight"),
     (("3:nan",), "weight"), (("3:1e308", "4:1e308"), "weight"), (("--5",), "does not exist"),
+    (("~nobody-here/x.png",), "does not exist"),
     (("3", "red.png"), "do not mix")])
 def test_bad_words(folder, words, what):
     with pytest.raises(IdfError, match=what) as error:
