@@ -46,8 +46,18 @@ def path(name: str) -> Path:
     """
     _check_name(name, names(), "sample")
     found = root() / name if name in DATASETS else root() / "source_photos" / f"{name}.png"
+    return _there(found, f"sample `{name}`")
+
+
+def style(name: str) -> Path:
+    """Return the file of a picture to be painted after, `swirls` or `ink`; IdfError where it is
+    not there."""
+    return _there(root().parent / "styles" / f"{name}.jpg", f"style `{name}`")
+
+
+def _there(found: Path, what: str) -> Path:
     if not found.exists():
-        raise IdfError(f"The bundled sample `{name}` is not there", f"no {found}",
+        raise IdfError(f"The bundled {what} is not there", f"no {found}",
                        "the samples come with the repository, not with an installed package: "
                        f"git clone {REPOSITORY_URL}, then set IDF_SAMPLES to its assets/samples")
     return found

@@ -68,9 +68,7 @@ def parse(words: Sequence[str]) -> tuple[Style, ...]:
 
 def _file(name: str) -> Path:
     path = Path(os.path.expanduser(name))  # Path's own raises where there is no such user
-    if name in BUNDLED and not path.exists():
-        return samples.root().parent / "styles" / f"{name}.jpg"
-    return path
+    return samples.style(name) if name in BUNDLED and not path.exists() else path
 
 
 def read(path: Path, side: int) -> np.ndarray:

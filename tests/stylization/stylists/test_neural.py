@@ -192,6 +192,9 @@ def test_bundled_styles_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ink").write_bytes(b"")  # a file of this name is the user's
     assert style_pictures.parse(("ink",))[0].file == Path("ink")
+    monkeypatch.setenv("IDF_SAMPLES", str(tmp_path / "samples"))
+    with pytest.raises(IdfError, match="bundled style `swirls` is not there"):
+        style_pictures.parse(("swirls",))
 
 
 def test_bad_style_pictures(folder, style, tmp_path):
