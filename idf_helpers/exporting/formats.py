@@ -79,8 +79,9 @@ def _finished(model: Model, config: ExportConfig, views: Iterable) -> Iterator[n
     """Yield views (camera, expression) labeled and watermarked: while threads do that, the next
     ones are drawn."""
     drawn = (to_uint8(model.scene.render(camera, expression)) for camera, expression in views)
+    threads = min(cpu_count(), MOST_THREADS)
     yield from pmap(lambda picture: model.mark.watermarked(labeled(picture, config)), drawn,
-                    "threads", cpu_count(), window=cpu_count() + 1)
+                    "threads", threads, window=threads + 1)
 
 
 def _page(model: Model, path: Path, config: ExportConfig, progress: Progress) -> None:
@@ -98,6 +99,7 @@ def _path(model: Model, path: Path, config: ExportConfig, progress: Progress) ->
                                        config.fps))
 
 
+MOST_THREADS = 8  # that finish frames, which wait in memory
 VIEW = ("resolution", "elevation", "label")
 # What scenes can be written as beside the model formats of their own method (`Method.exporters`).
 FORMATS = {

@@ -5,7 +5,7 @@ import pytest
 from idf_helpers import IdfError, Reporter
 from idf_helpers.cli.main import main
 from idf_helpers.data.media import read_image, read_video
-from idf_helpers.exporting import Model, export
+from idf_helpers.exporting import Model, export, formats
 from idf_helpers.exporting.config import ExportConfig
 from idf_helpers.exporting.formats import FORMATS, formats_of
 from idf_helpers.provenance import Mark, verify
@@ -45,6 +45,16 @@ def test_progress_goes_to_the_reporter_and_the_suffix_is_added(tmp_path):
     path = export(model_of(Field(), tmp_path), tmp_path / "turn", "mp4", config, Steps())
     assert path.name == "turn.mp4" and len(list(read_video(path))) == 3 and verify(path).synthetic
     assert Steps.seen[-1] == ("writing turn.mp4", 1.0) and len(Steps.seen) == 3
+
+
+def test_few_frames_wait_in_memory_however_many_processors(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "cpu_count", lambda: 500)
+    drawn = []
+    views = ((camera, drawn.append(camera)) for camera in CAMERAS[:1] * 40)
+    finished = formats._finished(model_of(Field(), tmp_path), ExportConfig(), views)
+    next(finished)
+    assert len(drawn) <= formats.MOST_THREADS + 1
+    assert len(list(finished)) == 39
 
 
 def test_a_model_file_from_the_shell(tmp_path, capsys):

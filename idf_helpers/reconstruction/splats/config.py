@@ -54,7 +54,7 @@ class SplatConfig(GaussianConfig):
     """Gaussians at the start, at most max_gaussians. None: a tenth to a fourth of those."""
     max_gaussians: Annotated[int | None, Interval(ge=16, le=20_000_000)] = None
     """Gaussians in the end; sets time per step, memory and size of the file. None: by the size of
-    the pictures, 40 000 at 256 pixels, 75 000 at 400, 200 000 at 800."""
+    the pictures, 40 000 at 256 pixels, 75 000 at 400, 197 000 at 800."""
     random_until: Annotated[float, UNIT, RECIPE] = 0.6
     """Part of the run after which white takes the place of the random background: by then nothing
     floats about that it could hide, and the edges settle for pictures over white."""
@@ -81,7 +81,8 @@ class SplatConfig(GaussianConfig):
         the two is where 256² and 800² both gain from more Gaussians at equal time.
         """
         scale = (max(side, SIDE) / SIDE) ** 1.4
-        most = self.max_gaussians or min(1000 * round(GAUSSIANS / 1000 * scale), AT_MOST)
+        most = self.max_gaussians or max(min(1000 * round(GAUSSIANS / 1000 * scale), AT_MOST),
+                                         self.initial or 0)
         first = max(16, min(max(GAUSSIANS // 4, most // 10), most // 4))
         return replace(self, max_gaussians=most, initial=self.initial or first)
 

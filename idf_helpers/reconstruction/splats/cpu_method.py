@@ -28,14 +28,15 @@ class CpuSplats(SplatMethod):
             ) -> GaussianScene:
         cameras = [f.camera.fitted(config.resolution) for f in data.train]
         config = config.sized(max((max(c.width, c.height) for c in cameras), default=0))
-        if cameras and (note := memory_note(cameras, config.max_gaussians, config.sh_degree)):
-            reporter.note(note)
         start = None if config.start is None else read_model(config.start,
                                                              [f.camera for f in data.train])
+        most = config.max_gaussians
         trainer: Callable[..., Trainer] = Trainer
         if config.start is not None and config.refit is not None:
-            before = config.start / ORIGINAL
+            most, before = len(start), config.start / ORIGINAL
             trainer = partial(Refit, original=read_model(before) if before.is_file() else None)
+        if cameras and (note := memory_note(cameras, most, config.sh_degree)):
+            reporter.note(note)
         return fit(data, config, run=run, rasterizer=RASTERIZERS.load(self.name)(),
                    progress=reporter.training, points=start_points(data, config, config.initial),
                    start=start, trainer=trainer)

@@ -57,7 +57,8 @@ def project_vector(typingctx, lanes, values, start, coefficients, cam, width, he
         edges = []
         for center, reach, size in ((u, reach_x, width), (v, reach_y, height)):
             # pixel centers at +0.5: columns ceil(u - reach - 0.5) … floor(u + reach - 0.5)
-            low = (center - reach - 0.5).maximum(0.0).minimum(L.splat(size))
+            # a NaN ends up as `size`, from which on nothing is drawn
+            low = L.vector(0.0).maximum(center - reach - 0.5).minimum(L.splat(size))
             high = (center + reach - 0.5).minimum(L.splat(size) - 1.0).maximum(-1.0)
             begin = vm.whole(low)
             begin = (begin + 1.0).where(begin.compare("<", low), begin)

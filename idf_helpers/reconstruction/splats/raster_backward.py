@@ -32,7 +32,6 @@ SLOT = 16  # floats: a whole number of vectors, one cache line
 T_PLANE, A_PLANE, LOSS_RED, LOSS_GREEN, LOSS_BLUE, LOSS_DEPTH = range(6)
 
 
-
 @intrinsic
 def gradients(typingctx, lanes, channels, planes, records, i, slots, j, x0, y0, blocks):
     """Take Gaussian i off T and A in some blocks of a tile; write its ten sums to slots[j] (16,).

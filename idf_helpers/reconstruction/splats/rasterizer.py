@@ -71,8 +71,7 @@ class Gradients:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the five gradients by the names of `Gaussians`."""
-        return {name: getattr(self, name)
-                for name in ("means", "log_scales", "quats", "opacity_logits", "sh")}
+        return {name: getattr(self, name) for name in NAMES}
 
 
 class Rasterizer(Protocol):
@@ -312,9 +311,8 @@ def _checked(g: Gaussians) -> dict[str, np.ndarray]:
     arrays = {name: np.ascontiguousarray(a, np.float32) for name, a in g.arrays().items()}
     sh = arrays["sh"]
     n, k = len(g), sh.shape[1] if sh.ndim == 3 else 0
-    for (name, array), shape in zip(arrays.items(), ((n, 3), (n, 3), (n, 4), (n,), (n, k, 3)),
-                                    strict=True):
-        if array.shape != shape or (name == "sh" and k not in (1, 4, 9, 16)):
+    for name, shape in array_shapes(n, k).items():
+        if (array := arrays[name]).shape != shape or (name == "sh" and k not in (1, 4, 9, 16)):
             raise IdfError(f"Gaussians have a wrong `{name}`", f"shape {array.shape}",
                            f"give {shape}, with 1, 4, 9 or 16 coefficients in `sh`")
     return arrays

@@ -42,6 +42,7 @@ DEAD_OPACITY, MAX_SCALE = 0.005, 0.8
 # picture's pixels are means, and teach Gaussians too thin for the full one; these have its values.
 # (Side, part of the run, distance), the coarsest first.
 COARSE = ((640, 0.15, 4), (640, 0.6, 2), (200, 0.5, 2))
+KEPT_LOSSES = 8  # sizes of pictures whose buffers are kept, 48 bytes a pixel
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -153,6 +154,8 @@ class Trainer(ResumableTrainer):
 
     def _loss(self, size: tuple[int, int]) -> PhotometricLoss:
         if size not in self._losses:
+            if len(self._losses) == KEPT_LOSSES:
+                self._losses.clear()
             self._losses[size] = PhotometricLoss(*size, self.config.lambda_dssim)
         return self._losses[size]
 
@@ -168,7 +171,7 @@ class Trainer(ResumableTrainer):
         self.rounds, self.last_round = due, self.iteration
         room = self.config.max_gaussians / self.first
         rules = DensifyRules(int(self.first * room ** min(part, 1)),
-                             (1 + self.config.growth) ** (steps / 100) - 1,
+                             math.expm1(min(steps / 100 * math.log1p(self.config.growth), 100)),
                              DEAD_OPACITY, MAX_SCALE)
         self.gaussians, _, _ = densify(self.gaussians, self.adam, self.statistics, rules,
                                        self.radius, self.fraction <= CATCH_UP_UNTIL, self.rng)
@@ -275,9 +278,10 @@ def start_from(start: Gaussians, config: SplatConfig) -> Gaussians:
 
 def visible(start: Gaussians, config: SplatConfig) -> np.ndarray:
     """Return the places of the Gaussians that a picture can show, in their order; of the most
-    opaque `max_gaussians` of them."""
+    opaque `max_gaussians` of them, but of all in a refit, which takes none away."""
     seen = np.flatnonzero(start.opacities >= INVISIBLE)
-    if config.max_gaussians is not None and len(seen) > config.max_gaussians:
+    if (config.refit is None and config.max_gaussians is not None
+            and len(seen) > config.max_gaussians):
         most = np.argsort(-start.opacity_logits[seen], kind="stable")[:config.max_gaussians]
         seen = seen[np.sort(most)]
     return seen

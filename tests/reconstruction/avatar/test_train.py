@@ -18,7 +18,7 @@ from idf_helpers.reconstruction.avatar.frame_source import FrameSource
 from idf_helpers.reconstruction.avatar.train import Trainer, build_mattes, fit
 from idf_helpers.runtime.files import read_json
 from idf_helpers.runtime.runs import RunFolder
-from tests.fixtures.avatars import SMALL
+from tests.fixtures.avatars import LEARNED, SMALL
 from tests.fixtures.talking import write_talking
 
 
@@ -41,8 +41,7 @@ def test_the_run_folder_holds_what_it_should(trained, talking):
     there = {p.name for p in out.iterdir()}
     assert {"avatar.npz", "static.npz", "held_out.jpg", "expressions.jpg", "per_view.json",
             "metrics.json", "run.json"} <= there and "cache" not in there
-    again = reconstruct(Dataset.open(talking), out, "avatar:cpu",
-                        AvatarConfig(iterations=700, baseline=True, seed=1, **SMALL))
+    again = reconstruct(Dataset.open(talking), out, "avatar:cpu", LEARNED)
     camera = scene.cameras[3]
     assert np.array_equal(again.render(camera, {"jawOpen": 0.7}),
                           scene.render(camera, {"jawOpen": 0.7}))

@@ -155,6 +155,16 @@ def not_numbers(g):
     g.means[::3], g.log_scales[1::3], g.quats[2::3] = np.nan, np.inf, np.nan
 
 
+def test_what_is_infinitely_far_to_a_side_is_not_drawn_on_one_tile_either():
+    g = cloud(12)
+    g.means[:6, 0], g.means[6:, 0] = np.inf, -np.inf
+    rasterizer = CpuRasterizer()
+    rgb = rasterizer.forward(g, view(16, 16), train=True).rgb
+    gradients = rasterizer.backward(np.ones_like(rgb))
+    assert not gradients.visible.any()
+    assert not any(a.any() for a in gradients.arrays().values())
+
+
 @pytest.mark.parametrize("spoil", [behind, faint, not_numbers])
 def test_what_cannot_be_seen_leaves_the_background_and_no_gradient(spoil):
     g = cloud(60)

@@ -115,6 +115,13 @@ def test_a_refit_keeps_every_gaussian_in_its_place(refitted):
     np.testing.assert_array_equal(old.means, now.means)
 
 
+def test_a_refit_of_more_than_a_training_would_make_keeps_them_all(refitted, tmp_path):
+    data, first, _ = refitted
+    config = replace(TINY, start=first, refit=1.0, iterations=2, initial=16, max_gaussians=50)
+    scene = reconstruct(data, tmp_path / "few", "splats:cpu", config)
+    assert len(scene.gaussians) == len(scene.original) == len(load(first).gaussians) > 50
+
+
 def test_an_original_of_another_model_is_told(refitted, tmp_path):
     """Put beside the style by hand, or cut off."""
     folder = shutil.copytree(refitted[2], tmp_path / "model")

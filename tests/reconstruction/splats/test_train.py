@@ -177,6 +177,24 @@ def test_numbers_of_gaussians_go_by_the_size_of_the_pictures():
     assert (given.initial, given.max_gaussians) == (390, 400)
     assert SplatConfig(max_gaussians=400).sized(800).initial == 100
     assert SplatConfig(max_gaussians=20).sized(64).checked().initial == 16
+    many = SplatConfig(initial=60_000).sized(256).checked()
+    assert many.initial == many.max_gaussians == 60_000
+
+
+def test_rounds_far_apart_grow_to_the_limit_at_once(dataset):
+    """Growth in proportion to that many steps is more than a float holds."""
+    trainer = Trainer(TrainingViews.load(dataset.train, 32),
+                      replace(SHORT, iterations=60_000, rounds=1, growth=100.0))
+    for trainer.iteration in (1300, 30_100):
+        trainer.step()
+    assert trainer.rounds == 2 and trainer.count == SHORT.max_gaussians
+
+
+def test_buffers_for_pictures_of_many_sizes_do_not_pile_up(dataset):
+    trainer = Trainer(TrainingViews.load(dataset.train, 32), SHORT)
+    for width in range(16, 29):
+        assert trainer._loss((20, width)).shape == (3, 20, width)
+    assert len(trainer._losses) <= train.KEPT_LOSSES < 13
 
 
 def test_budget_counts_optimization(dataset, steps_take):
